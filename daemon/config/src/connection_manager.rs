@@ -1,0 +1,309 @@
+//! `ConnectionManager.conf`, as the daemon uses it.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
+
+use crate::{
+    file::ConfFile,
+    keys,
+    reader::{Invalid, Loaded, Reader},
+    values::{
+        AbsolutePath, BrokerUrl, ConnectionLimit, ForGateway, Host, HostPort, LogLevel, Pin, Port,
+        Seconds, Switch,
+    },
+};
+
+/// Everything the Connection Manager is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionManager {
+    /// What is logged.
+    pub log_level: LogLevel,
+    /// Type of the connection broker, for people.
+    pub broker_type: String,
+    /// The connection broker.
+    pub broker: BrokerUrl,
+    /// How the broker's certificate is verified.
+    pub broker_check: UpstreamCheck,
+    /// Longest wait for the broker.
+    pub broker_wait: Duration,
+    /// Whether agents' certificates are verified.
+    pub agent_check: bool,
+    /// Where agents are called.
+    pub agent_port: u16,
+    /// Longest wait for an agent.
+    pub agent_wait: Duration,
+    /// License servers handed to agents.
+    pub license_servers: Vec<String>,
+    /// Public addresses of the own gateway; empty where sessions do not go through it.
+    pub own_gateway: Vec<IpAddr>,
+    /// Port of the gateways that clients are told.
+    pub external_port: u16,
+    /// Other gateways, in the order in which they are tried.
+    pub external_gateways: Vec<ExternalGateway>,
+    /// PEM key that signs announcements.
+    pub jwt_signing_key: PathBuf,
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Where plain HTTP is redirected.
+    pub http_listen: Option<SocketAddr>,
+    /// PEM certificate and chain.
+    pub certificate: PathBuf,
+    /// PEM key of the certificate.
+    pub key: PathBuf,
+    /// PEM certificates for upstream peers.
+    pub ca_certificates: Vec<PathBuf>,
+    /// Client connections at once.
+    pub max_connections: ConnectionLimit,
+    /// Longest TLS handshake of a client.
+    pub tls_handshake: Duration,
+    /// Longest wait for a request's head.
+    pub http_head: Duration,
+    /// When an unused session ends.
+    pub session_idle: Duration,
+    /// State.
+    pub data_directory: PathBuf,
+    /// Unix sockets.
+    pub run_directory: PathBuf,
+    /// Log files.
+    pub log_directory: PathBuf,
+}
+
+/// How a peer's certificate is verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamCheck {
+    /// By the listed and the host's certificates, or by one of these pins.
+    Verify(Vec<Pin>),
+    /// Not at all.
+    Off,
+}
+
+/// A gateway on another host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalGateway {
+    /// What clients are told.
+    pub address: IpAddr,
+    /// Where it takes announcements.
+    pub control: HostPort,
+    /// Certificate or key that is trusted as it is.
+    pub pin: Option<Pin>,
+}
+
+impl ConnectionManager {
+    /// Reads the configuration out of its file.
+    ///
+    /// # Errors
+    ///
+    /// All bad and missing values.
+    pub fn read(file: &ConfFile) -> Result<Loaded<Self>, Invalid> {
+        let mut reader = Reader::new(file, keys::CONNECTION_MANAGER);
+        let value = read_all(&mut reader);
+        reader.finish(value)
+    }
+}
+
+/// Reads every key before it judges, so that every bad value is reported.
+#[expect(clippy::too_many_lines, reason = "one line a key")]
+fn read_all(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
+    let log_level = reader.one("LogLevel");
+    let broker_type = reader.maybe::<String>("BrokerType").unwrap_or_default();
+    let broker = reader.one("PcoipAddress");
+    let broker_check = reader.one::<Switch>("BrokerCertCheck");
+    let pins = reader.many("BrokerCertPin");
+    let broker_wait = reader.one::<Seconds>("BrokerMaxRespWaitSeconds");
+    let agent_check = reader.one::<Switch>("AgentCertCheck");
+    let agent_port = reader.one::<Port>("AgentPort");
+    let agent_wait = reader.one::<Seconds>("AgentMaxRespWaitSeconds");
+    let license_servers = reader.many("LicenseServerAddress");
+    let gateway_enabled = reader.one::<Switch>("SecurityGatewayEnabled");
+    let own_gateway = reader.many::<IpAddr>("ExternalRoutableIP");
+    let external_port = reader.one::<Port>("ExternalPort");
+    let external_gateways = external_gateways(reader);
+    let jwt_signing_key = reader.one::<AbsolutePath>("JwtSigningKey");
+    let listen = reader.one("ListenAddress");
+    let http_listen = reader.one::<MaybeAddress>("HttpListenAddress");
+    let certificate = reader.one::<AbsolutePath>("SslCertificate");
+    let key = reader.one::<AbsolutePath>("SslKey");
+    let ca_certificates = reader.many::<AbsolutePath>("CaCertificate");
+    let max_connections = reader.one("MaxConnections");
+    let tls_handshake = reader.one::<Seconds>("TlsHandshakeSeconds");
+    let http_head = reader.one::<Seconds>("HttpHeadSeconds");
+    let session_idle = reader.one::<Seconds>("SessionIdleSeconds");
+    let data_directory = reader.one::<AbsolutePath>("DataDirectory");
+    let run_directory = reader.one::<AbsolutePath>("RunDirectory");
+    let log_directory = reader.one::<AbsolutePath>("LogDirectory");
+
+    if gateway_enabled == Some(Switch(true)) && own_gateway.is_empty() {
+        let what = "is missing, and `SecurityGatewayEnabled` is true".to_owned();
+        reader.problem(None, "ExternalRoutableIP", what);
+    }
+    Some(ConnectionManager {
+        log_level: log_level?,
+        broker_type,
+        broker: broker?,
+        broker_check: if broker_check?.0 {
+            UpstreamCheck::Verify(pins)
+        } else {
+            UpstreamCheck::Off
+        },
+        broker_wait: broker_wait?.into(),
+        agent_check: agent_check?.0,
+        agent_port: agent_port?.0,
+        agent_wait: agent_wait?.into(),
+        license_servers,
+        own_gateway: if gateway_enabled?.0 { own_gateway } else { Vec::new() },
+        external_port: external_port?.0,
+        external_gateways,
+        jwt_signing_key: jwt_signing_key?.0,
+        listen: listen?,
+        http_listen: http_listen?.0,
+        certificate: certificate?.0,
+        key: key?.0,
+        ca_certificates: ca_certificates.into_iter().map(|path| path.0).collect(),
+        max_connections: max_connections?,
+        tls_handshake: tls_handshake?.into(),
+        http_head: http_head?.into(),
+        session_idle: session_idle?.into(),
+        data_directory: data_directory?.0,
+        run_directory: run_directory?.0,
+        log_directory: log_directory?.0,
+    })
+}
+
+/// A control address or a pin for a gateway that is not listed is a mistake, not a wish.
+fn external_gateways(reader: &mut Reader<'_>) -> Vec<ExternalGateway> {
+    let addresses: Vec<IpAddr> = reader.many("ExternalSecurityGateway");
+    let controls: Vec<ForGateway<HostPort>> = reader.many("ExternalSecurityGatewayControl");
+    let pins: Vec<ForGateway<Pin>> = reader.many("ExternalSecurityGatewayPin");
+
+    for gateway in controls.iter().map(|c| c.gateway) {
+        if !addresses.contains(&gateway) {
+            let what = format!("`{gateway}` is not listed as `ExternalSecurityGateway`");
+            reader.problem(None, "ExternalSecurityGatewayControl", what);
+        }
+    }
+    for gateway in pins.iter().map(|p| p.gateway) {
+        if !addresses.contains(&gateway) {
+            let what = format!("`{gateway}` is not listed as `ExternalSecurityGateway`");
+            reader.problem(None, "ExternalSecurityGatewayPin", what);
+        }
+    }
+    let gateway = |address: IpAddr| ExternalGateway {
+        address,
+        control: controls.iter().find(|c| c.gateway == address).map_or_else(
+            || HostPort {
+                host: address.to_string().parse::<Host>().expect("an address is a host"),
+                port: 443,
+            },
+            |control| control.value.clone(),
+        ),
+        pin: pins.iter().find(|p| p.gateway == address).map(|pin| pin.value),
+    };
+    addresses.into_iter().map(gateway).collect()
+}
+
+/// `IP:PORT`, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaybeAddress(pub Option<SocketAddr>);
+
+impl FromStr for MaybeAddress {
+    type Err = std::net::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.eq_ignore_ascii_case("off") {
+            return Ok(Self(None));
+        }
+        text.parse().map(|address| Self(Some(address)))
+    }
+}
+
+impl fmt::Display for MaybeAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => write!(f, "{address}"),
+            None => f.write_str("off"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = "PcoipAddress = https://broker.example\nExternalRoutableIP = 203.0.113.7\n";
+
+    fn read(text: &str) -> Result<Loaded<ConnectionManager>, Invalid> {
+        ConnectionManager::read(&ConfFile::parse(text))
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let read = read(LEAST).unwrap();
+
+        assert_eq!(read.warnings, []);
+        assert_eq!(read.value.listen, "0.0.0.0:443".parse().unwrap());
+        assert_eq!(read.value.broker_wait, Duration::from_secs(40));
+        assert_eq!(read.value.agent_port, 60443);
+        assert_eq!(read.value.broker_check, UpstreamCheck::Verify(vec![]));
+        assert!(!read.value.agent_check);
+    }
+
+    #[test]
+    fn every_bad_value_is_reported_with_its_line() {
+        let text = "PcoipAddress = broker\nAgentPort = 0\nMaxConnections = many\n";
+
+        let told = read(text).unwrap_err().to_string();
+
+        assert_eq!(
+            told,
+            "line 1: `PcoipAddress`: `broker` is not a URL of the form `https://HOST[:PORT]`; \
+             line 2: `AgentPort`: `0` is not a port from 1 to 65535; \
+             line 3: `MaxConnections`: `many` is not a number from 1 to 100000; \
+             `ExternalRoutableIP`: is missing, and `SecurityGatewayEnabled` is true"
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_a_warning_with_its_line() {
+        let read = read(&format!("{LEAST}Colour = blue\n")).unwrap();
+
+        assert_eq!(read.warnings.len(), 1);
+        assert_eq!(read.warnings[0].to_string(), "line 3: unknown key `Colour`");
+    }
+
+    #[test]
+    fn a_disabled_gateway_is_not_used_whatever_its_address() {
+        let read = read(&format!("{LEAST}SecurityGatewayEnabled = false\n")).unwrap();
+
+        assert_eq!(read.value.own_gateway, Vec::<IpAddr>::new());
+    }
+
+    #[test]
+    fn an_external_gateway_is_called_at_its_public_address_unless_told() {
+        let text = format!(
+            "{LEAST}ExternalSecurityGateway = 198.51.100.1\nExternalSecurityGateway = 2001:db8::2\n\
+             ExternalSecurityGatewayControl = 2001:db8::2=sg2.lan:8443\n"
+        );
+
+        let gateways = read(&text).unwrap().value.external_gateways;
+
+        assert_eq!(gateways[0].control.to_string(), "198.51.100.1:443");
+        assert_eq!(gateways[1].control.to_string(), "sg2.lan:8443");
+    }
+
+    #[test]
+    fn a_pin_for_an_unlisted_gateway_is_refused() {
+        let pin = format!("sha256:{}", "0".repeat(64));
+
+        let told = read(&format!("{LEAST}ExternalSecurityGatewayPin = 192.0.2.1={pin}\n"));
+
+        assert_eq!(
+            told.unwrap_err().to_string(),
+            "`ExternalSecurityGatewayPin`: `192.0.2.1` is not listed as `ExternalSecurityGateway`"
+        );
+    }
+}

@@ -1,0 +1,221 @@
+//! A configuration file as lines of `Key = value`. The file belongs to the administrator as well:
+//! comments, blank lines, unknown keys and their order survive a rewrite.
+
+use std::{
+    fmt::Write as _,
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+/// The largest file that is read; a real one has a few kilobytes.
+pub const MAX_BYTES: usize = 256 * 1024;
+
+/// One configuration file, line by line.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConfFile {
+    lines: Vec<Line>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Line {
+    Entry { key: String, value: String },
+    Other(String),
+}
+
+/// One `Key = value` with the line it stands on, counted from one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// The number of the line.
+    pub line: usize,
+    /// The name before the first equals sign.
+    pub key: &'a str,
+    /// The text behind it, trimmed.
+    pub value: &'a str,
+}
+
+/// Why a file could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The system refused.
+    #[error("failed to read configuration `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No configuration is this large.
+    #[error("configuration `{}` has more than {MAX_BYTES} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl ConfFile {
+    /// Reads a file from disk. Bytes that are not UTF-8 become replacement characters, so that the
+    /// value they stand in is refused with its line.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read or is too large.
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        let read = |source| LoadError::Read { path: path.to_owned(), source };
+        let mut bytes = Vec::new();
+        let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX) + 1;
+        File::open(path).map_err(read)?.take(limit).read_to_end(&mut bytes).map_err(read)?;
+        if bytes.len() > MAX_BYTES {
+            return Err(LoadError::TooLarge { path: path.to_owned() });
+        }
+        Ok(Self::parse(&String::from_utf8_lossy(&bytes)))
+    }
+
+    /// Reads the text of a file; whatever it is, it is kept.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        Self { lines: text.lines().map(Line::parse).collect() }
+    }
+
+    /// All entries in the order of the file.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.lines.iter().enumerate().filter_map(|(index, line)| match line {
+            Line::Entry { key, value } => Some(Entry { line: index + 1, key, value }),
+            Line::Other(_) => None,
+        })
+    }
+
+    /// Lines that are neither an entry, a comment nor blank, with their numbers.
+    pub fn strays(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.lines.iter().enumerate().filter_map(|(index, line)| match line {
+            Line::Other(text) if !is_comment(text) => Some((index + 1, text.as_str())),
+            _ => None,
+        })
+    }
+
+    /// The values given for a key, in the order of the file.
+    pub fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = Entry<'a>> {
+        self.entries().filter(move |entry| entry.key.eq_ignore_ascii_case(key))
+    }
+
+    /// Makes the values of a key exactly these, in the place where the key stood or at the end.
+    pub fn set<I>(&mut self, key: &str, values: I)
+    where
+        I: IntoIterator,
+        I::Item: ToString,
+    {
+        let is_key =
+            |line: &Line| matches!(line, Line::Entry { key: k, .. } if k.eq_ignore_ascii_case(key));
+        let place = self.lines.iter().position(is_key);
+        self.lines.retain(|line| !is_key(line));
+        let place = place.unwrap_or(self.lines.len()).min(self.lines.len());
+
+        let entries = values
+            .into_iter()
+            .map(|value| Line::Entry { key: key.to_owned(), value: one_line(&value.to_string()) });
+        self.lines.splice(place..place, entries);
+    }
+
+    /// Appends a comment line.
+    pub fn comment(&mut self, text: &str) {
+        self.lines.extend(text.lines().map(|line| Line::Other(format!("# {line}"))));
+    }
+
+    /// The file's text.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        for line in &self.lines {
+            let _ = match line {
+                Line::Entry { key, value } if value.is_empty() => writeln!(text, "{key} ="),
+                Line::Entry { key, value } => writeln!(text, "{key} = {value}"),
+                Line::Other(other) => writeln!(text, "{other}"),
+            };
+        }
+        text
+    }
+}
+
+impl Line {
+    fn parse(line: &str) -> Self {
+        let line = line.trim_end();
+        if is_comment(line) {
+            return Self::Other(line.to_owned());
+        }
+        match line.split_once('=') {
+            Some((key, value)) if !key.trim().is_empty() => {
+                Self::Entry { key: key.trim().to_owned(), value: value.trim().to_owned() }
+            }
+            _ => Self::Other(line.to_owned()),
+        }
+    }
+}
+
+fn is_comment(line: &str) -> bool {
+    let line = line.trim_start();
+    line.is_empty() || line.starts_with('#') || line.starts_with(';')
+}
+
+/// A value cannot smuggle in a second entry.
+fn one_line(value: &str) -> String {
+    value.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_changed_survives_a_rewrite() {
+        let text = "# mine\n\nMaxConnections = 10\nUnknown = x = y\nnonsense\n";
+        let mut file = ConfFile::parse(text);
+
+        file.set("MaxConnections", [20]);
+
+        assert_eq!(file.render(), "# mine\n\nMaxConnections = 20\nUnknown = x = y\nnonsense\n");
+    }
+
+    #[test]
+    fn a_repeated_key_is_replaced_where_it_stood() {
+        let mut file = ConfFile::parse("A = 1\nB = 1\nA = 2\nC = 3");
+
+        file.set("a", ["7", "8", "9"]);
+
+        assert_eq!(file.render(), "a = 7\na = 8\na = 9\nB = 1\nC = 3\n");
+    }
+
+    #[test]
+    fn setting_no_value_removes_the_key() {
+        let mut file = ConfFile::parse("A = 1\nB = 2\n");
+
+        file.set("A", [""; 0]);
+
+        assert_eq!(file.render(), "B = 2\n");
+    }
+
+    #[test]
+    fn windows_line_ends_and_a_byte_order_mark_are_read() {
+        let file = ConfFile::parse("\u{feff}LogLevel = DEBUG\r\n");
+
+        let entries: Vec<_> = file.entries().collect();
+
+        assert_eq!(entries, [Entry { line: 1, key: "LogLevel", value: "DEBUG" }]);
+    }
+
+    #[test]
+    fn a_value_cannot_smuggle_in_a_line() {
+        let mut file = ConfFile::default();
+
+        file.set("BrokerType", ["x\nAgentCertCheck = false"]);
+
+        assert_eq!(file.render(), "BrokerType = x AgentCertCheck = false\n");
+    }
+
+    #[test]
+    fn lines_without_a_key_are_told() {
+        let file = ConfFile::parse("ok = 1\nnonsense\n= 3\n# c\n");
+
+        assert_eq!(file.strays().collect::<Vec<_>>(), [(2, "nonsense"), (3, "= 3")]);
+    }
+}

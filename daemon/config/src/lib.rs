@@ -1,0 +1,17 @@
+//! What the installer writes and the daemon reads: `ConnectionManager.conf`, `SecurityGateway.conf`,
+//! where they lie, and the unix socket on which each role tells how it is.
+
+pub mod connection_manager;
+pub mod file;
+pub mod keys;
+pub mod paths;
+pub mod reader;
+pub mod security_gateway;
+pub mod socket;
+pub mod values;
+
+pub use connection_manager::ConnectionManager;
+pub use file::ConfFile;
+pub use paths::Paths;
+pub use reader::{Invalid, Loaded, Warning};
+pub use security_gateway::SecurityGateway;

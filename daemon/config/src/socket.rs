@@ -1,0 +1,259 @@
+//! The unix socket of a role: `cm.sock` and `sg.sock` in the run folder, HTTP and JSON.
+//! `GET /live`, `GET /status`, `GET /connections`; the gateway's also takes announcements.
+//!
+//! A socket's path may have 107 bytes at most, which is little for a folder under another root, so
+//! both ends reach it through `/proc/self/fd/N` of its open folder.
+
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    net::SocketAddr,
+    os::{
+        fd::AsRawFd,
+        unix::net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// One of the two services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The Connection Manager.
+    Cm,
+    /// The Security Gateway.
+    Sg,
+}
+
+impl Role {
+    /// The name of its socket in the run folder.
+    #[must_use]
+    pub fn socket(self) -> &'static str {
+        match self {
+            Self::Cm => "cm.sock",
+            Self::Sg => "sg.sock",
+        }
+    }
+
+    /// The daemon's subcommand.
+    #[must_use]
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Cm => "connection-manager",
+            Self::Sg => "security-gateway",
+        }
+    }
+}
+
+/// `GET /status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Which service.
+    pub role: Role,
+    /// The daemon's version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Whether it can do its work; what `/health` says.
+    pub ready: bool,
+    /// Why it is not ready.
+    pub reason: Option<String>,
+    /// What it listens on.
+    pub listens: Vec<Listen>,
+    /// Sessions at present.
+    pub sessions: usize,
+}
+
+/// One listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listen {
+    /// The listener's key: `broker`, `http`, `pcoip` or `udp-source`.
+    pub key: String,
+    /// `tcp` or `udp`.
+    pub transport: String,
+    /// The bound address.
+    pub address: SocketAddr,
+}
+
+/// `GET /connections`: of the Connection Manager the sessions being set up or set up lately, of the
+/// gateway the ones that go through it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Connections {
+    /// One a session.
+    pub connections: Vec<Connection>,
+}
+
+/// One session. Counters are the gateway's, times the Connection Manager's.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Connection {
+    /// The session log id, the same at every component.
+    pub id: String,
+    /// What it is doing.
+    pub state: String,
+    /// The client's address.
+    pub client: Option<String>,
+    /// The agent's address.
+    pub agent: Option<String>,
+    /// How long each exchange with others took, in milliseconds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exchanges: Vec<Exchange>,
+    /// What went through the gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
+}
+
+/// One finished exchange of the Connection Manager.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// `hello`, `authenticate`, …, `launch-session`, `announce`.
+    pub name: String,
+    /// Its duration in milliseconds.
+    pub ms: f64,
+}
+
+/// What went through the gateway for one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Datagrams to the agent.
+    pub udp_to_agent: Amount,
+    /// Datagrams to the client.
+    pub udp_to_client: Amount,
+    /// Control bytes to the agent.
+    pub tcp_to_agent: u64,
+    /// Control bytes to the client.
+    pub tcp_to_client: u64,
+}
+
+/// A number of datagrams and their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Amount {
+    /// Datagrams.
+    pub datagrams: u64,
+    /// Bytes in them, UDP payload.
+    pub bytes: u64,
+}
+
+/// Binds a role's socket; one left by a process that is gone is replaced.
+///
+/// # Errors
+///
+/// `AddrInUse` where a living process answers on it, else what the system says.
+pub fn bind(run: &Path, role: Role) -> io::Result<UnixListener> {
+    let folder = File::open(run)?;
+    let path = through(&folder, role);
+    match UnixStream::connect(&path) {
+        Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(_) => std::fs::remove_file(&path)?,
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Connects to a role's socket.
+///
+/// # Errors
+///
+/// What the system says; `NotFound` or `ConnectionRefused` where the role does not run.
+pub fn connect(run: &Path, role: Role) -> io::Result<UnixStream> {
+    let folder = File::open(run)?;
+    UnixStream::connect(through(&folder, role))
+}
+
+/// Asks a role for a document: `get::<Status>(run, Role::Cm, "/status", wait)`.
+///
+/// # Errors
+///
+/// What the system says, and `InvalidData` where the answer is not what was asked for.
+pub fn get<T: DeserializeOwned>(
+    run: &Path,
+    role: Role,
+    path: &str,
+    wait: Duration,
+) -> io::Result<T> {
+    let mut stream = connect(run, role)?;
+    stream.set_read_timeout(Some(wait))?;
+    stream.set_write_timeout(Some(wait))?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", role.socket());
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.take(64 * 1024 * 1024).read_to_end(&mut answer)?;
+
+    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    let head_end = answer.windows(4).position(|w| w == b"\r\n\r\n");
+    let head_end = head_end.ok_or_else(|| invalid("the answer is not HTTP"))?;
+    let (head, body) = answer.split_at(head_end + 4);
+    let status = head.split(|b| *b == b' ').nth(1).unwrap_or_default();
+    if status != b"200" {
+        return Err(invalid(&format!("the answer is {}", String::from_utf8_lossy(status))));
+    }
+    serde_json::from_slice(body).map_err(|error| invalid(&error.to_string()))
+}
+
+/// Short, however deep the folder lies.
+fn through(folder: &File, role: Role) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), role.socket()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_in_a_deep_folder_is_reached() {
+        let root = tempfile::tempdir().unwrap();
+        let deep = root.path().join("d".repeat(100)).join("e".repeat(100));
+        std::fs::create_dir_all(&deep).unwrap();
+
+        let listener = bind(&deep, Role::Cm).unwrap();
+        let client = connect(&deep, Role::Cm);
+
+        assert!(listener.accept().is_ok());
+        assert!(client.is_ok());
+    }
+
+    #[test]
+    fn a_socket_in_use_is_not_taken() {
+        let run = tempfile::tempdir().unwrap();
+        let _first = bind(run.path(), Role::Sg).unwrap();
+
+        assert_eq!(bind(run.path(), Role::Sg).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn a_socket_left_behind_is_replaced() {
+        let run = tempfile::tempdir().unwrap();
+        drop(bind(run.path(), Role::Sg).unwrap());
+
+        assert!(bind(run.path(), Role::Sg).is_ok());
+    }
+
+    #[test]
+    fn an_answer_is_parsed_and_a_refusal_told() {
+        let run = tempfile::tempdir().unwrap();
+        let listener = bind(run.path(), Role::Cm).unwrap();
+        let answers =
+            ["HTTP/1.1 200 OK\r\n\r\n{\"connections\":[]}", "HTTP/1.1 404 x\r\n\r\n", "?"];
+        let server = std::thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut head = [0; 1024];
+                let _ = stream.read(&mut head).unwrap();
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        let ask = || {
+            get::<Connections>(run.path(), Role::Cm, "/connections", Duration::from_secs(5))
+                .map_err(|error| error.to_string())
+        };
+
+        assert_eq!(ask(), Ok(Connections { connections: vec![] }));
+        assert_eq!(ask(), Err("the answer is 404".to_owned()));
+        assert_eq!(ask(), Err("the answer is not HTTP".to_owned()));
+        server.join().unwrap();
+    }
+}

@@ -1,0 +1,203 @@
+//! The types of values: each parses from its text in a file or on the command line, prints as that
+//! text, and cannot hold anything wrong.
+
+use std::{fmt, num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration};
+
+mod peers;
+
+pub use peers::{BrokerUrl, ForGateway, Host, HostPort, Pin};
+
+/// What is wrong with a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not {wanted}")]
+pub struct BadValue {
+    /// The text as given.
+    pub text: String,
+    /// What it should be.
+    pub wanted: &'static str,
+}
+
+fn bad<T>(text: &str, wanted: &'static str) -> Result<T, BadValue> {
+    Err(BadValue { text: text.chars().take(80).collect(), wanted })
+}
+
+/// `true` or `false`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Switch(pub bool);
+
+impl FromStr for Switch {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "on" | "yes" => Ok(Self(true)),
+            "false" | "off" | "no" => Ok(Self(false)),
+            _ => bad(text, "`true` or `false`"),
+        }
+    }
+}
+
+impl fmt::Display for Switch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Every packet.
+    Trace,
+    /// Addresses and user names as well.
+    Debug,
+    /// Significant changes.
+    Info,
+    /// What may wake someone.
+    Warn,
+    /// What cannot go on.
+    Error,
+}
+
+impl LogLevel {
+    /// The level's name in lower case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl FromStr for LogLevel {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        match text.to_ascii_lowercase().as_str() {
+            "trace" => Ok(Self::Trace),
+            "debug" => Ok(Self::Debug),
+            "info" => Ok(Self::Info),
+            "warn" => Ok(Self::Warn),
+            "error" => Ok(Self::Error),
+            _ => bad(text, "one of TRACE, DEBUG, INFO, WARN, ERROR"),
+        }
+    }
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.as_str().to_ascii_uppercase())
+    }
+}
+
+/// A whole number of seconds, from one to a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seconds(NonZeroU32);
+
+impl From<Seconds> for Duration {
+    fn from(seconds: Seconds) -> Self {
+        Self::from_secs(seconds.0.get().into())
+    }
+}
+
+impl FromStr for Seconds {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        match text.parse::<NonZeroU32>() {
+            Ok(seconds) if seconds.get() <= 86_400 => Ok(Self(seconds)),
+            _ => bad(text, "a number of seconds from 1 to 86400"),
+        }
+    }
+}
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// How many connections at once, from one to 100,000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConnectionLimit(NonZeroU32);
+
+impl ConnectionLimit {
+    /// The number.
+    #[must_use]
+    pub fn as_usize(self) -> usize {
+        usize::try_from(self.0.get()).unwrap_or(usize::MAX)
+    }
+}
+
+impl FromStr for ConnectionLimit {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        match text.parse::<NonZeroU32>() {
+            Ok(limit) if limit.get() <= 100_000 => Ok(Self(limit)),
+            _ => bad(text, "a number from 1 to 100000"),
+        }
+    }
+}
+
+impl fmt::Display for ConnectionLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A TCP or UDP port that a peer listens on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Port(pub u16);
+
+impl FromStr for Port {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        match text.parse() {
+            Ok(port) if port != 0 => Ok(Self(port)),
+            _ => bad(text, "a port from 1 to 65535"),
+        }
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// An absolute path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AbsolutePath(pub PathBuf);
+
+impl FromStr for AbsolutePath {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let path = PathBuf::from(text);
+        if path.is_absolute() { Ok(Self(path)) } else { bad(text, "an absolute path") }
+    }
+}
+
+impl fmt::Display for AbsolutePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_have_bounds() {
+        assert!("0".parse::<ConnectionLimit>().is_err());
+        assert!("100001".parse::<ConnectionLimit>().is_err());
+        assert_eq!("5000".parse::<ConnectionLimit>().unwrap().as_usize(), 5000);
+        assert!("0".parse::<Seconds>().is_err());
+    }
+}

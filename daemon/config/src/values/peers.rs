@@ -1,0 +1,242 @@
+//! Values that say who and where a peer is.
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use super::{BadValue, Port, bad};
+
+/// A host name or an address, as it stands in a URL; IPv6 without brackets here.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Host(String);
+
+impl Host {
+    /// The name or address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Host {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+        let is_name = !bare.is_empty()
+            && bare.len() <= 253
+            && bare.split('.').all(|label| {
+                (1..=63).contains(&label.len())
+                    && !label.starts_with('-')
+                    && !label.ends_with('-')
+                    && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            });
+        if is_name || bare.parse::<IpAddr>().is_ok() {
+            Ok(Self(bare.to_owned()))
+        } else {
+            bad(text, "a host name or an IP address")
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.contains(':') { write!(f, "[{}]", self.0) } else { f.write_str(&self.0) }
+    }
+}
+
+/// `host:port`, with brackets around IPv6.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HostPort {
+    /// The name or address.
+    pub host: Host,
+    /// The port.
+    pub port: u16,
+}
+
+impl FromStr for HostPort {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let wanted = "`HOST:PORT`, with brackets around an IPv6 address";
+        let Some((host, port)) = text.rsplit_once(':') else { return bad(text, wanted) };
+        if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
+            return bad(text, wanted);
+        }
+        match (host.parse(), port.parse::<Port>()) {
+            (Ok(host), Ok(Port(port))) => Ok(Self { host, port }),
+            _ => bad(text, wanted),
+        }
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// Where a connection broker is: `https://HOST[:PORT]`. The path is always `/pcoip-broker/xml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerUrl(pub HostPort);
+
+impl BrokerUrl {
+    /// The path of the broker protocol.
+    pub const PATH: &str = "/pcoip-broker/xml";
+}
+
+impl FromStr for BrokerUrl {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let wanted = "a URL of the form `https://HOST[:PORT]`";
+        let Ok(uri) = text.parse::<http::Uri>() else { return bad(text, wanted) };
+        if uri.scheme_str() != Some("https")
+            || uri.query().is_some()
+            || !["", "/", Self::PATH].contains(&uri.path())
+        {
+            return bad(text, wanted);
+        }
+        let Some(authority) = uri.authority() else { return bad(text, wanted) };
+        if authority.as_str().contains('@') || authority.as_str().ends_with(':') {
+            return bad(text, wanted);
+        }
+        match authority.host().parse() {
+            Ok(host) => Ok(Self(HostPort { host, port: authority.port_u16().unwrap_or(443) })),
+            Err(_) => bad(text, wanted),
+        }
+    }
+}
+
+impl fmt::Display for BrokerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.port == 443 {
+            write!(f, "https://{}", self.0.host)
+        } else {
+            write!(f, "https://{}", self.0)
+        }
+    }
+}
+
+/// SHA-256 of a peer's certificate or of its public key (DER of the SubjectPublicKeyInfo); either
+/// matches. Written `sha256:` and 64 hexadecimal digits, colons between them allowed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Pin(pub [u8; 32]);
+
+impl FromStr for Pin {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let wanted = "`sha256:` followed by 64 hexadecimal digits";
+        let Some(digits) = text.strip_prefix("sha256:") else { return bad(text, wanted) };
+        let digits: Vec<u8> = digits.bytes().filter(|b| *b != b':').collect();
+        if digits.len() != 64 {
+            return bad(text, wanted);
+        }
+        let mut pin = [0; 32];
+        for (byte, pair) in pin.iter_mut().zip(digits.chunks_exact(2)) {
+            let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+            match (digit(pair[0]), digit(pair[1])) {
+                (Some(high), Some(low)) => *byte = high << 4 | low,
+                _ => return bad(text, wanted),
+            }
+        }
+        Ok(Self(pin))
+    }
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sha256:")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A value for one gateway, told apart by its public address: `IP=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForGateway<T> {
+    /// The gateway's public address.
+    pub gateway: IpAddr,
+    /// What holds for it.
+    pub value: T,
+}
+
+impl<T: FromStr> FromStr for ForGateway<T> {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let parsed = text.split_once('=').and_then(|(gateway, value)| {
+            Some(Self { gateway: gateway.trim().parse().ok()?, value: value.trim().parse().ok()? })
+        });
+        parsed.map_or_else(|| bad(text, "`IP=VALUE` with a gateway's public address"), Ok)
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for ForGateway<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.gateway, self.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broker_urls_are_read_as_the_guide_writes_them() {
+        let table = [
+            ("https://broker.example", "https://broker.example"),
+            ("https://broker.example:8443/", "https://broker.example:8443"),
+            ("https://192.0.2.1:443", "https://192.0.2.1"),
+            ("https://[2001:db8::1]:444", "https://[2001:db8::1]:444"),
+            ("https://b/pcoip-broker/xml", "https://b"),
+        ];
+        for (given, printed) in table {
+            assert_eq!(given.parse::<BrokerUrl>().unwrap().to_string(), printed);
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_broker_url_is_refused() {
+        let table = [
+            "http://broker",
+            "broker.example",
+            "https://",
+            "https://user@b",
+            "https://b/x",
+            "https://b?x",
+            "https://b:",
+            "https://b c",
+            "stringArray",
+        ];
+        for given in table {
+            assert!(given.parse::<BrokerUrl>().is_err(), "{given}");
+        }
+    }
+
+    #[test]
+    fn a_pin_reads_what_openssl_prints() {
+        let colons = format!("sha256:{}", ["AB"; 32].join(":"));
+
+        assert_eq!(
+            colons.parse::<Pin>().unwrap().to_string(),
+            format!("sha256:{}", "ab".repeat(32))
+        );
+        assert!("sha256:abc".parse::<Pin>().is_err());
+        assert!(format!("sha256:{}", "zz".repeat(32)).parse::<Pin>().is_err());
+    }
+
+    #[test]
+    fn hosts_and_ports_keep_ipv6_apart() {
+        let both: HostPort = "[2001:db8::1]:443".parse().unwrap();
+
+        assert_eq!((both.host.as_str(), both.port), ("2001:db8::1", 443));
+        assert_eq!(both.to_string(), "[2001:db8::1]:443");
+        assert!("2001:db8::1:443".parse::<HostPort>().is_err());
+        assert!("host:0".parse::<HostPort>().is_err());
+    }
+}
