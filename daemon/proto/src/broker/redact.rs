@@ -1,0 +1,143 @@
+//! What may stand in logs. Administrators' tools read the documents there, so shape and names stay;
+//! what lets anyone log on or take over a session does not.
+
+use crate::{
+    tag,
+    xml::{Document, Edits, Element, MAX_BYTES},
+};
+
+const MASK: &str = "****";
+
+/// More than this of one document is cut off.
+const MAX_LOGGED: usize = 64 * 1024;
+
+/// Messages whose parts are known. In any other, and in `authenticate`, whatever is not known to be
+/// harmless is masked: it may be a credential of a kind that nobody here has met.
+const KNOWN: [&str; 13] = [
+    "hello",
+    "hello-resp",
+    "authenticate-resp",
+    "get-resource-list",
+    "get-resource-list-resp",
+    "allocate-resource",
+    "allocate-resource-resp",
+    "bye",
+    "bye-resp",
+    "error-resp",
+    "launch-session",
+    "launch-session-resp",
+    "add-connection",
+];
+
+/// Elements of such messages that are no secrets.
+const HARMLESS: [&str; 6] = ["username", "domain", "id", "button-id", "result-id", "result-str"];
+
+/// Attributes of such messages that are no secrets.
+const HARMLESS_ATTRIBUTES: [&str; 2] = ["method", "do-not-log"];
+
+/// A document in one line without secrets, as far as [`MAX_LOGGED`] goes.
+#[must_use]
+pub fn document(document: &Document<'_>) -> String {
+    let mut edits = Edits::default();
+    for comment in document.comments() {
+        edits.replace(comment.clone(), "");
+    }
+    let root = document.root();
+    if !root.text().is_empty() {
+        fill(&mut edits, root, MASK);
+    }
+    for message in root.children() {
+        if KNOWN.contains(&message.name()) {
+            known(&mut edits, message);
+        } else {
+            unknown(&mut edits, message);
+        }
+    }
+    one_line(&edits.apply(document))
+}
+
+/// The same for what may be no document at all.
+#[must_use]
+pub fn bytes(bytes: &[u8]) -> String {
+    match Document::parse(bytes, MAX_BYTES) {
+        Ok(read) => document(&read),
+        Err(error) => format!("({} bytes, {error})", bytes.len()),
+    }
+}
+
+/// A cookie's value: its ends, where it is long enough to lose them.
+#[must_use]
+pub fn cookie(value: &str) -> String {
+    let ends = (value.get(..4), value.get(value.len().wrapping_sub(4)..));
+    match ends {
+        (Some(start), Some(end)) if value.len() >= 24 => format!("{start}{MASK}{end}"),
+        _ => MASK.to_owned(),
+    }
+}
+
+fn known(edits: &mut Edits, element: &Element<'_>) {
+    if is_tag(element) {
+        fill(edits, element, &tag::mask(element.text()));
+    } else if is_secret(element) {
+        fill(edits, element, MASK);
+    } else if element.name() == "variable" {
+        element.children().iter().filter(|c| c.name() != "name").for_each(|c| unknown(edits, c));
+    } else {
+        element.children().iter().for_each(|child| known(edits, child));
+    }
+}
+
+fn unknown(edits: &mut Edits, element: &Element<'_>) {
+    for attribute in element.attributes() {
+        if !HARMLESS_ATTRIBUTES.contains(&attribute.name) && !attribute.value.is_empty() {
+            edits.replace(attribute.span.clone(), MASK);
+        }
+    }
+    if !element.text().is_empty() && !is_harmless(element) {
+        fill(edits, element, MASK);
+    } else {
+        element.children().iter().for_each(|child| unknown(edits, child));
+    }
+}
+
+fn fill(edits: &mut Edits, element: &Element<'_>, text: &str) {
+    if let Some(content) = element.content().filter(|content| !content.is_empty()) {
+        edits.replace(content, text);
+    }
+}
+
+fn is_tag(element: &Element<'_>) -> bool {
+    ["session-tag", "connect-tag", "ctag", "rtag"].contains(&element.name())
+        || element.text().starts_with(crate::SessionTag::PREFIX)
+}
+
+fn is_harmless(element: &Element<'_>) -> bool {
+    HARMLESS.contains(&element.name()) && element.children().is_empty() && !forbids_logging(element)
+}
+
+fn is_secret(element: &Element<'_>) -> bool {
+    let name = element.name().to_ascii_lowercase();
+    forbids_logging(element)
+        || ["password", "passcode", "secret", "token"].iter().any(|word| name.contains(word))
+}
+
+fn forbids_logging(element: &Element<'_>) -> bool {
+    element.attribute("do-not-log").is_some_and(|value| !["false", "0"].contains(&value))
+}
+
+/// A line end within a document would forge a line of the log.
+fn one_line(text: &str) -> String {
+    let mut end = text.len().min(MAX_LOGGED);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let mut line = text[..end].replace(breaks, " ");
+    if end < text.len() {
+        line.push_str(&format!("… ({} bytes)", text.len()));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests;

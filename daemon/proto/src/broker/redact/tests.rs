@@ -1,0 +1,92 @@
+//! What is masked, and what is not.
+
+use super::*;
+
+fn shows(table: &[(&str, &str)]) {
+    let tag = format!("SCS1{}ABCDEFGHIJKL", "x".repeat(80));
+    for (given, shown) in table {
+        let given = format!("<r version='2.1'>{}</r>", given.replace("{TAG}", &tag));
+
+        assert_eq!(bytes(given.as_bytes()), format!("<r version='2.1'>{shown}</r>"));
+    }
+}
+
+#[test]
+fn only_the_harmless_shows_in_authenticate_and_in_what_is_unknown() {
+    shows(&[
+        (
+            "<authenticate method=\"password\"><username>u</username><password>p&amp;</password>\
+             <domain>d</domain></authenticate>",
+            "<authenticate method=\"password\"><username>u</username><password>****</password>\
+             <domain>d</domain></authenticate>",
+        ),
+        (
+            "<authenticate method=\"dialog\"><fields><field><id>A</id><text do-not-log=\"true\">1\
+             </text></field><field><id>B</id><text>2</text></field></fields>\
+             <button-id>LOGIN</button-id></authenticate>",
+            "<authenticate method=\"dialog\"><fields><field><id>A</id><text do-not-log=\"true\">\
+             ****</text></field><field><id>B</id><text>****</text></field></fields>\
+             <button-id>LOGIN</button-id></authenticate>",
+        ),
+        (
+            "<authenticate method=\"new\"><jwt k=\"v\">a<b/>c</jwt><pin><![CDATA[1]]></pin><!--\
+             secret--><username do-not-log=\"true\">u</username><empty/></authenticate>",
+            "<authenticate method=\"new\"><jwt k=\"****\">****</jwt><pin>****</pin>\
+             <username do-not-log=\"true\">****</username><empty/></authenticate>",
+        ),
+        ("secret<bye/>", "****"),
+        ("<oauth><code>x</code></oauth>", "<oauth><code>****</code></oauth>"),
+    ]);
+}
+
+#[test]
+fn secrets_are_masked_in_what_is_known() {
+    shows(&[
+        (
+            "<authenticate-resp><text do-not-log=\"true\">x</text><text do-not-log=\"false\">y\
+             </text><prompt>z</prompt></authenticate-resp>",
+            "<authenticate-resp><text do-not-log=\"true\">****</text><text do-not-log=\"false\">\
+             y</text><prompt>z</prompt></authenticate-resp>",
+        ),
+        (
+            "<hello><variable><name>launcher-data</name><value>jwt</value></variable></hello>",
+            "<hello><variable><name>launcher-data</name><value>****</value></variable></hello>",
+        ),
+        (
+            "<launch-session-resp><session-tag>{TAG}</session-tag><other>{TAG}</other>\
+             </launch-session-resp>",
+            "<launch-session-resp><session-tag>SCS1****ABCDEFGHIJKL</session-tag><other>SCS1****\
+             ABCDEFGHIJKL</other></launch-session-resp>",
+        ),
+        (
+            "<launch-session><logon method=\"x\"><username>u</username><password>p</password>\
+             </logon></launch-session>",
+            "<launch-session><logon method=\"x\"><username>u</username><password>****</password>\
+             </logon></launch-session>",
+        ),
+        (
+            "<add-connection><ctag>{TAG}</ctag></add-connection>",
+            "<add-connection><ctag>SCS1****ABCDEFGHIJKL</ctag></add-connection>",
+        ),
+        ("<bye\n/>\r\n<x:y\t/>", "<bye />  <x:y />"),
+    ]);
+}
+
+#[test]
+fn what_is_no_document_is_only_counted() {
+    assert_eq!(bytes(b"<password>p"), "(11 bytes, the document ends early)");
+}
+
+#[test]
+fn a_document_is_one_line_of_bounded_length() {
+    assert_eq!(one_line("a\nb\r\u{85}\u{9b}\u{2028}c"), "a b    c");
+    let long = "é".repeat(MAX_LOGGED);
+    assert_eq!(one_line(&long).len(), MAX_LOGGED + format!("… ({} bytes)", long.len()).len());
+}
+
+#[test]
+fn a_cookie_shows_its_ends() {
+    assert_eq!(cookie("0123456789ABCDEF0123456789ABCDEF"), "0123****CDEF");
+    assert_eq!(cookie("0123456789ABCDEF"), "****");
+    assert_eq!(cookie(""), "****");
+}

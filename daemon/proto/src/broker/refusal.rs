@@ -1,0 +1,147 @@
+//! The answers that the Connection Manager gives by itself when something fails, in the words that
+//! clients and administrators know. They have no XML declaration.
+
+use super::{CLIENT_ROOT, Version};
+use crate::{agent::Failure, xml::leaf};
+
+/// Why a request is refused without the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The session cookie is missing, unknown or expired.
+    UnknownSession,
+    /// The session does not allow this request, or was refused something before.
+    InvalidSession,
+    /// There are too many sessions.
+    TooManySessions,
+    /// The broker did not answer in time.
+    BrokerTimedOut,
+    /// The broker cannot be reached, or what it answers cannot be used.
+    BrokerFailed,
+    /// The gateway does not take the session.
+    GatewayFailed,
+}
+
+impl Refusal {
+    /// The `error-resp` for the client.
+    #[must_use]
+    pub fn document(self, version: &Version) -> String {
+        let (id, text) = self.result();
+        let result = leaf("result-id", id) + &leaf("result-str", text);
+        let detail = leaf("err-detail", self.detail());
+        rooted(
+            version,
+            &format!(
+                "<error-resp><result>{result}</result><detected-by>CM</detected-by>{detail}</error-resp>"
+            ),
+        )
+    }
+
+    /// What went wrong, for administrators.
+    #[must_use]
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::UnknownSession => "Unknown/expired JSESSIONID",
+            Self::InvalidSession => "The requested session is invalid.",
+            Self::TooManySessions => "Too many sessions",
+            Self::BrokerTimedOut => "Timed out communicating with broker",
+            Self::BrokerFailed => "Cannot communicate with broker",
+            Self::GatewayFailed => "Security Gateway is enabled but does not respond",
+        }
+    }
+
+    fn result(self) -> (&'static str, &'static str) {
+        match self {
+            Self::UnknownSession => (
+                "ERR_INVALID_SESSION",
+                "Error 6606: Command failed. Please report this failure to your system \
+                 administrator.",
+            ),
+            Self::BrokerTimedOut | Self::BrokerFailed => (
+                "ERR_BROKER_RESP_FAILED",
+                "Error 6608: Command failed due to a connection broker communication failure. \
+                 Please try again. If this failure persists, please report this failure to your \
+                 system administrator.",
+            ),
+            Self::InvalidSession | Self::TooManySessions | Self::GatewayFailed => (
+                "ERR_GENERIC",
+                "Error 6612: Command failed. Please try again. If this failure persists, please \
+                 report this failure to your system administrator.",
+            ),
+        }
+    }
+}
+
+/// The `allocate-resource-resp` of a resource whose agent did not launch the session.
+#[must_use]
+pub fn agent_failure(version: &Version, failure: &Failure) -> String {
+    let text = "Error 6405: PCoIP Agent failed to launch the remote session. Please try again. If \
+                this failure persists, please report this failure to your system administrator.";
+    let result = leaf("result-id", "ALLOC_FAILED_TO_ALLOCATE_AGENT") + &leaf("result-str", text);
+    let reason = format!("[PCoIPAgent] {}: {}", failure.result_id(), failure.reason);
+    let reason = leaf("fail-reason-str", &reason);
+    rooted(
+        version,
+        &format!(
+            "<allocate-resource-resp><result>{result}</result>{reason}</allocate-resource-resp>"
+        ),
+    )
+}
+
+fn rooted(version: &Version, message: &str) -> String {
+    format!("<{CLIENT_ROOT} version=\"{version}\">{message}</{CLIENT_ROOT}>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_have_the_known_words() {
+        let table = [
+            (
+                Refusal::UnknownSession,
+                "<result-id>ERR_INVALID_SESSION</result-id><result-str>Error 6606: Command failed. \
+                 Please report this failure to your system administrator.</result-str></result>\
+                 <detected-by>CM</detected-by><err-detail>Unknown/expired JSESSIONID</err-detail>",
+            ),
+            (
+                Refusal::BrokerTimedOut,
+                "<result-id>ERR_BROKER_RESP_FAILED</result-id><result-str>Error 6608: Command failed \
+                 due to a connection broker communication failure. Please try again. If this failure \
+                 persists, please report this failure to your system administrator.</result-str>\
+                 </result><detected-by>CM</detected-by><err-detail>Timed out communicating with \
+                 broker</err-detail>",
+            ),
+            (
+                Refusal::InvalidSession,
+                "<result-id>ERR_GENERIC</result-id><result-str>Error 6612: Command failed. Please try \
+                 again. If this failure persists, please report this failure to your system \
+                 administrator.</result-str></result><detected-by>CM</detected-by><err-detail>The \
+                 requested session is invalid.</err-detail>",
+            ),
+        ];
+        for (refusal, inside) in table {
+            assert_eq!(
+                refusal.document(&Version::usual()),
+                format!(
+                    "<pcoip-client version=\"2.1\"><error-resp><result>{inside}</error-resp></pcoip-client>"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn an_agents_reason_is_told_escaped() {
+        let failure = Failure::generic("it said <no>");
+
+        assert_eq!(
+            agent_failure(&Version::usual(), &failure),
+            "<pcoip-client version=\"2.1\"><allocate-resource-resp><result>\
+             <result-id>ALLOC_FAILED_TO_ALLOCATE_AGENT</result-id><result-str>Error 6405: PCoIP Agent \
+             failed to launch the remote session. Please try again. If this failure persists, please \
+             report this failure to your system administrator.</result-str></result>\
+             <fail-reason-str>[PCoIPAgent] FAILED_GENERIC: it said &lt;no&gt;</fail-reason-str>\
+             </allocate-resource-resp></pcoip-client>"
+        );
+    }
+}

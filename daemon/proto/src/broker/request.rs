@@ -1,0 +1,361 @@
+//! What clients ask, and how it is passed on to the broker.
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::{BROKER_ROOT, CLIENT_ROOT, Invalid, PcmInfo, Version, message, owned, redact};
+use crate::xml::{Document, Edits, Element, MAX_BYTES};
+
+/// What tells the broker that it may answer with other credentials for the agent.
+const OUR_CAPABILITY: &str = "CAP_ALTERNATE_CREDENTIALS";
+
+/// The client that only asks whether somebody is there.
+const PROBE: &str = "QueryBrokerClient";
+
+/// A request of a client.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    document: Document<'a>,
+    kind: RequestKind,
+    version: Version,
+}
+
+/// What is asked, with what the Connection Manager needs of it.
+#[derive(Debug, Clone)]
+pub enum RequestKind {
+    /// Opens a session.
+    Hello(Hello),
+    /// One step of logging on.
+    Authenticate(Authenticate),
+    /// Which resources are there.
+    GetResourceList,
+    /// One resource, please.
+    AllocateResource(Allocation),
+    /// Ends the session.
+    Bye,
+    /// Something that only client and broker understand.
+    Other(String),
+}
+
+/// Who greets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Whether it only asks if somebody is there; that is no login.
+    pub probe: bool,
+    /// The client's name, for the agent.
+    pub device_name: Option<String>,
+}
+
+/// One step of logging on.
+#[derive(Debug, Clone, Default)]
+pub struct Authenticate {
+    /// `password`, `dialog` or what only the two sides know.
+    pub method: String,
+    /// What a `password` step carries.
+    pub logon: Option<Logon>,
+}
+
+/// With what a user logs on, at the broker and then at the agent.
+///
+/// The password is never written down: a logon that is read back has none, and the agent is then
+/// asked to launch the session without it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Logon {
+    /// The user's name.
+    pub username: String,
+    /// The password; left out wherever the logon is serialized.
+    #[serde(skip)]
+    pub password: Option<SecretString>,
+    /// The domain.
+    pub domain: Option<String>,
+}
+
+/// What a client tells of itself when it asks for a resource; the agent is told the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allocation {
+    /// The client's address as it sees itself.
+    pub ip_address: Option<String>,
+    /// Its MAC address.
+    pub mac_address: Option<String>,
+    /// Its time zone's Windows name.
+    pub time_zone_windows: Option<String>,
+}
+
+impl RequestKind {
+    fn of(message: &Element<'_>) -> Self {
+        let client = message.child("client-info");
+        match message.name() {
+            "hello" => Self::Hello(Hello {
+                probe: client.and_then(|c| c.child_text("product-name")) == Some(PROBE),
+                device_name: owned(client, "device-name"),
+            }),
+            "authenticate" => Self::Authenticate(Authenticate::of(message)),
+            "get-resource-list" => Self::GetResourceList,
+            "allocate-resource" => Self::AllocateResource(Allocation {
+                ip_address: owned(client, "ip-address"),
+                mac_address: owned(client, "mac-address"),
+                time_zone_windows: owned(client, "time-zone-windows"),
+            }),
+            "bye" => Self::Bye,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// The element's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Hello(_) => "hello",
+            Self::Authenticate(_) => "authenticate",
+            Self::GetResourceList => "get-resource-list",
+            Self::AllocateResource(_) => "allocate-resource",
+            Self::Bye => "bye",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+impl Authenticate {
+    fn of(message: &Element<'_>) -> Self {
+        let method = message.attribute("method").unwrap_or_default().to_owned();
+        let logon = message.child_text("username").filter(|_| method == "password");
+        let logon = logon.map(|username| Logon {
+            username: username.to_owned(),
+            password: message.child("password").map(|p| SecretString::from(p.whole_text())),
+            domain: owned(Some(message), "domain"),
+        });
+        Self { method, logon }
+    }
+}
+
+impl<'a> Request<'a> {
+    /// Reads what a client sent.
+    ///
+    /// # Errors
+    ///
+    /// Where it is no request of the broker protocol.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Invalid> {
+        let document = Document::parse(bytes, MAX_BYTES)?;
+        let (version, message) = message(&document, &[CLIENT_ROOT])?;
+        let kind = RequestKind::of(message);
+        Ok(Self { document, kind, version })
+    }
+
+    /// What is asked.
+    #[must_use]
+    pub fn kind(&self) -> &RequestKind {
+        &self.kind
+    }
+
+    /// The client's version of the protocol.
+    #[must_use]
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// The request as the broker gets it: under the broker's root, a `hello` with who we are and
+    /// with our capability.
+    #[must_use]
+    pub fn to_broker(&self, pcm: &PcmInfo) -> String {
+        let root = self.document.root();
+        let mut edits = Edits::default();
+        edits.rename(root, BROKER_ROOT);
+        if let (RequestKind::Hello(_), [hello]) = (&self.kind, root.children()) {
+            introduce(&mut edits, hello, pcm);
+        }
+        edits.apply(&self.document)
+    }
+
+    /// The request as it may stand in logs.
+    #[must_use]
+    pub fn redacted(&self) -> String {
+        redact::document(&self.document)
+    }
+}
+
+fn introduce(edits: &mut Edits, hello: &Element<'_>, pcm: &PcmInfo) {
+    let ours = format!("<cap>{OUR_CAPABILITY}</cap>");
+    let mut introduction = pcm.xml();
+    match hello.child("caps") {
+        Some(caps) if caps.children().iter().any(|cap| cap.text() == OUR_CAPABILITY) => {}
+        Some(caps) => edits.append(caps, &ours),
+        None => introduction.push_str(&format!("<caps>{ours}</caps>")),
+    }
+    match hello.child("client-info") {
+        Some(client) => edits.insert(client.span().end, introduction),
+        None => edits.prepend(hello, &introduction),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+    use crate::broker::Refusal;
+
+    fn pcm() -> PcmInfo {
+        PcmInfo {
+            product_version: "1.2.3".to_owned(),
+            ip_address: "192.0.2.9".to_owned(),
+            hostname: "cm.example".to_owned(),
+        }
+    }
+
+    const PCM: &str = "<pcm-info><product-name>PCoIP Connection Manager</product-name>\
+        <product-version>1.2.3</product-version><platform>GNU/Linux x86_64</platform>\
+        <ip-address>192.0.2.9</ip-address><hostname>cm.example</hostname></pcm-info>";
+
+    #[test]
+    fn a_hello_is_introduced_and_keeps_everything_else() {
+        let table = [
+            (
+                "<hello><client-info><a /></client-info><!-- x --><caps><cap>A</cap></caps> <z:y/></hello>",
+                "<hello><client-info><a /></client-info>{PCM}<!-- x --><caps><cap>A</cap>\
+                 <cap>CAP_ALTERNATE_CREDENTIALS</cap></caps> <z:y/></hello>",
+            ),
+            (
+                "<hello><client-info/><caps /></hello>",
+                "<hello><client-info/>{PCM}<caps><cap>CAP_ALTERNATE_CREDENTIALS</cap></caps></hello>",
+            ),
+            (
+                "<hello><client-info/><server-address/></hello>",
+                "<hello><client-info/>{PCM}<caps><cap>CAP_ALTERNATE_CREDENTIALS</cap></caps>\
+                 <server-address/></hello>",
+            ),
+            ("<hello />", "<hello>{PCM}<caps><cap>CAP_ALTERNATE_CREDENTIALS</cap></caps></hello>"),
+            (
+                "<hello><caps><cap>CAP_ALTERNATE_CREDENTIALS</cap></caps></hello>",
+                "<hello>{PCM}<caps><cap>CAP_ALTERNATE_CREDENTIALS</cap></caps></hello>",
+            ),
+        ];
+        for (given, told) in table {
+            let given = format!(
+                "<?xml version=\"1.0\"?>\n<pcoip-client version=\"2.1\">{given}</pcoip-client>"
+            );
+
+            let forwarded = Request::parse(given.as_bytes()).unwrap().to_broker(&pcm());
+
+            let told = told.replace("{PCM}", PCM);
+            assert_eq!(
+                forwarded,
+                format!(
+                    "<?xml version=\"1.0\"?>\n<pcoip-broker version=\"2.1\">{told}</pcoip-broker>"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn everything_but_a_hello_only_gets_the_other_root() {
+        let table = [
+            (
+                "authenticate",
+                "<authenticate method='password'><password>a&amp;b</password>\r\n</authenticate>",
+            ),
+            ("get-resource-list", "<get-resource-list><new:thing a=\"1\"/></get-resource-list>"),
+            (
+                "allocate-resource",
+                "<allocate-resource><resource-id>1</resource-id></allocate-resource>",
+            ),
+            ("bye", "<bye />"),
+            ("start-oauth", "<start-oauth><![CDATA[x]]></start-oauth>"),
+        ];
+        for (name, message) in table {
+            let given = format!("<pcoip-client version=\"2.1\" x='y' >{message}</pcoip-client >");
+
+            let request = Request::parse(given.as_bytes()).unwrap();
+
+            assert_eq!(request.kind().name(), name);
+            assert_eq!(
+                request.to_broker(&pcm()),
+                format!("<pcoip-broker version=\"2.1\" x='y' >{message}</pcoip-broker >")
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_agent_needs_is_remembered() {
+        let given = "<pcoip-client version='2.1'><authenticate method='password'><username>u</username>\
+                     <password> p&lt; </password><domain>d</domain></authenticate></pcoip-client>";
+        let request = Request::parse(given.as_bytes()).unwrap();
+        let RequestKind::Authenticate(Authenticate { method, logon: Some(logon) }) = request.kind()
+        else {
+            panic!("{request:?}")
+        };
+        assert_eq!((method.as_str(), logon.username.as_str()), ("password", "u"));
+        assert_eq!(logon.domain.as_deref(), Some("d"));
+        assert_eq!(logon.password.as_ref().unwrap().expose_secret(), " p< ");
+
+        let given = "<pcoip-client version='2.1'><allocate-resource><client-info>\
+                     <mac-address>aa:bb</mac-address><ip-address>192.0.2.3</ip-address></client-info>\
+                     </allocate-resource></pcoip-client>";
+        let request = Request::parse(given.as_bytes()).unwrap();
+        let RequestKind::AllocateResource(allocation) = request.kind() else { panic!() };
+        assert_eq!(allocation.mac_address.as_deref(), Some("aa:bb"));
+        assert_eq!(allocation.ip_address.as_deref(), Some("192.0.2.3"));
+        assert_eq!(allocation.time_zone_windows, None);
+    }
+
+    #[test]
+    fn a_logon_is_written_down_without_its_password() {
+        let logon = Logon {
+            username: "u".to_owned(),
+            password: Some("secret".into()),
+            domain: Some("d".to_owned()),
+        };
+
+        let written = serde_json::to_string(&logon).unwrap();
+        let read: Logon = serde_json::from_str(&written).unwrap();
+
+        assert_eq!(written, r#"{"username":"u","domain":"d"}"#);
+        assert!(read.password.is_none());
+        assert!(!format!("{logon:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_probe_is_known_by_its_product_name() {
+        for (product, probe) in
+            [("QueryBrokerClient", true), ("Anyware PCoIP Desktop Client", false)]
+        {
+            let given = format!(
+                "<pcoip-client version='2.1'><hello><client-info><product-name>{product}</product-name>\
+                 <device-name>d</device-name></client-info></hello></pcoip-client>"
+            );
+            let request = Request::parse(given.as_bytes()).unwrap();
+            let RequestKind::Hello(hello) = request.kind() else { panic!() };
+            assert_eq!(*hello, Hello { probe, device_name: Some("d".to_owned()) });
+        }
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        let broker = Refusal::UnknownSession.document(&Version::usual());
+        let table = [
+            (
+                "<pcoip-broker version='2.1'><bye/></pcoip-broker>",
+                Invalid::Root { expected: "pcoip-client" },
+            ),
+            ("<pcoip-client><bye/></pcoip-client>", Invalid::Version),
+            ("<pcoip-client version='x'><bye/></pcoip-client>", Invalid::Version),
+            ("<pcoip-client version=''><bye/></pcoip-client>", Invalid::Version),
+            ("<pcoip-client version='2.1'/>", Invalid::Messages { count: 0 }),
+            (
+                "<pcoip-client version='2.1'><bye/><bye/></pcoip-client>",
+                Invalid::Messages { count: 2 },
+            ),
+            (
+                &format!("<pcoip-client version='2.1'><{}/></pcoip-client>", "x".repeat(65)),
+                Invalid::Name,
+            ),
+            ("<a>", Invalid::Xml(crate::xml::Error::Unfinished)),
+        ];
+        for (given, error) in table {
+            assert_eq!(Request::parse(given.as_bytes()).err(), Some(error), "{given}");
+        }
+        assert!(
+            Request::parse(broker.as_bytes()).is_ok(),
+            "an unknown name is the broker's to judge"
+        );
+    }
+}

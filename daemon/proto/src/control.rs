@@ -1,0 +1,19 @@
+//! How a Connection Manager announces a session to a Security Gateway: `pcoip-sg` messages, and the
+//! claims of the token that every announcement comes with.
+//!
+//! The two `add-connection` messages have the observed shapes. The refusal, the transport
+//! (`POST /pcoip-sg/xml`, `Authorization: Bearer …`) and the token are ours.
+
+pub use claims::{Claims, ClaimsError, TokenId};
+pub use message::{AddConnection, MessageError, Reply, SG_SNI};
+pub use replays::{ReplayError, Replays};
+
+mod claims;
+mod message;
+mod replays;
+
+/// Where a gateway takes announcements.
+pub const PATH: &str = "/pcoip-sg/xml";
+
+/// What an announcement and its reply are sent as.
+pub const CONTENT_TYPE: &str = "application/xml";

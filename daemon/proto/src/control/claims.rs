@@ -1,0 +1,241 @@
+//! What the token of an announcement says, and whether that holds. The signature is checked
+//! elsewhere.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::AddConnection;
+use crate::{SessionId, Time};
+
+/// The claims: for one gateway, for a minute, for one announcement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// The gateway's external address, as the Connection Manager was told it.
+    pub aud: IpAddr,
+    /// When it was signed, in seconds since the epoch.
+    pub iat: u64,
+    /// When it expires.
+    pub exp: u64,
+    /// What tells it from every other token.
+    pub jti: TokenId,
+    /// Where the announced agent is.
+    pub agent: SocketAddr,
+    /// SHA-256 of the announced tag in hexadecimal digits.
+    pub tag: String,
+    /// The announced session log id.
+    pub connection: SessionId,
+}
+
+/// Why claims do not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimsError {
+    /// For another gateway.
+    #[error("the token is for gateway {0}")]
+    OtherGateway(IpAddr),
+    /// Signed in the future: one of the two clocks is wrong.
+    #[error("the token is not valid yet; compare the clocks of both hosts")]
+    NotYet,
+    /// Expired: old, or one of the two clocks is wrong.
+    #[error("the token has expired; compare the clocks of both hosts")]
+    Expired,
+    /// Valid for longer than we would remember it.
+    #[error("the token is valid for more than {} seconds", Claims::VALID.as_secs())]
+    TooLong,
+    /// Signed for another announcement.
+    #[error("the token is for another announcement")]
+    OtherAnnouncement,
+}
+
+impl Claims {
+    /// How long a token is valid.
+    pub const VALID: Duration = Duration::from_mins(1);
+
+    /// How far the clocks of two hosts may be apart, either way.
+    pub const LEEWAY: Duration = Duration::from_secs(30);
+
+    /// The claims for an announcement, with 16 random bytes.
+    #[must_use]
+    pub fn of(announced: &AddConnection, gateway: IpAddr, random: [u8; 16], now: Time) -> Self {
+        Self {
+            aud: gateway.to_canonical(),
+            iat: now.as_secs(),
+            exp: (now + Self::VALID).as_secs(),
+            jti: TokenId::random(random),
+            agent: canonical(announced.agent),
+            tag: announced.tag.digest().hex(),
+            connection: announced.connection_id.clone(),
+        }
+    }
+
+    /// Whether the token that says this may announce that, here and now.
+    ///
+    /// # Errors
+    ///
+    /// The first claim that does not hold.
+    pub fn check(
+        &self,
+        announced: &AddConnection,
+        own: &[IpAddr],
+        now: Time,
+    ) -> Result<(), ClaimsError> {
+        let audience = self.aud.to_canonical();
+        if !own.iter().any(|address| address.to_canonical() == audience) {
+            return Err(ClaimsError::OtherGateway(audience));
+        }
+        if self.iat > (now + Self::LEEWAY).as_secs() {
+            return Err(ClaimsError::NotYet);
+        }
+        if self.exp < (now - Self::LEEWAY).as_secs() {
+            return Err(ClaimsError::Expired);
+        }
+        if self.exp.saturating_sub(self.iat) > Self::VALID.as_secs() {
+            return Err(ClaimsError::TooLong);
+        }
+        let same = self.agent == canonical(announced.agent)
+            && self.tag == announced.tag.digest().hex()
+            && self.connection == announced.connection_id;
+        if same { Ok(()) } else { Err(ClaimsError::OtherAnnouncement) }
+    }
+
+    /// When it was signed.
+    #[must_use]
+    pub fn issued(&self) -> Time {
+        Time::from_millis(self.iat.saturating_mul(1000))
+    }
+
+    /// The instant from which no clock within the leeway takes it.
+    #[must_use]
+    pub fn forgotten(&self) -> Time {
+        Time::from_millis(self.exp.saturating_add(1).saturating_mul(1000)) + Self::LEEWAY
+    }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// The `jti` of a token: one to 64 printable characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TokenId(String);
+
+/// Why a text is no token id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a token id has 1 to 64 printable characters")]
+pub struct BadTokenId;
+
+impl TokenId {
+    /// The id that is these bytes in hexadecimal digits.
+    #[must_use]
+    pub fn random(bytes: [u8; 16]) -> Self {
+        Self(format!("{:032x}", u128::from_be_bytes(bytes)))
+    }
+}
+
+impl TryFrom<String> for TokenId {
+    type Error = BadTokenId;
+
+    fn try_from(text: String) -> Result<Self, BadTokenId> {
+        let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        if fits { Ok(Self(text)) } else { Err(BadTokenId) }
+    }
+}
+
+impl From<TokenId> for String {
+    fn from(id: TokenId) -> Self {
+        id.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SessionTag;
+
+    const NOW: Time = Time::from_millis(1_800_000_000_000);
+
+    fn announced() -> AddConnection {
+        AddConnection {
+            agent: "10.0.0.5:4172".parse().unwrap(),
+            tag: SessionTag::parse("SCS1abc").unwrap(),
+            connection_id: "0b1c2d3e-0000-4000-8000-00000000000a".parse().unwrap(),
+        }
+    }
+
+    fn own() -> Vec<IpAddr> {
+        vec!["203.0.113.7".parse().unwrap(), "2001:db8::7".parse().unwrap()]
+    }
+
+    fn claims() -> Claims {
+        Claims::of(&announced(), own()[0], [7; 16], NOW)
+    }
+
+    #[test]
+    fn a_token_holds_for_each_address_of_the_gateway() {
+        for gateway in own().into_iter().chain(["::ffff:203.0.113.7".parse().unwrap()]) {
+            let claims = Claims::of(&announced(), gateway, [7; 16], NOW);
+
+            assert_eq!(claims.check(&announced(), &own(), NOW), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_token_holds_a_minute_and_thirty_seconds_either_way() {
+        let second = Duration::from_secs(1);
+        let table = [
+            (NOW - second * 31, Err(ClaimsError::NotYet)),
+            (NOW - second * 30, Ok(())),
+            (NOW + second * 90, Ok(())),
+            (NOW + second * 91, Err(ClaimsError::Expired)),
+        ];
+        for (now, verdict) in table {
+            assert_eq!(claims().check(&announced(), &own(), now), verdict, "{now:?}");
+        }
+        assert!(claims().forgotten() > NOW + second * 90);
+    }
+
+    #[test]
+    fn a_token_for_anything_else_does_not_hold() {
+        let other = "192.0.2.1".parse().unwrap();
+        let table = [
+            (Claims { aud: other, ..claims() }, ClaimsError::OtherGateway(other)),
+            (Claims { exp: claims().exp + 1, ..claims() }, ClaimsError::TooLong),
+            (Claims { exp: u64::MAX, ..claims() }, ClaimsError::TooLong),
+            (
+                Claims { agent: "10.0.0.6:4172".parse().unwrap(), ..claims() },
+                ClaimsError::OtherAnnouncement,
+            ),
+            (
+                Claims { agent: "10.0.0.5:4173".parse().unwrap(), ..claims() },
+                ClaimsError::OtherAnnouncement,
+            ),
+            (Claims { tag: "00".repeat(32), ..claims() }, ClaimsError::OtherAnnouncement),
+            (
+                Claims {
+                    connection: "0b1c2d3e-0000-4000-8000-00000000000b".parse().unwrap(),
+                    ..claims()
+                },
+                ClaimsError::OtherAnnouncement,
+            ),
+        ];
+        for (claims, error) in table {
+            assert_eq!(claims.check(&announced(), &own(), NOW), Err(error));
+        }
+    }
+
+    #[test]
+    fn claims_travel_as_json() {
+        let text = serde_json::to_string(&claims()).unwrap();
+
+        assert_eq!(serde_json::from_str::<Claims>(&text).unwrap(), claims());
+        assert!(
+            text.starts_with("{\"aud\":\"203.0.113.7\",\"iat\":1800000000,\"exp\":1800000060,")
+        );
+        let bad = text.replace(&"07".repeat(16), &"x".repeat(65));
+        assert!(serde_json::from_str::<Claims>(&bad).is_err());
+    }
+}

@@ -1,0 +1,258 @@
+//! The two messages. One that was parsed can be acted on.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::{
+    SessionId, SessionTag,
+    xml::{self, Document, Element, declared, leaf},
+};
+
+/// A session that shall be let through: who shows the tag is led to the agent.
+#[derive(Debug, Clone)]
+pub struct AddConnection {
+    /// Where the agent waits for it.
+    pub agent: SocketAddr,
+    /// What the client will show.
+    pub tag: SessionTag,
+    /// The session log id.
+    pub connection_id: SessionId,
+}
+
+/// What the gateway answers.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// `<result>ok</result>`: the session may come.
+    Accepted {
+        /// The tag for the client.
+        rtag: SessionTag,
+        /// The server name for the client.
+        sg_sni: String,
+    },
+    /// `<result>refused</result><reason>…</reason>`, a shape of ours.
+    Refused {
+        /// Why, for the log of the asking side.
+        reason: String,
+    },
+}
+
+/// Why a document is no such message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// It is not XML as we take it.
+    #[error("the message is not acceptable XML")]
+    Xml(#[from] xml::Error),
+    /// It is something else.
+    #[error("the message is no `add-connection` of `pcoip-sg` 1.0")]
+    Other,
+    /// An element is missing, empty or wrong.
+    #[error("element `{0}` is missing or wrong")]
+    Element(&'static str),
+}
+
+impl AddConnection {
+    /// The message as bytes of the wire.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let children = [
+            leaf("ip-address", &self.agent.ip().to_string()),
+            leaf("tcp-port", &self.agent.port().to_string()),
+            leaf("ctag", self.tag.expose()),
+            leaf("connection-id", self.connection_id.as_str()),
+        ];
+        message(&children)
+    }
+
+    /// Reads the message.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong first.
+    pub fn parse(bytes: &[u8]) -> Result<Self, MessageError> {
+        let document = Document::parse(bytes, MAX_BYTES)?;
+        let asked = content(&document)?;
+        let ip: IpAddr = required(asked, "ip-address")?;
+        let port: u16 = required(asked, "tcp-port")?;
+        if port == 0 {
+            return Err(MessageError::Element("tcp-port"));
+        }
+        Ok(Self {
+            agent: SocketAddr::new(ip.to_canonical(), port),
+            tag: tag(asked, "ctag")?,
+            connection_id: required(asked, "connection-id")?,
+        })
+    }
+}
+
+impl Reply {
+    /// The message as bytes of the wire.
+    #[must_use]
+    pub fn render(&self) -> String {
+        match self {
+            Self::Accepted { rtag, sg_sni } => {
+                message(&[leaf("result", OK), leaf("rtag", rtag.expose()), leaf("sg-sni", sg_sni)])
+            }
+            Self::Refused { reason } => {
+                message(&[leaf("result", "refused"), leaf("reason", reason)])
+            }
+        }
+    }
+
+    /// Reads the message. Every result that is not `ok` is a refusal.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong first.
+    pub fn parse(bytes: &[u8]) -> Result<Self, MessageError> {
+        let document = Document::parse(bytes, MAX_BYTES)?;
+        let answer = content(&document)?;
+        let result = answer.child_text("result").ok_or(MessageError::Element("result"))?;
+        if result != OK {
+            let reason = answer.child_text("reason").unwrap_or(result);
+            return Ok(Self::Refused { reason: reason.chars().take(MAX_REASON).collect() });
+        }
+        let sg_sni = answer.child_text("sg-sni").filter(|sni| sni.len() <= MAX_SNI);
+        Ok(Self::Accepted {
+            rtag: tag(answer, "rtag")?,
+            sg_sni: sg_sni.ok_or(MessageError::Element("sg-sni"))?.to_owned(),
+        })
+    }
+}
+
+/// The server name that clients are told to send to a gateway.
+pub const SG_SNI: &str = "pcoip-default-sg-sni";
+
+const ROOT: &str = "pcoip-sg";
+const VERSION: &str = "1.0";
+const ELEMENT: &str = "add-connection";
+const OK: &str = "ok";
+
+/// A tag of the largest size, every character written as a reference, and what stands around it.
+const MAX_BYTES: usize = 32 * 1024;
+
+/// A host name has no more.
+const MAX_SNI: usize = 253;
+
+/// Enough for a log line.
+const MAX_REASON: usize = 200;
+
+fn message(children: &[String]) -> String {
+    declared(ROOT, VERSION, &format!("<{ELEMENT}>{}</{ELEMENT}>", children.concat()))
+}
+
+fn content<'a, 'd>(document: &'d Document<'a>) -> Result<&'d Element<'a>, MessageError> {
+    let root = document.root();
+    let ours = root.name() == ROOT && root.attribute("version") == Some(VERSION);
+    ours.then(|| root.child(ELEMENT)).flatten().ok_or(MessageError::Other)
+}
+
+fn required<T: std::str::FromStr>(
+    element: &Element<'_>,
+    name: &'static str,
+) -> Result<T, MessageError> {
+    let text = element.child_text(name).ok_or(MessageError::Element(name))?;
+    text.parse().map_err(|_| MessageError::Element(name))
+}
+
+fn tag(element: &Element<'_>, name: &'static str) -> Result<SessionTag, MessageError> {
+    let text = element.child_text(name).ok_or(MessageError::Element(name))?;
+    SessionTag::parse(text).map_err(|_| MessageError::Element(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0b1c2d3e-0000-4000-8000-00000000000a";
+
+    fn announcement(agent: &str, tag: &str) -> AddConnection {
+        AddConnection {
+            agent: agent.parse().unwrap(),
+            tag: SessionTag::parse(tag).unwrap(),
+            connection_id: ID.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn an_announcement_has_the_observed_shape() {
+        assert_eq!(
+            announcement("10.0.0.5:4172", "SCS1abc").render(),
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><pcoip-sg version=\"1.0\">\
+             <add-connection><ip-address>10.0.0.5</ip-address><tcp-port>4172</tcp-port>\
+             <ctag>SCS1abc</ctag><connection-id>0b1c2d3e-0000-4000-8000-00000000000a\
+             </connection-id></add-connection></pcoip-sg>"
+        );
+    }
+
+    #[test]
+    fn what_is_rendered_is_read_back() {
+        let tags = ["SCS1abc", "SCS1<&>\"'", &"&".repeat(SessionTag::MAX_BYTES)];
+        for (agent, tag) in ["10.0.0.5:4172", "[2001:db8::5]:14172", "[::ffff:10.0.0.5]:1"]
+            .iter()
+            .flat_map(|agent| tags.map(|tag| (agent, tag)))
+        {
+            let sent = announcement(agent, tag);
+
+            let read = AddConnection::parse(sent.render().as_bytes()).unwrap();
+
+            assert_eq!(read.agent.ip(), sent.agent.ip().to_canonical());
+            assert_eq!(read.agent.port(), sent.agent.port());
+            assert_eq!(read.tag.expose(), tag);
+            assert_eq!(read.connection_id, sent.connection_id);
+        }
+    }
+
+    #[test]
+    fn what_is_no_announcement_is_refused() {
+        let good = announcement("10.0.0.5:4172", "SCS1abc").render();
+        let table = [
+            ("version=\"1.0\">", "version=\"2.0\">", MessageError::Other),
+            ("pcoip-sg", "pcoip-client", MessageError::Other),
+            ("add-connection", "connection-closed", MessageError::Other),
+            ("10.0.0.5", "agent.example", MessageError::Element("ip-address")),
+            ("<ip-address>10.0.0.5</ip-address>", "", MessageError::Element("ip-address")),
+            (">4172<", ">0<", MessageError::Element("tcp-port")),
+            (">4172<", ">65536<", MessageError::Element("tcp-port")),
+            ("SCS1abc", "", MessageError::Element("ctag")),
+            ("SCS1abc", "SCS1 abc", MessageError::Element("ctag")),
+            (ID, "none", MessageError::Element("connection-id")),
+        ];
+        for (what, with, error) in table {
+            let bad = good.replace(what, with);
+
+            assert_eq!(AddConnection::parse(bad.as_bytes()).err(), Some(error), "{bad}");
+        }
+        let large = vec![b' '; MAX_BYTES + 1];
+        assert!(matches!(AddConnection::parse(&large), Err(MessageError::Xml(_))));
+    }
+
+    #[test]
+    fn replies_are_read_as_they_are_written_even_indented() {
+        let accepted = "<pcoip-sg version=\"1.0\">\n  <add-connection>\n    <result>ok</result>\n    \
+                        <rtag>SCS1abc</rtag>\n    <sg-sni>pcoip-default-sg-sni</sg-sni>\n  \
+                        </add-connection>\n</pcoip-sg>\n";
+        let rendered = Reply::Accepted {
+            rtag: SessionTag::parse("SCS1abc").unwrap(),
+            sg_sni: SG_SNI.to_owned(),
+        }
+        .render();
+        for text in [accepted, &rendered] {
+            let Ok(Reply::Accepted { rtag, sg_sni }) = Reply::parse(text.as_bytes()) else {
+                panic!("refused: {text}");
+            };
+            assert_eq!((rtag.expose(), sg_sni.as_str()), ("SCS1abc", SG_SNI));
+        }
+    }
+
+    #[test]
+    fn a_refusal_tells_why() {
+        let rendered = Reply::Refused { reason: "the gateway is full".to_owned() }.render();
+        let bare = rendered.replace("<reason>the gateway is full</reason>", "");
+
+        for (text, why) in [(rendered, "the gateway is full"), (bare, "refused")] {
+            let Ok(Reply::Refused { reason }) = Reply::parse(text.as_bytes()) else {
+                panic!("accepted: {text}");
+            };
+            assert_eq!(reason, why);
+        }
+    }
+}

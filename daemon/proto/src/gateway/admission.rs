@@ -1,0 +1,304 @@
+//! Who is let through, and which datagrams are whose. One owner calls it; what it decides comes out
+//! as [`Change`]s of the routes and as [`Event`]s.
+//!
+//! A session is announced, then connected by whoever shows its tag. A later connection with the tag
+//! takes over from an earlier one, and a session whose control connection is gone waits for another
+//! and lives on while its client's datagrams flow. Only the control connection tells where a client
+//! is: datagrams from another IP address belong to no session of that client, however well their
+//! SPI fits, because an SPI is no secret. A new port of the same address is taken.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    net::{IpAddr, SocketAddr},
+};
+
+pub use journal::Journal;
+pub use terms::{
+    Admitted, Announcement, Control, Dropped, End, Event, Refusal, Rules, Timeouts, View,
+};
+
+use super::{Change, Destination, FlowId, Side, Slot, Words};
+use crate::{SessionId, TagDigest, Time};
+use ended::Ended;
+use leg::{Because, Placed};
+use session::{Session, State};
+
+mod ended;
+mod journal;
+mod judge;
+mod leg;
+mod session;
+mod terms;
+#[cfg(test)]
+mod tests;
+
+/// Every session, and the rules that they live by.
+#[derive(Debug)]
+pub struct Admission {
+    rules: Rules,
+    sessions: Vec<Option<Box<Session>>>,
+    free: VecDeque<Slot>,
+    by_id: HashMap<SessionId, Slot>,
+    by_tag: HashMap<TagDigest, Slot>,
+    /// The sessions that datagrams from an address may belong to.
+    by_address: HashMap<(Side, IpAddr), Vec<Slot>>,
+    /// How many tags have this length.
+    lengths: BTreeMap<usize, usize>,
+    ended: Ended,
+    controls: u64,
+    changes: Vec<Change>,
+    events: Vec<Event>,
+}
+
+impl Admission {
+    /// No session so far.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            sessions: (0..rules.max_connections).map(|_| None).collect(),
+            free: (0..rules.max_connections).map(Slot).collect(),
+            by_id: HashMap::new(),
+            by_tag: HashMap::new(),
+            by_address: HashMap::new(),
+            lengths: BTreeMap::new(),
+            ended: Ended::new(rules.max_connections as usize),
+            controls: 0,
+            changes: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Takes an announcement. The same one again changes nothing.
+    ///
+    /// The newest wins where two disagree: a session that nobody is connected to gives its id to a
+    /// later announcement with another tag (the client's second attempt), and any session gives its
+    /// tag to one with another id for the same agent (the agent's session goes on, under the log id
+    /// of a new login).
+    ///
+    /// # Errors
+    ///
+    /// Why it is refused.
+    pub fn announce(&mut self, announced: Announcement, now: Time) -> Result<(), Refusal> {
+        let mut superseded = Vec::new();
+        if let Some((slot, session)) = self.by_id.get(&announced.id).and_then(|s| self.at(*s)) {
+            if session.agent == announced.agent && session.tag == announced.tag {
+                return Ok(());
+            }
+            if session.is_connected() || announced.issued <= session.issued {
+                return Err(Refusal::Conflict);
+            }
+            superseded.push(slot);
+        } else if self.ended.covers(&announced) {
+            return Err(Refusal::Ended);
+        }
+        if let Some((slot, session)) = self.by_tag.get(&announced.tag).and_then(|s| self.at(*s)) {
+            if session.agent != announced.agent {
+                return Err(Refusal::Conflict);
+            }
+            superseded.push(slot);
+        }
+        if self.free.len() + superseded.len() == 0 {
+            return Err(Refusal::Full);
+        }
+        for slot in superseded {
+            self.end(slot, End::Superseded, now);
+        }
+        self.insert(announced, State::Announced(now + self.rules.timeouts.announced), None);
+        Ok(())
+    }
+
+    /// The lengths of all tags that would be let in, in ascending order.
+    #[must_use]
+    pub fn tag_lengths(&self) -> Vec<usize> {
+        self.lengths.keys().copied().collect()
+    }
+
+    /// Lets a client in that showed one of these tags, if one of them is a session's.
+    pub fn admit(&mut self, tags: &[TagDigest], client: IpAddr, now: Time) -> Option<Admitted> {
+        let known = |tag| self.by_tag.get(tag).and_then(|slot| self.at(*slot));
+        let fresh = |session: &Session| !session.is_over(now, &self.rules.timeouts);
+        let (slot, _) = tags.iter().filter_map(known).find(|(_, session)| fresh(session))?;
+        self.controls += 1;
+        let control = Control { slot, number: self.controls };
+        let session = self.sessions[slot.index()].as_mut()?;
+        if let State::Connected(number) = session.state {
+            self.events.push(Event::Close(Control { slot, number }));
+        }
+        let before = session.client;
+        session.connect(control.number, client, now);
+        let admitted = Admitted { control, id: session.id.clone(), agent: session.agent };
+        if let Some(before) = before.filter(|before| *before != client) {
+            self.unlist(Side::Client, before, slot);
+        }
+        self.list(Side::Client, client, slot);
+        self.list(Side::Agent, admitted.agent.ip(), slot);
+        self.correct(slot);
+        Some(admitted)
+    }
+
+    /// Takes what went through a control connection. Whether more is wanted: it is, while the
+    /// session's SPIs may stand in it.
+    pub fn observe(&mut self, control: Control, side: Side, bytes: &[u8]) -> bool {
+        let Some(session) = self.current(control) else { return false };
+        session.read(side, bytes);
+        let wanted = session.wants(side);
+        self.correct(control.slot);
+        wanted
+    }
+
+    /// A control connection is gone; its session waits for another one.
+    pub fn control_closed(&mut self, control: Control, now: Time) {
+        if let Some(session) = self.current(control) {
+            session.state = State::Waiting(now);
+        }
+    }
+
+    /// Decides whose a datagram is that has no route, and where it goes.
+    ///
+    /// # Errors
+    ///
+    /// Why it goes nowhere.
+    pub fn datagram(
+        &mut self,
+        side: Side,
+        from: SocketAddr,
+        words: Words,
+        now: Time,
+    ) -> Result<Destination, Dropped> {
+        let slots = self.by_address.get(&(side, from.ip())).ok_or(Dropped::Unknown)?;
+        let sessions: Vec<_> = slots.iter().filter_map(|slot| self.at(*slot)).collect();
+        let (slot, placed) = judge::judge(&sessions, side, from, words)?;
+        let session = self.sessions[slot.index()].as_mut().ok_or(Dropped::Unknown)?;
+        session.place(side, placed, now, &mut self.changes)
+    }
+
+    /// Lets time pass. `counted` tells how many datagrams a flow had so far.
+    pub fn tick(&mut self, now: Time, counted: impl Fn(FlowId) -> u64) {
+        let Rules { timeouts, .. } = self.rules;
+        let mut over = Vec::new();
+        for session in self.sessions.iter_mut().flatten() {
+            session.tick(now, &timeouts, &counted, &mut self.changes);
+            if session.is_over(now, &timeouts) {
+                let unused = matches!(session.state, State::Announced(_));
+                over.push((session.slot, if unused { End::Unused } else { End::ResumeTimeout }));
+            }
+        }
+        for (slot, reason) in over {
+            self.end(slot, reason, now);
+        }
+        self.ended.forget(now);
+    }
+
+    /// The changes of the routes since the last call.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// The events since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// How many sessions there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Every session.
+    pub fn views(&self) -> impl Iterator<Item = View<'_>> {
+        self.sessions.iter().flatten().map(|session| session.view())
+    }
+
+    fn at(&self, slot: Slot) -> Option<(Slot, &Session)> {
+        Some((slot, self.sessions.get(slot.index())?.as_ref()?))
+    }
+
+    /// The session of a control connection, while it is the session's present one.
+    fn current(&mut self, control: Control) -> Option<&mut Session> {
+        let session = self.sessions.get_mut(control.slot.index())?.as_deref_mut()?;
+        (session.state == State::Connected(control.number)).then_some(session)
+    }
+
+    /// Gives a session a place, if there is one.
+    fn insert(&mut self, announced: Announcement, state: State, client: Option<IpAddr>) {
+        let Some(slot) = self.free.pop_front() else { return };
+        self.events.push(Event::Opened(slot, announced.id.clone()));
+        self.by_id.insert(announced.id.clone(), slot);
+        self.by_tag.insert(announced.tag, slot);
+        *self.lengths.entry(announced.tag.length).or_default() += 1;
+        let session = Session::new(slot, announced, state, client);
+        self.sessions[slot.index()] = Some(Box::new(session));
+    }
+
+    fn end(&mut self, slot: Slot, reason: End, now: Time) {
+        let Some(session) = self.sessions[slot.index()].take() else { return };
+        self.free.push_back(slot);
+        self.by_id.remove(&session.id);
+        self.by_tag.remove(&session.tag);
+        if let Some(count) = self.lengths.get_mut(&session.tag.length) {
+            *count -= 1;
+            if *count == 0 {
+                self.lengths.remove(&session.tag.length);
+            }
+        }
+        if let Some(client) = session.client {
+            self.unlist(Side::Client, client, slot);
+            self.unlist(Side::Agent, session.agent.ip(), slot);
+        }
+        self.changes.extend(session.routes().map(|(key, _)| Change::Removed(key)));
+        if let State::Connected(number) = session.state {
+            self.events.push(Event::Close(Control { slot, number }));
+        }
+        self.events.push(Event::Ended(slot, session.id.clone(), reason));
+        self.ended.remember(&session, now);
+    }
+
+    fn list(&mut self, side: Side, ip: IpAddr, slot: Slot) {
+        let listed = self.by_address.entry((side, ip)).or_default();
+        if listed.is_empty() {
+            self.changes.push(Change::Expected(side, ip));
+        }
+        if !listed.contains(&slot) {
+            listed.push(slot);
+        }
+    }
+
+    fn unlist(&mut self, side: Side, ip: IpAddr, slot: Slot) {
+        let Some(listed) = self.by_address.get_mut(&(side, ip)) else { return };
+        listed.retain(|other| *other != slot);
+        if listed.is_empty() {
+            self.by_address.remove(&(side, ip));
+            self.changes.push(Change::Unexpected(side, ip));
+        }
+    }
+
+    /// After a session told something or came to an address: flows from there that were guessed to
+    /// be others' and whose SPI it told are its own.
+    fn correct(&mut self, slot: Slot) {
+        for side in Side::BOTH {
+            let Some((_, session)) = self.at(slot) else { return };
+            let Some(ip) = session.address(side) else { return };
+            let Some(listed) = self.by_address.get(&(side, ip)) else { return };
+            let guessed = listed.iter().filter_map(|slot| self.at(*slot));
+            let wrong: Vec<_> = guessed
+                .flat_map(|(other, session)| session.guesses(side).map(move |flow| (other, flow)))
+                .filter_map(|(other, flow)| {
+                    let spi = flow.spis().find(|spi| session.shows(*spi))?;
+                    Some((other, flow, Placed { from: flow.from, spi, because: Because::Told }))
+                })
+                .collect();
+            for (other, flow, placed) in wrong {
+                if let Some(other) = self.sessions[other.index()].as_mut().filter(|_| other != slot)
+                {
+                    other.forget_flow(side, flow.id, &mut self.changes);
+                }
+                if let Some(session) = self.sessions[slot.index()].as_mut() {
+                    // Without a destination it gets its route when there is one.
+                    let _ = session.place(side, placed, flow.active, &mut self.changes);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! One session: what its control connection told, and the flows that were found to be its own.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use super::{
+    super::{Change, Destination, FlowId, Key, Side, Slot, Spi},
+    Announcement, Dropped, Timeouts, View,
+    leg::{Flow, Learned, Leg, Placed},
+};
+use crate::{SessionId, TagDigest, Time};
+
+/// A session from its announcement to its end.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) slot: Slot,
+    pub(super) id: SessionId,
+    pub(super) agent: SocketAddr,
+    pub(super) tag: TagDigest,
+    pub(super) issued: Time,
+    pub(super) state: State,
+    pub(super) client: Option<IpAddr>,
+    /// Where the client sent its last new flow from, and so expects the agent's.
+    client_udp: Option<SocketAddr>,
+    /// Until when control bytes are retained.
+    learning: Option<Time>,
+    legs: [Leg; 2],
+}
+
+/// Where a session is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nobody came so far; until when somebody may.
+    Announced(Time),
+    /// It has this control connection.
+    Connected(u64),
+    /// It has none since then.
+    Waiting(Time),
+}
+
+/// How long control bytes are retained at most.
+const LEARNING: Duration = Duration::from_mins(1);
+
+impl Session {
+    pub(super) fn new(
+        slot: Slot,
+        announced: Announcement,
+        state: State,
+        client: Option<IpAddr>,
+    ) -> Self {
+        let Announcement { id, agent, tag, issued } = announced;
+        Self {
+            slot,
+            id,
+            agent,
+            tag,
+            issued,
+            state,
+            client,
+            client_udp: None,
+            learning: None,
+            legs: Side::BOTH.map(|side| Leg::new(slot, side)),
+        }
+    }
+
+    /// Begins a control connection. Flows go on; new ones may come.
+    pub(super) fn connect(&mut self, number: u64, client: IpAddr, now: Time) {
+        self.state = State::Connected(number);
+        self.client = Some(client);
+        self.learning = Some(now + LEARNING);
+        self.legs.iter_mut().for_each(Leg::connect);
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        matches!(self.state, State::Connected(_))
+    }
+
+    /// An agent may go on sending to a client that is gone, so only the client's flows count.
+    pub(super) fn is_over(&self, now: Time, timeouts: &Timeouts) -> bool {
+        match self.state {
+            State::Announced(until) => now >= until,
+            State::Connected(_) => false,
+            State::Waiting(since) => {
+                now >= since + timeouts.resume && self.leg(Side::Client).flows().is_empty()
+            }
+        }
+    }
+
+    /// Takes control bytes that come from that side.
+    pub(super) fn read(&mut self, side: Side, bytes: &[u8]) {
+        let retain = self.learning.is_some();
+        self.leg_mut(side).read(bytes, retain);
+    }
+
+    /// Whether control bytes from that side can still tell something.
+    pub(super) fn wants(&self, side: Side) -> bool {
+        self.learning.is_some() || self.leg(side).understands()
+    }
+
+    /// Whether parsed chunks of either side name the SPI.
+    pub(super) fn told(&self, spi: Spi) -> bool {
+        self.legs.iter().any(|leg| leg.names(spi))
+    }
+
+    /// Whether the SPI stands in the control bytes of either side.
+    pub(super) fn shows(&self, spi: Spi) -> bool {
+        self.told(spi) || self.legs.iter().any(|leg| leg.retains(spi))
+    }
+
+    /// Whether no new flow came from that side since the control connection.
+    pub(super) fn lacks_flow(&self, side: Side) -> bool {
+        self.leg(side).learned() == Learned::Nothing
+    }
+
+    pub(super) fn has_flow(&self, side: Side, spi: Spi) -> bool {
+        self.leg(side).flows().iter().any(|flow| flow.has(spi))
+    }
+
+    /// Whether it has a flow with the SPI that is not a guess.
+    pub(super) fn has_told_flow(&self, side: Side, spi: Spi) -> bool {
+        self.leg(side).flows().iter().any(|flow| flow.has(spi) && !flow.is_guessed())
+    }
+
+    pub(super) fn has_flow_from(&self, side: Side, from: SocketAddr, spi: Spi) -> bool {
+        self.leg(side).flows().iter().any(|flow| flow.is(from, spi))
+    }
+
+    pub(super) fn guesses(&self, side: Side) -> impl Iterator<Item = Flow> {
+        self.leg(side).flows().iter().filter(|flow| flow.is_guessed()).copied()
+    }
+
+    /// Where datagrams from that side may come from.
+    pub(super) fn address(&self, side: Side) -> Option<IpAddr> {
+        match side {
+            Side::Client => self.client,
+            Side::Agent => Some(self.agent.ip()),
+        }
+    }
+
+    /// Every route of the session.
+    pub(super) fn routes(&self) -> impl Iterator<Item = (Key, Destination)> {
+        Side::BOTH.into_iter().flat_map(|side| self.leg(side).routes(self.destination(side)))
+    }
+
+    /// Makes a flow the session's own.
+    pub(super) fn place(
+        &mut self,
+        side: Side,
+        placed: Placed,
+        now: Time,
+        changes: &mut Vec<Change>,
+    ) -> Result<Destination, Dropped> {
+        let flow = self.leg_mut(side).place(placed, now, changes);
+        if side == Side::Client {
+            self.expect_at(Some(placed.from), changes);
+        }
+        if self.legs.iter().all(|leg| leg.learned() == Learned::Flow) {
+            self.learning = None;
+            self.legs.iter_mut().for_each(Leg::wipe);
+        }
+        let to = self.destination(side).ok_or(Dropped::NoDestination)?;
+        let destination = Destination { to, flow };
+        let key = Key { side, from: placed.from, spi: placed.spi };
+        changes.push(Change::Added(key, destination));
+        Ok(destination)
+    }
+
+    /// Gives up a flow that proved to be another session's.
+    pub(super) fn forget_flow(&mut self, side: Side, id: FlowId, changes: &mut Vec<Change>) {
+        self.leg_mut(side).forget(id, changes);
+        if side == Side::Client {
+            let last = self.leg(side).flows().iter().max_by_key(|flow| flow.active);
+            self.expect_at(last.map(|flow| flow.from), changes);
+        }
+    }
+
+    /// Lets time pass for the flows and what is retained. A flow's route lives while the control
+    /// connection does, however silent it is.
+    pub(super) fn tick(
+        &mut self,
+        now: Time,
+        timeouts: &Timeouts,
+        counted: impl Fn(FlowId) -> u64,
+        changes: &mut Vec<Change>,
+    ) {
+        let idle = (!self.is_connected()).then_some(timeouts.udp_idle);
+        for leg in &mut self.legs {
+            leg.tick(now, idle, &counted, changes);
+        }
+        if self.learning.is_some_and(|until| now >= until) {
+            self.learning = None;
+            self.legs.iter_mut().for_each(Leg::stop_learning);
+        }
+    }
+
+    pub(super) fn view(&self) -> View<'_> {
+        let state = match self.state {
+            State::Announced(_) => "announced",
+            State::Connected(_) => "connected",
+            State::Waiting(_) => "waiting",
+        };
+        View { slot: self.slot, id: &self.id, state, client: self.client, agent: self.agent }
+    }
+
+    /// Leads the agent's datagrams to where the client is.
+    fn expect_at(&mut self, client: Option<SocketAddr>, changes: &mut Vec<Change>) {
+        if self.client_udp == client {
+            return;
+        }
+        let leg = &self.legs[Side::Agent as usize];
+        changes.extend(leg.routes(self.client_udp).map(|(key, _)| Change::Removed(key)));
+        self.client_udp = client;
+        changes.extend(leg.routes(client).map(|(key, to)| Change::Added(key, to)));
+    }
+
+    /// Where datagrams from that side go.
+    fn destination(&self, side: Side) -> Option<SocketAddr> {
+        match side {
+            Side::Client => Some(self.agent),
+            Side::Agent => self.client_udp,
+        }
+    }
+
+    fn leg(&self, side: Side) -> &Leg {
+        &self.legs[side as usize]
+    }
+
+    fn leg_mut(&mut self, side: Side) -> &mut Leg {
+        &mut self.legs[side as usize]
+    }
+}

@@ -1,0 +1,157 @@
+//! A small world to test the rules in: sessions are numbered, and the routes are kept up as a
+//! worker's would be.
+
+use std::{collections::HashMap, net::IpAddr, time::Duration};
+
+use super::*;
+use crate::gateway::{Routes, Spi};
+
+mod flows;
+mod model;
+mod sessions;
+
+const START: Time = Time::from_millis(1_800_000_000_000);
+
+pub(super) const TIMEOUTS: Timeouts = Timeouts {
+    announced: Duration::from_secs(240),
+    resume: Duration::from_secs(300),
+    udp_idle: Duration::from_secs(60),
+};
+
+pub(super) struct World {
+    pub(super) admission: Admission,
+    pub(super) routes: Routes,
+    pub(super) now: Time,
+    pub(super) counted: HashMap<FlowId, u64>,
+}
+
+pub(super) fn id(number: u32) -> SessionId {
+    format!("0b1c2d3e-0000-4000-8000-{number:012x}").parse().unwrap()
+}
+
+pub(super) fn tag(number: u32) -> TagDigest {
+    TagDigest::of(format!("SCS1tag{number}").as_bytes())
+}
+
+/// Agents 0 to 9 are hosts of their own.
+pub(super) fn agent(number: u32) -> SocketAddr {
+    format!("10.0.0.{number}:4172").parse().unwrap()
+}
+
+pub(super) fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+pub(super) fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// Two words at the start of a datagram.
+pub(super) fn words(first: u32, second: u32) -> Words {
+    Words { first: spi(first), second: Some(spi(second)) }
+}
+
+pub(super) fn spi(number: u32) -> Spi {
+    Spi::from_bytes(number.to_be_bytes())
+}
+
+/// Control bytes of no known layout with these SPIs in them.
+pub(super) fn bytes(spis: &[u32]) -> Vec<u8> {
+    let spis = spis.iter().flat_map(|spi| [&b"-key-"[..], &spi.to_be_bytes()].concat());
+    b"GET ".iter().copied().chain(spis).collect()
+}
+
+/// A message of the documented layout with these SPIs in it.
+pub(super) fn chunks(spis: &[u32]) -> Vec<u8> {
+    let mut body = b"ssig\0\0\0\x04\0\0\0\0".to_vec();
+    for spi in spis {
+        body.extend(b"2spi\0\0\0\x04");
+        body.extend(spi.to_be_bytes());
+    }
+    [&(body.len() as u64).to_be_bytes(), body.as_slice()].concat()
+}
+
+impl World {
+    pub(super) fn new(max_connections: u32) -> Self {
+        let rules = Rules { max_connections, timeouts: TIMEOUTS };
+        Self {
+            admission: Admission::new(rules),
+            routes: Routes::default(),
+            now: START,
+            counted: HashMap::new(),
+        }
+    }
+
+    pub(super) fn announcement(&self, number: u32) -> Announcement {
+        Announcement { id: id(number), agent: agent(number), tag: tag(number), issued: self.now }
+    }
+
+    pub(super) fn announce(&mut self, number: u32) -> Result<(), Refusal> {
+        self.admission.announce(self.announcement(number), self.now)
+    }
+
+    pub(super) fn admit(&mut self, number: u32, client: &str) -> Option<Control> {
+        let admitted = self.admission.admit(&[tag(number)], ip(client), self.now)?;
+        self.follow();
+        Some(admitted.control)
+    }
+
+    /// Announces and admits.
+    pub(super) fn connect(&mut self, number: u32, client: &str) -> Control {
+        self.announce(number).unwrap();
+        self.admit(number, client).unwrap()
+    }
+
+    pub(super) fn observe(&mut self, control: Control, side: Side, bytes: &[u8]) -> bool {
+        let wanted = self.admission.observe(control, side, bytes);
+        self.follow();
+        wanted
+    }
+
+    /// As a worker and the owner do: where a datagram goes.
+    pub(super) fn send(
+        &mut self,
+        side: Side,
+        from: &str,
+        words: Words,
+    ) -> Result<SocketAddr, Dropped> {
+        let from = address(from);
+        let sent = match self.routes.find(side, from, words) {
+            Some(found) => Ok(found),
+            None if self.routes.expects(side, from.ip()) => {
+                self.admission.datagram(side, from, words, self.now)
+            }
+            None => Err(Dropped::Unknown),
+        };
+        self.follow();
+        sent.map(|found| {
+            *self.counted.entry(found.flow).or_default() += 1;
+            found.to
+        })
+    }
+
+    pub(super) fn close(&mut self, control: Control) {
+        self.admission.control_closed(control, self.now);
+    }
+
+    pub(super) fn wait(&mut self, seconds: u64) {
+        self.now = self.now + Duration::from_secs(seconds);
+        self.admission.tick(self.now, |flow| self.counted.get(&flow).copied().unwrap_or_default());
+        self.follow();
+    }
+
+    /// Why sessions ended since the last call, by their number.
+    pub(super) fn ends(&mut self) -> Vec<(SessionId, End)> {
+        let ended = |event| match event {
+            Event::Ended(_, id, end) => Some((id, end)),
+            _ => None,
+        };
+        self.admission.take_events().into_iter().filter_map(ended).collect()
+    }
+
+    fn follow(&mut self) {
+        for change in self.admission.take_changes() {
+            self.routes.apply(change);
+        }
+    }
+}

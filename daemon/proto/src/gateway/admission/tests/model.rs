@@ -1,0 +1,151 @@
+//! Any order of events against a naive model: a told SPI belongs to the session that told it, as
+//! long as that session is there and the datagram comes from its client's address.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SESSIONS: u32 = 6;
+const PLACES: u32 = 4;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Announce(u32),
+    Admit(u32, u8),
+    Tell(u32, bool),
+    Close(u32),
+    FromClient(u32, u8, u16),
+    FromAgent(u32),
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let session = 0..SESSIONS;
+    prop_oneof![
+        session.clone().prop_map(Step::Announce),
+        (session.clone(), 1..3_u8).prop_map(|(s, place)| Step::Admit(s, place)),
+        (session.clone(), any::<bool>()).prop_map(|(s, layout)| Step::Tell(s, layout)),
+        session.clone().prop_map(Step::Close),
+        (session.clone(), 1..3_u8, 5000..5003_u16)
+            .prop_map(|(s, place, port)| Step::FromClient(s, place, port)),
+        session.prop_map(Step::FromAgent),
+        prop_oneof![Just(1), Just(30), Just(61), Just(241), Just(301)].prop_map(Step::Wait),
+    ]
+}
+
+/// What the model knows of a session.
+#[derive(Default, Clone, Copy)]
+struct Known {
+    control: Option<Control>,
+    client: Option<u8>,
+    /// Whether its chunks told its SPIs.
+    told: bool,
+    /// Whether its stream cannot be parsed any more.
+    foreign: bool,
+}
+
+fn client_spi(session: u32) -> u32 {
+    0xc0de_0000 + session
+}
+
+fn agent_spi(session: u32) -> u32 {
+    0xa9e1_0000 + session
+}
+
+struct Checked {
+    world: World,
+    known: [Known; SESSIONS as usize],
+}
+
+impl Checked {
+    fn run(&mut self, step: &Step) {
+        let known = |checked: &mut Self, session: u32| checked.known[session as usize];
+        match *step {
+            Step::Announce(session) => {
+                let _ = self.world.announce(session);
+            }
+            Step::Admit(session, place) => {
+                if let Some(control) = self.world.admit(session, &format!("192.0.2.{place}")) {
+                    let told = known(self, session).told;
+                    self.known[session as usize] =
+                        Known { control: Some(control), client: Some(place), told, foreign: false };
+                }
+            }
+            Step::Tell(session, layout) => {
+                let Some(control) = known(self, session).control else { return };
+                let spis = [client_spi(session), agent_spi(session)];
+                let bytes = if layout { chunks(&spis) } else { bytes(&spis) };
+                self.world.observe(control, Side::Client, &bytes);
+                let known = &mut self.known[session as usize];
+                known.foreign |= !layout;
+                known.told |= !known.foreign;
+            }
+            Step::Close(session) => {
+                let Some(control) = self.known[session as usize].control.take() else { return };
+                self.world.close(control);
+            }
+            Step::FromClient(session, place, port) => self.client_sends(session, place, port),
+            Step::FromAgent(session) => {
+                let from = agent(session).to_string();
+                let sent = self.world.send(Side::Agent, &from, words(agent_spi(session), 9));
+                let place = known(self, session).client;
+                assert!(sent.is_err() || place.is_some());
+            }
+            Step::Wait(seconds) => {
+                self.world.wait(seconds);
+                for (id_, _) in self.world.ends() {
+                    let ended = (0..SESSIONS).find(|s| id(*s) == id_).unwrap();
+                    self.known[ended as usize] = Known::default();
+                }
+            }
+        }
+    }
+
+    fn client_sends(&mut self, session: u32, place: u8, port: u16) {
+        let from = format!("192.0.2.{place}:{port}");
+        let words = words(client_spi(session), 9);
+        let routed = self.world.routes.find(Side::Client, address(&from), words).is_some();
+        let sent = self.world.send(Side::Client, &from, words);
+        let Known { told, client, .. } = self.known[session as usize];
+
+        if let Ok(to) = sent {
+            let owner = (0..SESSIONS).find(|owner| agent(*owner) == to).unwrap();
+            assert!(self.known[owner as usize].client.is_some(), "led to a session without client");
+            if told && client == Some(place) {
+                assert_eq!(owner, session, "a told SPI went elsewhere");
+            }
+        }
+        let known_there = self.known.iter().any(|known| known.client == Some(place));
+        assert!(sent.is_err() || routed || known_there, "a flow from nowhere was taken");
+    }
+
+    /// What holds whatever happened.
+    fn check(&self) {
+        assert!(self.world.admission.count() <= PLACES as usize);
+        let mut all = Routes::default();
+        for session in self.world.admission.sessions.iter().flatten() {
+            for (key, destination) in session.routes() {
+                assert!(
+                    all.find(key.side, key.from, Words { first: key.spi, second: None }).is_none()
+                );
+                all.apply(Change::Added(key, destination));
+            }
+        }
+        for (side, ip) in self.world.admission.by_address.keys() {
+            all.apply(Change::Expected(*side, *ip));
+        }
+        assert_eq!(all, self.world.routes, "the changes do not add up");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+    #[test]
+    fn whatever_happens_the_rules_hold(steps in prop::collection::vec(step(), 1..80)) {
+        let mut checked = Checked { world: World::new(PLACES), known: Default::default() };
+        for step in steps {
+            checked.run(&step);
+            checked.check();
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Announcing, admitting, waiting and ending.
+
+use super::*;
+
+#[test]
+fn a_client_with_an_announced_tag_is_led_to_its_agent() {
+    let mut world = World::new(10);
+    world.announce(1).unwrap();
+
+    let admitted = world.admission.admit(&[tag(7), tag(1)], ip("192.0.2.1"), START).unwrap();
+
+    assert_eq!((admitted.id, admitted.agent), (id(1), agent(1)));
+    assert_eq!(world.admission.admit(&[tag(2)], ip("192.0.2.1"), START), None);
+    assert_eq!(world.admission.tag_lengths(), [8]);
+}
+
+#[test]
+fn the_same_announcement_again_changes_nothing() {
+    let mut world = World::new(1);
+    let announcement = world.announcement(1);
+    assert_eq!(world.admission.announce(announcement.clone(), START), Ok(()));
+
+    world.wait(239);
+    let again = Announcement { issued: world.now, ..announcement };
+    assert_eq!(world.admission.announce(again, world.now), Ok(()));
+    world.wait(1);
+
+    assert_eq!(world.ends(), [(id(1), End::Unused)]);
+    assert_eq!(world.admission.count(), 0);
+}
+
+#[test]
+fn an_announced_session_that_nobody_uses_ends_after_its_time() {
+    let mut world = World::new(10);
+    world.announce(1).unwrap();
+    world.announce(2).unwrap();
+
+    world.wait(239);
+    assert!(world.admit(2, "192.0.2.1").is_some());
+    world.now = world.now + Duration::from_secs(1);
+
+    assert_eq!(world.admit(1, "192.0.2.1"), None, "not even before the next tick");
+    world.wait(0);
+    assert_eq!(world.ends(), [(id(1), End::Unused)]);
+}
+
+#[test]
+fn no_more_sessions_than_allowed_are_announced() {
+    let mut world = World::new(2);
+
+    assert_eq!(world.announce(1), Ok(()));
+    assert_eq!(world.announce(2), Ok(()));
+    assert_eq!(world.announce(3), Err(Refusal::Full));
+    assert_eq!(world.announce(1), Ok(()));
+    world.wait(240);
+    assert_eq!(world.announce(3), Ok(()));
+}
+
+#[test]
+fn a_replayed_announcement_of_an_ended_session_changes_nothing() {
+    let mut world = World::new(10);
+    let replay = world.announcement(1);
+    world.announce(1).unwrap();
+    world.wait(240);
+
+    assert_eq!(world.admission.announce(replay.clone(), world.now), Err(Refusal::Ended));
+    let signed_anew = Announcement { issued: world.now, ..replay.clone() };
+    assert_eq!(world.admission.announce(signed_anew, world.now), Err(Refusal::Ended));
+    world.wait(120);
+    assert_eq!(world.admission.announce(replay, world.now), Ok(()));
+}
+
+#[test]
+fn a_new_session_may_have_the_id_of_an_ended_one() {
+    let mut world = World::new(10);
+    world.announce(1).unwrap();
+    world.wait(240);
+
+    let other = Announcement { tag: tag(7), ..world.announcement(1) };
+
+    assert_eq!(world.admission.announce(other, world.now), Ok(()));
+}
+
+#[test]
+fn a_later_announcement_replaces_one_that_nobody_is_connected_to() {
+    let mut world = World::new(1);
+    world.announce(1).unwrap();
+    let first = world.announcement(1);
+    world.wait(5);
+    let second = Announcement { tag: tag(7), agent: agent(7), ..world.announcement(1) };
+
+    assert_eq!(world.admission.announce(second, world.now), Ok(()));
+    assert_eq!(world.ends(), [(id(1), End::Superseded)]);
+    assert_eq!(world.admission.announce(first, world.now), Err(Refusal::Conflict), "a replay");
+    assert_eq!(world.admit(1, "192.0.2.1"), None);
+    assert!(world.admit(7, "192.0.2.1").is_some());
+}
+
+#[test]
+fn an_announcement_that_contradicts_a_connected_session_is_refused() {
+    let mut world = World::new(10);
+    world.connect(1, "192.0.2.1");
+    world.wait(5);
+
+    let other_tag = Announcement { tag: tag(7), ..world.announcement(1) };
+    let other_agent = Announcement { agent: agent(7), ..world.announcement(1) };
+    let tag_of_another = Announcement { id: id(7), agent: agent(7), ..world.announcement(1) };
+
+    for announcement in [other_tag, other_agent, tag_of_another] {
+        assert_eq!(world.admission.announce(announcement, world.now), Err(Refusal::Conflict));
+    }
+}
+
+#[test]
+fn a_new_login_to_the_same_agent_session_takes_its_tag_over() {
+    let mut world = World::new(1);
+    let control = world.connect(1, "192.0.2.1");
+    world.admission.take_events();
+    world.wait(5);
+    let new_login = Announcement { id: id(2), ..world.announcement(1) };
+
+    assert_eq!(world.admission.announce(new_login, world.now), Ok(()));
+
+    let events = world.admission.take_events();
+    assert_eq!(
+        events,
+        [
+            Event::Close(control),
+            Event::Ended(Slot(0), id(1), End::Superseded),
+            Event::Opened(Slot(0), id(2)),
+        ]
+    );
+    let admitted = world.admission.admit(&[tag(1)], ip("192.0.2.1"), world.now).unwrap();
+    assert_eq!(admitted.id, id(2));
+}
+
+#[test]
+fn a_second_control_connection_takes_over_from_the_first() {
+    let mut world = World::new(10);
+    let first = world.connect(1, "192.0.2.1");
+    world.admission.take_events();
+
+    let second = world.admit(1, "192.0.2.9").unwrap();
+
+    assert_eq!(world.admission.take_events(), [Event::Close(first)]);
+    assert!(!world.observe(first, Side::Client, b"late"));
+    world.close(first);
+    assert_eq!(world.admission.views().next().unwrap().state, "connected");
+    assert!(world.observe(second, Side::Client, b"now"));
+}
+
+#[test]
+fn a_lost_control_connection_may_be_resumed_with_the_same_tag() {
+    let mut world = World::new(10);
+    let first = world.connect(1, "192.0.2.1");
+
+    world.close(first);
+    world.wait(299);
+    let second = world.admit(1, "192.0.2.1").unwrap();
+    world.wait(600);
+
+    assert_ne!(first, second);
+    assert_eq!(world.ends(), []);
+    world.close(second);
+    world.wait(300);
+    assert_eq!(world.ends(), [(id(1), End::ResumeTimeout)]);
+    assert_eq!(world.admit(1, "192.0.2.1"), None);
+}
+
+#[test]
+fn an_ended_session_leaves_no_route_and_no_expectation() {
+    let mut world = World::new(10);
+    let control = world.connect(1, "192.0.2.1");
+    world.send(Side::Client, "192.0.2.1:5000", words(0x1001, 1)).unwrap();
+    world.send(Side::Agent, "10.0.0.1:4172", words(0x2001, 1)).unwrap();
+    world.close(control);
+
+    world.wait(1);
+    world.wait(299);
+
+    assert_eq!(world.ends(), [(id(1), End::ResumeTimeout)]);
+    assert_eq!(world.routes, Routes::default());
+}
+
+#[test]
+fn a_journal_brings_sessions_back_but_neither_routes_nor_secrets() {
+    let mut world = World::new(10);
+    world.announce(1).unwrap();
+    let control = world.connect(2, "192.0.2.1");
+    world.observe(control, Side::Client, b"secret");
+    world.send(Side::Client, "192.0.2.1:5000", words(0x1001, 1)).unwrap();
+    world.announce(3).unwrap();
+    world.wait(120);
+    let text = serde_json::to_string(&world.admission.journal()).unwrap();
+
+    let rules = Rules { max_connections: 10, timeouts: TIMEOUTS };
+    world.admission = Admission::restore(rules, serde_json::from_str(&text).unwrap(), world.now);
+    world.routes = Routes::default();
+
+    assert!(!text.contains("secret") && !text.contains("SCS1"), "{text}");
+    assert_eq!(world.admission.count(), 3);
+    let outside = world.send(Side::Client, "192.0.2.1:5000", words(0x1001, 1));
+    assert_eq!(outside, Err(Dropped::Unknown));
+    world.wait(119);
+    assert!(world.admit(1, "192.0.2.1").is_some());
+    world.wait(1);
+    assert_eq!(world.ends(), [(id(3), End::Unused)]);
+    world.wait(179);
+    assert!(world.admit(2, "192.0.2.1").is_some());
+    assert_eq!(world.announce(3), Ok(()), "forgotten after two minutes");
+}
+
+#[test]
+fn a_journal_keeps_ended_sessions_too() {
+    let mut world = World::new(10);
+    let replay = world.announcement(1);
+    world.announce(1).unwrap();
+    world.wait(240);
+
+    let rules = Rules { max_connections: 10, timeouts: TIMEOUTS };
+    let mut restored = Admission::restore(rules, world.admission.journal(), world.now);
+
+    assert_eq!(restored.announce(replay, world.now), Err(Refusal::Ended));
+    assert_eq!(restored.journal(), world.admission.journal());
+}

@@ -1,0 +1,75 @@
+//! Control bytes that are kept for a while because an SPI may stand among them. Keys do too, so they
+//! are wiped when they are let go.
+
+use std::fmt;
+
+use memchr::memmem;
+use zeroize::Zeroizing;
+
+use super::Spi;
+
+/// The first bytes of one direction of a control channel.
+#[derive(Default)]
+pub(super) struct Retained(Zeroizing<Vec<u8>>);
+
+impl Retained {
+    /// What is kept at most.
+    pub(super) const MAX_BYTES: usize = 64 * 1024;
+
+    /// Keeps what there is room for.
+    pub(super) fn push(&mut self, piece: &[u8]) {
+        let piece = &piece[..piece.len().min(Self::MAX_BYTES - self.0.len())];
+        let needed = self.0.len() + piece.len();
+        if needed > self.0.capacity() {
+            // Growing in place would leave a copy behind that is not wiped.
+            let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
+            larger.extend_from_slice(&self.0);
+            self.0 = larger;
+        }
+        self.0.extend_from_slice(piece);
+    }
+
+    /// Whether the index stands in them, in either byte order.
+    pub(super) fn contains(&self, spi: Spi) -> bool {
+        [spi, spi.swapped()].iter().any(|spi| memmem::find(&self.0, &spi.bytes()).is_some())
+    }
+
+    /// Wipes them.
+    pub(super) fn clear(&mut self) {
+        self.0 = Zeroizing::default();
+    }
+}
+
+impl fmt::Debug for Retained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Retained({} bytes)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_is_found_in_either_order_and_across_pieces() {
+        let mut retained = Retained::default();
+        retained.push(b"keys 12");
+        retained.push(b"34 more");
+
+        for (spi, found) in [(b"1234", true), (b"4321", true), (b"2143", false)] {
+            assert_eq!(retained.contains(Spi::from_bytes(*spi)), found);
+        }
+        retained.clear();
+        assert!(!retained.contains(Spi::from_bytes(*b"1234")));
+    }
+
+    #[test]
+    fn no_more_than_the_first_64_kibibytes_are_kept_and_none_is_printed() {
+        let mut retained = Retained::default();
+        retained.push(&vec![b'k'; Retained::MAX_BYTES - 2]);
+        retained.push(b"1234");
+
+        assert!(!retained.contains(Spi::from_bytes(*b"1234")));
+        assert_eq!(format!("{retained:?}"), "Retained(65536 bytes)");
+    }
+}

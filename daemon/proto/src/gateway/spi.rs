@@ -1,0 +1,80 @@
+//! The security parameter index, by which the datagrams of a session are told from others.
+
+use std::fmt;
+
+/// A security parameter index, as it stands on a datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Spi(u32);
+
+impl Spi {
+    /// The index that these four bytes are.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 4]) -> Self {
+        Self(u32::from_be_bytes(bytes))
+    }
+
+    /// The four bytes.
+    #[must_use]
+    pub const fn bytes(self) -> [u8; 4] {
+        self.0.to_be_bytes()
+    }
+
+    /// The same in the other byte order.
+    #[must_use]
+    pub const fn swapped(self) -> Self {
+        Self(self.0.swap_bytes())
+    }
+
+    /// Whether ESP keeps the value for itself. Such a word is more likely a header or a sequence
+    /// number, and stands in most control bytes by chance.
+    #[must_use]
+    pub const fn is_reserved(self) -> bool {
+        self.0 < 256
+    }
+}
+
+impl fmt::Debug for Spi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Spi({:#010x})", self.0)
+    }
+}
+
+/// The two places of a datagram where its SPI may stand: at its start, or behind a transport header
+/// of four bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Words {
+    /// At offset 0.
+    pub first: Spi,
+    /// At offset 4, where the datagram is that long.
+    pub second: Option<Spi>,
+}
+
+impl Words {
+    /// Reads them; `None` for a datagram that is too short to have an SPI.
+    #[must_use]
+    pub fn of(datagram: &[u8]) -> Option<Self> {
+        let (first, rest) = datagram.split_first_chunk()?;
+        let second = rest.first_chunk().copied().map(Spi::from_bytes);
+        Some(Self { first: Spi::from_bytes(*first), second })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datagram_has_two_places_for_its_spi() {
+        let spi = |text: &[u8; 4]| Spi::from_bytes(*text);
+        let table: [(&[u8], _); 4] = [
+            (b"abc", None),
+            (b"abcd", Some(Words { first: spi(b"abcd"), second: None })),
+            (b"abcdefg", Some(Words { first: spi(b"abcd"), second: None })),
+            (b"abcdefghi", Some(Words { first: spi(b"abcd"), second: Some(spi(b"efgh")) })),
+        ];
+        for (datagram, words) in table {
+            assert_eq!(Words::of(datagram), words);
+        }
+        assert_eq!(spi(b"abcd").swapped().bytes(), *b"dcba");
+    }
+}

@@ -1,0 +1,15 @@
+//! The protocols, without sockets, clocks or randomness: bytes, times and addresses come in, values
+//! go out. Everything that comes from the network is hostile until it is parsed here.
+
+pub mod agent;
+pub mod broker;
+pub mod control;
+pub mod gateway;
+pub mod session;
+pub mod tag;
+pub mod time;
+pub mod xml;
+
+pub use session::SessionId;
+pub use tag::{SessionTag, TagDigest};
+pub use time::Time;

@@ -1,0 +1,124 @@
+//! The session tag: what a client shows the gateway and the gateway shows the agent. It is a
+//! credential, so nothing prints it and the gateway keeps its digest only.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// A session tag, as the agent issued it: one to 4096 printable ASCII characters without space.
+#[derive(Debug, Clone)]
+pub struct SessionTag(SecretString);
+
+/// Why a text is no session tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a session tag has 1 to {} printable characters", SessionTag::MAX_BYTES)]
+pub struct BadTag;
+
+impl SessionTag {
+    /// The longest tag that is taken.
+    pub const MAX_BYTES: usize = 4096;
+
+    /// What every known tag begins with.
+    pub const PREFIX: &'static str = "SCS1";
+
+    /// Reads a tag.
+    ///
+    /// # Errors
+    ///
+    /// Where the text is empty, too long or not printable.
+    pub fn parse(text: &str) -> Result<Self, BadTag> {
+        let printable = text.bytes().all(|b| b.is_ascii_graphic());
+        if text.is_empty() || text.len() > Self::MAX_BYTES || !printable {
+            return Err(BadTag);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The tag itself, for the wire.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// What the gateway keeps of it.
+    #[must_use]
+    pub fn digest(&self) -> TagDigest {
+        TagDigest::of(self.expose().as_bytes())
+    }
+
+    /// How it stands in logs: `SCS1****` and the last twelve characters of a tag long enough to
+    /// lose them.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        mask(self.expose())
+    }
+}
+
+/// A tag's text as it stands in logs.
+#[must_use]
+pub fn mask(tag: &str) -> String {
+    match tag.get(tag.len().wrapping_sub(12)..) {
+        Some(end) if tag.len() >= 64 && tag.starts_with(SessionTag::PREFIX) => {
+            format!("{}****{end}", SessionTag::PREFIX)
+        }
+        _ => "****".to_owned(),
+    }
+}
+
+/// SHA-256 of a session tag, with its length.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TagDigest {
+    /// How many bytes the tag has.
+    pub length: usize,
+    /// Their SHA-256.
+    pub sha256: [u8; 32],
+}
+
+impl TagDigest {
+    /// The digest of a tag's bytes.
+    #[must_use]
+    pub fn of(tag: &[u8]) -> Self {
+        Self { length: tag.len(), sha256: Sha256::digest(tag).into() }
+    }
+
+    /// The SHA-256 in hexadecimal digits.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        self.sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl fmt::Debug for TagDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TagDigest({}:{}…)", self.length, &self.hex()[..8])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_never_printed() {
+        let tag = SessionTag::parse("SCS1secretsecret").unwrap();
+
+        assert!(!format!("{tag:?}").contains("secret"));
+        assert_eq!(tag.masked(), "****");
+    }
+
+    #[test]
+    fn a_long_tag_shows_its_ends_only() {
+        let tag = SessionTag::parse(&format!("SCS1{}ABCDEFGHIJKL", "x".repeat(80))).unwrap();
+
+        assert_eq!(tag.masked(), "SCS1****ABCDEFGHIJKL");
+    }
+
+    #[test]
+    fn what_cannot_be_a_tag_is_refused() {
+        for text in ["", "SCS1 x", "SCS1\n", "SCS1é", &"x".repeat(4097)] {
+            assert_eq!(SessionTag::parse(text).err(), Some(BadTag), "{text}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Changing a document: splices on its source, and the little XML that we write ourselves.
+
+use std::{borrow::Cow, ops::Range};
+
+use super::{Document, Element};
+
+/// Changes of one document, made all at once.
+#[derive(Debug, Clone, Default)]
+pub struct Edits {
+    splices: Vec<(Range<usize>, String)>,
+}
+
+impl Edits {
+    /// Replaces what stands there. Of two replacements that overlap the outer or earlier one holds.
+    pub fn replace(&mut self, span: Range<usize>, text: impl Into<String>) {
+        self.splices.push((span, text.into()));
+    }
+
+    /// Inserts at an offset, behind what was already inserted there.
+    pub fn insert(&mut self, at: usize, text: impl Into<String>) {
+        self.replace(at..at, text);
+    }
+
+    /// Gives an element another name.
+    pub fn rename(&mut self, element: &Element<'_>, name: &str) {
+        let opening = element.span.start + 1;
+        self.replace(opening..opening + element.name.len(), name);
+        if let Some(content) = &element.content {
+            let closing = content.end + 2;
+            self.replace(closing..closing + element.name.len(), name);
+        }
+    }
+
+    /// Puts XML in front of an element's content.
+    pub fn prepend(&mut self, element: &Element<'_>, xml: &str) {
+        match &element.content {
+            Some(content) => self.insert(content.start, xml),
+            None => self.fill(element, xml),
+        }
+    }
+
+    /// Puts XML behind an element's content.
+    pub fn append(&mut self, element: &Element<'_>, xml: &str) {
+        match &element.content {
+            Some(content) => self.insert(content.end, xml),
+            None => self.fill(element, xml),
+        }
+    }
+
+    /// The document with the changes; everything else is as it was, byte for byte.
+    #[must_use]
+    pub fn apply(mut self, document: &Document<'_>) -> String {
+        self.splices.sort_by_key(|(span, _)| (span.start, std::cmp::Reverse(inner_last(span))));
+        let source = document.source();
+        let mut changed = String::with_capacity(source.len() + self.added());
+        let mut done = 0;
+        for (span, text) in &self.splices {
+            if span.start < done {
+                continue;
+            }
+            changed.push_str(&source[done..span.start]);
+            changed.push_str(text);
+            done = span.end;
+        }
+        changed.push_str(&source[done..]);
+        changed
+    }
+
+    /// `<name />` becomes `<name>…</name>`; its attributes stay.
+    fn fill(&mut self, element: &Element<'_>, xml: &str) {
+        let name = element.name;
+        self.replace(element.head_end..element.span.end, format!(">{xml}</{name}>"));
+    }
+
+    fn added(&self) -> usize {
+        self.splices.iter().map(|(_, text)| text.len()).sum()
+    }
+}
+
+/// At one place insertions come first, in their order, then the longest replacement.
+fn inner_last(span: &Range<usize>) -> usize {
+    if span.is_empty() { usize::MAX } else { span.len() }
+}
+
+/// Text as it stands between tags or in a quoted attribute. Characters that XML does not have
+/// become U+FFFD.
+#[must_use]
+pub fn escape(text: &str) -> Cow<'_, str> {
+    let needs = |c: char| matches!(c, '<' | '>' | '&' | '"' | '\'' | '\r') || !allowed(c);
+    if !text.contains(needs) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&apos;"),
+            '\r' => escaped.push_str("&#13;"),
+            c if allowed(c) => escaped.push(c),
+            _ => escaped.push(char::REPLACEMENT_CHARACTER),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// `<name>text</name>`, or `<name />` for an empty text. The name is ours.
+#[must_use]
+pub fn leaf(name: &str, text: &str) -> String {
+    if text.is_empty() {
+        return format!("<{name} />");
+    }
+    format!("<{name}>{}</{name}>", escape(text))
+}
+
+/// The declaration and the root with its version around the content, in one line.
+#[must_use]
+pub fn declared(root: &str, version: &str, content: &str) -> String {
+    let version = escape(version);
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><{root} version=\"{version}\">{content}</{root}>"
+    )
+}
+
+/// Whether XML 1.0 has this character.
+pub(super) fn allowed(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r') || (c >= ' ' && !matches!(c, '\u{FFFE}' | '\u{FFFF}'))
+}

@@ -1,0 +1,260 @@
+//! The strict reader. quick-xml finds the markup; it accepts unclosed and double roots, document
+//! types, unknown entities, duplicate attributes and NUL, so refusing these is done here.
+
+use std::{borrow::Cow, ops::Range};
+
+use quick_xml::{Reader, escape::unescape, events::Event};
+
+use super::{
+    Attribute, Document, Element, Error, MAX_ATTRIBUTES, MAX_DEPTH, MAX_NODES, edit::allowed,
+};
+
+const BYTE_ORDER_MARK: char = '\u{FEFF}';
+
+pub(super) fn document(bytes: &[u8], limit: usize) -> Result<Document<'_>, Error> {
+    if bytes.len() > limit {
+        return Err(Error::TooLarge { limit });
+    }
+    let source = std::str::from_utf8(bytes)?;
+    let source = source.strip_prefix(BYTE_ORDER_MARK).unwrap_or(source);
+    if let Some((at, _)) = source.char_indices().find(|(_, c)| !allowed(*c)) {
+        return Err(Error::ForbiddenCharacter { at });
+    }
+    let mut tree = Tree { source, open: Vec::new(), root: None, comments: Vec::new(), nodes: 0 };
+    let mut reader = Reader::from_str(source);
+    reader.config_mut().check_comments = true;
+    loop {
+        let start = place(&reader);
+        let event = reader.read_event().map_err(|_| Error::NotWellFormed { at: start })?;
+        let span = start..place(&reader);
+        match event {
+            Event::Start(_) => tree.open(span)?,
+            Event::Empty(_) => tree.empty(span)?,
+            Event::End(_) => tree.close(&span)?,
+            Event::Text(_) | Event::GeneralRef(_) => tree.text(span)?,
+            Event::CData(_) => tree.cdata(&span)?,
+            Event::Comment(_) => tree.comments.push(span),
+            Event::Decl(_) => declaration(source, &span)?,
+            Event::PI(_) => return Err(Error::ProcessingInstruction { at: start }),
+            Event::DocType(_) => return Err(Error::DocumentType { at: start }),
+            Event::Eof => break,
+        }
+    }
+    tree.finish()
+}
+
+/// A source of at most [`super::MAX_BYTES`] has no place that does not fit.
+fn place(reader: &Reader<&[u8]>) -> usize {
+    usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX)
+}
+
+/// What was read so far.
+struct Tree<'a> {
+    source: &'a str,
+    open: Vec<Element<'a>>,
+    root: Option<Element<'a>>,
+    comments: Vec<Range<usize>>,
+    nodes: usize,
+}
+
+impl<'a> Tree<'a> {
+    fn open(&mut self, span: Range<usize>) -> Result<(), Error> {
+        let element = self.element(span.clone(), span.end - 1)?;
+        if self.open.len() == MAX_DEPTH {
+            return Err(Error::TooDeep { at: span.start });
+        }
+        self.open.push(Element { content: Some(span.end..span.end), ..element });
+        Ok(())
+    }
+
+    fn empty(&mut self, span: Range<usize>) -> Result<(), Error> {
+        let head = span.end - 2;
+        let element = self.element(span, head)?;
+        if self.open.len() == MAX_DEPTH {
+            return Err(Error::TooDeep { at: element.span.start });
+        }
+        self.add(element);
+        Ok(())
+    }
+
+    /// quick-xml has seen that the names match.
+    fn close(&mut self, span: &Range<usize>) -> Result<(), Error> {
+        let mut element = self.open.pop().ok_or(Error::NotWellFormed { at: span.start })?;
+        element.span.end = span.end;
+        if let Some(content) = &mut element.content {
+            content.end = span.start;
+        }
+        self.add(element);
+        Ok(())
+    }
+
+    fn text(&mut self, span: Range<usize>) -> Result<(), Error> {
+        let raw = &self.source[span.clone()];
+        let Some(element) = self.open.last_mut() else {
+            let blank = raw.bytes().all(is_space);
+            return if blank { Ok(()) } else { Err(Error::OutsideRoot { at: span.start }) };
+        };
+        if raw.contains("]]>") {
+            return Err(Error::NotWellFormed { at: span.start });
+        }
+        append(&mut element.text, resolve(raw, span.start)?);
+        Ok(())
+    }
+
+    fn cdata(&mut self, span: &Range<usize>) -> Result<(), Error> {
+        let at = span.start;
+        let element = self.open.last_mut().ok_or(Error::OutsideRoot { at })?;
+        let raw = self.source[span.clone()].strip_prefix("<![CDATA[");
+        let raw = raw.and_then(|raw| raw.strip_suffix("]]>")).ok_or(Error::NotWellFormed { at })?;
+        append(&mut element.text, Cow::Borrowed(raw));
+        Ok(())
+    }
+
+    /// Reads a tag up to where its markup (`>` or `/>`) begins.
+    fn element(&mut self, span: Range<usize>, head: usize) -> Result<Element<'a>, Error> {
+        if self.open.is_empty() && self.root.is_some() {
+            return Err(Error::OutsideRoot { at: span.start });
+        }
+        let mut tag = Tag { source: self.source, at: span.start + 1, end: head };
+        let name = tag.name()?;
+        let mut element = Element {
+            name,
+            attributes: Vec::new(),
+            head_end: tag.at,
+            span,
+            content: None,
+            text: Cow::Borrowed(""),
+            children: Vec::new(),
+        };
+        while let Some(attribute) = tag.attribute()? {
+            let at = attribute.span.start;
+            if element.attributes.iter().any(|a| a.name == attribute.name) {
+                return Err(Error::DuplicateAttribute { at });
+            }
+            if element.attributes.len() == MAX_ATTRIBUTES {
+                return Err(Error::TooMany { at });
+            }
+            element.attributes.push(attribute);
+            element.head_end = tag.at;
+        }
+        self.nodes += 1 + element.attributes.len();
+        if self.nodes > MAX_NODES {
+            return Err(Error::TooMany { at: element.span.start });
+        }
+        Ok(element)
+    }
+
+    fn add(&mut self, element: Element<'a>) {
+        match self.open.last_mut() {
+            Some(parent) => parent.children.push(element),
+            None => self.root = Some(element),
+        }
+    }
+
+    fn finish(self) -> Result<Document<'a>, Error> {
+        match self.root {
+            Some(root) if self.open.is_empty() => {
+                Ok(Document { source: self.source, root, comments: self.comments })
+            }
+            _ => Err(Error::Unfinished),
+        }
+    }
+}
+
+/// The inside of one tag, read from left to right.
+struct Tag<'a> {
+    source: &'a str,
+    at: usize,
+    end: usize,
+}
+
+impl<'a> Tag<'a> {
+    fn name(&mut self) -> Result<&'a str, Error> {
+        let name = self.take_while(|c| !matches!(c, ' ' | '\t' | '\r' | '\n' | '=' | '/'));
+        let starts = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | ':') || !c.is_ascii();
+        let goes_on = |c: char| starts(c) || c.is_ascii_digit() || matches!(c, '-' | '.');
+        if name.starts_with(starts) && name.chars().all(goes_on) {
+            Ok(name)
+        } else {
+            Err(Error::NotWellFormed { at: self.at })
+        }
+    }
+
+    fn attribute(&mut self) -> Result<Option<Attribute<'a>>, Error> {
+        let gap = self.space();
+        if self.at == self.end {
+            return Ok(None);
+        }
+        let at = self.at;
+        if gap == 0 {
+            return Err(Error::NotWellFormed { at });
+        }
+        let name = self.name()?;
+        self.space();
+        self.one_of(&['='])?;
+        self.space();
+        let quote = self.one_of(&['"', '\''])?;
+        let start = self.at;
+        let raw = self.take_while(|c| c != quote && c != '<');
+        let span = start..self.at;
+        self.one_of(&[quote])?;
+        Ok(Some(Attribute { name, value: resolve(raw, start)?, span }))
+    }
+
+    fn space(&mut self) -> usize {
+        self.take_while(|c| matches!(c, ' ' | '\t' | '\r' | '\n')).len()
+    }
+
+    fn one_of(&mut self, wanted: &[char]) -> Result<char, Error> {
+        let at = self.at;
+        let next = self.source[at..self.end].chars().next().filter(|c| wanted.contains(c));
+        let next = next.ok_or(Error::NotWellFormed { at })?;
+        self.at += next.len_utf8();
+        Ok(next)
+    }
+
+    fn take_while(&mut self, goes_on: impl Fn(char) -> bool) -> &'a str {
+        let rest = &self.source[self.at..self.end];
+        let taken = rest.find(|c| !goes_on(c)).map_or(rest, |end| &rest[..end]);
+        self.at += taken.len();
+        taken
+    }
+}
+
+/// The declaration may stand at the very start only, and name no other encoding.
+fn declaration(source: &str, span: &Range<usize>) -> Result<(), Error> {
+    let at = span.start;
+    if at != 0 {
+        return Err(Error::ProcessingInstruction { at });
+    }
+    let mut tag = Tag { source, at: "<?xml".len(), end: span.end - "?>".len() };
+    while let Some(attribute) = tag.attribute()? {
+        if attribute.name == "encoding" && !attribute.value.eq_ignore_ascii_case("utf-8") {
+            return Err(Error::NotUtf8);
+        }
+    }
+    Ok(())
+}
+
+/// Resolves the five entities and character references.
+fn resolve(raw: &str, at: usize) -> Result<Cow<'_, str>, Error> {
+    let text = unescape(raw).map_err(|_| Error::UnknownReference { at })?;
+    match &text {
+        Cow::Owned(resolved) if !resolved.chars().all(allowed) => {
+            Err(Error::ForbiddenCharacter { at })
+        }
+        _ => Ok(text),
+    }
+}
+
+fn append<'a>(text: &mut Cow<'a, str>, more: Cow<'a, str>) {
+    if text.is_empty() {
+        *text = more;
+    } else {
+        text.to_mut().push_str(&more);
+    }
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}

@@ -1,0 +1,229 @@
+//! What is refused, what survives, and that reading and splicing agree.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn read(text: &str) -> Result<Document<'_>, Error> {
+    Document::parse(text.as_bytes(), MAX_BYTES)
+}
+
+fn refused(table: &[(&str, Error)]) {
+    for (text, error) in table {
+        let shown: String = text.chars().take(60).collect();
+        assert_eq!(read(text).as_ref().err(), Some(error), "{shown}");
+    }
+}
+
+#[test]
+fn what_is_too_much_is_refused() {
+    let deep = "<a>".repeat(33);
+    let wide = format!("<a>{}</a>", "<b/>".repeat(MAX_NODES));
+    let attributes: String = (0..=MAX_ATTRIBUTES).map(|i| format!(" a{i}=''")).collect();
+    let many = format!("<a{attributes}/>");
+    refused(&[
+        (&deep, Error::TooDeep { at: 96 }),
+        (&wide, Error::TooMany { at: 3 + 4 * (MAX_NODES - 1) }),
+        (&many, Error::TooMany { at: many.len() - 3 }),
+    ]);
+}
+
+#[test]
+fn hostile_documents_are_refused_with_their_reason() {
+    refused(&[
+        ("", Error::Unfinished),
+        ("  \n", Error::Unfinished),
+        ("text", Error::OutsideRoot { at: 0 }),
+        ("<a>", Error::Unfinished),
+        ("<a><b></b>", Error::Unfinished),
+        ("<a", Error::NotWellFormed { at: 0 }),
+        ("<a></b>", Error::NotWellFormed { at: 3 }),
+        ("</a>", Error::NotWellFormed { at: 0 }),
+        ("<a/><b/>", Error::OutsideRoot { at: 4 }),
+        ("<a></a><b></b>", Error::OutsideRoot { at: 7 }),
+        ("<a/>x", Error::OutsideRoot { at: 4 }),
+        ("x<a/>", Error::OutsideRoot { at: 0 }),
+        ("<a/><![CDATA[x]]>", Error::OutsideRoot { at: 4 }),
+        ("&amp;<a/>", Error::OutsideRoot { at: 0 }),
+        ("<!DOCTYPE a><a/>", Error::DocumentType { at: 0 }),
+        ("<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>", Error::DocumentType { at: 0 }),
+        ("<a>&b;</a>", Error::UnknownReference { at: 3 }),
+        ("<a>&#0;</a>", Error::UnknownReference { at: 3 }),
+        ("<a>&#xD800;</a>", Error::UnknownReference { at: 3 }),
+        ("<a>&#8;</a>", Error::ForbiddenCharacter { at: 3 }),
+        ("<a>&#xFFFE;</a>", Error::ForbiddenCharacter { at: 3 }),
+        ("<a b=\"&#1;\"/>", Error::ForbiddenCharacter { at: 6 }),
+        ("<a b=\"&c;\"/>", Error::UnknownReference { at: 6 }),
+        ("<a>& </a>", Error::NotWellFormed { at: 3 }),
+        ("<a>\0</a>", Error::ForbiddenCharacter { at: 3 }),
+        ("<a>\u{1b}</a>", Error::ForbiddenCharacter { at: 3 }),
+        ("<a>\u{ffff}</a>", Error::ForbiddenCharacter { at: 3 }),
+        ("<a>]]></a>", Error::NotWellFormed { at: 3 }),
+        ("<a><!-- -- --></a>", Error::NotWellFormed { at: 3 }),
+        ("<a><?go now?></a>", Error::ProcessingInstruction { at: 3 }),
+        ("<?go now?><a/>", Error::ProcessingInstruction { at: 0 }),
+        (" <?xml version='1.0'?><a/>", Error::ProcessingInstruction { at: 1 }),
+        ("<?xml version='1.0' encoding='UTF-16'?><a/>", Error::NotUtf8),
+        ("<a b='1' b='2'/>", Error::DuplicateAttribute { at: 12 }),
+        ("<a b/>", Error::NotWellFormed { at: 4 }),
+        ("<a b=c/>", Error::NotWellFormed { at: 5 }),
+        ("<a b='1'c='2'/>", Error::NotWellFormed { at: 8 }),
+        ("<a b='<'/>", Error::NotWellFormed { at: 6 }),
+        ("<1/>", Error::NotWellFormed { at: 2 }),
+        ("<a\"/>", Error::NotWellFormed { at: 0 }),
+        ("< a/>", Error::NotWellFormed { at: 1 }),
+    ]);
+}
+
+#[test]
+fn bytes_are_judged_before_they_are_read() {
+    assert_eq!(Document::parse(b"<a/>", 3).err(), Some(Error::TooLarge { limit: 3 }));
+    assert!(Document::parse(b"<a/>", 4).is_ok());
+    assert_eq!(Document::parse(b"<a>\xff</a>", MAX_BYTES).err(), Some(Error::NotUtf8));
+}
+
+#[test]
+fn the_tree_knows_names_texts_and_places() {
+    let source = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<a b=\"1&amp;2\" c = 'x'><!-- -->\
+                  <d> p&lt;<![CDATA[<q>]]>&#x41; </d ><e /></a>\n";
+
+    let document = read(source).unwrap();
+
+    let root = document.root();
+    assert_eq!(
+        (root.name(), root.attribute("b"), root.attribute("c")),
+        ("a", Some("1&2"), Some("x"))
+    );
+    assert_eq!(&source[root.attributes()[0].span.clone()], "1&amp;2");
+    let d = root.child("d").unwrap();
+    assert_eq!(d.whole_text(), " p<<q>A ");
+    assert_eq!(d.text(), "p<<q>A");
+    assert_eq!(&source[d.span()], "<d> p&lt;<![CDATA[<q>]]>&#x41; </d >");
+    assert_eq!(&source[d.content().unwrap()], " p&lt;<![CDATA[<q>]]>&#x41; ");
+    assert_eq!(root.child("e").unwrap().content(), None);
+    assert_eq!(root.child_text("e"), None);
+    assert_eq!(document.comments().len(), 1);
+}
+
+#[test]
+fn a_byte_order_mark_is_left_out() {
+    assert_eq!(read("\u{feff}<?xml version='1.0'?><a/>").unwrap().source().len(), 25);
+}
+
+#[test]
+fn splices_touch_nothing_else() {
+    let source =
+        "<?xml version='1.0'?>\r\n<a  x='1'\n><b   /> <!-- c --><x:y z=\"&quot;\"/></a >\n";
+    let document = read(source).unwrap();
+    let mut edits = Edits::default();
+
+    edits.rename(document.root(), "other");
+    edits.append(document.root().child("b").unwrap(), "<c/>");
+    edits.append(document.root(), "<last/>");
+
+    assert_eq!(
+        edits.apply(&document),
+        "<?xml version='1.0'?>\r\n<other  x='1'\n><b><c/></b> <!-- c --><x:y z=\"&quot;\"/><last/></other >\n"
+    );
+}
+
+#[test]
+fn the_outer_of_two_overlapping_replacements_holds() {
+    let source = "<a><b>12</b></a>";
+    let document = read(source).unwrap();
+    let b = document.root().child("b").unwrap();
+    let mut edits = Edits::default();
+
+    edits.replace(b.content().unwrap(), "inner");
+    edits.replace(b.span(), "outer");
+    edits.insert(b.span().start, "1");
+    edits.insert(b.span().start, "2");
+
+    assert_eq!(edits.apply(&document), "<a>12outer</a>");
+}
+
+#[test]
+fn what_we_insert_is_escaped() {
+    assert_eq!(leaf("a", "<&>\"'\r\0é"), "<a>&lt;&amp;&gt;&quot;&apos;&#13;\u{fffd}é</a>");
+    assert_eq!(leaf("a", ""), "<a />");
+}
+
+/// Documents that must be taken, with everything that must survive.
+fn content() -> impl Strategy<Value = String> {
+    let text = prop_oneof![
+        "[ -%'-;=?-~\t\né€]{0,12}".prop_map(|t| t.replace("]]>", "")),
+        Just("&amp;&#65;&lt;".to_owned()),
+        Just("<![CDATA[<&]]>".to_owned()),
+        Just("<!-- note -->".to_owned()),
+    ];
+    text.prop_recursive(5, 40, 5, |inner| {
+        let name = "[a-z_][a-z0-9.:-]{0,6}";
+        (name, "[ -!#-%'-;=?-~]{0,8}", prop::collection::vec(inner, 0..5)).prop_map(
+            |(name, value, inner)| match inner.is_empty() {
+                true => format!("<{name} v=\"{value}\" />"),
+                false => format!("<{name} v=\"{value}\">{}</{name}>", inner.concat()),
+            },
+        )
+    })
+}
+
+fn spans_hold(source: &str, element: &Element<'_>) {
+    let whole = &source[element.span()];
+    assert!(whole.starts_with(&format!("<{}", element.name())) && whole.ends_with('>'));
+    let mut end = element.span().start;
+    for child in element.children() {
+        assert!(child.span().start >= end && child.span().end <= element.span().end);
+        end = child.span().end;
+        spans_hold(source, child);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Document::parse(&bytes, MAX_BYTES);
+    }
+
+    #[test]
+    fn any_markup_is_read_or_refused(text in "[<>/a='\"&;!?\\[\\]-]{0,40}") {
+        let _ = read(&text);
+    }
+
+    #[test]
+    fn a_document_is_read_with_true_places(content in content()) {
+        let source = format!("<root>{content}</root>");
+
+        let document = read(&source).unwrap();
+
+        prop_assert_eq!(&source[document.root().content().unwrap()], content.as_str());
+        spans_hold(&source, document.root());
+    }
+
+    #[test]
+    fn a_change_and_its_reverse_give_the_source(content in content()) {
+        let source = format!("<root>{content}</root>");
+        let document = read(&source).unwrap();
+        prop_assert_eq!(&Edits::default().apply(&document), &source);
+        let mut there = Edits::default();
+        there.rename(document.root(), "elsewhere");
+        there.append(document.root(), "<added>1</added>");
+
+        let changed = there.apply(&document);
+        let document = read(&changed).unwrap();
+        let mut back = Edits::default();
+        back.rename(document.root(), "root");
+        back.replace(document.root().children().last().unwrap().span(), "");
+
+        prop_assert_eq!(back.apply(&document), source);
+    }
+
+    #[test]
+    fn what_is_escaped_reads_as_it_was(text in "[\\PC\t\n\r]{0,60}") {
+        let source = format!("<r a=\"{}\">{}</r>", escape(&text), escape(&text));
+
+        let document = read(&source).unwrap();
+
+        prop_assert_eq!(document.root().whole_text(), text.as_str());
+        prop_assert_eq!(document.root().attribute("a"), Some(text.as_str()));
+    }
+}
