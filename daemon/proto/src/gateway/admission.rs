@@ -17,7 +17,7 @@ pub use terms::{
     Admitted, Announcement, Control, Dropped, End, Event, Refusal, Rules, Timeouts, View,
 };
 
-use super::{Change, Destination, FlowId, Side, Slot, Words};
+use super::{Change, Destination, FlowId, Side, Slot, Spi, Words};
 use crate::{SessionId, TagDigest, Time};
 use ended::Ended;
 use leg::{Because, Placed};
@@ -50,6 +50,9 @@ pub struct Admission {
     events: Vec<Event>,
 }
 
+/// Ended sessions that are remembered even by a gateway that may have few.
+const ENDED: usize = 1024;
+
 impl Admission {
     /// No session so far.
     #[must_use]
@@ -62,7 +65,7 @@ impl Admission {
             by_tag: HashMap::new(),
             by_address: HashMap::new(),
             lengths: BTreeMap::new(),
-            ended: Ended::new(rules.max_connections as usize),
+            ended: Ended::new(ENDED.max(2 * rules.max_connections as usize)),
             controls: 0,
             changes: Vec::new(),
             events: Vec::new(),
@@ -285,7 +288,8 @@ impl Admission {
             let wrong: Vec<_> = guessed
                 .flat_map(|(other, session)| session.guesses(side).map(move |flow| (other, flow)))
                 .filter_map(|(other, flow)| {
-                    let spi = flow.spis().find(|spi| session.shows(*spi))?;
+                    let told = |spi: &Spi| !spi.is_reserved() && session.shows(*spi);
+                    let spi = flow.spis().find(told)?;
                     Some((other, flow, Placed { from: flow.from, spi, because: Because::Told }))
                 })
                 .collect();

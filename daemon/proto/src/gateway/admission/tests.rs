@@ -4,7 +4,7 @@
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use super::*;
-use crate::gateway::{Routes, Spi};
+use crate::gateway::Routes;
 
 mod flows;
 mod model;

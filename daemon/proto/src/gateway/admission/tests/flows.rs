@@ -118,6 +118,19 @@ fn a_guessed_flow_is_corrected_when_another_session_tells_its_spi() {
 }
 
 #[test]
+fn a_guess_stays_when_another_session_shows_a_value_that_is_everywhere() {
+    let mut world = World::new(10);
+    world.connect(1, "192.0.2.1");
+    let short = Words { first: spi(4), second: None };
+    world.send(Side::Client, CLIENT, short).unwrap();
+
+    let other = world.connect(2, "192.0.2.1");
+    world.observe(other, Side::Client, &bytes(&[4]));
+
+    assert_eq!(world.send(Side::Client, CLIENT, short), Ok(agent(1)));
+}
+
+#[test]
 fn a_guess_stays_when_its_own_session_tells_the_spi() {
     let mut world = World::new(10);
     let own = world.connect(1, "192.0.2.1");

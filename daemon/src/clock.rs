@@ -1,0 +1,51 @@
+//! The one place that reads a clock.
+
+use std::{
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use cmsg_proto::Time;
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// What the wall clock was ahead of the steady one at most.
+static AHEAD: AtomicU64 = AtomicU64::new(0);
+
+/// The present instant, for rules and time-outs. It follows the wall clock forward, over a suspend
+/// too, and never goes back.
+#[must_use]
+pub fn now() -> Time {
+    let passed = u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let ahead = wall().as_millis().saturating_sub(passed);
+    let ahead = AHEAD.fetch_max(ahead, Ordering::Relaxed).max(ahead);
+    Time::from_millis(ahead.saturating_add(passed))
+}
+
+/// The wall clock, for what is compared with another host's. It may be set back.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the clock module")]
+pub fn wall() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_never_goes_back_and_is_near_the_wall_clock() {
+        let mut before = now();
+        for _ in 0..10_000 {
+            let after = now();
+            assert!(after >= before);
+            before = after;
+        }
+
+        assert!(wall().since(before).as_secs() < 5 && before.since(wall()).as_secs() < 5);
+    }
+}

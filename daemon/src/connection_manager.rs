@@ -1,0 +1,124 @@
+//! The Connection Manager: takes clients' requests, passes them to the connection broker, has the
+//! agent launch the session and tells the gateway of it.
+
+use std::{net::SocketAddr, os::unix::net::UnixListener, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use cmsg_config::socket::{self, Listen, Role};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::warn;
+
+use crate::{clock, local, tls};
+
+use listener::Listener;
+use shared::Shared;
+
+mod agent;
+mod allocate;
+mod announce;
+mod broker;
+mod exchange;
+mod health;
+mod listener;
+mod records;
+mod redirect;
+mod routes;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod trail;
+mod upstream;
+
+/// How long a shutdown waits for requests under way; containers are killed after ten seconds.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// How often sessions are looked through for those that nobody uses.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// A Connection Manager that has its addresses, and does not answer yet.
+pub struct ConnectionManagerRole {
+    shared: Arc<Shared>,
+    clients: TcpListener,
+    acceptor: TlsAcceptor,
+    http: Option<TcpListener>,
+    local: UnixListener,
+}
+
+/// Takes the addresses of a Connection Manager.
+///
+/// # Errors
+///
+/// Where a certificate or key cannot be used, or an address is not to be had.
+pub async fn bind(config: cmsg_config::ConnectionManager) -> anyhow::Result<ConnectionManagerRole> {
+    let acceptor = tls::server_config(&config.certificate, &config.key)?.into();
+    let clients = listen("ListenAddress", config.listen).await?;
+    let mut listens = vec![listening("broker", &clients)?];
+    let mut http = None;
+    if let Some(address) = config.http_listen {
+        let listener = listen("HttpListenAddress", address).await?;
+        listens.push(listening("http", &listener)?);
+        http = Some(listener);
+    }
+    let run = &config.run_directory;
+    let local = socket::bind(run, Role::Cm)
+        .with_context(|| format!("binding `{}`", run.join(Role::Cm.socket()).display()))?;
+    let shared = Arc::new(Shared::new(config, listens)?);
+    Ok(ConnectionManagerRole { shared, clients, acceptor, http, local })
+}
+
+impl ConnectionManagerRole {
+    /// What it listens on, with the ports that were free where the configuration says 0.
+    #[must_use]
+    pub fn listens(&self) -> Vec<Listen> {
+        self.shared.listens.clone()
+    }
+
+    /// Answers until the shutdown, then finishes what is under way.
+    ///
+    /// # Errors
+    ///
+    /// Where the local socket cannot be used.
+    pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let Self { shared, clients, acceptor, http, local } = self;
+        let secure = clients.local_addr().context("asking for the bound address")?;
+        let tracker = TaskTracker::new();
+        tracker.spawn(health::watch(Arc::clone(&shared), shutdown.clone()));
+        tracker.spawn(sweep(Arc::clone(&shared), shutdown.clone()));
+        if let Some(http) = http {
+            let head = shared.config.http_head;
+            tracker.spawn(redirect::serve(http, secure.port(), head, shutdown.clone()));
+        }
+        let server = routes::Server {
+            listener: Listener::new(clients, shared.config.max_connections.as_usize()),
+            shared: Arc::clone(&shared),
+            acceptor,
+            shutdown: shutdown.clone(),
+        };
+        tracker.spawn(server.run(tracker.clone()));
+        local::serve(local, local::router(shared), shutdown).await?;
+        tracker.close();
+        if tokio::time::timeout(GRACE, tracker.wait()).await.is_err() {
+            warn!(connections = tracker.len(), "Requests under way were cut off by the shutdown");
+        }
+        Ok(())
+    }
+}
+
+async fn listen(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("binding `{key}` = `{address}`"))
+}
+
+fn listening(key: &str, listener: &TcpListener) -> anyhow::Result<Listen> {
+    let address = listener.local_addr().context("asking for the bound address")?;
+    Ok(Listen { key: key.to_owned(), transport: "tcp".to_owned(), address })
+}
+
+async fn sweep(shared: Arc<Shared>, shutdown: CancellationToken) {
+    while shutdown.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
+        let expired = shared.sessions().expire(clock::now());
+        let mut records = shared.records();
+        expired.iter().for_each(|session| records.end(session.number));
+    }
+}

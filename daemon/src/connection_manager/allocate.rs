@@ -1,0 +1,99 @@
+//! What follows when the broker grants a resource: the agent launches the session, a gateway is
+//! told of it, and the client learns where to connect.
+
+use std::{net::SocketAddr, time::Instant};
+
+use cmsg_proto::{
+    agent::{Failure, LaunchSession, SessionInfo},
+    broker::{
+        Allocation, BrokerTarget, ClientTarget, Refusal, Response, agent_failure, session::Session,
+    },
+    control::AddConnection,
+};
+
+use super::exchange::Exchange;
+
+/// Why there is nowhere to connect.
+pub(super) enum NoTarget {
+    Agent(Failure),
+    Gateway,
+}
+
+impl Exchange<'_> {
+    /// Finds out where the client is to connect.
+    pub(super) async fn allocate(
+        &self,
+        session: &Session,
+        allocation: &Allocation,
+        target: &BrokerTarget,
+    ) -> Result<ClientTarget, NoTarget> {
+        let info = self.launch(session, allocation, target).await.map_err(NoTarget::Agent)?;
+        let agent = SocketAddr::new(info.ip_address, info.port);
+        self.shared.records().change(session.number, |c| c.agent = Some(agent.to_string()));
+        let direct = ClientTarget {
+            ip_address: info.ip_address,
+            hostname: target.hostname.clone(),
+            sni: info.sni,
+            port: info.port,
+            session_id: info.session_id,
+            connect_tag: info.session_tag,
+        };
+        if self.shared.gateways.is_empty() {
+            return Ok(direct);
+        }
+        let announcement = AddConnection {
+            agent,
+            tag: direct.connect_tag.clone(),
+            connection_id: session.id.clone(),
+        };
+        let started = Instant::now();
+        let gateways = &self.shared.gateways;
+        let announced = gateways.announce(&self.trail, &announcement, self.client.peer).await;
+        self.note("announce", started.elapsed());
+        let announced = announced.ok_or(NoTarget::Gateway)?;
+        Ok(ClientTarget {
+            ip_address: announced.address,
+            sni: Some(announced.sni),
+            port: self.shared.config.external_port,
+            connect_tag: announced.tag,
+            ..direct
+        })
+    }
+
+    async fn launch(
+        &self,
+        session: &Session,
+        allocation: &Allocation,
+        target: &BrokerTarget,
+    ) -> Result<SessionInfo, Failure> {
+        let license_path = self.shared.config.license_servers.join(";");
+        let launch = LaunchSession {
+            ip_address: target.ip_address,
+            hostname: target.hostname.as_deref(),
+            logon: session.logon(),
+            client_mac: allocation.mac_address.as_deref(),
+            client_ip: allocation.ip_address.as_deref(),
+            client_name: session.hello.device_name.as_deref(),
+            license_path: &license_path,
+            session_log_id: &session.id,
+            time_zone_windows: allocation.time_zone_windows.as_deref(),
+        };
+        let started = Instant::now();
+        let launched = self.shared.agents.launch(&self.trail, &target.host(), &launch).await;
+        self.note("launch-session", started.elapsed());
+        launched
+    }
+
+    /// The broker's answer with where to connect, or why there is nowhere.
+    pub(super) fn with_target(
+        &self,
+        response: &Response<'_>,
+        allocated: Result<ClientTarget, NoTarget>,
+    ) -> Result<String, Refusal> {
+        match allocated {
+            Ok(target) => Ok(response.to_client_at(&target)),
+            Err(NoTarget::Agent(failure)) => Ok(agent_failure(self.request.version(), &failure)),
+            Err(NoTarget::Gateway) => Err(Refusal::GatewayFailed),
+        }
+    }
+}

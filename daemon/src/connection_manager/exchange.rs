@@ -1,0 +1,281 @@
+//! One request of a client: through its session to the broker and back.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use cmsg_config::socket::Connection;
+use cmsg_proto::{
+    SessionId,
+    broker::{
+        BrokerCookies, ClientCookie, Hello, Invalid, Refusal, Request, RequestKind, Response,
+        ResponseKind, redact,
+        session::{Opening, Session},
+    },
+};
+use http::header;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::{
+    broker::Envelope,
+    routes::Client,
+    shared::{Shared, random},
+    trail::{BROKER, CLIENT, Trail, as_error, told},
+    upstream::{Failure, Reply},
+};
+use crate::clock;
+
+/// What a client asked over HTTP.
+pub(super) struct Asked {
+    pub(super) body: Bytes,
+    /// The session that it shows.
+    pub(super) cookie: Option<ClientCookie>,
+    /// The session log id that it sent.
+    pub(super) log_id: Option<SessionId>,
+    /// What the broker is told of its address.
+    pub(super) forwarded_for: String,
+}
+
+/// What it is answered.
+pub(super) struct Answer {
+    pub(super) document: String,
+    /// The cookie of a new session.
+    pub(super) cookie: Option<ClientCookie>,
+}
+
+/// One request under way.
+pub(super) struct Exchange<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) client: Client,
+    pub(super) request: Request<'a>,
+    pub(super) trail: Trail,
+    forwarded_for: &'a str,
+}
+
+/// Answers a request.
+///
+/// # Errors
+///
+/// Where it is no document of the broker protocol.
+pub(super) async fn answer(
+    shared: &Shared,
+    client: Client,
+    asked: &Asked,
+) -> Result<Answer, Invalid> {
+    let started = Instant::now();
+    let request = Request::parse(&asked.body)?;
+    let shown = asked.cookie.as_ref().and_then(|cookie| shared.session(cookie));
+    let trail = Trail {
+        session: shown.as_ref().map(|s| s.id.clone()).or_else(|| asked.log_id.clone()),
+        number: shown.as_ref().map(|s| s.number),
+        connection: client.connection,
+    };
+    let forwarded_for = &asked.forwarded_for;
+    let mut exchange = Exchange { shared, client, request, trail, forwarded_for };
+    let answered = match (exchange.request.kind(), &shown) {
+        (RequestKind::Hello(hello), previous) => {
+            let hello = hello.clone();
+            if let Some(previous) = previous {
+                shared.end(previous);
+            }
+            exchange.greet(hello, asked.log_id.clone()).await
+        }
+        (_, Some(session)) => exchange.go_on(session).await,
+        (_, None) => {
+            exchange.log_request();
+            Err(Refusal::UnknownSession)
+        }
+    };
+    let answer = answered.unwrap_or_else(|refusal| Answer {
+        document: refusal.document(exchange.request.version()),
+        cookie: None,
+    });
+    exchange.log_answer(&answer.document, started.elapsed());
+    Ok(answer)
+}
+
+impl Exchange<'_> {
+    /// Opens a session.
+    async fn greet(&mut self, hello: Hello, log_id: Option<SessionId>) -> Result<Answer, Refusal> {
+        let id = self.session_log_id(log_id);
+        self.trail = Trail { session: Some(id.clone()), number: None, ..self.trail };
+        self.log_request();
+        let version = self.request.version();
+        told!(info, self.trail, CLIENT, "Setting PBP version negotiated with client to {version}");
+        let started = Instant::now();
+        let reply = self.ask(&id, None).await?;
+        let took = started.elapsed();
+        let response = self.understand(&reply)?;
+        let document = response.to_client(&self.shared.pcm_info(self.client.local));
+        if *response.kind() != ResponseKind::Hello {
+            return Ok(Answer { document, cookie: None });
+        }
+        let version = response.version().clone();
+        told!(info, self.trail, CLIENT, "Setting PBP version negotiated with client to {version}");
+        let mut cookies = BrokerCookies::default();
+        set_cookies(&reply).iter().for_each(|cookie| cookies.store(cookie));
+        let opening = Opening {
+            number: self.shared.next_number(),
+            cookie: ClientCookie::from_random(random().map_err(|_| Refusal::InvalidSession)?),
+            id,
+            client: self.client.peer,
+            hello,
+            at: clock::now(),
+        };
+        self.trail.number = Some(opening.number);
+        let cookie = Some(opening.cookie.clone());
+        self.open(Session::open(opening, version, cookies), took)?;
+        Ok(Answer { document, cookie })
+    }
+
+    fn session_log_id(&self, sent: Option<SessionId>) -> SessionId {
+        if let Some(id) = sent {
+            told!(info, self.trail, CLIENT, "Session-Log-Id found: {id}");
+            return id;
+        }
+        let id = Uuid::new_v4().to_string().parse().expect("a UUID has the shape of a UUID");
+        told!(warn, self.trail, CLIENT, "Session-Log-Id not found, using {id}");
+        id
+    }
+
+    /// A probe gets a session as everybody, but is no login worth a record.
+    fn open(&self, session: Session, took: Duration) -> Result<(), Refusal> {
+        let record = Connection {
+            id: session.id.to_string(),
+            state: session.stage().as_str().to_owned(),
+            client: Some(session.client.to_string()),
+            ..Connection::default()
+        };
+        let (number, probe) = (session.number, session.hello.probe);
+        let inserted = self.shared.sessions().insert(session);
+        if let Some(gone) = inserted.map_err(|_| Refusal::TooManySessions)? {
+            self.shared.records().end(gone.number);
+        }
+        if !probe {
+            let client = self.client.peer;
+            told!(
+                info,
+                self.trail,
+                CLIENT,
+                "========> Detected a new session from client at {client}"
+            );
+            let mut records = self.shared.records();
+            records.open(number, record);
+            records.note(number, "hello", took);
+        }
+        Ok(())
+    }
+
+    /// A request in a session.
+    async fn go_on(&self, session: &Session) -> Result<Answer, Refusal> {
+        self.log_request();
+        session.permits(self.request.kind())?;
+        let answered = self.pass_on(session).await;
+        match (self.request.kind(), &answered) {
+            (RequestKind::Bye, _) => self.shared.end(session),
+            (_, Err(Refusal::BrokerTimedOut | Refusal::BrokerFailed)) => {
+                self.shared.change(&session.cookie, Session::fail);
+            }
+            _ => {}
+        }
+        Ok(Answer { document: answered?, cookie: None })
+    }
+
+    async fn pass_on(&self, session: &Session) -> Result<String, Refusal> {
+        let started = Instant::now();
+        let reply = self.ask(&session.id, Some(session.broker_cookies())).await;
+        self.note(exchange_name(self.request.kind()), started.elapsed());
+        let reply = reply?;
+        let response = self.understand(&reply)?;
+        let set = set_cookies(&reply);
+        self.shared.change(&session.cookie, |session| {
+            session.answered(self.request.kind(), response.kind(), &set);
+        });
+        match (self.request.kind(), response.kind()) {
+            (
+                RequestKind::AllocateResource(allocation),
+                ResponseKind::AllocateResource(Some(target)),
+            ) => {
+                let allocated = self.allocate(session, allocation, target).await;
+                self.with_target(&response, allocated)
+            }
+            _ => Ok(response.to_client(&self.shared.pcm_info(self.client.local))),
+        }
+    }
+
+    /// Notes how long an exchange with another side took.
+    pub(super) fn note(&self, name: &str, took: Duration) {
+        if let Some(number) = self.trail.number {
+            self.shared.records().note(number, name, took);
+        }
+    }
+
+    async fn ask(
+        &self,
+        session: &SessionId,
+        cookies: Option<&BrokerCookies>,
+    ) -> Result<Reply, Refusal> {
+        let pcm = self.shared.pcm_info(self.client.local);
+        let document = Zeroizing::new(self.request.to_broker(&pcm));
+        let name = self.request.kind().name();
+        let sent = || redact::bytes(document.as_bytes());
+        told!(info, self.trail, BROKER, "Sending request to PCoIP broker ({name}): {}", sent());
+        let envelope = Envelope { session, cookies, forwarded_for: self.forwarded_for };
+        self.shared.broker.ask(document, &envelope).await.map_err(|failure| {
+            let error = as_error(&failure);
+            told!(warn, self.trail, BROKER, error, "The broker does not answer");
+            match failure {
+                Failure::TimedOut => Refusal::BrokerTimedOut,
+                Failure::Failed(_) | Failure::TooLarge => Refusal::BrokerFailed,
+            }
+        })
+    }
+
+    fn understand<'r>(&self, reply: &'r Reply) -> Result<Response<'r>, Refusal> {
+        let response = Response::parse(&reply.body).map_err(|invalid| {
+            let (status, error) = (reply.status.as_u16(), as_error(&invalid));
+            told!(warn, self.trail, BROKER, status, error, "The broker's answer cannot be used");
+            Refusal::BrokerFailed
+        })?;
+        let name = response.kind().name();
+        let got = || response.redacted();
+        told!(info, self.trail, BROKER, "Received response from PCoIP broker ({name}): {}", got());
+        if !response.kind().answers(self.request.kind()) {
+            told!(warn, self.trail, BROKER, "The broker answered something else");
+            return Err(Refusal::BrokerFailed);
+        }
+        Ok(response)
+    }
+
+    fn log_request(&self) {
+        let name = self.request.kind().name();
+        let got = || self.request.redacted();
+        told!(info, self.trail, CLIENT, "Received request from client ({name}): {}", got());
+    }
+
+    fn log_answer(&self, document: &str, took: Duration) {
+        let name = self.request.kind().name();
+        let sent = || redact::bytes(document.as_bytes());
+        told!(info, self.trail, CLIENT, "Sending response to client ({name}-resp): {}", sent());
+        let ms = took.as_millis();
+        told!(info, self.trail, CLIENT, "Processing request ({name}) took: {ms}ms");
+    }
+}
+
+/// The exchange's name in the status.
+fn exchange_name(request: &RequestKind) -> &'static str {
+    match request {
+        RequestKind::Hello(_) => "hello",
+        RequestKind::Authenticate(step) if step.method == "dialog" => "second-factor",
+        RequestKind::Authenticate(_) => "authenticate",
+        RequestKind::GetResourceList => "list",
+        RequestKind::AllocateResource(_) => "allocate",
+        RequestKind::Bye => "bye",
+        RequestKind::Other(_) => "other",
+    }
+}
+
+fn set_cookies(reply: &Reply) -> Vec<String> {
+    let values = reply.headers.get_all(header::SET_COOKIE).iter();
+    values.filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
+}

@@ -1,0 +1,104 @@
+//! Readiness, for load balancers. It is looked for in the background, so that however often
+//! `/health` is asked, the broker is not.
+
+use std::{sync::Arc, time::Duration};
+
+use cmsg_config::socket::{self, Role, Status};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::shared::Shared;
+
+/// How often broker and gateway are looked for while they are there.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// How often while one of them is away; both roles start at the same time.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Longest wait for the own gateway, which is on the same host.
+const GATEWAY_WAIT: Duration = Duration::from_secs(2);
+
+/// Whether sessions can be set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Health {
+    Ready,
+    BrokerAway,
+    GatewayAway,
+}
+
+impl Health {
+    /// Why not, in the documented words.
+    pub(super) fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Ready => None,
+            Self::BrokerAway => Some("Cannot communicate with broker"),
+            Self::GatewayAway => Some("Security Gateway is enabled but does not respond"),
+        }
+    }
+
+    /// The documented answer; its `code` is the status as well.
+    pub(super) fn body(self) -> String {
+        match self.reason() {
+            None => r#"{"code":200,"status":"success"}"#.to_owned(),
+            Some(reason) => format!(r#"{{"code":500,"status":"Error","reason":"{reason}"}}"#),
+        }
+    }
+}
+
+/// Looks for broker and gateway until the shutdown.
+pub(super) async fn watch(shared: Arc<Shared>, shutdown: CancellationToken) {
+    let looking = async {
+        loop {
+            let found = look(&shared).await;
+            if shared.health.send_replace(Some(found)) != Some(found) {
+                match found.reason() {
+                    None => info!("Ready for sessions"),
+                    Some(reason) => warn!(reason, "Not ready for sessions"),
+                }
+            }
+            tokio::time::sleep(if found == Health::Ready { EVERY } else { AGAIN }).await;
+        }
+    };
+    shutdown.run_until_cancelled(looking).await;
+}
+
+async fn look(shared: &Shared) -> Health {
+    if !shared.broker.is_there().await {
+        return Health::BrokerAway;
+    }
+    if !shared.config.own_gateway.is_empty() && !gateway_is_there(shared).await {
+        return Health::GatewayAway;
+    }
+    Health::Ready
+}
+
+async fn gateway_is_there(shared: &Shared) -> bool {
+    let run = shared.config.run_directory.clone();
+    let asking = tokio::task::spawn_blocking(move || {
+        socket::get::<Status>(&run, Role::Sg, "/status", GATEWAY_WAIT)
+    });
+    matches!(asking.await, Ok(Ok(status)) if status.ready)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answers_are_the_documented_ones() {
+        let table = [
+            (Health::Ready, r#"{"code":200,"status":"success"}"#),
+            (
+                Health::BrokerAway,
+                r#"{"code":500,"status":"Error","reason":"Cannot communicate with broker"}"#,
+            ),
+            (
+                Health::GatewayAway,
+                r#"{"code":500,"status":"Error","reason":"Security Gateway is enabled but does not respond"}"#,
+            ),
+        ];
+        for (health, body) in table {
+            assert_eq!(health.body(), body);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Connections of clients: how many at once, how long each, and HTTP on top of them.
+
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hyper::{
+    Request, Response,
+    body::{Body, Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::errno::Errno;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::trail::as_error;
+
+/// Longest life of a connection; a client that reads too slowly holds a place no longer than that.
+const LIFE: Duration = Duration::from_secs(900);
+
+/// Longest wait for the request under way when a connection has to close.
+const LAST_REQUEST: Duration = Duration::from_secs(120);
+
+/// The largest head of a request.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// How long to wait for descriptors or memory.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A listening socket with a limited number of places.
+pub(super) struct Listener {
+    socket: TcpListener,
+    places: Arc<Semaphore>,
+}
+
+/// A client that has a place.
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    /// Given back when the connection is dropped.
+    pub(super) place: OwnedSemaphorePermit,
+}
+
+impl Listener {
+    pub(super) fn new(socket: TcpListener, places: usize) -> Self {
+        Self { socket, places: Arc::new(Semaphore::new(places)) }
+    }
+
+    /// The next client. While all places are taken, clients wait in the system's queue; an error
+    /// of the system is waited out.
+    pub(super) async fn accept(&self) -> Accepted {
+        loop {
+            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
+                std::future::pending().await
+            };
+            match self.socket.accept().await {
+                Ok((stream, peer)) => {
+                    let _ = stream.set_nodelay(true);
+                    return Accepted { stream, peer, place };
+                }
+                Err(error) if is_shortage(&error) => {
+                    warn!(error = as_error(&error), "Cannot accept connections");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => {
+                    debug!(error = as_error(&error), "A connection was lost");
+                }
+            }
+        }
+    }
+}
+
+/// Whether this end lacks something; otherwise the client is gone.
+fn is_shortage(error: &io::Error) -> bool {
+    let shortages = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
+    error.raw_os_error().is_some_and(|code| shortages.contains(&Errno::from_raw(code)))
+}
+
+/// Speaks HTTP on a connection until the client leaves, it has lived long enough or the shutdown
+/// comes; a request under way is finished. The wait for a head includes the idle time before it.
+pub(super) async fn speak<I, A>(
+    stream: I,
+    head: Duration,
+    shutdown: CancellationToken,
+    answer: impl Fn(Request<Incoming>) -> A,
+) where
+    I: AsyncRead + AsyncWrite + Unpin,
+    A: Future<Output = Response<Content>>,
+{
+    let service = service_fn(|request| {
+        let answering = answer(request);
+        async { Ok::<_, Infallible>(answering.await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head)
+        .title_case_headers(true)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = shutdown.cancelled() => None,
+        () = tokio::time::sleep(LIFE) => None,
+    };
+    let ended = match ended {
+        Some(ended) => Ok(ended),
+        None => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(LAST_REQUEST, connection).await
+        }
+    };
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(error = as_error(&error), "A connection broke"),
+        Err(_) => debug!("A connection was cut off"),
+    }
+}
+
+/// The content of an answer. Known clients fail on answers with a length, so what they get has
+/// none and is sent in chunks.
+pub(super) struct Content {
+    bytes: Option<Bytes>,
+    chunked: bool,
+}
+
+impl Content {
+    /// Sent in chunks.
+    pub(super) fn chunked(text: String) -> Self {
+        Self { bytes: Some(text.into()), chunked: true }
+    }
+
+    /// Sent with its length.
+    pub(super) fn whole(text: impl Into<Bytes>) -> Self {
+        Self { bytes: Some(text.into()), chunked: false }
+    }
+}
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let left = self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        if self.chunked { SizeHint::default() } else { SizeHint::with_exact(left) }
+    }
+}

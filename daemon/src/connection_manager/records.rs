@@ -1,0 +1,99 @@
+//! What the local socket tells of sessions: who, where, and how long every exchange took. Sessions
+//! that have ended are kept for a while, as many as fit.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use cmsg_config::socket::{Connection, Exchange};
+
+/// How many ended sessions are kept.
+const MAX_ENDED: usize = 1000;
+
+/// How many exchanges are kept of one session.
+const MAX_EXCHANGES: usize = 64;
+
+/// Sessions by their number.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    live: BTreeMap<u64, Connection>,
+    ended: VecDeque<Connection>,
+}
+
+impl Records {
+    /// A session was opened.
+    pub(super) fn open(&mut self, number: u64, connection: Connection) {
+        self.live.insert(number, connection);
+    }
+
+    /// A session's exchange is over.
+    pub(super) fn note(&mut self, number: u64, name: &str, took: Duration) {
+        self.change(number, |connection| {
+            if connection.exchanges.len() < MAX_EXCHANGES {
+                let ms = took.as_secs_f64() * 1000.0;
+                connection.exchanges.push(Exchange { name: name.to_owned(), ms });
+            }
+        });
+    }
+
+    /// Changes what is known of a session.
+    pub(super) fn change(&mut self, number: u64, change: impl FnOnce(&mut Connection)) {
+        if let Some(connection) = self.live.get_mut(&number) {
+            change(connection);
+        }
+    }
+
+    /// A session has ended.
+    pub(super) fn end(&mut self, number: u64) {
+        let Some(connection) = self.live.remove(&number) else { return };
+        if self.ended.len() == MAX_ENDED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(Connection { state: "ended".to_owned(), ..connection });
+    }
+
+    /// All that is known, ended sessions first.
+    pub(super) fn all(&self) -> Vec<Connection> {
+        self.ended.iter().chain(self.live.values()).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(id: u64) -> Connection {
+        Connection { id: id.to_string(), state: "greeted".to_owned(), ..Connection::default() }
+    }
+
+    #[test]
+    fn an_ended_session_keeps_its_exchanges() {
+        let mut records = Records::default();
+        records.open(1, named(1));
+        records.note(1, "hello", Duration::from_micros(1500));
+        records.end(1);
+        records.end(1);
+        records.note(1, "bye", Duration::ZERO);
+
+        let exchanges = vec![Exchange { name: "hello".to_owned(), ms: 1.5 }];
+        assert_eq!(
+            records.all(),
+            [Connection { state: "ended".to_owned(), exchanges, ..named(1) }]
+        );
+    }
+
+    #[test]
+    fn only_so_much_is_kept() {
+        let mut records = Records::default();
+        for number in 0..1200 {
+            records.open(number, named(number));
+            (0..100).for_each(|_| records.note(number, "x", Duration::ZERO));
+            records.end(number);
+        }
+
+        let all = records.all();
+        assert_eq!((all.len(), all[0].id.as_str()), (MAX_ENDED, "200"));
+        assert_eq!(all[0].exchanges.len(), MAX_EXCHANGES);
+    }
+}

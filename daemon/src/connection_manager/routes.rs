@@ -1,0 +1,236 @@
+//! What clients and load balancers can ask over HTTPS, and how their HTTP becomes an exchange.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use cmsg_config::values::BrokerUrl;
+use cmsg_proto::{broker::ClientCookie, xml};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::{Request, body::Incoming};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{debug, trace};
+
+use super::{
+    exchange::{self, Asked},
+    listener::{Accepted, Content, Listener, speak},
+    shared::Shared,
+    trail::as_error,
+};
+
+/// Longest wait for the body of a request.
+const BODY_WAIT: Duration = Duration::from_secs(30);
+
+/// How many addresses of `X-Forwarded-For` are passed on.
+const MAX_FORWARDED: usize = 8;
+
+/// Everything that answers clients.
+pub(super) struct Server {
+    pub(super) shared: Arc<Shared>,
+    pub(super) listener: Listener,
+    pub(super) acceptor: TlsAcceptor,
+    pub(super) shutdown: CancellationToken,
+}
+
+/// Who is connected.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Client {
+    /// The client's address, IPv4 as such.
+    pub(super) peer: IpAddr,
+    /// The address at which it reached us.
+    pub(super) local: IpAddr,
+    /// The connection's number.
+    pub(super) connection: u64,
+}
+
+impl Server {
+    /// Takes connections until the shutdown.
+    pub(super) async fn run(self, connections: TaskTracker) {
+        let server = Arc::new(self);
+        let mut number = 0;
+        let accept = || server.shutdown.run_until_cancelled(server.listener.accept());
+        while let Some(accepted) = accept().await {
+            number += 1;
+            connections.spawn(Arc::clone(&server).connection(accepted, number));
+        }
+    }
+
+    async fn connection(self: Arc<Self>, accepted: Accepted, number: u64) {
+        let Accepted { stream, peer, place } = accepted;
+        debug!(c = number, %peer, "Connection opened");
+        let local = stream.local_addr().map_or(self.shared.config.listen.ip(), |local| local.ip());
+        let client = Client {
+            peer: peer.ip().to_canonical(),
+            local: local.to_canonical(),
+            connection: number,
+        };
+        let handshake = self.acceptor.accept(stream);
+        let handshake = tokio::time::timeout(self.shared.config.tls_handshake, handshake);
+        match self.shutdown.run_until_cancelled(handshake).await {
+            Some(Ok(Ok(stream))) => {
+                let head = self.shared.config.http_head;
+                let answer = |request| answer(&self.shared, client, request);
+                speak(stream, head, self.shutdown.clone(), answer).await;
+            }
+            Some(Ok(Err(error))) => {
+                debug!(c = number, error = as_error(&error), "TLS handshake failed");
+            }
+            Some(Err(_)) => debug!(c = number, "TLS handshake took too long"),
+            None => {}
+        }
+        trace!(c = number, "Connection closed");
+        drop(place);
+    }
+}
+
+async fn answer(shared: &Shared, client: Client, request: Request<Incoming>) -> Response<Content> {
+    match (request.uri().path(), request.method()) {
+        (BrokerUrl::PATH, &Method::POST) => {
+            broker(shared, client, request).await.unwrap_or_else(plain)
+        }
+        (BrokerUrl::PATH, _) => not_allowed("POST"),
+        ("/health", &Method::GET | &Method::HEAD) => health(shared).await,
+        ("/health", _) => not_allowed("GET, HEAD"),
+        _ => plain(StatusCode::NOT_FOUND),
+    }
+}
+
+/// An exchange of the broker protocol. What is none of its documents is refused by HTTP alone.
+async fn broker(
+    shared: &Shared,
+    client: Client,
+    request: Request<Incoming>,
+) -> Result<Response<Content>, StatusCode> {
+    let (head, body) = request.into_parts();
+    if !is_xml(&head.headers) {
+        return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+    let body = Limited::new(body, xml::MAX_BYTES).collect();
+    let body = tokio::time::timeout(BODY_WAIT, body).await;
+    let body = body.map_err(|_| StatusCode::REQUEST_TIMEOUT)?.map_err(|error| {
+        match error.is::<LengthLimitError>() {
+            true => StatusCode::PAYLOAD_TOO_LARGE,
+            false => StatusCode::BAD_REQUEST,
+        }
+    })?;
+    let asked = Asked {
+        body: body.to_bytes(),
+        cookie: texts(&head.headers, header::COOKIE.as_str()).find_map(ClientCookie::find),
+        log_id: texts(&head.headers, "client-log-id").find_map(|id| id.trim().parse().ok()),
+        forwarded_for: forwarded_for(&head.headers, client.peer),
+    };
+    match exchange::answer(shared, client, &asked).await {
+        Ok(answer) => {
+            let mut response = content(StatusCode::OK, "application/xml; charset=UTF-8");
+            *response.body_mut() = Content::chunked(answer.document);
+            let cookie = answer.cookie.map(|cookie| HeaderValue::from_str(&cookie.set_cookie()));
+            if let Some(Ok(cookie)) = cookie {
+                response.headers_mut().insert(header::SET_COOKIE, cookie);
+            }
+            Ok(response)
+        }
+        Err(error) => {
+            debug!(c = client.connection, error = as_error(&error), "A request was refused");
+            Err(StatusCode::BAD_REQUEST)
+        }
+    }
+}
+
+async fn health(shared: &Shared) -> Response<Content> {
+    let mut found = shared.health.subscribe();
+    let found = found.wait_for(Option::is_some).await.map(|health| *health);
+    let Ok(Some(health)) = found else { return plain(StatusCode::SERVICE_UNAVAILABLE) };
+    let status = match health.reason() {
+        None => StatusCode::OK,
+        Some(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let mut response = content(status, "application/json");
+    *response.body_mut() = Content::whole(health.body());
+    response
+}
+
+/// The client's address behind what proxies before us have noted, as far as that are addresses.
+fn forwarded_for(headers: &HeaderMap, peer: IpAddr) -> String {
+    let noted = texts(headers, "x-forwarded-for").flat_map(|text| text.split(','));
+    let noted: Vec<IpAddr> = noted.filter_map(|text| text.trim().parse().ok()).collect();
+    let kept = &noted[noted.len().saturating_sub(MAX_FORWARDED - 1)..];
+    let all = kept.iter().chain([&peer]).map(|address| address.to_canonical().to_string());
+    all.collect::<Vec<_>>().join(", ")
+}
+
+/// Clients send `text/xml` or `application/xml`, some nothing at all.
+fn is_xml(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
+    let essence = value.to_str().unwrap_or_default().split([';', ' ']).next().unwrap_or_default();
+    ["text/xml", "application/xml"].iter().any(|known| essence.eq_ignore_ascii_case(known))
+}
+
+fn texts<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
+}
+
+fn not_allowed(allowed: &'static str) -> Response<Content> {
+    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// A status and its name.
+pub(super) fn plain(status: StatusCode) -> Response<Content> {
+    let mut response = content(status, "text/plain; charset=UTF-8");
+    *response.body_mut() = Content::whole(status.canonical_reason().unwrap_or_default());
+    response
+}
+
+fn content(status: StatusCode, kind: &'static str) -> Response<Content> {
+    let mut response = Response::new(Content::whole(""));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, values: &[&'static str]) -> HeaderMap {
+        values.iter().map(|v| (name.parse().unwrap(), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn a_client_is_noted_behind_the_proxies_before_us() {
+        let nine = "10.0.0.1,10.0.0.2,10.0.0.3,10.0.0.4,10.0.0.5,10.0.0.6,10.0.0.7,10.0.0.8";
+        let table: [(&[&str], &str); 5] = [
+            (&[], "192.0.2.3"),
+            (&["198.51.100.1"], "198.51.100.1, 192.0.2.3"),
+            (
+                &["198.51.100.1, ::ffff:10.0.0.9", "2001:db8::1"],
+                "198.51.100.1, 10.0.0.9, 2001:db8::1, 192.0.2.3",
+            ),
+            (&["unknown, 1.2.3, x\"y"], "192.0.2.3"),
+            (
+                &[nine],
+                "10.0.0.2, 10.0.0.3, 10.0.0.4, 10.0.0.5, 10.0.0.6, 10.0.0.7, 10.0.0.8, 192.0.2.3",
+            ),
+        ];
+        for (noted, passed_on) in table {
+            let headers = headers("x-forwarded-for", noted);
+            assert_eq!(forwarded_for(&headers, "192.0.2.3".parse().unwrap()), passed_on);
+        }
+    }
+
+    #[test]
+    fn only_xml_is_taken() {
+        for (kind, taken) in [
+            ("text/xml; charset=UTF-8", true),
+            ("application/xml charset=UTF-8", true),
+            ("Application/XML", true),
+            ("application/json", false),
+            ("application/xmlx", false),
+            ("", false),
+        ] {
+            assert_eq!(is_xml(&headers("content-type", &[kind])), taken, "{kind}");
+        }
+        assert!(is_xml(&HeaderMap::new()));
+    }
+}

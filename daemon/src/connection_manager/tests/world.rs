@@ -1,0 +1,196 @@
+//! A Connection Manager among others that say what a test tells them to.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use cmsg_config::{
+    ConfFile,
+    socket::{self, Role},
+};
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::{Request, body::Incoming};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_util::sync::CancellationToken;
+
+use super::super::{
+    bind,
+    listener::{Content, speak},
+};
+use crate::tls::{self, Trust};
+
+pub(super) const ID: &str = "0b1c2d3e-0000-4000-8000-00000000000a";
+
+const WAIT: Duration = Duration::from_secs(10);
+
+/// What somebody was asked: path, headers, body.
+pub(super) type Heard = Arc<Mutex<Vec<(String, HeaderMap, String)>>>;
+
+/// What somebody says to a body.
+pub(super) type Script = fn(&str) -> (StatusCode, String);
+
+pub(super) struct World {
+    folder: TempDir,
+    pub(super) broker: Heard,
+    pub(super) agent: Heard,
+    pub(super) gateway: Heard,
+    pub(super) address: SocketAddr,
+    shutdown: CancellationToken,
+    serving: JoinHandle<anyhow::Result<()>>,
+}
+
+impl World {
+    /// A Connection Manager with these lines in its configuration, where `{AGENT}` is the agent's
+    /// port.
+    pub(super) async fn with(conf: &str, broker: Script, agent: Script) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        certificate(path);
+        let tls: TlsAcceptor =
+            tls::server_config(&path.join("crt"), &path.join("key")).unwrap().into();
+        let (broker, broker_port) = somebody(tls.clone(), broker).await;
+        let (agent, agent_port) = somebody(tls, agent).await;
+        let gateway = gateway(path);
+        let conf = format!(
+            "PcoipAddress = https://127.0.0.1:{broker_port}\nAgentPort = {agent_port}\n{conf}"
+        );
+        let conf = conf.replace("{AGENT}", &agent_port.to_string());
+        let role = bind(config(path, &conf)).await.unwrap();
+        let address = role.listens()[0].address;
+        let shutdown = CancellationToken::new();
+        let serving = tokio::spawn(role.serve(shutdown.clone()));
+        Self { folder, broker, agent, gateway, address, shutdown, serving }
+    }
+
+    pub(super) fn run(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Posts a document and returns the answer's head and content.
+    pub(super) async fn post(&self, cookie: Option<&str>, document: &str) -> (String, String) {
+        let cookie = cookie.map(|c| format!("Cookie: JSESSIONID={c}\r\n")).unwrap_or_default();
+        let head = format!("Content-Type: text/xml\r\nCLIENT-LOG-ID: {ID}\r\n{cookie}");
+        self.http("POST /pcoip-broker/xml", &head, document).await
+    }
+
+    /// Speaks HTTP by hand, since clients care for how it is spelt.
+    pub(super) async fn http(&self, what: &str, head: &str, body: &str) -> (String, String) {
+        let tls = TlsConnector::from(tls::client_config(&Trust::Off).unwrap());
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let mut stream = tls.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+        let length = body.len();
+        let request = format!(
+            "{what} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{head}\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, content) = answer.split_once("\r\n\r\n").unwrap();
+        let content = match head.contains("Transfer-Encoding: chunked") {
+            true => content.split("\r\n").nth(1).unwrap(),
+            false => content,
+        };
+        (head.to_owned(), content.to_owned())
+    }
+
+    pub(super) async fn stop(self) {
+        self.shutdown.cancel();
+        tokio::time::timeout(WAIT, self.serving).await.unwrap().unwrap().unwrap();
+    }
+}
+
+/// The configuration of tests; lines come first, so they hold.
+pub(super) fn config(path: &Path, lines: &str) -> cmsg_config::ConnectionManager {
+    let at = path.display();
+    let conf = format!(
+        "{lines}\nBrokerCertCheck = false\nListenAddress = 127.0.0.1:0\n\
+         HttpListenAddress = off\nJwtSigningKey = {at}/key\nSslCertificate = {at}/crt\n\
+         SslKey = {at}/key\nRunDirectory = {at}\nCaCertificate = {at}/crt\n"
+    );
+    cmsg_config::ConnectionManager::read(&ConfFile::parse(&conf)).unwrap().value
+}
+
+pub(super) fn certificate(path: &Path) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    for (name, pem) in [("crt", made.cert.pem()), ("key", made.signing_key.serialize_pem())] {
+        let mut file = tempfile::NamedTempFile::new_in(path).unwrap();
+        std::io::Write::write_all(&mut file, pem.as_bytes()).unwrap();
+        file.persist(path.join(name)).unwrap();
+    }
+}
+
+async fn somebody(tls: TlsAcceptor, script: Script) -> (Heard, u16) {
+    let heard = Heard::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let hearing = Arc::clone(&heard);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (tls, heard) = (tls.clone(), Arc::clone(&hearing));
+            tokio::spawn(async move {
+                let Ok(stream) = tls.accept(stream).await else { return };
+                let answer = |request| answer(Arc::clone(&heard), request, script);
+                speak(stream, WAIT, CancellationToken::new(), answer).await;
+            });
+        }
+    });
+    (heard, port)
+}
+
+/// Takes every announcement and gives the client another tag.
+fn gateway(run: &Path) -> Heard {
+    let heard = Heard::default();
+    let listener = socket::bind(run, Role::Sg).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let listener = tokio::net::UnixListener::from_std(listener).unwrap();
+    let hearing = Arc::clone(&heard);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let heard = Arc::clone(&hearing);
+            tokio::spawn(async move {
+                let answer = |request| answer(Arc::clone(&heard), request, gateway_says);
+                speak(stream, WAIT, CancellationToken::new(), answer).await;
+            });
+        }
+    });
+    heard
+}
+
+pub(super) fn gateway_says(body: &str) -> (StatusCode, String) {
+    let answer = match body {
+        "" => {
+            r#"{"role":"sg","version":"1","pid":1,"ready":true,"reason":null,"listens":[],"sessions":0}"#
+        }
+        _ => {
+            "<pcoip-sg version=\"1.0\"><add-connection><result>ok</result><rtag>SCS1other</rtag>\
+             <sg-sni>pcoip-default-sg-sni</sg-sni></add-connection></pcoip-sg>"
+        }
+    };
+    (StatusCode::OK, answer.to_owned())
+}
+
+async fn answer(heard: Heard, request: Request<Incoming>, script: Script) -> Response<Content> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let body = String::from_utf8(body.to_vec()).unwrap();
+    let (status, said) = script(&body);
+    heard.lock().unwrap().push((head.uri.path().to_owned(), head.headers, body));
+    let mut response = Response::new(Content::whole(said));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert("set-cookie", "JSESSIONID=brokers; path=/".parse().unwrap());
+    response
+}

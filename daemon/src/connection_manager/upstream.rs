@@ -1,0 +1,107 @@
+//! What the clients of broker, agents and gateways have in common: no proxy, no redirects, one
+//! deadline for the whole exchange, and an answer of bounded size.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use cmsg_config::values::Pin;
+use cmsg_proto::xml::MAX_BYTES;
+use http::{HeaderMap, StatusCode, header};
+use reqwest::{Client, ClientBuilder, RequestBuilder, redirect::Policy};
+use zeroize::Zeroizing;
+
+use crate::tls::{self, Trust};
+
+/// Longest wait for a connection and its TLS handshake.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Shorter than any server is known to keep a connection, so that none is used while it closes.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// The documented type, spelt so that every parser takes it.
+const CONTENT_TYPE: &str = "application/xml; charset=UTF-8";
+
+/// What an upstream peer answered.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("no answer in time")]
+    TimedOut,
+    #[error("the exchange failed")]
+    Failed(#[source] reqwest::Error),
+    #[error("the answer has more than {MAX_BYTES} bytes")]
+    TooLarge,
+}
+
+impl From<reqwest::Error> for Failure {
+    fn from(error: reqwest::Error) -> Self {
+        if error.is_timeout() { Self::TimedOut } else { Self::Failed(error.without_url()) }
+    }
+}
+
+/// A client that waits no longer than told.
+pub(super) fn client(
+    trust: &Trust,
+    wait: Duration,
+    adapt: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> anyhow::Result<Client> {
+    let tls = Arc::unwrap_or_clone(tls::client_config(trust)?);
+    let builder = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .no_proxy()
+        .redirect(Policy::none())
+        .http1_only()
+        .http1_title_case_headers()
+        .connect_timeout(CONNECT)
+        .timeout(wait)
+        .pool_idle_timeout(IDLE);
+    adapt(builder).build().context("preparing to call others")
+}
+
+/// Verification with the listed certificates and these pins, or none.
+pub(super) fn trust(
+    config: &cmsg_config::ConnectionManager,
+    verify: bool,
+    pins: Vec<Pin>,
+) -> Trust {
+    if verify {
+        Trust::Verify { ca_certificates: config.ca_certificates.clone(), pins }
+    } else {
+        Trust::Off
+    }
+}
+
+/// Sends a document, which is wiped from memory afterwards, and takes the answer.
+pub(super) async fn send(
+    request: RequestBuilder,
+    document: Zeroizing<String>,
+) -> Result<Reply, Failure> {
+    let request =
+        request.header(header::CONTENT_TYPE, CONTENT_TYPE).body(Bytes::from_owner(Wiped(document)));
+    let mut response = request.send().await?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > MAX_BYTES {
+            return Err(Failure::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let headers = std::mem::take(response.headers_mut());
+    Ok(Reply { status: response.status(), headers, body })
+}
+
+struct Wiped(Zeroizing<String>);
+
+impl AsRef<[u8]> for Wiped {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}

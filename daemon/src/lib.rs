@@ -1,0 +1,11 @@
+//! The Connection Manager and the Security Gateway as two roles of one daemon. The rules are in
+//! `cmsg-proto`; here are the sockets, the clock and the files.
+
+pub mod clock;
+pub mod connection_manager;
+pub mod local;
+pub mod logs;
+pub mod security_gateway;
+pub mod supervise;
+pub mod tls;
+pub mod token;

@@ -1,0 +1,51 @@
+//! A role's unix socket: how it is, told to the installer and to the container's health check.
+
+use std::{os::unix::net::UnixListener, sync::Arc};
+
+use anyhow::Context as _;
+use axum::{Json, Router, extract::State, routing::get};
+use cmsg_config::socket::{Connections, Status};
+use tokio_util::sync::CancellationToken;
+
+/// What a role tells of itself.
+pub trait Observe: Send + Sync + 'static {
+    /// How it is.
+    fn status(&self) -> Status;
+
+    /// Its sessions.
+    fn connections(&self) -> Connections;
+}
+
+/// The routes that every role has.
+pub fn router(role: Arc<dyn Observe>) -> Router {
+    Router::new()
+        .route("/live", get(|| async { Json(serde_json::json!({ "live": true })) }))
+        .route(
+            "/status",
+            get(|State(role): State<Arc<dyn Observe>>| async move { Json(role.status()) }),
+        )
+        .route(
+            "/connections",
+            get(|State(role): State<Arc<dyn Observe>>| async move { Json(role.connections()) }),
+        )
+        .with_state(role)
+}
+
+/// Answers on the socket until the shutdown.
+///
+/// # Errors
+///
+/// Where the socket cannot be used at all.
+pub async fn serve(
+    listener: UnixListener,
+    router: Router,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    listener.set_nonblocking(true).context("preparing the local socket")?;
+    let listener =
+        tokio::net::UnixListener::from_std(listener).context("using the local socket")?;
+    axum::serve(listener, router)
+        .with_graceful_shutdown(shutdown.cancelled_owned())
+        .await
+        .context("answering on the local socket")
+}

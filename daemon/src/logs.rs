@@ -1,0 +1,230 @@
+//! Log files in the vendor's line format, which administrators' parsers read:
+//! `TIME SESSION s=N c=N LEVEL CLASS : MESSAGE`.
+
+use std::{
+    fmt::{self, Write as _},
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use anyhow::Context as _;
+use cmsg_config::values::LogLevel;
+use cmsg_proto::Time;
+use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+    level_filters::LevelFilter,
+};
+use tracing_subscriber::{
+    Layer as _,
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    layer::SubscriberExt as _,
+    registry::LookupSpan,
+};
+
+use crate::clock;
+
+/// Sends everything at or above a level to a new file in a folder, and warnings to standard error
+/// too. Returns the file's path.
+///
+/// # Errors
+///
+/// Where the file cannot be made, or logging was set up before.
+pub fn to_folder(folder: &Path, name: &str, level: LogLevel) -> anyhow::Result<PathBuf> {
+    let path = folder.join(format!("{name}_{}.log", stamp(clock::now(), FILE_STAMP)));
+    let file = open(&path).with_context(|| format!("creating log file `{}`", path.display()))?;
+    let ours = tracing_subscriber::filter::filter_fn(is_ours);
+    let to_file = tracing_subscriber::fmt::layer()
+        .event_format(Line)
+        .with_writer(Mutex::new(file))
+        .with_filter(filter(level))
+        .with_filter(ours.clone());
+    let to_error = tracing_subscriber::fmt::layer()
+        .event_format(Line)
+        .with_writer(io::stderr)
+        .with_filter(LevelFilter::WARN)
+        .with_filter(ours);
+    let subscriber = tracing_subscriber::registry().with(to_file).with(to_error);
+    tracing::subscriber::set_global_default(subscriber).context("setting up the log")?;
+    Ok(path)
+}
+
+/// Sends everything at or above a level to standard error.
+///
+/// # Errors
+///
+/// Where logging was set up before.
+pub fn to_error(level: LogLevel) -> anyhow::Result<()> {
+    let layer = tracing_subscriber::fmt::layer()
+        .event_format(Line)
+        .with_writer(io::stderr)
+        .with_filter(filter(level));
+    let subscriber = tracing_subscriber::registry().with(layer);
+    tracing::subscriber::set_global_default(subscriber).context("setting up the log")
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Trace => LevelFilter::TRACE,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Error => LevelFilter::ERROR,
+    }
+}
+
+/// Libraries log what they send and receive at trace, secrets included, so they stay silent.
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    metadata.module_path().is_some_and(|module| module.starts_with("pcoip_cmsgd"))
+}
+
+const FILE_STAMP: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]_[month]_[day]T[hour]_[minute]_[second]_[subsecond digits:3]Z");
+const LINE_STAMP: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+fn stamp(now: Time, format: &[BorrowedFormatItem<'_>]) -> String {
+    let nanos = i128::from(now.as_millis()) * 1_000_000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanos)
+        .ok()
+        .and_then(|time| time.format(format).ok())
+        .unwrap_or_default()
+}
+
+/// One event as one line.
+struct Line;
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut columns = Columns::default();
+        event.record(&mut columns);
+        let time = stamp(clock::now(), LINE_STAMP);
+        writeln!(
+            writer,
+            "{}",
+            columns.line(&time, *event.metadata().level(), event.metadata().target())
+        )
+    }
+}
+
+/// What an event says: the columns by their names, the rest behind the message.
+#[derive(Default)]
+struct Columns {
+    session: Option<String>,
+    number: Option<String>,
+    connection: Option<String>,
+    message: String,
+    rest: String,
+}
+
+impl Columns {
+    fn line(&self, time: &str, level: Level, target: &str) -> String {
+        let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+        let class = target.rsplit("::").next().unwrap_or(target);
+        format!(
+            "{time} {} s={} c={} {level:<5} {class:<34} : {}{}",
+            or_none(&self.session),
+            or_none(&self.number),
+            or_none(&self.connection),
+            self.message,
+            self.rest,
+        )
+    }
+
+    fn take(&mut self, name: &str, text: String) {
+        match name {
+            "message" => self.message = text,
+            "session" => self.session = Some(text),
+            "s" => self.number = Some(text),
+            "c" => self.connection = Some(text),
+            _ => {
+                let _ = write!(self.rest, " {name}={text}");
+            }
+        }
+    }
+}
+
+impl Visit for Columns {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.take(field.name(), one_line(value));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.take(field.name(), one_line(&format!("{value:?}")));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        let mut text = value.to_string();
+        let mut source = value.source();
+        while let Some(error) = source {
+            let _ = write!(text, ": {error}");
+            source = error.source();
+        }
+        self.take(field.name(), one_line(&text));
+    }
+}
+
+/// A peer cannot write a second line, nor move the cursor of who reads the log.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\r' | '\n' => {}
+            c if c.is_control() || is_direction(c) => line.extend(c.escape_unicode()),
+            c => line.push(c),
+        }
+    }
+    line
+}
+
+/// Characters that make a terminal show a line in another order than it has.
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_the_columns_that_parsers_expect() {
+        let columns = Columns {
+            session: Some("0b1c2d3e-0000-4000-8000-000000000001".to_owned()),
+            number: Some("7".to_owned()),
+            message: "Processing request (hello) took: 3ms".to_owned(),
+            rest: " method=x".to_owned(),
+            ..Columns::default()
+        };
+        let time = stamp(Time::from_millis(1_700_000_000_123), LINE_STAMP);
+
+        let line = columns.line(&time, Level::INFO, "pcoip_cmsgd::connection_manager::exchange");
+
+        assert_eq!(
+            line,
+            "2023-11-14T22:13:20.123Z 0b1c2d3e-0000-4000-8000-000000000001 s=7 c=none INFO  \
+             exchange                           : Processing request (hello) took: 3ms method=x"
+        );
+    }
+
+    #[test]
+    fn a_peer_cannot_write_a_line_of_its_own() {
+        assert_eq!(one_line("a\r\nb\u{1b}[2Jc\u{202e}"), "ab\\u{1b}[2Jc\\u{202e}");
+    }
+}

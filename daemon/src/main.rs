@@ -1,0 +1,198 @@
+//! The daemon's command line: one role, the supervisor of both, or a role's health check.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, Subcommand, ValueEnum};
+use cmsg_config::{
+    ConfFile, ConnectionManager, SecurityGateway,
+    reader::Warning,
+    socket::{self, Role},
+    values::LogLevel,
+};
+use nix::{
+    sys::{prctl, resource, signal::Signal},
+    unistd::{Pid, getppid},
+};
+use pcoip_cmsgd::{connection_manager, logs, security_gateway, supervise};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// The PCoIP Connection Manager and Security Gateway.
+#[derive(Parser)]
+#[command(name = "pcoip-cmsgd", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Relay the broker protocol between clients and the connection broker
+    ConnectionManager(RoleArguments),
+    /// Let announced sessions through to their agents
+    SecurityGateway(RoleArguments),
+    /// Run the configured roles and start them again when they end
+    Supervise {
+        /// The data folder, e.g. `/opt/teradici/pcoipcm_data`
+        #[arg(long)]
+        base: PathBuf,
+    },
+    /// Exit with 0 while a role answers on its socket
+    Healthcheck {
+        /// The folder of the sockets
+        #[arg(long, default_value = "/opt/teradici/pcoipcm_data/run")]
+        run: PathBuf,
+        /// The role
+        #[arg(long)]
+        role: RoleName,
+    },
+}
+
+#[derive(clap::Args)]
+struct RoleArguments {
+    /// The role's configuration file
+    #[arg(long)]
+    config: PathBuf,
+    /// End when this process, the supervisor that started the role, ends
+    #[arg(long, hide = true, value_name = "PID")]
+    supervised_by: Option<i32>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum RoleName {
+    Cm,
+    Sg,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    harden();
+    match command {
+        Command::ConnectionManager(arguments) => {
+            follow(arguments.supervised_by)?;
+            multi_threaded(connection_manager(&arguments.config))
+        }
+        Command::SecurityGateway(arguments) => {
+            follow(arguments.supervised_by)?;
+            multi_threaded(security_gateway(&arguments.config))
+        }
+        Command::Supervise { base } => {
+            logs::to_error(LogLevel::Info)?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime
+                .context("starting the runtime")?
+                .block_on(async { supervise::run(&base, shutdown_on_signal()?).await })
+        }
+        Command::Healthcheck { run, role } => healthcheck(&run, role),
+    }
+}
+
+async fn connection_manager(conf: &Path) -> anyhow::Result<()> {
+    let file = ConfFile::load(conf)?;
+    let read = ConnectionManager::read(&file);
+    let read = read.with_context(|| format!("in configuration `{}`", conf.display()))?;
+    logs::to_folder(&read.value.log_directory, "pcoip-connmgr", read.value.log_level)?;
+    warn_of(conf, &read.warnings);
+    let shutdown = shutdown_on_signal()?;
+    let role = connection_manager::bind(read.value).await?;
+    tell_listeners(&role.listens());
+    role.serve(shutdown).await
+}
+
+async fn security_gateway(conf: &Path) -> anyhow::Result<()> {
+    let file = ConfFile::load(conf)?;
+    let read = SecurityGateway::read(&file);
+    let read = read.with_context(|| format!("in configuration `{}`", conf.display()))?;
+    logs::to_folder(&read.value.log_directory, "pcoip-sg", read.value.log_level)?;
+    warn_of(conf, &read.warnings);
+    let shutdown = shutdown_on_signal()?;
+    let role = security_gateway::bind(read.value).await?;
+    tell_listeners(&role.listens());
+    role.serve(shutdown).await
+}
+
+fn healthcheck(run: &Path, role: RoleName) -> anyhow::Result<()> {
+    let role = match role {
+        RoleName::Cm => Role::Cm,
+        RoleName::Sg => Role::Sg,
+    };
+    let answer: serde_json::Value = socket::get(run, role, "/live", Duration::from_secs(5))
+        .with_context(|| format!("asking `{}`", run.join(role.socket()).display()))?;
+    if answer["live"] != true {
+        bail!("the role answers, but not that it is live");
+    }
+    Ok(())
+}
+
+fn warn_of(conf: &Path, warnings: &[Warning]) {
+    for warning in warnings {
+        warn!(file = %conf.display(), line = warning.line, what = warning.what, "Odd configuration");
+    }
+}
+
+fn tell_listeners(listens: &[socket::Listen]) {
+    for listen in listens {
+        info!(key = listen.key, transport = listen.transport, address = %listen.address, "Listening");
+    }
+}
+
+fn multi_threaded(role: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("starting the runtime")?.block_on(role)
+}
+
+fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for signals")?;
+    let shutdown = CancellationToken::new();
+    let token = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        token.cancel();
+    });
+    Ok(shutdown)
+}
+
+/// No secret may end in a core dump; every session takes file descriptors.
+fn harden() {
+    let _ = resource::setrlimit(resource::Resource::RLIMIT_CORE, 0, 0);
+    if let Ok((_, hard)) = resource::getrlimit(resource::Resource::RLIMIT_NOFILE) {
+        let _ = resource::setrlimit(resource::Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// A supervisor that was killed leaves no role behind.
+fn follow(supervisor: Option<i32>) -> anyhow::Result<()> {
+    let Some(supervisor) = supervisor else { return Ok(()) };
+    prctl::set_pdeathsig(Signal::SIGTERM).context("following the supervisor")?;
+    if getppid() != Pid::from_raw(supervisor) {
+        bail!("the supervisor ended before the role started");
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "the one place that speaks to who started the daemon")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("error: {error}");
+    for cause in error.chain().skip(1) {
+        eprintln!("  caused by: {cause}");
+    }
+}

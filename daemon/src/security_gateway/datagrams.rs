@@ -1,0 +1,150 @@
+//! Datagrams. Workers forward what has a route, without a lock or an allocation; what has none and
+//! may get one waits in a short queue to be decided. What cannot be sent at once is dropped and
+//! counted, as a network would.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use cmsg_proto::gateway::{FlowId, Routes, Side, Words};
+use tokio::{
+    sync::mpsc,
+    task::yield_now,
+    time::{MissedTickBehavior, interval},
+};
+use tracing::trace;
+
+use super::{counters::count, gate::Gate, sockets::Datagrams};
+
+/// Forwards the datagrams of one socket through another.
+#[derive(Debug, Clone)]
+pub(super) struct Worker {
+    /// Whom they come from.
+    pub(super) side: Side,
+    pub(super) gate: Arc<Gate>,
+    pub(super) from: Arc<Datagrams>,
+    pub(super) to: Arc<Datagrams>,
+}
+
+/// A datagram that has no route.
+#[derive(Debug)]
+pub(super) struct Miss {
+    side: Side,
+    from: SocketAddr,
+    length: usize,
+    bytes: [u8; Miss::MAX_BYTES],
+}
+
+impl Miss {
+    /// The first datagrams of a session are no larger than its path takes.
+    const MAX_BYTES: usize = 2048;
+}
+
+/// Datagrams that may wait to be decided.
+const QUEUE: usize = 256;
+
+/// Datagrams that are forwarded by the same snapshot of the routes.
+const BATCH: usize = 64;
+
+/// As large as a datagram can be.
+const BUFFER: usize = 65_536;
+
+/// How often time passes for sessions.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The queue between workers and who decides.
+pub(super) fn queue() -> (mpsc::Sender<Miss>, mpsc::Receiver<Miss>) {
+    mpsc::channel(QUEUE)
+}
+
+impl Worker {
+    /// Forwards for ever.
+    pub(super) async fn work(self, misses: mpsc::Sender<Miss>) {
+        let mut buffer = vec![0; BUFFER];
+        // Nothing would pass before the socket was once found writable.
+        let _ = self.to.writable().await;
+        loop {
+            if self.from.readable().await.is_err() {
+                count(&self.gate.counters.drops.failed);
+                yield_now().await;
+            }
+            let routes = self.gate.routes();
+            for _ in 0..BATCH {
+                match self.from.receive(&mut buffer) {
+                    Ok((length, from)) => self.forward(&routes, from, &buffer[..length], &misses),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(_) => count(&self.gate.counters.drops.failed),
+                }
+            }
+        }
+    }
+
+    fn forward(
+        &self,
+        routes: &Routes,
+        from: SocketAddr,
+        datagram: &[u8],
+        misses: &mpsc::Sender<Miss>,
+    ) {
+        let drops = &self.gate.counters.drops;
+        let Some(words) = Words::of(datagram) else { return count(&drops.unknown) };
+        if let Some(found) = routes.find(self.side, from, words) {
+            return self.send(datagram, found.to, found.flow);
+        }
+        if !routes.expects(self.side, from.ip()) {
+            return count(&drops.unknown);
+        }
+        let length = datagram.len();
+        let mut miss = Miss { side: self.side, from, length, bytes: [0; Miss::MAX_BYTES] };
+        let Some(room) = miss.bytes.get_mut(..length) else { return count(&drops.undecided) };
+        room.copy_from_slice(datagram);
+        if misses.try_send(miss).is_err() {
+            count(&drops.undecided);
+        }
+    }
+
+    fn send(&self, datagram: &[u8], to: SocketAddr, flow: FlowId) {
+        let counters = &self.gate.counters;
+        match self.to.send(datagram, to) {
+            Ok(_) => counters.datagram(flow, datagram.len()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                count(&counters.drops.congested);
+            }
+            Err(error) => {
+                trace!(%error, "Datagram not sent");
+                count(&counters.drops.failed);
+            }
+        }
+    }
+
+    fn decide(&self, miss: &Miss) {
+        let Some(words) = Words::of(&miss.bytes[..miss.length]) else { return };
+        if let Some(found) = self.gate.decide(self.side, miss.from, words) {
+            self.send(&miss.bytes[..miss.length], found.to, found.flow);
+        }
+    }
+}
+
+/// Decides for ever: about datagrams of both workers without a route, and what time brings. Publishes
+/// the routes when they changed.
+pub(super) async fn decide(mut misses: mpsc::Receiver<Miss>, workers: [Worker; 2]) {
+    let [first, _] = &workers;
+    let gate = Arc::clone(&first.gate);
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let decide = |miss: &Miss| {
+        workers.iter().filter(|worker| worker.side == miss.side).for_each(|w| w.decide(miss));
+    };
+    loop {
+        tokio::select! {
+            Some(miss) = misses.recv() => {
+                decide(&miss);
+                for _ in 1..BATCH {
+                    let Ok(miss) = misses.try_recv() else { break };
+                    decide(&miss);
+                }
+            }
+            () = gate.changed() => {}
+            _ = ticks.tick() => gate.tick(),
+        }
+        gate.publish();
+    }
+}

@@ -1,0 +1,260 @@
+//! The one owner of the rules: it hands them the time, keeps the published routes up to date, ends
+//! control connections that lost their session, and logs what became of sessions.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use arc_swap::{ArcSwap, Guard};
+use cmsg_config::socket::{Connection, Traffic};
+use cmsg_proto::{
+    SessionId, TagDigest,
+    control::{AddConnection, Claims, ClaimsError, ReplayError, Replays},
+    gateway::{
+        Admission, Admitted, Announcement, Control, Destination, Dropped, Event, Refusal, Routes,
+        Rules, Side, Slot, Timeouts, Words,
+    },
+};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::counters::{Counters, Drops, count, since};
+use crate::clock;
+
+/// Admission, routes and counters of a gateway.
+#[derive(Debug)]
+pub(super) struct Gate {
+    own: Vec<IpAddr>,
+    core: Mutex<Core>,
+    published: ArcSwap<Routes>,
+    changed: Notify,
+    pub(super) counters: Counters,
+}
+
+/// What only one may have at a time. Datagrams that have a route don't need it.
+#[derive(Debug)]
+struct Core {
+    admission: Admission,
+    replays: Replays,
+    routes: Routes,
+    unpublished: bool,
+    /// How to end each control connection.
+    closers: HashMap<Control, CancellationToken>,
+    /// What each session's place had counted when it began.
+    began: HashMap<Slot, Traffic>,
+    /// Dropped datagrams, as they were last told.
+    drops: [(&'static str, u64); 6],
+}
+
+/// Why an announcement is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotTaken {
+    #[error(transparent)]
+    Claims(#[from] ClaimsError),
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// More announcements than any gateway has in the minute and a half that tokens are remembered.
+const REPLAYS: usize = 65_536;
+
+impl Gate {
+    pub(super) fn new(config: &cmsg_config::SecurityGateway) -> Self {
+        let sessions = config.max_connections.as_usize();
+        let timeouts = Timeouts {
+            announced: config.timeouts.announced,
+            resume: config.timeouts.resume,
+            udp_idle: config.timeouts.udp_idle,
+        };
+        let max_connections = u32::try_from(sessions).unwrap_or(u32::MAX);
+        let core = Core {
+            admission: Admission::new(Rules { max_connections, timeouts }),
+            replays: Replays::new(REPLAYS),
+            routes: Routes::default(),
+            unpublished: false,
+            closers: HashMap::new(),
+            began: HashMap::new(),
+            drops: Drops::default().each(),
+        };
+        Self {
+            own: config.external.clone(),
+            core: Mutex::new(core),
+            published: ArcSwap::default(),
+            changed: Notify::new(),
+            counters: Counters::new(sessions),
+        }
+    }
+
+    /// Takes an announcement whose token was signed by someone we know.
+    pub(super) fn announce(
+        &self,
+        claims: &Claims,
+        announced: &AddConnection,
+    ) -> Result<(), NotTaken> {
+        let now = clock::now();
+        claims.check(announced, &self.own, now)?;
+        let mut core = self.core();
+        core.replays.use_once(claims, now)?;
+        let announcement = Announcement {
+            id: announced.connection_id.clone(),
+            agent: announced.agent,
+            tag: announced.tag.digest(),
+            issued: claims.issued(),
+        };
+        let taken = core.admission.announce(announcement, now);
+        self.settle(&mut core);
+        Ok(taken?)
+    }
+
+    /// The lengths of the tags that would be let in.
+    pub(super) fn tag_lengths(&self) -> Vec<usize> {
+        self.core().admission.tag_lengths()
+    }
+
+    /// Lets a client in that showed one of these tags. The token is cancelled when its control
+    /// connection is to end.
+    pub(super) fn admit(
+        &self,
+        tags: &[TagDigest],
+        client: IpAddr,
+    ) -> Option<(Admitted, CancellationToken)> {
+        let mut core = self.core();
+        let admitted = core.admission.admit(tags, client, clock::now())?;
+        let ended = CancellationToken::new();
+        core.closers.insert(admitted.control, ended.clone());
+        self.settle(&mut core);
+        Some((admitted, ended))
+    }
+
+    /// Notes control bytes that came from that side. Whether more are wanted.
+    pub(super) fn observe(&self, control: Control, side: Side, bytes: &[u8]) -> bool {
+        let mut core = self.core();
+        let wanted = core.admission.observe(control, side, bytes);
+        self.settle(&mut core);
+        wanted
+    }
+
+    /// A control connection is gone.
+    pub(super) fn control_closed(&self, control: Control) {
+        let mut core = self.core();
+        core.closers.remove(&control);
+        core.admission.control_closed(control, clock::now());
+    }
+
+    /// Decides about a datagram that has no route; a drop is counted.
+    pub(super) fn decide(&self, side: Side, from: SocketAddr, words: Words) -> Option<Destination> {
+        let mut core = self.core();
+        let decided = core.admission.datagram(side, from, words, clock::now());
+        self.settle(&mut core);
+        let drops = &self.counters.drops;
+        match decided {
+            Ok(destination) => return Some(destination),
+            Err(Dropped::Unknown) => count(&drops.unknown),
+            Err(Dropped::Ambiguous) => count(&drops.ambiguous),
+            Err(Dropped::NoDestination) => count(&drops.no_destination),
+        }
+        None
+    }
+
+    /// Lets time pass.
+    pub(super) fn tick(&self) {
+        let mut core = self.core();
+        core.admission.tick(clock::now(), |flow| self.counters.datagrams(flow));
+        self.settle(&mut core);
+        let drops = self.counters.drops.each();
+        if drops != core.drops {
+            core.drops = drops;
+            debug!(?drops, "Datagrams dropped so far");
+        }
+    }
+
+    /// Waits until routes are to be published.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Shows workers the routes as they are.
+    pub(super) fn publish(&self) {
+        let mut core = self.core();
+        if std::mem::take(&mut core.unpublished) {
+            self.published.store(Arc::new(core.routes.clone()));
+        }
+    }
+
+    /// The routes as they were published.
+    pub(super) fn routes(&self) -> Guard<Arc<Routes>> {
+        self.published.load()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.core().admission.count()
+    }
+
+    pub(super) fn connections(&self) -> Vec<Connection> {
+        let core = self.core();
+        let connection = |view: cmsg_proto::gateway::View<'_>| Connection {
+            id: view.id.to_string(),
+            state: view.state.to_owned(),
+            client: view.client.map(|ip| ip.to_string()),
+            agent: Some(view.agent.to_string()),
+            exchanges: Vec::new(),
+            traffic: Some(self.traffic(&core, view.slot)),
+        };
+        core.admission.views().map(connection).collect()
+    }
+
+    fn traffic(&self, core: &Core, slot: Slot) -> Traffic {
+        let before = core.began.get(&slot).copied().unwrap_or_default();
+        since(self.counters.traffic(slot), before)
+    }
+
+    /// Does what the rules decided.
+    fn settle(&self, core: &mut Core) {
+        for event in core.admission.take_events() {
+            match event {
+                Event::Opened(slot, id) => {
+                    core.began.insert(slot, self.counters.traffic(slot));
+                    info!(session = %id, "Session announced");
+                }
+                Event::Close(control) => {
+                    if let Some(closer) = core.closers.remove(&control) {
+                        closer.cancel();
+                    }
+                }
+                Event::Ended(slot, id, reason) => {
+                    let traffic = self.traffic(core, slot);
+                    core.began.remove(&slot);
+                    log_end(&id, reason.as_str(), traffic);
+                }
+            }
+        }
+        for change in core.admission.take_changes() {
+            core.routes.apply(change);
+            core.unpublished = true;
+        }
+        if core.unpublished {
+            self.changed.notify_one();
+        }
+    }
+
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn log_end(id: &SessionId, reason: &str, traffic: Traffic) {
+    info!(
+        session = %id,
+        reason,
+        udp_to_agent = traffic.udp_to_agent.bytes,
+        udp_to_client = traffic.udp_to_client.bytes,
+        tcp_to_agent = traffic.tcp_to_agent,
+        tcp_to_client = traffic.tcp_to_client,
+        "Session closed"
+    );
+}

@@ -1,0 +1,163 @@
+//! The control connection of an admitted client: TLS to its agent, and bytes both ways, unchanged.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use cmsg_proto::gateway::{Admitted, Control, Side};
+use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client, server};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+use zeroize::Zeroizing;
+
+use super::gate::Gate;
+
+/// How agents are called.
+#[derive(Clone)]
+pub(super) struct Agents {
+    pub(super) tls: TlsConnector,
+    /// The server name that they are sent; none unless it is configured.
+    pub(super) sni: Option<ServerName<'static>>,
+}
+
+/// What the relay begins with.
+pub(super) struct Start {
+    pub(super) admitted: Admitted,
+    /// Cancelled when another connection took over or the session ended.
+    pub(super) ended: CancellationToken,
+    /// What the client sent so far.
+    pub(super) first: Zeroizing<Vec<u8>>,
+}
+
+/// Longest wait for an agent's TCP and TLS.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long one direction may go on when the other is closed.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// Control messages are small, and every session has two of these.
+const BUFFER: usize = 4096;
+
+/// Relays one control connection until its end.
+pub(super) async fn run(
+    gate: &Arc<Gate>,
+    agents: &Agents,
+    client: server::TlsStream<TcpStream>,
+    start: Start,
+) {
+    let Start { admitted: Admitted { control, id, agent }, ended, first } = start;
+    let connection = Connection { gate: Arc::clone(gate), control };
+    info!(session = %id, "Control connection opened");
+    connection.note(Side::Client, &first);
+    let relayed = async {
+        let mut agent = agents.connect(agent).await?;
+        agent.write_all(&first).await.context("sending the first bytes to the agent")?;
+        agent.flush().await.context("sending the first bytes to the agent")?;
+        drop(first);
+        anyhow::Ok(connection.relay(client, agent).await)
+    };
+    match ended.run_until_cancelled(relayed).await {
+        Some(Ok(Ok(()))) => info!(session = %id, "Control connection closed"),
+        Some(Ok(Err(error))) => info!(session = %id, %error, "Control connection lost"),
+        Some(Err(error)) => {
+            warn!(session = %id, error = format!("{error:#}"), "Agent not reached");
+            debug!(session = %id, %agent, "The agent that was not reached");
+        }
+        None => info!(session = %id, "Control connection replaced"),
+    }
+}
+
+/// A control connection that the gate knows of; it is told the end.
+struct Connection {
+    gate: Arc<Gate>,
+    control: Control,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.gate.control_closed(self.control);
+    }
+}
+
+impl Connection {
+    async fn relay(
+        &self,
+        client: server::TlsStream<TcpStream>,
+        agent: client::TlsStream<TcpStream>,
+    ) -> io::Result<()> {
+        let (from_client, to_client) = split(client);
+        let (from_agent, to_agent) = split(agent);
+        let up = self.pump(Side::Client, from_client, to_agent);
+        let down = self.pump(Side::Agent, from_agent, to_client);
+        tokio::pin!(up, down);
+        // Either end may close cleanly while the other has something left to say.
+        let rest = tokio::select! {
+            done = &mut up => { done?; timeout(LINGER, down).await }
+            done = &mut down => { done?; timeout(LINGER, up).await }
+        };
+        rest.unwrap_or(Ok(()))
+    }
+
+    async fn pump(
+        &self,
+        side: Side,
+        mut from: impl AsyncRead + Unpin,
+        mut to: impl AsyncWrite + Unpin,
+    ) -> io::Result<()> {
+        let mut buffer = Zeroizing::new([0; BUFFER]);
+        let mut wanted = true;
+        loop {
+            let read = match from.read(&mut buffer[..]).await {
+                Ok(0) => break,
+                Ok(read) => read,
+                // Many peers close TCP without a word of TLS.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+                Err(error) => return Err(error),
+            };
+            let bytes = &buffer[..read];
+            self.gate.counters.control(self.control.slot, side, read);
+            wanted = wanted && self.gate.observe(self.control, side, bytes);
+            to.write_all(bytes).await?;
+            to.flush().await?;
+        }
+        // The other end may be gone as well.
+        let _ = to.shutdown().await;
+        Ok(())
+    }
+
+    /// Counts and observes what came before the relay.
+    fn note(&self, side: Side, bytes: &[u8]) {
+        self.gate.counters.control(self.control.slot, side, bytes.len());
+        self.gate.observe(self.control, side, bytes);
+    }
+}
+
+impl Agents {
+    async fn connect(&self, agent: SocketAddr) -> anyhow::Result<client::TlsStream<TcpStream>> {
+        // No name is sent for an address.
+        let name = self.sni.clone().unwrap_or_else(|| ServerName::from(agent.ip()));
+        let connecting = async {
+            let stream = TcpStream::connect(agent).await.context("connecting to the agent")?;
+            keep_alive(&stream);
+            self.tls.connect(name, stream).await.context("TLS handshake with the agent")
+        };
+        timeout(CONNECT, connecting).await.context("the agent does not answer in time")?
+    }
+}
+
+/// A peer that vanished is noticed after two minutes, and small messages leave at once. Where the
+/// system refuses, the connection works all the same.
+pub(super) fn keep_alive(stream: &TcpStream) {
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15))
+        .with_retries(4);
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+    let _ = stream.set_nodelay(true);
+}

@@ -1,0 +1,141 @@
+//! The gateway's ports. Each is bound without sharing, so that a second owner is refused.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+};
+
+use anyhow::Context as _;
+use cmsg_config::socket::Listen;
+use cmsg_proto::gateway::canonical;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, UdpSocket};
+
+/// All bound sockets.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    pub(super) tcp: TcpListener,
+    /// Datagrams of clients, at the same port as TCP.
+    pub(super) clients: Datagrams,
+    /// Datagrams of agents.
+    pub(super) agents: Datagrams,
+}
+
+/// A UDP socket. Where it is one for both families, addresses of IPv4 are mapped on the way.
+#[derive(Debug)]
+pub(super) struct Datagrams {
+    socket: UdpSocket,
+    mapped: bool,
+}
+
+impl Sockets {
+    pub(super) fn bind(config: &cmsg_config::SecurityGateway) -> anyhow::Result<Self> {
+        let (tcp, clients) = pair(config.listen)?;
+        let agents = Datagrams::bind(config.udp_source)
+            .with_context(|| format!("binding `UdpSourceAddress` {} (UDP)", config.udp_source))?;
+        Ok(Self { tcp, clients, agents })
+    }
+
+    pub(super) fn listens(&self) -> anyhow::Result<Vec<Listen>> {
+        let bound = [
+            ("pcoip", "tcp", self.tcp.local_addr()),
+            ("pcoip", "udp", self.clients.socket.local_addr()),
+            ("udp-source", "udp", self.agents.socket.local_addr()),
+        ];
+        bound
+            .into_iter()
+            .map(|(key, transport, address)| {
+                let address = address.context("reading a bound address")?;
+                Ok(Listen { key: key.to_owned(), transport: transport.to_owned(), address })
+            })
+            .collect()
+    }
+}
+
+/// TCP and UDP at the same port. Where any will do, one is sought that is free for both.
+fn pair(address: SocketAddr) -> anyhow::Result<(TcpListener, Datagrams)> {
+    for left in (0..TRIES).rev() {
+        let tcp =
+            listen(address).with_context(|| format!("binding `ListenAddress` {address} (TCP)"))?;
+        let port = tcp.local_addr().context("reading a bound address")?.port();
+        let same = SocketAddr::new(address.ip(), port);
+        match Datagrams::bind(same) {
+            Err(error) if address.port() == 0 && in_use(&error) && left > 0 => {}
+            bound => {
+                let clients =
+                    bound.with_context(|| format!("binding `ListenAddress` {same} (UDP)"))?;
+                return Ok((tcp, clients));
+            }
+        }
+    }
+    anyhow::bail!("no port is free for both TCP and UDP at {}", address.ip());
+}
+
+/// Enough to find a port of which only the TCP half is free.
+const TRIES: usize = 16;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// What a burst of every session may take until a worker reads it.
+const BUFFER: usize = 4 * 1024 * 1024;
+
+fn in_use(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrInUse
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = open(address, Type::STREAM, Protocol::TCP)?;
+    // On Linux this lets a port be bound while old connections linger, not while it is listened on.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+impl Datagrams {
+    fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = open(address, Type::DGRAM, Protocol::UDP)?;
+        // The system may allow less; what it allows will have to do.
+        let _ = socket.set_recv_buffer_size(BUFFER);
+        let _ = socket.set_send_buffer_size(BUFFER);
+        socket.bind(&address.into())?;
+        Ok(Self { socket: UdpSocket::from_std(socket.into())?, mapped: address.is_ipv6() })
+    }
+
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await
+    }
+
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        self.socket.writable().await
+    }
+
+    /// Receives one datagram that is there; its source is canonical.
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let (length, from) = self.socket.try_recv_from(buffer)?;
+        Ok((length, canonical(from)))
+    }
+
+    /// Sends one datagram, or fails at once.
+    pub(super) fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<usize> {
+        let to = match to.ip() {
+            IpAddr::V4(v4) if self.mapped => mapped(v4.to_ipv6_mapped(), to.port()),
+            _ => to,
+        };
+        self.socket.try_send_to(datagram, to)
+    }
+}
+
+fn mapped(ip: Ipv6Addr, port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V6(ip), port)
+}

@@ -1,0 +1,143 @@
+//! Who may announce what, and which ports are whose.
+
+use super::*;
+
+fn refusal(body: &str) -> String {
+    match Reply::parse(body.as_bytes()) {
+        Ok(Reply::Refused { reason }) => reason,
+        other => panic!("{other:?}: {body}"),
+    }
+}
+
+fn agent() -> SocketAddr {
+    "127.0.0.1:4172".parse().unwrap()
+}
+
+#[tokio::test]
+async fn an_announcement_is_answered_with_the_tag_and_the_name_for_the_client() {
+    let world = World::serving(LOOPBACK).await;
+    let announced = announcement(1, agent());
+
+    let (status, body) = world.post(&world.token(&announced, 1), &announced.render()).await;
+
+    assert_eq!(status, 200);
+    let Ok(Reply::Accepted { rtag, sg_sni }) = Reply::parse(body.as_bytes()) else {
+        panic!("{body}");
+    };
+    assert_eq!((rtag.expose(), sg_sni.as_str()), (tag(1).expose(), "pcoip-default-sg-sni"));
+    let connections = world.connections().await;
+    assert_eq!(connections.len(), 1);
+    assert_eq!(connections[0].id, "0b1c2d3e-0000-4000-8000-000000000001");
+    assert_eq!(connections[0].state, "announced");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_forged_expired_misdirected_or_replayed_token_announces_nothing() {
+    let world = World::serving(LOOPBACK).await;
+    let announced = announcement(1, agent());
+    let body = announced.render();
+    let gateway = EXTERNAL.parse().unwrap();
+    let signed = |claims: &Claims| world.signer.sign(claims).unwrap();
+    let claims = Claims::of(&announced, gateway, [9; 16], clock::now());
+    let old = clock::now() - Duration::from_secs(100);
+    let elsewhere = Claims::of(&announced, "192.0.2.1".parse().unwrap(), [9; 16], clock::now());
+    let forged = {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, key) = identity(&folder, "other");
+        Signer::load(&key).unwrap().sign(&claims).unwrap()
+    };
+    let table = [
+        ("a.b.c".to_owned(), "reading the token"),
+        (forged, "the token is not signed with a key that is known here"),
+        (
+            signed(&Claims::of(&announced, gateway, [9; 16], old)),
+            "the token has expired; compare the clocks of both hosts",
+        ),
+        (signed(&elsewhere), "the token is for gateway 192.0.2.1"),
+        (world.token(&announcement(2, agent()), 9), "the token is for another announcement"),
+    ];
+    for (token, why) in table {
+        let (status, answer) = world.post(&token, &body).await;
+        assert_eq!((status, refusal(&answer).as_str()), (401, why));
+    }
+    assert_eq!(world.connections().await, []);
+
+    let token = signed(&claims);
+    assert_eq!(world.post(&token, &body).await.0, 200);
+    let (status, answer) = world.post(&token, &body).await;
+    assert_eq!((status, refusal(&answer).as_str()), (401, "the token was used before"));
+    assert_eq!(world.post(&world.token(&announced, 8), &body).await.0, 200, "a retry signed anew");
+    assert_eq!(world.connections().await.len(), 1);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_without_token_or_message_is_refused() {
+    let world = World::serving(LOOPBACK).await;
+    let announced = announcement(1, agent());
+
+    let bare = "POST /pcoip-sg/xml HTTP/1.0\r\nContent-Length: 0\r\n\r\n".to_owned();
+    let (status, answer) = world.ask(bare).await;
+    assert_eq!((status, refusal(&answer).as_str()), (401, "the announcement has no token"));
+
+    let (status, answer) = world.post(&world.token(&announced, 1), "<x/>").await;
+    let why = "the message is no `add-connection` of `pcoip-sg` 1.0";
+    assert_eq!((status, refusal(&answer).as_str()), (400, why));
+
+    let (status, _) = world.post(&world.token(&announced, 1), &"x".repeat(40_000)).await;
+    assert_eq!(status, 413);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn no_more_sessions_than_allowed_are_announced() {
+    let world = World::serving(&format!("{LOOPBACK}MaxConnections = 1")).await;
+    world.announce(1, agent()).await;
+    let second = announcement(2, agent());
+
+    let (status, answer) = world.post(&world.token(&second, 2), &second.render()).await;
+
+    let why = "the gateway has as many sessions as it may have";
+    assert_eq!((status, refusal(&answer).as_str()), (503, why));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn tcp_and_udp_share_a_free_port() {
+    let world = World::new(LOOPBACK).await;
+
+    assert_eq!(world.address("pcoip", "tcp"), world.address("pcoip", "udp"));
+    assert_ne!(world.address("pcoip", "udp"), world.address("udp-source", "udp"));
+}
+
+#[tokio::test]
+async fn a_port_that_somebody_has_is_refused_by_its_key() {
+    let world = World::new(LOOPBACK).await;
+    let (taken, source) = (world.address("pcoip", "tcp"), world.address("udp-source", "udp"));
+    let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let half = udp.local_addr().unwrap();
+    let table = [
+        (format!("ListenAddress = {taken}"), format!("binding `ListenAddress` {taken} (TCP)")),
+        (format!("ListenAddress = {half}"), format!("binding `ListenAddress` {half} (UDP)")),
+        (
+            format!("ListenAddress = 127.0.0.1:0\nUdpSourceAddress = {source}"),
+            format!("binding `UdpSourceAddress` {source} (UDP)"),
+        ),
+    ];
+    for (keys, why) in table {
+        let error = bind(config(&world.folder, &keys)).await.unwrap_err();
+        assert_eq!(error.to_string(), why);
+        assert_eq!(error.root_cause().to_string(), "Address already in use (os error 98)");
+    }
+}
+
+#[tokio::test]
+async fn a_second_gateway_on_the_same_socket_is_refused() {
+    let world = World::new(LOOPBACK).await;
+
+    let error = bind(config(&world.folder, LOOPBACK)).await.unwrap_err();
+
+    let socket = world.folder.path().join("sg.sock");
+    assert_eq!(error.to_string(), format!("binding `{}`", socket.display()));
+}

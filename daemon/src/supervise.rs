@@ -1,0 +1,164 @@
+//! Keeps the roles running where no service manager does: under another root, or where the first
+//! process is not systemd. Owns the pidfile and the lock in the run folder.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use cmsg_config::socket::Role;
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::{
+    process::{Child, Command},
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// The pidfile in the run folder.
+pub const PIDFILE: &str = "supervise.pid";
+/// Whoever holds this lock is the one supervisor.
+pub const LOCKFILE: &str = "supervise.lock";
+
+/// Longer than a role's own deadline for its connections.
+const STOP_DEADLINE: Duration = Duration::from_secs(15);
+/// A role that lived this long has recovered.
+const RECOVERED: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Runs the roles whose configuration lies under `base` until the shutdown.
+///
+/// # Errors
+///
+/// Where another supervisor runs, there is nothing to run, or the run folder cannot be used.
+pub async fn run(base: &Path, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let run = base.join("run");
+    let _lock = lock(&run)?;
+    let roles: Vec<_> = [
+        (Role::Cm, base.join("data/ConnectionManager.conf")),
+        (Role::Sg, base.join("data/SecurityGateway.conf")),
+    ]
+    .into_iter()
+    .filter(|(_, conf)| conf.exists())
+    .collect();
+    if roles.is_empty() {
+        bail!("`{}` has neither configuration file", base.join("data").display());
+    }
+    let executable = std::env::current_exe().context("finding the own executable")?;
+    let pidfile = run.join(PIDFILE);
+    write_pid(&pidfile).with_context(|| format!("writing `{}`", pidfile.display()))?;
+
+    let mut tasks = JoinSet::new();
+    for (role, conf) in roles {
+        tasks.spawn(keep_running(executable.clone(), role, conf, shutdown.clone()));
+    }
+    while tasks.join_next().await.is_some() {}
+    std::fs::remove_file(&pidfile).with_context(|| format!("removing `{}`", pidfile.display()))
+}
+
+fn lock(run: &Path) -> anyhow::Result<Flock<File>> {
+    let path = run.join(LOCKFILE);
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("opening `{}`", path.display()))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(lock),
+        Err((_, Errno::EWOULDBLOCK)) => bail!("another supervisor holds `{}`", path.display()),
+        Err((_, errno)) => Err(errno).with_context(|| format!("locking `{}`", path.display())),
+    }
+}
+
+fn write_pid(pidfile: &Path) -> anyhow::Result<()> {
+    let folder = pidfile.parent().context("the pidfile has no folder")?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    writeln!(file, "{}", std::process::id())?;
+    file.as_file().sync_all()?;
+    file.persist(pidfile)?;
+    Ok(())
+}
+
+/// Starts a role again whenever it ends, until the shutdown.
+async fn keep_running(executable: PathBuf, role: Role, conf: PathBuf, shutdown: CancellationToken) {
+    let mut crashes = 0;
+    while !shutdown.is_cancelled() {
+        let started = Instant::now();
+        let mut command = Command::new(&executable);
+        command.arg(role.command()).arg("--config").arg(&conf);
+        command.arg("--supervised-by").arg(std::process::id().to_string());
+        match command.stdin(std::process::Stdio::null()).spawn() {
+            Ok(mut child) => tokio::select! {
+                () = shutdown.cancelled() => return stop(role, &mut child).await,
+                status = child.wait() => ended(role, status),
+            },
+            Err(error) => warn!(?role, %error, "Failed to start"),
+        }
+        crashes = if started.elapsed() < RECOVERED { crashes + 1 } else { 1 };
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = sleep(pause(crashes)) => {}
+        }
+    }
+}
+
+fn ended(role: Role, status: std::io::Result<ExitStatus>) {
+    match status {
+        Ok(status) => warn!(?role, %status, "Ended, starting again"),
+        Err(error) => warn!(?role, %error, "Lost sight of the process, starting again"),
+    }
+}
+
+/// At once after the first crash, then after 1, 2, 4 … 30 seconds.
+fn pause(crashes: u32) -> Duration {
+    match crashes {
+        0 | 1 => Duration::ZERO,
+        crashes => Duration::from_secs(1 << (crashes - 2).min(5)).min(LONGEST_PAUSE),
+    }
+}
+
+async fn stop(role: Role, child: &mut Child) {
+    if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+    if timeout(STOP_DEADLINE, child.wait()).await.is_err() {
+        warn!(?role, "Does not stop, killing it");
+        let _ = child.kill().await;
+    }
+    info!(?role, "Stopped");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crashed_role_starts_at_once_and_then_ever_later() {
+        let pauses: Vec<_> = (1..=8).map(|crashes| pause(crashes).as_secs()).collect();
+
+        assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 30, 30]);
+    }
+
+    #[test]
+    fn a_second_supervisor_is_refused() {
+        let run = tempfile::tempdir().unwrap();
+        let _first = lock(run.path()).unwrap();
+
+        let refused = lock(run.path()).unwrap_err().to_string();
+
+        assert!(refused.starts_with("another supervisor holds `"), "{refused}");
+    }
+}

@@ -1,0 +1,137 @@
+//! Verifies an upstream peer. Brokers and agents commonly show certificates that no authority
+//! issued, that are marked as an authority themselves, that are version 1 or that name only a CN;
+//! such a certificate is trusted where the administrator listed or pinned exactly it.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use cmsg_config::values::Pin;
+use rustls::{
+    CertificateError, DigitallySignedStruct, Error, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{CryptoProvider, verify_tls13_signature_with_raw_key},
+    pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime},
+};
+use webpki::RawPublicKeyEntity;
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
+
+/// The one verifier for everything upstream.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    provider: Arc<CryptoProvider>,
+    listed: Vec<CertificateDer<'static>>,
+    pins: Vec<Pin>,
+    rest: Rest,
+}
+
+/// What happens to a certificate that is neither listed nor pinned.
+#[derive(Debug)]
+enum Rest {
+    Authorities(Option<Arc<WebPkiServerVerifier>>),
+    Anyone,
+}
+
+impl Upstream {
+    pub(super) fn new(
+        provider: Arc<CryptoProvider>,
+        listed: Vec<CertificateDer<'static>>,
+        pins: Vec<Pin>,
+        authorities: Option<Arc<WebPkiServerVerifier>>,
+    ) -> Self {
+        Self { provider, listed, pins, rest: Rest::Authorities(authorities) }
+    }
+
+    pub(super) fn trusting_anyone(provider: Arc<CryptoProvider>) -> Self {
+        Self { provider, listed: Vec::new(), pins: Vec::new(), rest: Rest::Anyone }
+    }
+
+    fn is_known(&self, certificate: &CertificateDer<'_>) -> bool {
+        if self.listed.iter().any(|listed| listed == certificate) {
+            return true;
+        }
+        if self.pins.is_empty() {
+            return false;
+        }
+        let key = key_info(certificate).map(|key| sha256(&key)).ok();
+        let shown = [Some(sha256(certificate)), key];
+        self.pins.iter().any(|pin| shown.contains(&Some(*pin)))
+    }
+}
+
+impl ServerCertVerifier for Upstream {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.is_known(end_entity) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        match &self.rest {
+            Rest::Anyone => Ok(ServerCertVerified::assertion()),
+            Rest::Authorities(None) => Err(CertificateError::UnknownIssuer.into()),
+            Rest::Authorities(Some(authorities)) => authorities.verify_server_cert(
+                end_entity,
+                intermediates,
+                server_name,
+                ocsp_response,
+                now,
+            ),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let info = key_info(cert)?;
+        let key = RawPublicKeyEntity::try_from(&info)
+            .map_err(|_| Error::from(CertificateError::BadEncoding))?;
+        let algorithms = self.provider.signature_verification_algorithms.mapping.iter();
+        algorithms
+            .filter(|(scheme, _)| *scheme == signed.scheme)
+            .flat_map(|(_, algorithms)| algorithms.iter())
+            .any(|algorithm| key.verify_signature(*algorithm, message, signed.signature()).is_ok())
+            .then(HandshakeSignatureValid::assertion)
+            .ok_or_else(|| CertificateError::BadSignature.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature_with_raw_key(message, &key_info(cert)?, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// The certificate's SubjectPublicKeyInfo. x509-parser reads it, since rustls refuses to read
+/// version 1 certificates.
+fn key_info(certificate: &CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'static>, Error> {
+    match X509Certificate::from_der(certificate) {
+        Ok((_, parsed)) => Ok(SubjectPublicKeyInfoDer::from(parsed.public_key().raw.to_vec())),
+        Err(_) => Err(CertificateError::BadEncoding.into()),
+    }
+}
+
+fn sha256(bytes: &[u8]) -> Pin {
+    let digest = digest::digest(&digest::SHA256, bytes);
+    Pin(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+use std::io::{Read as _, Write as _};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, Stream,
+    crypto::aws_lc_rs,
+    pki_types::PrivateKeyDer,
+    sign::{CertifiedKey, SingleCertAndKey},
+    version::{TLS12, TLS13},
+};
+
+use super::*;
+
+struct Peer {
+    chain: Vec<CertificateDer<'static>>,
+    key: KeyPair,
+}
+
+/// A certificate that no authority issued and that only has a CN, marked as an authority.
+fn odd_peer() -> Peer {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "broker");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).unwrap();
+    Peer { chain: vec![certificate.der().clone()], key }
+}
+
+/// A certificate for `localhost` and the authority that issued it.
+fn issued_peer() -> (Peer, CertificateDer<'static>) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    (Peer { chain: vec![certificate.der().clone()], key }, issuer.der().clone())
+}
+
+fn authorities(listed: &[CertificateDer<'static>]) -> Option<Arc<WebPkiServerVerifier>> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(listed.iter().cloned());
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()
+}
+
+/// Both ends in memory, in both versions of TLS; the error is the calling side's.
+fn handshake(peer: &Peer, listed: &[CertificateDer<'static>], pins: &[Pin]) -> Result<(), String> {
+    for version in [&TLS12, &TLS13] {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier =
+            Upstream::new(provider.clone(), listed.to_vec(), pins.to_vec(), authorities(listed));
+        let client = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        let key = PrivateKeyDer::try_from(peer.key.serialize_der()).unwrap();
+        let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
+        let shown = SingleCertAndKey::from(CertifiedKey::new(peer.chain.clone(), key));
+        let server = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(shown));
+        shake(client, server)?;
+    }
+    Ok(())
+}
+
+fn shake(client: ClientConfig, server: ServerConfig) -> Result<(), String> {
+    let (mut near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
+    let server = std::thread::spawn(move || {
+        let mut connection = ServerConnection::new(Arc::new(server)).unwrap();
+        let _ = Stream::new(&mut connection, &mut far).write_all(b"hello");
+        let _ = far.shutdown(std::net::Shutdown::Write);
+    });
+    let name = "localhost".try_into().unwrap();
+    let mut connection = ClientConnection::new(Arc::new(client), name).unwrap();
+    let mut read = [0; 5];
+    let outcome = Stream::new(&mut connection, &mut near).read_exact(&mut read);
+    drop(near);
+    server.join().unwrap();
+    outcome.map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_listed_certificate_is_trusted_however_odd() {
+    let peer = odd_peer();
+
+    assert_eq!(handshake(&peer, &peer.chain, &[]), Ok(()));
+}
+
+#[test]
+fn a_pinned_certificate_or_key_is_trusted_however_odd() {
+    let peer = odd_peer();
+    let key = key_info(&peer.chain[0]).unwrap();
+
+    assert_eq!(handshake(&peer, &[], &[sha256(&peer.chain[0])]), Ok(()));
+    assert_eq!(handshake(&peer, &[], &[sha256(&key)]), Ok(()));
+}
+
+#[test]
+fn what_a_listed_authority_issued_is_trusted() {
+    let (peer, authority) = issued_peer();
+
+    assert_eq!(handshake(&peer, &[authority], &[]), Ok(()));
+}
+
+#[test]
+fn an_unknown_certificate_is_refused() {
+    let other = odd_peer();
+    let refused = handshake(&odd_peer(), &other.chain, &[sha256(&other.chain[0])]);
+
+    assert!(refused.unwrap_err().contains("invalid peer certificate"));
+}
+
+#[test]
+fn a_trusted_certificate_without_its_key_is_refused() {
+    let trusted = odd_peer();
+    let thief = Peer { chain: trusted.chain.clone(), key: KeyPair::generate().unwrap() };
+
+    let refused = handshake(&thief, &trusted.chain, &[]);
+
+    assert_eq!(refused.unwrap_err(), "invalid peer certificate: BadSignature");
+}

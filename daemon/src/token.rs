@@ -1,0 +1,158 @@
+//! The signature of announcements: a Connection Manager signs with its key, a gateway verifies with
+//! the certificates of the managers that it knows. Keys decide the algorithm, tokens never do.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, bail};
+use aws_lc_rs::{
+    rsa,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
+};
+use cmsg_proto::control::Claims;
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode, errors::ErrorKind,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use x509_parser::{
+    certificate::X509Certificate, oid_registry::OID_EC_P256, prelude::FromDer as _,
+    public_key::PublicKey, x509::SubjectPublicKeyInfo,
+};
+use zeroize::Zeroizing;
+
+#[cfg(test)]
+mod tests;
+
+/// A Connection Manager's key.
+#[derive(Debug)]
+pub struct Signer {
+    header: Header,
+    key: EncodingKey,
+}
+
+impl Signer {
+    /// Reads a PEM key: P-256 for ES256, RSA for RS256.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read or holds no such key.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let reading = || format!("reading the signing key `{}`", path.display());
+        let pem = Zeroizing::new(fs::read(path).with_context(reading)?);
+        Self::parse(&pem).with_context(reading)
+    }
+
+    fn parse(pem: &[u8]) -> anyhow::Result<Self> {
+        let private = PrivateKeyDer::from_pem_slice(pem).context("finding a PEM private key")?;
+        let der = private.secret_der();
+        let (algorithm, key) = if let PrivateKeyDer::Pkcs1(_) = private {
+            check_size(
+                rsa::KeyPair::from_der(der)
+                    .context("taking it as an RSA key")?
+                    .public_modulus_len(),
+            )?;
+            (Algorithm::RS256, EncodingKey::from_rsa_der(der))
+        } else if let Ok(pair) = rsa::KeyPair::from_pkcs8(der) {
+            check_size(pair.public_modulus_len())?;
+            (Algorithm::RS256, EncodingKey::from_rsa_pem(pem)?)
+        } else {
+            let pair = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
+                .context("the key is neither P-256 nor RSA")?;
+            let document = pair.to_pkcs8v1().context("taking it as a P-256 key")?;
+            (Algorithm::ES256, EncodingKey::from_ec_der(document.as_ref()))
+        };
+        Ok(Self { header: Header::new(algorithm), key })
+    }
+
+    /// Signs the claims of an announcement.
+    ///
+    /// # Errors
+    ///
+    /// Where the key cannot sign.
+    pub fn sign(&self, claims: &Claims) -> anyhow::Result<String> {
+        encode(&self.header, claims, &self.key).context("signing the announcement")
+    }
+}
+
+/// The certificates of the Connection Managers that a gateway knows.
+#[derive(Debug)]
+pub struct Verifier {
+    keys: Vec<(DecodingKey, Validation)>,
+}
+
+impl Verifier {
+    /// Reads a file of PEM certificates, each P-256 or RSA. Their names and dates do not matter:
+    /// they stand for their keys.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read, holds no certificate or one with another key.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let reading = || format!("reading the verifying certificates `{}`", path.display());
+        let mut keys = Vec::new();
+        for certificate in CertificateDer::pem_file_iter(path).with_context(reading)? {
+            let certificate = certificate.with_context(reading)?;
+            let (_, certificate) = X509Certificate::from_der(&certificate).with_context(reading)?;
+            keys.push(verifying_key(certificate.public_key()).with_context(reading)?);
+        }
+        if keys.is_empty() {
+            bail!("`{}` holds no PEM certificate", path.display());
+        }
+        Ok(Self { keys })
+    }
+
+    /// The claims of a token that one of the keys signed. Whether they hold is for
+    /// [`Claims::check`] to say.
+    ///
+    /// # Errors
+    ///
+    /// Where none signed it, or what was signed are no claims.
+    pub fn verify(&self, token: &str) -> anyhow::Result<Claims> {
+        if token.len() > MAX_TOKEN {
+            bail!("the token has more than {MAX_TOKEN} bytes");
+        }
+        for (key, validation) in &self.keys {
+            match decode::<Claims>(token, key, validation) {
+                Ok(data) => return Ok(data.claims),
+                Err(error) => match error.kind() {
+                    ErrorKind::InvalidSignature | ErrorKind::InvalidAlgorithm => {}
+                    _ => return Err(error).context("reading the token"),
+                },
+            }
+        }
+        bail!("the token is not signed with a key that is known here");
+    }
+}
+
+/// Claims of ours have about 400 bytes, an RSA-4096 signature 700.
+const MAX_TOKEN: usize = 4096;
+
+/// What RS256 verifies.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+fn check_size(modulus_bytes: usize) -> anyhow::Result<()> {
+    let bits = modulus_bytes * 8;
+    if !RSA_BITS.contains(&bits) {
+        bail!("the RSA key has {bits} bits; {} to {} are taken", RSA_BITS.start(), RSA_BITS.end());
+    }
+    Ok(())
+}
+
+fn verifying_key(public: &SubjectPublicKeyInfo<'_>) -> anyhow::Result<(DecodingKey, Validation)> {
+    let bytes = public.subject_public_key.data.as_ref();
+    let curve = public.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
+    let (algorithm, key) = match public.parsed().context("reading the public key")? {
+        PublicKey::EC(_) if curve == Some(OID_EC_P256) => {
+            (Algorithm::ES256, DecodingKey::from_ec_der(bytes))
+        }
+        PublicKey::RSA(rsa) => {
+            check_size(rsa.key_size() / 8)?;
+            (Algorithm::RS256, DecodingKey::from_rsa_der(bytes))
+        }
+        _ => bail!("the public key is neither P-256 nor RSA"),
+    };
+    let mut validation = Validation::new(algorithm);
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    Ok((key, validation))
+}
