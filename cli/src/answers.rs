@@ -1,0 +1,270 @@
+//! What was answered and by whom: flags, then the environment, then the answers file, then the
+//! answers saved by the last installation, then defaults. Texts only; `wanted` gives them meaning.
+
+pub(crate) mod file;
+pub(crate) mod sources;
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    args::settings::{Kind, SETTINGS, Setting},
+    finding::Finding,
+};
+
+/// The settings that one source gives, as it writes them.
+pub(crate) type Layer = BTreeMap<&'static str, Vec<String>>;
+
+/// Who answered, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Origin {
+    /// Nobody.
+    Default,
+    /// The last installation.
+    Saved,
+    /// The answers file.
+    Answers,
+    /// The environment.
+    Environment,
+    /// The command line.
+    Flag,
+}
+
+/// The values of one setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// The values; none where the setting is empty.
+    pub(crate) texts: Vec<String>,
+    /// Who gave them.
+    pub(crate) from: Origin,
+}
+
+/// The values of all settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answers(BTreeMap<&'static str, Answer>);
+
+impl Answers {
+    /// Takes each setting from the strongest source that has it.
+    pub(crate) fn resolve(layers: &[(Origin, &Layer)]) -> Self {
+        let answer = |setting: &'static Setting| {
+            let given = layers
+                .iter()
+                .filter_map(|(from, layer)| Some((*from, layer.get(setting.name)?)))
+                .max_by_key(|(from, _)| *from);
+            let (from, texts) = match given {
+                Some((from, texts)) => (from, texts.clone()),
+                None => (Origin::Default, vec![setting.default.to_owned()]),
+            };
+            let texts = texts.into_iter().filter(|text| !text.is_empty()).collect();
+            (setting.name, Answer { texts, from })
+        };
+        let mut answers = Self(SETTINGS.iter().map(answer).collect());
+        answers.settle_certificate();
+        answers
+    }
+
+    /// The answer to one setting.
+    pub(crate) fn of(&self, name: &str) -> &Answer {
+        &self.0[Setting::named(name).name]
+    }
+
+    /// What the last installation answered differently from the default and nobody changed.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = (&'static Setting, &Answer)> {
+        self.all().filter(|(setting, answer)| {
+            answer.from == Origin::Saved && answer.texts != default_texts(setting)
+        })
+    }
+
+    /// All settings in the order of the table.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static Setting, &Answer)> {
+        SETTINGS.iter().map(|setting| (setting, &self.0[setting.name]))
+    }
+
+    /// `{"broker-url": {"value": "…", "from": "flag"}}`; settings without a value are left out.
+    pub(crate) fn document(&self) -> Value {
+        let rows = self.all().filter(|(_, answer)| !answer.texts.is_empty());
+        let row = |(setting, answer): (&Setting, &Answer)| {
+            let value = file::value(setting, &answer.texts);
+            (setting.name.to_owned(), json!({ "value": value, "from": answer.from }))
+        };
+        Value::Object(rows.map(row).collect())
+    }
+
+    /// A given certificate and a self-signed one exclude each other. What was said more strongly
+    /// holds, so that the other need not be taken back in every later command; a tie goes to
+    /// `self-signed`, as the guide has it.
+    fn settle_certificate(&mut self) {
+        let self_signed = self.of("self-signed");
+        if self_signed.texts != ["true"] {
+            return;
+        }
+        let given = ["ssl-cert", "ssl-key"].map(|name| self.of(name));
+        let given = given.iter().filter(|answer| !answer.texts.is_empty()).map(|a| a.from).max();
+        match given {
+            Some(from) if from > self_signed.from => {
+                let refused = Answer { texts: vec!["false".to_owned()], from };
+                self.0.insert("self-signed", refused);
+            }
+            _ => {
+                for name in ["ssl-cert", "ssl-key"] {
+                    self.0.insert(name, Answer { texts: Vec::new(), from: Origin::Default });
+                }
+            }
+        }
+    }
+}
+
+fn default_texts(setting: &Setting) -> Vec<String> {
+    Some(setting.default.to_owned()).into_iter().filter(|text| !text.is_empty()).collect()
+}
+
+/// Reads the environment; values of a list are separated by commas.
+pub(crate) fn environment(variables: &BTreeMap<String, String>) -> Layer {
+    let value = |setting: &'static Setting| {
+        let text = variables.get(&setting.variable())?;
+        let texts = match setting.kind {
+            Kind::List => text.split(',').map(|value| value.trim().to_owned()).collect(),
+            _ => vec![text.trim().to_owned()],
+        };
+        Some((setting.name, texts))
+    };
+    SETTINGS.iter().filter_map(value).collect()
+}
+
+/// Makes the paths of a layer absolute, so that they mean the same in a later command.
+///
+/// # Errors
+///
+/// Where a path cannot stand in a configuration file.
+pub(crate) fn absolute(layer: &mut Layer, folder: &Path) -> Result<(), Vec<Finding>> {
+    let mut findings = Vec::new();
+    for (name, texts) in layer {
+        if Setting::named(name).kind != Kind::Path {
+            continue;
+        }
+        for text in texts.iter_mut().filter(|text| !text.is_empty()) {
+            if text.contains(char::is_control) || text.trim() != text {
+                findings.push(Finding::error(
+                    "usage.path",
+                    format!("`--{name}`: {text:?} has a space at an end or a control character"),
+                    "use another path",
+                ));
+            }
+            *text = folder.join(&*text).to_string_lossy().into_owned();
+        }
+    }
+    if findings.is_empty() { Ok(()) } else { Err(findings) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(pairs: &[(&'static str, &str)]) -> Layer {
+        pairs.iter().map(|(name, text)| (*name, vec![(*text).to_owned()])).collect()
+    }
+
+    fn answer(text: &str, from: Origin) -> Answer {
+        Answer { texts: vec![text.to_owned()], from }
+    }
+
+    #[test]
+    fn the_strongest_source_answers() {
+        let flags = layer(&[("agent-port", "1")]);
+        let environment = layer(&[("agent-port", "2"), ("broker-url", "https://environment")]);
+        let saved = layer(&[("broker-url", "https://saved"), ("enable-ipv6", "true")]);
+
+        let answers = Answers::resolve(&[
+            (Origin::Saved, &saved),
+            (Origin::Flag, &flags),
+            (Origin::Environment, &environment),
+        ]);
+
+        assert_eq!(answers.of("agent-port"), &answer("1", Origin::Flag));
+        assert_eq!(answers.of("broker-url"), &answer("https://environment", Origin::Environment));
+        assert_eq!(answers.of("enable-ipv6"), &answer("true", Origin::Saved));
+        assert_eq!(answers.of("runtime"), &answer("swarm", Origin::Default));
+        assert_eq!(answers.of("root"), &Answer { texts: vec![], from: Origin::Default });
+    }
+
+    #[test]
+    fn an_empty_value_takes_a_weaker_one_back() {
+        let flags = layer(&[("license-server-url", "")]);
+        let saved = layer(&[("license-server-url", "https://lls")]);
+
+        let answers = Answers::resolve(&[(Origin::Flag, &flags), (Origin::Saved, &saved)]);
+
+        assert_eq!(answers.of("license-server-url"), &Answer { texts: vec![], from: Origin::Flag });
+    }
+
+    #[test]
+    fn the_stronger_of_a_given_and_a_self_signed_certificate_holds() {
+        let given = layer(&[("ssl-cert", "/c"), ("ssl-key", "/k")]);
+        let own = layer(&[("self-signed", "true")]);
+        let table = [
+            (Origin::Flag, Origin::Saved, "false", 1),
+            (Origin::Saved, Origin::Flag, "true", 0),
+            (Origin::Flag, Origin::Flag, "true", 0),
+        ];
+        for (given_from, own_from, self_signed, certificates) in table {
+            let answers = Answers::resolve(&[(given_from, &given), (own_from, &own)]);
+
+            assert_eq!(answers.of("self-signed").texts, [self_signed]);
+            assert_eq!(answers.of("ssl-cert").texts.len(), certificates);
+        }
+    }
+
+    #[test]
+    fn what_was_kept_is_told_only_where_it_differs_from_the_default() {
+        let saved = layer(&[("enable-ipv6", "false"), ("agent-port", "6000")]);
+
+        let answers = Answers::resolve(&[(Origin::Saved, &saved)]);
+
+        let kept: Vec<_> = answers.kept().map(|(setting, _)| setting.name).collect();
+        assert_eq!(kept, ["agent-port"]);
+    }
+
+    #[test]
+    fn the_environment_separates_lists_by_commas() {
+        let variables = [
+            ("PCOIP_CMSG_EXTERNAL_SG_IP", "192.0.2.1, 192.0.2.2"),
+            ("PCOIP_CMSG_BROKER_URL", "https://b"),
+            ("PCOIP_CMSG_UNKNOWN", "x"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+
+        let layer = environment(&variables.into());
+
+        assert_eq!(layer["external-sg-ip"], ["192.0.2.1", "192.0.2.2"]);
+        assert_eq!(layer["broker-url"], ["https://b"]);
+        assert_eq!(layer.len(), 2);
+    }
+
+    #[test]
+    fn relative_paths_become_absolute_and_bad_ones_are_refused() {
+        let mut relative = layer(&[("ssl-cert", "certs/a.crt"), ("root", "/r"), ("listen", "x")]);
+        let mut bad = layer(&[("root", "/r\n")]);
+
+        assert_eq!(absolute(&mut relative, Path::new("/here")), Ok(()));
+        assert_eq!(
+            relative,
+            layer(&[("ssl-cert", "/here/certs/a.crt"), ("root", "/r"), ("listen", "x")])
+        );
+        assert_eq!(absolute(&mut bad, Path::new("/here")).unwrap_err()[0].id, "usage.path");
+    }
+
+    #[test]
+    fn the_document_types_values_and_names_their_origin() {
+        let flags: Layer = [("external-sg-ip", vec!["192.0.2.1".to_owned()])].into();
+
+        let document = Answers::resolve(&[(Origin::Flag, &flags)]).document();
+
+        assert_eq!(document["external-sg-ip"], json!({ "value": ["192.0.2.1"], "from": "flag" }));
+        assert_eq!(document["enable-ipv6"], json!({ "value": false, "from": "default" }));
+        assert_eq!(document["runtime"], json!({ "value": "swarm", "from": "default" }));
+        assert_eq!(document.get("broker-url"), None);
+    }
+}

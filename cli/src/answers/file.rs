@@ -1,0 +1,185 @@
+//! The answers as a YAML file: the flags' names without dashes in front. The operator's own and the
+//! one that an installation saves have the same form.
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use super::{Answers, Layer, Origin};
+use crate::{
+    args::settings::{Kind, Setting},
+    finding::Finding,
+    host::files,
+};
+
+/// An answers file that cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unusable {
+    path: PathBuf,
+    why: String,
+    cure: &'static str,
+}
+
+impl From<Unusable> for Finding {
+    fn from(unusable: Unusable) -> Self {
+        Self::error(
+            "usage.answers",
+            format!("answers file `{}`: {}", unusable.path.display(), unusable.why),
+            unusable.cure,
+        )
+    }
+}
+
+/// Reads an answers file from disk.
+///
+/// # Errors
+///
+/// Where it cannot be read or is none.
+pub(crate) fn load(path: &Path) -> Result<Layer, Unusable> {
+    let unusable = |why, cure| Unusable { path: path.to_owned(), why, cure };
+    let content = files::read(path)
+        .map_err(|error| unusable(error.to_string(), "name a file that can be read"))?;
+    parse(&content.text()).map_err(|why| {
+        unusable(why, "write one `name: value` a line, names as the flags' without dashes in front")
+    })
+}
+
+/// Reads the saved answers; none where nothing was saved yet.
+///
+/// # Errors
+///
+/// Where they cannot be read.
+pub(crate) fn load_saved(path: &Path) -> Result<Layer, Unusable> {
+    if path.exists() { load(path) } else { Ok(Layer::new()) }
+}
+
+/// Reads the text of an answers file.
+///
+/// # Errors
+///
+/// What is wrong with it, in one line.
+pub(crate) fn parse(text: &str) -> Result<Layer, String> {
+    let document: serde_yaml::Value =
+        serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+    let rows = match document {
+        serde_yaml::Value::Null => return Ok(Layer::new()),
+        serde_yaml::Value::Mapping(rows) => rows,
+        _ => return Err("is not a list of `name: value`".to_owned()),
+    };
+    let row = |(name, value): (serde_yaml::Value, serde_yaml::Value)| {
+        let name = scalar(&name).ok_or("a name is not a word")?;
+        let Some(setting) = Setting::find(&name) else {
+            return Err(format!("there is no setting `{name}`"));
+        };
+        Ok((setting.name, texts(setting, &value)?))
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// Writes the answers that the next installation starts from.
+pub(crate) fn render(answers: &Answers) -> String {
+    let mut text =
+        "# The answers of the last installation; `install` starts from them.\n".to_owned();
+    for (setting, answer) in answers.all() {
+        let is_given = answer.from != Origin::Default && !answer.texts.is_empty();
+        if setting.is_kept && is_given {
+            // JSON is YAML too, and quotes whatever needs it.
+            let _ = writeln!(text, "{}: {}", setting.name, value(setting, &answer.texts));
+        }
+    }
+    text
+}
+
+/// The values of a setting in the type that a document gives them.
+pub(super) fn value(setting: &Setting, texts: &[String]) -> Value {
+    match (setting.kind, texts) {
+        (Kind::List, texts) => texts.into(),
+        (Kind::Switch, [text]) => text.parse().map_or_else(|_| text.as_str().into(), Value::Bool),
+        (_, texts) => texts.join(",").into(),
+    }
+}
+
+fn texts(setting: &Setting, value: &serde_yaml::Value) -> Result<Vec<String>, String> {
+    let values = match value {
+        serde_yaml::Value::Sequence(values) if setting.kind == Kind::List => values.as_slice(),
+        value => std::slice::from_ref(value),
+    };
+    let texts: Option<Vec<_>> = values.iter().map(scalar).collect();
+    texts.ok_or_else(|| {
+        let wanted = if setting.kind == Kind::List { "a list of values" } else { "one value" };
+        format!("`{}` takes {wanted}", setting.name)
+    })
+}
+
+fn scalar(value: &serde_yaml::Value) -> Option<String> {
+    match value {
+        serde_yaml::Value::Null => Some(String::new()),
+        serde_yaml::Value::Bool(value) => Some(value.to_string()),
+        serde_yaml::Value::Number(value) => Some(value.to_string()),
+        serde_yaml::Value::String(value) => Some(value.clone()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_as_an_operator_writes_them() {
+        let text = "# ours\nbroker-url: https://b\nenable-ipv6: true\nagent-port: 6000\n\
+                    external-sg-ip: [192.0.2.1, 2001:db8::1]\nlicense-server-url: https://lls\n\
+                    ca-cert:\n";
+
+        let layer = parse(text).unwrap();
+
+        assert_eq!(layer["broker-url"], ["https://b"]);
+        assert_eq!(layer["enable-ipv6"], ["true"]);
+        assert_eq!(layer["agent-port"], ["6000"]);
+        assert_eq!(layer["external-sg-ip"], ["192.0.2.1", "2001:db8::1"]);
+        assert_eq!(layer["license-server-url"], ["https://lls"]);
+        assert_eq!(layer["ca-cert"], [""]);
+    }
+
+    #[test]
+    fn an_empty_file_answers_nothing() {
+        assert_eq!(parse(""), Ok(Layer::new()));
+        assert_eq!(parse("# nothing\n"), Ok(Layer::new()));
+    }
+
+    #[test]
+    fn what_is_no_answers_file_is_refused() {
+        let table = [
+            ("broker: https://b", "there is no setting `broker`"),
+            ("--broker-url: https://b", "there is no setting `--broker-url`"),
+            ("broker-url: [a, b]", "`broker-url` takes one value"),
+            ("external-sg-ip: {a: b}", "`external-sg-ip` takes a list of values"),
+            ("- broker-url", "is not a list of `name: value`"),
+            ("[a]: b", "a name is not a word"),
+        ];
+        for (text, why) in table {
+            assert_eq!(parse(text), Err(why.to_owned()), "{text}");
+        }
+        assert!(parse("broker-url: a\nbroker-url: b\n").is_err());
+        assert!(parse("a: [").is_err());
+    }
+
+    #[test]
+    fn what_is_saved_is_read_back_and_what_has_no_place_in_it_is_not_saved() {
+        let mut flags = parse(
+            "broker-url: 'https://b'\nexternal-pcoip-ip: [192.0.2.1]\nself-signed: true\n\
+             license-server-url: '2589@host # not a comment'\n",
+        )
+        .unwrap();
+        let kept = flags.clone();
+        flags.insert("root", vec!["/r".to_owned()]);
+        flags.insert("daemon", vec!["/d".to_owned()]);
+
+        let text = render(&Answers::resolve(&[(Origin::Flag, &flags)]));
+
+        assert_eq!(parse(&text), Ok(kept));
+    }
+}

@@ -1,0 +1,201 @@
+//! The words on the command line and what they name; no behaviour. The flags that set up an
+//! installation come from the table in `settings`, which the environment and the answers file
+//! share.
+
+mod flags;
+pub(crate) mod settings;
+mod typos;
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+pub(crate) use flags::{InstallFlags, PlaceFlags};
+use typos::typos;
+
+use crate::finding::Finding;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pcoip-cmsg-setup",
+    version,
+    about = "Installs and configures the PCoIP Connection Manager and Security Gateway",
+    max_term_width = 100,
+    subcommand_value_name = "COMMAND"
+)]
+pub(crate) struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// How the outcome is printed on standard output
+    #[arg(
+        long,
+        global = true,
+        value_name = "text|json",
+        default_value = "text",
+        hide_possible_values = true
+    )]
+    pub(crate) output: Output,
+    /// Print errors only
+    #[arg(long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Print what each step changes and how it is undone
+    #[arg(long, global = true)]
+    pub(crate) verbose: bool,
+    /// The guide's name for `--verbose`
+    #[arg(
+        long, global = true, value_name = "true|false", num_args = 0..=1, require_equals = true,
+        default_value = "false", default_missing_value = "true", hide_default_value = true,
+        hide_possible_values = true,
+        action = clap::ArgAction::Set
+    )]
+    pub(crate) debug: bool,
+    /// Print without colours
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    /// Answer yes to every question
+    #[arg(long, global = true)]
+    pub(crate) yes: bool,
+    /// Ask nothing
+    #[arg(long, global = true)]
+    pub(crate) non_interactive: bool,
+    /// Read answers from a YAML file: the flags' names without dashes in front
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) answers: Option<PathBuf>,
+}
+
+/// The form of the outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Text,
+    /// For programs: one document
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Install, or bring an installation to what the flags say
+    Install(Install),
+    /// Show what runs, where it listens and when certificates expire
+    Status(Status),
+    /// Remove the installation
+    Uninstall(Uninstall),
+    /// Run a program in a session of its own
+    #[command(hide = true)]
+    Detach {
+        /// The program and its arguments
+        #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
+}
+
+/// `install`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Install {
+    /// The flags that set up the installation.
+    #[command(flatten)]
+    pub(crate) flags: InstallFlags,
+    /// Show the plan and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `status`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Status {
+    /// Which installation.
+    #[command(flatten)]
+    pub(crate) flags: PlaceFlags,
+}
+
+/// `uninstall`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Uninstall {
+    /// Which installation.
+    #[command(flatten)]
+    pub(crate) flags: PlaceFlags,
+    /// Remove configuration, certificates, keys and logs too
+    #[arg(long)]
+    pub(crate) purge: bool,
+    /// Show the plan and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Why there is no command to run.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// What clap says: help and version as well as mistakes.
+    Clap(clap::Error),
+    /// Words that a document's typesetting or a shell spoilt.
+    Typos(Vec<Finding>),
+}
+
+/// Reads the command line.
+///
+/// # Errors
+///
+/// Where the words do not make a command, or ask for help.
+pub(crate) fn parse(words: &[OsString]) -> Result<Cli, Unread> {
+    let typed = words.get(1..).unwrap_or_default();
+    // Its words are made by us, paths among them.
+    let is_ours = typed.first().is_some_and(|word| word == "detach");
+    let typos = if is_ours { Vec::new() } else { typos(typed) };
+    if !typos.is_empty() {
+        return Err(Unread::Typos(typos));
+    }
+    Cli::try_parse_from(words).map_err(Unread::Clap)
+}
+
+/// Whether a document is wanted, although the words could not be read.
+pub(crate) fn wants_json(words: &[OsString]) -> bool {
+    words.iter().any(|word| word == "--output=json")
+        || words.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(words: &[&str]) -> Result<Cli, Unread> {
+        let all = std::iter::once(&"pcoip-cmsg-setup").chain(words);
+        parse(&all.map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_table_of_commands_and_flags_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn debug_is_accepted_bare_and_with_a_value() {
+        let table =
+            [("--debug", true), ("--debug=true", true), ("--debug=false", false), ("--yes", false)];
+        for (word, debug) in table {
+            let cli = parse_words(&[word, "status"]).unwrap();
+
+            assert_eq!(cli.global.debug, debug, "{word}");
+        }
+    }
+
+    #[test]
+    fn json_is_noticed_in_words_that_do_not_parse() {
+        let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+
+        assert!(wants_json(&words("setup --nonsense --output json")));
+        assert!(wants_json(&words("setup --output=json --nonsense")));
+        assert!(!wants_json(&words("setup json --output")));
+    }
+}

@@ -1,0 +1,131 @@
+//! The commands: each wires reading, checking, planning and performing, and decides nothing.
+
+mod detach;
+mod install;
+mod status;
+mod uninstall;
+
+use std::process::ExitCode;
+
+use cmsg_config::Paths;
+
+use crate::{
+    answers::{Answers, Layer, Origin, file, sources::Sources},
+    args::{Cli, Command},
+    finding::Finding,
+    plan::layout,
+    report,
+    runtime::Runtime,
+    screen::Screen,
+    wanted::Place,
+};
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// As asked.
+    Done,
+    /// It failed and was undone.
+    Failed,
+    /// The words could not be read.
+    Usage,
+    /// The checks refused.
+    Refused,
+    /// It was performed, did not come to life and was undone.
+    RolledBack,
+    /// The operator interrupted it; it was undone.
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Refused => 3,
+            Exit::RolledBack => 4,
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(cli: &Cli) -> Exit {
+    let screen = Screen::new(&cli.global);
+    let outcome = match &cli.command {
+        Command::Install(install) => install::run(install, &cli.global, &screen),
+        Command::Status(status) => status::run(status, &cli.global, &screen),
+        Command::Uninstall(uninstall) => uninstall::run(uninstall, &cli.global, &screen),
+        Command::Detach { command } => detach::run(command),
+    };
+    match outcome {
+        Ok(exit) => exit,
+        Err(Ended::Refused(findings)) => refuse(&screen, &findings),
+        Err(Ended::Failed(error, hint)) => fail(&screen, &error, hint),
+    }
+}
+
+/// A command that ended before it had anything to report.
+#[derive(Debug)]
+enum Ended {
+    /// The words or the checks refused it.
+    Refused(Vec<Finding>),
+    /// Something failed; with what to do about it.
+    Failed(anyhow::Error, Option<&'static str>),
+}
+
+impl From<Vec<Finding>> for Ended {
+    fn from(findings: Vec<Finding>) -> Self {
+        Self::Refused(findings)
+    }
+}
+
+impl From<anyhow::Error> for Ended {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error, None)
+    }
+}
+
+impl Ended {
+    /// There is nothing installed where a command looked.
+    fn nothing_installed(paths: &Paths) -> Self {
+        let error = anyhow::anyhow!("there is no installation under `{}`", paths.root().display());
+        Self::Failed(error, Some("name its folder with `--root DIR`, or install first"))
+    }
+}
+
+/// The installation that a command is about.
+struct Found {
+    paths: Paths,
+    answers: Answers,
+    /// Another runtime is meant than the one that this version knows.
+    is_elsewhere: bool,
+}
+
+/// Finds it, with its saved answers.
+fn find(sources: &Sources) -> Result<Found, Ended> {
+    let paths = Place::read(&sources.resolve(&Layer::new()))?.paths();
+    let saved = file::load_saved(&layout::answers(&paths)).map_err(|why| vec![why.into()])?;
+    let answers = sources.resolve(&saved);
+    let is_said = answers.of("runtime").from != Origin::Default;
+    let is_elsewhere = is_said && Place::read(&answers)?.runtime == Runtime::Swarm;
+    Ok(Found { paths, answers, is_elsewhere })
+}
+
+fn refuse(screen: &Screen, findings: &[Finding]) -> Exit {
+    if screen.is_json {
+        screen.document(&report::refusal(findings));
+    }
+    findings.iter().for_each(|finding| screen.finding(finding));
+    if findings.iter().any(Finding::is_usage) { Exit::Usage } else { Exit::Refused }
+}
+
+fn fail(screen: &Screen, error: &anyhow::Error, hint: Option<&'static str>) -> Exit {
+    if screen.is_json {
+        let finding = Finding::error("failed", format!("{error:#}"), hint.unwrap_or_default());
+        screen.document(&report::failure(&finding));
+    }
+    screen.failure(error, hint);
+    Exit::Failed
+}

@@ -1,0 +1,143 @@
+//! `install`: what is asked for, what is there, findings, plan, performance, outcome.
+
+use std::path::Path;
+
+use cmsg_config::Paths;
+
+use super::{Ended, Exit};
+use crate::{
+    answers::{Answers, Layer, file, sources::Sources},
+    apply::{Broken, OnFailure, apply},
+    args::{Global, Install},
+    finding::Finding,
+    host::{Facts, installed::Installed, lock::Lock},
+    interrupt::Interrupt,
+    plan::{self, Plan, layout},
+    preflight,
+    report::{Outcome, Report, plan_lines, roles::RoleView},
+    screen::Screen,
+    step::{Step, Stopped},
+    system::Real,
+    wanted::{Place, Wanted},
+};
+
+/// Runs it.
+pub(super) fn run(install: &Install, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
+    let sources = Sources::read(&install.flags.0, global.answers.as_deref())?;
+    let root = Place::read(&sources.resolve(&Layer::new()))?.root;
+    let interrupt = Interrupt::watch()?;
+    let lock = match &root {
+        Some(root) if !install.dry_run => Some(Lock::take(root)?),
+        _ => None,
+    };
+    let (wanted, answers) = read_wanted(&sources, root.as_deref())?;
+    let paths = wanted.place.paths();
+    let facts = Facts::read(&wanted, Installed::read(&paths, lock.as_ref())?);
+    let findings = preflight::check(&wanted, &facts);
+    if findings.iter().any(Finding::is_error) {
+        return Err(findings.into());
+    }
+    findings.iter().for_each(|finding| screen.finding(finding));
+
+    let plan = plan::install(&wanted, &facts, &answers);
+    let settings = answers.document();
+    let mut report = Report { outcome: Outcome::Planned, findings, plan, done: 0, settings };
+    if install.dry_run {
+        screen.data(&plan_lines(&report.plan));
+        report.show_document(screen);
+        return Ok(Exit::Done);
+    }
+    tell_kept(&answers, screen);
+    let exit = perform(&mut report, interrupt, screen);
+    if exit == Exit::Done {
+        tell_done(&wanted, &paths, &mut report, screen);
+    }
+    report.show_document(screen);
+    Ok(exit)
+}
+
+/// Reads what is asked for, on top of what the last installation saved.
+fn read_wanted(sources: &Sources, root: Option<&Path>) -> Result<(Wanted, Answers), Ended> {
+    let paths = Paths::under(root.unwrap_or(Path::new("/")));
+    let saved = file::load_saved(&layout::answers(&paths)).map_err(|why| vec![why.into()])?;
+    let answers = sources.resolve(&saved);
+    let place = Place::read(&answers)?;
+    let no_place = preflight::place(&place);
+    match Wanted::read(&answers, place) {
+        Ok(wanted) if no_place.is_none() => Ok((wanted, answers)),
+        read => {
+            let findings = read.err().into_iter().flatten();
+            Err(findings.chain(no_place).collect::<Vec<_>>().into())
+        }
+    }
+}
+
+fn tell_kept(answers: &Answers, screen: &Screen) {
+    for (setting, answer) in answers.kept() {
+        let value = answer.texts.join(", ");
+        screen.note(&format!("kept from the last installation: --{} {value}", setting.name));
+    }
+}
+
+/// Performs the plan and puts down in the report how that went.
+fn perform(report: &mut Report, interrupt: Interrupt, screen: &Screen) -> Exit {
+    let mut system = Real::new(interrupt);
+    let mut tell = |step: &Step| {
+        screen.note(&format!("{} …", step.name()));
+        screen.detail(&format!("  {}", step.changes()));
+        screen.detail(&format!("  to undo: {}", step.undoing()));
+    };
+    let Plan { steps, .. } = &report.plan;
+    let Err(broken) = apply(steps, OnFailure::Undo, &mut system, &mut tell) else {
+        report.outcome = Outcome::Done;
+        report.done = steps.len();
+        return Exit::Done;
+    };
+    let (exit, outcome, id) = match &broken.why {
+        Stopped::Failed(_) => (Exit::Failed, Outcome::Failed, "step.failed"),
+        Stopped::NotLive(_) => (Exit::RolledBack, Outcome::RolledBack, "role.not-live"),
+        Stopped::Interrupted => (Exit::Interrupted, Outcome::Failed, "interrupted"),
+    };
+    report.outcome = outcome;
+    tell_broken(id, broken, report, screen);
+    exit
+}
+
+fn tell_broken(id: &'static str, broken: Broken, report: &mut Report, screen: &Screen) {
+    const AGAIN: &str = "mend the cause and run the command again";
+    const UNDONE: &str = "everything is undone; mend the cause and run the command again";
+    if let Stopped::NotLive(why) = &broken.why {
+        why.log.iter().for_each(|line| screen.note(&format!("  | {line}")));
+    }
+    let hint = if broken.left.is_empty() { UNDONE } else { AGAIN };
+    let first = (id, broken.why.into_error(), hint);
+    let left = broken.left.into_iter().map(|error| ("step.not-undone", error, AGAIN));
+    for (id, error, hint) in std::iter::once(first).chain(left) {
+        screen.failure(&error, Some(hint));
+        report.findings.push(Finding::error(id, format!("{error:#}"), hint));
+    }
+}
+
+/// Tells how the roles are, and what a Connection Manager's operator needs next.
+fn tell_done(wanted: &Wanted, paths: &Paths, report: &mut Report, screen: &Screen) {
+    for role in wanted.roles() {
+        let view = RoleView::ask(paths, role);
+        screen.data(&view.lines());
+        if let Some(why) = view.why_not_ready() {
+            let what =
+                format!("the {} is live, but not ready: {why}", role.command().replace('-', " "));
+            let finding = Finding::warning("role.not-ready", what, "look again with `status`");
+            screen.finding(&finding);
+            report.findings.push(finding);
+        }
+    }
+    if wanted.connection_manager.is_some() {
+        let certificate = layout::verifying_certificates(paths);
+        screen.data(&format!(
+            "\nGateways on other hosts verify this connection manager with\n  {}\n\
+             Copy it there and run\n  pcoip-cmsg-setup install --enable-connection-manager=false \
+             --jwt-verifying-cert FILE --external-pcoip-ip IP",
+            certificate.display()
+        ));
+    }
+}

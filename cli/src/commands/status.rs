@@ -1,0 +1,71 @@
+//! `status`: what runs, where it listens, when certificates expire.
+
+use std::path::PathBuf;
+
+use cmsg_config::Paths;
+use serde_json::{Map, Value, json};
+use time::format_description::well_known::Rfc3339;
+
+use super::{Ended, Exit};
+use crate::{
+    answers::sources::Sources,
+    args::{Global, Status},
+    host::installed::Installed,
+    pki::inspect,
+    plan::{layout, record::Record},
+    report::roles::RoleView,
+    screen::Screen,
+};
+
+/// Runs it.
+pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
+    let sources = Sources::read(&status.flags.0, global.answers.as_deref())?;
+    let found = super::find(&sources)?;
+    let installed = Installed::look(&found.paths)?;
+    if found.is_elsewhere || !installed.has_daemon {
+        return Err(Ended::nothing_installed(&found.paths));
+    }
+    let roles = installed.roles(&found.paths).into_iter();
+    let views: Vec<_> = roles.map(|role| RoleView::ask(&found.paths, role)).collect();
+    let certificates = certificates(&found.paths, &installed);
+    let version = Record::of(&installed, &found.paths).version;
+
+    if screen.is_json {
+        let roles: Map<String, Value> =
+            views.iter().map(|view| (view.key().to_owned(), json!(view))).collect();
+        screen.document(&json!({
+            "schema": 1,
+            "version": version,
+            "runtime": "host",
+            "roles": roles,
+            "certificates": certificates,
+            "settings": found.answers.document(),
+        }));
+        return Ok(Exit::Done);
+    }
+    screen
+        .data(&format!("version {version}, runtime host, under {}", found.paths.root().display()));
+    views.iter().for_each(|view| screen.data(&view.lines()));
+    for certificate in &certificates {
+        let text = |key: &str| certificate[key].as_str().unwrap_or_default().to_owned();
+        screen.data(&format!("{}: expires {}", text("path"), text("expires")));
+    }
+    Ok(Exit::Done)
+}
+
+/// All certificates that the roles show or verify with.
+fn certificates(paths: &Paths, installed: &Installed) -> Vec<Value> {
+    let files =
+        [layout::certificate, layout::authority, layout::verifying_certificates].map(|f| f(paths));
+    let certificates = files.iter().flat_map(|path| {
+        let content = installed.content(path);
+        let all = content.and_then(|content| inspect::certificates(content.bytes()).ok());
+        let all = all.unwrap_or_default();
+        all.into_iter().map(move |certificate| (path, certificate))
+    });
+    let row = |(path, certificate): (&PathBuf, inspect::Certificate)| {
+        let expires = certificate.not_after.format(&Rfc3339).unwrap_or_default();
+        json!({ "path": path, "subject": certificate.subject, "expires": expires })
+    };
+    certificates.map(row).collect()
+}

@@ -1,0 +1,144 @@
+//! The host, read once: what is there before anything is planned. Nothing is judged here.
+
+pub(crate) mod broker;
+pub(crate) mod daemon;
+pub(crate) mod files;
+pub(crate) mod installed;
+pub(crate) mod lock;
+pub(crate) mod ports;
+
+use std::{collections::BTreeMap, path::Path};
+
+use cmsg_config::{
+    Paths,
+    socket::Role,
+    values::{Host, Switch},
+};
+use nix::{sys::statvfs::statvfs, unistd};
+use time::OffsetDateTime;
+
+use crate::{
+    content::Content,
+    plan::{configuration, layout},
+    wanted::{
+        Given, Wanted,
+        listen::{Choice, ListenAt, ListenKey},
+    },
+};
+use broker::BrokerFact;
+use daemon::DaemonFact;
+use installed::Installed;
+use ports::Listener;
+
+/// What a plan for an installation needs to know.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    /// The present instant.
+    pub(crate) now: OffsetDateTime,
+    /// Whether the installer may do anything.
+    pub(crate) is_root: bool,
+    /// The host's own name, where it can stand in a certificate.
+    pub(crate) hostname: Option<Host>,
+    /// Free bytes where the files go.
+    pub(crate) free_disk: Option<u64>,
+    /// What is installed.
+    pub(crate) installed: Installed,
+    /// The operator's files, by the settings that name them.
+    pub(crate) given: BTreeMap<&'static str, Result<Content, String>>,
+    /// Where the wanted roles will listen.
+    pub(crate) listeners: BTreeMap<ListenKey, Listener>,
+    /// The daemon to install.
+    pub(crate) daemon: DaemonFact,
+    /// What the broker shows.
+    pub(crate) broker: BrokerFact,
+}
+
+impl Facts {
+    /// Reads the host.
+    pub(crate) fn read(wanted: &Wanted, installed: Installed) -> Self {
+        let paths = wanted.place.paths();
+        let now = OffsetDateTime::now_utc();
+        let given: BTreeMap<_, _> = wanted
+            .given()
+            .into_iter()
+            .map(|given| (given.setting, read_given(given, &installed, &paths)))
+            .collect();
+        let hostname = unistd::gethostname().ok().and_then(|n| n.to_str()?.parse().ok());
+        Self {
+            now,
+            is_root: unistd::geteuid().is_root(),
+            hostname,
+            free_disk: free_disk(wanted.place.root.as_deref().unwrap_or(Path::new("/var"))),
+            listeners: listeners(wanted, &installed, &paths),
+            daemon: DaemonFact::read(wanted.daemon.as_deref(), &paths),
+            broker: look_at_broker(wanted, &installed, &given, now),
+            installed,
+            given,
+        }
+    }
+}
+
+/// The operator's file, or the copy that was made of it when the last installation named it.
+fn read_given(given: &Given, installed: &Installed, paths: &Paths) -> Result<Content, String> {
+    let copy = match given.setting {
+        "ssl-cert" => layout::certificate(paths),
+        "ssl-key" => layout::key(paths),
+        "ca-cert" => layout::authority(paths),
+        "jwt-signing-key" => layout::signing_key(paths),
+        _ => layout::verifying_certificates(paths),
+    };
+    files::read(&given.path).or_else(|error| match installed.content(&copy) {
+        Some(content) if given.is_kept => Ok(content.clone()),
+        _ => Err(error.to_string()),
+    })
+}
+
+fn free_disk(folder: &Path) -> Option<u64> {
+    let there = folder.ancestors().find(|folder| folder.exists())?;
+    let stat = statvfs(there).ok()?;
+    Some(stat.blocks_available().saturating_mul(stat.fragment_size()))
+}
+
+fn listeners(
+    wanted: &Wanted,
+    installed: &Installed,
+    paths: &Paths,
+) -> BTreeMap<ListenKey, Listener> {
+    let is_under_root = wanted.place.root.is_some();
+    let choices: Vec<(ListenKey, Choice)> = wanted
+        .roles()
+        .into_iter()
+        .flat_map(ListenKey::of)
+        .map(|key| {
+            let said = wanted.listen.iter().find(|said| said.key == key);
+            let conf = configuration::present(installed, paths, key.role());
+            let written = conf.as_ref().and_then(|conf| {
+                let entry = conf.values(key.conf_key()).next()?;
+                Some(entry.value.to_owned())
+            });
+            let default = ListenAt::default(key, is_under_root, wanted.takes_ipv6);
+            (key, ListenAt::choose(said, written.as_deref(), default))
+        })
+        .collect();
+    ports::find(&choices, &installed.listens)
+}
+
+/// Looks at the broker's certificate, unless the administrator has switched that check off.
+fn look_at_broker(
+    wanted: &Wanted,
+    installed: &Installed,
+    given: &BTreeMap<&'static str, Result<Content, String>>,
+    now: OffsetDateTime,
+) -> BrokerFact {
+    let Some(manager) = &wanted.connection_manager else { return BrokerFact::NotAsked };
+    let conf = configuration::present(installed, &wanted.place.paths(), Role::Cm);
+    let is_off = conf.is_some_and(|conf| {
+        let value = conf.values("BrokerCertCheck").next().map(|entry| entry.value.parse());
+        matches!(value, Some(Ok(Switch(false))))
+    });
+    if is_off {
+        return BrokerFact::NotAsked;
+    }
+    let authority = given.get("ca-cert").and_then(|given| given.as_ref().ok());
+    broker::look(&manager.broker.0, authority, now)
+}

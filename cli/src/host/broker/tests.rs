@@ -1,0 +1,76 @@
+use std::net::TcpListener;
+
+use rustls::{ServerConfig, ServerConnection, pki_types::PrivateKeyDer};
+
+use super::*;
+use crate::pki::generate::{self, Key, Pair, Request};
+
+fn now() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(1_900_000_000).unwrap()
+}
+
+fn pair() -> Pair {
+    let names = vec!["127.0.0.1".to_owned()];
+    generate::pair(&Request { key: Key::NewP256, names, now: now() }).unwrap()
+}
+
+/// A broker that answers one connect.
+fn broker(pair: &Pair) -> HostPort {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let chain = vec![CertificateDer::from_pem_slice(pair.certificate.bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(pair.key.bytes()).unwrap();
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut connection = ServerConnection::new(Arc::new(config)).unwrap();
+        while connection.is_handshaking() {
+            if connection.complete_io(&mut stream).is_err() {
+                return;
+            }
+        }
+    });
+    address.to_string().parse().unwrap()
+}
+
+#[test]
+fn a_broker_that_nobody_vouches_for_is_seen_with_its_key() {
+    let pair = pair();
+    let certificate = &inspect::certificates(pair.certificate.bytes()).unwrap()[0];
+
+    let fact = look(&broker(&pair), None, now());
+
+    let BrokerFact::Seen(seen) = fact else { panic!("{fact:?}") };
+    assert_eq!(seen.key, sha256(&certificate.key.info));
+    assert_eq!(seen.certificate, sha256(&certificate.der));
+    assert_eq!(seen.names, "127.0.0.1");
+    assert!(seen.trouble.is_some());
+}
+
+#[test]
+fn a_listed_certificate_is_trusted_as_it_is() {
+    let pair = pair();
+
+    let fact = look(&broker(&pair), Some(&pair.certificate), now());
+
+    assert!(matches!(fact, BrokerFact::Seen(Seen { trouble: None, .. })), "{fact:?}");
+}
+
+#[test]
+fn a_broker_that_does_not_speak_tls_is_unreachable() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    thread::spawn(move || drop(silent.accept()));
+
+    for address in [closed, address] {
+        let fact = look(&address.to_string().parse().unwrap(), None, now());
+
+        assert!(matches!(fact, BrokerFact::Unreachable(_)), "{fact:?}");
+    }
+}

@@ -1,0 +1,96 @@
+//! Which daemon to install.
+
+use std::{
+    fs::File,
+    io::{self, BufRead as _, BufReader},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use cmsg_config::Paths;
+
+/// The daemon as it is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DaemonFact {
+    /// It lies there, and another one or none is installed.
+    Copy(PathBuf),
+    /// The installed one will do.
+    Stays,
+    /// It does not lie where it should, and none is installed.
+    Missing(PathBuf),
+}
+
+impl DaemonFact {
+    /// Looks where the operator said, else beside this program.
+    pub(crate) fn read(named: Option<&Path>, paths: &Paths) -> Self {
+        let beside = || std::env::current_exe().ok().map(|own| own.with_file_name("pcoip-cmsgd"));
+        let source = named.map(Path::to_owned).or_else(beside).unwrap_or_default();
+        Self::compare(source, &paths.daemon(), named.is_some())
+    }
+
+    fn compare(source: PathBuf, installed: &Path, is_named: bool) -> Self {
+        let is_program = source
+            .metadata()
+            .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0);
+        if !is_program {
+            let stays = !is_named && installed.exists();
+            return if stays { Self::Stays } else { Self::Missing(source) };
+        }
+        if is_same(&source, installed).unwrap_or(false) { Self::Stays } else { Self::Copy(source) }
+    }
+}
+
+fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let (one, other) = (File::open(one)?, File::open(other)?);
+    if one.metadata()?.len() != other.metadata()?.len() {
+        return Ok(false);
+    }
+    let (mut one, mut other) = (BufReader::new(one), BufReader::new(other));
+    loop {
+        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
+        let length = left.len().min(right.len());
+        if left[..length] != right[..length] {
+            return Ok(false);
+        }
+        if length == 0 {
+            return Ok(left.len() == right.len());
+        }
+        one.consume(length);
+        other.consume(length);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Write as _};
+
+    use super::*;
+
+    fn program(path: &Path, content: &str, mode: u32) {
+        File::create(path).unwrap().write_all(content.as_bytes()).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_daemon_is_copied_only_where_it_differs() {
+        let folder = tempfile::tempdir().unwrap();
+        let [source, same, other, data, none] =
+            ["source", "same", "other", "data", "none"].map(|name| folder.path().join(name));
+        program(&source, "one", 0o755);
+        program(&same, "one", 0o700);
+        program(&other, "two", 0o700);
+        program(&data, "one", 0o600);
+        let table = [
+            (&source, &same, true, DaemonFact::Stays),
+            (&source, &other, true, DaemonFact::Copy(source.clone())),
+            (&source, &none, true, DaemonFact::Copy(source.clone())),
+            (&none, &same, true, DaemonFact::Missing(none.clone())),
+            (&none, &same, false, DaemonFact::Stays),
+            (&data, &none, false, DaemonFact::Missing(data.clone())),
+            (&folder.path().to_owned(), &none, true, DaemonFact::Missing(folder.path().to_owned())),
+        ];
+        for (index, (source, installed, is_named, fact)) in table.into_iter().enumerate() {
+            assert_eq!(DaemonFact::compare(source.clone(), installed, is_named), fact, "{index}");
+        }
+    }
+}

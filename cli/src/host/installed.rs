@@ -1,0 +1,123 @@
+//! What is installed already: files, folders, and whether it runs.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use cmsg_config::{
+    Paths,
+    socket::{self, Role, Status},
+};
+
+use super::{files, lock::Lock};
+use crate::{content::Content, plan::layout, runtime::host};
+
+/// One installation as it is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Installed {
+    /// Files of ours that are there.
+    pub(crate) files: BTreeMap<PathBuf, InstalledFile>,
+    /// Folders that are not there yet, outer ones first.
+    pub(crate) missing_folders: Vec<PathBuf>,
+    /// Whether a daemon is installed.
+    pub(crate) has_daemon: bool,
+    /// Whether the supervisor's log is there.
+    pub(crate) has_log: bool,
+    /// Whether the supervisor runs.
+    pub(crate) supervisor_runs: bool,
+    /// The addresses that its roles listen on.
+    pub(crate) listens: Vec<SocketAddr>,
+}
+
+/// A file of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InstalledFile {
+    /// What it contains.
+    pub(crate) content: Content,
+    /// Whether nobody but its owner reads it.
+    pub(crate) is_private: bool,
+}
+
+impl Installed {
+    /// What a file of ours contains, if it is there.
+    pub(crate) fn content(&self, path: &Path) -> Option<&Content> {
+        self.files.get(path).map(|file| &file.content)
+    }
+
+    /// The roles that have a configuration.
+    pub(crate) fn roles(&self, paths: &Paths) -> Vec<Role> {
+        let is_there = |role: &Role| self.files.contains_key(&layout::conf(paths, *role));
+        [Role::Cm, Role::Sg].into_iter().filter(is_there).collect()
+    }
+
+    /// Reads what lies there.
+    ///
+    /// # Errors
+    ///
+    /// Where something is there and cannot be read.
+    pub(crate) fn look(paths: &Paths) -> anyhow::Result<Self> {
+        let mut found = BTreeMap::new();
+        for path in layout::files(paths) {
+            if let Some(file) = read_file(&path)
+                .with_context(|| format!("failed to read the installed `{}`", path.display()))?
+            {
+                found.insert(path, file);
+            }
+        }
+        Ok(Self {
+            files: found,
+            has_daemon: paths.daemon().exists(),
+            has_log: layout::supervise_log(paths).exists(),
+            ..Self::default()
+        })
+    }
+
+    /// Reads what lies there, which folders are missing and what runs. To ask the supervisor's lock
+    /// would disturb one that is just starting, so it is asked only under the installer's own, and
+    /// the sockets otherwise. Folders that were made for the installer's lock count as missing.
+    ///
+    /// # Errors
+    ///
+    /// Where something is there and cannot be read.
+    pub(crate) fn read(paths: &Paths, lock: Option<&Lock>) -> anyhow::Result<Self> {
+        let just_made = lock.map_or(&[][..], Lock::made);
+        let is_missing = |folder: &PathBuf| !folder.exists() || just_made.contains(folder);
+        let listens = listens(paths);
+        let supervisor_runs = match lock {
+            Some(_) => host::is_running(paths).context("failed to ask for the supervisor")?,
+            None => !listens.is_empty(),
+        };
+        Ok(Self {
+            missing_folders: layout::all_folders(paths).into_iter().filter(is_missing).collect(),
+            supervisor_runs,
+            listens,
+            ..Self::look(paths)?
+        })
+    }
+}
+
+fn read_file(path: &Path) -> io::Result<Option<InstalledFile>> {
+    let content = match files::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        result => result?,
+    };
+    let is_private = path.metadata()?.permissions().mode() & 0o077 == 0;
+    Ok(Some(InstalledFile { content, is_private }))
+}
+
+fn listens(paths: &Paths) -> Vec<SocketAddr> {
+    let status =
+        |role| socket::get::<Status>(&paths.run(), role, "/status", Duration::from_secs(1)).ok();
+    [Role::Cm, Role::Sg]
+        .into_iter()
+        .filter_map(status)
+        .flat_map(|status| status.listens)
+        .map(|listen| listen.address)
+        .collect()
+}

@@ -1,0 +1,31 @@
+//! Installer and configurator of the Connection Manager and the Security Gateway. Parse, run, exit
+//! code; the story of a command stands in its file under `commands`.
+
+mod answers;
+mod apply;
+mod args;
+mod commands;
+mod content;
+mod finding;
+mod host;
+mod interrupt;
+mod pki;
+mod plan;
+mod preflight;
+mod prompt;
+mod report;
+mod runtime;
+mod screen;
+mod step;
+mod system;
+mod wanted;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let words: Vec<_> = std::env::args_os().collect();
+    match args::parse(&words) {
+        Ok(cli) => commands::run(&cli).into(),
+        Err(unread) => screen::show_unread(&unread, args::wants_json(&words)).into(),
+    }
+}

@@ -1,0 +1,118 @@
+//! From what is wanted and what is there to ordered steps. Nothing is performed and nothing is
+//! read here.
+
+mod certificates;
+pub(crate) mod configuration;
+pub(crate) mod layout;
+pub(crate) mod record;
+mod removal;
+
+use std::path::PathBuf;
+
+use cmsg_config::{Paths, socket::Role};
+
+use crate::{
+    answers::{Answers, file},
+    content::Content,
+    host::{Facts, daemon::DaemonFact, installed::Installed},
+    step::Step,
+    wanted::Wanted,
+};
+use configuration::Configuration;
+use record::Record;
+pub(crate) use removal::uninstall;
+
+/// What will be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// In this order.
+    pub(crate) steps: Vec<Step>,
+    /// The roles whose sessions end on the way.
+    pub(crate) restarts: Vec<Role>,
+}
+
+/// Plans an installation. What is as wanted already gets no step; when anything that a role reads
+/// changes, both restart, since one supervisor runs them.
+pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan {
+    let paths = wanted.place.paths();
+    let installed = &facts.installed;
+
+    let mut read_by_roles = certificates::steps(wanted, facts);
+    read_by_roles.extend(configuration_steps(
+        &paths,
+        installed,
+        &Configuration::draft(wanted, facts),
+    ));
+    if let DaemonFact::Copy(from) = &facts.daemon {
+        let replaces = installed.has_daemon;
+        read_by_roles.push(Step::CopyDaemon { from: from.clone(), to: paths.daemon(), replaces });
+    }
+    let is_changed = !read_by_roles.is_empty();
+    let was_running = installed.supervisor_runs;
+
+    let mut steps = Vec::new();
+    if was_running && is_changed {
+        steps.push(Step::Stop { paths: paths.clone(), roles: installed.roles(&paths) });
+    }
+    if !installed.missing_folders.is_empty() {
+        let folders = installed.missing_folders.clone();
+        steps.push(Step::MakeFolders { paths: paths.clone(), folders });
+    }
+    let record = Record::of(installed, &paths).and(&installed.missing_folders);
+    steps.extend(write(installed, layout::record(&paths), record.render().into()));
+    let saved = file::render(answers);
+    steps.extend(write(installed, layout::answers(&paths), saved.into()));
+    steps.extend(read_by_roles);
+    if is_changed || !was_running {
+        steps.push(Step::Start { paths: paths.clone(), has_log: installed.has_log });
+    }
+    steps.push(Step::AwaitLive { paths, roles: wanted.roles() });
+
+    let restarts = if was_running && is_changed { wanted.roles() } else { Vec::new() };
+    Plan { steps, restarts }
+}
+
+/// A role that is not wanted keeps its configuration under another name, for the day it is wanted
+/// again: the file belongs to the administrator as well.
+fn configuration_steps(
+    paths: &Paths,
+    installed: &Installed,
+    configuration: &Configuration,
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (role, draft) in [(Role::Cm, &configuration.cm), (Role::Sg, &configuration.sg)] {
+        let conf = layout::conf(paths, role);
+        let disabled = layout::disabled_conf(paths, role);
+        match draft {
+            Some(draft) => {
+                steps.extend(write(installed, conf, draft.render().into()));
+                steps.extend(remove(installed, disabled));
+            }
+            None => {
+                if let Some(content) = installed.content(&conf) {
+                    steps.extend(write(installed, disabled, content.clone()));
+                }
+                steps.extend(remove(installed, conf));
+            }
+        }
+    }
+    steps
+}
+
+/// The step that makes a file so, unless it is.
+fn write(installed: &Installed, path: PathBuf, content: Content) -> Option<Step> {
+    let old = installed.files.get(&path);
+    if old.is_some_and(|old| old.content == content && old.is_private) {
+        return None;
+    }
+    Some(Step::Write { path, content, old: old.map(|old| old.content.clone()) })
+}
+
+/// The step that removes a file, if it is there.
+fn remove(installed: &Installed, path: PathBuf) -> Option<Step> {
+    let old = installed.content(&path)?.clone();
+    Some(Step::Remove { path, old })
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,124 @@
+//! The files and folders of an installation beyond those that the daemon knows.
+
+use std::path::{Path, PathBuf};
+
+use cmsg_config::{Paths, socket::Role};
+
+/// The certificate of both roles, followed by its chain.
+pub(crate) fn certificate(paths: &Paths) -> PathBuf {
+    paths.certs().join("cmsg.crt")
+}
+
+/// The key of that certificate.
+pub(crate) fn key(paths: &Paths) -> PathBuf {
+    paths.certs().join("cmsg.key")
+}
+
+/// The authority's certificates.
+pub(crate) fn authority(paths: &Paths) -> PathBuf {
+    paths.certs().join("ca.crt")
+}
+
+/// The key that signs announcements.
+pub(crate) fn signing_key(paths: &Paths) -> PathBuf {
+    paths.certs().join("jwt-signing.key")
+}
+
+/// The certificates that verify announcements.
+pub(crate) fn verifying_certificates(paths: &Paths) -> PathBuf {
+    paths.certs().join("jwt-verifying.crt")
+}
+
+/// The saved answers.
+pub(crate) fn answers(paths: &Paths) -> PathBuf {
+    paths.data().join("answers.yaml")
+}
+
+/// What the installer notes for itself.
+pub(crate) fn record(paths: &Paths) -> PathBuf {
+    paths.data().join("installation.json")
+}
+
+/// A role's configuration.
+pub(crate) fn conf(paths: &Paths, role: Role) -> PathBuf {
+    match role {
+        Role::Cm => paths.connection_manager_conf(),
+        Role::Sg => paths.security_gateway_conf(),
+    }
+}
+
+/// The configuration of a role that is not wanted at present.
+pub(crate) fn disabled_conf(paths: &Paths, role: Role) -> PathBuf {
+    conf(paths, role).with_extension("conf.disabled")
+}
+
+/// What the supervisor and the roles print.
+pub(crate) fn supervise_log(paths: &Paths) -> PathBuf {
+    paths.logs().join("supervise.log")
+}
+
+/// Every file that the installer writes, but the daemon.
+pub(crate) fn files(paths: &Paths) -> Vec<PathBuf> {
+    let confs = [Role::Cm, Role::Sg]
+        .into_iter()
+        .flat_map(|role| [conf(paths, role), disabled_conf(paths, role)]);
+    let others =
+        [certificate, key, authority, signing_key, verifying_certificates, answers, record];
+    confs.chain(others.map(|file| file(paths))).collect()
+}
+
+/// Folders that only this product uses.
+pub(crate) fn own_folders(paths: &Paths) -> Vec<PathBuf> {
+    vec![
+        paths.base(),
+        paths.data(),
+        paths.certs(),
+        paths.run(),
+        bin(paths),
+        paths.connection_manager_logs(),
+        paths.security_gateway_logs(),
+    ]
+}
+
+/// Where the daemon lies.
+pub(crate) fn bin(paths: &Paths) -> PathBuf {
+    paths.base().join("bin")
+}
+
+/// Every folder that must be there, outer ones first, from the file system's root on.
+pub(crate) fn all_folders(paths: &Paths) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for folder in own_folders(paths) {
+        let ancestors: Vec<_> = folder.ancestors().map(Path::to_owned).collect();
+        for ancestor in ancestors.into_iter().rev() {
+            if !all.contains(&ancestor) {
+                all.push(ancestor);
+            }
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outer_folders_come_before_inner_ones() {
+        let all = all_folders(&Paths::under("/r"));
+
+        assert_eq!(all[..3], ["/", "/r", "/r/opt"].map(PathBuf::from));
+        for (index, folder) in all.iter().enumerate().skip(1) {
+            let parent = folder.parent().unwrap();
+            assert!(all[..index].iter().any(|outer| outer == parent), "{}", folder.display());
+        }
+    }
+
+    #[test]
+    fn a_disabled_configuration_lies_beside_the_other() {
+        assert_eq!(
+            disabled_conf(&Paths::under("/r"), Role::Sg),
+            Path::new("/r/opt/teradici/pcoipcm_data/data/SecurityGateway.conf.disabled")
+        );
+    }
+}

@@ -1,0 +1,58 @@
+//! Plans the removal of an installation.
+
+use std::path::{Path, PathBuf};
+
+use cmsg_config::Paths;
+
+use super::{Plan, Record, layout};
+use crate::{host::installed::Installed, step::Step};
+
+/// Plans the removal. Configuration, certificates, keys and logs stay unless they are purged; of
+/// folders that were there before us, only our files go.
+pub(crate) fn uninstall(paths: &Paths, installed: &Installed, purges: bool) -> Plan {
+    let made = Record::of(installed, paths).folders;
+    let mut steps = Vec::new();
+    if installed.supervisor_runs {
+        steps.push(Step::Stop { paths: paths.clone(), roles: installed.roles(paths) });
+    }
+    steps.push(Step::Delete(delete(paths, &made, purges)));
+    let mut folders: Vec<PathBuf> = if purges {
+        made
+    } else {
+        made.into_iter().filter(|folder| is_working_folder(paths, folder)).collect()
+    };
+    folders.sort_by_key(|folder| std::cmp::Reverse(folder.components().count()));
+    if !folders.is_empty() {
+        steps.push(Step::RemoveEmptyFolders(folders));
+    }
+    Plan { steps, restarts: Vec::new() }
+}
+
+/// What goes: whole folders where we made them, else our files in them.
+fn delete(paths: &Paths, made: &[PathBuf], purges: bool) -> Vec<PathBuf> {
+    let whole = |folder: PathBuf, files: Vec<PathBuf>| {
+        if made.contains(&folder) { vec![folder] } else { files }
+    };
+    let mut gone = whole(paths.run(), run_files(paths));
+    gone.push(paths.daemon());
+    if !purges {
+        return gone;
+    }
+    for folder in [paths.data(), paths.certs()] {
+        let files = layout::files(paths).into_iter().filter(|file| file.starts_with(&folder));
+        gone.extend(whole(folder.clone(), files.collect()));
+    }
+    for folder in [paths.connection_manager_logs(), paths.security_gateway_logs()] {
+        gone.extend(whole(folder, Vec::new()));
+    }
+    gone.push(layout::supervise_log(paths));
+    gone
+}
+
+fn run_files(paths: &Paths) -> Vec<PathBuf> {
+    ["supervise.pid", "supervise.lock", "cm.sock", "sg.sock"].map(|n| paths.run().join(n)).into()
+}
+
+fn is_working_folder(paths: &Paths, folder: &Path) -> bool {
+    folder == paths.run() || folder == layout::bin(paths)
+}

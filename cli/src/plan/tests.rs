@@ -1,0 +1,348 @@
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use time::OffsetDateTime;
+
+use super::*;
+use crate::{
+    host::{
+        broker::{BrokerFact, Seen},
+        installed::InstalledFile,
+        ports::Listener,
+    },
+    pki::{
+        generate::{self, Key, Pair, Request},
+        sha256,
+    },
+    system::recorder::Recorder,
+    wanted::{Place, listen::ListenKey, tests::answers},
+};
+
+const BOTH: &str = "accept-policies: true\nself-signed: true\nroot: /r\nruntime: host\n\
+                    broker-url: https://b\nexternal-pcoip-ip: 192.0.2.1\n";
+const CM_ONLY: &str = "enable-security-gateway: false\n";
+const SG_ONLY: &str = "enable-connection-manager: false\njwt-verifying-cert: /j\n";
+/// What a fresh root gets before anything else.
+const FOLDERS: [&str; 2] = ["mkdir /r/opt", "mkdir /r/opt/teradici"];
+
+/// An installation that is asked for in the words of an answers file.
+pub(crate) fn wanted(text: &str) -> (Wanted, Answers) {
+    let answers = answers(text);
+    let wanted = Wanted::read(&answers, Place::read(&answers).unwrap()).unwrap();
+    (wanted, answers)
+}
+
+/// A fresh host for it.
+pub(crate) fn facts(wanted: &Wanted) -> Facts {
+    let listener =
+        |port: u16| Listener { address: Some(([127, 0, 0, 1], port).into()), trouble: None };
+    let keys = wanted.roles().into_iter().flat_map(ListenKey::of);
+    Facts {
+        now: OffsetDateTime::from_unix_timestamp(1_900_000_000).unwrap(),
+        is_root: false,
+        hostname: Some("host.example".parse().unwrap()),
+        free_disk: None,
+        installed: Installed {
+            missing_folders: ["/r/opt", "/r/opt/teradici"].map(PathBuf::from).into(),
+            ..Installed::default()
+        },
+        given: BTreeMap::new(),
+        listeners: keys.zip(20_001..).map(|(key, port)| (key, listener(port))).collect(),
+        daemon: DaemonFact::Copy(PathBuf::from("/pcoip-cmsgd")),
+        broker: BrokerFact::NotAsked,
+    }
+}
+
+/// What performing the plan does.
+fn calls(plan: &Plan) -> Vec<String> {
+    let mut system = Recorder::default();
+    for step in &plan.steps {
+        step.perform(&mut system).unwrap();
+    }
+    system.calls
+}
+
+static TLS: LazyLock<Pair> = LazyLock::new(|| {
+    let names = ["192.0.2.1", "host.example", "localhost", "127.0.0.1", "::1"];
+    let names = names.map(str::to_owned).into();
+    let now = OffsetDateTime::from_unix_timestamp(1_900_000_000).unwrap();
+    generate::pair(&Request { key: Key::NewRsa, names, now }).unwrap()
+});
+
+fn signing() -> Pair {
+    let now = OffsetDateTime::from_unix_timestamp(1_900_000_000).unwrap();
+    generate::pair(&Request { key: Key::NewP256, names: Vec::new(), now }).unwrap()
+}
+
+/// The host after the plan was performed.
+fn after(plan: &Plan, mut facts: Facts) -> Facts {
+    let mut put = |path: &PathBuf, content: &Content| {
+        let file = InstalledFile { content: content.clone(), is_private: true };
+        facts.installed.files.insert(path.clone(), file);
+    };
+    for step in &plan.steps {
+        match step {
+            Step::Write { path, content, .. } => put(path, content),
+            Step::MakeCertificate { request, key, certificate, .. } => {
+                let pair = if request.key == Key::NewRsa { TLS.clone() } else { signing() };
+                put(key, &pair.key);
+                put(certificate, &pair.certificate);
+            }
+            _ => {}
+        }
+    }
+    facts.installed.missing_folders.clear();
+    facts.installed.has_daemon = true;
+    facts.installed.has_log = true;
+    facts.installed.supervisor_runs = true;
+    facts.daemon = DaemonFact::Stays;
+    facts
+}
+
+/// An installation as `text` asks for it, and the host after it.
+fn installed(text: &str) -> Facts {
+    let (wanted, answers) = wanted(text);
+    let facts = facts(&wanted);
+    let plan = install(&wanted, &facts, &answers);
+    after(&plan, facts)
+}
+
+#[test]
+fn each_combination_of_roles_has_its_steps() {
+    let head = [FOLDERS[0], FOLDERS[1], "write data/installation.json", "write data/answers.yaml"];
+    let tls = ["make NewRsa", "write certs/cmsg.key", "write certs/cmsg.crt"];
+    let jwt = ["make NewP256", "write certs/jwt-signing.key", "write certs/jwt-verifying.crt"];
+    let tail = ["copy /pcoip-cmsgd bin/pcoip-cmsgd", "start"];
+    let [cm, sg] = ["write data/ConnectionManager.conf", "write data/SecurityGateway.conf"];
+    let given = "write certs/jwt-verifying.crt";
+    let table: [(&str, Vec<&str>); 3] = [
+        ("", [&head[..], &jwt, &tls, &[cm, sg], &tail].concat()),
+        (CM_ONLY, [&head[..], &jwt, &tls, &[cm], &tail].concat()),
+        (SG_ONLY, [&head[..], &[given], &tls, &[sg], &tail].concat()),
+    ];
+    for (more, expected) in table {
+        let (wanted, answers) = wanted(&format!("{BOTH}{more}"));
+        let mut facts = facts(&wanted);
+        if wanted.jwt_verifying_cert.is_some() {
+            facts.given.insert("jwt-verifying-cert", Ok(signing().certificate));
+        }
+
+        let plan = install(&wanted, &facts, &answers);
+
+        assert_eq!(calls(&plan), expected, "{more}");
+        assert_eq!(plan.restarts, []);
+    }
+}
+
+#[test]
+fn installing_again_changes_nothing() {
+    let (wanted, answers) = wanted(BOTH);
+    let facts = installed(BOTH);
+
+    let plan = install(&wanted, &facts, &answers);
+
+    assert_eq!(calls(&plan), [""; 0]);
+    assert_eq!(plan.steps.len(), 1);
+    assert_eq!(plan.restarts, []);
+}
+
+#[test]
+fn what_a_role_reads_restarts_it_and_what_it_does_not_read_does_not() {
+    let broker = "accept-policies: true\nself-signed: true\nroot: /r\nruntime: host\n\
+                  broker-url: https://other\nexternal-pcoip-ip: 192.0.2.1\n";
+    let policies = format!("{BOTH}ignore-disk-req: true\n");
+    let table = [
+        (
+            broker,
+            vec!["stop", "write data/answers.yaml", "write data/ConnectionManager.conf", "start"],
+            vec![Role::Cm, Role::Sg],
+        ),
+        (&policies, vec!["write data/answers.yaml"], vec![]),
+    ];
+    for (text, expected, restarts) in table {
+        let (wanted, answers) = wanted(text);
+
+        let plan = install(&wanted, &installed(BOTH), &answers);
+
+        assert_eq!(calls(&plan), expected);
+        assert_eq!(plan.restarts, restarts);
+    }
+}
+
+#[test]
+fn a_supervisor_that_is_down_is_started() {
+    let (wanted, answers) = wanted(BOTH);
+    let mut facts = installed(BOTH);
+    facts.installed.supervisor_runs = false;
+
+    let plan = install(&wanted, &facts, &answers);
+
+    assert_eq!(calls(&plan), ["start"]);
+    assert_eq!(plan.restarts, []);
+}
+
+#[test]
+fn a_new_daemon_replaces_the_old_one() {
+    let (wanted, answers) = wanted(BOTH);
+    let mut facts = installed(BOTH);
+    facts.daemon = DaemonFact::Copy(PathBuf::from("/new"));
+
+    let plan = install(&wanted, &facts, &answers);
+
+    assert_eq!(
+        calls(&plan),
+        [
+            "stop",
+            "rename bin/pcoip-cmsgd bin/pcoip-cmsgd.previous",
+            "copy /new bin/pcoip-cmsgd",
+            "start"
+        ]
+    );
+}
+
+#[test]
+fn a_role_that_is_not_wanted_any_more_keeps_its_configuration_aside() {
+    let (only_cm, answers) = wanted(&format!("{BOTH}{CM_ONLY}"));
+    let mut before = installed(BOTH);
+    before.listeners.retain(|key, _| key.role() == Role::Cm);
+
+    let plan = install(&only_cm, &before, &answers);
+
+    let calls = calls(&plan);
+    assert!(calls.contains(&"write data/SecurityGateway.conf.disabled".to_owned()));
+    assert!(calls.contains(&"delete data/SecurityGateway.conf".to_owned()));
+}
+
+#[test]
+fn administrators_keys_survive_and_their_pins_stay_with_their_broker() {
+    let (wanted, _) = wanted(BOTH);
+    let mut facts = installed(BOTH);
+    let path = wanted.place.paths().connection_manager_conf();
+    let text = facts.installed.files[&path].content.text();
+    let pin = sha256(b"a key");
+    let text = format!("{text}# mine\nMaxConnections = 7\nBrokerCertPin = {pin}\n");
+    facts.installed.files.insert(path, InstalledFile { content: text.into(), is_private: true });
+
+    let cm = Configuration::draft(&wanted, &facts).cm.unwrap();
+
+    assert_eq!(cm.values("MaxConnections").next().unwrap().value, "7");
+    assert_eq!(cm.values("BrokerCertPin").next().unwrap().value, pin.to_string());
+    assert!(cm.render().contains("\n# mine\n"));
+}
+
+#[test]
+fn a_broker_that_cannot_be_verified_is_pinned_and_another_brokers_pin_goes() {
+    let seen = |trouble: Option<&str>| {
+        BrokerFact::Seen(Seen {
+            key: sha256(b"key"),
+            certificate: sha256(b"certificate"),
+            names: "b".to_owned(),
+            trouble: trouble.map(str::to_owned),
+        })
+    };
+    let table = [
+        (seen(Some("unknown issuer")), Some(sha256(b"key").to_string())),
+        (seen(None), None),
+        (BrokerFact::NotAsked, None),
+    ];
+    for (broker, pin) in table {
+        let (wanted, _) = wanted(BOTH);
+        let mut facts = facts(&wanted);
+        let old = format!("PcoipAddress = https://old\nBrokerCertPin = {}\n", sha256(b"old"));
+        let path = wanted.place.paths().connection_manager_conf();
+        let file = InstalledFile { content: old.into(), is_private: true };
+        facts.installed.files.insert(path, file);
+        facts.broker = broker;
+
+        let cm = Configuration::draft(&wanted, &facts).cm.unwrap();
+
+        let written = cm.values("BrokerCertPin").next().map(|entry| entry.value.to_owned());
+        assert_eq!(written, pin);
+    }
+}
+
+#[test]
+fn a_fresh_configuration_says_all_that_the_roles_need() {
+    let (wanted, _) = wanted(&format!(
+        "{BOTH}agent-port: 6000\nlicense-server-url: 2589@lls\nexternal-sg-ip: 192.0.2.9\n\
+         external-sg-control: 192.0.2.9=sg:8443\n"
+    ));
+
+    let draft = Configuration::draft(&wanted, &facts(&wanted));
+
+    let base = "/r/opt/teradici/pcoipcm_data";
+    let common = |logs: &str| {
+        format!(
+            "SslCertificate = {base}/certs/cmsg.crt\nSslKey = {base}/certs/cmsg.key\n\
+             DataDirectory = {base}/data\nRunDirectory = {base}/run\n\
+             LogDirectory = /r/var/log/Teradici/{logs}\n"
+        )
+    };
+    let head = "# Written by pcoip-cmsg-setup, which keeps comments and other keys.\n";
+    assert_eq!(
+        draft.cm.unwrap().render(),
+        format!(
+            "{head}PcoipAddress = https://b\nAgentPort = 6000\nLicenseServerAddress = 2589@lls\n\
+             SecurityGatewayEnabled = true\nExternalRoutableIP = 192.0.2.1\nExternalPort = 20003\n\
+             ExternalSecurityGateway = 192.0.2.9\n\
+             ExternalSecurityGatewayControl = 192.0.2.9=sg:8443\n\
+             ListenAddress = 127.0.0.1:20001\nHttpListenAddress = 127.0.0.1:20002\n{}\
+             JwtSigningKey = {base}/certs/jwt-signing.key\n",
+            common("ConnectionManager")
+        )
+    );
+    assert_eq!(
+        draft.sg.unwrap().render(),
+        format!(
+            "{head}ExternalRoutableIP = 192.0.2.1\nListenAddress = 127.0.0.1:20003\n\
+             UdpSourceAddress = 127.0.0.1:20004\n{}\
+             JwtVerifyingCertificate = {base}/certs/jwt-verifying.crt\n",
+            common("SecurityGateway")
+        )
+    );
+}
+
+/// What a removal deletes and which folders it removes when empty, without the root's name.
+fn removal(facts: &Facts, purges: bool) -> (Vec<String>, usize) {
+    let plan = uninstall(&Paths::under("/r"), &facts.installed, purges);
+    let folders = plan.steps.iter().find_map(|step| match step {
+        Step::RemoveEmptyFolders(folders) => Some(folders.len()),
+        _ => None,
+    });
+    let deleted = calls(&plan).into_iter().filter(|call| !call.starts_with("rmdir"));
+    (deleted.collect(), folders.unwrap_or_default())
+}
+
+#[test]
+fn a_removal_keeps_data_and_logs_unless_they_are_purged() {
+    let (wanted, answers) = wanted(BOTH);
+    let mut fresh = facts(&wanted);
+    fresh.installed.missing_folders = layout::all_folders(&Paths::under("/r")).split_off(1);
+    let facts = after(&install(&wanted, &fresh, &answers), fresh);
+
+    assert_eq!(
+        removal(&facts, false),
+        (["stop", "delete run", "delete bin/pcoip-cmsgd"].map(str::to_owned).into(), 2)
+    );
+    let purged = [
+        "stop",
+        "delete run",
+        "delete bin/pcoip-cmsgd",
+        "delete data",
+        "delete certs",
+        "delete var/log/Teradici/ConnectionManager",
+        "delete var/log/Teradici/SecurityGateway",
+        "delete var/log/Teradici/supervise.log",
+    ];
+    assert_eq!(removal(&facts, true), (purged.map(str::to_owned).into(), 13));
+}
+
+#[test]
+fn in_folders_that_were_there_before_only_our_files_are_deleted() {
+    let (deleted, folders) = removal(&installed(BOTH), true);
+
+    assert!(deleted.contains(&"delete run/cm.sock".to_owned()));
+    assert!(deleted.contains(&"delete data/answers.yaml".to_owned()));
+    assert!(deleted.contains(&"delete certs/cmsg.key".to_owned()));
+    assert!(!deleted.iter().any(|call| ["delete data", "delete certs"].contains(&call.as_str())));
+    assert_eq!(folders, FOLDERS.len());
+}

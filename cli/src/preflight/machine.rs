@@ -1,0 +1,46 @@
+//! The machine: rights, disk, and the daemon to install.
+
+use crate::{
+    finding::Finding,
+    host::{Facts, daemon::DaemonFact},
+    wanted::Wanted,
+};
+
+const GIGABYTE: u64 = 1_000_000_000;
+const LEAST_DISK: u64 = 10 * GIGABYTE;
+
+pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let is_under_root = wanted.place.root.is_some();
+    if !facts.is_root && !is_under_root {
+        findings.push(Finding::error(
+            "host.not-root",
+            "only root can install on the machine itself",
+            "run the command with `sudo`, or install under a folder with `--root DIR`",
+        ));
+    }
+    findings.extend(disk(wanted, facts, is_under_root));
+    if let DaemonFact::Missing(path) = &facts.daemon {
+        findings.push(Finding::error(
+            "daemon.missing",
+            format!("the daemon `{}` is not there or cannot be run", path.display()),
+            "name it with `--daemon PATH`",
+        ));
+    }
+    findings
+}
+
+/// Under another root, where somebody tries things out, a shortage refuses nothing.
+fn disk(wanted: &Wanted, facts: &Facts, is_under_root: bool) -> Option<Finding> {
+    let free = facts.free_disk.filter(|free| *free < LEAST_DISK)?;
+    if wanted.ignores_disk {
+        return None;
+    }
+    let what = format!("{} GB of disk space are free, and 10 GB are needed", free / GIGABYTE);
+    let cure = "make room, or add `--ignore-disk-req`";
+    Some(if is_under_root {
+        Finding::warning("host.disk", what, cure)
+    } else {
+        Finding::error("host.disk", what, cure)
+    })
+}

@@ -1,0 +1,201 @@
+use std::path::PathBuf;
+
+use cmsg_config::socket::Role;
+
+use super::*;
+use crate::{
+    host::{
+        broker::{BrokerFact, Seen},
+        daemon::DaemonFact,
+        installed::InstalledFile,
+        ports::Trouble,
+    },
+    pki::sha256,
+    plan::{
+        layout,
+        tests::{facts, wanted},
+    },
+    wanted::listen::ListenKey,
+};
+
+const BOTH: &str = "accept-policies: true\nself-signed: true\nroot: /r\nruntime: host\n\
+                    broker-url: https://b\nexternal-pcoip-ip: 192.0.2.1\n";
+
+/// What is found on a host that is changed a little.
+fn found(change: impl FnOnce(&mut Facts)) -> Vec<(&'static str, bool, String)> {
+    let (wanted, _) = wanted(BOTH);
+    let mut facts = facts(&wanted);
+    change(&mut facts);
+    let findings = check(&wanted, &facts);
+    findings.into_iter().map(|f| (f.id, f.is_error(), f.what)).collect()
+}
+
+fn seen(trouble: Option<&str>) -> BrokerFact {
+    BrokerFact::Seen(Seen {
+        key: sha256(b"key"),
+        certificate: sha256(b"certificate"),
+        names: "b.example".to_owned(),
+        trouble: trouble.map(str::to_owned),
+    })
+}
+
+/// The Connection Manager's configuration is there and says so.
+fn configured(facts: &mut Facts, text: &str) {
+    let (wanted, _) = wanted(BOTH);
+    let path = layout::conf(&wanted.place.paths(), Role::Cm);
+    let file = InstalledFile { content: text.into(), is_private: true };
+    facts.installed.files.insert(path, file);
+}
+
+#[test]
+fn a_good_host_has_no_findings() {
+    assert_eq!(found(|_| {}), []);
+}
+
+#[test]
+fn this_version_installs_under_another_root_only() {
+    let table = [
+        (Runtime::Swarm, None, Some("runtime.swarm")),
+        (Runtime::Swarm, Some("/r"), Some("runtime.swarm")),
+        (Runtime::Host, None, Some("runtime.root-missing")),
+        (Runtime::Host, Some("/r"), None),
+    ];
+    for (runtime, root, id) in table {
+        let place_of = Place { runtime, root: root.map(PathBuf::from) };
+
+        assert_eq!(place(&place_of).map(|finding| finding.id), id);
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_with_the_flag_that_moves_it() {
+    let (wanted, _) = wanted(BOTH);
+    let mut facts = facts(&wanted);
+    facts.listeners.get_mut(&ListenKey::Broker).unwrap().trouble = Some(Trouble::Taken("tcp"));
+    facts.listeners.get_mut(&ListenKey::Pcoip).unwrap().trouble =
+        Some(Trouble::Refused("permission denied".to_owned()));
+
+    let findings = check(&wanted, &facts);
+
+    assert_eq!(
+        findings[0],
+        Finding::error(
+            "port.taken",
+            "127.0.0.1:20001/tcp, where `broker` is to listen, is taken",
+            "choose another with `--listen broker=ADDR:PORT`",
+        )
+    );
+    assert_eq!(findings[1].id, "port.refused");
+    assert_eq!(findings.len(), 2);
+}
+
+#[test]
+fn two_listeners_cannot_share_a_port_of_one_transport() {
+    let address = "127.0.0.1:7".parse().ok();
+    let table = [
+        (ListenKey::Broker, ListenKey::Http, 1),
+        (ListenKey::Pcoip, ListenKey::UdpSource, 1),
+        (ListenKey::Broker, ListenKey::UdpSource, 0),
+    ];
+    for (one, other, count) in table {
+        let found = found(|facts| {
+            facts.listeners.get_mut(&one).unwrap().address = address;
+            facts.listeners.get_mut(&other).unwrap().address = address;
+        });
+
+        assert_eq!(found.iter().filter(|f| f.0 == "port.twice").count(), count, "{one} {other}");
+    }
+}
+
+#[test]
+fn a_shortage_of_disk_is_a_warning_under_another_root() {
+    let found = found(|facts| facts.free_disk = Some(9_999_999_999));
+
+    let what = "9 GB of disk space are free, and 10 GB are needed".to_owned();
+    assert_eq!(found, [("host.disk", false, what)]);
+}
+
+#[test]
+fn disk_that_is_ignored_is_not_told() {
+    let (wanted, _) = wanted(&format!("{BOTH}ignore-disk-req: true\n"));
+    let mut facts = facts(&wanted);
+    facts.free_disk = Some(0);
+
+    assert_eq!(check(&wanted, &facts), []);
+}
+
+#[test]
+fn a_daemon_that_is_not_there_is_refused() {
+    let found = found(|facts| facts.daemon = DaemonFact::Missing("/d".into()));
+
+    let what = "the daemon `/d` is not there or cannot be run".to_owned();
+    assert_eq!(found, [("daemon.missing", true, what)]);
+}
+
+#[test]
+fn trust_in_the_broker_is_told_only_where_it_is_new_or_broken() {
+    let pin = |key: &[u8]| format!("PcoipAddress = https://b\nBrokerCertPin = {}\n", sha256(key));
+    let elsewhere = pin(b"old").replace("https://b", "https://elsewhere");
+    let issuer = Some("unknown issuer");
+    let table = [
+        (BrokerFact::NotAsked, String::new(), None),
+        (
+            BrokerFact::Unreachable("refused".to_owned()),
+            String::new(),
+            Some(("broker.unreachable", false)),
+        ),
+        (seen(None), String::new(), None),
+        (seen(issuer), String::new(), Some(("broker.pinned", false))),
+        (seen(issuer), elsewhere, Some(("broker.pinned", false))),
+        (seen(issuer), pin(b"key"), None),
+        (seen(issuer), pin(b"certificate"), None),
+        (seen(issuer), pin(b"old"), Some(("broker.key-changed", true))),
+    ];
+    for (index, (broker, conf, expected)) in table.into_iter().enumerate() {
+        let found = found(|facts| {
+            configured(facts, &conf);
+            facts.broker = broker;
+        });
+
+        let told = found.first().map(|(id, is_error, _)| (*id, *is_error));
+        assert_eq!(told, expected, "row {index}");
+    }
+}
+
+#[test]
+fn the_configuration_is_read_as_the_daemon_reads_it() {
+    let found = found(|facts| configured(facts, "MaxConnections = many\nColour = blue\n"));
+
+    let file = "/r/opt/teradici/pcoipcm_data/data/ConnectionManager.conf";
+    let what =
+        format!("`{file}`: line 1: `MaxConnections`: `many` is not a number from 1 to 100000");
+    assert_eq!(found, [("configuration.invalid", true, what)]);
+}
+
+#[test]
+fn an_unknown_key_is_a_warning() {
+    let found = found(|facts| configured(facts, "Colour = blue\n"));
+
+    let file = "/r/opt/teradici/pcoipcm_data/data/ConnectionManager.conf";
+    let what = format!("`{file}`: line 1: unknown key `Colour`");
+    assert_eq!(found, [("configuration.odd", false, what)]);
+}
+
+#[test]
+fn files_that_cannot_be_read_are_told_once_each() {
+    let (wanted, _) = wanted(
+        "accept-policies: true\nroot: /r\nruntime: host\nbroker-url: https://b\n\
+         external-pcoip-ip: 192.0.2.1\nssl-cert: /c\nssl-key: /k\nca-cert: /a\n",
+    );
+    let mut facts = facts(&wanted);
+    for setting in ["ssl-cert", "ssl-key"] {
+        facts.given.insert(setting, Err("is not a regular file".to_owned()));
+    }
+    facts.given.insert("ca-cert", Ok("nothing".into()));
+
+    let findings = check(&wanted, &facts);
+
+    let ids: Vec<_> = findings.iter().map(|finding| finding.id).collect();
+    assert_eq!(ids, ["certificate.unreadable", "key.unreadable", "certificate.unreadable"]);
+    assert_eq!(findings[0].what, "`--ssl-cert`: is not a regular file");
+}

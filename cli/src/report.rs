@@ -1,0 +1,106 @@
+//! The outcome of a command, as a document for programs and as lines for people.
+
+pub(crate) mod roles;
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{finding::Finding, plan::Plan, screen::Screen, step::Step};
+
+/// How a command went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Outcome {
+    /// As planned.
+    Done,
+    /// Nothing was performed, as asked.
+    Planned,
+    /// Checks refused it; nothing was performed.
+    Refused,
+    /// A step failed.
+    Failed,
+    /// Everything was performed, did not come to life and was undone.
+    RolledBack,
+}
+
+/// What is told of a command that changes something.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// How it went.
+    pub(crate) outcome: Outcome,
+    /// What the checks found, and what went wrong.
+    pub(crate) findings: Vec<Finding>,
+    /// What was planned.
+    pub(crate) plan: Plan,
+    /// How many of the steps are done.
+    pub(crate) done: usize,
+    /// The settings, with who gave them.
+    pub(crate) settings: Value,
+}
+
+impl Report {
+    /// The document.
+    pub(crate) fn document(&self) -> Value {
+        let step = |(index, step): (usize, &Step)| {
+            json!({
+                "step": step.name(),
+                "changes": step.changes(),
+                "undo": step.undoing(),
+                "done": index < self.done,
+            })
+        };
+        json!({
+            "schema": 1,
+            "outcome": self.outcome,
+            "findings": self.findings,
+            "plan": self.plan.steps.iter().enumerate().map(step).collect::<Vec<_>>(),
+            "settings": self.settings,
+            "restarts": self.plan.restarts,
+        })
+    }
+
+    /// Prints the document where one is wanted.
+    pub(crate) fn show_document(&self, screen: &Screen) {
+        if screen.is_json {
+            screen.document(&self.document());
+        }
+    }
+}
+
+/// The document of a command that got no further than its words or its checks.
+pub(crate) fn refusal(findings: &[Finding]) -> Value {
+    without_plan(Outcome::Refused, findings)
+}
+
+/// The document of a command that failed before it had a plan.
+pub(crate) fn failure(finding: &Finding) -> Value {
+    without_plan(Outcome::Failed, std::slice::from_ref(finding))
+}
+
+fn without_plan(outcome: Outcome, findings: &[Finding]) -> Value {
+    json!({
+        "schema": 1,
+        "outcome": outcome,
+        "findings": findings,
+        "plan": [],
+        "settings": {},
+        "restarts": [],
+    })
+}
+
+/// The plan for people.
+pub(crate) fn plan_lines(plan: &Plan) -> String {
+    let mut text = String::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        let _ = writeln!(text, "{:>2}. {}: {}", index + 1, step.name(), step.changes());
+    }
+    for role in &plan.restarts {
+        let _ = writeln!(text, "The {} restarts.", role.command().replace('-', " "));
+    }
+    text.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests;

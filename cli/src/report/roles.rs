@@ -1,0 +1,92 @@
+//! How the roles are, as their sockets tell it.
+
+use std::{fmt::Write as _, io, time::Duration};
+
+use cmsg_config::{
+    Paths,
+    socket::{self, Listen, Role, Status},
+};
+use serde::Serialize;
+
+/// A role answers at once or hangs.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// One role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct RoleView {
+    #[serde(skip)]
+    role: Role,
+    live: bool,
+    ready: bool,
+    reason: Option<String>,
+    listens: Vec<String>,
+    sessions: usize,
+}
+
+impl RoleView {
+    /// Asks a role.
+    pub(crate) fn ask(paths: &Paths, role: Role) -> Self {
+        Self::of(role, socket::get::<Status>(&paths.run(), role, "/status", WAIT))
+    }
+
+    /// What the answer says.
+    pub(crate) fn of(role: Role, answer: io::Result<Status>) -> Self {
+        match answer {
+            Ok(status) => Self {
+                role,
+                live: true,
+                ready: status.ready,
+                reason: status.reason,
+                listens: status.listens.iter().map(listen).collect(),
+                sessions: status.sessions,
+            },
+            Err(error) => Self {
+                role,
+                live: false,
+                ready: false,
+                reason: Some(format!("does not answer: {error}")),
+                listens: Vec::new(),
+                sessions: 0,
+            },
+        }
+    }
+
+    /// The role's name in a document.
+    pub(crate) fn key(&self) -> &'static str {
+        match self.role {
+            Role::Cm => "cm",
+            Role::Sg => "sg",
+        }
+    }
+
+    /// Why it cannot do its work although it lives, where that is so.
+    pub(crate) fn why_not_ready(&self) -> Option<&str> {
+        let why = || self.reason.as_deref().unwrap_or("it does not say why");
+        (self.live && !self.ready).then(why)
+    }
+
+    /// Lines for people.
+    pub(crate) fn lines(&self) -> String {
+        let state = match (self.live, self.ready) {
+            (false, _) => "down",
+            (true, false) => "live, not ready",
+            (true, true) => "live, ready",
+        };
+        let mut text = format!("{}: {state}", self.role.command().replace('-', " "));
+        if let Some(reason) = &self.reason {
+            let _ = write!(text, " ({reason})");
+        }
+        if self.live {
+            let _ = write!(text, "\n  sessions: {}", self.sessions);
+        }
+        for listen in &self.listens {
+            let _ = write!(text, "\n  {listen}");
+        }
+        text
+    }
+}
+
+/// As `--listen` takes it, with the transport behind.
+fn listen(listen: &Listen) -> String {
+    format!("{}={}/{}", listen.key, listen.address, listen.transport)
+}

@@ -1,0 +1,125 @@
+use cmsg_config::{
+    Paths,
+    socket::{Listen, Role, Status},
+};
+
+use super::{roles::RoleView, *};
+
+fn report() -> Report {
+    let paths = Paths::under("/r");
+    let old = Some("old".into());
+    Report {
+        outcome: Outcome::RolledBack,
+        findings: vec![Finding::warning("broker.unreachable", "what is", "what to do")],
+        plan: Plan {
+            steps: vec![
+                Step::Stop { paths: paths.clone(), roles: vec![Role::Cm] },
+                Step::Write { path: "/r/file".into(), content: "secret".into(), old },
+            ],
+            restarts: vec![Role::Cm, Role::Sg],
+        },
+        done: 1,
+        settings: json!({ "root": { "value": "/r", "from": "flag" } }),
+    }
+}
+
+#[test]
+fn the_document_has_the_documented_shape() {
+    assert_eq!(
+        report().document(),
+        json!({
+            "schema": 1,
+            "outcome": "rolled-back",
+            "findings": [{
+                "id": "broker.unreachable",
+                "level": "warning",
+                "what": "what is",
+                "cure": "what to do",
+            }],
+            "plan": [
+                {
+                    "step": "stop the roles",
+                    "changes": "sessions end; clients cannot connect for some seconds",
+                    "undo": "the roles are started again",
+                    "done": true,
+                },
+                {
+                    "step": "write file",
+                    "changes": "changed: `/r/file`",
+                    "undo": "the old content is written back",
+                    "done": false,
+                },
+            ],
+            "settings": { "root": { "value": "/r", "from": "flag" } },
+            "restarts": ["cm", "sg"],
+        })
+    );
+}
+
+#[test]
+fn a_refusal_and_a_failure_have_the_same_shape() {
+    let finding = Finding::error("id", "what", "cure");
+
+    let keys = |document: &Value| document.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let refusal = refusal(std::slice::from_ref(&finding));
+    let failure = failure(&finding);
+
+    assert_eq!(keys(&refusal), keys(&report().document()));
+    assert_eq!(keys(&failure), keys(&report().document()));
+    assert_eq!((&refusal["outcome"], &failure["outcome"]), (&json!("refused"), &json!("failed")));
+}
+
+#[test]
+fn the_plan_is_told_in_lines() {
+    assert_eq!(
+        plan_lines(&report().plan),
+        " 1. stop the roles: sessions end; clients cannot connect for some seconds\n \
+         2. write file: changed: `/r/file`\nThe connection manager restarts.\n\
+         The security gateway restarts."
+    );
+}
+
+#[test]
+fn a_role_is_shown_as_it_says_it_is() {
+    let status = Status {
+        role: Role::Cm,
+        version: "0.1.0".to_owned(),
+        pid: 7,
+        ready: false,
+        reason: Some("the broker is away".to_owned()),
+        listens: vec![Listen {
+            key: "broker".to_owned(),
+            transport: "tcp".to_owned(),
+            address: "127.0.0.1:443".parse().unwrap(),
+        }],
+        sessions: 2,
+    };
+
+    let view = RoleView::of(Role::Cm, Ok(status));
+
+    assert_eq!(
+        json!(view),
+        json!({
+            "live": true,
+            "ready": false,
+            "reason": "the broker is away",
+            "listens": ["broker=127.0.0.1:443/tcp"],
+            "sessions": 2,
+        })
+    );
+    assert_eq!(
+        view.lines(),
+        "connection manager: live, not ready (the broker is away)\n  sessions: 2\n  \
+         broker=127.0.0.1:443/tcp"
+    );
+    assert_eq!(view.why_not_ready(), Some("the broker is away"));
+}
+
+#[test]
+fn a_role_that_is_down_says_so() {
+    let view = RoleView::of(Role::Sg, Err(std::io::ErrorKind::NotFound.into()));
+
+    assert_eq!(view.lines(), "security gateway: down (does not answer: entity not found)");
+    assert_eq!(json!(view)["live"], json!(false));
+    assert_eq!(view.why_not_ready(), None);
+}

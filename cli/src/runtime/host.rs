@@ -1,0 +1,181 @@
+//! The host as runtime: the daemon's own supervisor, started detached and stopped by signal. The
+//! supervisor holds a lock in the run folder while it runs, and its number lies beside the lock.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read as _, Seek as _, SeekFrom},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc::channel,
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use cmsg_config::Paths;
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, kill, killpg},
+    unistd::{Pid, getpgid},
+};
+
+use crate::plan::layout;
+
+/// Longer than the supervisor gives its roles.
+const STOP_WAIT: Duration = Duration::from_secs(20);
+/// A killed process is gone at once.
+const KILL_WAIT: Duration = Duration::from_secs(5);
+/// So much of a log is shown.
+const TAIL_BYTES: u64 = 4096;
+const TAIL_LINES: usize = 8;
+
+/// A supervisor that this process started.
+#[derive(Debug)]
+pub(crate) struct Started {
+    child: Child,
+    /// Where its part of the log begins.
+    log_start: u64,
+}
+
+impl Started {
+    /// How it has ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<String> {
+        match self.child.try_wait() {
+            Ok(None) => None,
+            Ok(Some(status)) => Some(status.to_string()),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    /// The last lines that it and its roles logged.
+    ///
+    /// # Errors
+    ///
+    /// Where the log cannot be read.
+    pub(crate) fn log_tail(&self, paths: &Paths) -> io::Result<Vec<String>> {
+        tail(&layout::supervise_log(paths), self.log_start)
+    }
+}
+
+/// Starts the supervisor in a session of its own, so that it outlives the operator's terminal.
+/// A process enters a new session between fork and exec, which only our own program can do there.
+///
+/// # Errors
+///
+/// Where it cannot be started.
+pub(crate) fn start(paths: &Paths) -> anyhow::Result<Started> {
+    let log = layout::supervise_log(paths);
+    let open = || OpenOptions::new().append(true).create(true).mode(0o600).open(&log);
+    let opening = || format!("failed to open `{}`", log.display());
+    let output = open().with_context(opening)?;
+    let log_start = output.metadata().with_context(opening)?.len();
+    let child = Command::new("/proc/self/exe")
+        .arg("detach")
+        .arg(paths.daemon())
+        .arg("supervise")
+        .arg("--base")
+        .arg(paths.base())
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(open().with_context(opening)?)
+        .spawn()
+        .context("failed to start the supervisor")?;
+    Ok(Started { child, log_start })
+}
+
+/// Whether a supervisor runs. To ask takes its lock for an instant, so only a command that keeps
+/// others from starting one may ask.
+///
+/// # Errors
+///
+/// Where its lock cannot be asked.
+pub(crate) fn is_running(paths: &Paths) -> io::Result<bool> {
+    let Some(lock) = open_lock(paths)? else { return Ok(false) };
+    match lock.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Stops the supervisor and with it the roles: the one that was started here, or the one that
+/// holds the lock.
+///
+/// # Errors
+///
+/// Where it cannot be found, or does not even end when it is killed.
+pub(crate) fn stop(paths: &Paths, started: Option<Started>) -> anyhow::Result<()> {
+    let pid = match &started {
+        Some(Started { child, .. }) => {
+            i32::try_from(child.id()).context("its number is too large")?
+        }
+        None if is_running(paths).context("failed to ask for the supervisor")? => pid(paths)?,
+        None => return Ok(()),
+    };
+    let pid = Pid::from_raw(pid);
+    let (gone, is_gone) = channel();
+    let paths = paths.clone();
+    thread::spawn(move || {
+        if let Some(Started { mut child, .. }) = started {
+            let _ = child.wait();
+        }
+        // The lock is free when whoever held it is gone.
+        let outcome = open_lock(&paths).and_then(|lock| lock.map_or(Ok(()), |lock| lock.lock()));
+        let _ = gone.send(outcome);
+    });
+    unless_gone(kill(pid, Signal::SIGTERM)).context("failed to stop the supervisor")?;
+    if let Ok(outcome) = is_gone.recv_timeout(STOP_WAIT) {
+        return outcome.context("failed to wait for the supervisor");
+    }
+    let is_leader = getpgid(Some(pid)) == Ok(pid);
+    let killed = if is_leader { killpg(pid, Signal::SIGKILL) } else { kill(pid, Signal::SIGKILL) };
+    unless_gone(killed).context("failed to kill the supervisor")?;
+    match is_gone.recv_timeout(KILL_WAIT) {
+        Ok(outcome) => outcome.context("failed to wait for the supervisor"),
+        Err(_) => bail!("the supervisor {pid} does not end"),
+    }
+}
+
+/// The last lines of a log from there on.
+fn tail(log: &Path, start: u64) -> io::Result<Vec<String>> {
+    let mut file = File::open(log)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES).max(start)))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    // A log quotes what peers sent; a terminal takes no orders from them.
+    let plain = |line: &str| line.replace(char::is_control, " ");
+    let lines: Vec<_> = text.lines().map(plain).collect();
+    Ok(lines[lines.len().saturating_sub(TAIL_LINES)..].to_vec())
+}
+
+fn open_lock(paths: &Paths) -> io::Result<Option<File>> {
+    match File::open(paths.run().join("supervise.lock")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+fn pid(paths: &Paths) -> anyhow::Result<i32> {
+    let file = paths.run().join("supervise.pid");
+    let text = fs::read_to_string(&file).with_context(|| {
+        format!("failed to read the supervisor's number in `{}`", file.display())
+    })?;
+    match text.trim().parse() {
+        Ok(pid) if pid > 1 => Ok(pid),
+        _ => bail!("`{}` holds no process number", file.display()),
+    }
+}
+
+fn unless_gone(result: nix::Result<()>) -> nix::Result<()> {
+    match result {
+        Err(Errno::ESRCH) => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests;

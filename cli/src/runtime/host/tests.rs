@@ -1,0 +1,85 @@
+use std::io::{BufRead as _, BufReader, Write as _};
+
+use super::*;
+
+fn paths() -> (tempfile::TempDir, Paths) {
+    let root = tempfile::tempdir().unwrap();
+    let paths = Paths::under(root.path());
+    fs::create_dir_all(paths.run()).unwrap();
+    (root, paths)
+}
+
+#[test]
+fn a_supervisor_runs_while_its_lock_is_held() {
+    let (_root, paths) = paths();
+    assert!(!is_running(&paths).unwrap());
+
+    let lock = File::create(paths.run().join("supervise.lock")).unwrap();
+    assert!(!is_running(&paths).unwrap());
+
+    lock.lock().unwrap();
+    assert!(is_running(&paths).unwrap());
+}
+
+#[test]
+fn a_supervisor_is_stopped_by_its_number() {
+    const SCRIPT: &str = "exec 9>supervise.lock; flock 9; echo $$ >supervise.pid; echo held; \
+                          exec sleep 600";
+    let (_root, paths) = paths();
+    let mut process = Command::new("sh")
+        .args(["-c", SCRIPT])
+        .current_dir(paths.run())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+
+    stop(&paths, None).unwrap();
+
+    assert!(!is_running(&paths).unwrap());
+    assert_eq!(process.wait().unwrap().to_string(), "signal: 15 (SIGTERM)");
+}
+
+#[test]
+fn a_number_is_not_trusted_when_nobody_holds_the_lock() {
+    let (_root, paths) = paths();
+    File::create(paths.run().join("supervise.lock")).unwrap();
+    let mut file = File::create(paths.run().join("supervise.pid")).unwrap();
+    write!(file, "{}", std::process::id()).unwrap();
+
+    assert!(stop(&paths, None).is_ok());
+}
+
+#[test]
+fn one_that_was_started_here_is_stopped_before_it_holds_the_lock() {
+    let (_root, paths) = paths();
+    let child = Command::new("sleep").arg("600").spawn().unwrap();
+
+    assert!(stop(&paths, Some(Started { child, log_start: 0 })).is_ok());
+}
+
+#[test]
+fn the_end_of_a_log_is_shown_without_control_characters() {
+    let (root, _paths) = paths();
+    let path = root.path().join("log");
+    let lines: Vec<_> = (0..20).map(|n| format!("line {n}\u{1b}[31m")).collect();
+    File::create(&path)
+        .unwrap()
+        .write_all(
+            lines
+                .join(
+                    "
+",
+                )
+                .as_bytes(),
+        )
+        .unwrap();
+
+    let all = tail(&path, 0).unwrap();
+    let own = tail(&path, path.metadata().unwrap().len() - 12).unwrap();
+
+    assert_eq!(all.len(), TAIL_LINES);
+    assert_eq!(all[7], "line 19 [31m");
+    assert_eq!(own, ["line 19 [31m"]);
+}

@@ -1,0 +1,143 @@
+//! The only module that prints. Standard output is data, standard error is everything else; meaning
+//! is never told by colour alone.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use serde_json::Value;
+
+use crate::{
+    args::{Global, Output, Unread},
+    commands::Exit,
+    finding::{Finding, Level},
+};
+
+const RED: &str = "\u{1b}[1;31m";
+const YELLOW: &str = "\u{1b}[1;33m";
+const CYAN: &str = "\u{1b}[36m";
+const PLAIN: &str = "\u{1b}[0m";
+
+/// What the operator sees.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Screen {
+    /// Whether the outcome is one JSON document.
+    pub(crate) is_json: bool,
+    is_quiet: bool,
+    is_verbose: bool,
+    is_coloured: bool,
+}
+
+impl Screen {
+    /// The screen that the flags ask for.
+    pub(crate) fn new(global: &Global) -> Self {
+        Self {
+            is_json: global.output == Output::Json,
+            is_quiet: global.quiet,
+            is_verbose: global.verbose || global.debug,
+            is_coloured: !global.no_color && takes_colour(),
+        }
+    }
+
+    /// Prints data for people; a quiet screen has none.
+    pub(crate) fn data(&self, text: &str) {
+        if !self.is_quiet && !self.is_json {
+            out(text);
+        }
+    }
+
+    /// Prints the one document.
+    pub(crate) fn document(&self, document: &Value) {
+        out(&format!("{document:#}"));
+    }
+
+    /// Tells what is being done.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.is_quiet {
+            err(text);
+        }
+    }
+
+    /// Tells more of what is being done.
+    pub(crate) fn detail(&self, text: &str) {
+        if self.is_verbose {
+            err(text);
+        }
+    }
+
+    /// Tells what a check found.
+    pub(crate) fn finding(&self, finding: &Finding) {
+        let (colour, word) = match finding.level {
+            Level::Error => (RED, "error"),
+            Level::Warning if self.is_quiet => return,
+            Level::Warning => (YELLOW, "warning"),
+        };
+        err(&format!("{}: {}", self.paint(colour, word), finding.what));
+        self.hint(&finding.cure);
+    }
+
+    /// Tells an error with its causes.
+    pub(crate) fn failure(&self, error: &anyhow::Error, hint: Option<&str>) {
+        err(&format!("{}: {error}", self.paint(RED, "error")));
+        for cause in error.chain().skip(1) {
+            err(&format!("  caused by: {cause}"));
+        }
+        if let Some(hint) = hint {
+            self.hint(hint);
+        }
+    }
+
+    fn hint(&self, hint: &str) {
+        err(&format!("\n{}: {hint}\n", self.paint(CYAN, "hint")));
+    }
+
+    fn paint(&self, colour: &str, word: &str) -> String {
+        if self.is_coloured { format!("{colour}{word}{PLAIN}") } else { word.to_owned() }
+    }
+}
+
+/// Shows why there is no command to run: help, version or mistakes.
+pub(crate) fn show_unread(unread: &Unread, wants_json: bool) -> Exit {
+    let screen = Screen {
+        is_json: wants_json,
+        is_quiet: false,
+        is_verbose: false,
+        is_coloured: takes_colour(),
+    };
+    let findings = match unread {
+        Unread::Clap(error) if !error.use_stderr() => {
+            out(error.render().to_string().trim_end());
+            return Exit::Done;
+        }
+        Unread::Clap(error) => vec![mistake(error)],
+        Unread::Typos(findings) => findings.clone(),
+    };
+    if wants_json {
+        screen.document(&crate::report::refusal(&findings));
+        return Exit::Usage;
+    }
+    match unread {
+        Unread::Clap(error) => err(error.render().to_string().trim_end()),
+        Unread::Typos(_) => findings.iter().for_each(|finding| screen.finding(finding)),
+    }
+    Exit::Usage
+}
+
+/// What clap says, as a finding: its first line.
+fn mistake(error: &clap::Error) -> Finding {
+    let text = error.render().to_string();
+    let line = text.lines().next().unwrap_or_default();
+    let what = line.strip_prefix("error: ").unwrap_or(line);
+    Finding::error("usage.flag", what, "see `pcoip-cmsg-setup COMMAND --help`")
+}
+
+fn takes_colour() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// A reader that has gone away is no error of ours.
+fn out(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+fn err(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}

@@ -1,0 +1,60 @@
+//! Every effect on a host. The real one performs, the recorder of the tests notes.
+
+mod real;
+#[cfg(test)]
+pub(crate) mod recorder;
+
+use std::{path::Path, time::Duration};
+
+use cmsg_config::{
+    Paths,
+    socket::{Role, Status},
+};
+
+use crate::{
+    content::Content,
+    pki::generate::{Pair, Request},
+};
+pub(crate) use real::Real;
+
+/// What steps do to a host.
+pub(crate) trait System {
+    /// Makes a folder; one that is there stays as it is.
+    fn make_folder(&mut self, path: &Path) -> anyhow::Result<()>;
+
+    /// Removes a folder if it is empty.
+    fn remove_empty_folder(&mut self, path: &Path) -> anyhow::Result<()>;
+
+    /// Writes a file that only its owner reads, at once or not at all.
+    fn write(&mut self, path: &Path, content: &Content) -> anyhow::Result<()>;
+
+    /// Copies a program, at once or not at all.
+    fn copy_executable(&mut self, from: &Path, to: &Path) -> anyhow::Result<()>;
+
+    /// Renames a file; one that is not there stays away.
+    fn rename(&mut self, from: &Path, to: &Path) -> anyhow::Result<()>;
+
+    /// Deletes a file or a whole folder; one that is not there stays away.
+    fn delete(&mut self, path: &Path) -> anyhow::Result<()>;
+
+    /// Makes a key and its certificate.
+    fn make_pair(&mut self, request: &Request) -> anyhow::Result<Pair>;
+
+    /// Starts the supervisor in a session of its own.
+    fn start(&mut self, paths: &Paths) -> anyhow::Result<()>;
+
+    /// Stops the supervisor, if one runs, and waits until it is gone.
+    fn stop(&mut self, paths: &Paths) -> anyhow::Result<()>;
+
+    /// How the supervisor that was started has ended, if it has.
+    fn supervisor_ended(&mut self) -> Option<String>;
+
+    /// Asks a role how it is.
+    fn status(&mut self, paths: &Paths, role: Role) -> std::io::Result<Status>;
+
+    /// The last lines that supervisor and roles logged.
+    fn log_tail(&mut self, paths: &Paths) -> Vec<String>;
+
+    /// Lets time pass; says whether the operator interrupted it, then or before.
+    fn pause(&mut self, time: Duration) -> bool;
+}

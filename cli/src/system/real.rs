@@ -1,0 +1,197 @@
+//! Performs effects on the host.
+
+use std::{
+    fs::{self, DirBuilder, File, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use cmsg_config::{
+    Paths,
+    socket::{self, Role, Status},
+};
+use tempfile::NamedTempFile;
+
+use super::System;
+use crate::{
+    content::Content,
+    interrupt::Interrupt,
+    pki::generate::{self, Pair, Request},
+    runtime::host::{self, Started},
+};
+
+/// A role answers at once or hangs.
+const STATUS_WAIT: Duration = Duration::from_millis(500);
+
+/// The host.
+#[derive(Debug)]
+pub(crate) struct Real {
+    interrupt: Interrupt,
+    started: Option<Started>,
+}
+
+impl Real {
+    /// The host, with the operator's wish to stop.
+    pub(crate) fn new(interrupt: Interrupt) -> Self {
+        Self { interrupt, started: None }
+    }
+}
+
+impl System for Real {
+    fn make_folder(&mut self, path: &Path) -> anyhow::Result<()> {
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            result => result.with_context(|| format!("failed to make `{}`", path.display())),
+        }
+    }
+
+    fn remove_empty_folder(&mut self, path: &Path) -> anyhow::Result<()> {
+        match fs::remove_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+            result => unless_gone(result, path),
+        }
+    }
+
+    fn write(&mut self, path: &Path, content: &Content) -> anyhow::Result<()> {
+        replace(path, 0o600, |file| io::copy(&mut content.bytes(), file))
+    }
+
+    fn copy_executable(&mut self, from: &Path, to: &Path) -> anyhow::Result<()> {
+        let mut program =
+            File::open(from).with_context(|| format!("failed to read `{}`", from.display()))?;
+        replace(to, 0o700, |file| io::copy(&mut program, file))
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> anyhow::Result<()> {
+        unless_gone(fs::rename(from, to), from)
+    }
+
+    fn delete(&mut self, path: &Path) -> anyhow::Result<()> {
+        let is_folder = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+        let result = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        unless_gone(result, path)
+    }
+
+    fn make_pair(&mut self, request: &Request) -> anyhow::Result<Pair> {
+        generate::pair(request).context("failed to make a certificate")
+    }
+
+    fn start(&mut self, paths: &Paths) -> anyhow::Result<()> {
+        self.started = Some(host::start(paths)?);
+        Ok(())
+    }
+
+    fn stop(&mut self, paths: &Paths) -> anyhow::Result<()> {
+        host::stop(paths, self.started.take())
+    }
+
+    fn supervisor_ended(&mut self) -> Option<String> {
+        self.started.as_mut().and_then(Started::ended)
+    }
+
+    fn status(&mut self, paths: &Paths, role: Role) -> io::Result<Status> {
+        socket::get(&paths.run(), role, "/status", STATUS_WAIT)
+    }
+
+    fn log_tail(&mut self, paths: &Paths) -> Vec<String> {
+        let tail = self.started.as_ref().map(|started| started.log_tail(paths));
+        tail.and_then(Result::ok).unwrap_or_default()
+    }
+
+    fn pause(&mut self, time: Duration) -> bool {
+        self.interrupt.wait(time)
+    }
+}
+
+/// Puts a file in place at once, so that nobody ever reads half of it.
+fn replace(
+    path: &Path,
+    mode: u32,
+    fill: impl FnOnce(&mut File) -> io::Result<u64>,
+) -> anyhow::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let write = || -> io::Result<()> {
+        let mut file = NamedTempFile::new_in(folder)?;
+        fill(file.as_file_mut())?;
+        file.as_file().set_permissions(Permissions::from_mode(mode))?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().with_context(|| format!("failed to write `{}`", path.display()))
+}
+
+fn unless_gone(result: io::Result<()>, path: &Path) -> anyhow::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result.with_context(|| format!("failed to change `{}`", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().permissions().mode() & 0o777
+    }
+
+    fn real() -> Real {
+        Real::new(Interrupt::watch().unwrap())
+    }
+
+    #[test]
+    fn a_file_is_replaced_at_once_and_read_by_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let mut system = real();
+
+        system.write(&path, &"one".into()).unwrap();
+        system.write(&path, &"two".into()).unwrap();
+
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_program_is_copied_and_can_be_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("true");
+        let mut system = real();
+
+        system.copy_executable(Path::new("/bin/true"), &path).unwrap();
+
+        assert_eq!(mode(&path), 0o700);
+        assert!(std::process::Command::new(&path).status().unwrap().success());
+    }
+
+    #[test]
+    fn folders_are_made_once_and_removed_when_empty() {
+        let root = tempfile::tempdir().unwrap();
+        let (outer, inner) = (root.path().join("a"), root.path().join("a/b"));
+        let mut system = real();
+
+        system.make_folder(&outer).unwrap();
+        system.make_folder(&outer).unwrap();
+        system.make_folder(&inner).unwrap();
+        system.remove_empty_folder(&outer).unwrap();
+
+        assert_eq!(mode(&inner), 0o700);
+        system.delete(&outer).unwrap();
+        system.delete(&outer).unwrap();
+        system.remove_empty_folder(&outer).unwrap();
+        assert!(!outer.exists());
+    }
+
+    #[test]
+    fn a_file_that_is_away_cannot_be_renamed_and_that_is_fine() {
+        let root = tempfile::tempdir().unwrap();
+
+        assert!(real().rename(&root.path().join("a"), &root.path().join("b")).is_ok());
+        assert!(real().make_folder(&root.path().join("a/b")).is_err());
+    }
+}

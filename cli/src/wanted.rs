@@ -1,0 +1,312 @@
+//! What the operator asked for, in types that cannot be wrong. All that is wrong with the answers
+//! is told at once.
+
+pub(crate) mod listen;
+mod reader;
+mod values;
+
+use std::{net::IpAddr, path::PathBuf};
+
+use cmsg_config::{
+    Paths,
+    socket::Role,
+    values::{BrokerUrl, ForGateway, Host, HostPort, Pin, Port},
+};
+
+use crate::{
+    answers::{Answers, Origin},
+    finding::Finding,
+    runtime::Runtime,
+};
+use listen::ListenAt;
+use reader::Reader;
+use values::{Ip, LicenseServer};
+
+/// Which installation is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// What runs the daemon.
+    pub(crate) runtime: Runtime,
+    /// The folder that everything lies under; none for the machine's own root.
+    pub(crate) root: Option<PathBuf>,
+}
+
+/// One installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Which one.
+    pub(crate) place: Place,
+    /// What the Connection Manager needs, where it is wanted. One role at least is.
+    pub(crate) connection_manager: Option<ConnectionManager>,
+    /// What the Security Gateway needs, where it is wanted.
+    pub(crate) security_gateway: Option<SecurityGateway>,
+    /// The certificate of both roles.
+    pub(crate) certificate: Certificate,
+    /// The authority's certificates.
+    pub(crate) ca_cert: Option<Given>,
+    /// The key that signs announcements.
+    pub(crate) jwt_signing_key: Option<Given>,
+    /// The certificates that verify announcements.
+    pub(crate) jwt_verifying_cert: Option<Given>,
+    /// By what clients call this host.
+    pub(crate) host_addresses: Vec<Host>,
+    /// Where to listen, as far as it was said.
+    pub(crate) listen: Vec<ListenAt>,
+    /// Whether IPv6 connections are taken.
+    pub(crate) takes_ipv6: bool,
+    /// Whether little disk space is accepted.
+    pub(crate) ignores_disk: bool,
+    /// The daemon to install.
+    pub(crate) daemon: Option<PathBuf>,
+}
+
+/// What the Connection Manager needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ConnectionManager {
+    /// The connection broker.
+    pub(crate) broker: BrokerUrl,
+    /// Where agents are called, if that was said.
+    pub(crate) agent_port: Option<Port>,
+    /// License servers.
+    pub(crate) license_servers: Vec<LicenseServer>,
+    /// Other gateways, in the order in which they are tried.
+    pub(crate) external_gateways: Vec<IpAddr>,
+    /// Where some of them take announcements.
+    pub(crate) controls: Vec<ForGateway<HostPort>>,
+    /// What some of them are trusted by.
+    pub(crate) pins: Vec<ForGateway<Pin>>,
+}
+
+/// What the Security Gateway needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SecurityGateway {
+    /// Its public addresses: one or two, of different families.
+    pub(crate) external: Vec<IpAddr>,
+}
+
+/// The certificate of both roles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Certificate {
+    /// Made by the installer.
+    SelfSigned,
+    /// The operator's.
+    Given {
+        /// The certificate and its chain.
+        certificate: Given,
+        /// Its key.
+        key: Given,
+    },
+}
+
+/// A file of the operator's that is copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Given {
+    /// The setting that names it.
+    pub(crate) setting: &'static str,
+    /// Where it lies.
+    pub(crate) path: PathBuf,
+    /// Whether the last installation named it; then the copy made at that time will do.
+    pub(crate) is_kept: bool,
+}
+
+impl Place {
+    /// Reads which installation is meant.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be read.
+    pub(crate) fn read(answers: &Answers) -> Result<Self, Vec<Finding>> {
+        let mut reader = Reader::new(answers);
+        let runtime = reader.one("runtime").unwrap_or(Runtime::Swarm);
+        let root = reader.path("root");
+        if root.as_deref().is_some_and(|root| root == "/") {
+            let what = "`--root /` is the machine itself";
+            reader.refuse("usage.value", what, "name another folder, or leave `--root` out");
+        }
+        reader.finish(Self { runtime, root })
+    }
+
+    /// Where everything lies.
+    pub(crate) fn paths(&self) -> Paths {
+        Paths::under(self.root.clone().unwrap_or_else(|| PathBuf::from("/")))
+    }
+}
+
+impl Wanted {
+    /// Reads what the operator asked for.
+    ///
+    /// # Errors
+    ///
+    /// Everything that cannot be read, is missing or does not go together.
+    pub(crate) fn read(answers: &Answers, place: Place) -> Result<Self, Vec<Finding>> {
+        let mut reader = Reader::new(answers);
+        let has_manager = reader.switch("enable-connection-manager");
+        let has_gateway = reader.switch("enable-security-gateway");
+        if !has_manager && !has_gateway {
+            let what = "neither the connection manager nor the security gateway is enabled";
+            let cure = "leave out `--enable-connection-manager=false` or \
+                        `--enable-security-gateway=false`";
+            reader.refuse("settings.no-role", what, cure);
+        }
+        let takes_ipv6 = reader.switch("enable-ipv6");
+        let connection_manager = if has_manager { connection_manager(&mut reader) } else { None };
+        let security_gateway =
+            if has_gateway { security_gateway(&mut reader, takes_ipv6) } else { None };
+        let certificate = certificate(&mut reader);
+        let host_addresses = host_addresses(&mut reader);
+        let listen = listen(&mut reader);
+        let ignores_disk = reader.switch("ignore-disk-req");
+        policies(&mut reader);
+        let jwt_verifying_cert = reader.given("jwt-verifying-cert");
+        if has_gateway && !has_manager && jwt_verifying_cert.is_none() {
+            reader.missing("jwt-verifying-cert");
+        }
+        let wanted = Self {
+            place,
+            connection_manager,
+            security_gateway,
+            certificate: certificate.unwrap_or(Certificate::SelfSigned),
+            ca_cert: reader.given("ca-cert"),
+            jwt_signing_key: reader.given("jwt-signing-key"),
+            jwt_verifying_cert,
+            host_addresses,
+            listen,
+            takes_ipv6,
+            ignores_disk,
+            daemon: reader.path("daemon"),
+        };
+        reader.finish(wanted)
+    }
+
+    /// The roles, in the order in which they are told.
+    pub(crate) fn roles(&self) -> Vec<Role> {
+        let manager = self.connection_manager.as_ref().map(|_| Role::Cm);
+        manager.into_iter().chain(self.security_gateway.as_ref().map(|_| Role::Sg)).collect()
+    }
+
+    /// The files of the operator's.
+    pub(crate) fn given(&self) -> Vec<&Given> {
+        let (certificate, key) = match &self.certificate {
+            Certificate::SelfSigned => (None, None),
+            Certificate::Given { certificate, key } => (Some(certificate), Some(key)),
+        };
+        let others = [&self.ca_cert, &self.jwt_signing_key, &self.jwt_verifying_cert];
+        certificate.into_iter().chain(key).chain(others.into_iter().flatten()).collect()
+    }
+}
+
+fn connection_manager(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
+    let broker = reader.required("broker-url");
+    let agent_port = reader.one("agent-port");
+    let is_said = reader.from("agent-port") != Origin::Default;
+    let external_gateways = addresses(reader, "external-sg-ip");
+    let controls: Vec<ForGateway<HostPort>> = reader.many("external-sg-control");
+    let pins: Vec<ForGateway<Pin>> = reader.many("external-sg-pin");
+    let named = controls.iter().map(|control| ("external-sg-control", control.gateway));
+    let named = named.chain(pins.iter().map(|pin| ("external-sg-pin", pin.gateway)));
+    for (setting, gateway) in named {
+        if !external_gateways.contains(&gateway) {
+            let what = format!("`--{setting}` names `{gateway}`, which is no external gateway");
+            reader.refuse(
+                "settings.external-sg",
+                what,
+                format!("add `--external-sg-ip {gateway}`, or leave it out"),
+            );
+        }
+    }
+    Some(ConnectionManager {
+        license_servers: reader.many("license-server-url"),
+        broker: broker?,
+        agent_port: agent_port.filter(|_| is_said),
+        external_gateways,
+        controls,
+        pins,
+    })
+}
+
+fn security_gateway(reader: &mut Reader<'_>, takes_ipv6: bool) -> Option<SecurityGateway> {
+    const ID: &str = "settings.external-pcoip-ip";
+    if reader.is_empty("external-pcoip-ip") {
+        reader.missing("external-pcoip-ip");
+        return None;
+    }
+    let external = addresses(reader, "external-pcoip-ip");
+    for (is_v6, family) in [(false, "IPv4"), (true, "IPv6")] {
+        let count = external.iter().filter(|address| address.is_ipv6() == is_v6).count();
+        if count > 1 {
+            let what = format!("`--external-pcoip-ip` gives {count} addresses of {family}");
+            reader.refuse(ID, what, "give one address a family");
+        }
+        if is_v6 && count > 0 && !takes_ipv6 {
+            let what = "`--external-pcoip-ip` gives an IPv6 address, and IPv6 is not enabled";
+            reader.refuse(ID, what, "add `--enable-ipv6`");
+        }
+    }
+    Some(SecurityGateway { external })
+}
+
+fn addresses(reader: &mut Reader<'_>, name: &'static str) -> Vec<IpAddr> {
+    reader.many(name).into_iter().map(|Ip(address)| address).collect()
+}
+
+fn certificate(reader: &mut Reader<'_>) -> Option<Certificate> {
+    if reader.switch("self-signed") {
+        return Some(Certificate::SelfSigned);
+    }
+    let names = ["ssl-cert", "ssl-key", "ca-cert"];
+    if names.iter().all(|name| reader.is_empty(name)) {
+        reader.refuse(
+            "settings.missing",
+            "there is no certificate",
+            "give `--ssl-cert FILE`, `--ssl-key FILE` and `--ca-cert FILE`, or `--self-signed`",
+        );
+        return None;
+    }
+    let [certificate, key, authority] = names.map(|name| {
+        let given = reader.given(name);
+        if given.is_none() {
+            reader.missing(name);
+        }
+        given
+    });
+    authority?;
+    Some(Certificate::Given { certificate: certificate?, key: key? })
+}
+
+fn host_addresses(reader: &mut Reader<'_>) -> Vec<Host> {
+    let addresses: Vec<Host> = reader.many("host-address");
+    let ips = addresses.iter().filter(|host| host.as_str().parse::<IpAddr>().is_ok()).count();
+    if ips > 1 || addresses.len() - ips > 1 {
+        reader.refuse(
+            "settings.host-address",
+            "`--host-address` gives more than one address or more than one name",
+            "give one address and one name",
+        );
+    }
+    addresses
+}
+
+fn listen(reader: &mut Reader<'_>) -> Vec<ListenAt> {
+    let listen: Vec<ListenAt> = reader.many("listen");
+    for (index, one) in listen.iter().enumerate() {
+        if listen[..index].iter().any(|other| other.key == one.key) {
+            let what = format!("`--listen` gives `{}` more than once", one.key);
+            reader.refuse("settings.listen", what, "give it once");
+        }
+    }
+    listen
+}
+
+fn policies(reader: &mut Reader<'_>) {
+    if !reader.switch("accept-policies") {
+        reader.refuse(
+            "settings.policies",
+            "the policies are not accepted: the licence (Apache-2.0) and the privacy statement \
+             (nothing is collected or sent)",
+            "accept them with `--accept-policies`",
+        );
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,143 @@
+use super::*;
+use crate::answers::{Layer, file};
+
+/// Flags as an answers file writes them.
+pub(crate) fn answers(text: &str) -> Answers {
+    let flags: Layer = file::parse(text).unwrap();
+    Answers::resolve(&[(Origin::Flag, &flags)])
+}
+
+fn read(text: &str) -> Result<Wanted, Vec<Finding>> {
+    let answers = answers(text);
+    Wanted::read(&answers, Place::read(&answers)?)
+}
+
+fn refusals(text: &str) -> Vec<(&'static str, String)> {
+    read(text).unwrap_err().into_iter().map(|finding| (finding.id, finding.what)).collect()
+}
+
+const BOTH: &str = "accept-policies: true\nself-signed: true\nbroker-url: https://b\n\
+                    external-pcoip-ip: 192.0.2.1\n";
+
+#[test]
+fn each_role_is_wanted_with_what_it_needs() {
+    let table = [
+        ("", vec![Role::Cm, Role::Sg]),
+        ("enable-security-gateway: false\n", vec![Role::Cm]),
+        ("enable-connection-manager: false\njwt-verifying-cert: /j\n", vec![Role::Sg]),
+    ];
+    for (more, roles) in table {
+        assert_eq!(read(&format!("{BOTH}{more}")).unwrap().roles(), roles, "{more}");
+    }
+}
+
+#[test]
+fn all_that_is_missing_is_told_at_once() {
+    let told = refusals("");
+
+    let whats: Vec<_> = told.iter().map(|(_, what)| what.as_str()).collect();
+    assert_eq!(
+        whats,
+        [
+            "`--broker-url` is missing",
+            "`--external-pcoip-ip` is missing",
+            "there is no certificate",
+            "the policies are not accepted: the licence (Apache-2.0) and the privacy statement \
+             (nothing is collected or sent)",
+        ]
+    );
+    assert!(told.iter().all(|(id, _)| id.starts_with("settings.")));
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    let table = [
+        ("enable-connection-manager: false\n", "`--jwt-verifying-cert` is missing"),
+        (
+            "enable-connection-manager: false\nenable-security-gateway: false\n",
+            "neither the connection manager nor the security gateway is enabled",
+        ),
+        (
+            "external-sg-pin: '192.0.2.9=sha256:0000000000000000000000000000000000000000000000000000000000000000'\n",
+            "`--external-sg-pin` names `192.0.2.9`, which is no external gateway",
+        ),
+        (
+            "external-sg-control: 192.0.2.9=sg:443\n",
+            "`--external-sg-control` names `192.0.2.9`, which is no external gateway",
+        ),
+        (
+            "host-address: [a.example, b.example]\n",
+            "`--host-address` gives more than one address or more than one name",
+        ),
+        ("listen: ['http=off', 'http=127.0.0.1:1']\n", "`--listen` gives `http` more than once"),
+    ];
+    for (more, what) in table {
+        let told = refusals(&format!("{BOTH}{more}"));
+
+        assert_eq!(told.len(), 1, "{more}: {told:?}");
+        assert_eq!(told[0].1, what);
+    }
+}
+
+#[test]
+fn there_is_one_external_address_a_family() {
+    let base = "accept-policies: true\nself-signed: true\nbroker-url: https://b\n";
+    let table = [
+        (
+            "external-pcoip-ip: [192.0.2.1, 192.0.2.2]",
+            Some("`--external-pcoip-ip` gives 2 addresses of IPv4"),
+        ),
+        (
+            "external-pcoip-ip: ['2001:db8::1']",
+            Some("`--external-pcoip-ip` gives an IPv6 address, and IPv6 is not enabled"),
+        ),
+        ("external-pcoip-ip: [192.0.2.1, '2001:db8::1']\nenable-ipv6: true", None),
+    ];
+    for (more, what) in table {
+        let told = read(&format!("{base}{more}\n"));
+
+        assert_eq!(told.err().map(|findings| findings[0].what.clone()).as_deref(), what, "{more}");
+    }
+}
+
+#[test]
+fn a_given_certificate_needs_its_key_and_its_authority() {
+    let base = "accept-policies: true\nbroker-url: https://b\nexternal-pcoip-ip: 192.0.2.1\n";
+
+    let told = refusals(&format!("{base}ssl-cert: /c\n"));
+
+    assert_eq!(
+        told,
+        [
+            ("settings.missing", "`--ssl-key` is missing".to_owned()),
+            ("settings.missing", "`--ca-cert` is missing".to_owned()),
+        ]
+    );
+}
+
+#[test]
+fn a_value_that_cannot_be_read_is_a_mistake_of_usage() {
+    let told = read(&format!("{BOTH}agent-port: 0\nlisten: nowhere\n")).unwrap_err();
+
+    assert!(told.iter().all(Finding::is_usage));
+    assert_eq!(told[0].what, "`--agent-port`: `0` is not a port from 1 to 65535");
+    assert_eq!(told[0].cure, "write `--agent-port PORT`");
+    assert_eq!(told.len(), 2);
+}
+
+#[test]
+fn the_agents_port_is_wanted_only_where_it_was_said() {
+    let port = |text: &str| read(text).unwrap().connection_manager.unwrap().agent_port;
+
+    assert_eq!(port(BOTH), None);
+    assert_eq!(port(&format!("{BOTH}agent-port: 60443\n")), Some(Port(60443)));
+}
+
+#[test]
+fn the_root_of_the_machine_is_no_other_root() {
+    assert_eq!(Place::read(&answers("root: /")).unwrap_err()[0].id, "usage.value");
+    assert_eq!(
+        Place::read(&answers("root: /r\nruntime: host")),
+        Ok(Place { runtime: Runtime::Host, root: Some(PathBuf::from("/r")) })
+    );
+}

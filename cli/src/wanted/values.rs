@@ -1,0 +1,72 @@
+//! Values that only the installer reads.
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use cmsg_config::values::{BadValue, Host, Port};
+
+/// An address, not a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ip(pub(super) IpAddr);
+
+impl FromStr for Ip {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        text.parse().map(Self).map_err(|_| bad(text, "an IP address"))
+    }
+}
+
+/// A license server: a URL, or `PORT@HOST` as its own tools write it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LicenseServer(String);
+
+impl FromStr for LicenseServer {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let is_legacy = text.split_once('@').is_some_and(|(port, host)| {
+            port.parse::<Port>().is_ok() && host.parse::<Host>().is_ok()
+        });
+        let is_url = text.parse::<http::Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.authority().is_some_and(|a| !a.as_str().contains('@'))
+        });
+        if is_legacy || is_url {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(bad(text, "a URL of the form `https://HOST:PORT`, nor `PORT@HOST`"))
+        }
+    }
+}
+
+impl fmt::Display for LicenseServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+pub(super) fn bad(text: &str, wanted: &'static str) -> BadValue {
+    BadValue { text: text.chars().take(80).collect(), wanted }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn license_servers_are_urls_or_ports_at_hosts() {
+        let table = [
+            ("https://lls.example:7070", true),
+            ("http://192.0.2.1:7070/request", true),
+            ("2589@lls", true),
+            ("lls.example", false),
+            ("ftp://lls", false),
+            ("https://user@lls", false),
+            ("x@lls", false),
+            ("https://a b", false),
+        ];
+        for (text, is_read) in table {
+            assert_eq!(text.parse::<LicenseServer>().is_ok(), is_read, "{text}");
+        }
+    }
+}
