@@ -3,6 +3,8 @@
 //! share.
 
 mod flags;
+#[cfg(test)]
+mod reference;
 pub(crate) mod settings;
 mod typos;
 

@@ -1,0 +1,104 @@
+//! `cargo xtask demo`: both services, installed by our installer under a temporary root, with a
+//! simulated broker, agent and client around them. Nothing is left behind.
+
+use std::{
+    path::PathBuf,
+    process::{ExitCode, Stdio},
+};
+
+use anyhow::Context as _;
+
+use crate::{binaries::Binaries, screen};
+use report::{Outcome, Report, Stage};
+use site::Site;
+
+mod children;
+mod report;
+mod site;
+
+/// How the session goes.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// What is printed on standard output
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+    /// How the simulated client and agent lay out their bytes on 4172
+    #[arg(long, default_value = "little", value_parser = ["little", "big", "scrambled"])]
+    layout: String,
+    /// Leave everything running and print how to end it
+    #[arg(long)]
+    keep: bool,
+    /// Use the binaries in this folder instead of building them
+    #[arg(long, value_name = "FOLDER")]
+    binaries: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let binaries = match &options.binaries {
+        Some(folder) => Binaries::at(folder),
+        None => Binaries::build()?,
+    };
+    let mut report = Report::new(&options.layout);
+    let interrupted = children::end_on_signal()?;
+    let mut site = Site::new(binaries, options.keep)?;
+
+    let outcome = walk(&mut site, options, &mut report);
+    if interrupted.happened() {
+        report.fail("interrupted");
+    } else if let Err(error) = outcome {
+        report.fail(&format!("{error:#}"));
+    }
+    let mut left = None;
+    if options.keep && report.is_done() {
+        left = Some(site.leave());
+    } else {
+        report.left_behind = site.clear(&mut report.error)?;
+    }
+    report.judge();
+
+    match options.output {
+        Output::Json => screen::data(&serde_json::to_string(&report).context("writing JSON")?),
+        Output::Text => report.tell(),
+    }
+    if let Some(end) = left {
+        screen::note(&format!("\nstill running; to end it:\n\n  {end}\n"));
+    }
+    Ok(match report.outcome {
+        Outcome::Done => ExitCode::SUCCESS,
+        Outcome::Failed if interrupted.happened() => ExitCode::from(130),
+        Outcome::Failed => ExitCode::FAILURE,
+    })
+}
+
+fn walk(site: &mut Site, options: &Options, report: &mut Report) -> anyhow::Result<()> {
+    let show = options.output == Output::Text;
+    site.start_simulators(&options.layout)?;
+    site.install()?;
+    report.health = site.health()?;
+    if show {
+        report.tell_start();
+    }
+
+    let mut client = site.client(&options.layout);
+    client.stdout(Stdio::piped()).stderr(Stdio::inherit()).stdin(Stdio::null());
+    let result = children::events(client, "the simulated client", |event| {
+        if event["event"] == "stage" {
+            let stage = Stage::of(event);
+            // The Connection Manager's own two exchanges happen within the client's allocation.
+            let inner = if stage.name == "allocate" { site.inner_exchanges() } else { Vec::new() };
+            for stage in std::iter::once(stage).chain(inner) {
+                if show {
+                    stage.tell();
+                }
+                report.stages.push(stage);
+            }
+        }
+    })?;
+    report.take_result(&result)
+}

@@ -1,0 +1,179 @@
+//! The processes of a demonstration: their events are lines of JSON, and a signal ends them all.
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Whom a signal ends.
+static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// Whether a signal came.
+#[derive(Clone, Default)]
+pub(super) struct Interrupted(Arc<AtomicBool>);
+
+impl Interrupted {
+    pub(super) fn happened(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// From here on SIGINT and SIGTERM end the children, so that whoever waits for one goes on to
+/// clear up.
+pub(super) fn end_on_signal() -> anyhow::Result<Interrupted> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("preparing for signals")?;
+    let (mut interrupt, mut terminate) = {
+        let _entered = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    let interrupted = Interrupted::default();
+    let flag = interrupted.clone();
+    thread::spawn(move || {
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                flag.0.store(true, Ordering::SeqCst);
+                for pid in &*RUNNING.lock().unwrap_or_else(PoisonError::into_inner) {
+                    let _ = kill(*pid, Signal::SIGTERM);
+                }
+            }
+        });
+    });
+    Ok(interrupted)
+}
+
+/// A simulator; its events go to a file, so that it can outlive who started it.
+pub(super) struct Simulator {
+    child: Child,
+    events: PathBuf,
+    is_left: bool,
+}
+
+impl Simulator {
+    /// Starts it and waits for its first event, which says where it listens.
+    pub(super) fn start(
+        mut command: Command,
+        what: &str,
+        events: PathBuf,
+    ) -> anyhow::Result<(Self, Value)> {
+        let file = File::create(&events).with_context(|| format!("making a file for {what}"))?;
+        // It ends when this end of its input is gone, unless it was told to stay.
+        let errors = events.with_extension("errors");
+        let errors = File::create(errors).with_context(|| format!("making a file for {what}"))?;
+        command.stdin(Stdio::piped()).stdout(file).stderr(errors);
+        let child = command.spawn().with_context(|| format!("starting {what}"))?;
+        remember(&child);
+        let mut simulator = Self { child, events, is_left: false };
+        let ready = simulator.first_event().with_context(|| format!("waiting for {what}"))?;
+        Ok((simulator, ready))
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it and returns all that it said.
+    pub(super) fn stop(mut self) -> anyhow::Result<Vec<Value>> {
+        self.end();
+        let said = std::fs::read_to_string(&self.events).context("reading a simulator's events")?;
+        Ok(said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// Leaves it running.
+    pub(super) fn leave(mut self) {
+        self.is_left = true;
+    }
+
+    fn first_event(&mut self) -> anyhow::Result<Value> {
+        for _ in 0..START_POLLS {
+            let said = std::fs::read_to_string(&self.events)?;
+            if let Some((line, _)) = said.split_once('\n') {
+                return serde_json::from_str(line).context("reading its first event");
+            }
+            if let Some(status) = self.child.try_wait()? {
+                let errors = std::fs::read_to_string(self.events.with_extension("errors"))?;
+                bail!("it ended with {status}: {}", errors.trim());
+            }
+            poll_again();
+        }
+        bail!("it does not say that it is ready")
+    }
+
+    fn end(&mut self) {
+        let pid = pid_of(&self.child);
+        let _ = kill(pid, Signal::SIGTERM);
+        let _ = self.child.wait();
+        forget(pid);
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        if !self.is_left {
+            self.end();
+        }
+    }
+}
+
+/// Twenty seconds, for a machine that is busy.
+const START_POLLS: u32 = 1000;
+
+#[expect(clippy::disallowed_methods, reason = "a file that another process writes tells nobody")]
+fn poll_again() {
+    thread::sleep(Duration::from_millis(20));
+}
+
+/// Runs a command, hands over each event, and returns the last one.
+pub(super) fn events(
+    mut command: Command,
+    what: &str,
+    mut on_event: impl FnMut(&Value),
+) -> anyhow::Result<Value> {
+    let mut child = command.spawn().with_context(|| format!("starting {what}"))?;
+    remember(&child);
+    let stdout = child.stdout.take().context("standard output is a pipe")?;
+    let mut last = None;
+    for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+        let event = serde_json::from_str(&line).with_context(|| format!("reading {what}"))?;
+        on_event(&event);
+        last = Some(event);
+    }
+    let status = child.wait().with_context(|| format!("waiting for {what}"))?;
+    forget(pid_of(&child));
+    match last {
+        Some(last) => Ok(last),
+        None => bail!("{what} said nothing and ended with {status}"),
+    }
+}
+
+fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX))
+}
+
+fn remember(child: &Child) {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner).push(pid_of(child));
+}
+
+fn forget(pid: Pid) {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| *known != pid);
+}

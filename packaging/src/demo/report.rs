@@ -1,0 +1,165 @@
+//! What a demonstration says at its end, to a person or to a machine.
+
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::screen;
+
+/// The document of `--output json`.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    schema: u32,
+    pub(super) outcome: Outcome,
+    layout: String,
+    pub(super) stages: Vec<Stage>,
+    tcp: Bytes,
+    udp: Udp,
+    pub(super) health: String,
+    pub(super) error: Option<String>,
+    pub(super) left_behind: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Outcome {
+    Done,
+    Failed,
+}
+
+/// One stage of the session.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Stage {
+    pub(super) name: String,
+    pub(super) ms: f64,
+    pub(super) ok: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Bytes {
+    to_agent: u64,
+    to_client: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Udp {
+    to_agent: Amount,
+    to_client: Amount,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Amount {
+    datagrams: u64,
+    bytes: u64,
+}
+
+/// Every stage of a session, in the order in which they end.
+const STAGES: [&str; 10] = [
+    "hello",
+    "authenticate",
+    "second-factor",
+    "list",
+    "allocate",
+    "launch-session",
+    "announce",
+    "tls",
+    "udp",
+    "bye",
+];
+
+impl Report {
+    pub(super) fn new(layout: &str) -> Self {
+        Self {
+            schema: 1,
+            outcome: Outcome::Failed,
+            layout: layout.to_owned(),
+            stages: Vec::new(),
+            tcp: Bytes::default(),
+            udp: Udp::default(),
+            health: String::new(),
+            error: None,
+            left_behind: Vec::new(),
+        }
+    }
+
+    /// Keeps the first thing that went wrong.
+    pub(super) fn fail(&mut self, error: &str) {
+        self.error.get_or_insert_with(|| error.to_owned());
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.error.is_none()
+    }
+
+    /// Takes over the client's own result.
+    pub(super) fn take_result(&mut self, result: &Value) -> anyhow::Result<()> {
+        if result["event"] != "result" {
+            bail!("the simulated client ended without a result");
+        }
+        self.tcp = read(result, "tcp")?;
+        self.udp = read(result, "udp")?;
+        if result["ok"] != true {
+            bail!("{}", result["error"].as_str().unwrap_or("the simulated client failed"));
+        }
+        Ok(())
+    }
+
+    /// Done is: every stage went well, datagrams came through both ways, nothing was left behind.
+    pub(super) fn judge(&mut self) {
+        let missing =
+            |name: &&str| !self.stages.iter().any(|stage| stage.name == *name && stage.ok);
+        if let Some(name) = STAGES.iter().find(|name| missing(name)) {
+            let error = format!("the session did not come through stage `{name}`");
+            self.fail(&error);
+        } else if self.udp.to_agent.datagrams == 0 || self.udp.to_client.datagrams == 0 {
+            self.fail("no datagrams came through");
+        } else if !self.left_behind.is_empty() {
+            self.fail("something was left behind");
+        }
+        self.outcome = if self.is_done() { Outcome::Done } else { Outcome::Failed };
+    }
+
+    pub(super) fn tell_start(&self) {
+        screen::data(&format!("health          {}", self.health));
+    }
+
+    pub(super) fn tell(&self) {
+        let udp = |way: &str, amount: Amount| {
+            let Amount { datagrams, bytes } = amount;
+            screen::data(&format!("udp {way:<12}{datagrams:>8} datagrams {bytes:>10} bytes"));
+        };
+        udp("to agent", self.udp.to_agent);
+        udp("to client", self.udp.to_client);
+        screen::data(&format!("tcp to agent    {:>8} bytes", self.tcp.to_agent));
+        screen::data(&format!("tcp to client   {:>8} bytes", self.tcp.to_client));
+        for left in &self.left_behind {
+            screen::data(&format!("left behind     {left}"));
+        }
+        match &self.error {
+            Some(error) => screen::data(&format!("failed          {error}")),
+            None => screen::data("done"),
+        }
+    }
+}
+
+impl Stage {
+    /// The stage that a simulator's event tells.
+    pub(super) fn of(event: &Value) -> Self {
+        Self {
+            name: event["name"].as_str().unwrap_or_default().to_owned(),
+            ms: event["ms"].as_f64().unwrap_or_default(),
+            ok: event["ok"] == true,
+        }
+    }
+
+    pub(super) fn tell(&self) {
+        let Self { name, ms, ok } = self;
+        let outcome = if *ok { "ok" } else { "failed" };
+        screen::data(&format!("{name:<16}{ms:>8.1} ms  {outcome}"));
+    }
+}
+
+fn read<T: for<'a> Deserialize<'a>>(result: &Value, name: &str) -> anyhow::Result<T> {
+    T::deserialize(&result[name])
+        .with_context(|| format!("reading `{name}` of the simulated client's result"))
+}

@@ -1,0 +1,37 @@
+//! `cargo xtask …`: the project's own commands. Each one is a file; this one only names them.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod binaries;
+mod demo;
+mod screen;
+mod test;
+
+/// Builds, demonstrates and tests the product.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install both services under a temporary root and carry a simulated session through them
+    Demo(demo::Options),
+    /// Run every test
+    Test(test::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Test(options) => test::run(&options),
+    };
+    outcome.unwrap_or_else(|error| {
+        screen::error(&error);
+        ExitCode::FAILURE
+    })
+}

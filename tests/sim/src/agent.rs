@@ -1,0 +1,218 @@
+//! The simulated agent: launches sessions over HTTPS, and is their other end on TCP and UDP.
+
+mod conversation;
+mod datagrams;
+mod launch;
+mod sessions;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::credentials::Credentials;
+use crate::datagram::Format;
+use crate::events::Events;
+use crate::http::server;
+use crate::layout::Layout;
+use crate::serve::{self, Running, Scope, StartError};
+use crate::tls::{CertificateKind, Identity};
+use crate::traffic::{Totals, Traffic};
+pub use launch::Launch;
+use sessions::Sessions;
+
+/// How an agent behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where it listens for launches.
+    pub listen: SocketAddr,
+    /// Where it listens for clients, on TCP and on UDP.
+    pub pcoip_listen: SocketAddr,
+    /// The spelling of its control messages.
+    pub layout: Layout,
+    /// Whether datagrams have a transport header.
+    pub transport_header: bool,
+    /// Who may log on; anybody if nobody is named.
+    pub expect: Option<Credentials>,
+}
+
+/// What an agent has to say.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// It listens.
+    Ready {
+        /// Where it takes launches.
+        https: SocketAddr,
+        /// Where it takes clients, on TCP and on UDP.
+        pcoip: SocketAddr,
+    },
+    /// It was asked to launch a session.
+    Launch(Box<Launch>),
+    /// A client, or what stands for it, has opened a control connection.
+    Connected {
+        /// From where.
+        peer: SocketAddr,
+        /// The name that it asked for.
+        sni: Option<String>,
+    },
+    /// It showed a tag that was handed out.
+    TagOk {
+        /// From where.
+        peer: SocketAddr,
+        /// Whose tag it is.
+        session_id: String,
+    },
+    /// The first datagram of a flow has come.
+    Udp {
+        /// From where.
+        from: SocketAddr,
+        /// Whose it is.
+        session_id: String,
+        /// The flow's SPI.
+        spi: String,
+    },
+    /// Something came that must not.
+    Violation {
+        /// What is wrong.
+        what: String,
+    },
+    /// A control connection has ended.
+    Closed {
+        /// From where it came.
+        peer: SocketAddr,
+        /// Whose it was, if a tag was shown.
+        session_id: Option<String>,
+        /// How it ended.
+        reason: String,
+    },
+    /// Everything is counted up.
+    Totals {
+        /// Bytes and datagrams.
+        #[serde(flatten)]
+        traffic: Totals,
+        /// Datagrams that were not what a client sends.
+        udp_rejected: u64,
+        /// The ports that good datagrams came from.
+        udp_source_ports: BTreeSet<u16>,
+    },
+}
+
+/// An agent that runs until it is stopped or dropped.
+#[derive(Debug)]
+pub struct Agent {
+    /// Where it takes launches.
+    pub https: SocketAddr,
+    /// Where it takes clients, on TCP and on UDP.
+    pub pcoip: SocketAddr,
+    /// What it has to say: [`Event::Ready`] first, [`Event::Totals`] last.
+    pub events: UnboundedReceiver<Event>,
+    shared: Arc<Shared>,
+    running: Running,
+}
+
+/// What all of an agent's tasks use.
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    /// Where clients are sent.
+    pcoip: SocketAddr,
+    events: Events<Event>,
+    traffic: Arc<Traffic>,
+    sessions: Mutex<Sessions>,
+    rejected: AtomicU64,
+    source_ports: Mutex<BTreeSet<u16>>,
+}
+
+/// Starts an agent.
+pub async fn start(options: Options) -> Result<Agent, StartError> {
+    let (launches, https) = serve::listen(options.listen).await?;
+    let (clients, socket, pcoip) = listen_twice(options.pcoip_listen).await?;
+    let identity = Identity::generate(CertificateKind::Plain, https.ip())?;
+    let (sink, events) = Events::channel();
+    sink.emit(Event::Ready { https, pcoip });
+
+    let shared = Arc::new(Shared::new(options, pcoip, sink));
+    let scope = Scope::default();
+    let at_launch = Arc::clone(&shared);
+    scope.accept(launches, identity.acceptor.clone(), move |stream, _| {
+        let shared = Arc::clone(&at_launch);
+        async move { server::serve(stream, |request| launch::answer(&shared, request)).await }
+    });
+    let at_connect = Arc::clone(&shared);
+    scope.accept(clients, identity.acceptor, move |stream, peer| {
+        conversation::hold(Arc::clone(&at_connect), stream, peer)
+    });
+    scope.spawn(datagrams::serve(Arc::clone(&shared), socket));
+    Ok(Agent { https, pcoip, events, shared, running: Running::new(scope) })
+}
+
+impl Agent {
+    /// Stops the agent, says its totals, and returns when nothing of it runs any more.
+    pub async fn stop(&self) {
+        self.running.stop().await;
+        self.shared.events.emit(self.shared.totals());
+    }
+}
+
+impl Shared {
+    fn new(options: Options, pcoip: SocketAddr, events: Events<Event>) -> Self {
+        Self {
+            options,
+            pcoip,
+            events,
+            traffic: Arc::default(),
+            sessions: Mutex::default(),
+            rejected: AtomicU64::default(),
+            source_ports: Mutex::default(),
+        }
+    }
+
+    fn format(&self) -> Format {
+        Format { transport_header: self.options.transport_header }
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn source_ports(&self) -> MutexGuard<'_, BTreeSet<u16>> {
+        self.source_ports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn violation(&self, what: impl Into<String>) {
+        self.events.emit(Event::Violation { what: what.into() });
+    }
+
+    fn totals(&self) -> Event {
+        Event::Totals {
+            traffic: self.traffic.totals(),
+            udp_rejected: self.rejected.load(Ordering::Relaxed),
+            udp_source_ports: self.source_ports().clone(),
+        }
+    }
+}
+
+/// Takes the same port on TCP and UDP; when any port will do, another one if UDP's is taken.
+async fn listen_twice(
+    address: SocketAddr,
+) -> Result<(TcpListener, UdpSocket, SocketAddr), StartError> {
+    let mut attempts = if address.port() == 0 { PORT_ATTEMPTS } else { 1 };
+    loop {
+        let (listener, taken) = serve::listen(address).await?;
+        attempts -= 1;
+        match UdpSocket::bind(taken).await {
+            Ok(socket) => return Ok((listener, socket, taken)),
+            Err(source) if attempts == 0 => {
+                return Err(StartError::Listen { address: taken, source });
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+const PORT_ATTEMPTS: u32 = 16;

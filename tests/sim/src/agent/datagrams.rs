@@ -1,0 +1,54 @@
+//! The agent's end of every data channel: each good datagram is answered with one of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::net::UdpSocket;
+
+use super::{Event, Shared};
+use crate::datagram::{Datagram, DatagramSize};
+use crate::traffic::Direction;
+
+/// Answers datagrams for ever.
+pub(super) async fn serve(shared: Arc<Shared>, socket: UdpSocket) {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        // An error tells of an earlier answer that reached nobody: no reason to stop.
+        let Ok((length, from)) = socket.recv_from(&mut buffer).await else { continue };
+        let bytes = buffer.get(..length).unwrap_or_default();
+        shared.traffic.count_datagram(Direction::ToAgent, length);
+        match answer(&shared, bytes, from) {
+            Ok(answer) => {
+                if socket.send_to(&answer, from).await.is_ok() {
+                    shared.traffic.count_datagram(Direction::ToClient, answer.len());
+                }
+            }
+            Err(what) => {
+                if shared.rejected.fetch_add(1, Ordering::Relaxed) < MAX_VIOLATIONS {
+                    shared.violation(format!("datagram from `{from}`: {what}"));
+                }
+            }
+        }
+    }
+}
+
+fn answer(shared: &Shared, bytes: &[u8], from: SocketAddr) -> Result<Vec<u8>, String> {
+    let datagram = shared.format().parse(bytes).map_err(|error| error.to_string())?;
+    let size = DatagramSize::new(bytes.len()).map_err(|error| error.to_string())?;
+    let Some(channel) = shared.sessions().answer(datagram.spi) else {
+        return Err(format!("SPI `{:08x}` was never agreed on", datagram.spi));
+    };
+    shared.source_ports().insert(from.port());
+    if channel.answered == 1 {
+        let (session_id, spi) = (channel.session.decimal(), format!("{:08x}", datagram.spi));
+        shared.events.emit(Event::Udp { from, session_id, spi });
+    }
+    let answer =
+        Datagram { spi: channel.to_client, sequence: channel.answered, index: datagram.index };
+    Ok(shared.format().compose(answer, size))
+}
+
+const BUFFER: usize = 65_536;
+/// A flood of bad datagrams is counted, and told only so often.
+const MAX_VIOLATIONS: u64 = 16;

@@ -1,0 +1,66 @@
+//! The agent's sessions: whose tag it is, and whose SPI.
+
+use std::collections::HashMap;
+
+use crate::layout::Flow;
+use crate::tag::Tag;
+
+/// The number that an agent gives a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SessionId(u64);
+
+/// Every session that was launched.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    by_tag: HashMap<Tag, SessionId>,
+    by_spi: HashMap<u32, Channel>,
+    launched: u64,
+}
+
+/// The agent's end of a data channel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Channel {
+    pub(super) session: SessionId,
+    pub(super) to_client: u32,
+    /// How many datagrams it has answered, so the sequence number of the last answer.
+    pub(super) answered: u32,
+}
+
+impl SessionId {
+    /// Returns the number in decimal digits, as it stands on the wire.
+    pub(super) fn decimal(self) -> String {
+        (FIRST_ID + self.0).to_string()
+    }
+}
+
+impl Sessions {
+    /// Launches a session, and returns what its client has to show.
+    pub(super) fn launch(&mut self) -> (SessionId, Tag) {
+        self.launched += 1;
+        let session = SessionId(self.launched);
+        let tag = Tag::random();
+        self.by_tag.insert(tag.clone(), session);
+        (session, tag)
+    }
+
+    /// Returns whose tag it is.
+    pub(super) fn by_tag(&self, tag: &Tag) -> Option<SessionId> {
+        self.by_tag.get(tag).copied()
+    }
+
+    /// Opens a data channel; older ones of the session stay, for what is still on its way.
+    pub(super) fn open(&mut self, session: SessionId, flow: Flow) {
+        let Flow { to_agent, to_client } = flow;
+        self.by_spi.insert(to_agent, Channel { session, to_client, answered: 0 });
+    }
+
+    /// Counts an answer to a datagram, and returns the channel that it belongs to.
+    pub(super) fn answer(&mut self, spi: u32) -> Option<Channel> {
+        let channel = self.by_spi.get_mut(&spi)?;
+        channel.answered = channel.answered.wrapping_add(1);
+        Some(*channel)
+    }
+}
+
+/// Session ids begin here.
+const FIRST_ID: u64 = 0x2000_0000_0000_0000;

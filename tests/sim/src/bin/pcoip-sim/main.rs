@@ -1,0 +1,95 @@
+//! Runs one of the simulators, and prints what it has to say as lines of JSON.
+
+mod args;
+mod lines;
+mod stop;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use pcoip_sim::events::Events;
+use pcoip_sim::{agent, broker, client};
+use serde::Serialize;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
+
+use args::{AgentArguments, Arguments, BrokerArguments, Command};
+use stop::InputEnd;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            lines::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a command to its end, and tells whether all was right.
+async fn run(command: Command) -> anyhow::Result<bool> {
+    let input_end = match &command {
+        Command::Broker(BrokerArguments { stay: true, .. })
+        | Command::Agent(AgentArguments { stay: true, .. }) => InputEnd::MeansNothing,
+        Command::Broker(_) | Command::Agent(_) => InputEnd::Counts,
+        Command::Client(_) => InputEnd::CountsIfHeld,
+    };
+    let stop = stop::when_told(input_end).context("failed to watch for signals")?;
+    match command {
+        Command::Broker(options) => {
+            let mut broker = broker::start(options.into()).await?;
+            relay(&mut broker.events, &stop).await;
+            broker.stop().await;
+            drain(&mut broker.events);
+        }
+        Command::Agent(options) => {
+            let mut agent = agent::start(options.into()).await?;
+            relay(&mut agent.events, &stop).await;
+            agent.stop().await;
+            drain(&mut agent.events);
+        }
+        Command::Client(options) => return walk(&options.try_into()?, stop).await,
+    }
+    Ok(true)
+}
+
+async fn walk(options: &client::Options, stop: CancellationToken) -> anyhow::Result<bool> {
+    let (sink, mut events) = Events::channel();
+    let token = stop.clone();
+    let walk = async move { client::walk_watched(options, &sink, &token).await };
+    let print = async {
+        while let Some(event) = events.recv().await {
+            if lines::print(&event).is_err() {
+                stop.cancel();
+            }
+        }
+    };
+    let (report, ()) = tokio::join!(walk, print);
+    Ok(report.ok)
+}
+
+/// Prints what is said until it is time to stop, or nobody reads it any more.
+async fn relay<E: Serialize>(events: &mut UnboundedReceiver<E>, stop: &CancellationToken) {
+    let print = async {
+        while let Some(event) = events.recv().await {
+            if lines::print(&event).is_err() {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = print => {}
+    }
+}
+
+fn drain<E: Serialize>(events: &mut UnboundedReceiver<E>) {
+    while let Ok(event) = events.try_recv() {
+        if lines::print(&event).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The client's end of the data channel: one socket for as long as the session lasts.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
+
+use super::error::Error;
+use super::window::Window;
+use super::{Record, SessionOptions};
+use crate::datagram::{Datagram, DatagramSize, Format};
+use crate::layout::Flow;
+use crate::traffic::{Direction, Traffic};
+
+/// A data channel.
+pub(super) struct Channel {
+    socket: UdpSocket,
+    format: Format,
+    size: DatagramSize,
+    traffic: Arc<Traffic>,
+    /// With which SPI the client sends.
+    to_agent: u32,
+    /// With which SPIs the agent may send: those of earlier flows too, for what was under way.
+    to_client: Vec<u32>,
+    sequence: u32,
+    next_index: u32,
+    buffer: Vec<u8>,
+}
+
+impl Channel {
+    /// Opens a socket for a target, with a flow that both ends agree on.
+    pub(super) async fn open(
+        target: SocketAddr,
+        options: &SessionOptions,
+        flow: Flow,
+        traffic: Arc<Traffic>,
+    ) -> Result<Self, Error> {
+        let any: SocketAddr = match target {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let socket = UdpSocket::bind(any).await.map_err(Error::Socket)?;
+        socket.connect(target).await.map_err(Error::Socket)?;
+        Ok(Self {
+            socket,
+            format: Format { transport_header: options.transport_header },
+            size: options.datagram_size,
+            traffic,
+            to_agent: flow.to_agent,
+            to_client: vec![flow.to_client],
+            sequence: 0,
+            next_index: 0,
+            buffer: vec![0; BUFFER],
+        })
+    }
+
+    /// Goes on with another flow.
+    pub(super) fn switch(&mut self, flow: Flow) {
+        self.to_agent = flow.to_agent;
+        self.to_client.push(flow.to_client);
+        self.sequence = 0;
+    }
+
+    /// Sends that many datagrams, and waits for the answer to each.
+    pub(super) async fn exchange(&mut self, count: u32, record: &mut Record) -> Result<(), Error> {
+        let first = self.next_index;
+        self.next_index = first.wrapping_add(count);
+        let mut window = Window::new(first..self.next_index);
+        let earlier = record.retransmitted;
+        while !window.is_done() {
+            while let Some(index) = window.due(Instant::now())? {
+                self.send(index).await;
+                record.retransmitted = earlier + window.retransmitted;
+            }
+            if let Ok(index) = timeout(POLL, self.receive()).await {
+                window.answered(index?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one datagram more, and doesn't wait for its answer.
+    pub(super) async fn send_next(&mut self) {
+        let index = self.next_index;
+        self.next_index = index.wrapping_add(1);
+        self.send(index).await;
+    }
+
+    /// Waits for the next answer, checks it, and returns which one it is.
+    pub(super) async fn receive(&mut self) -> Result<u32, Error> {
+        let length = loop {
+            // An error tells of an earlier datagram that reached nobody: the answer stays away.
+            if let Ok(length) = self.socket.recv(&mut self.buffer).await {
+                break length;
+            }
+        };
+        self.traffic.count_datagram(Direction::ToClient, length);
+        let datagram = self.format.parse(self.buffer.get(..length).unwrap_or_default())?;
+        if !self.to_client.contains(&datagram.spi) {
+            return Err(Error::Spi(datagram.spi));
+        }
+        if DatagramSize::new(length) != Ok(self.size) {
+            return Err(Error::Size);
+        }
+        Ok(datagram.index)
+    }
+
+    async fn send(&mut self, index: u32) {
+        self.sequence = self.sequence.wrapping_add(1);
+        let datagram = Datagram { spi: self.to_agent, sequence: self.sequence, index };
+        let bytes = self.format.compose(datagram, self.size);
+        // A datagram that cannot leave is a lost datagram, as any other.
+        if self.socket.send(&bytes).await.is_ok() {
+            self.traffic.count_datagram(Direction::ToAgent, bytes.len());
+        }
+    }
+}
+
+const BUFFER: usize = 65_536;
+/// How long to wait for an answer before looking whether something is to be sent again.
+const POLL: Duration = Duration::from_millis(50);

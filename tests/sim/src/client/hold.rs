@@ -1,0 +1,124 @@
+//! Holding a session: pings and datagrams go on for a while, and when the control connection is lost
+//! there soon is another one.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+
+use super::Event;
+use super::error::Error;
+use super::session::Session;
+use crate::control::ControlError;
+use crate::events::{Events, milliseconds_since};
+use crate::layout::Message;
+
+/// What happens while a session is held.
+enum Happening {
+    TimeToPing,
+    TimeToSend,
+    Datagram(Result<u32, Error>),
+    Control(Result<Option<Message>, ControlError>),
+    Over,
+}
+
+/// When something was last heard.
+struct Heard {
+    datagram: Instant,
+    pong: Instant,
+}
+
+impl Session<'_> {
+    /// Keeps the session for as long as the options say; at the end datagrams must flow.
+    pub(super) async fn hold(&mut self, events: &Events<Event>) -> Result<(), Error> {
+        let over = Instant::now() + self.way.options.hold;
+        let (mut pings, mut sends) = (every(PING), every(SEND));
+        let mut heard = Heard { datagram: Instant::now(), pong: Instant::now() };
+        loop {
+            let happening = tokio::select! {
+                () = sleep_until(over.into()) => Happening::Over,
+                _ = pings.tick() => Happening::TimeToPing,
+                _ = sends.tick() => Happening::TimeToSend,
+                received = self.channel.receive() => Happening::Datagram(received),
+                message = self.control.receive() => Happening::Control(message),
+            };
+            let lost = match happening {
+                Happening::Over => break,
+                Happening::TimeToPing => !self.ping(heard.pong).await,
+                Happening::TimeToSend => {
+                    self.channel.send_next().await;
+                    false
+                }
+                Happening::Datagram(index) => {
+                    index?;
+                    self.end_silence(&mut heard);
+                    false
+                }
+                Happening::Control(Ok(Some(Message::Pong))) => {
+                    heard.pong = Instant::now();
+                    false
+                }
+                Happening::Control(Ok(Some(_))) => return Err(Error::ControlOrder),
+                Happening::Control(Err(ControlError::Malformed(error))) => {
+                    return Err(ControlError::from(error).into());
+                }
+                Happening::Control(Ok(None) | Err(_)) => true,
+            };
+            if lost {
+                self.resume(events).await?;
+                heard.pong = Instant::now();
+            }
+        }
+        let flowing = self.exchange(LAST_DATAGRAMS).await;
+        self.end_silence(&mut heard);
+        flowing
+    }
+
+    /// Sends a ping, and tells whether the far end seems to be there.
+    async fn ping(&mut self, last_pong: Instant) -> bool {
+        let sent = timeout(PATIENCE, self.control.send(&Message::Ping)).await;
+        matches!(sent, Ok(Ok(()))) && last_pong.elapsed() < PATIENCE
+    }
+
+    fn end_silence(&mut self, heard: &mut Heard) {
+        let silence = milliseconds_since(heard.datagram);
+        self.record.silence_ms = self.record.silence_ms.max(silence);
+        heard.datagram = Instant::now();
+    }
+
+    /// Shows the tag on a new control connection, until one is accepted.
+    async fn resume(&mut self, events: &Events<Event>) -> Result<(), Error> {
+        let lost = Instant::now();
+        let (control, flow) = loop {
+            let error = match timeout(PATIENCE, self.way.open()).await {
+                Ok(Ok(opened)) => break opened,
+                Ok(Err(error)) => error,
+                Err(_) => Error::Timeout,
+            };
+            if lost.elapsed() >= RESUME {
+                return Err(Error::NotResumed(Box::new(error)));
+            }
+            sleep(AGAIN).await;
+        };
+        self.control = control;
+        self.channel.switch(flow);
+        self.record.resumed += 1;
+        events.emit(Event::Resumed { ms: milliseconds_since(lost) });
+        Ok(())
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+const PING: Duration = Duration::from_millis(100);
+const SEND: Duration = Duration::from_millis(20);
+/// How long the far end may stay silent on the control connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to try to open another control connection, and how often.
+const RESUME: Duration = Duration::from_secs(20);
+const AGAIN: Duration = Duration::from_millis(100);
+/// How many datagrams must be answered when the time is over.
+const LAST_DATAGRAMS: u32 = 20;

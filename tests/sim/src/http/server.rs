@@ -1,0 +1,46 @@
+//! Serves HTTP/1.1 on one connection, request after request.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::time::timeout;
+
+use super::HttpError;
+use super::body::{read_body, read_head};
+use super::message::{Request, Response};
+
+/// Answers the requests of one connection until either end has had enough.
+pub(crate) async fn serve<S>(stream: S, answer: impl Fn(&Request) -> Response)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut stream = BufReader::new(stream);
+    while let Ok(request) = timeout(IDLE, read_request(&mut stream)).await {
+        let (response, closes) = match request {
+            Ok(Some(request)) => (answer(&request), request.headers.closes()),
+            Ok(None) | Err(HttpError::Io(_) | HttpError::Truncated) => break,
+            Err(error) => (Response::xml(400, error.to_string()), true),
+        };
+        if stream.write_all(response.render().as_bytes()).await.is_err()
+            || stream.flush().await.is_err()
+            || closes
+        {
+            break;
+        }
+    }
+    // The peer may be gone already; there is nothing left to tell it.
+    let _ = stream.shutdown().await;
+}
+
+async fn read_request<S>(stream: &mut BufReader<S>) -> Result<Option<Request>, HttpError>
+where
+    S: AsyncRead + Unpin,
+{
+    let Some(head) = read_head(stream).await? else { return Ok(None) };
+    let body = read_body(stream, &head.headers).await?;
+    let [method, path, _] = head.start;
+    Ok(Some(Request { method, path, headers: head.headers, body }))
+}
+
+/// How long a connection may stay between the ends of two requests.
+const IDLE: Duration = Duration::from_secs(300);

@@ -1,0 +1,21 @@
+//! A simulated connection broker, agent and client, written from the protocol's description alone.
+//! They share nothing with the product, so that the product and they can disagree.
+
+pub mod agent;
+pub mod broker;
+pub mod client;
+mod control;
+pub mod credentials;
+pub mod datagram;
+pub mod events;
+mod http;
+pub mod layout;
+mod random;
+mod serve;
+pub mod tag;
+pub mod tls;
+pub mod traffic;
+mod unknown;
+mod xml;
+
+pub use serve::StartError;
