@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
-use crate::{clock, local, tls};
+use crate::{local, tls};
 
 use listener::Listener;
 use shared::Shared;
@@ -20,11 +20,14 @@ mod allocate;
 mod announce;
 mod broker;
 mod exchange;
+mod forward;
 mod health;
+mod journal;
 mod listener;
 mod records;
 mod redirect;
 mod routes;
+mod seal;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -83,6 +86,8 @@ impl ConnectionManagerRole {
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let Self { shared, clients, acceptor, http, local } = self;
         let secure = clients.local_addr().context("asking for the bound address")?;
+        let finished = CancellationToken::new();
+        let journal = tokio::spawn(journal::keep(Arc::clone(&shared), finished.clone()));
         let tracker = TaskTracker::new();
         tracker.spawn(health::watch(Arc::clone(&shared), shutdown.clone()));
         tracker.spawn(sweep(Arc::clone(&shared), shutdown.clone()));
@@ -102,7 +107,8 @@ impl ConnectionManagerRole {
         if tokio::time::timeout(GRACE, tracker.wait()).await.is_err() {
             warn!(connections = tracker.len(), "Requests under way were cut off by the shutdown");
         }
-        Ok(())
+        finished.cancel();
+        journal.await.context("writing the sessions down")
     }
 }
 
@@ -117,8 +123,6 @@ fn listening(key: &str, listener: &TcpListener) -> anyhow::Result<Listen> {
 
 async fn sweep(shared: Arc<Shared>, shutdown: CancellationToken) {
     while shutdown.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
-        let expired = shared.sessions().expire(clock::now());
-        let mut records = shared.records();
-        expired.iter().for_each(|session| records.end(session.number));
+        shared.expire();
     }
 }

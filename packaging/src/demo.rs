@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use serde_json::Value;
 
 use crate::{binaries::Binaries, screen};
 use report::{Outcome, Report, Stage};
@@ -25,6 +26,9 @@ pub(crate) struct Options {
     /// How the simulated client and agent lay out their bytes on 4172
     #[arg(long, default_value = "little", value_parser = ["little", "big", "scrambled"])]
     layout: String,
+    /// Kill the gateway during the session, which goes on when it is back
+    #[arg(long)]
+    kill_gateway: bool,
     /// Leave everything running and print how to end it
     #[arg(long)]
     keep: bool,
@@ -60,7 +64,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     } else {
         report.left_behind = site.clear(&mut report.error)?;
     }
-    report.judge();
+    report.judge(options.kill_gateway);
 
     match options.output {
         Output::Json => screen::data(&serde_json::to_string(&report).context("writing JSON")?),
@@ -86,19 +90,38 @@ fn walk(site: &mut Site, options: &Options, report: &mut Report) -> anyhow::Resu
     }
 
     let mut client = site.client(&options.layout);
+    if options.kill_gateway {
+        client.args(["--hold", HOLD_SECONDS]);
+    }
     client.stdout(Stdio::piped()).stderr(Stdio::inherit()).stdin(Stdio::null());
     let result = children::events(client, "the simulated client", |event| {
-        if event["event"] == "stage" {
-            let stage = Stage::of(event);
-            // The Connection Manager's own two exchanges happen within the client's allocation.
-            let inner = if stage.name == "allocate" { site.inner_exchanges() } else { Vec::new() };
-            for stage in std::iter::once(stage).chain(inner) {
-                if show {
-                    stage.tell();
-                }
-                report.stages.push(stage);
+        let stages = match event["event"].as_str() {
+            Some("stage") => stages(site, event),
+            Some("resumed") => vec![Stage::resumed(event)],
+            _ => Vec::new(),
+        };
+        let is_flowing = stages.iter().any(|stage| stage.name == "udp" && stage.ok);
+        for stage in stages {
+            if show {
+                stage.tell();
             }
+            report.stages.push(stage);
         }
+        if options.kill_gateway && is_flowing {
+            site.kill_gateway()?;
+        }
+        Ok(())
     })?;
     report.take_result(&result)
 }
+
+/// A stage that the client tells. Two exchanges of the Connection Manager happen within the client's
+/// allocation; the Connection Manager tells those.
+fn stages(site: &Site, event: &Value) -> Vec<Stage> {
+    let stage = Stage::of(event);
+    let inner = if stage.name == "allocate" { site.inner_exchanges() } else { Vec::new() };
+    std::iter::once(stage).chain(inner).collect()
+}
+
+/// Time for the gateway to come back and for datagrams to flow through it for a while.
+const HOLD_SECONDS: &str = "4";

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cmsg_config::socket::Connection;
 use cmsg_proto::{
     SessionId,
     broker::{
@@ -124,7 +123,7 @@ impl Exchange<'_> {
         };
         self.trail.number = Some(opening.number);
         let cookie = Some(opening.cookie.clone());
-        self.open(Session::open(opening, version, cookies), took)?;
+        self.open(&Session::open(opening, version, cookies), took)?;
         Ok(Answer { document, cookie })
     }
 
@@ -138,20 +137,9 @@ impl Exchange<'_> {
         id
     }
 
-    /// A probe gets a session as everybody, but is no login worth a record.
-    fn open(&self, session: Session, took: Duration) -> Result<(), Refusal> {
-        let record = Connection {
-            id: session.id.to_string(),
-            state: session.stage().as_str().to_owned(),
-            client: Some(session.client.to_string()),
-            ..Connection::default()
-        };
-        let (number, probe) = (session.number, session.hello.probe);
-        let inserted = self.shared.sessions().insert(session);
-        if let Some(gone) = inserted.map_err(|_| Refusal::TooManySessions)? {
-            self.shared.records().end(gone.number);
-        }
-        if !probe {
+    fn open(&self, session: &Session, took: Duration) -> Result<(), Refusal> {
+        self.shared.open(session).map_err(|_| Refusal::TooManySessions)?;
+        if !session.hello.probe {
             let client = self.client.peer;
             told!(
                 info,
@@ -159,10 +147,8 @@ impl Exchange<'_> {
                 CLIENT,
                 "========> Detected a new session from client at {client}"
             );
-            let mut records = self.shared.records();
-            records.open(number, record);
-            records.note(number, "hello", took);
         }
+        self.note("hello", took);
         Ok(())
     }
 

@@ -22,9 +22,9 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// A session was opened.
-    pub(super) fn open(&mut self, number: u64, connection: Connection) {
-        self.live.insert(number, connection);
+    /// A session was opened, or is used for the first time since a restart.
+    pub(super) fn open(&mut self, number: u64, connection: impl FnOnce() -> Connection) {
+        self.live.entry(number).or_insert_with(connection);
     }
 
     /// A session's exchange is over.
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn an_ended_session_keeps_its_exchanges() {
         let mut records = Records::default();
-        records.open(1, named(1));
+        records.open(1, || named(1));
         records.note(1, "hello", Duration::from_micros(1500));
         records.end(1);
         records.end(1);
@@ -87,7 +87,7 @@ mod tests {
     fn only_so_much_is_kept() {
         let mut records = Records::default();
         for number in 0..1200 {
-            records.open(number, named(number));
+            records.open(number, || named(number));
             (0..100).for_each(|_| records.note(number, "x", Duration::ZERO));
             records.end(number);
         }

@@ -1,9 +1,11 @@
-//! What clients and load balancers can ask over HTTPS, and how their HTTP becomes an exchange.
+//! What clients, load balancers and other hosts can ask over HTTPS, and how their HTTP becomes an
+//! exchange.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use cmsg_config::values::BrokerUrl;
-use cmsg_proto::{broker::ClientCookie, xml};
+use cmsg_proto::{broker::ClientCookie, control, xml};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::{Request, body::Incoming};
@@ -13,6 +15,7 @@ use tracing::{debug, trace};
 
 use super::{
     exchange::{self, Asked},
+    forward,
     listener::{Accepted, Content, Listener, speak},
     shared::Shared,
     trail::as_error,
@@ -91,6 +94,13 @@ async fn answer(shared: &Shared, client: Client, request: Request<Incoming>) -> 
         (BrokerUrl::PATH, _) => not_allowed("POST"),
         ("/health", &Method::GET | &Method::HEAD) => health(shared).await,
         ("/health", _) => not_allowed("GET, HEAD"),
+        (control::PATH, method) => match shared.gateways.own() {
+            Some(own) if *method == Method::POST => {
+                forward::announcement(own, client, request).await.unwrap_or_else(plain)
+            }
+            Some(_) => not_allowed("POST"),
+            None => plain(StatusCode::NOT_FOUND),
+        },
         _ => plain(StatusCode::NOT_FOUND),
     }
 }
@@ -105,16 +115,8 @@ async fn broker(
     if !is_xml(&head.headers) {
         return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
-    let body = Limited::new(body, xml::MAX_BYTES).collect();
-    let body = tokio::time::timeout(BODY_WAIT, body).await;
-    let body = body.map_err(|_| StatusCode::REQUEST_TIMEOUT)?.map_err(|error| {
-        match error.is::<LengthLimitError>() {
-            true => StatusCode::PAYLOAD_TOO_LARGE,
-            false => StatusCode::BAD_REQUEST,
-        }
-    })?;
     let asked = Asked {
-        body: body.to_bytes(),
+        body: whole(body, xml::MAX_BYTES).await?,
         cookie: texts(&head.headers, header::COOKIE.as_str()).find_map(ClientCookie::find),
         log_id: texts(&head.headers, "client-log-id").find_map(|id| id.trim().parse().ok()),
         forwarded_for: forwarded_for(&head.headers, client.peer),
@@ -134,6 +136,18 @@ async fn broker(
             Err(StatusCode::BAD_REQUEST)
         }
     }
+}
+
+/// The body of a request, which has to come in time.
+pub(super) async fn whole(body: Incoming, limit: usize) -> Result<Bytes, StatusCode> {
+    let body = tokio::time::timeout(BODY_WAIT, Limited::new(body, limit).collect()).await;
+    let body = body.map_err(|_| StatusCode::REQUEST_TIMEOUT)?.map_err(|error| {
+        match error.is::<LengthLimitError>() {
+            true => StatusCode::PAYLOAD_TOO_LARGE,
+            false => StatusCode::BAD_REQUEST,
+        }
+    })?;
+    Ok(body.to_bytes())
 }
 
 async fn health(shared: &Shared) -> Response<Content> {
@@ -182,7 +196,8 @@ pub(super) fn plain(status: StatusCode) -> Response<Content> {
     response
 }
 
-fn content(status: StatusCode, kind: &'static str) -> Response<Content> {
+/// An answer without content so far.
+pub(super) fn content(status: StatusCode, kind: &'static str) -> Response<Content> {
     let mut response = Response::new(Content::whole(""));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -3,21 +3,21 @@
 use std::{
     fs,
     net::IpAddr,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::Context as _;
-use cmsg_config::socket::{Connections, Listen, Role, Status};
+use cmsg_config::socket::{Connection, Connections, Listen, Role, Status};
 use cmsg_proto::broker::{
     ClientCookie, PcmInfo,
-    session::{Session, Sessions},
+    session::{Full, Journal, Session, Sessions},
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-use super::{agent::Agents, announce::Gateways, broker::Broker, health::Health, records::Records};
+use super::{
+    agent::Agents, announce::Gateways, broker::Broker, health::Health, journal, records::Records,
+    seal::CookieSeal,
+};
 use crate::{clock, local::Observe};
 
 /// A session outlives the connections of its client, so there may be more of them.
@@ -32,13 +32,16 @@ pub(super) struct Shared {
     pub(super) gateways: Gateways,
     /// Nothing until it was looked for the first time.
     pub(super) health: watch::Sender<Option<Health>>,
+    /// Told of everything that is to be written down.
+    pub(super) changed: Notify,
     hostname: String,
-    sessions: Mutex<Sessions>,
+    /// Locked before the records, never after.
+    sessions: Mutex<Sessions<CookieSeal>>,
     records: Mutex<Records>,
-    numbers: AtomicU64,
 }
 
 impl Shared {
+    /// Prepares everything, with the sessions of before a restart.
     pub(super) fn new(
         config: cmsg_config::ConnectionManager,
         listens: Vec<Listen>,
@@ -46,22 +49,24 @@ impl Shared {
         let limit = config.max_connections.as_usize() * SESSIONS_PER_CONNECTION;
         let hostname = fs::read_to_string("/proc/sys/kernel/hostname")
             .context("asking for the host's name")?;
+        let mut sessions = Sessions::new(limit, config.session_idle, CookieSeal);
+        sessions.restore(journal::load(&config.data_directory), clock::now());
         Ok(Self {
             broker: Broker::new(&config)?,
             agents: Agents::new(&config)?,
             gateways: Gateways::new(&config)?,
             health: watch::Sender::new(None),
+            changed: Notify::new(),
             hostname: hostname.trim().to_owned(),
-            sessions: Mutex::new(Sessions::new(limit, config.session_idle)),
+            sessions: Mutex::new(sessions),
             records: Mutex::default(),
-            numbers: AtomicU64::new(0),
             listens,
             config,
         })
     }
 
     /// The sessions; what a panic left behind is still whole, since every change is one call.
-    pub(super) fn sessions(&self) -> MutexGuard<'_, Sessions> {
+    fn sessions(&self) -> MutexGuard<'_, Sessions<CookieSeal>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -70,30 +75,71 @@ impl Shared {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The number of the next session.
+    pub(super) fn next_number(&self) -> u64 {
+        self.sessions().next_number()
+    }
+
+    /// Takes a session in, perhaps in the place of another one.
+    pub(super) fn open(&self, session: &Session) -> Result<(), Full> {
+        let mut sessions = self.sessions();
+        let gone = sessions.insert(session.clone())?;
+        self.record(session);
+        gone.into_iter().for_each(|number| self.records().end(number));
+        self.changed.notify_one();
+        Ok(())
+    }
+
     /// The session of a cookie as it stands.
     pub(super) fn session(&self, cookie: &ClientCookie) -> Option<Session> {
-        self.sessions().find(cookie, clock::now()).map(|session| session.clone())
+        let mut sessions = self.sessions();
+        let session = sessions.find(cookie, clock::now())?;
+        self.record(session);
+        Some(session.clone())
     }
 
     /// Changes a session, if it still is there.
     pub(super) fn change(&self, cookie: &ClientCookie, change: impl FnOnce(&mut Session)) {
         let mut sessions = self.sessions();
-        let Some(session) = sessions.find(cookie, clock::now()) else { return };
-        change(session);
-        let (number, stage) = (session.number, session.stage());
-        drop(sessions);
-        self.records().change(number, |record| record.state = stage.as_str().to_owned());
+        let Some(session) = sessions.change(cookie, clock::now(), change) else { return };
+        let stage = session.stage().as_str().to_owned();
+        self.records().change(session.number, |record| record.state = stage);
+        self.changed.notify_one();
     }
 
     /// Ends a session.
     pub(super) fn end(&self, session: &Session) {
         self.sessions().remove(&session.cookie);
         self.records().end(session.number);
+        self.changed.notify_one();
     }
 
-    /// The number of the next session.
-    pub(super) fn next_number(&self) -> u64 {
-        self.numbers.fetch_add(1, Ordering::Relaxed) + 1
+    /// Ends the sessions that nobody used for too long.
+    pub(super) fn expire(&self) {
+        let expired = self.sessions().expire(clock::now());
+        if !expired.is_empty() {
+            let mut records = self.records();
+            expired.into_iter().for_each(|number| records.end(number));
+            self.changed.notify_one();
+        }
+    }
+
+    /// The sessions, to be written down.
+    pub(super) fn journal(&self) -> Journal {
+        self.sessions().journal()
+    }
+
+    /// A session has its record from its start on, or from when its client is back after a restart.
+    /// A probe is no login worth one.
+    fn record(&self, session: &Session) {
+        if !session.hello.probe {
+            self.records().open(session.number, || Connection {
+                id: session.id.to_string(),
+                state: session.stage().as_str().to_owned(),
+                client: Some(session.client.to_string()),
+                ..Connection::default()
+            });
+        }
     }
 
     /// What we tell of ourselves to who reached us at that address.

@@ -9,13 +9,16 @@ use std::{
 
 use cmsg_config::socket::{self, Connections, Role, Status};
 use http::StatusCode;
+use serde::de::DeserializeOwned;
 use tokio::{io::AsyncReadExt as _, net::TcpStream};
-use tracing::{Metadata, level_filters::LevelFilter};
+use tracing::{Metadata, level_filters::LevelFilter, subscriber::DefaultGuard};
 use tracing_subscriber::{Layer as _, filter::filter_fn, layer::SubscriberExt as _};
 use world::{ID, World, certificate, config, gateway_says};
 
 use crate::token::Verifier;
 
+mod forward;
+mod restart;
 mod world;
 
 const HELLO: &str = "<hello><client-info><device-name>laptop</device-name></client-info></hello>";
@@ -80,6 +83,13 @@ async fn hello(world: &World) -> String {
     let (head, _) = world.post(None, &request(HELLO)).await;
     let (_, cookie) = head.split_once("Set-Cookie: JSESSIONID=").unwrap();
     cookie[..32].to_owned()
+}
+
+/// What the local socket tells.
+async fn told<T: DeserializeOwned + Send + 'static>(world: &World, path: &'static str) -> T {
+    let run = world.run().to_owned();
+    let asking = move || socket::get(&run, Role::Cm, path, Duration::from_secs(5)).unwrap();
+    tokio::task::spawn_blocking(asking).await.unwrap()
 }
 
 #[tokio::test]
@@ -217,7 +227,7 @@ async fn a_broker_that_answers_nonsense_breaks_the_session() {
 
 #[tokio::test]
 async fn the_local_socket_tells_of_sessions_and_readiness() {
-    let world = World::with("ExternalRoutableIP = 203.0.113.7", broker, agent).await;
+    let mut world = World::with("ExternalRoutableIP = 203.0.113.7", broker, agent).await;
     let (head, content) = world.http("GET /health", "", "").await;
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert_eq!(content, r#"{"code":200,"status":"success"}"#);
@@ -226,14 +236,9 @@ async fn the_local_socket_tells_of_sessions_and_readiness() {
         world.post(Some(&cookie), &request(message)).await;
     }
 
-    let run = world.run().to_owned();
-    let asked = tokio::task::spawn_blocking(move || {
-        let wait = Duration::from_secs(5);
-        let status = socket::get::<Status>(&run, Role::Cm, "/status", wait).unwrap();
-        (status, socket::get::<Connections>(&run, Role::Cm, "/connections", wait).unwrap())
-    });
+    let status: Status = told(&world, "/status").await;
+    let connections: Connections = told(&world, "/connections").await;
 
-    let (status, connections) = asked.await.unwrap();
     assert_eq!((status.ready, status.reason, status.sessions), (true, None, 0));
     assert_eq!(status.listens[0].key, "broker");
     let [connection] = &connections.connections[..] else { panic!("{connections:?}") };
@@ -256,11 +261,7 @@ async fn a_probe_is_answered_and_is_no_login() {
 
     assert!(head.contains("Set-Cookie: JSESSIONID="), "{head}");
     assert!(content.contains("<hello-resp>"), "{content}");
-    let run = world.run().to_owned();
-    let asked = tokio::task::spawn_blocking(move || {
-        socket::get::<Connections>(&run, Role::Cm, "/connections", Duration::from_secs(5)).unwrap()
-    });
-    assert_eq!(asked.await.unwrap().connections, []);
+    assert_eq!(told::<Connections>(&world, "/connections").await.connections, []);
     let heard = world.broker.lock().unwrap();
     let (_, headers, _) = heard.iter().find(|(_, _, body)| !body.is_empty()).unwrap();
     assert_eq!(headers["client-log-id"].len(), 36);
@@ -270,7 +271,7 @@ async fn a_probe_is_answered_and_is_no_login() {
 async fn a_client_that_says_nothing_is_left() {
     let conf = "SecurityGatewayEnabled = false\nTlsHandshakeSeconds = 1";
     let world = World::with(conf, broker, agent).await;
-    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    let mut stream = TcpStream::connect(world.address()).await.unwrap();
 
     let ended = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut [0; 1])).await;
 
@@ -279,15 +280,8 @@ async fn a_client_that_says_nothing_is_left() {
 
 #[tokio::test]
 async fn no_secret_is_logged_at_any_level() {
-    let log = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&log);
-    let ours = |m: &Metadata<'_>| m.module_path().is_some_and(|m| m.starts_with("pcoip_cmsgd"));
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(move || Sink(Arc::clone(&sink)))
-        .with_filter(filter_fn(ours))
-        .with_filter(LevelFilter::TRACE);
-    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
-    let world = World::with("ExternalRoutableIP = 203.0.113.7", broker, agent).await;
+    let (log, _guard) = logged();
+    let mut world = World::with("ExternalRoutableIP = 203.0.113.7", broker, agent).await;
     let cookie = hello(&world).await;
     for message in [LOGON, ALLOCATE, "<oauth><code>p&amp;w</code></oauth>", BYE] {
         world.post(Some(&cookie), &request(message)).await;
@@ -299,6 +293,19 @@ async fn no_secret_is_logged_at_any_level() {
     for secret in ["p&amp;w", "p&w", "SCS1tag", "SCS1other", &cookie, "brokers;", "Bearer"] {
         assert!(!log.contains(secret), "{secret} in {log}");
     }
+}
+
+/// What is logged from now on, at any level.
+fn logged() -> (Arc<Mutex<Vec<u8>>>, DefaultGuard) {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&log);
+    let ours = |m: &Metadata<'_>| m.module_path().is_some_and(|m| m.starts_with("pcoip_cmsgd"));
+    let layer = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(move || Sink(Arc::clone(&sink)))
+        .with_filter(filter_fn(ours))
+        .with_filter(LevelFilter::TRACE);
+    (log, tracing::subscriber::set_default(tracing_subscriber::registry().with(layer)))
 }
 
 struct Sink(Arc<Mutex<Vec<u8>>>);

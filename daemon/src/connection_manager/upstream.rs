@@ -84,8 +84,12 @@ pub(super) async fn send(
     request: RequestBuilder,
     document: Zeroizing<String>,
 ) -> Result<Reply, Failure> {
-    let request =
-        request.header(header::CONTENT_TYPE, CONTENT_TYPE).body(Bytes::from_owner(Wiped(document)));
+    send_bytes(request, Bytes::from_owner(Wiped(document))).await
+}
+
+/// Sends a document as it was received and takes the answer.
+pub(super) async fn send_bytes(request: RequestBuilder, document: Bytes) -> Result<Reply, Failure> {
+    let request = request.header(header::CONTENT_TYPE, CONTENT_TYPE).body(document);
     let mut response = request.send().await?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {

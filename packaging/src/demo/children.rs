@@ -143,27 +143,29 @@ fn poll_again() {
     thread::sleep(Duration::from_millis(20));
 }
 
-/// Runs a command, hands over each event, and returns the last one.
+/// Runs a command, hands over each event, and returns the last one. An error ends the command.
 pub(super) fn events(
     mut command: Command,
     what: &str,
-    mut on_event: impl FnMut(&Value),
+    mut on_event: impl FnMut(&Value) -> anyhow::Result<()>,
 ) -> anyhow::Result<Value> {
     let mut child = command.spawn().with_context(|| format!("starting {what}"))?;
     remember(&child);
     let stdout = child.stdout.take().context("standard output is a pipe")?;
     let mut last = None;
+    let mut outcome = Ok(());
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
         let event = serde_json::from_str(&line).with_context(|| format!("reading {what}"))?;
-        on_event(&event);
+        if let Err(error) = on_event(&event) {
+            outcome = Err(error);
+            let _ = kill(pid_of(&child), Signal::SIGTERM);
+        }
         last = Some(event);
     }
     let status = child.wait().with_context(|| format!("waiting for {what}"))?;
     forget(pid_of(&child));
-    match last {
-        Some(last) => Ok(last),
-        None => bail!("{what} said nothing and ended with {status}"),
-    }
+    outcome?;
+    last.with_context(|| format!("{what} said nothing and ended with {status}"))
 }
 
 fn pid_of(child: &Child) -> Pid {

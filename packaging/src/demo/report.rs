@@ -16,6 +16,9 @@ pub(super) struct Report {
     tcp: Bytes,
     udp: Udp,
     pub(super) health: String,
+    /// Only where the gateway was killed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resumed: Option<Resumed>,
     pub(super) error: Option<String>,
     pub(super) left_behind: Vec<String>,
 }
@@ -33,6 +36,14 @@ pub(super) struct Stage {
     pub(super) name: String,
     pub(super) ms: f64,
     pub(super) ok: bool,
+}
+
+/// How the session went on after the gateway was killed.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Resumed {
+    times: u64,
+    /// How long no datagram came through.
+    silence_ms: f64,
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -77,6 +88,7 @@ impl Report {
             tcp: Bytes::default(),
             udp: Udp::default(),
             health: String::new(),
+            resumed: None,
             error: None,
             left_behind: Vec::new(),
         }
@@ -98,6 +110,10 @@ impl Report {
         }
         self.tcp = read(result, "tcp")?;
         self.udp = read(result, "udp")?;
+        let times: u64 = read(result, "resumed")?;
+        if times > 0 {
+            self.resumed = Some(Resumed { times, silence_ms: read(result, "silence_ms")? });
+        }
         if result["ok"] != true {
             bail!("{}", result["error"].as_str().unwrap_or("the simulated client failed"));
         }
@@ -105,12 +121,14 @@ impl Report {
     }
 
     /// Done is: every stage went well, datagrams came through both ways, nothing was left behind.
-    pub(super) fn judge(&mut self) {
+    pub(super) fn judge(&mut self, gateway_killed: bool) {
         let missing =
             |name: &&str| !self.stages.iter().any(|stage| stage.name == *name && stage.ok);
         if let Some(name) = STAGES.iter().find(|name| missing(name)) {
             let error = format!("the session did not come through stage `{name}`");
             self.fail(&error);
+        } else if gateway_killed && self.resumed.is_none_or(|resumed| resumed.times == 0) {
+            self.fail("the session did not go on after the gateway was killed");
         } else if self.udp.to_agent.datagrams == 0 || self.udp.to_client.datagrams == 0 {
             self.fail("no datagrams came through");
         } else if !self.left_behind.is_empty() {
@@ -132,6 +150,9 @@ impl Report {
         udp("to client", self.udp.to_client);
         screen::data(&format!("tcp to agent    {:>8} bytes", self.tcp.to_agent));
         screen::data(&format!("tcp to client   {:>8} bytes", self.tcp.to_client));
+        if let Some(Resumed { silence_ms, .. }) = self.resumed {
+            screen::data(&format!("without datagrams for {silence_ms:>10.1} ms"));
+        }
         for left in &self.left_behind {
             screen::data(&format!("left behind     {left}"));
         }
@@ -150,6 +171,11 @@ impl Stage {
             ms: event["ms"].as_f64().unwrap_or_default(),
             ok: event["ok"] == true,
         }
+    }
+
+    /// The control connection was lost and is back.
+    pub(super) fn resumed(event: &Value) -> Self {
+        Self { name: "resumed".to_owned(), ms: event["ms"].as_f64().unwrap_or_default(), ok: true }
     }
 
     pub(super) fn tell(&self) {

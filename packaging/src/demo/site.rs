@@ -12,7 +12,10 @@ use cmsg_config::{
     Paths,
     socket::{self, Connections, Role, Status},
 };
-use nix::{sys::signal::kill, unistd::Pid};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -118,6 +121,12 @@ impl Site {
             .filter(|exchange| ["launch-session", "announce"].contains(&exchange.name.as_str()))
             .map(|exchange| Stage { name: exchange.name, ms: exchange.ms, ok: true })
             .collect()
+    }
+
+    /// Kills the gateway as it is. The supervisor is to start another one.
+    pub(super) fn kill_gateway(&self) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.status(Role::Sg)?.pid).context("its number is too large")?;
+        kill(Pid::from_raw(pid), Signal::SIGKILL).context("killing the gateway")
     }
 
     /// Leaves everything as it is and returns the command that ends it.

@@ -207,6 +207,7 @@ async fn run(
     if !options.session.hold.is_zero() {
         step(events, Stage::Hold, session.hold(events)).await?;
     }
+    // The broker is told even when the agent does not answer.
     step(events, Stage::Bye, async { session.bye().await.and(broker.bye().await) }).await
 }
 

@@ -34,6 +34,12 @@ impl ClientCookie {
         values.filter_map(|value| value.trim_matches('"').parse().ok()).next()
     }
 
+    /// The cookie itself, to find and open what is kept under it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
     /// The value of `Set-Cookie`.
     #[must_use]
     pub fn set_cookie(&self) -> String {

@@ -57,8 +57,8 @@ pub struct Authenticate {
 
 /// With what a user logs on, at the broker and then at the agent.
 ///
-/// The password is never written down: a logon that is read back has none, and the agent is then
-/// asked to launch the session without it.
+/// Serialized it has no password, so that none is written down by oversight; only who seals a
+/// session adds it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Logon {
     /// The user's name.

@@ -11,12 +11,14 @@ use super::{
 };
 use crate::{SessionId, Time};
 
+pub use journal::{Journal, Seal, Unreadable};
 pub use table::{Full, Sessions};
 
+mod journal;
 mod table;
 
-/// A session. Whoever reads its serialized form can take it over: it holds both sides' cookies. The
-/// user's password is not in that form.
+/// A session. Whoever reads its serialized form can take it over: it holds both sides' cookies. It
+/// is therefore only written down sealed, and then with the user's password.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Session {
     /// Its number since the start, for the log.
@@ -37,7 +39,6 @@ pub struct Session {
     logon: Option<Logon>,
     broker_cookies: BrokerCookies,
     stage: Stage,
-    used: Time,
 }
 
 /// How far a session is.
@@ -91,18 +92,18 @@ impl Session {
     /// A session whose `hello` the broker has answered.
     #[must_use]
     pub fn open(opening: Opening, version: Version, broker_cookies: BrokerCookies) -> Self {
+        let device_name = opening.hello.device_name.filter(|name| name.len() <= MAX_DEVICE_NAME);
         Self {
             number: opening.number,
             cookie: opening.cookie,
             id: opening.id,
             client: opening.client,
-            hello: opening.hello,
+            hello: Hello { device_name, ..opening.hello },
             opened: opening.at,
             version,
             logon: None,
             broker_cookies,
             stage: Stage::Greeted,
-            used: opening.at,
         }
     }
 
@@ -188,6 +189,9 @@ impl Session {
         }
     }
 }
+
+/// No host's name is longer; everybody can open a session, so it must not be large.
+const MAX_DEVICE_NAME: usize = 253;
 
 #[cfg(test)]
 mod tests;

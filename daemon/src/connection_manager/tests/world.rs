@@ -18,7 +18,10 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    runtime::Handle,
+    sync::oneshot,
     task::JoinHandle,
+    time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::sync::CancellationToken;
@@ -31,7 +34,8 @@ use crate::tls::{self, Trust};
 
 pub(super) const ID: &str = "0b1c2d3e-0000-4000-8000-00000000000a";
 
-const WAIT: Duration = Duration::from_secs(10);
+/// Longer than anything takes.
+pub(super) const WAIT: Duration = Duration::from_secs(10);
 
 /// What somebody was asked: path, headers, body.
 pub(super) type Heard = Arc<Mutex<Vec<(String, HeaderMap, String)>>>;
@@ -44,7 +48,13 @@ pub(super) struct World {
     pub(super) broker: Heard,
     pub(super) agent: Heard,
     pub(super) gateway: Heard,
-    pub(super) address: SocketAddr,
+    conf: String,
+    role: Running,
+}
+
+/// A Connection Manager at work.
+struct Running {
+    address: SocketAddr,
     shutdown: CancellationToken,
     serving: JoinHandle<anyhow::Result<()>>,
 }
@@ -65,11 +75,17 @@ impl World {
             "PcoipAddress = https://127.0.0.1:{broker_port}\nAgentPort = {agent_port}\n{conf}"
         );
         let conf = conf.replace("{AGENT}", &agent_port.to_string());
-        let role = bind(config(path, &conf)).await.unwrap();
-        let address = role.listens()[0].address;
-        let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(role.serve(shutdown.clone()));
-        Self { folder, broker, agent, gateway, address, shutdown, serving }
+        let role = Running::start(&Handle::current(), config(path, &conf)).await;
+        Self { folder, broker, agent, gateway, conf, role }
+    }
+
+    /// Starts a Connection Manager anew; nothing is done to the old one.
+    pub(super) async fn start_on(&mut self, runtime: &Handle) {
+        self.role = Running::start(runtime, config(self.folder.path(), &self.conf)).await;
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.role.address
     }
 
     pub(super) fn run(&self) -> &Path {
@@ -86,7 +102,7 @@ impl World {
     /// Speaks HTTP by hand, since clients care for how it is spelt.
     pub(super) async fn http(&self, what: &str, head: &str, body: &str) -> (String, String) {
         let tls = TlsConnector::from(tls::client_config(&Trust::Off).unwrap());
-        let stream = TcpStream::connect(self.address).await.unwrap();
+        let stream = TcpStream::connect(self.address()).await.unwrap();
         let mut stream = tls.connect("localhost".try_into().unwrap(), stream).await.unwrap();
         let length = body.len();
         let request = format!(
@@ -104,9 +120,23 @@ impl World {
         (head.to_owned(), content.to_owned())
     }
 
-    pub(super) async fn stop(self) {
-        self.shutdown.cancel();
-        tokio::time::timeout(WAIT, self.serving).await.unwrap().unwrap().unwrap();
+    pub(super) async fn stop(&mut self) {
+        self.role.shutdown.cancel();
+        timeout(WAIT, &mut self.role.serving).await.unwrap().unwrap().unwrap();
+    }
+}
+
+impl Running {
+    async fn start(runtime: &Handle, config: cmsg_config::ConnectionManager) -> Self {
+        let shutdown = CancellationToken::new();
+        let stop = shutdown.clone();
+        let (tell, told) = oneshot::channel();
+        let serving = runtime.spawn(async move {
+            let role = bind(config).await?;
+            tell.send(role.listens()[0].address).unwrap();
+            role.serve(stop).await
+        });
+        Self { address: told.await.unwrap(), shutdown, serving }
     }
 }
 
@@ -116,7 +146,7 @@ pub(super) fn config(path: &Path, lines: &str) -> cmsg_config::ConnectionManager
     let conf = format!(
         "{lines}\nBrokerCertCheck = false\nListenAddress = 127.0.0.1:0\n\
          HttpListenAddress = off\nJwtSigningKey = {at}/key\nSslCertificate = {at}/crt\n\
-         SslKey = {at}/key\nRunDirectory = {at}\nCaCertificate = {at}/crt\n"
+         SslKey = {at}/key\nRunDirectory = {at}\nDataDirectory = {at}\nCaCertificate = {at}/crt\n"
     );
     cmsg_config::ConnectionManager::read(&ConfFile::parse(&conf)).unwrap().value
 }
@@ -170,16 +200,24 @@ fn gateway(run: &Path) -> Heard {
 }
 
 pub(super) fn gateway_says(body: &str) -> (StatusCode, String) {
-    let answer = match body {
-        "" => {
-            r#"{"role":"sg","version":"1","pid":1,"ready":true,"reason":null,"listens":[],"sessions":0}"#
-        }
-        _ => {
+    let (status, answer) = match body {
+        // The health check asks for the status.
+        "" => (
+            StatusCode::OK,
+            r#"{"role":"sg","version":"1","pid":1,"ready":true,"reason":null,"listens":[],"sessions":0}"#,
+        ),
+        "<ended />" => (
+            StatusCode::CONFLICT,
+            "<pcoip-sg version=\"1.0\"><add-connection><result>refused</result></add-connection>\
+             </pcoip-sg>",
+        ),
+        _ => (
+            StatusCode::OK,
             "<pcoip-sg version=\"1.0\"><add-connection><result>ok</result><rtag>SCS1other</rtag>\
-             <sg-sni>pcoip-default-sg-sni</sg-sni></add-connection></pcoip-sg>"
-        }
+             <sg-sni>pcoip-default-sg-sni</sg-sni></add-connection></pcoip-sg>",
+        ),
     };
-    (StatusCode::OK, answer.to_owned())
+    (status, answer.to_owned())
 }
 
 async fn answer(heard: Heard, request: Request<Incoming>, script: Script) -> Response<Content> {

@@ -49,10 +49,16 @@ impl<'a> Session<'a> {
         self.channel.exchange(count, self.record).await
     }
 
-    /// Ends the session.
+    /// Ends the session. Answers to pings may still be on their way.
     pub(super) async fn bye(&mut self) -> Result<(), Error> {
         self.control.send(&Message::Bye).await?;
-        self.expect(&Message::ByeOk).await?;
+        loop {
+            match self.control.receive().await?.ok_or(Error::ControlEnded)? {
+                Message::Pong => {}
+                Message::ByeOk => break,
+                _ => return Err(Error::ControlOrder),
+            }
+        }
         self.control.close().await;
         Ok(())
     }

@@ -1,13 +1,10 @@
-//! Sessions from `hello` to `bye`, and the table that holds them.
-
-use std::time::Duration;
+//! Sessions from `hello` to `bye`.
 
 use super::*;
 use crate::broker::{Allocation, Authenticate, BrokerTarget};
 
-const IDLE: Duration = Duration::from_secs(900);
-
-fn session(number: u8) -> Session {
+/// A session that was opened at 0.
+pub(super) fn session(number: u8) -> Session {
     let opening = Opening {
         number: number.into(),
         cookie: ClientCookie::from_random([number; 16]),
@@ -19,11 +16,11 @@ fn session(number: u8) -> Session {
     Session::open(opening, Version::usual(), BrokerCookies::default())
 }
 
-fn at(seconds: u64) -> Time {
+pub(super) fn at(seconds: u64) -> Time {
     Time::from_millis(seconds * 1000)
 }
 
-fn authenticate(method: &str, username: Option<&str>) -> RequestKind {
+pub(super) fn authenticate(method: &str, username: Option<&str>) -> RequestKind {
     let logon = username.map(|name| Logon {
         username: name.to_owned(),
         password: Some("p".into()),
@@ -32,7 +29,7 @@ fn authenticate(method: &str, username: Option<&str>) -> RequestKind {
     RequestKind::Authenticate(Authenticate { method: method.to_owned(), logon })
 }
 
-fn user(session: &Session) -> Option<&str> {
+pub(super) fn user(session: &Session) -> Option<&str> {
     session.logon().map(|logon| logon.username.as_str())
 }
 
@@ -128,69 +125,19 @@ fn the_brokers_newest_cookie_is_replayed() {
 }
 
 #[test]
-fn a_session_is_read_back_without_its_password() {
-    let mut session = session(7);
-    let request = authenticate("password", Some("u"));
-    session.answered(&request, &ResponseKind::Authenticate(Authentication::Complete), &[]);
+fn a_name_that_no_host_has_is_not_kept() {
+    for (length, kept) in [(253, true), (254, false)] {
+        let opening = Opening {
+            number: 1,
+            cookie: ClientCookie::from_random([1; 16]),
+            id: session(1).id,
+            client: session(1).client,
+            hello: Hello { probe: false, device_name: Some("x".repeat(length)) },
+            at: at(0),
+        };
 
-    let written = serde_json::to_string(&session).unwrap();
-    let read: Session = serde_json::from_str(&written).unwrap();
+        let session = Session::open(opening, Version::usual(), BrokerCookies::default());
 
-    assert!(!written.contains("\"p\""), "{written}");
-    assert_eq!((read.number, read.stage(), user(&read)), (7, Stage::Authenticated, Some("u")));
-    assert!(read.logon().unwrap().password.is_none());
-    assert_eq!((read.cookie, read.used), (session.cookie, session.used));
-}
-
-#[test]
-fn an_idle_session_is_ended_once() {
-    let mut sessions = Sessions::new(10, IDLE);
-    let cookie = session(1).cookie;
-    sessions.insert(session(1)).unwrap();
-
-    assert!(sessions.find(&cookie, at(899)).is_some());
-    assert!(sessions.expire(at(1798)).is_empty());
-    assert!(sessions.find(&cookie, at(1799)).is_none(), "900 s after its last use");
-    assert_eq!(sessions.expire(at(1799)).len(), 1);
-    assert_eq!(sessions.expire(at(1799)).len(), 0);
-    assert!(sessions.is_empty());
-}
-
-#[test]
-fn a_probe_is_kept_shortly() {
-    let mut sessions = Sessions::new(10, IDLE);
-    let mut probe = session(1);
-    probe.hello.probe = true;
-    sessions.insert(probe).unwrap();
-
-    assert_eq!(sessions.expire(at(59)).len(), 0);
-    assert_eq!(sessions.expire(at(60)).len(), 1);
-}
-
-#[test]
-fn a_full_table_gives_up_strangers_and_keeps_users() {
-    let mut sessions = Sessions::new(2, IDLE);
-    sessions.insert(session(1)).unwrap();
-    sessions.insert(session(2)).unwrap();
-    sessions.find(&session(1).cookie, at(1)).unwrap();
-
-    let gone = sessions.insert(session(3)).unwrap();
-
-    assert_eq!(gone.map(|s| s.number), Some(2));
-    assert!(sessions.find(&session(2).cookie, at(2)).is_none());
-    for number in [1, 3] {
-        sessions.find(&session(number).cookie, at(2)).unwrap().stage = Stage::Authenticated;
+        assert_eq!(session.hello.device_name.is_some(), kept, "{length}");
     }
-    assert_eq!(sessions.insert(session(4)).err(), Some(Full));
-    assert_eq!(sessions.len(), 2);
-}
-
-#[test]
-fn a_removed_session_is_unknown() {
-    let mut sessions = Sessions::new(2, IDLE);
-    sessions.insert(session(1)).unwrap();
-
-    assert_eq!(sessions.remove(&session(1).cookie).map(|s| s.number), Some(1));
-    assert!(sessions.find(&session(1).cookie, at(0)).is_none());
-    assert!(sessions.remove(&session(1).cookie).is_none());
 }

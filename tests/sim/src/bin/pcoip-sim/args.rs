@@ -87,9 +87,8 @@ pub(crate) struct AgentArguments {
     /// The only user who may log on; anybody may if this is not given
     #[arg(long, value_name = "USER", requires_all = ["expect_password", "expect_domain"])]
     expect_user: Option<String>,
-    /// The user's password
-    #[arg(long, value_name = "PASSWORD", requires = "expect_user", env = "PCOIP_SIM_PASSWORD")]
-    #[arg(hide_env_values = true)]
+    /// The user's password; without a user it means nothing, since the variable may be set for others
+    #[arg(long, value_name = "PASSWORD", env = "PCOIP_SIM_PASSWORD", hide_env_values = true)]
     expect_password: Option<SecretString>,
     /// The user's domain
     #[arg(long, value_name = "DOMAIN", requires = "expect_user")]
@@ -219,13 +218,14 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_expected_with_all_three_values_or_not_at_all() {
+    fn a_user_is_expected_only_with_a_password_and_a_domain() {
         let table = [
             ("", Some(false)),
             ("--expect-user u --expect-password p --expect-domain d", Some(true)),
             ("--expect-user u", None),
-            ("--expect-user u --expect-domain d", None),
-            ("--expect-password p", None),
+            ("--expect-user u --expect-password p", None),
+            ("--expect-domain d", None),
+            ("--expect-password p", Some(false)),
         ];
 
         for (flags, expected) in table {

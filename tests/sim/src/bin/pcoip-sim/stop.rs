@@ -47,6 +47,7 @@ pub(crate) fn when_told(input_end: InputEnd) -> io::Result<CancellationToken> {
     Ok(stop)
 }
 
+/// Tells whether standard input is something that ends when another process does.
 fn someone_holds_the_other_end() -> bool {
     let kind = std::fs::metadata("/dev/stdin").map(|data| data.file_type());
     io::stdin().is_terminal() || kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket())

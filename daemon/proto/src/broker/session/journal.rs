@@ -1,0 +1,240 @@
+//! What outlives a restart. Sessions are kept under the digests of their cookies, each sealed so
+//! that only its cookie opens it again; no cookie is written down.
+
+use std::{cmp::Reverse, sync::Arc};
+
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::{ClientCookie, Session, Stage};
+use crate::Time;
+
+/// Seals what only who shows the cookie may read again.
+pub trait Seal {
+    /// Seals; `None` where that is not possible, and then nothing is written down.
+    fn seal(&self, cookie: &ClientCookie, plain: &[u8]) -> Option<Vec<u8>>;
+
+    /// Opens again what was sealed with this cookie; `None` for everything else.
+    fn unseal(&self, cookie: &ClientCookie, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>>;
+}
+
+/// The sessions at one instant, to be written down.
+///
+/// Its form, numbers big-endian: the line `pcoip-cm-sessions 1`; the number of the last session
+/// (8 bytes); of every session the SHA-256 of its cookie (32), its number (8), when it was last used
+/// in milliseconds since the epoch (8), its standing (1), the length of what is sealed (2) and that;
+/// the SHA-256 of everything before (32).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Journal {
+    /// The number of the last session.
+    pub(super) last: u64,
+    pub(super) sessions: Vec<Written>,
+}
+
+/// Why bytes are no journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Another version of the daemon wrote it.
+    #[error("the sessions are written in the form of another version")]
+    Foreign,
+    /// It is cut off, changed or something else.
+    #[error("the sessions are damaged")]
+    Damaged,
+    /// It is larger than any that is written.
+    #[error("the sessions have more than {} bytes", Journal::MAX_BYTES)]
+    TooLarge,
+}
+
+/// One session as it is written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) cookie: CookieDigest,
+    pub(super) number: u64,
+    pub(super) used: Time,
+    pub(super) standing: Standing,
+    pub(super) sealed: Arc<[u8]>,
+}
+
+/// What a session is worth; the greater is kept longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// It only asked whether somebody is there.
+    Probe,
+    /// Nobody is logged on.
+    Stranger,
+    /// A user is logged on.
+    User,
+}
+
+/// SHA-256 of a client's cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct CookieDigest([u8; 32]);
+
+impl Journal {
+    /// The largest journal; what does not fit is worth least.
+    pub const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+    /// The bytes of a file.
+    #[must_use]
+    pub fn render(self) -> Vec<u8> {
+        self.render_within(Self::MAX_BYTES)
+    }
+
+    fn render_within(mut self, room: usize) -> Vec<u8> {
+        self.sessions.sort_unstable_by_key(|session| Reverse((session.standing, session.used)));
+        let mut bytes = HEAD.to_vec();
+        bytes.extend_from_slice(&self.last.to_be_bytes());
+        for session in &self.sessions {
+            if bytes.len() + RECORD + session.sealed.len() + CHECKSUM > room {
+                break;
+            }
+            session.render(&mut bytes);
+        }
+        let checksum = Sha256::digest(&bytes);
+        bytes.extend_from_slice(&checksum);
+        bytes
+    }
+
+    /// Reads the bytes of a file.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not whole, or not this version's.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Unreadable> {
+        if bytes.len() > Self::MAX_BYTES {
+            return Err(Unreadable::TooLarge);
+        }
+        if bytes.starts_with(KIND) && !bytes.starts_with(HEAD) {
+            return Err(Unreadable::Foreign);
+        }
+        let (content, checksum) =
+            bytes.split_last_chunk::<CHECKSUM>().ok_or(Unreadable::Damaged)?;
+        if Sha256::digest(content)[..] != checksum[..] {
+            return Err(Unreadable::Damaged);
+        }
+        Self::content(content).ok_or(Unreadable::Damaged)
+    }
+
+    fn content(bytes: &[u8]) -> Option<Self> {
+        let (last, mut rest) = bytes.strip_prefix(HEAD)?.split_first_chunk()?;
+        let mut sessions = Vec::new();
+        while !rest.is_empty() {
+            let (session, after) = Written::parse(rest)?;
+            sessions.push(session);
+            rest = after;
+        }
+        Some(Self { last: u64::from_be_bytes(*last), sessions })
+    }
+}
+
+impl Written {
+    fn render(&self, bytes: &mut Vec<u8>) {
+        let Ok(length) = u16::try_from(self.sealed.len()) else { return };
+        bytes.extend_from_slice(&self.cookie.0);
+        bytes.extend_from_slice(&self.number.to_be_bytes());
+        bytes.extend_from_slice(&self.used.as_millis().to_be_bytes());
+        bytes.push(self.standing.as_byte());
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(&self.sealed);
+    }
+
+    fn parse(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (cookie, rest) = bytes.split_first_chunk()?;
+        let (number, rest) = rest.split_first_chunk()?;
+        let (used, rest) = rest.split_first_chunk()?;
+        let (standing, rest) = rest.split_first()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let (sealed, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+        let session = Self {
+            cookie: CookieDigest(*cookie),
+            number: u64::from_be_bytes(*number),
+            used: Time::from_millis(u64::from_be_bytes(*used)),
+            standing: Standing::of_byte(*standing)?,
+            sealed: sealed.into(),
+        };
+        Some((session, rest))
+    }
+}
+
+impl Standing {
+    /// The standing of a session.
+    pub(super) fn of(session: &Session) -> Self {
+        match session.stage {
+            Stage::Authenticated | Stage::Allocated => Self::User,
+            Stage::Greeted if session.hello.probe => Self::Probe,
+            Stage::Greeted | Stage::Authenticating | Stage::Invalid => Self::Stranger,
+        }
+    }
+
+    fn as_byte(self) -> u8 {
+        match self {
+            Self::Probe => 0,
+            Self::Stranger => 1,
+            Self::User => 2,
+        }
+    }
+
+    fn of_byte(byte: u8) -> Option<Self> {
+        [Self::Probe, Self::Stranger, Self::User].into_iter().find(|s| s.as_byte() == byte)
+    }
+}
+
+impl CookieDigest {
+    /// The digest of a cookie.
+    pub(super) fn of(cookie: &ClientCookie) -> Self {
+        Self(Sha256::digest(cookie.expose()).into())
+    }
+}
+
+/// What is sealed of a session: everything.
+#[derive(Serialize, Deserialize)]
+struct Plain<S, P> {
+    session: S,
+    password: Option<P>,
+}
+
+impl Session {
+    /// Itself as only its cookie opens it; `None` for what is too large to be written down.
+    pub(super) fn sealed(&self, seal: &impl Seal) -> Option<Arc<[u8]>> {
+        let password = self.logon.as_ref().and_then(|logon| logon.password.as_ref());
+        let plain = Plain { session: self, password: password.map(ExposeSecret::expose_secret) };
+        let mut bytes = Zeroizing::new([b' '; MAX_PLAIN]);
+        let mut room = &mut bytes[..];
+        serde_json::to_writer(&mut room, &plain).ok()?;
+        let length = (MAX_PLAIN - room.len()).next_multiple_of(PADDED);
+        seal.seal(&self.cookie, &bytes[..length]).map(Arc::from)
+    }
+
+    /// The session that was sealed with this cookie.
+    pub(super) fn unsealed(cookie: &ClientCookie, sealed: &[u8], seal: &impl Seal) -> Option<Self> {
+        let bytes = seal.unseal(cookie, sealed)?;
+        let plain: Plain<Self, String> = serde_json::from_slice(&bytes).ok()?;
+        let mut session = plain.session;
+        if let Some(logon) = &mut session.logon {
+            logon.password = plain.password.map(Into::into);
+        }
+        (session.cookie == *cookie).then_some(session)
+    }
+}
+
+/// What every version's file begins with.
+const KIND: &[u8] = b"pcoip-cm-sessions ";
+
+/// What this version's file begins with. Who changes what is written of a session counts it up.
+const HEAD: &[u8] = b"pcoip-cm-sessions 1\n";
+
+/// How much a session takes besides what is sealed.
+const RECORD: usize = 32 + 8 + 8 + 1 + 2;
+
+const CHECKSUM: usize = 32;
+
+/// Many times what is usual. Bounded, since clients choose the names and the broker its cookies.
+const MAX_PLAIN: usize = 8 * 1024;
+
+/// Filled up with spaces to a multiple of this, so that the length does not tell the password's.
+const PADDED: usize = 512;
+
+#[cfg(test)]
+mod tests;

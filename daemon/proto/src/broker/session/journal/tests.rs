@@ -1,0 +1,81 @@
+//! The bytes of a file, whole and otherwise.
+
+use super::*;
+
+fn written(number: u8, standing: Standing) -> Written {
+    Written {
+        cookie: CookieDigest([number; 32]),
+        number: number.into(),
+        used: Time::from_millis(1_800_000_000_000),
+        standing,
+        sealed: vec![0xCC; 3].into(),
+    }
+}
+
+fn journal() -> Journal {
+    let sessions = vec![written(1, Standing::User), written(2, Standing::Probe)];
+    Journal { last: 7, sessions }
+}
+
+#[test]
+fn a_journal_has_the_documented_form() {
+    let bytes = Journal { last: 7, sessions: vec![written(1, Standing::User)] }.render();
+
+    let mut expected = b"pcoip-cm-sessions 1\n\0\0\0\0\0\0\0\x07".to_vec();
+    expected.extend([1; 32]);
+    expected.extend(b"\0\0\0\0\0\0\0\x01\0\0\x01\xA3\x18\x5C\x50\0\x02\0\x03\xCC\xCC\xCC");
+    expected.extend(Sha256::digest(&expected));
+    assert_eq!(bytes, expected);
+}
+
+#[test]
+fn what_is_rendered_is_read_back() {
+    for journal in [Journal::default(), journal()] {
+        assert_eq!(Journal::parse(&journal.clone().render()), Ok(journal));
+    }
+}
+
+#[test]
+fn what_is_cut_off_or_changed_anywhere_is_damaged() {
+    let whole = journal().render();
+    for length in HEAD.len()..whole.len() {
+        assert_eq!(Journal::parse(&whole[..length]), Err(Unreadable::Damaged), "{length}");
+    }
+    for place in HEAD.len()..whole.len() {
+        let mut changed = whole.clone();
+        changed[place] ^= 1;
+        assert_eq!(Journal::parse(&changed), Err(Unreadable::Damaged), "{place}");
+    }
+}
+
+#[test]
+fn what_is_no_journal_of_this_version_is_told_apart() {
+    let foreign = [b"pcoip-cm-sessions 2\n".as_slice(), &[0; 40]].concat();
+    let large = vec![0; Journal::MAX_BYTES + 1];
+    let table = [
+        (&b""[..], Unreadable::Damaged),
+        (b"something else", Unreadable::Damaged),
+        (&foreign, Unreadable::Foreign),
+        (&large, Unreadable::TooLarge),
+    ];
+    for (bytes, error) in table {
+        assert_eq!(Journal::parse(bytes), Err(error));
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_worth_least() {
+    let sessions = [1, 2, 3].map(|number| match number {
+        3 => written(number, Standing::User),
+        _ => Written { used: Time::from_millis(number.into()), ..written(number, Standing::Probe) },
+    });
+    let journal = Journal { last: 7, sessions: sessions.to_vec() };
+    let whole = journal.clone().render().len();
+
+    for (room, kept) in [(whole, &[3, 2, 1][..]), (whole - 1, &[3, 2]), (0, &[])] {
+        let read = Journal::parse(&journal.clone().render_within(room)).unwrap();
+
+        let numbers: Vec<_> = read.sessions.iter().map(|session| session.number).collect();
+        assert_eq!((numbers.as_slice(), read.last), (kept, 7), "{room}");
+    }
+}

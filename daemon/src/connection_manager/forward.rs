@@ -1,0 +1,45 @@
+//! Announcements of Connection Managers on other hosts. They come to port 443, which is this one's,
+//! and are the own gateway's to judge: body and `Authorization` are passed on, nothing else.
+
+use bytes::Bytes;
+use cmsg_proto::control::{self, Reply};
+use http::{Response, StatusCode, header};
+use hyper::{Request, body::Incoming};
+
+use super::{
+    announce::Gateway,
+    listener::Content,
+    routes::{Client, content, whole},
+    trail::{GATEWAY, Trail, as_error, told},
+};
+
+/// No announcement is larger.
+const MAX_BYTES: usize = 32 * 1024;
+
+/// Passes an announcement on to the own gateway and its answer back.
+pub(super) async fn announcement(
+    gateway: &Gateway,
+    client: Client,
+    request: Request<Incoming>,
+) -> Result<Response<Content>, StatusCode> {
+    let (mut head, body) = request.into_parts();
+    let body = whole(body, MAX_BYTES).await?;
+    let token = head.headers.remove(header::AUTHORIZATION);
+    let answer = match gateway.pass_on(token, body).await {
+        Ok(reply) => answer(reply.status, reply.body),
+        Err(failure) => {
+            let trail = Trail { session: None, number: None, connection: client.connection };
+            let error = as_error(&failure);
+            told!(warn, trail, GATEWAY, error, "An announcement cannot be passed on");
+            let reason = "the gateway does not answer".to_owned();
+            answer(StatusCode::BAD_GATEWAY, Reply::Refused { reason }.render())
+        }
+    };
+    Ok(answer)
+}
+
+fn answer(status: StatusCode, document: impl Into<Bytes>) -> Response<Content> {
+    let mut response = content(status, control::CONTENT_TYPE);
+    *response.body_mut() = Content::whole(document);
+    response
+}

@@ -1,0 +1,211 @@
+//! Sessions outlive their Connection Manager, and the file that they are in helps nobody else.
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use cmsg_config::socket::{Connection, Connections};
+use cmsg_proto::{
+    Time,
+    broker::session::{Journal, Session, Sessions, Stage},
+};
+use http::StatusCode;
+use tokio::{
+    runtime::{Handle, Runtime},
+    time::timeout,
+};
+
+use super::{
+    super::{
+        journal::{DAMAGED, FILE, NEW, load},
+        seal::CookieSeal,
+    },
+    ALLOCATE, BYE, LOGON, agent, hello, logged, request, told,
+    world::{ID, WAIT, World},
+};
+
+const CONF: &str = "SecurityGatewayEnabled = false";
+const LIST: &str = "<get-resource-list />";
+const LISTED: &str = "<get-resource-list-resp />";
+
+fn broker(body: &str) -> (StatusCode, String) {
+    if !body.contains("<get-resource-list") {
+        return super::broker(body);
+    }
+    (StatusCode::OK, format!("<pcoip-broker version=\"2.1\">{LISTED}</pcoip-broker>"))
+}
+
+fn file(world: &World) -> PathBuf {
+    world.run().join(FILE)
+}
+
+/// How far the session of a cookie is in the file.
+fn written(world: &World, cookie: &str) -> Option<Stage> {
+    let journal = Journal::parse(&fs::read(file(world)).ok()?).unwrap();
+    let mut sessions = Sessions::new(10, Duration::from_secs(900), CookieSeal);
+    sessions.restore(journal, Time::default());
+    sessions.find(&cookie.parse().unwrap(), Time::default()).map(Session::stage)
+}
+
+async fn until_written(world: &World, cookie: &str, stage: Option<Stage>) {
+    let waiting = async {
+        while written(world, cookie) != stage {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(WAIT, waiting).await.unwrap();
+}
+
+async fn restart(world: &mut World) {
+    world.stop().await;
+    world.start_on(&Handle::current()).await;
+}
+
+async fn connections(world: &World) -> Vec<Connection> {
+    told::<Connections>(world, "/connections").await.connections
+}
+
+fn put(folder: &Path, bytes: &[u8]) {
+    File::create(folder.join(FILE)).unwrap().write_all(bytes).unwrap();
+}
+
+/// The client goes on where it was, and the agent gets the password.
+async fn goes_on(world: &World, cookie: &str) {
+    let (_, content) = world.post(Some(cookie), &request(LIST)).await;
+    assert_eq!(content, request(LISTED));
+    let (_, content) = world.post(Some(cookie), &request(ALLOCATE)).await;
+    assert!(content.contains("<connect-tag>SCS1tag</connect-tag>"), "{content}");
+    let asked = world.agent.lock().unwrap().pop().unwrap().2;
+    for part in ["<username>u<", "<password>p&amp;w<", "<domain>d<", "<client-name>laptop<"] {
+        assert!(asked.contains(part), "{asked}");
+    }
+    let heard = world.broker.lock().unwrap();
+    let (_, headers, _) = heard.iter().find(|(_, _, body)| body.contains(ALLOCATE)).unwrap();
+    assert_eq!(headers["cookie"], "JSESSIONID=brokers");
+}
+
+#[tokio::test]
+async fn a_killed_connection_manager_keeps_its_sessions() {
+    let mortal = Runtime::new().unwrap();
+    let mut world = World::with(CONF, broker, agent).await;
+    world.stop().await;
+    world.start_on(mortal.handle()).await;
+    let cookie = hello(&world).await;
+    world.post(Some(&cookie), &request(LOGON)).await;
+    until_written(&world, &cookie, Some(Stage::Authenticated)).await;
+
+    tokio::task::spawn_blocking(|| mortal.shutdown_timeout(WAIT)).await.unwrap();
+    world.start_on(&Handle::current()).await;
+
+    goes_on(&world, &cookie).await;
+}
+
+#[tokio::test]
+async fn a_connection_manager_that_is_shut_down_writes_everything_before() {
+    let mut world = World::with(CONF, broker, agent).await;
+    let cookie = hello(&world).await;
+    world.post(Some(&cookie), &request(LOGON)).await;
+
+    restart(&mut world).await;
+
+    goes_on(&world, &cookie).await;
+}
+
+#[tokio::test]
+async fn a_session_that_went_on_is_told_of_and_ends_for_good() {
+    let mut world = World::with(CONF, broker, agent).await;
+    let cookie = hello(&world).await;
+    restart(&mut world).await;
+
+    world.post(Some(&cookie), &request(LIST)).await;
+    let record = &connections(&world).await[0];
+    assert_eq!((record.id.as_str(), record.state.as_str()), (ID, "greeted"));
+    assert_eq!((record.client.as_deref(), &*record.exchanges[0].name), (Some("127.0.0.1"), "list"));
+    world.post(Some(&cookie), &request(BYE)).await;
+    assert_eq!(connections(&world).await[0].state, "ended");
+
+    restart(&mut world).await;
+    let (_, content) = world.post(Some(&cookie), &request(LIST)).await;
+    assert!(content.contains("Unknown/expired JSESSIONID"), "{content}");
+}
+
+#[tokio::test]
+async fn the_file_helps_nobody_who_has_no_cookie() {
+    let world = World::with(CONF, broker, agent).await;
+    let cookie = hello(&world).await;
+    world.post(Some(&cookie), &request(LOGON)).await;
+    until_written(&world, &cookie, Some(Stage::Authenticated)).await;
+
+    let bytes = fs::read(file(&world)).unwrap();
+    let raw = u128::from_str_radix(&cookie, 16).unwrap().to_be_bytes();
+    let secrets =
+        [cookie.as_bytes(), &raw, b"p&w", b"p&amp;w", b"brokers", b"laptop", ID.as_bytes()];
+    for secret in secrets {
+        assert!(!bytes.windows(secret.len()).any(|part| part == secret), "{secret:?}");
+    }
+    assert_eq!(fs::metadata(file(&world)).unwrap().permissions().mode() & 0o777, 0o600);
+
+    world.post(Some(&cookie), &request(BYE)).await;
+    until_written(&world, &cookie, None).await;
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_set_aside_with_a_warning() {
+    let whole = Journal::default().render();
+    let foreign = [b"pcoip-cm-sessions 2\n".as_slice(), &whole[20..]].concat();
+    let table = [
+        (&whole[..whole.len() - 1], "the sessions are damaged"),
+        (&foreign, "the sessions are written in the form of another version"),
+        (b"", "the sessions are damaged"),
+    ];
+    for (bytes, told) in table {
+        let (log, _guard) = logged();
+        let folder = tempfile::tempdir().unwrap();
+        put(folder.path(), bytes);
+
+        let journal = load(folder.path());
+
+        assert_eq!(journal, Journal::default());
+        assert_eq!(fs::read(folder.path().join(DAMAGED)).unwrap(), bytes);
+        assert!(!folder.path().join(FILE).exists());
+        let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+        assert!(log.contains(" WARN ") && log.contains(told), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_manager_starts_whatever_lies_where_its_sessions_should() {
+    let mut world = World::with(CONF, broker, agent).await;
+    let cookie = hello(&world).await;
+    world.stop().await;
+    let mut damaged = fs::read(file(&world)).unwrap();
+    damaged.pop();
+    put(world.run(), &damaged);
+    world.start_on(&Handle::current()).await;
+
+    let (_, content) = world.post(Some(&cookie), &request(LIST)).await;
+
+    assert!(content.contains("Unknown/expired JSESSIONID"), "{content}");
+    assert_eq!(fs::read(world.run().join(DAMAGED)).unwrap(), damaged);
+    let cookie = hello(&world).await;
+    until_written(&world, &cookie, Some(Stage::Greeted)).await;
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_is_told_once_and_stops_nobody() {
+    let (log, _guard) = logged();
+    let mut world = World::with(CONF, broker, agent).await;
+    fs::create_dir(world.run().join(NEW)).unwrap();
+    let cookie = hello(&world).await;
+    world.post(Some(&cookie), &request(LOGON)).await;
+
+    goes_on(&world, &cookie).await;
+    world.stop().await;
+
+    let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    assert_eq!(log.matches("Cannot write the sessions down").count(), 1, "{log}");
+}
