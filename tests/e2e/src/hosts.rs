@@ -1,0 +1,154 @@
+//! The product across hosts. Each host is a network namespace, so that the documented ports are
+//! really used and nobody reaches anybody past the product:
+//!
+//! ```text
+//!          ┌── a ──┐
+//! client ──┤       ├── broker, agent
+//!          └── b ──┘
+//! ```
+
+pub mod host;
+pub mod namespace;
+pub mod network;
+pub mod process;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    process::Command,
+};
+
+use cmsg_config::Paths;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::binaries;
+use host::Host;
+use namespace::Namespace;
+use network::{Family, Network};
+use process::Process;
+
+/// Two hosts for the product between a client's and one for the broker and the agent.
+#[derive(Debug)]
+pub struct Hosts {
+    /// One host for the product.
+    pub a: Host,
+    /// The other.
+    pub b: Host,
+    broker: Process,
+    agent: Process,
+    wan: Network,
+    lan: Network,
+    folder: TempDir,
+}
+
+/// What the broker and the agent said while everything ran.
+#[derive(Debug)]
+pub struct Said {
+    /// The broker's events.
+    pub broker: Vec<Value>,
+    /// The agent's events.
+    pub agent: Vec<Value>,
+}
+
+impl Hosts {
+    /// Connects the hosts and starts broker and agent. Nothing is installed.
+    ///
+    /// # Panics
+    ///
+    /// Where anything does not start.
+    #[must_use]
+    pub fn start(family: Family) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let wan = Network::make("wan", 1, family).expect("the clients' network can be made");
+        let lan = Network::make("lan", 2, family).expect("the agents' network can be made");
+        let host = |name: &str, index| {
+            let namespace = Namespace::make(name).expect("a namespace can be made");
+            Host {
+                outside: wan.connect(&namespace, index).expect("a host can be connected"),
+                inside: lan.connect(&namespace, index).expect("a host can be connected"),
+                namespace,
+                broker: lan.own,
+                paths: Paths::under(folder.path().join(name)),
+            }
+        };
+        let (a, b) = (host("a", 1), host("b", 2));
+        let (broker, agent) = (broker(&lan), agent(&lan));
+        Self { a, b, broker, agent, wan, lan, folder }
+    }
+
+    /// Where clients are.
+    #[must_use]
+    pub fn client(&self) -> IpAddr {
+        self.wan.own
+    }
+
+    /// Starts a client of a host's Connection Manager.
+    #[must_use]
+    pub fn client_of(&self, host: &Host, more: &[&str]) -> Process {
+        let mut client = simulator(&self.wan, "client");
+        client.args(["--connect", &url(host.outside), "--passcode", "123456"]);
+        client.args(["--user", "u", "--password", "p", "--domain", "example.com"]);
+        client.args(more);
+        Process::start(client)
+    }
+
+    /// Uninstalls and stops everything, and returns what was said.
+    ///
+    /// # Panics
+    ///
+    /// Where anything is left behind.
+    #[must_use]
+    pub fn end(self) -> Said {
+        self.a.uninstall();
+        self.b.uninstall();
+        let said = Said { broker: self.broker.stop(), agent: self.agent.stop() };
+
+        let hosts = [self.a.namespace, self.b.namespace, self.wan.namespace, self.lan.namespace];
+        for host in &hosts {
+            assert_eq!(host.processes().expect("a namespace tells its processes"), []);
+        }
+        let names = hosts.each_ref().map(|host| host.name().to_owned());
+        drop(hosts);
+        let left = namespace::names().expect("namespaces can be listed");
+        assert!(!names.iter().any(|name| left.contains(name)), "{names:?} {left:?}");
+        let files = host::files(self.folder.path());
+        assert!(files.is_empty(), "{files:?}");
+        said
+    }
+}
+
+/// The URL of the documented port.
+fn url(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => format!("https://{address}"),
+        IpAddr::V6(address) => format!("https://[{address}]"),
+    }
+}
+
+fn broker(lan: &Network) -> Process {
+    let (own, agent) = (lan.own, lan.own.to_string());
+    let mut broker = simulator(lan, "broker");
+    broker.args(["--listen", &SocketAddr::new(own, 443).to_string()]);
+    broker.args(["--agent-host", &agent, "--agent-ip", &agent]);
+    ready(broker)
+}
+
+fn agent(lan: &Network) -> Process {
+    let mut agent = simulator(lan, "agent");
+    agent.args(["--listen", &SocketAddr::new(lan.own, 60443).to_string()]);
+    agent.args(["--pcoip-listen", &SocketAddr::new(lan.own, 4172).to_string()]);
+    ready(agent)
+}
+
+fn ready(command: Command) -> Process {
+    let mut server = Process::start(command);
+    server.wait_for(|event| event["event"] == "ready");
+    server
+}
+
+fn simulator(network: &Network, kind: &str) -> Command {
+    let simulator = binaries::command("pcoip-sim");
+    let mut command = network.namespace.command(simulator.get_program());
+    command.arg(kind);
+    command
+}

@@ -1,0 +1,6 @@
+//! What end-to-end tests share: what they need of the machine, and a site to test.
+
+pub mod binaries;
+pub mod hosts;
+pub mod needs;
+pub mod site;

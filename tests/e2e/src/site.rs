@@ -1,0 +1,212 @@
+//! Both roles in this process, on free ports of the loopback, with simulators around them.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use cmsg_config::{ConfFile, ConnectionManager, SecurityGateway, socket::Listen};
+use pcoip_cmsgd::{connection_manager, security_gateway};
+use pcoip_sim::{
+    agent, broker, client,
+    credentials::Credentials,
+    layout::Layout,
+    tls::{CertificateKind, Trust},
+};
+use rcgen::{CertificateParams, KeyPair};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A Connection Manager, a Security Gateway, a broker and an agent.
+pub struct Site {
+    /// Where clients reach the Connection Manager.
+    pub connection_manager: SocketAddr,
+    /// Where clients reach the gateway.
+    pub gateway: SocketAddr,
+    /// Where the gateway's datagrams to agents come from.
+    pub udp_source: SocketAddr,
+    /// The simulated agent.
+    pub agent: agent::Agent,
+    /// The simulated broker.
+    pub broker: broker::Broker,
+    folder: TempDir,
+    layout: Layout,
+    shutdown: CancellationToken,
+    roles: Vec<JoinHandle<()>>,
+}
+
+impl Site {
+    /// Starts everything; broker and agent lay their bytes out like this.
+    ///
+    /// # Panics
+    ///
+    /// Where anything does not start.
+    pub async fn start(layout: Layout) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let keys = Keys::make(folder.path());
+        let shutdown = CancellationToken::new();
+        let agent = agent(layout).await;
+        let broker = broker(agent.pcoip.port()).await;
+
+        let text = format!("{}ExternalRoutableIP = 127.0.0.1\n{GATEWAY}", keys.conf());
+        let conf =
+            SecurityGateway::read(&ConfFile::parse(&text)).expect("the configuration is right");
+        let gateway = security_gateway::bind(conf.value).await.expect("the gateway binds");
+        let pcoip = listen(&gateway.listens(), "pcoip");
+        let udp_source = listen(&gateway.listens(), "udp-source");
+
+        let text = format!(
+            "{}ExternalRoutableIP = 127.0.0.1\nExternalPort = {}\nAgentPort = {}\n\
+             PcoipAddress = https://localhost:{}\nBrokerCertPin = sha256:{}\n{CONNECTION_MANAGER}",
+            keys.conf(),
+            pcoip.port(),
+            agent.https.port(),
+            broker.address.port(),
+            broker.certificate_sha256,
+        );
+        let conf =
+            ConnectionManager::read(&ConfFile::parse(&text)).expect("the configuration is right");
+        let manager =
+            connection_manager::bind(conf.value).await.expect("the connection manager binds");
+        let connection_manager = listen(&manager.listens(), "broker");
+
+        let (one, other) = (shutdown.clone(), shutdown.clone());
+        let roles = vec![
+            tokio::spawn(async move { gateway.serve(one).await.expect("the gateway serves") }),
+            tokio::spawn(async move { manager.serve(other).await.expect("the manager serves") }),
+        ];
+        let gateway = pcoip;
+        Self {
+            connection_manager,
+            gateway,
+            udp_source,
+            agent,
+            broker,
+            folder,
+            layout,
+            shutdown,
+            roles,
+        }
+    }
+
+    /// A client that knows everything right.
+    #[must_use]
+    pub fn client(&self) -> client::Options {
+        client::Options {
+            connect: client::Endpoint {
+                host: self.connection_manager.ip().to_string(),
+                port: self.connection_manager.port(),
+            },
+            trust: Trust::Any,
+            credentials: credentials(),
+            passcode: Some(PASSCODE.into()),
+            session: client::SessionOptions {
+                layout: self.layout,
+                datagrams: 100,
+                ..client::SessionOptions::default()
+            },
+        }
+    }
+
+    /// The folder of the unix sockets.
+    #[must_use]
+    pub fn run(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Stops everything, and returns when nothing runs any more.
+    ///
+    /// # Panics
+    ///
+    /// Where a role ended in an error.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        for role in self.roles {
+            role.await.expect("a role ends well");
+        }
+        self.broker.stop().await;
+        self.agent.stop().await;
+    }
+}
+
+/// The user of every site.
+#[must_use]
+pub fn credentials() -> Credentials {
+    Credentials {
+        user: "amelia".to_owned(),
+        password: "correct horse".into(),
+        domain: "example.com".to_owned(),
+    }
+}
+
+const PASSCODE: &str = "123456";
+
+const CONNECTION_MANAGER: &str = "ListenAddress = 127.0.0.1:0\nHttpListenAddress = off\n";
+const GATEWAY: &str = "ListenAddress = 127.0.0.1:0\nUdpSourceAddress = 127.0.0.1:0\n";
+
+async fn agent(layout: Layout) -> agent::Agent {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let options = agent::Options {
+        listen: any,
+        pcoip_listen: any,
+        layout,
+        transport_header: false,
+        expect: Some(credentials()),
+    };
+    agent::start(options).await.expect("the simulated agent starts")
+}
+
+async fn broker(agent_pcoip: u16) -> broker::Broker {
+    let options = broker::Options {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        certificate: CertificateKind::Plain,
+        credentials: credentials(),
+        passcode: PASSCODE.into(),
+        resources: std::num::NonZeroU16::MIN,
+        target: broker::Target {
+            ip: Ipv4Addr::LOCALHOST.into(),
+            hostname: "localhost".to_owned(),
+            port: agent_pcoip,
+        },
+    };
+    broker::start(options).await.expect("the simulated broker starts")
+}
+
+fn listen(listens: &[Listen], key: &str) -> SocketAddr {
+    let listen = listens.iter().find(|listen| listen.key == key);
+    listen.expect("the role tells every listener").address
+}
+
+/// The certificates and keys of a site.
+struct Keys {
+    folder: PathBuf,
+}
+
+impl Keys {
+    fn make(folder: &Path) -> Self {
+        let keys = Self { folder: folder.to_owned() };
+        for (certificate, key) in [("cmsg.crt", "cmsg.key"), ("jwt.crt", "jwt.key")] {
+            let pair = KeyPair::generate().expect("a key can be made");
+            let params = CertificateParams::new(["localhost".to_owned()]).expect("it is a name");
+            let signed = params.self_signed(&pair).expect("a certificate can be made");
+            keys.write(certificate, &signed.pem());
+            keys.write(key, &pair.serialize_pem());
+        }
+        keys
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "nobody reads a test's key that is half written")]
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.join(name), text).expect("a file can be written");
+    }
+
+    fn conf(&self) -> String {
+        let folder = self.folder.display();
+        format!(
+            "SslCertificate = {folder}/cmsg.crt\nSslKey = {folder}/cmsg.key\n\
+             JwtSigningKey = {folder}/jwt.key\nJwtVerifyingCertificate = {folder}/jwt.crt\n\
+             DataDirectory = {folder}\nRunDirectory = {folder}\nLogDirectory = {folder}\n"
+        )
+    }
+}
