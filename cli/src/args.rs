@@ -54,7 +54,7 @@ pub(crate) struct Global {
     /// Print what each step changes and how it is undone
     #[arg(long, global = true)]
     pub(crate) verbose: bool,
-    /// The guide's name for `--verbose`
+    /// The same, for the installation only: what the roles log is `LogLevel` in their files
     #[arg(
         long, global = true, value_name = "true|false", num_args = 0..=1, require_equals = true,
         default_value = "false", default_missing_value = "true", hide_default_value = true,
@@ -109,6 +109,12 @@ pub(crate) struct Install {
     /// The flags that set up the installation.
     #[command(flatten)]
     pub(crate) flags: InstallFlags,
+    /// Start from the defaults, not from the answers of the last installation
+    #[arg(long)]
+    pub(crate) defaults: bool,
+    /// Write the answers to a YAML file, as `--answers` reads it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save_answers: Option<PathBuf>,
     /// Show the plan and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

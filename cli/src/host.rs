@@ -2,6 +2,7 @@
 
 pub(crate) mod broker;
 pub(crate) mod daemon;
+pub(crate) mod export;
 pub(crate) mod files;
 pub(crate) mod installed;
 pub(crate) mod lock;
@@ -19,14 +20,15 @@ use time::OffsetDateTime;
 
 use crate::{
     content::Content,
-    plan::{configuration, layout},
+    plan::{configuration, layout, record::Record},
     wanted::{
         Given, Wanted,
-        listen::{Choice, ListenAt, ListenKey},
+        listen::{Choice, ListenAt, ListenKey, Standing},
     },
 };
 use broker::BrokerFact;
 use daemon::DaemonFact;
+use export::Export;
 use installed::Installed;
 use ports::Listener;
 
@@ -51,11 +53,13 @@ pub(crate) struct Facts {
     pub(crate) daemon: DaemonFact,
     /// What the broker shows.
     pub(crate) broker: BrokerFact,
+    /// Where the answers are exported to, if they are.
+    pub(crate) export: Option<Export>,
 }
 
 impl Facts {
     /// Reads the host.
-    pub(crate) fn read(wanted: &Wanted, installed: Installed) -> Self {
+    pub(crate) fn read(wanted: &Wanted, installed: Installed, export: Option<Export>) -> Self {
         let paths = wanted.place.paths();
         let now = OffsetDateTime::now_utc();
         let given: BTreeMap<_, _> = wanted
@@ -69,11 +73,12 @@ impl Facts {
             is_root: unistd::geteuid().is_root(),
             hostname,
             free_disk: free_disk(wanted.place.root.as_deref().unwrap_or(Path::new("/var"))),
-            listeners: listeners(wanted, &installed, &paths),
+            listeners: ports::find(&choices(wanted, &installed, &paths), &installed.listens),
             daemon: DaemonFact::read(wanted.daemon.as_deref(), &paths),
             broker: look_at_broker(wanted, &installed, &given, now),
             installed,
             given,
+            export,
         }
     }
 }
@@ -99,28 +104,26 @@ fn free_disk(folder: &Path) -> Option<u64> {
     Some(stat.blocks_available().saturating_mul(stat.fragment_size()))
 }
 
-fn listeners(
-    wanted: &Wanted,
-    installed: &Installed,
-    paths: &Paths,
-) -> BTreeMap<ListenKey, Listener> {
+/// Where the wanted roles are to listen.
+fn choices(wanted: &Wanted, installed: &Installed, paths: &Paths) -> Vec<(ListenKey, Choice)> {
     let is_under_root = wanted.place.root.is_some();
-    let choices: Vec<(ListenKey, Choice)> = wanted
+    let ours = Record::of(installed, paths).written;
+    wanted
         .roles()
         .into_iter()
         .flat_map(ListenKey::of)
         .map(|key| {
             let said = wanted.listen.iter().find(|said| said.key == key);
             let conf = configuration::present(installed, paths, key.role());
-            let written = conf.as_ref().and_then(|conf| {
-                let entry = conf.values(key.conf_key()).next()?;
-                Some(entry.value.to_owned())
+            let standing = conf.as_ref().and_then(|conf| {
+                let address = conf.values(key.conf_key()).next()?.value.parse().ok()?;
+                let is_ours = ours.of(key.role()).holds(key.conf_key(), conf);
+                Some(Standing { address, is_ours })
             });
             let default = ListenAt::default(key, is_under_root, wanted.takes_ipv6);
-            (key, ListenAt::choose(said, written.as_deref(), default))
+            (key, ListenAt::choose(said, standing, default))
         })
-        .collect();
-    ports::find(&choices, &installed.listens)
+        .collect()
 }
 
 /// Looks at the broker's certificate, unless the administrator has switched that check off.
@@ -142,3 +145,6 @@ fn look_at_broker(
     let authority = given.get("ca-cert").and_then(|given| given.as_ref().ok());
     broker::look(&manager.broker.0, authority, now)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,16 +7,22 @@ pub(crate) mod layout;
 pub(crate) mod record;
 mod removal;
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use cmsg_config::{Paths, socket::Role};
 
 use crate::{
     answers::{Answers, file},
     content::Content,
-    host::{Facts, daemon::DaemonFact, installed::Installed},
+    host::{
+        Facts,
+        daemon::DaemonFact,
+        export::Export,
+        installed::{Installed, InstalledFile},
+        ports::Listener,
+    },
     step::Step,
-    wanted::Wanted,
+    wanted::{Wanted, listen::ListenKey},
 };
 use configuration::Configuration;
 use record::Record;
@@ -37,17 +43,14 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     let paths = wanted.place.paths();
     let installed = &facts.installed;
 
+    let configuration = Configuration::draft(wanted, facts);
     let mut read_by_roles = certificates::steps(wanted, facts);
-    read_by_roles.extend(configuration_steps(
-        &paths,
-        installed,
-        &Configuration::draft(wanted, facts),
-    ));
+    read_by_roles.extend(configuration_steps(&paths, installed, &configuration));
     if let DaemonFact::Copy(from) = &facts.daemon {
         let replaces = installed.has_daemon;
         read_by_roles.push(Step::CopyDaemon { from: from.clone(), to: paths.daemon(), replaces });
     }
-    let is_changed = !read_by_roles.is_empty();
+    let is_changed = !read_by_roles.is_empty() || installed.is_edited;
     let was_running = installed.supervisor_runs;
 
     let mut steps = Vec::new();
@@ -58,15 +61,20 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
         let folders = installed.missing_folders.clone();
         steps.push(Step::MakeFolders { paths: paths.clone(), folders });
     }
-    let record = Record::of(installed, &paths).and(&installed.missing_folders);
+    let record = Record::of(installed, &paths);
+    let record = record.and(&installed.missing_folders, configuration.written);
     steps.extend(write(installed, layout::record(&paths), record.render().into()));
     let saved = file::render(answers);
     steps.extend(write(installed, layout::answers(&paths), saved.into()));
+    if let Some(Export { path, found: Ok(old) }) = &facts.export {
+        steps.extend(write_over(old.as_ref(), path.clone(), file::export(answers).into()));
+    }
     steps.extend(read_by_roles);
     if is_changed || !was_running {
         steps.push(Step::Start { paths: paths.clone(), has_log: installed.has_log });
     }
-    steps.push(Step::AwaitLive { paths, roles: wanted.roles() });
+    let listens = facts.listeners.iter().map(listen).collect();
+    steps.push(Step::AwaitLive { paths, roles: wanted.roles(), listens });
 
     let restarts = if was_running && is_changed { wanted.roles() } else { Vec::new() };
     Plan { steps, restarts }
@@ -101,7 +109,10 @@ fn configuration_steps(
 
 /// The step that makes a file so, unless it is.
 fn write(installed: &Installed, path: PathBuf, content: Content) -> Option<Step> {
-    let old = installed.files.get(&path);
+    write_over(installed.files.get(&path), path, content)
+}
+
+fn write_over(old: Option<&InstalledFile>, path: PathBuf, content: Content) -> Option<Step> {
     if old.is_some_and(|old| old.content == content && old.is_private) {
         return None;
     }
@@ -112,6 +123,18 @@ fn write(installed: &Installed, path: PathBuf, content: Content) -> Option<Step>
 fn remove(installed: &Installed, path: PathBuf) -> Option<Step> {
     let old = installed.content(&path)?.clone();
     Some(Step::Remove { path, old })
+}
+
+/// As `--listen` takes it. A port that just happened to be free is another one the next time.
+fn listen((key, listener): (&ListenKey, &Listener)) -> String {
+    match listener.address {
+        Some(address) if listener.is_any => {
+            let any = SocketAddr::new(address.ip(), 0);
+            format!("{key}={any} (a free port)")
+        }
+        Some(address) => format!("{key}={address}"),
+        None => format!("{key}=off"),
+    }
 }
 
 #[cfg(test)]

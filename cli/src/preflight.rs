@@ -1,8 +1,10 @@
 //! From what is wanted and what is there to findings; all of them, and nothing is changed for it.
 
+mod agents;
 mod broker;
 mod certificates;
 mod configuration;
+mod export;
 mod machine;
 mod ports;
 
@@ -20,6 +22,8 @@ pub(crate) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     findings.extend(certificates::check(wanted, facts));
     findings.extend(configuration::check(wanted, facts));
     findings.extend(broker::check(wanted, facts));
+    findings.extend(export::check(facts));
+    findings.extend(agents::check(wanted, facts));
     findings
 }
 

@@ -7,7 +7,14 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{finding::Finding, plan::Plan, screen::Screen, step::Step};
+use crate::{
+    answers::{Answer, Answers},
+    args::settings::Setting,
+    finding::Finding,
+    plan::Plan,
+    screen::Screen,
+    step::Step,
+};
 
 /// How a command went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -88,6 +95,15 @@ fn without_plan(outcome: Outcome, findings: &[Finding]) -> Value {
         "settings": {},
         "restarts": [],
     })
+}
+
+/// What was kept of the last installation's answers, with the flags that change it.
+pub(crate) fn kept_lines(answers: &Answers) -> Vec<String> {
+    let line = |(setting, answer): (&Setting, &Answer)| {
+        let (name, value) = (setting.name, answer.texts.join(", "));
+        format!("kept: `{name}` is {value}; `{}` changes it", setting.usage())
+    };
+    answers.kept().map(line).collect()
 }
 
 /// The plan for people.

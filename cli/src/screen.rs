@@ -32,7 +32,7 @@ impl Screen {
         Self {
             is_json: global.output == Output::Json,
             is_quiet: global.quiet,
-            is_verbose: global.verbose || global.debug,
+            is_verbose: (global.verbose || global.debug) && !global.quiet,
             is_coloured: !global.no_color && takes_colour(),
         }
     }
@@ -140,4 +140,28 @@ fn out(text: &str) {
 
 fn err(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+
+    #[test]
+    fn details_are_told_when_they_are_asked_for_by_either_name() {
+        let table = [
+            ("--verbose", true),
+            ("--debug", true),
+            ("--debug=true", true),
+            ("--debug=false", false),
+            ("--yes", false),
+        ];
+        for (word, is_verbose) in table {
+            let words = ["pcoip-cmsg-setup", "status", word].map(OsString::from);
+            let cli = crate::args::parse(&words).unwrap();
+
+            assert_eq!(Screen::new(&cli.global).is_verbose, is_verbose, "{word}");
+        }
+    }
 }

@@ -88,6 +88,8 @@ pub(crate) enum Step {
         paths: Paths,
         /// Which.
         roles: Vec<Role>,
+        /// Where they listen, for people.
+        listens: Vec<String>,
     },
     /// Deletes files and whole folders, for good.
     Delete(Vec<PathBuf>),
@@ -150,7 +152,7 @@ impl Step {
             }
             Self::Stop { paths, .. } => system.stop(paths)?,
             Self::Start { paths, .. } => system.start(paths)?,
-            Self::AwaitLive { paths, roles } => live::wait(paths, roles, system)?,
+            Self::AwaitLive { paths, roles, .. } => live::wait(paths, roles, system)?,
             Self::Delete(paths) => paths.iter().try_for_each(|path| system.delete(path))?,
             Self::RemoveEmptyFolders(folders) => {
                 folders.iter().try_for_each(|folder| system.remove_empty_folder(folder))?;
@@ -236,7 +238,9 @@ impl Step {
                 let log = layout::supervise_log(paths);
                 format!("a supervisor runs the roles and logs to `{}`", log.display())
             }
-            Self::AwaitLive { .. } => "nothing".to_owned(),
+            Self::AwaitLive { listens, .. } => {
+                format!("nothing; the roles listen on {}", listens.join(", "))
+            }
             Self::Delete(paths) => format!("gone: {}", List(paths)),
             Self::RemoveEmptyFolders(folders) => format!("gone, if empty: {}", List(folders)),
         }

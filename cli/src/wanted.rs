@@ -154,7 +154,7 @@ impl Wanted {
             if has_gateway { security_gateway(&mut reader, takes_ipv6) } else { None };
         let certificate = certificate(&mut reader);
         let host_addresses = host_addresses(&mut reader);
-        let listen = listen(&mut reader);
+        let listen = listen(&mut reader, takes_ipv6);
         let ignores_disk = reader.switch("ignore-disk-req");
         policies(&mut reader);
         let jwt_verifying_cert = reader.given("jwt-verifying-cert");
@@ -286,12 +286,18 @@ fn host_addresses(reader: &mut Reader<'_>) -> Vec<Host> {
     addresses
 }
 
-fn listen(reader: &mut Reader<'_>) -> Vec<ListenAt> {
+fn listen(reader: &mut Reader<'_>, takes_ipv6: bool) -> Vec<ListenAt> {
+    const ID: &str = "settings.listen";
     let listen: Vec<ListenAt> = reader.many("listen");
     for (index, one) in listen.iter().enumerate() {
         if listen[..index].iter().any(|other| other.key == one.key) {
             let what = format!("`--listen` gives `{}` more than once", one.key);
-            reader.refuse("settings.listen", what, "give it once");
+            reader.refuse(ID, what, "give it once");
+        }
+        if !takes_ipv6 && one.address.is_some_and(|address| address.is_ipv6()) {
+            let what =
+                format!("`--listen` gives `{}` an IPv6 address, and IPv6 is not enabled", one.key);
+            reader.refuse(ID, what, "add `--enable-ipv6`");
         }
     }
     listen

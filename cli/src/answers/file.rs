@@ -81,11 +81,20 @@ pub(crate) fn parse(text: &str) -> Result<Layer, String> {
 
 /// Writes the answers that the next installation starts from.
 pub(crate) fn render(answers: &Answers) -> String {
-    let mut text =
-        "# The answers of the last installation; `install` starts from them.\n".to_owned();
+    const HEAD: &str = "# The answers of the last installation; `install` starts from them.";
+    lines(HEAD, answers, |setting| setting.is_kept)
+}
+
+/// Writes the answers for the operator, with those that cannot be kept inside the installation.
+pub(crate) fn export(answers: &Answers) -> String {
+    lines("# The answers of an installation, for `--answers`.", answers, |_| true)
+}
+
+fn lines(head: &str, answers: &Answers, stands: fn(&Setting) -> bool) -> String {
+    let mut text = format!("{head}\n");
     for (setting, answer) in answers.all() {
         let is_given = answer.from != Origin::Default && !answer.texts.is_empty();
-        if setting.is_kept && is_given {
+        if stands(setting) && is_given {
             // JSON is YAML too, and quotes whatever needs it.
             let _ = writeln!(text, "{}: {}", setting.name, value(setting, &answer.texts));
         }
@@ -168,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_is_read_back_and_what_has_no_place_in_it_is_not_saved() {
+    fn what_is_written_is_read_back_and_what_has_no_place_in_the_installation_is_not_saved() {
         let mut flags = parse(
             "broker-url: 'https://b'\nexternal-pcoip-ip: [192.0.2.1]\nself-signed: true\n\
              license-server-url: '2589@host # not a comment'\n",
@@ -178,8 +187,9 @@ mod tests {
         flags.insert("root", vec!["/r".to_owned()]);
         flags.insert("daemon", vec!["/d".to_owned()]);
 
-        let text = render(&Answers::resolve(&[(Origin::Flag, &flags)]));
+        let answers = Answers::resolve(&[(Origin::Flag, &flags)]);
 
-        assert_eq!(parse(&text), Ok(kept));
+        assert_eq!(parse(&render(&answers)), Ok(kept));
+        assert_eq!(parse(&export(&answers)), Ok(flags));
     }
 }

@@ -1,3 +1,5 @@
+mod turned_back;
+
 use std::path::PathBuf;
 
 use cmsg_config::{Paths, socket::Role};
@@ -20,7 +22,7 @@ fn steps() -> Vec<Step> {
         Step::Remove { path: "/r/gone".into(), old: "z".into() },
         Step::CopyDaemon { from: PathBuf::from("/d"), to: daemon, replaces: true },
         Step::Start { paths: paths(), has_log: false },
-        Step::AwaitLive { paths: paths(), roles: vec![Role::Cm, Role::Sg] },
+        Step::AwaitLive { paths: paths(), roles: vec![Role::Cm, Role::Sg], listens: Vec::new() },
     ]
 }
 

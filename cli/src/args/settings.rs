@@ -230,4 +230,11 @@ mod tests {
             assert!(!SETTINGS[..index].iter().any(|s| s.name == setting.name), "{}", setting.name);
         }
     }
+
+    #[test]
+    fn a_default_that_the_help_shows_is_the_one_that_the_daemon_takes() {
+        let key = cmsg_config::keys::Key::named(cmsg_config::keys::CONNECTION_MANAGER, "AgentPort");
+
+        assert_eq!(Setting::named("agent-port").default, key.default);
+    }
 }

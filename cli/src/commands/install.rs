@@ -10,11 +10,11 @@ use crate::{
     apply::{Broken, OnFailure, apply},
     args::{Global, Install},
     finding::Finding,
-    host::{Facts, installed::Installed, lock::Lock},
+    host::{Facts, export::Export, installed::Installed, lock::Lock},
     interrupt::Interrupt,
     plan::{self, Plan, layout},
     preflight,
-    report::{Outcome, Report, plan_lines, roles::RoleView},
+    report::{Outcome, Report, kept_lines, plan_lines, roles::RoleView},
     screen::Screen,
     step::{Step, Stopped},
     system::Real,
@@ -24,20 +24,26 @@ use crate::{
 /// Runs it.
 pub(super) fn run(install: &Install, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let sources = Sources::read(&install.flags.0, global.answers.as_deref())?;
+    // Before the lock, which makes the root's folder.
+    let export = install.save_answers.as_deref().map(Export::look);
     let root = Place::read(&sources.resolve(&Layer::new()))?.root;
     let interrupt = Interrupt::watch()?;
     let lock = match &root {
         Some(root) if !install.dry_run => Some(Lock::take(root)?),
         _ => None,
     };
-    let (wanted, answers) = read_wanted(&sources, root.as_deref())?;
-    let paths = wanted.place.paths();
-    let facts = Facts::read(&wanted, Installed::read(&paths, lock.as_ref())?);
+    let paths = Paths::under(root.as_deref().unwrap_or(Path::new("/")));
+    let saved = if install.defaults { Layer::new() } else { saved(&paths)? };
+    let (wanted, answers) = read_wanted(&sources, &saved)?;
+    let facts = Facts::read(&wanted, Installed::read(&paths, lock.as_ref())?, export);
     let findings = preflight::check(&wanted, &facts);
     if findings.iter().any(Finding::is_error) {
         return Err(findings.into());
     }
     findings.iter().for_each(|finding| screen.finding(finding));
+    if !screen.is_json {
+        kept_lines(&answers).iter().for_each(|line| screen.note(line));
+    }
 
     let plan = plan::install(&wanted, &facts, &answers);
     let settings = answers.document();
@@ -47,7 +53,6 @@ pub(super) fn run(install: &Install, global: &Global, screen: &Screen) -> Result
         report.show_document(screen);
         return Ok(Exit::Done);
     }
-    tell_kept(&answers, screen);
     let exit = perform(&mut report, interrupt, screen);
     if exit == Exit::Done {
         tell_done(&wanted, &paths, &mut report, screen);
@@ -56,11 +61,14 @@ pub(super) fn run(install: &Install, global: &Global, screen: &Screen) -> Result
     Ok(exit)
 }
 
-/// Reads what is asked for, on top of what the last installation saved.
-fn read_wanted(sources: &Sources, root: Option<&Path>) -> Result<(Wanted, Answers), Ended> {
-    let paths = Paths::under(root.unwrap_or(Path::new("/")));
-    let saved = file::load_saved(&layout::answers(&paths)).map_err(|why| vec![why.into()])?;
-    let answers = sources.resolve(&saved);
+/// Reads what the last installation saved.
+fn saved(paths: &Paths) -> Result<Layer, Ended> {
+    Ok(file::load_saved(&layout::answers(paths)).map_err(|why| vec![why.into()])?)
+}
+
+/// Reads what is asked for, on top of what was saved.
+fn read_wanted(sources: &Sources, saved: &Layer) -> Result<(Wanted, Answers), Ended> {
+    let answers = sources.resolve(saved);
     let place = Place::read(&answers)?;
     let no_place = preflight::place(&place);
     match Wanted::read(&answers, place) {
@@ -69,13 +77,6 @@ fn read_wanted(sources: &Sources, root: Option<&Path>) -> Result<(Wanted, Answer
             let findings = read.err().into_iter().flatten();
             Err(findings.chain(no_place).collect::<Vec<_>>().into())
         }
-    }
-}
-
-fn tell_kept(answers: &Answers, screen: &Screen) {
-    for (setting, answer) in answers.kept() {
-        let value = answer.texts.join(", ");
-        screen.note(&format!("kept from the last installation: --{} {value}", setting.name));
     }
 }
 
@@ -135,8 +136,7 @@ fn tell_done(wanted: &Wanted, paths: &Paths, report: &mut Report, screen: &Scree
         let certificate = layout::verifying_certificates(paths);
         screen.data(&format!(
             "\nGateways on other hosts verify this connection manager with\n  {}\n\
-             Copy it there and run\n  pcoip-cmsg-setup install --enable-connection-manager=false \
-             --jwt-verifying-cert FILE --external-pcoip-ip IP",
+             Copy it there and give it to `pcoip-cmsg-setup install` as `--jwt-verifying-cert FILE`",
             certificate.display()
         ));
     }

@@ -10,9 +10,13 @@ use super::{Ended, Exit};
 use crate::{
     answers::sources::Sources,
     args::{Global, Status},
-    host::installed::Installed,
+    host::{files, installed::Installed},
     pki::inspect,
-    plan::{layout, record::Record},
+    plan::{
+        configuration::{certificate_files, present},
+        layout,
+        record::Record,
+    },
     report::roles::RoleView,
     screen::Screen,
 };
@@ -53,12 +57,19 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
     Ok(Exit::Done)
 }
 
-/// All certificates that the roles show or verify with.
+/// All certificates that the roles show or verify with: the installer's, and others that their
+/// configurations name.
 fn certificates(paths: &Paths, installed: &Installed) -> Vec<Value> {
-    let files =
-        [layout::certificate, layout::authority, layout::verifying_certificates].map(|f| f(paths));
-    let certificates = files.iter().flat_map(|path| {
-        let content = installed.content(path);
+    let ours = [layout::certificate, layout::authority, layout::verifying_certificates];
+    let mut shown: Vec<PathBuf> = ours.map(|file| file(paths)).into();
+    let confs = installed.roles(paths).into_iter().filter_map(|r| present(installed, paths, r));
+    for path in confs.flat_map(|conf| certificate_files(&conf)) {
+        if !shown.contains(&path) {
+            shown.push(path);
+        }
+    }
+    let certificates = shown.iter().flat_map(|path| {
+        let content = files::read(path).ok();
         let all = content.and_then(|content| inspect::certificates(content.bytes()).ok());
         let all = all.unwrap_or_default();
         all.into_iter().map(move |certificate| (path, certificate))

@@ -31,6 +31,8 @@ pub(crate) struct Installed {
     pub(crate) has_log: bool,
     /// Whether the supervisor runs.
     pub(crate) supervisor_runs: bool,
+    /// Whether a file that the roles read was changed after they started.
+    pub(crate) is_edited: bool,
     /// The addresses that its roles listen on.
     pub(crate) listens: Vec<SocketAddr>,
 }
@@ -96,19 +98,27 @@ impl Installed {
         Ok(Self {
             missing_folders: layout::all_folders(paths).into_iter().filter(is_missing).collect(),
             supervisor_runs,
+            is_edited: is_edited(paths),
             listens,
             ..Self::look(paths)?
         })
     }
 }
 
-fn read_file(path: &Path) -> io::Result<Option<InstalledFile>> {
+pub(super) fn read_file(path: &Path) -> io::Result<Option<InstalledFile>> {
     let content = match files::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         result => result?,
     };
     let is_private = path.metadata()?.permissions().mode() & 0o077 == 0;
     Ok(Some(InstalledFile { content, is_private }))
+}
+
+/// The supervisor writes its number when it starts, before its roles read anything.
+fn is_edited(paths: &Paths) -> bool {
+    let changed = |path: PathBuf| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    let Some(started) = changed(host::pidfile(paths)) else { return false };
+    layout::read_by_roles(paths).into_iter().filter_map(changed).any(|changed| changed > started)
 }
 
 fn listens(paths: &Paths) -> Vec<SocketAddr> {
@@ -120,4 +130,35 @@ fn listens(paths: &Paths) -> Vec<SocketAddr> {
         .flat_map(|status| status.listens)
         .map(|listen| listen.address)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, File},
+        time::SystemTime,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_changed_after_the_roles_started_is_noticed() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::under(root.path());
+        for folder in [paths.data(), paths.run()] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        let touch = |path: PathBuf, second: u64| {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+            File::create(path).unwrap().set_modified(at).unwrap();
+        };
+
+        touch(paths.security_gateway_conf(), 1);
+        assert!(!is_edited(&paths));
+        touch(host::pidfile(&paths), 2);
+        touch(layout::answers(&paths), 3);
+        assert!(!is_edited(&paths));
+        touch(paths.security_gateway_conf(), 3);
+        assert!(is_edited(&paths));
+    }
 }

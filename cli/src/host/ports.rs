@@ -20,6 +20,8 @@ pub(crate) struct Listener {
     pub(crate) address: Option<SocketAddr>,
     /// Why it cannot be.
     pub(crate) trouble: Option<Trouble>,
+    /// Whether any port would do, and this one happened to be free.
+    pub(crate) is_any: bool,
 }
 
 /// Why a port cannot be listened on.
@@ -46,11 +48,11 @@ pub(crate) fn find(
     let mut found: BTreeMap<ListenKey, Listener> = BTreeMap::new();
     for (key, choice) in choices {
         let listener = match choice {
-            Choice::Off => Listener { address: None, trouble: None },
+            Choice::Off => Listener { address: None, trouble: None, is_any: false },
             Choice::At(address) => {
-                let is_ours = ours.contains(address);
+                let is_ours = ours.iter().any(|held| overlap(*held, *address));
                 let trouble = if is_ours { None } else { listen(*key, *address).err() };
-                Listener { address: Some(*address), trouble }
+                Listener { address: Some(*address), trouble, is_any: false }
             }
             Choice::AnyPort(ip) => {
                 let taken: Vec<_> = found.values().filter_map(Listener::port).collect();
@@ -62,6 +64,15 @@ pub(crate) fn find(
     found
 }
 
+/// Whether only one of two listeners of a transport can be there: `0.0.0.0` takes all addresses of
+/// IPv4, `[::]` those of both families.
+pub(crate) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |one: SocketAddr, other: SocketAddr| {
+        one.ip() == other.ip() || (one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4()))
+    };
+    one.port() == other.port() && (covers(one, other) || covers(other, one))
+}
+
 fn any_port(key: ListenKey, ip: IpAddr, taken: &[u16]) -> Listener {
     let mut last = Trouble::Refused("no port is free".to_owned());
     for _ in 0..TRIES {
@@ -70,11 +81,14 @@ fn any_port(key: ListenKey, ip: IpAddr, taken: &[u16]) -> Listener {
             continue;
         }
         match listen(key, (ip, port).into()) {
-            Ok(()) => return Listener { address: Some((ip, port).into()), trouble: None },
+            Ok(()) => {
+                let address = Some((ip, port).into());
+                return Listener { address, trouble: None, is_any: true };
+            }
             Err(trouble) => last = trouble,
         }
     }
-    Listener { address: Some((ip, 0).into()), trouble: Some(last) }
+    Listener { address: Some((ip, 0).into()), trouble: Some(last), is_any: true }
 }
 
 fn random_port() -> u16 {
@@ -116,7 +130,7 @@ mod tests {
         ports.dedup();
         assert_eq!(ports.len(), 4);
         assert!(ports.iter().all(|port| FREE.contains(port)));
-        assert!(found.values().all(|listener| listener.trouble.is_none()));
+        assert!(found.values().all(|listener| listener.trouble.is_none() && listener.is_any));
     }
 
     #[test]
@@ -140,6 +154,27 @@ mod tests {
     fn off_takes_no_port() {
         let found = find(&[(ListenKey::Http, Choice::Off)], &[]);
 
-        assert_eq!(found[&ListenKey::Http], Listener { address: None, trouble: None });
+        let off = Listener { address: None, trouble: None, is_any: false };
+        assert_eq!(found[&ListenKey::Http], off);
+    }
+
+    #[test]
+    fn a_listener_on_all_addresses_overlaps_with_those_on_one() {
+        let table = [
+            ("127.0.0.1:1", "127.0.0.1:1", true),
+            ("127.0.0.1:1", "127.0.0.1:2", false),
+            ("127.0.0.1:1", "127.0.0.2:1", false),
+            ("0.0.0.0:1", "127.0.0.1:1", true),
+            ("0.0.0.0:1", "[::1]:1", false),
+            ("[::]:1", "[::1]:1", true),
+            ("[::]:1", "127.0.0.1:1", true),
+            ("[::]:1", "0.0.0.0:1", true),
+        ];
+        for (one, other, expected) in table {
+            let [one, other] = [one, other].map(|text| text.parse().unwrap());
+
+            assert_eq!(overlap(one, other), expected, "{one} {other}");
+            assert_eq!(overlap(other, one), expected, "{other} {one}");
+        }
     }
 }

@@ -1,15 +1,26 @@
 //! The two configuration files as they will be. Keys that nobody answered keep the administrator's
 //! value, and so do keys that are not ours.
 
-use std::net::IpAddr;
+mod draft;
+
+use std::{net::IpAddr, path::PathBuf};
 
 use cmsg_config::{ConfFile, Paths, socket::Role, values::Pin};
 
-use super::layout;
+use super::{
+    layout,
+    record::{Record, Written},
+};
 use crate::{
     host::{Facts, broker::BrokerFact, installed::Installed, ports::Listener},
     wanted::{ConnectionManager, SecurityGateway, Wanted, listen::ListenKey},
 };
+use draft::Draft;
+
+/// The key of the certificate that a role shows.
+pub(crate) const CERTIFICATE: &str = "SslCertificate";
+/// The key of the certificates that it verifies others with.
+const AUTHORITIES: &str = "CaCertificate";
 
 /// The file of each wanted role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,36 +29,45 @@ pub(crate) struct Configuration {
     pub(crate) cm: Option<ConfFile>,
     /// The Security Gateway's.
     pub(crate) sg: Option<ConfFile>,
+    /// What the installer writes into them, and wrote into the file of a role that is not wanted.
+    pub(crate) written: Written,
 }
 
 impl Configuration {
     /// Writes what is wanted into what is there.
     pub(crate) fn draft(wanted: &Wanted, facts: &Facts) -> Self {
         let paths = wanted.place.paths();
+        let before = Record::of(&facts.installed, &paths).written;
+        let mut written = before.clone();
         let start = |role| {
-            present(&facts.installed, &paths, role).unwrap_or_else(|| {
+            let file = present(&facts.installed, &paths, role).unwrap_or_else(|| {
                 let mut file = ConfFile::default();
                 file.comment("Written by pcoip-cmsg-setup, which keeps comments and other keys.");
                 file
-            })
+            });
+            Draft::new(file, before.of(role))
+        };
+        let mut end = |role, draft: Draft<'_>| {
+            written.set(role, draft.written);
+            draft.file
         };
         let gateway = wanted.security_gateway.as_ref();
         let cm = wanted.connection_manager.as_ref().map(|manager| {
-            let mut file = start(Role::Cm);
-            connection_manager(&mut file, manager, gateway, facts);
-            common(&mut file, Role::Cm, wanted, facts);
-            file.set("JwtSigningKey", [layout::signing_key(&paths).display()]);
-            file
+            let mut draft = start(Role::Cm);
+            connection_manager(&mut draft, manager, gateway, facts);
+            common(&mut draft, Role::Cm, wanted, facts);
+            draft.file.set("JwtSigningKey", [layout::signing_key(&paths).display()]);
+            end(Role::Cm, draft)
         });
         let sg = gateway.map(|gateway| {
-            let mut file = start(Role::Sg);
-            file.set("ExternalRoutableIP", &gateway.external);
-            common(&mut file, Role::Sg, wanted, facts);
+            let mut draft = start(Role::Sg);
+            draft.file.set("ExternalRoutableIP", &gateway.external);
+            common(&mut draft, Role::Sg, wanted, facts);
             let verifying = layout::verifying_certificates(&paths);
-            file.set("JwtVerifyingCertificate", [verifying.display()]);
-            file
+            draft.file.set("JwtVerifyingCertificate", [verifying.display()]);
+            end(Role::Sg, draft)
         });
-        Self { cm, sg }
+        Self { cm, sg, written }
     }
 }
 
@@ -56,6 +76,12 @@ pub(crate) fn present(installed: &Installed, paths: &Paths, role: Role) -> Optio
     let conf = installed.content(&layout::conf(paths, role));
     let content = conf.or_else(|| installed.content(&layout::disabled_conf(paths, role)))?;
     Some(ConfFile::parse(&content.text()))
+}
+
+/// The files with certificates that a configuration names.
+pub(crate) fn certificate_files(file: &ConfFile) -> Vec<PathBuf> {
+    let keys = [CERTIFICATE, AUTHORITIES, "JwtVerifyingCertificate"];
+    keys.iter().flat_map(|key| file.values(key)).map(|entry| entry.value.into()).collect()
 }
 
 /// What is pinned in a configuration for the broker that is wanted.
@@ -67,15 +93,17 @@ pub(crate) fn pins(file: &ConfFile, broker: &str) -> Vec<Pin> {
 }
 
 fn connection_manager(
-    file: &mut ConfFile,
+    draft: &mut Draft<'_>,
     manager: &ConnectionManager,
     gateway: Option<&SecurityGateway>,
     facts: &Facts,
 ) {
-    broker(file, manager, facts);
-    if let Some(port) = manager.agent_port {
-        file.set("AgentPort", [port]);
+    broker(&mut draft.file, manager, facts);
+    match manager.agent_port {
+        Some(port) => draft.set("AgentPort", &port.to_string()),
+        None => draft.take_back("AgentPort"),
     }
+    let file = &mut draft.file;
     file.set("LicenseServerAddress", &manager.license_servers);
     file.set("SecurityGatewayEnabled", [gateway.is_some()]);
     let external: &[IpAddr] = gateway.map_or(&[], |gateway| &gateway.external);
@@ -102,23 +130,26 @@ fn broker(file: &mut ConfFile, manager: &ConnectionManager, facts: &Facts) {
     file.set("BrokerCertPin", pins);
 }
 
-fn common(file: &mut ConfFile, role: Role, wanted: &Wanted, facts: &Facts) {
+fn common(draft: &mut Draft<'_>, role: Role, wanted: &Wanted, facts: &Facts) {
     let paths = wanted.place.paths();
     for key in ListenKey::of(role) {
         if let Some(listener) = facts.listeners.get(&key) {
             let address = listener.address.map_or("off".to_owned(), |a| a.to_string());
-            file.set(key.conf_key(), [address]);
+            draft.set(key.conf_key(), &address);
         }
     }
-    file.set("SslCertificate", [layout::certificate(&paths).display()]);
-    file.set("SslKey", [layout::key(&paths).display()]);
-    let authority = wanted.ca_cert.as_ref().map(|_| layout::authority(&paths));
-    file.set("CaCertificate", authority.iter().map(|path| path.display()));
+    draft.propose(CERTIFICATE, &layout::certificate(&paths));
+    draft.propose("SslKey", &layout::key(&paths));
+    let authority = layout::authority(&paths);
+    draft.propose_among(AUTHORITIES, &authority, wanted.ca_cert.is_some());
     let logs = match role {
         Role::Cm => paths.connection_manager_logs(),
         Role::Sg => paths.security_gateway_logs(),
     };
-    file.set("DataDirectory", [paths.data().display()]);
-    file.set("RunDirectory", [paths.run().display()]);
-    file.set("LogDirectory", [logs.display()]);
+    draft.propose("DataDirectory", &paths.data());
+    draft.file.set("RunDirectory", [paths.run().display()]);
+    draft.propose("LogDirectory", &logs);
 }
+
+#[cfg(test)]
+mod tests;

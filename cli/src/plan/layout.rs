@@ -59,12 +59,16 @@ pub(crate) fn supervise_log(paths: &Paths) -> PathBuf {
 
 /// Every file that the installer writes, but the daemon.
 pub(crate) fn files(paths: &Paths) -> Vec<PathBuf> {
-    let confs = [Role::Cm, Role::Sg]
-        .into_iter()
-        .flat_map(|role| [conf(paths, role), disabled_conf(paths, role)]);
-    let others =
-        [certificate, key, authority, signing_key, verifying_certificates, answers, record];
-    confs.chain(others.map(|file| file(paths))).collect()
+    let disabled = [Role::Cm, Role::Sg].map(|role| disabled_conf(paths, role));
+    let others = disabled.into_iter().chain([answers(paths), record(paths)]);
+    read_by_roles(paths).into_iter().chain(others).collect()
+}
+
+/// Those of them that a role reads when it starts.
+pub(crate) fn read_by_roles(paths: &Paths) -> Vec<PathBuf> {
+    let confs = [Role::Cm, Role::Sg].map(|role| conf(paths, role));
+    let others = [certificate, key, authority, signing_key, verifying_certificates];
+    confs.into_iter().chain(others.map(|file| file(paths))).collect()
 }
 
 /// Folders that only this product uses.

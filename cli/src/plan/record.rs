@@ -1,9 +1,10 @@
-//! What the installer notes for itself: its version, and the folders that were not there before it
-//! came, so that a removal leaves everything as it was.
+//! What the installer notes for itself: its version, the folders that were not there before it
+//! came, so that a removal leaves everything as it was, and the values that it wrote into the
+//! configurations, to tell them from the administrator's.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
-use cmsg_config::Paths;
+use cmsg_config::{ConfFile, Paths, socket::Role};
 use serde::{Deserialize, Serialize};
 
 use super::layout;
@@ -18,25 +19,46 @@ pub(crate) struct Record {
     pub(crate) version: String,
     /// The folders that it made.
     pub(crate) folders: Vec<PathBuf>,
+    /// What it wrote into the configurations.
+    #[serde(default)]
+    pub(crate) written: Written,
 }
+
+/// The values that the installer wrote into the configuration of each role.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Written {
+    cm: Values,
+    sg: Values,
+}
+
+/// Values by key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Values(BTreeMap<String, Vec<String>>);
 
 impl Record {
     /// The note of an installation; an empty one where there is none that can be read.
     pub(crate) fn of(installed: &Installed, paths: &Paths) -> Self {
+        let empty = || Self {
+            schema: 1,
+            version: String::new(),
+            folders: Vec::new(),
+            written: Written::default(),
+        };
         installed
             .content(&layout::record(paths))
             .and_then(|content| serde_json::from_slice(content.bytes()).ok())
-            .unwrap_or_else(|| Self { schema: 1, version: String::new(), folders: Vec::new() })
+            .unwrap_or_else(empty)
     }
 
-    /// The note after this version made more folders.
-    pub(crate) fn and(mut self, folders: &[PathBuf]) -> Self {
+    /// The note after this version made more folders and wrote the configurations.
+    pub(crate) fn and(mut self, folders: &[PathBuf], written: Written) -> Self {
         env!("CARGO_PKG_VERSION").clone_into(&mut self.version);
         for folder in folders {
             if !self.folders.contains(folder) {
                 self.folders.push(folder.clone());
             }
         }
+        self.written = written;
         self
     }
 
@@ -44,5 +66,40 @@ impl Record {
     pub(crate) fn render(&self) -> String {
         let text = serde_json::to_string_pretty(self).expect("strings and paths of UTF-8 are JSON");
         text + "\n"
+    }
+}
+
+impl Written {
+    /// What it wrote for a role.
+    pub(crate) fn of(&self, role: Role) -> &Values {
+        match role {
+            Role::Cm => &self.cm,
+            Role::Sg => &self.sg,
+        }
+    }
+
+    /// Notes what is written for a role.
+    pub(crate) fn set(&mut self, role: Role, values: Values) {
+        match role {
+            Role::Cm => self.cm = values,
+            Role::Sg => self.sg = values,
+        }
+    }
+}
+
+impl Values {
+    /// The values of a key.
+    pub(crate) fn of(&self, key: &str) -> &[String] {
+        self.0.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a key has the values in a file that the installer wrote there.
+    pub(crate) fn holds(&self, key: &str, file: &ConfFile) -> bool {
+        file.values(key).map(|entry| entry.value).eq(self.of(key))
+    }
+
+    /// Notes the values of a key.
+    pub(crate) fn set(&mut self, key: &str, values: &[String]) {
+        self.0.insert(key.to_owned(), values.into());
     }
 }

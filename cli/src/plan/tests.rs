@@ -4,20 +4,13 @@ use time::OffsetDateTime;
 
 use super::*;
 use crate::{
-    host::{
-        broker::{BrokerFact, Seen},
-        installed::InstalledFile,
-        ports::Listener,
-    },
-    pki::{
-        generate::{self, Key, Pair, Request},
-        sha256,
-    },
+    host::{broker::BrokerFact, installed::InstalledFile, ports::Listener},
+    pki::generate::{self, Key, Pair, Request},
     system::recorder::Recorder,
     wanted::{Place, listen::ListenKey, tests::answers},
 };
 
-const BOTH: &str = "accept-policies: true\nself-signed: true\nroot: /r\nruntime: host\n\
+pub(crate) const BOTH: &str = "accept-policies: true\nself-signed: true\nroot: /r\nruntime: host\n\
                     broker-url: https://b\nexternal-pcoip-ip: 192.0.2.1\n";
 const CM_ONLY: &str = "enable-security-gateway: false\n";
 const SG_ONLY: &str = "enable-connection-manager: false\njwt-verifying-cert: /j\n";
@@ -33,8 +26,11 @@ pub(crate) fn wanted(text: &str) -> (Wanted, Answers) {
 
 /// A fresh host for it.
 pub(crate) fn facts(wanted: &Wanted) -> Facts {
-    let listener =
-        |port: u16| Listener { address: Some(([127, 0, 0, 1], port).into()), trouble: None };
+    let listener = |port: u16| Listener {
+        address: Some(([127, 0, 0, 1], port).into()),
+        trouble: None,
+        is_any: false,
+    };
     let keys = wanted.roles().into_iter().flat_map(ListenKey::of);
     Facts {
         now: OffsetDateTime::from_unix_timestamp(1_900_000_000).unwrap(),
@@ -49,6 +45,7 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
         listeners: keys.zip(20_001..).map(|(key, port)| (key, listener(port))).collect(),
         daemon: DaemonFact::Copy(PathBuf::from("/pcoip-cmsgd")),
         broker: BrokerFact::NotAsked,
+        export: None,
     }
 }
 
@@ -74,7 +71,7 @@ fn signing() -> Pair {
 }
 
 /// The host after the plan was performed.
-fn after(plan: &Plan, mut facts: Facts) -> Facts {
+pub(crate) fn after(plan: &Plan, mut facts: Facts) -> Facts {
     let mut put = |path: &PathBuf, content: &Content| {
         let file = InstalledFile { content: content.clone(), is_private: true };
         facts.installed.files.insert(path.clone(), file);
@@ -98,8 +95,8 @@ fn after(plan: &Plan, mut facts: Facts) -> Facts {
     facts
 }
 
-/// An installation as `text` asks for it, and the host after it.
-fn installed(text: &str) -> Facts {
+/// The host after an installation as `text` asks for it.
+pub(crate) fn installed(text: &str) -> Facts {
     let (wanted, answers) = wanted(text);
     let facts = facts(&wanted);
     let plan = install(&wanted, &facts, &answers);
@@ -181,6 +178,50 @@ fn a_supervisor_that_is_down_is_started() {
 }
 
 #[test]
+fn roles_that_have_read_an_older_file_are_started_again() {
+    let (wanted, answers) = wanted(BOTH);
+    let mut facts = installed(BOTH);
+    facts.installed.is_edited = true;
+
+    let plan = install(&wanted, &facts, &answers);
+
+    assert_eq!(calls(&plan), ["stop", "start"]);
+    assert_eq!(plan.restarts, [Role::Cm, Role::Sg]);
+}
+
+#[test]
+fn the_answers_are_exported_unless_they_stand_there() {
+    let (wanted, answers) = wanted(BOTH);
+    let exported = |there: Option<&str>| {
+        let mut facts = installed(BOTH);
+        let file = |text: &str| InstalledFile { content: text.into(), is_private: true };
+        facts.export = Some(Export { path: "/mine.yaml".into(), found: Ok(there.map(file)) });
+        let plan = install(&wanted, &facts, &answers);
+        plan.steps.iter().map(Step::changes).collect::<Vec<_>>()
+    };
+
+    assert_eq!(exported(None)[0], "new: `/mine.yaml`");
+    assert_eq!(exported(Some("agent-port: 1\n"))[0], "changed: `/mine.yaml`");
+    assert_eq!(exported(Some(&file::export(&answers))).len(), 1);
+}
+
+#[test]
+fn the_plan_tells_the_ports_that_were_chosen_and_not_those_that_happen_to_be_free() {
+    let (wanted, answers) = wanted(BOTH);
+    let mut facts = facts(&wanted);
+    facts.listeners.get_mut(&ListenKey::Http).unwrap().address = None;
+    facts.listeners.get_mut(&ListenKey::UdpSource).unwrap().is_any = true;
+
+    let plan = install(&wanted, &facts, &answers);
+
+    assert_eq!(
+        plan.steps.last().unwrap().changes(),
+        "nothing; the roles listen on broker=127.0.0.1:20001, http=off, pcoip=127.0.0.1:20003, \
+         udp-source=127.0.0.1:0 (a free port)"
+    );
+}
+
+#[test]
 fn a_new_daemon_replaces_the_old_one() {
     let (wanted, answers) = wanted(BOTH);
     let mut facts = installed(BOTH);
@@ -210,95 +251,6 @@ fn a_role_that_is_not_wanted_any_more_keeps_its_configuration_aside() {
     let calls = calls(&plan);
     assert!(calls.contains(&"write data/SecurityGateway.conf.disabled".to_owned()));
     assert!(calls.contains(&"delete data/SecurityGateway.conf".to_owned()));
-}
-
-#[test]
-fn administrators_keys_survive_and_their_pins_stay_with_their_broker() {
-    let (wanted, _) = wanted(BOTH);
-    let mut facts = installed(BOTH);
-    let path = wanted.place.paths().connection_manager_conf();
-    let text = facts.installed.files[&path].content.text();
-    let pin = sha256(b"a key");
-    let text = format!("{text}# mine\nMaxConnections = 7\nBrokerCertPin = {pin}\n");
-    facts.installed.files.insert(path, InstalledFile { content: text.into(), is_private: true });
-
-    let cm = Configuration::draft(&wanted, &facts).cm.unwrap();
-
-    assert_eq!(cm.values("MaxConnections").next().unwrap().value, "7");
-    assert_eq!(cm.values("BrokerCertPin").next().unwrap().value, pin.to_string());
-    assert!(cm.render().contains("\n# mine\n"));
-}
-
-#[test]
-fn a_broker_that_cannot_be_verified_is_pinned_and_another_brokers_pin_goes() {
-    let seen = |trouble: Option<&str>| {
-        BrokerFact::Seen(Seen {
-            key: sha256(b"key"),
-            certificate: sha256(b"certificate"),
-            names: "b".to_owned(),
-            trouble: trouble.map(str::to_owned),
-        })
-    };
-    let table = [
-        (seen(Some("unknown issuer")), Some(sha256(b"key").to_string())),
-        (seen(None), None),
-        (BrokerFact::NotAsked, None),
-    ];
-    for (broker, pin) in table {
-        let (wanted, _) = wanted(BOTH);
-        let mut facts = facts(&wanted);
-        let old = format!("PcoipAddress = https://old\nBrokerCertPin = {}\n", sha256(b"old"));
-        let path = wanted.place.paths().connection_manager_conf();
-        let file = InstalledFile { content: old.into(), is_private: true };
-        facts.installed.files.insert(path, file);
-        facts.broker = broker;
-
-        let cm = Configuration::draft(&wanted, &facts).cm.unwrap();
-
-        let written = cm.values("BrokerCertPin").next().map(|entry| entry.value.to_owned());
-        assert_eq!(written, pin);
-    }
-}
-
-#[test]
-fn a_fresh_configuration_says_all_that_the_roles_need() {
-    let (wanted, _) = wanted(&format!(
-        "{BOTH}agent-port: 6000\nlicense-server-url: 2589@lls\nexternal-sg-ip: 192.0.2.9\n\
-         external-sg-control: 192.0.2.9=sg:8443\n"
-    ));
-
-    let draft = Configuration::draft(&wanted, &facts(&wanted));
-
-    let base = "/r/opt/teradici/pcoipcm_data";
-    let common = |logs: &str| {
-        format!(
-            "SslCertificate = {base}/certs/cmsg.crt\nSslKey = {base}/certs/cmsg.key\n\
-             DataDirectory = {base}/data\nRunDirectory = {base}/run\n\
-             LogDirectory = /r/var/log/Teradici/{logs}\n"
-        )
-    };
-    let head = "# Written by pcoip-cmsg-setup, which keeps comments and other keys.\n";
-    assert_eq!(
-        draft.cm.unwrap().render(),
-        format!(
-            "{head}PcoipAddress = https://b\nAgentPort = 6000\nLicenseServerAddress = 2589@lls\n\
-             SecurityGatewayEnabled = true\nExternalRoutableIP = 192.0.2.1\nExternalPort = 20003\n\
-             ExternalSecurityGateway = 192.0.2.9\n\
-             ExternalSecurityGatewayControl = 192.0.2.9=sg:8443\n\
-             ListenAddress = 127.0.0.1:20001\nHttpListenAddress = 127.0.0.1:20002\n{}\
-             JwtSigningKey = {base}/certs/jwt-signing.key\n",
-            common("ConnectionManager")
-        )
-    );
-    assert_eq!(
-        draft.sg.unwrap().render(),
-        format!(
-            "{head}ExternalRoutableIP = 192.0.2.1\nListenAddress = 127.0.0.1:20003\n\
-             UdpSourceAddress = 127.0.0.1:20004\n{}\
-             JwtVerifyingCertificate = {base}/certs/jwt-verifying.crt\n",
-            common("SecurityGateway")
-        )
-    );
 }
 
 /// What a removal deletes and which folders it removes when empty, without the root's name.

@@ -7,8 +7,11 @@ use cmsg_config::{ConfFile, ConnectionManager, Invalid, Loaded, SecurityGateway,
 use crate::{
     finding::Finding,
     host::Facts,
-    plan::{configuration::Configuration, layout},
-    wanted::Wanted,
+    plan::{
+        configuration::{CERTIFICATE, Configuration},
+        layout,
+    },
+    wanted::{Certificate, Given, Wanted},
 };
 
 pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
@@ -24,7 +27,28 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     };
     let mut findings = read(Role::Cm, &draft.cm, |file| told(ConnectionManager::read(file)));
     findings.extend(read(Role::Sg, &draft.sg, |file| told(SecurityGateway::read(file))));
+    for (role, file) in [(Role::Cm, &draft.cm), (Role::Sg, &draft.sg)] {
+        findings.extend(file.as_ref().and_then(|file| not_shown(wanted, role, file)));
+    }
     findings
+}
+
+/// A certificate that was just given, and that a role will not show since its administrator gave
+/// it another one.
+fn not_shown(wanted: &Wanted, role: Role, file: &ConfFile) -> Option<Finding> {
+    let Certificate::Given { certificate: Given { is_kept: false, .. }, .. } = &wanted.certificate
+    else {
+        return None;
+    };
+    let paths = wanted.place.paths();
+    let ours = layout::certificate(&paths).display().to_string();
+    let other = file.values(CERTIFICATE).map(|entry| entry.value).find(|path| *path != ours)?;
+    let conf = layout::conf(&paths, role);
+    Some(Finding::warning(
+        "certificate.not-shown",
+        format!("`{}` names the certificate `{other}`, not the one that is given", conf.display()),
+        format!("to have it shown, remove the lines `{CERTIFICATE}` and `SslKey` from that file"),
+    ))
 }
 
 /// Everything odd in a file, and whether the daemon refuses it.

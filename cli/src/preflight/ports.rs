@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 
 use crate::{
     finding::Finding,
-    host::{Facts, ports::Trouble},
+    host::{
+        Facts,
+        ports::{Trouble, overlap},
+    },
     wanted::listen::ListenKey,
 };
 
@@ -15,9 +18,10 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         let Some(address) = listener.address else { continue };
         let cure = format!("choose another with `--listen {key}=ADDR:PORT`");
         if let Some(other) =
-            earlier.iter().find(|(other, at)| *at == address && share(*key, *other))
+            earlier.iter().find(|(other, at)| overlap(*at, address) && share(*key, *other))
         {
-            let what = format!("`{key}` and `{}` would both listen on {address}", other.0);
+            let what =
+                format!("`{key}` cannot listen on {address} beside `{}` on {}", other.0, other.1);
             findings.push(Finding::error("port.twice", what, cure.clone()));
         }
         earlier.push((*key, address));

@@ -1,12 +1,14 @@
 use std::path::PathBuf;
 
-use cmsg_config::socket::Role;
+use cmsg_config::{Paths, socket::Role};
 
 use super::*;
 use crate::{
+    answers::{Answers, Origin, file},
     host::{
         broker::{BrokerFact, Seen},
         daemon::DaemonFact,
+        export::Export,
         installed::InstalledFile,
         ports::Trouble,
     },
@@ -21,10 +23,26 @@ use crate::{
 const BOTH: &str = "accept-policies: true\nself-signed: true\nroot: /r\nruntime: host\n\
                     broker-url: https://b\nexternal-pcoip-ip: 192.0.2.1\n";
 
+/// A host where each role has a configuration.
+fn configured_facts(wanted: &Wanted) -> Facts {
+    let mut facts = facts(wanted);
+    for role in wanted.roles() {
+        configured(&mut facts, role, "");
+    }
+    facts
+}
+
+/// A role's configuration is there and says so.
+fn configured(facts: &mut Facts, role: Role, text: &str) {
+    let path = layout::conf(&Paths::under("/r"), role);
+    let file = InstalledFile { content: text.into(), is_private: true };
+    facts.installed.files.insert(path, file);
+}
+
 /// What is found on a host that is changed a little.
 fn found(change: impl FnOnce(&mut Facts)) -> Vec<(&'static str, bool, String)> {
     let (wanted, _) = wanted(BOTH);
-    let mut facts = facts(&wanted);
+    let mut facts = configured_facts(&wanted);
     change(&mut facts);
     let findings = check(&wanted, &facts);
     findings.into_iter().map(|f| (f.id, f.is_error(), f.what)).collect()
@@ -37,14 +55,6 @@ fn seen(trouble: Option<&str>) -> BrokerFact {
         names: "b.example".to_owned(),
         trouble: trouble.map(str::to_owned),
     })
-}
-
-/// The Connection Manager's configuration is there and says so.
-fn configured(facts: &mut Facts, text: &str) {
-    let (wanted, _) = wanted(BOTH);
-    let path = layout::conf(&wanted.place.paths(), Role::Cm);
-    let file = InstalledFile { content: text.into(), is_private: true };
-    facts.installed.files.insert(path, file);
 }
 
 #[test]
@@ -70,7 +80,7 @@ fn this_version_installs_under_another_root_only() {
 #[test]
 fn a_port_that_is_taken_is_told_with_the_flag_that_moves_it() {
     let (wanted, _) = wanted(BOTH);
-    let mut facts = facts(&wanted);
+    let mut facts = configured_facts(&wanted);
     facts.listeners.get_mut(&ListenKey::Broker).unwrap().trouble = Some(Trouble::Taken("tcp"));
     facts.listeners.get_mut(&ListenKey::Pcoip).unwrap().trouble =
         Some(Trouble::Refused("permission denied".to_owned()));
@@ -91,7 +101,7 @@ fn a_port_that_is_taken_is_told_with_the_flag_that_moves_it() {
 
 #[test]
 fn two_listeners_cannot_share_a_port_of_one_transport() {
-    let address = "127.0.0.1:7".parse().ok();
+    let [address, everywhere] = ["127.0.0.1:7", "0.0.0.0:7"].map(|text| text.parse().ok());
     let table = [
         (ListenKey::Broker, ListenKey::Http, 1),
         (ListenKey::Pcoip, ListenKey::UdpSource, 1),
@@ -100,7 +110,7 @@ fn two_listeners_cannot_share_a_port_of_one_transport() {
     for (one, other, count) in table {
         let found = found(|facts| {
             facts.listeners.get_mut(&one).unwrap().address = address;
-            facts.listeners.get_mut(&other).unwrap().address = address;
+            facts.listeners.get_mut(&other).unwrap().address = everywhere;
         });
 
         assert_eq!(found.iter().filter(|f| f.0 == "port.twice").count(), count, "{one} {other}");
@@ -118,7 +128,7 @@ fn a_shortage_of_disk_is_a_warning_under_another_root() {
 #[test]
 fn disk_that_is_ignored_is_not_told() {
     let (wanted, _) = wanted(&format!("{BOTH}ignore-disk-req: true\n"));
-    let mut facts = facts(&wanted);
+    let mut facts = configured_facts(&wanted);
     facts.free_disk = Some(0);
 
     assert_eq!(check(&wanted, &facts), []);
@@ -153,7 +163,7 @@ fn trust_in_the_broker_is_told_only_where_it_is_new_or_broken() {
     ];
     for (index, (broker, conf, expected)) in table.into_iter().enumerate() {
         let found = found(|facts| {
-            configured(facts, &conf);
+            configured(facts, Role::Cm, &conf);
             facts.broker = broker;
         });
 
@@ -164,7 +174,8 @@ fn trust_in_the_broker_is_told_only_where_it_is_new_or_broken() {
 
 #[test]
 fn the_configuration_is_read_as_the_daemon_reads_it() {
-    let found = found(|facts| configured(facts, "MaxConnections = many\nColour = blue\n"));
+    let found =
+        found(|facts| configured(facts, Role::Cm, "MaxConnections = many\nColour = blue\n"));
 
     let file = "/r/opt/teradici/pcoipcm_data/data/ConnectionManager.conf";
     let what =
@@ -174,7 +185,7 @@ fn the_configuration_is_read_as_the_daemon_reads_it() {
 
 #[test]
 fn an_unknown_key_is_a_warning() {
-    let found = found(|facts| configured(facts, "Colour = blue\n"));
+    let found = found(|facts| configured(facts, Role::Cm, "Colour = blue\n"));
 
     let file = "/r/opt/teradici/pcoipcm_data/data/ConnectionManager.conf";
     let what = format!("`{file}`: line 1: unknown key `Colour`");
@@ -187,7 +198,7 @@ fn files_that_cannot_be_read_are_told_once_each() {
         "accept-policies: true\nroot: /r\nruntime: host\nbroker-url: https://b\n\
          external-pcoip-ip: 192.0.2.1\nssl-cert: /c\nssl-key: /k\nca-cert: /a\n",
     );
-    let mut facts = facts(&wanted);
+    let mut facts = configured_facts(&wanted);
     for setting in ["ssl-cert", "ssl-key"] {
         facts.given.insert(setting, Err("is not a regular file".to_owned()));
     }
@@ -198,4 +209,67 @@ fn files_that_cannot_be_read_are_told_once_each() {
     let ids: Vec<_> = findings.iter().map(|finding| finding.id).collect();
     assert_eq!(ids, ["certificate.unreadable", "key.unreadable", "certificate.unreadable"]);
     assert_eq!(findings[0].what, "`--ssl-cert`: is not a regular file");
+}
+
+#[test]
+fn that_agents_are_not_verified_is_told_when_a_role_is_new() {
+    let told = |there: &[Role]| {
+        let (wanted, _) = wanted(BOTH);
+        let mut facts = facts(&wanted);
+        there.iter().for_each(|role| configured(&mut facts, *role, ""));
+        check(&wanted, &facts)
+    };
+    let finding = |files: &str| {
+        Finding::warning(
+            "agent.not-verified",
+            "the certificates of agents are not verified, since agents sign them themselves by \
+             default",
+            format!(
+                "where an authority signs them, give it with `--ca-cert FILE` and set \
+                 `AgentCertCheck = true` in {files}"
+            ),
+        )
+    };
+    let data = "/r/opt/teradici/pcoipcm_data/data";
+    let [cm, sg] = ["ConnectionManager", "SecurityGateway"].map(|n| format!("`{data}/{n}.conf`"));
+
+    assert_eq!(told(&[]), [finding(&format!("{cm} and {sg}"))]);
+    assert_eq!(told(&[Role::Cm]), [finding(&sg)]);
+    assert_eq!(told(&[Role::Cm, Role::Sg]), []);
+}
+
+#[test]
+fn a_file_that_cannot_take_the_answers_is_refused() {
+    let found = found(|facts| {
+        let found = Err("is not a regular file".to_owned());
+        facts.export = Some(Export { path: "/folder".into(), found });
+    });
+
+    let what = "`--save-answers`: `/folder`: is not a regular file".to_owned();
+    assert_eq!(found, [("settings.save-answers", true, what)]);
+}
+
+#[test]
+fn a_certificate_that_was_just_given_and_is_not_shown_is_told() {
+    const GIVEN: &str = "accept-policies: true\nroot: /r\nruntime: host\nbroker-url: https://b\n\
+                         external-pcoip-ip: 192.0.2.1\nssl-cert: /c\nssl-key: /k\nca-cert: /a\n";
+    let told = |answers: &Answers| {
+        let wanted = Wanted::read(answers, Place::read(answers).unwrap()).unwrap();
+        let mut facts = configured_facts(&wanted);
+        configured(&mut facts, Role::Sg, "SslCertificate = /mine.crt\n");
+        check(&wanted, &facts)
+    };
+    let layer = file::parse(GIVEN).unwrap();
+
+    let given = told(&Answers::resolve(&[(Origin::Flag, &layer)]));
+    let kept = told(&Answers::resolve(&[(Origin::Saved, &layer)]));
+
+    let warning = Finding::warning(
+        "certificate.not-shown",
+        "`/r/opt/teradici/pcoipcm_data/data/SecurityGateway.conf` names the certificate \
+         `/mine.crt`, not the one that is given",
+        "to have it shown, remove the lines `SslCertificate` and `SslKey` from that file",
+    );
+    assert_eq!(given, [warning]);
+    assert_eq!(kept, []);
 }

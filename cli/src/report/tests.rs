@@ -4,6 +4,7 @@ use cmsg_config::{
 };
 
 use super::{roles::RoleView, *};
+use crate::answers::{Origin, file};
 
 fn report() -> Report {
     let paths = Paths::under("/r");
@@ -76,6 +77,25 @@ fn the_plan_is_told_in_lines() {
         " 1. stop the roles: sessions end; clients cannot connect for some seconds\n \
          2. write file: changed: `/r/file`\nThe connection manager restarts.\n\
          The security gateway restarts."
+    );
+}
+
+#[test]
+fn what_is_kept_is_told_with_the_flag_that_changes_it() {
+    let saved = file::parse(
+        "runtime: host\nenable-ipv6: true\nexternal-sg-ip: [192.0.2.1, 192.0.2.2]\nagent-port: 60443\n",
+    )
+    .unwrap();
+    let flags = file::parse("runtime: host\n").unwrap();
+
+    let answers = Answers::resolve(&[(Origin::Saved, &saved), (Origin::Flag, &flags)]);
+
+    assert_eq!(
+        kept_lines(&answers),
+        [
+            "kept: `external-sg-ip` is 192.0.2.1, 192.0.2.2; `--external-sg-ip IP` changes it",
+            "kept: `enable-ipv6` is true; `--enable-ipv6=true|false` changes it",
+        ]
     );
 }
 

@@ -5,7 +5,7 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, SeekFrom},
     os::unix::fs::OpenOptionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc::channel,
     thread,
@@ -56,6 +56,11 @@ impl Started {
     pub(crate) fn log_tail(&self, paths: &Paths) -> io::Result<Vec<String>> {
         tail(&layout::supervise_log(paths), self.log_start)
     }
+}
+
+/// Where the supervisor writes its number when it starts.
+pub(crate) fn pidfile(paths: &Paths) -> PathBuf {
+    paths.run().join("supervise.pid")
 }
 
 /// Starts the supervisor in a session of its own, so that it outlives the operator's terminal.
@@ -160,7 +165,7 @@ fn open_lock(paths: &Paths) -> io::Result<Option<File>> {
 }
 
 fn pid(paths: &Paths) -> anyhow::Result<i32> {
-    let file = paths.run().join("supervise.pid");
+    let file = pidfile(paths);
     let text = fs::read_to_string(&file).with_context(|| {
         format!("failed to read the supervisor's number in `{}`", file.display())
     })?;

@@ -1,6 +1,11 @@
-//! Notes effects for tests.
+//! Notes effects for tests, on a host that is only remembered.
 
-use std::{io, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::bail;
 use cmsg_config::{
@@ -12,15 +17,31 @@ use super::System;
 use crate::{
     content::Content,
     pki::generate::{Pair, Request},
+    plan::layout,
 };
 
-/// A host that only takes notes. Paths are noted without its root, `/r`.
+/// What is on a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    /// Files with what they contain; a program contains the name of the one it was copied from.
+    pub(crate) files: BTreeMap<PathBuf, String>,
+    /// Folders.
+    pub(crate) folders: BTreeSet<PathBuf>,
+    /// Whether the supervisor runs.
+    pub(crate) runs: bool,
+}
+
+/// A host that takes notes. Paths are noted without its root, `/r`.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     /// What was done, in order.
     pub(crate) calls: Vec<String>,
+    /// What is on it.
+    pub(crate) state: State,
     /// The effect that fails.
     pub(crate) fails: Option<&'static str>,
+    /// So many effects succeed, and the one after them fails.
+    pub(crate) fails_after: Option<usize>,
     /// After so many effects the operator interrupts.
     pub(crate) interrupted_after: Option<usize>,
     /// The roles do not answer.
@@ -31,7 +52,7 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     fn note(&mut self, call: String) -> anyhow::Result<()> {
-        let fails = self.fails == Some(call.as_str());
+        let fails = self.fails == Some(call.as_str()) || self.fails_after == Some(self.calls.len());
         self.calls.push(call);
         if fails { bail!("no space left") } else { Ok(()) }
     }
@@ -44,27 +65,44 @@ fn short(path: &Path) -> String {
 
 impl System for Recorder {
     fn make_folder(&mut self, path: &Path) -> anyhow::Result<()> {
-        self.note(format!("mkdir {}", path.display()))
+        self.note(format!("mkdir {}", path.display()))?;
+        self.state.folders.insert(path.to_owned());
+        Ok(())
     }
 
     fn remove_empty_folder(&mut self, path: &Path) -> anyhow::Result<()> {
-        self.note(format!("rmdir {}", path.display()))
+        self.note(format!("rmdir {}", path.display()))?;
+        let mut all = self.state.files.keys().chain(&self.state.folders);
+        if !all.any(|other| other != path && other.starts_with(path)) {
+            self.state.folders.remove(path);
+        }
+        Ok(())
     }
 
-    fn write(&mut self, path: &Path, _content: &Content) -> anyhow::Result<()> {
-        self.note(format!("write {}", short(path)))
+    fn write(&mut self, path: &Path, content: &Content) -> anyhow::Result<()> {
+        self.note(format!("write {}", short(path)))?;
+        self.state.files.insert(path.to_owned(), content.text());
+        Ok(())
     }
 
     fn copy_executable(&mut self, from: &Path, to: &Path) -> anyhow::Result<()> {
-        self.note(format!("copy {} {}", short(from), short(to)))
+        self.note(format!("copy {} {}", short(from), short(to)))?;
+        self.state.files.insert(to.to_owned(), from.display().to_string());
+        Ok(())
     }
 
     fn rename(&mut self, from: &Path, to: &Path) -> anyhow::Result<()> {
-        self.note(format!("rename {} {}", short(from), short(to)))
+        self.note(format!("rename {} {}", short(from), short(to)))?;
+        let file = self.state.files.remove(from);
+        self.state.files.extend(file.map(|file| (to.to_owned(), file)));
+        Ok(())
     }
 
     fn delete(&mut self, path: &Path) -> anyhow::Result<()> {
-        self.note(format!("delete {}", short(path)))
+        self.note(format!("delete {}", short(path)))?;
+        self.state.files.retain(|file, _| !file.starts_with(path));
+        self.state.folders.retain(|folder| !folder.starts_with(path));
+        Ok(())
     }
 
     fn make_pair(&mut self, request: &Request) -> anyhow::Result<Pair> {
@@ -72,12 +110,17 @@ impl System for Recorder {
         Ok(Pair { key: "key".into(), certificate: "certificate".into() })
     }
 
-    fn start(&mut self, _paths: &Paths) -> anyhow::Result<()> {
-        self.note("start".to_owned())
+    fn start(&mut self, paths: &Paths) -> anyhow::Result<()> {
+        self.note("start".to_owned())?;
+        self.state.runs = true;
+        self.state.files.insert(layout::supervise_log(paths), String::new());
+        Ok(())
     }
 
     fn stop(&mut self, _paths: &Paths) -> anyhow::Result<()> {
-        self.note("stop".to_owned())
+        self.note("stop".to_owned())?;
+        self.state.runs = false;
+        Ok(())
     }
 
     fn supervisor_ended(&mut self) -> Option<String> {

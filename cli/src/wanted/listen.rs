@@ -32,6 +32,15 @@ pub(crate) struct ListenAt {
     pub(crate) address: Option<SocketAddr>,
 }
 
+/// Where a listener is by the configuration that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// The address that stands there.
+    pub(crate) address: MaybeAddress,
+    /// Whether the installer wrote it.
+    pub(crate) is_ours: bool,
+}
+
 /// Where a listener is to be, before the host was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Choice {
@@ -41,6 +50,12 @@ pub(crate) enum Choice {
     AnyPort(IpAddr),
     /// Nowhere.
     Off,
+}
+
+impl Choice {
+    fn of(address: MaybeAddress) -> Self {
+        address.0.map_or(Self::Off, Self::At)
+    }
 }
 
 impl ListenKey {
@@ -90,19 +105,28 @@ impl ListenKey {
 }
 
 impl ListenAt {
-    /// Decides where a listener is to be. A free port that was chosen once and stands in the
-    /// configuration stays.
-    pub(crate) fn choose(said: Option<&Self>, written: Option<&str>, default: Choice) -> Choice {
-        let written = written.and_then(|text| text.parse::<MaybeAddress>().ok());
-        match (said.map(|said| said.address), written) {
-            (Some(None), _) | (None, Some(MaybeAddress(None))) => Choice::Off,
-            (Some(Some(said)), _) if said.port() != 0 => Choice::At(said),
-            (Some(Some(said)), Some(MaybeAddress(Some(written)))) if said.ip() == written.ip() => {
-                Choice::At(written)
-            }
-            (Some(Some(said)), _) => Choice::AnyPort(said.ip()),
-            (None, Some(MaybeAddress(Some(written)))) => Choice::At(written),
-            (None, None) => default,
+    /// Decides where a listener is to be: as it was said, else where the administrator put it, else
+    /// by default. Where any port will do, one that was found before stays.
+    pub(crate) fn choose(
+        said: Option<&Self>,
+        standing: Option<Standing>,
+        default: Choice,
+    ) -> Choice {
+        let wish = match (said, standing) {
+            (Some(said), _) => said.choice(),
+            (None, Some(Standing { address, is_ours: false })) => return Choice::of(address),
+            (None, _) => default,
+        };
+        match (wish, standing.and_then(|standing| standing.address.0)) {
+            (Choice::AnyPort(ip), Some(found)) if found.ip() == ip => Choice::At(found),
+            _ => wish,
+        }
+    }
+
+    fn choice(&self) -> Choice {
+        match self.address {
+            Some(any) if any.port() == 0 => Choice::AnyPort(any.ip()),
+            address => Choice::of(MaybeAddress(address)),
         }
     }
 
@@ -158,6 +182,10 @@ mod tests {
         Choice::At(text.parse().unwrap())
     }
 
+    fn standing(text: &str, is_ours: bool) -> Standing {
+        Standing { address: text.parse().unwrap(), is_ours }
+    }
+
     #[test]
     fn what_is_said_is_read() {
         let table = [
@@ -179,26 +207,43 @@ mod tests {
     #[test]
     fn a_port_that_was_found_once_stays() {
         let any = Choice::AnyPort(Ipv4Addr::LOCALHOST.into());
-        let written = Some("127.0.0.1:20001");
+        let found = Some("127.0.0.1:20001");
         let table = [
             (None, None, any),
-            (None, written, at("127.0.0.1:20001")),
-            (None, Some("off"), Choice::Off),
-            (None, Some("nonsense"), any),
+            (None, found, at("127.0.0.1:20001")),
             (Some("http=127.0.0.1:0"), None, any),
-            (Some("http=127.0.0.1:0"), written, at("127.0.0.1:20001")),
-            (Some("http=127.0.0.2:0"), written, Choice::AnyPort([127, 0, 0, 2].into())),
-            (Some("http=127.0.0.1:8080"), written, at("127.0.0.1:8080")),
-            (Some("http=off"), written, Choice::Off),
+            (Some("http=127.0.0.1:0"), found, at("127.0.0.1:20001")),
+            (Some("http=127.0.0.2:0"), found, Choice::AnyPort([127, 0, 0, 2].into())),
+            (Some("http=127.0.0.1:8080"), found, at("127.0.0.1:8080")),
+            (Some("http=off"), found, Choice::Off),
         ];
-        for (said, written, choice) in table {
+        for (said, found, choice) in table {
             let said = said.map(|said| said.parse().unwrap());
+            for is_ours in [false, true] {
+                let standing = found.map(|text| standing(text, is_ours));
 
-            assert_eq!(
-                ListenAt::choose(said.as_ref(), written, any),
-                choice,
-                "{said:?} {written:?}"
-            );
+                let chosen = ListenAt::choose(said.as_ref(), standing, any);
+
+                assert_eq!(chosen, choice, "{said:?} {standing:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_administrator_wrote_stays_and_what_the_installer_wrote_follows_its_default() {
+        let any = Choice::AnyPort(Ipv4Addr::LOCALHOST.into());
+        let table = [
+            ("0.0.0.0:443", false, at("[::]:443"), at("0.0.0.0:443")),
+            ("0.0.0.0:443", true, at("[::]:443"), at("[::]:443")),
+            ("off", false, any, Choice::Off),
+            ("off", true, any, any),
+            ("127.0.0.2:8443", false, any, at("127.0.0.2:8443")),
+            ("127.0.0.2:8443", true, any, any),
+        ];
+        for (text, is_ours, default, choice) in table {
+            let standing = standing(text, is_ours);
+
+            assert_eq!(ListenAt::choose(None, Some(standing), default), choice, "{standing:?}");
         }
     }
 

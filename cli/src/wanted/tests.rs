@@ -70,6 +70,10 @@ fn what_does_not_go_together_is_refused() {
             "`--host-address` gives more than one address or more than one name",
         ),
         ("listen: ['http=off', 'http=127.0.0.1:1']\n", "`--listen` gives `http` more than once"),
+        (
+            "listen: 'broker=[::1]:0'\n",
+            "`--listen` gives `broker` an IPv6 address, and IPv6 is not enabled",
+        ),
     ];
     for (more, what) in table {
         let told = refusals(&format!("{BOTH}{more}"));
@@ -98,6 +102,13 @@ fn there_is_one_external_address_a_family() {
 
         assert_eq!(told.err().map(|findings| findings[0].what.clone()).as_deref(), what, "{more}");
     }
+}
+
+#[test]
+fn a_listener_has_an_ipv6_address_where_ipv6_is_enabled() {
+    let read = read(&format!("{BOTH}enable-ipv6: true\nlisten: 'broker=[::1]:0'\n")).unwrap();
+
+    assert_eq!(read.listen, ["broker=[::1]:0".parse().unwrap()]);
 }
 
 #[test]

@@ -49,7 +49,12 @@ pub const CONNECTION_MANAGER: &[Key] = &[
         "TRACE, DEBUG, INFO, WARN or ERROR",
         "what is logged, at or above",
     ),
-    Key::new("BrokerType", "", "text", "type of the connection broker; shown in the status"),
+    Key::new(
+        "BrokerType",
+        "",
+        "text",
+        "type of the connection broker; for people, nothing depends on it",
+    ),
     Key::new("PcoipAddress", "", "https://HOST[:PORT]", "the connection broker; required"),
     Key::new("BrokerCertCheck", "true", "true or false", "verify the broker's certificate"),
     Key::list(

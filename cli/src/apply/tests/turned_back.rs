@@ -1,0 +1,118 @@
+//! Wherever a plan breaks, the host is as it was.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::{
+    host::{Facts, daemon::DaemonFact, export::Export},
+    plan::{
+        self, layout,
+        tests::{BOTH, facts, installed, wanted},
+    },
+    system::recorder::State,
+};
+
+/// A plan and the host before it.
+type Case = (Vec<Step>, State);
+
+/// Everything is new, but the root's own folder.
+fn first_installation() -> Case {
+    let (wanted, answers) = wanted(BOTH);
+    let mut facts = facts(&wanted);
+    facts.installed.missing_folders = layout::all_folders(&paths()).split_off(2);
+    facts.export = Some(Export { path: "/r/mine.yaml".into(), found: Ok(None) });
+    (plan::install(&wanted, &facts, &answers).steps, state(&facts))
+}
+
+/// Another daemon, other names, another broker, one role less, and a folder that was removed.
+fn other_installation() -> Case {
+    const OTHER: &str = "accept-policies: true\nself-signed: true\nroot: /r\nruntime: host\n\
+                         broker-url: https://other\nhost-address: other.example\n\
+                         enable-security-gateway: false\n";
+    let (wanted, answers) = wanted(OTHER);
+    let mut facts = installed(BOTH);
+    facts.installed.missing_folders = vec![paths().connection_manager_logs()];
+    facts.daemon = DaemonFact::Copy(PathBuf::from("/new"));
+    (plan::install(&wanted, &facts, &answers).steps, state(&facts))
+}
+
+/// The host as a plan finds it.
+fn state(facts: &Facts) -> State {
+    let there = &facts.installed;
+    let mut files: Vec<(PathBuf, String)> =
+        there.files.iter().map(|(path, file)| (path.clone(), file.content.text())).collect();
+    if there.has_daemon {
+        files.push((paths().daemon(), "the old daemon".to_owned()));
+    }
+    if there.has_log {
+        files.push((layout::supervise_log(&paths()), String::new()));
+    }
+    let is_there = |folder: &PathBuf| !there.missing_folders.contains(folder);
+    State {
+        files: files.into_iter().collect(),
+        folders: layout::all_folders(&paths()).into_iter().filter(is_there).collect(),
+        runs: there.supervisor_runs,
+    }
+}
+
+/// Performs the plan on a recorder that is set up so, and tells whether it went well.
+fn goes_well((steps, start): &Case, recorder: Recorder, is_clean: bool) -> bool {
+    let mut system = Recorder { state: start.clone(), ..recorder };
+    let Err(broken) = apply(steps, OnFailure::Undo, &mut system, &mut |_| {}) else {
+        return true;
+    };
+
+    assert_eq!(&system.state, start, "{:?}", system.calls);
+    assert!(broken.left.is_empty() || !is_clean, "{:?}", broken.left);
+    false
+}
+
+#[test]
+fn whichever_effect_fails_the_host_is_as_it_was() {
+    for (case, least) in [(first_installation(), 25), (other_installation(), 12)] {
+        let failing = |after| Recorder { fails_after: Some(after), ..Recorder::default() };
+
+        let end = (0..).find(|after| goes_well(&case, failing(*after), true));
+
+        assert!(end.is_some_and(|effects| effects >= least), "{end:?}");
+    }
+}
+
+#[test]
+fn whenever_the_operator_interrupts_the_host_is_as_it_was() {
+    for case in [first_installation(), other_installation()] {
+        let interrupted =
+            |after| Recorder { interrupted_after: Some(after), ..Recorder::default() };
+
+        let end = (0..).find(|after| goes_well(&case, interrupted(*after), true));
+
+        assert!(end.is_some());
+    }
+}
+
+#[test]
+fn where_the_roles_do_not_live_the_host_is_as_it_was() {
+    for case in [first_installation(), other_installation()] {
+        let dead = Recorder { is_dead: true, ..Recorder::default() };
+
+        assert!(!goes_well(&case, dead, false));
+    }
+}
+
+#[test]
+fn every_step_that_can_be_undone_stands_in_one_of_the_plans() {
+    let steps: Vec<Step> =
+        [first_installation(), other_installation()].into_iter().flat_map(|case| case.0).collect();
+    let has = |is_such: fn(&Step) -> bool| steps.iter().any(is_such);
+
+    assert!(has(|step| matches!(step, Step::Stop { .. })));
+    assert!(has(|step| matches!(step, Step::MakeFolders { .. })));
+    assert!(has(|step| matches!(step, Step::Write { old: None, .. })));
+    assert!(has(|step| matches!(step, Step::Write { old: Some(_), .. })));
+    assert!(has(|step| matches!(step, Step::Remove { .. })));
+    assert!(has(|step| matches!(step, Step::MakeCertificate { old_key: None, .. })));
+    assert!(has(|step| matches!(step, Step::MakeCertificate { old_key: Some(_), .. })));
+    assert!(has(|step| matches!(step, Step::CopyDaemon { replaces: false, .. })));
+    assert!(has(|step| matches!(step, Step::CopyDaemon { replaces: true, .. })));
+    assert!(has(|step| matches!(step, Step::Start { .. })));
+}

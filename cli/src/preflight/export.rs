@@ -1,0 +1,13 @@
+//! The file that the answers are exported to.
+
+use crate::{finding::Finding, host::Facts};
+
+pub(super) fn check(facts: &Facts) -> Option<Finding> {
+    let export = facts.export.as_ref()?;
+    let why = export.found.as_ref().err()?;
+    Some(Finding::error(
+        "settings.save-answers",
+        format!("`--save-answers`: `{}`: {why}", export.path.display()),
+        "name a new file in a folder that is there, or an answers file",
+    ))
+}

@@ -1,0 +1,141 @@
+//! The documents for programs have the documented shape: no key more, no key less.
+
+mod documents {
+    pub(crate) mod shapes;
+    pub(crate) mod site;
+}
+
+use documents::{
+    shapes::{Change, From, Level, Outcome, Role, Runtime, Status, Value},
+    site::{Site, run},
+};
+
+/// A gateway that listens where nothing else does.
+const GATEWAY: [&str; 8] = [
+    "--runtime=host",
+    "--enable-connection-manager=false",
+    "--external-pcoip-ip=192.0.2.1",
+    "--jwt-verifying-cert=jwt-verifying.crt",
+    "--self-signed",
+    "--accept-policies",
+    "--ignore-disk-req",
+    "--daemon=/bin/true",
+];
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_who_said_so() {
+    let site = Site::empty();
+
+    let (code, document) =
+        run::<Change>(&site, "install", &[&GATEWAY[..], &["--dry-run"]].concat());
+
+    assert_eq!((code, document.schema, document.outcome), (0, 1, Outcome::Planned));
+    let ids: Vec<_> = document.findings.iter().map(|f| (f.id.as_str(), f.level)).collect();
+    assert_eq!(ids, [("agent.not-verified", Level::Warning)]);
+    let steps: Vec<_> = document.plan.iter().map(|step| step.step.as_str()).collect();
+    assert_eq!(
+        steps,
+        [
+            "make folders",
+            "write installation.json",
+            "write answers.yaml",
+            "write jwt-verifying.crt",
+            "make cmsg.crt",
+            "write SecurityGateway.conf",
+            "copy the daemon",
+            "start the roles",
+            "wait until live",
+        ]
+    );
+    assert!(document.plan.iter().all(|step| step.is_told() && !step.done));
+    let setting = |name: &str| (&document.settings[name].value, document.settings[name].from);
+    assert_eq!(setting("self-signed"), (&Value::Switch(true), From::Flag));
+    assert_eq!(setting("agent-port"), (&Value::One("60443".to_owned()), From::Default));
+    let addresses = Value::List(vec!["192.0.2.1".to_owned()]);
+    assert_eq!(setting("external-pcoip-ip"), (&addresses, From::Flag));
+    assert_eq!(document.restarts, []);
+    assert!(!site.root().exists());
+}
+
+#[test]
+fn a_refusal_says_all_that_is_wrong() {
+    let site = Site::empty();
+    let table: [(&[&str], i32, &[&str]); 3] = [
+        (&["--runtime=host"], 3, &["settings.missing"; 3]),
+        (&["--runtime=host", "--agent-port=0", "--broker-url=x"], 2, &["usage.value"; 2]),
+        (&["--no-such-flag"], 2, &["usage.flag"]),
+    ];
+    for (words, exit, least) in table {
+        let (code, document) = run::<Change>(&site, "install", words);
+
+        assert_eq!((code, document.schema, document.outcome), (exit, 1, Outcome::Refused));
+        assert!(document.findings.iter().all(|f| f.level == Level::Error && f.is_told()));
+        let ids: Vec<_> = document.findings.iter().map(|finding| finding.id.as_str()).collect();
+        assert!(least.iter().all(|id| ids.contains(id)), "{ids:?}");
+        assert!(ids.len() >= least.len(), "{ids:?}");
+        assert!(document.plan.is_empty() && document.restarts.is_empty());
+        assert!(document.settings.is_empty());
+    }
+}
+
+#[test]
+fn roles_that_do_not_live_are_told_and_nothing_is_left_behind() {
+    let site = Site::empty();
+    let words = [&GATEWAY[..], &["--save-answers=mine.yaml"]].concat();
+
+    let (code, document) = run::<Change>(&site, "install", &words);
+
+    assert_eq!((code, document.outcome), (4, Outcome::RolledBack));
+    assert_eq!(document.findings.last().map(|f| f.id.as_str()), Some("role.not-live"));
+    assert!(document.plan.iter().all(|step| !step.done));
+    assert!(!site.root().exists());
+    assert!(!site.folder().join("mine.yaml").exists());
+}
+
+#[test]
+fn the_status_tells_every_role_and_every_certificate() {
+    let site = Site::installed();
+
+    let (code, status) = run::<Status>(&site, "status", &[]);
+
+    assert_eq!((code, status.schema, status.runtime), (0, 1, Runtime::Host));
+    assert_eq!(status.version, "0.1.0");
+    let [(Role::Cm, cm), (Role::Sg, sg)] = &status.roles.iter().collect::<Vec<_>>()[..] else {
+        panic!("{:?}", status.roles)
+    };
+    assert_eq!((cm.live, cm.ready, cm.sessions, cm.listens.len()), (false, false, 0, 0));
+    assert!(cm.reason.as_ref().is_some_and(|why| why.starts_with("does not answer: ")));
+    assert_eq!((sg.live, sg.ready, sg.sessions, &sg.reason), (true, true, 3, &None));
+    assert_eq!(sg.listens, ["pcoip=127.0.0.1:4172/tcp"]);
+    let certificates: Vec<_> =
+        status.certificates.iter().map(|c| (c.path.clone(), c.subject.as_str())).collect();
+    let own = site.folder().join("jwt-verifying.crt").display().to_string();
+    assert_eq!(certificates, [(own, "CN=cm.example")]);
+    assert_eq!(status.certificates[0].expires, "2126-10-30T21:57:51Z");
+    assert_eq!(status.settings["runtime"].from, From::Saved);
+    assert_eq!(status.settings["root"].from, From::Flag);
+}
+
+#[test]
+fn a_removal_is_planned_in_the_same_shape() {
+    let site = Site::installed();
+
+    let (code, document) = run::<Change>(&site, "uninstall", &["--dry-run"]);
+
+    assert_eq!((code, document.schema, document.outcome), (0, 1, Outcome::Planned));
+    let steps: Vec<_> = document.plan.iter().map(|step| step.step.as_str()).collect();
+    assert_eq!(steps, ["stop the roles", "delete files"]);
+    assert!(document.plan.iter().all(|step| step.is_told() && !step.done));
+    assert_eq!(document.settings["runtime"].from, From::Saved);
+    assert!(document.findings.is_empty() && document.restarts.is_empty());
+}
+
+#[test]
+fn what_fails_before_there_is_a_plan_has_the_same_shape() {
+    for command in ["status", "uninstall"] {
+        let (code, document) = run::<Change>(&Site::empty(), command, &[]);
+
+        assert_eq!((code, document.outcome), (1, Outcome::Failed));
+        assert_eq!(document.findings[0].id, "failed");
+    }
+}

@@ -1,0 +1,138 @@
+//! The documents as programs read them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// `install`, `uninstall`, and every command that does not get that far.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Change {
+    pub(crate) schema: u32,
+    pub(crate) outcome: Outcome,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) plan: Vec<Step>,
+    pub(crate) settings: BTreeMap<String, Setting>,
+    pub(crate) restarts: Vec<Role>,
+}
+
+/// `status`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Status {
+    pub(crate) schema: u32,
+    pub(crate) version: String,
+    pub(crate) runtime: Runtime,
+    pub(crate) roles: BTreeMap<Role, RoleView>,
+    pub(crate) certificates: Vec<Certificate>,
+    pub(crate) settings: BTreeMap<String, Setting>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Outcome {
+    Done,
+    Planned,
+    Refused,
+    Failed,
+    RolledBack,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Finding {
+    pub(crate) id: String,
+    pub(crate) level: Level,
+    what: String,
+    cure: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Level {
+    Error,
+    Warning,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Step {
+    pub(crate) step: String,
+    changes: String,
+    undo: String,
+    pub(crate) done: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Setting {
+    pub(crate) value: Value,
+    pub(crate) from: From,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Value {
+    Switch(bool),
+    One(String),
+    List(Vec<String>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum From {
+    Flag,
+    Environment,
+    Answers,
+    Saved,
+    Prompt,
+    Default,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    Cm,
+    Sg,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Runtime {
+    Swarm,
+    Host,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RoleView {
+    pub(crate) live: bool,
+    pub(crate) ready: bool,
+    // Without this a key that is left out would pass for null.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub(crate) reason: Option<String>,
+    pub(crate) listens: Vec<String>,
+    pub(crate) sessions: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Certificate {
+    pub(crate) path: String,
+    pub(crate) subject: String,
+    pub(crate) expires: String,
+}
+
+impl Finding {
+    /// Whether a person learns anything from it.
+    pub(crate) fn is_told(&self) -> bool {
+        !self.what.is_empty() && !self.cure.is_empty()
+    }
+}
+
+impl Step {
+    /// Whether a person learns anything from it.
+    pub(crate) fn is_told(&self) -> bool {
+        !self.step.is_empty() && !self.changes.is_empty() && !self.undo.is_empty()
+    }
+}

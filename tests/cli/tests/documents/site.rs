@@ -1,0 +1,94 @@
+//! A folder to install under, empty or with an installation that only looks like one.
+
+use std::{
+    fs::{self, File},
+    io::{Read as _, Write as _},
+    os::unix::net::UnixListener,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
+
+use cli_tests::program;
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+
+/// Where the installer works.
+pub(crate) struct Site {
+    folder: TempDir,
+}
+
+impl Site {
+    /// Nothing is installed.
+    pub(crate) fn empty() -> Self {
+        let site = Self { folder: tempfile::tempdir().expect("a temporary folder can be made") };
+        let certificate = include_str!("../../cmd/dry-run.in/jwt-verifying.crt");
+        put(&site.folder().join("jwt-verifying.crt"), certificate);
+        site
+    }
+
+    /// Both roles are installed; the gateway answers, and shows a certificate of its own.
+    pub(crate) fn installed() -> Self {
+        let site = Self::empty();
+        let base = site.root().join("opt/teradici/pcoipcm_data");
+        let certificate = site.folder().join("jwt-verifying.crt");
+        let conf = format!("SslCertificate = {}\n", certificate.display());
+        let record = r#"{ "schema": 1, "version": "0.1.0", "folders": [] }"#;
+        put(&base.join("bin/pcoip-cmsgd"), "");
+        put(&base.join("data/answers.yaml"), "runtime: host\n");
+        put(&base.join("data/installation.json"), record);
+        put(&base.join("data/ConnectionManager.conf"), "");
+        put(&base.join("data/SecurityGateway.conf"), &conf);
+        answer(&base.join("run/sg.sock"));
+        site
+    }
+
+    /// The folder that the installer is started in.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What `--root` names.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.folder().join("site")
+    }
+}
+
+/// Runs a command of the installer; returns its exit code and its one document.
+pub(crate) fn run<T: DeserializeOwned>(site: &Site, command: &str, words: &[&str]) -> (i32, T) {
+    let output = Command::new(program("pcoip-cmsg-setup"))
+        .args([command, "--output=json", "--non-interactive", "--root=site"])
+        .args(words)
+        .current_dir(site.folder())
+        .output()
+        .expect("the installer can be run");
+    let text = String::from_utf8(output.stdout).expect("a document is UTF-8");
+    let document = serde_json::from_str(&text).unwrap_or_else(|why| panic!("{why}: {text}"));
+    (output.status.code().expect("nobody killed the installer"), document)
+}
+
+fn put(path: &Path, text: &str) {
+    make_folder_of(path);
+    let mut file = File::create(path).expect("a file can be made");
+    file.write_all(text.as_bytes()).expect("a file can be written");
+}
+
+/// Answers on a role's socket while the test runs.
+fn answer(socket: &Path) {
+    const STATUS: &str = r#"{ "role": "sg", "version": "0.1.0", "pid": 1, "ready": true,
+        "reason": null, "sessions": 3,
+        "listens": [{ "key": "pcoip", "transport": "tcp", "address": "127.0.0.1:4172" }] }"#;
+    make_folder_of(socket);
+    let listener = UnixListener::bind(socket).expect("a socket can be bound");
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = write!(stream, "HTTP/1.0 200 OK\r\n\r\n{STATUS}");
+        }
+    });
+}
+
+fn make_folder_of(path: &Path) {
+    let folder = path.parent().expect("a file lies in a folder");
+    fs::create_dir_all(folder).expect("folders can be made");
+}
