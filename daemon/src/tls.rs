@@ -15,6 +15,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 use tracing::warn;
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 use verifier::Upstream;
 
@@ -98,14 +99,23 @@ fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     Ok(found)
 }
 
-/// The listed certificates and the host's; none where neither has a usable one.
+/// Those of the listed certificates and the host's that are authorities; none where no one is.
 fn authorities(listed: &[CertificateDer<'static>]) -> Option<Arc<WebPkiServerVerifier>> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(listed.iter().cloned());
     let native = rustls_native_certs::load_native_certs();
     for error in native.errors {
         warn!(%error, "Failed to read a certificate of the host");
     }
-    roots.add_parsable_certificates(native.certs);
+    let mut roots = RootCertStore::empty();
+    let all = listed.iter().cloned().chain(native.certs);
+    roots.add_parsable_certificates(all.filter(is_authority));
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build().ok()
+}
+
+/// Whether a certificate may vouch for others. Whoever is listed to be trusted itself, as an agent
+/// is, must not speak for the broker; the verifier takes every root's word.
+fn is_authority(certificate: &CertificateDer<'_>) -> bool {
+    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return false };
+    let may_sign =
+        parsed.key_usage().is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()));
+    parsed.is_ca() && may_sign
 }
