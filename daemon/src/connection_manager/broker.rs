@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::{Context as _, bail};
 use cmsg_config::{connection_manager::UpstreamCheck, values::BrokerUrl};
 use cmsg_proto::{SessionId, broker::BrokerCookies};
 use http::{StatusCode, header};
@@ -59,11 +60,16 @@ impl Broker {
         upstream::send(request, document).await
     }
 
-    /// Whether it answers at all. A balancer in front of it that cannot reach it does not count.
-    pub(super) async fn is_there(&self) -> bool {
+    /// Asks whether it answers at all. A balancer in front of it that cannot reach it does not
+    /// count.
+    pub(super) async fn look(&self) -> anyhow::Result<()> {
         let away =
             [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
-        let answer = self.client.get(&self.url).timeout(PROBE).send().await;
-        answer.is_ok_and(|answer| !away.contains(&answer.status()))
+        let asked = self.client.get(&self.url).timeout(PROBE).send().await;
+        let status = asked.with_context(|| format!("asking `{}`", self.url))?.status();
+        if away.contains(&status) {
+            bail!("`{}` answers {status}", self.url);
+        }
+        Ok(())
     }
 }

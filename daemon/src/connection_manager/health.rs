@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use anyhow::{Context as _, bail};
 use cmsg_config::socket::{self, Role, Status};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -49,11 +50,14 @@ impl Health {
 pub(super) async fn watch(shared: Arc<Shared>, shutdown: CancellationToken) {
     let looking = async {
         loop {
-            let found = look(&shared).await;
+            let (found, cause) = match look(&shared).await {
+                Ok(()) => (Health::Ready, String::new()),
+                Err((away, cause)) => (away, format!("{cause:#}")),
+            };
             if shared.health.send_replace(Some(found)) != Some(found) {
                 match found.reason() {
                     None => info!("Ready for sessions"),
-                    Some(reason) => warn!(reason, "Not ready for sessions"),
+                    Some(reason) => warn!(reason, cause, "Not ready for sessions"),
                 }
             }
             tokio::time::sleep(if found == Health::Ready { EVERY } else { AGAIN }).await;
@@ -62,22 +66,25 @@ pub(super) async fn watch(shared: Arc<Shared>, shutdown: CancellationToken) {
     shutdown.run_until_cancelled(looking).await;
 }
 
-async fn look(shared: &Shared) -> Health {
-    if !shared.broker.is_there().await {
-        return Health::BrokerAway;
+/// Who is away, and why.
+async fn look(shared: &Shared) -> Result<(), (Health, anyhow::Error)> {
+    shared.broker.look().await.map_err(|cause| (Health::BrokerAway, cause))?;
+    if shared.config.own_gateway.is_empty() {
+        return Ok(());
     }
-    if !shared.config.own_gateway.is_empty() && !gateway_is_there(shared).await {
-        return Health::GatewayAway;
-    }
-    Health::Ready
+    look_at_gateway(shared).await.map_err(|cause| (Health::GatewayAway, cause))
 }
 
-async fn gateway_is_there(shared: &Shared) -> bool {
+async fn look_at_gateway(shared: &Shared) -> anyhow::Result<()> {
     let run = shared.config.run_directory.clone();
     let asking = tokio::task::spawn_blocking(move || {
         socket::get::<Status>(&run, Role::Sg, "/status", GATEWAY_WAIT)
     });
-    matches!(asking.await, Ok(Ok(status)) if status.ready)
+    let status = asking.await?.with_context(|| format!("asking `{}`", Role::Sg.socket()))?;
+    match status.reason {
+        Some(reason) if !status.ready => bail!("{reason}"),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
