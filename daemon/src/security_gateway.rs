@@ -1,12 +1,12 @@
 //! The Security Gateway: announced sessions come in by TLS and datagrams, and are led to their
 //! agents. What is decided is decided in `cmsg_proto::gateway`; here are the sockets.
 
-use std::{os::unix::net::UnixListener, sync::Arc, time::Duration};
+use std::{os::unix::net::UnixListener, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use cmsg_config::socket::{self, Connections, Listen, Role, Status};
-use cmsg_proto::gateway::Side;
-use tokio::time::{sleep, timeout};
+use cmsg_proto::gateway::{Refusal, Side};
+use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -16,13 +16,14 @@ use crate::{
 use accept::Door;
 use datagrams::Worker;
 use gate::Gate;
-use sockets::Sockets;
+use sockets::{Datagrams, Sockets};
 
 mod accept;
 mod announce;
 mod counters;
 mod datagrams;
 mod gate;
+mod journal;
 mod limits;
 mod relay;
 mod sockets;
@@ -38,6 +39,7 @@ pub struct SecurityGatewayRole {
     sockets: Sockets,
     local: UnixListener,
     listens: Vec<Listen>,
+    data: PathBuf,
 }
 
 /// Reads the files of the configuration and binds its ports, in the runtime that will serve them.
@@ -54,7 +56,10 @@ pub async fn bind(config: cmsg_config::SecurityGateway) -> anyhow::Result<Securi
     let run = &config.run_directory;
     let local = socket::bind(run, Role::Sg)
         .with_context(|| format!("binding `{}`", run.join(Role::Sg.socket()).display()))?;
-    Ok(SecurityGatewayRole { gate, door, verifier, sockets, local, listens })
+    // Who has the ports owns the journal.
+    gate.restore(journal::load(&config.data_directory));
+    let data = config.data_directory;
+    Ok(SecurityGatewayRole { gate, door, verifier, sockets, local, listens, data })
 }
 
 impl SecurityGatewayRole {
@@ -70,51 +75,63 @@ impl SecurityGatewayRole {
     ///
     /// Where the unix socket cannot be served.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { gate, door, verifier, sockets, local, listens } = self;
-        let stop = shutdown.child_token();
+        let Self { gate, door, verifier, sockets, local, listens, data } = self;
+        let (stop, finished) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
-        let (misses, asked) = datagrams::queue();
+        let journal = tokio::spawn(journal::keep(Arc::clone(&gate), data, finished.clone()));
         let Sockets { tcp, clients, agents } = sockets;
-        let (clients, agents) = (Arc::new(clients), Arc::new(agents));
-        let to_agents = Worker {
-            side: Side::Client,
-            gate: Arc::clone(&gate),
-            from: Arc::clone(&clients),
-            to: Arc::clone(&agents),
-        };
-        let to_clients =
-            Worker { side: Side::Agent, gate: Arc::clone(&gate), from: agents, to: clients };
-        tasks.spawn(stop.clone().run_until_cancelled_owned(datagrams::decide(
-            asked,
-            [to_agents.clone(), to_clients.clone()],
-        )));
-        for worker in [to_agents, to_clients] {
-            tasks.spawn(stop.clone().run_until_cancelled_owned(worker.work(misses.clone())));
-        }
+        let udp = [clients, agents].map(Arc::new);
+        forward(&gate, &udp, &tasks, &stop);
         tasks.spawn(accept::accept(tcp, Arc::new(door), tasks.clone(), stop.clone()));
 
         let role = Arc::new(Told { gate: Arc::clone(&gate), listens });
-        let announcements = announce::router(gate, verifier);
+        let announcements = announce::router(Arc::clone(&gate), verifier);
         let router = local::router(role).merge(announcements);
-        let served = tokio::select! {
-            served = local::serve(local, router, stop.clone()) => served,
-            () = after(&stop) => Ok(()),
+        let mut answering = pin!(local::serve(local, router, stop.clone()));
+        let ended = tokio::select! {
+            ended = &mut answering => Some(ended),
+            () = shutdown.cancelled() => None,
         };
+        gate.stop();
         stop.cancel();
+        let served = match ended {
+            Some(served) => served,
+            None => timeout(GRACE, answering).await.unwrap_or(Ok(())),
+        };
         tasks.close();
         let _ = timeout(GRACE, tasks.wait()).await;
+        finished.cancel();
+        journal.await.context("writing the sessions down")?;
+        // While a port is held no other gateway reads the journal.
+        drop(udp);
         served
+    }
+}
+
+/// Starts who forwards datagrams both ways and who decides about those without a route.
+fn forward(
+    gate: &Arc<Gate>,
+    [clients, agents]: &[Arc<Datagrams>; 2],
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let worker = |side, from, to| Worker {
+        side,
+        gate: Arc::clone(gate),
+        from: Arc::clone(from),
+        to: Arc::clone(to),
+    };
+    let workers = [worker(Side::Client, clients, agents), worker(Side::Agent, agents, clients)];
+    let (misses, asked) = datagrams::queue();
+    let deciding = datagrams::decide(asked, workers.clone());
+    tasks.spawn(stop.clone().run_until_cancelled_owned(deciding));
+    for worker in workers {
+        tasks.spawn(stop.clone().run_until_cancelled_owned(worker.work(misses.clone())));
     }
 }
 
 /// How long what is open may take to end at the shutdown.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// Ends some time after the shutdown.
-async fn after(stop: &CancellationToken) {
-    stop.cancelled().await;
-    sleep(GRACE).await;
-}
 
 /// What the unix socket tells.
 struct Told {
@@ -124,12 +141,13 @@ struct Told {
 
 impl Observe for Told {
     fn status(&self) -> Status {
+        let full = self.gate.is_full();
         Status {
             role: Role::Sg,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            ready: true,
-            reason: None,
+            ready: !full,
+            reason: full.then(|| Refusal::Full.to_string()),
             listens: self.listens.clone(),
             sessions: self.gate.count(),
         }

@@ -5,8 +5,8 @@
 //! is only probable: [`chunks`] is tried, [`Search`] and the retained bytes do without.
 
 pub use admission::{
-    Admission, Admitted, Announcement, Control, Dropped, End, Event, Journal, Refusal, Rules,
-    Timeouts, View,
+    Admission, Admitted, Announcement, Arrival, Control, Dropped, End, Event, Journal, Refusal,
+    Rules, Timeouts, Unreadable, View,
 };
 pub use routes::{Change, Destination, FlowId, Key, Routes, Slot};
 pub use search::Search;

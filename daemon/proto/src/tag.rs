@@ -1,7 +1,7 @@
 //! The session tag: what a client shows the gateway and the gateway shows the agent. It is a
 //! credential, so nothing prints it and the gateway keeps its digest only.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -67,8 +67,9 @@ pub fn mask(tag: &str) -> String {
     }
 }
 
-/// SHA-256 of a session tag, with its length.
+/// SHA-256 of a session tag, with its length. Written down it is `LENGTH:HEX`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct TagDigest {
     /// How many bytes the tag has.
     pub length: usize,
@@ -87,6 +88,44 @@ impl TagDigest {
     #[must_use]
     pub fn hex(&self) -> String {
         self.sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Why a text is no digest of a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a tag's digest is its length, a colon and 64 hexadecimal digits")]
+pub struct BadDigest;
+
+impl FromStr for TagDigest {
+    type Err = BadDigest;
+
+    fn from_str(text: &str) -> Result<Self, BadDigest> {
+        let (length, hex) = text.split_once(':').ok_or(BadDigest)?;
+        let length = length.parse().map_err(|_| BadDigest)?;
+        let possible = (1..=SessionTag::MAX_BYTES).contains(&length);
+        if !possible || hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(BadDigest);
+        }
+        let mut sha256 = [0; 32];
+        for (place, byte) in sha256.iter_mut().enumerate() {
+            let digits = &hex[2 * place..2 * place + 2];
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| BadDigest)?;
+        }
+        Ok(Self { length, sha256 })
+    }
+}
+
+impl TryFrom<String> for TagDigest {
+    type Error = BadDigest;
+
+    fn try_from(text: String) -> Result<Self, BadDigest> {
+        text.parse()
+    }
+}
+
+impl From<TagDigest> for String {
+    fn from(digest: TagDigest) -> Self {
+        format!("{}:{}", digest.length, digest.hex())
     }
 }
 
@@ -113,6 +152,25 @@ mod tests {
         let tag = SessionTag::parse(&format!("SCS1{}ABCDEFGHIJKL", "x".repeat(80))).unwrap();
 
         assert_eq!(tag.masked(), "SCS1****ABCDEFGHIJKL");
+    }
+
+    #[test]
+    fn a_digest_is_read_as_it_is_written() {
+        let digest = TagDigest::of(b"abc");
+
+        let text = String::from(digest);
+
+        let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(text, format!("3:{hex}"));
+        assert_eq!(text.parse(), Ok(digest));
+        let (short, wide) = (&hex[1..], format!("é{}", &hex[2..]));
+        for text in [hex, &format!("0:{hex}"), &format!("4097:{hex}"), &format!("-1:{hex}")] {
+            assert_eq!(text.parse::<TagDigest>(), Err(BadDigest), "{text}");
+        }
+        for text in ["", "3:", &format!("3:{short}"), &format!("3:+{short}"), &format!("3:{wide}")]
+        {
+            assert_eq!(text.parse::<TagDigest>(), Err(BadDigest), "{text}");
+        }
     }
 
     #[test]

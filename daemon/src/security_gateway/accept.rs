@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use cmsg_config::{security_gateway::Timeouts, values::Host};
 use cmsg_proto::gateway::{
-    Admitted, Search, canonical,
+    Admitted, Arrival, Search, canonical,
     chunks::{Found, Reader},
 };
 use rustls::pki_types::ServerName;
@@ -24,6 +24,7 @@ use super::{
     gate::Gate,
     limits::{Limits, Place},
     relay::{self, Agents},
+    sockets::seen_at,
 };
 use crate::tls::{Trust, client_config, server_config};
 
@@ -59,7 +60,11 @@ impl Door {
         Ok(Self {
             gate,
             tls: TlsAcceptor::from(server_config(&config.certificate, &config.key)?),
-            agents: Agents { tls: TlsConnector::from(client_config(&trust)?), sni },
+            agents: Agents {
+                tls: TlsConnector::from(client_config(&trust)?),
+                sni,
+                handshake: config.timeouts.tls_handshake,
+            },
             limits: Limits::new(in_all, from_one),
             timeouts: config.timeouts,
         })
@@ -67,9 +72,10 @@ impl Door {
 
     async fn serve(&self, stream: TcpStream, peer: SocketAddr, place: Place) -> anyhow::Result<()> {
         relay::keep_alive(&stream);
+        let arrival = Arrival { from: peer.ip(), at: seen_at(&stream, peer) };
         let handshake = timeout(self.timeouts.tls_handshake, self.tls.accept(stream)).await;
         let mut client = handshake.context("no TLS handshake in time")?.context("TLS handshake")?;
-        let admission = timeout(self.timeouts.tag, self.admit(&mut client, peer)).await;
+        let admission = timeout(self.timeouts.tag, self.admit(&mut client, arrival)).await;
         let (admitted, ended, first) = admission.context("no session tag in time")??;
         drop(place);
         relay::run(&self.gate, &self.agents, client, relay::Start { admitted, ended, first }).await;
@@ -80,7 +86,7 @@ impl Door {
     async fn admit(
         &self,
         client: &mut TlsStream<TcpStream>,
-        peer: SocketAddr,
+        arrival: Arrival,
     ) -> anyhow::Result<(Admitted, CancellationToken, Zeroizing<Vec<u8>>)> {
         let mut seen = Zeroizing::new(vec![0; Search::MAX_BYTES]);
         let mut length = 0;
@@ -99,7 +105,7 @@ impl Door {
             if tags.is_empty() {
                 continue;
             }
-            if let Some((admitted, ended)) = self.gate.admit(&tags, peer.ip()) {
+            if let Some((admitted, ended)) = self.gate.admit(&tags, arrival) {
                 seen.truncate(length);
                 return Ok((admitted, ended, seen));
             }

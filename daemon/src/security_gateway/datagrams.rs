@@ -4,7 +4,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use cmsg_proto::gateway::{FlowId, Routes, Side, Words};
+use cmsg_proto::gateway::{Destination, Routes, Side, Words};
 use tokio::{
     sync::mpsc,
     task::yield_now,
@@ -87,7 +87,7 @@ impl Worker {
         let drops = &self.gate.counters.drops;
         let Some(words) = Words::of(datagram) else { return count(&drops.unknown) };
         if let Some(found) = routes.find(self.side, from, words) {
-            return self.send(datagram, found.to, found.flow);
+            return self.send(datagram, found);
         }
         if !routes.expects(self.side, from.ip()) {
             return count(&drops.unknown);
@@ -101,10 +101,10 @@ impl Worker {
         }
     }
 
-    fn send(&self, datagram: &[u8], to: SocketAddr, flow: FlowId) {
+    fn send(&self, datagram: &[u8], destination: Destination) {
         let counters = &self.gate.counters;
-        match self.to.send(datagram, to) {
-            Ok(_) => counters.datagram(flow, datagram.len()),
+        match self.to.send(datagram, destination) {
+            Ok(_) => counters.datagram(destination.flow, datagram.len()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 count(&counters.drops.congested);
             }
@@ -118,7 +118,7 @@ impl Worker {
     fn decide(&self, miss: &Miss) {
         let Some(words) = Words::of(&miss.bytes[..miss.length]) else { return };
         if let Some(found) = self.gate.decide(self.side, miss.from, words) {
-            self.send(&miss.bytes[..miss.length], found.to, found.flow);
+            self.send(&miss.bytes[..miss.length], found);
         }
     }
 }

@@ -13,11 +13,11 @@ use cmsg_proto::{
     SessionId, TagDigest,
     control::{AddConnection, Claims, ClaimsError, ReplayError, Replays},
     gateway::{
-        Admission, Admitted, Announcement, Control, Destination, Dropped, Event, Refusal, Routes,
-        Rules, Side, Slot, Timeouts, Words,
+        Admission, Admitted, Announcement, Arrival, Control, Destination, Dropped, Event, Journal,
+        Refusal, Routes, Rules, Side, Slot, Timeouts, Words,
     },
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
@@ -31,6 +31,8 @@ pub(super) struct Gate {
     core: Mutex<Core>,
     published: ArcSwap<Routes>,
     changed: Notify,
+    /// What the journal's revision is.
+    revision: watch::Sender<u64>,
     pub(super) counters: Counters,
 }
 
@@ -41,6 +43,8 @@ struct Core {
     replays: Replays,
     routes: Routes,
     unpublished: bool,
+    /// Whether control connections end because the gateway does.
+    stopping: bool,
     /// How to end each control connection.
     closers: HashMap<Control, CancellationToken>,
     /// What each session's place had counted when it began.
@@ -77,6 +81,7 @@ impl Gate {
             replays: Replays::new(REPLAYS),
             routes: Routes::default(),
             unpublished: false,
+            stopping: false,
             closers: HashMap::new(),
             began: HashMap::new(),
             drops: Drops::default().each(),
@@ -86,8 +91,37 @@ impl Gate {
             core: Mutex::new(core),
             published: ArcSwap::default(),
             changed: Notify::new(),
+            revision: watch::Sender::new(0),
             counters: Counters::new(sessions),
         }
+    }
+
+    /// Takes up what was written down before a restart.
+    pub(super) fn restore(&self, journal: Journal) {
+        let written = journal.count();
+        let mut core = self.core();
+        core.admission.restore(journal, clock::now());
+        self.settle(&mut core);
+        let sessions = core.admission.count();
+        if written > 0 {
+            info!(sessions, written, "Sessions taken up from before the restart");
+        }
+    }
+
+    /// What is to be written down.
+    pub(super) fn journal(&self) -> Journal {
+        self.core().admission.journal()
+    }
+
+    /// Tells when the journal is another one.
+    pub(super) fn revisions(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+
+    /// Begins the shutdown. It cuts clients off that have not gone: their sessions have the whole
+    /// time to resume after the restart, as if the gateway had been killed.
+    pub(super) fn stop(&self) {
+        self.core().stopping = true;
     }
 
     /// Takes an announcement whose token was signed by someone we know.
@@ -96,17 +130,17 @@ impl Gate {
         claims: &Claims,
         announced: &AddConnection,
     ) -> Result<(), NotTaken> {
-        let now = clock::now();
-        claims.check(announced, &self.own, now)?;
+        let wall = clock::wall();
+        claims.check(announced, &self.own, wall)?;
         let mut core = self.core();
-        core.replays.use_once(claims, now)?;
+        core.replays.use_once(claims, wall)?;
         let announcement = Announcement {
             id: announced.connection_id.clone(),
             agent: announced.agent,
             tag: announced.tag.digest(),
             issued: claims.issued(),
         };
-        let taken = core.admission.announce(announcement, now);
+        let taken = core.admission.announce(announcement, clock::now());
         self.settle(&mut core);
         Ok(taken?)
     }
@@ -121,7 +155,7 @@ impl Gate {
     pub(super) fn admit(
         &self,
         tags: &[TagDigest],
-        client: IpAddr,
+        client: Arrival,
     ) -> Option<(Admitted, CancellationToken)> {
         let mut core = self.core();
         let admitted = core.admission.admit(tags, client, clock::now())?;
@@ -143,7 +177,10 @@ impl Gate {
     pub(super) fn control_closed(&self, control: Control) {
         let mut core = self.core();
         core.closers.remove(&control);
-        core.admission.control_closed(control, clock::now());
+        if !core.stopping {
+            core.admission.control_closed(control, clock::now());
+            self.settle(&mut core);
+        }
     }
 
     /// Decides about a datagram that has no route; a drop is counted.
@@ -195,6 +232,11 @@ impl Gate {
         self.core().admission.count()
     }
 
+    /// Whether no further session has a place.
+    pub(super) fn is_full(&self) -> bool {
+        self.core().admission.is_full()
+    }
+
     pub(super) fn connections(&self) -> Vec<Connection> {
         let core = self.core();
         let connection = |view: cmsg_proto::gateway::View<'_>| Connection {
@@ -240,6 +282,8 @@ impl Gate {
         if core.unpublished {
             self.changed.notify_one();
         }
+        let revision = core.admission.revision();
+        self.revision.send_if_modified(|told| std::mem::replace(told, revision) != revision);
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {

@@ -2,9 +2,9 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use cmsg_proto::gateway::{Admitted, Control, Side};
-use rustls::pki_types::ServerName;
+use rustls::{CertificateError, pki_types::ServerName};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split},
@@ -24,6 +24,8 @@ pub(super) struct Agents {
     pub(super) tls: TlsConnector,
     /// The server name that they are sent; none unless it is configured.
     pub(super) sni: Option<ServerName<'static>>,
+    /// Longest TLS handshake.
+    pub(super) handshake: Duration,
 }
 
 /// What the relay begins with.
@@ -35,7 +37,7 @@ pub(super) struct Start {
     pub(super) first: Zeroizing<Vec<u8>>,
 }
 
-/// Longest wait for an agent's TCP and TLS.
+/// Longest wait for an agent's TCP.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// How long one direction may go on when the other is closed.
@@ -60,17 +62,30 @@ pub(super) async fn run(
         agent.write_all(&first).await.context("sending the first bytes to the agent")?;
         agent.flush().await.context("sending the first bytes to the agent")?;
         drop(first);
-        anyhow::Ok(connection.relay(client, agent).await)
+        match connection.relay(client, agent).await {
+            Ok(()) => Ok(None),
+            Err(Broken::Lost(error)) => Ok(Some(error)),
+            Err(Broken::Refused(error)) => Err(error).context("the agent broke off at once"),
+        }
     };
     match ended.run_until_cancelled(relayed).await {
-        Some(Ok(Ok(()))) => info!(session = %id, "Control connection closed"),
-        Some(Ok(Err(error))) => info!(session = %id, %error, "Control connection lost"),
+        Some(Ok(None)) => info!(session = %id, "Control connection closed"),
+        Some(Ok(Some(error))) => info!(session = %id, %error, "Control connection lost"),
         Some(Err(error)) => {
             warn!(session = %id, error = format!("{error:#}"), "Agent not reached");
             debug!(session = %id, %agent, "The agent that was not reached");
         }
         None => info!(session = %id, "Control connection replaced"),
     }
+}
+
+/// Why a relay ended before either end closed.
+enum Broken {
+    /// The agent never said anything: an agent that takes no client without a certificate, say,
+    /// refuses only after the handshake of TLS 1.3.
+    Refused(io::Error),
+    /// One of the ends is gone.
+    Lost(io::Error),
 }
 
 /// A control connection that the gate knows of; it is told the end.
@@ -90,7 +105,7 @@ impl Connection {
         &self,
         client: server::TlsStream<TcpStream>,
         agent: client::TlsStream<TcpStream>,
-    ) -> io::Result<()> {
+    ) -> Result<(), Broken> {
         let (from_client, to_client) = split(client);
         let (from_agent, to_agent) = split(agent);
         let up = self.pump(Side::Client, from_client, to_agent);
@@ -109,22 +124,24 @@ impl Connection {
         side: Side,
         mut from: impl AsyncRead + Unpin,
         mut to: impl AsyncWrite + Unpin,
-    ) -> io::Result<()> {
+    ) -> Result<(), Broken> {
         let mut buffer = Zeroizing::new([0; BUFFER]);
-        let mut wanted = true;
+        let (mut wanted, mut silent) = (true, true);
         loop {
             let read = match from.read(&mut buffer[..]).await {
                 Ok(0) => break,
                 Ok(read) => read,
                 // Many peers close TCP without a word of TLS.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
-                Err(error) => return Err(error),
+                Err(error) if silent && side == Side::Agent => return Err(Broken::Refused(error)),
+                Err(error) => return Err(Broken::Lost(error)),
             };
+            silent = false;
             let bytes = &buffer[..read];
             self.gate.counters.control(self.control.slot, side, read);
             wanted = wanted && self.gate.observe(self.control, side, bytes);
-            to.write_all(bytes).await?;
-            to.flush().await?;
+            to.write_all(bytes).await.map_err(Broken::Lost)?;
+            to.flush().await.map_err(Broken::Lost)?;
         }
         // The other end may be gone as well.
         let _ = to.shutdown().await;
@@ -142,12 +159,27 @@ impl Agents {
     async fn connect(&self, agent: SocketAddr) -> anyhow::Result<client::TlsStream<TcpStream>> {
         // No name is sent for an address.
         let name = self.sni.clone().unwrap_or_else(|| ServerName::from(agent.ip()));
-        let connecting = async {
-            let stream = TcpStream::connect(agent).await.context("connecting to the agent")?;
-            keep_alive(&stream);
-            self.tls.connect(name, stream).await.context("TLS handshake with the agent")
-        };
-        timeout(CONNECT, connecting).await.context("the agent does not answer in time")?
+        let connecting = timeout(CONNECT, TcpStream::connect(agent)).await;
+        let stream = connecting
+            .context("the agent does not answer in time")?
+            .context("connecting to the agent")?;
+        keep_alive(&stream);
+        let handshake = timeout(self.handshake, self.tls.connect(name, stream)).await;
+        handshake
+            .context("no TLS handshake with the agent in time")?
+            .map_err(without_names)
+            .context("TLS handshake with the agent")
+    }
+}
+
+/// The names of an agent's certificate are addresses, which no warning shows.
+fn without_names(error: io::Error) -> anyhow::Error {
+    let tls = error.get_ref().and_then(|error| error.downcast_ref());
+    match tls {
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        )) => anyhow!("its certificate is neither for its address nor for `AgentSni`"),
+        _ => error.into(),
     }
 }
 

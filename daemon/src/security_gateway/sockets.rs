@@ -1,15 +1,24 @@
 //! The gateway's ports. Each is bound without sharing, so that a second owner is refused.
 
 use std::{
-    io,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    io::{self, IoSlice},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
+    os::fd::{AsRawFd as _, RawFd},
 };
 
 use anyhow::Context as _;
 use cmsg_config::socket::Listen;
-use cmsg_proto::gateway::canonical;
+use cmsg_proto::gateway::{Destination, canonical};
+use nix::{
+    errno::Errno,
+    libc,
+    sys::socket::{ControlMessage, MsgFlags, SockaddrIn, SockaddrIn6, sendmsg},
+};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::{
+    io::Interest,
+    net::{TcpListener, TcpStream, UdpSocket},
+};
 
 /// All bound sockets.
 #[derive(Debug)]
@@ -127,15 +136,67 @@ impl Datagrams {
     }
 
     /// Sends one datagram, or fails at once.
-    pub(super) fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<usize> {
-        let to = match to.ip() {
-            IpAddr::V4(v4) if self.mapped => mapped(v4.to_ipv6_mapped(), to.port()),
-            _ => to,
+    pub(super) fn send(&self, datagram: &[u8], destination: Destination) -> io::Result<usize> {
+        let to = match destination.to {
+            SocketAddr::V4(to) if self.mapped => mapped(to).into(),
+            to => to,
         };
-        self.socket.try_send_to(datagram, to)
+        match destination.from {
+            None => self.socket.try_send_to(datagram, to),
+            Some(from) => self.socket.try_io(Interest::WRITABLE, || {
+                send_from(self.socket.as_raw_fd(), datagram, to, from).map_err(io::Error::from)
+            }),
+        }
     }
 }
 
-fn mapped(ip: Ipv6Addr, port: u16) -> SocketAddr {
-    SocketAddr::new(IpAddr::V6(ip), port)
+/// Sends one datagram that leaves from a certain one of the host's addresses.
+fn send_from(socket: RawFd, datagram: &[u8], to: SocketAddr, from: IpAddr) -> nix::Result<usize> {
+    let datagram = [IoSlice::new(datagram)];
+    let flags = MsgFlags::MSG_DONTWAIT;
+    match to {
+        SocketAddr::V4(to) => {
+            let IpAddr::V4(from) = from else { return Err(Errno::EAFNOSUPPORT) };
+            let any = libc::in_addr { s_addr: 0 };
+            let from = libc::in_addr { s_addr: u32::from_ne_bytes(from.octets()) };
+            let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: from, ipi_addr: any };
+            let info = [ControlMessage::Ipv4PacketInfo(&info)];
+            sendmsg(socket, &datagram, &info, flags, Some(&SockaddrIn::from(to)))
+        }
+        SocketAddr::V6(to) => {
+            let from = match from {
+                IpAddr::V4(from) => from.to_ipv6_mapped(),
+                IpAddr::V6(from) => from,
+            };
+            let from = libc::in6_addr { s6_addr: from.octets() };
+            let info = libc::in6_pktinfo { ipi6_addr: from, ipi6_ifindex: 0 };
+            let info = [ControlMessage::Ipv6PacketInfo(&info)];
+            sendmsg(socket, &datagram, &info, flags, Some(&SockaddrIn6::from(to)))
+        }
+    }
 }
+
+fn mapped(address: SocketAddrV4) -> SocketAddrV6 {
+    SocketAddrV6::new(address.ip().to_ipv6_mapped(), address.port(), 0, 0)
+}
+
+/// The own address that a client connected to, where the system would answer it from another one:
+/// a host may have several, of which it takes one by its routes.
+pub(super) fn seen_at(stream: &TcpStream, client: SocketAddr) -> Option<IpAddr> {
+    let at = canonical(stream.local_addr().ok()?).ip();
+    (at != usual_source(client).ok()?).then_some(at)
+}
+
+/// Nothing is sent: to connect a UDP socket only asks the routes.
+fn usual_source(to: SocketAddr) -> io::Result<IpAddr> {
+    let any: IpAddr = match to {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = std::net::UdpSocket::bind((any, 0))?;
+    socket.connect(to)?;
+    Ok(canonical(socket.local_addr()?).ip())
+}
+
+#[cfg(test)]
+mod tests;

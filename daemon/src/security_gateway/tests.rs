@@ -13,13 +13,14 @@ use cmsg_proto::{
 };
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::ServerName;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream, UdpSocket},
     task::JoinHandle,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
+use tracing::subscriber::DefaultGuard;
 
 use super::*;
 use crate::{
@@ -29,7 +30,9 @@ use crate::{
 };
 
 mod announcing;
+mod refusing;
 mod relaying;
+mod restarting;
 
 const EXTERNAL: &str = "203.0.113.7";
 
@@ -69,7 +72,8 @@ fn config(folder: &TempDir, more: &str) -> SecurityGateway {
     let at = folder.path().display();
     let text = format!(
         "ExternalRoutableIP = {EXTERNAL}\nSslCertificate = {at}/tls.crt\nSslKey = {at}/tls.key\n\
-         JwtVerifyingCertificate = {at}/jwt.crt\nRunDirectory = {at}\n{more}\n"
+         JwtVerifyingCertificate = {at}/jwt.crt\nDataDirectory = {at}\n\
+         RunDirectory = {at}\n{more}\n"
     );
     SecurityGateway::read(&ConfFile::parse(&text)).unwrap().value
 }
@@ -78,6 +82,17 @@ const LOOPBACK: &str = "ListenAddress = 127.0.0.1:0\nUdpSourceAddress = 127.0.0.
 
 fn upper(bytes: &[u8]) -> Vec<u8> {
     bytes.to_ascii_uppercase()
+}
+
+/// What is logged on this thread from now on, as a file.
+fn logged() -> (NamedTempFile, DefaultGuard) {
+    let log = NamedTempFile::new().unwrap();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_ansi(false)
+        .with_writer(log.reopen().unwrap())
+        .finish();
+    (log, tracing::subscriber::set_default(subscriber))
 }
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
@@ -148,7 +163,7 @@ impl World {
 
     fn token(&self, announced: &AddConnection, random: u8) -> String {
         let gateway = EXTERNAL.parse().unwrap();
-        let claims = Claims::of(announced, gateway, [random; 16], clock::now());
+        let claims = Claims::of(announced, gateway, [random; 16], clock::wall());
         self.signer.sign(&claims).unwrap()
     }
 
@@ -158,6 +173,13 @@ impl World {
         let (status, body) = self.post(&self.token(&announced, number), &announced.render()).await;
         assert_eq!(status, 200, "{body}");
         assert!(matches!(Reply::parse(body.as_bytes()), Ok(Reply::Accepted { .. })), "{body}");
+    }
+
+    async fn status(&self) -> Status {
+        let run = self.folder.path().to_owned();
+        let asking =
+            tokio::task::spawn_blocking(move || socket::get(&run, Role::Sg, "/status", PATIENCE));
+        soon(asking).await.unwrap().unwrap()
     }
 
     async fn connections(&self) -> Vec<Connection> {

@@ -31,6 +31,7 @@ struct Document {
     tcp: Bytes,
     udp: Udp,
     health: String,
+    resumed: Option<Resumed>,
     error: Option<String>,
     left_behind: Vec<String>,
 }
@@ -41,6 +42,13 @@ struct Stage {
     name: String,
     ms: f64,
     ok: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resumed {
+    times: u64,
+    silence_ms: f64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -117,6 +125,24 @@ fn assert_done(output: &Output, layout: &str) {
     assert!(document.health.starts_with("https://127.0.0.1:"));
     assert!(document.health.ends_with("/health"));
     assert_eq!(document.left_behind, [""; 0]);
+    assert!(document.resumed.is_none());
+}
+
+#[test]
+fn a_session_goes_on_after_its_gateway_was_killed() {
+    for layout in ["little", "big", "scrambled"] {
+        let mut demo = Demo::new(&["--output", "json", "--layout", layout, "--kill-gateway"]);
+
+        let output = demo.command.output().unwrap();
+
+        let document = document(&output);
+        assert_eq!((document.error.as_deref(), document.outcome.as_str()), (None, "done"));
+        let resumed = document.resumed.expect("the control connection was lost and is back");
+        assert_eq!(resumed.times, 1);
+        // Ten times what is promised, for a machine that is busy.
+        assert!(resumed.silence_ms < 20_000.0, "{resumed:?}");
+        assert!(demo.is_empty());
+    }
 }
 
 #[test]

@@ -12,9 +12,9 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-pub use journal::Journal;
+pub use journal::{Journal, Unreadable};
 pub use terms::{
-    Admitted, Announcement, Control, Dropped, End, Event, Refusal, Rules, Timeouts, View,
+    Admitted, Announcement, Arrival, Control, Dropped, End, Event, Refusal, Rules, Timeouts, View,
 };
 
 use super::{Change, Destination, FlowId, Side, Slot, Spi, Words};
@@ -46,6 +46,7 @@ pub struct Admission {
     lengths: BTreeMap<usize, usize>,
     ended: Ended,
     controls: u64,
+    revision: u64,
     changes: Vec<Change>,
     events: Vec<Event>,
 }
@@ -67,6 +68,7 @@ impl Admission {
             lengths: BTreeMap::new(),
             ended: Ended::new(ENDED.max(2 * rules.max_connections as usize)),
             controls: 0,
+            revision: 0,
             changes: Vec::new(),
             events: Vec::new(),
         }
@@ -107,7 +109,11 @@ impl Admission {
         for slot in superseded {
             self.end(slot, End::Superseded, now);
         }
-        self.insert(announced, State::Announced(now + self.rules.timeouts.announced), None);
+        let id = announced.id.clone();
+        let until = now + self.rules.timeouts.announced;
+        if let Some(slot) = self.insert(announced, State::Announced(until), None) {
+            self.events.push(Event::Opened(slot, id));
+        }
         Ok(())
     }
 
@@ -118,18 +124,20 @@ impl Admission {
     }
 
     /// Lets a client in that showed one of these tags, if one of them is a session's.
-    pub fn admit(&mut self, tags: &[TagDigest], client: IpAddr, now: Time) -> Option<Admitted> {
+    pub fn admit(&mut self, tags: &[TagDigest], client: Arrival, now: Time) -> Option<Admitted> {
         let known = |tag| self.by_tag.get(tag).and_then(|slot| self.at(*slot));
         let fresh = |session: &Session| !session.is_over(now, &self.rules.timeouts);
         let (slot, _) = tags.iter().filter_map(known).find(|(_, session)| fresh(session))?;
         self.controls += 1;
+        self.revision += 1;
         let control = Control { slot, number: self.controls };
         let session = self.sessions[slot.index()].as_mut()?;
         if let State::Connected(number) = session.state {
             self.events.push(Event::Close(Control { slot, number }));
         }
         let before = session.client;
-        session.connect(control.number, client, now);
+        self.changes.extend(session.connect(control.number, client, now));
+        let client = client.from;
         let admitted = Admitted { control, id: session.id.clone(), agent: session.agent };
         if let Some(before) = before.filter(|before| *before != client) {
             self.unlist(Side::Client, before, slot);
@@ -154,6 +162,7 @@ impl Admission {
     pub fn control_closed(&mut self, control: Control, now: Time) {
         if let Some(session) = self.current(control) {
             session.state = State::Waiting(now);
+            self.revision += 1;
         }
     }
 
@@ -182,6 +191,9 @@ impl Admission {
         let mut over = Vec::new();
         for session in self.sessions.iter_mut().flatten() {
             session.tick(now, &timeouts, &counted, &mut self.changes);
+            if session.use_changed() {
+                self.revision += 1;
+            }
             if session.is_over(now, &timeouts) {
                 let unused = matches!(session.state, State::Announced(_));
                 over.push((session.slot, if unused { End::Unused } else { End::ResumeTimeout }));
@@ -209,6 +221,18 @@ impl Admission {
         self.by_id.len()
     }
 
+    /// Whether no further session has a place.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.free.is_empty()
+    }
+
+    /// A greater number whenever the journal says something else, but for what time alone changes.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// Every session.
     pub fn views(&self) -> impl Iterator<Item = View<'_>> {
         self.sessions.iter().flatten().map(|session| session.view())
@@ -225,18 +249,25 @@ impl Admission {
     }
 
     /// Gives a session a place, if there is one.
-    fn insert(&mut self, announced: Announcement, state: State, client: Option<IpAddr>) {
-        let Some(slot) = self.free.pop_front() else { return };
-        self.events.push(Event::Opened(slot, announced.id.clone()));
+    fn insert(
+        &mut self,
+        announced: Announcement,
+        state: State,
+        client: Option<IpAddr>,
+    ) -> Option<Slot> {
+        let slot = self.free.pop_front()?;
+        self.revision += 1;
         self.by_id.insert(announced.id.clone(), slot);
         self.by_tag.insert(announced.tag, slot);
         *self.lengths.entry(announced.tag.length).or_default() += 1;
         let session = Session::new(slot, announced, state, client);
         self.sessions[slot.index()] = Some(Box::new(session));
+        Some(slot)
     }
 
     fn end(&mut self, slot: Slot, reason: End, now: Time) {
         let Some(session) = self.sessions[slot.index()].take() else { return };
+        self.revision += 1;
         self.free.push_back(slot);
         self.by_id.remove(&session.id);
         self.by_tag.remove(&session.tag);

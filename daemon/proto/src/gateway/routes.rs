@@ -24,6 +24,8 @@ pub struct Key {
 pub struct Destination {
     /// The address at the other end, canonical.
     pub to: SocketAddr,
+    /// The own address that it leaves from, where the system would choose another one.
+    pub from: Option<IpAddr>,
     /// Which flow it belongs to, for the counters.
     pub flow: FlowId,
 }
@@ -129,8 +131,11 @@ mod tests {
     fn the_spi_is_sought_at_offset_0_then_4() {
         let from = "192.0.2.1:5000".parse().unwrap();
         let flows: Vec<_> = Slot(1).flows(Side::Client).collect();
-        let to =
-            |flow: usize| Destination { to: "10.0.0.5:4172".parse().unwrap(), flow: flows[flow] };
+        let to = |flow: usize| Destination {
+            to: "10.0.0.5:4172".parse().unwrap(),
+            from: None,
+            flow: flows[flow],
+        };
         let mut routes = Routes::default();
         for (spi, flow) in [(b"spi1", 0), (b"spi2", 1)] {
             let key = Key { side: Side::Client, from, spi: Spi::from_bytes(*spi) };

@@ -39,9 +39,9 @@ async fn a_forged_expired_misdirected_or_replayed_token_announces_nothing() {
     let body = announced.render();
     let gateway = EXTERNAL.parse().unwrap();
     let signed = |claims: &Claims| world.signer.sign(claims).unwrap();
-    let claims = Claims::of(&announced, gateway, [9; 16], clock::now());
-    let old = clock::now() - Duration::from_secs(100);
-    let elsewhere = Claims::of(&announced, "192.0.2.1".parse().unwrap(), [9; 16], clock::now());
+    let claims = Claims::of(&announced, gateway, [9; 16], clock::wall());
+    let old = clock::wall() - Duration::from_secs(100);
+    let elsewhere = Claims::of(&announced, "192.0.2.1".parse().unwrap(), [9; 16], clock::wall());
     let forged = {
         let folder = tempfile::tempdir().unwrap();
         let (_, key) = identity(&folder, "other");
@@ -95,11 +95,24 @@ async fn no_more_sessions_than_allowed_are_announced() {
     let world = World::serving(&format!("{LOOPBACK}MaxConnections = 1")).await;
     world.announce(1, agent()).await;
     let second = announcement(2, agent());
+    let why = "the gateway has as many sessions as it may have";
 
     let (status, answer) = world.post(&world.token(&second, 2), &second.render()).await;
 
-    let why = "the gateway has as many sessions as it may have";
     assert_eq!((status, refusal(&answer).as_str()), (503, why));
+    let told = world.status().await;
+    assert_eq!((told.ready, told.reason.as_deref(), told.sessions), (false, Some(why), 1));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_gateway_is_ready_while_it_has_a_place() {
+    let world = World::serving(&format!("{LOOPBACK}MaxConnections = 2")).await;
+    world.announce(1, agent()).await;
+
+    let told = world.status().await;
+
+    assert_eq!((told.ready, told.reason, told.sessions), (true, None, 1));
     world.stop().await;
 }
 

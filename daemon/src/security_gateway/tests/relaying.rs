@@ -159,3 +159,31 @@ async fn one_socket_serves_both_families() {
     assert_eq!(world.connections().await[0].client.as_deref(), Some("127.0.0.1"));
     world.stop().await;
 }
+
+#[tokio::test]
+async fn sessions_end_by_the_times_of_the_configuration() {
+    let (log, _guard) = logged();
+    let keys = "AnnouncedSeconds = 1\nResumeSeconds = 1\nUdpIdleSeconds = 1";
+    let world = World::serving(&format!("{LOOPBACK}{keys}")).await;
+    let agent = Agent::start(&world.folder).await;
+    world.announce(1, agent.address).await;
+    let mut control = world.connect().await;
+    control.write_all(&hello(1, *b"spi1")).await.unwrap();
+    read(&mut control, hello(1, *b"spi1").len()).await;
+    world.exchange(&client_socket().await, b"spi1hello").await;
+    world.announce(2, agent.address).await;
+
+    control.shutdown().await.unwrap();
+
+    soon(async {
+        while world.status().await.sessions > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let log = std::fs::read_to_string(log.path()).unwrap();
+    for reason in ["reason=\"unused\"", "reason=\"resume timeout\""] {
+        assert!(log.contains(reason), "{log}");
+    }
+    world.stop().await;
+}

@@ -40,7 +40,12 @@ impl Ended {
         self.insert(session.id.clone(), entry);
     }
 
-    pub(super) fn insert(&mut self, id: SessionId, entry: Entry) {
+    /// Remembers again what was written down before `now`.
+    pub(super) fn restore(&mut self, id: SessionId, entry: Entry, now: Time) {
+        self.insert(id, Entry { until: entry.until.min(now + KEPT), ..entry });
+    }
+
+    fn insert(&mut self, id: SessionId, entry: Entry) {
         if self.in_order.len() >= self.limit {
             self.forget_first();
         }
@@ -64,9 +69,11 @@ impl Ended {
 
     /// Everything that is remembered, the oldest first.
     pub(super) fn in_order(&self) -> Vec<(SessionId, Entry)> {
-        let mut all: Vec<_> = self.sessions.iter().map(|(id, e)| (id.clone(), *e)).collect();
-        all.sort_by_key(|(_, entry)| entry.until);
-        all
+        let entry = |(until, id): &(Time, SessionId)| {
+            let entry = self.sessions.get(id).filter(|entry| entry.until == *until)?;
+            Some((id.clone(), *entry))
+        };
+        self.in_order.iter().filter_map(entry).collect()
     }
 
     fn forget_first(&mut self) {

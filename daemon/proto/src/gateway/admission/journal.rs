@@ -6,17 +6,32 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Admission, Announcement, Rules,
+    super::canonical,
+    Admission, Announcement,
     ended::Entry as EndedEntry,
     session::{Session, State},
 };
 use crate::{SessionId, TagDigest, Time};
 
 /// The admission at one instant, to be written down.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Journal {
     sessions: Vec<Entry>,
     ended: Vec<(SessionId, EndedEntry)>,
+}
+
+/// Why bytes are no journal.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// Another version of the daemon wrote it.
+    #[error("the sessions are written in version {0} of the form, not {VERSION}")]
+    Foreign(u64),
+    /// It is cut off, changed or something else.
+    #[error("the sessions are damaged")]
+    Damaged(#[source] serde_json::Error),
+    /// It is larger than any that is written.
+    #[error("the sessions have more than {} bytes", Journal::MAX_BYTES)]
+    TooLarge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +48,61 @@ struct Entry {
 #[serde(rename_all = "kebab-case")]
 enum Standing {
     Announced { until: Time },
-    Connected,
+    InUse,
     Waiting { since: Time },
+}
+
+/// What every version's file tells.
+#[derive(Deserialize)]
+struct Head {
+    version: u64,
+}
+
+/// What this version's file holds.
+#[derive(Serialize, Deserialize)]
+struct Form<S, E> {
+    version: u64,
+    sessions: S,
+    ended: E,
+}
+
+/// Who changes what is written counts it up.
+const VERSION: u64 = 1;
+
+impl Journal {
+    /// More than 100,000 sessions and twice as many ended ones take.
+    pub const MAX_BYTES: usize = 128 * 1024 * 1024;
+
+    /// How many sessions there were.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// The bytes of a file: JSON.
+    #[must_use]
+    pub fn render(&self) -> Vec<u8> {
+        let form = Form { version: VERSION, sessions: &self.sessions, ended: &self.ended };
+        serde_json::to_vec(&form).expect("numbers, texts and lists of them are JSON")
+    }
+
+    /// Reads the bytes of a file.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not whole, or not this version's.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Unreadable> {
+        if bytes.len() > Self::MAX_BYTES {
+            return Err(Unreadable::TooLarge);
+        }
+        let Head { version } = serde_json::from_slice(bytes).map_err(Unreadable::Damaged)?;
+        if version != VERSION {
+            return Err(Unreadable::Foreign(version));
+        }
+        let Form { sessions, ended, .. } =
+            serde_json::from_slice(bytes).map_err(Unreadable::Damaged)?;
+        Ok(Self { sessions, ended })
+    }
 }
 
 impl Admission {
@@ -45,20 +113,18 @@ impl Admission {
         Journal { sessions, ended: self.ended.in_order() }
     }
 
-    /// Continues after a restart. Sessions that were connected wait from now on.
-    #[must_use]
-    pub fn restore(rules: Rules, journal: Journal, now: Time) -> Self {
-        let mut admission = Self::new(rules);
+    /// Takes up what was written down before a restart. Sessions that were in use wait from now on;
+    /// those whose time passed meanwhile end.
+    pub fn restore(&mut self, journal: Journal, now: Time) {
         for entry in journal.sessions {
-            let known = admission.by_id.contains_key(&entry.id);
-            if !known && !admission.by_tag.contains_key(&entry.tag) {
-                entry.insert_into(&mut admission, now);
+            if !self.by_id.contains_key(&entry.id) && !self.by_tag.contains_key(&entry.tag) {
+                entry.insert_into(self, now);
             }
         }
         for (id, entry) in journal.ended {
-            admission.ended.insert(id, entry);
+            self.ended.restore(id, entry, now);
         }
-        admission
+        self.tick(now, |_| 0);
     }
 }
 
@@ -66,8 +132,8 @@ impl Entry {
     fn of(session: &Session) -> Self {
         let standing = match session.state {
             State::Announced(until) => Standing::Announced { until },
-            State::Connected(_) => Standing::Connected,
-            State::Waiting(since) => Standing::Waiting { since },
+            State::Waiting(since) if !session.is_in_use() => Standing::Waiting { since },
+            State::Connected(_) | State::Waiting(_) => Standing::InUse,
         };
         Self {
             id: session.id.clone(),
@@ -79,13 +145,17 @@ impl Entry {
         }
     }
 
+    /// No session gets more time than one of this instant: the clock may have been set back.
     fn insert_into(self, admission: &mut Admission, now: Time) {
         let Self { id, agent, tag, issued, client, standing } = self;
         let state = match standing {
-            Standing::Announced { until } => State::Announced(until),
-            Standing::Connected => State::Waiting(now),
-            Standing::Waiting { since } => State::Waiting(since),
+            Standing::Announced { until } => {
+                State::Announced(until.min(now + admission.rules.timeouts.announced))
+            }
+            Standing::InUse => State::Waiting(now),
+            Standing::Waiting { since } => State::Waiting(since.min(now)),
         };
-        admission.insert(Announcement { id, agent, tag, issued }, state, client);
+        let announced = Announcement { id, agent: canonical(agent), tag, issued };
+        admission.insert(announced, state, client.map(|ip| ip.to_canonical()));
     }
 }

@@ -1,6 +1,9 @@
 //! One side of a session: the control bytes that come from there, and the flows of datagrams.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use super::super::{
     Change, Destination, FlowId, Key, Side, Slot, Spi,
@@ -72,6 +75,19 @@ pub(super) struct Guess {
 /// More than a stream of the documented layout has.
 const MAX_SPIS: usize = 16;
 
+/// Where a side's datagrams go, and the own address that they leave from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Far {
+    pub(super) to: SocketAddr,
+    pub(super) from: Option<IpAddr>,
+}
+
+impl Far {
+    pub(super) fn destination(self, flow: FlowId) -> Destination {
+        Destination { to: self.to, from: self.from, flow }
+    }
+}
+
 impl Leg {
     pub(super) fn new(slot: Slot, side: Side) -> Self {
         Self {
@@ -137,12 +153,8 @@ impl Leg {
         &self.flows
     }
 
-    pub(super) fn routes(
-        &self,
-        to: Option<SocketAddr>,
-    ) -> impl Iterator<Item = (Key, Destination)> {
-        let routes =
-            move |flow: &Flow| Some((self.key(flow), Destination { to: to?, flow: flow.id }));
+    pub(super) fn routes(&self, far: Option<Far>) -> impl Iterator<Item = (Key, Destination)> {
+        let routes = move |flow: &Flow| Some((self.key(flow), far?.destination(flow.id)));
         self.flows.iter().filter_map(routes)
     }
 

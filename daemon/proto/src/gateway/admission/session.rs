@@ -7,8 +7,8 @@ use std::{
 
 use super::{
     super::{Change, Destination, FlowId, Key, Side, Slot, Spi},
-    Announcement, Dropped, Timeouts, View,
-    leg::{Flow, Learned, Leg, Placed},
+    Announcement, Arrival, Dropped, Timeouts, View,
+    leg::{Far, Flow, Learned, Leg, Placed},
 };
 use crate::{SessionId, TagDigest, Time};
 
@@ -22,8 +22,12 @@ pub(super) struct Session {
     pub(super) issued: Time,
     pub(super) state: State,
     pub(super) client: Option<IpAddr>,
+    /// Whether it was in use at the last look.
+    was_in_use: bool,
     /// Where the client sent its last new flow from, and so expects the agent's.
     client_udp: Option<SocketAddr>,
+    /// The own address that the client sees, where the system would answer from another one.
+    seen_at: Option<IpAddr>,
     /// Until when control bytes are retained.
     learning: Option<Time>,
     legs: [Leg; 2],
@@ -59,32 +63,49 @@ impl Session {
             issued,
             state,
             client,
+            was_in_use: false,
             client_udp: None,
+            seen_at: None,
             learning: None,
             legs: Side::BOTH.map(|side| Leg::new(slot, side)),
         }
     }
 
     /// Begins a control connection. Flows go on; new ones may come.
-    pub(super) fn connect(&mut self, number: u64, client: IpAddr, now: Time) {
+    pub(super) fn connect(&mut self, number: u64, client: Arrival, now: Time) -> Vec<Change> {
         self.state = State::Connected(number);
-        self.client = Some(client);
+        self.client = Some(client.from);
         self.learning = Some(now + LEARNING);
         self.legs.iter_mut().for_each(Leg::connect);
+        if self.seen_at == client.at {
+            return Vec::new();
+        }
+        self.seen_at = client.at;
+        let answers = self.leg(Side::Agent).routes(self.far(Side::Agent));
+        answers.map(|(key, to)| Change::Added(key, to)).collect()
     }
 
     pub(super) fn is_connected(&self) -> bool {
         matches!(self.state, State::Connected(_))
     }
 
-    /// An agent may go on sending to a client that is gone, so only the client's flows count.
+    /// Whether its client is there. An agent may go on sending to one that is gone, so of the flows
+    /// only the client's count.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.is_connected() || !self.leg(Side::Client).flows().is_empty()
+    }
+
+    /// Whether the client came or went since the last look.
+    pub(super) fn use_changed(&mut self) -> bool {
+        let in_use = self.is_in_use();
+        std::mem::replace(&mut self.was_in_use, in_use) != in_use
+    }
+
     pub(super) fn is_over(&self, now: Time, timeouts: &Timeouts) -> bool {
         match self.state {
             State::Announced(until) => now >= until,
             State::Connected(_) => false,
-            State::Waiting(since) => {
-                now >= since + timeouts.resume && self.leg(Side::Client).flows().is_empty()
-            }
+            State::Waiting(since) => now >= since + timeouts.resume && !self.is_in_use(),
         }
     }
 
@@ -141,7 +162,7 @@ impl Session {
 
     /// Every route of the session.
     pub(super) fn routes(&self) -> impl Iterator<Item = (Key, Destination)> {
-        Side::BOTH.into_iter().flat_map(|side| self.leg(side).routes(self.destination(side)))
+        Side::BOTH.into_iter().flat_map(|side| self.leg(side).routes(self.far(side)))
     }
 
     /// Makes a flow the session's own.
@@ -160,8 +181,8 @@ impl Session {
             self.learning = None;
             self.legs.iter_mut().for_each(Leg::wipe);
         }
-        let to = self.destination(side).ok_or(Dropped::NoDestination)?;
-        let destination = Destination { to, flow };
+        let far = self.far(side).ok_or(Dropped::NoDestination)?;
+        let destination = far.destination(flow);
         let key = Key { side, from: placed.from, spi: placed.spi };
         changes.push(Change::Added(key, destination));
         Ok(destination)
@@ -209,17 +230,19 @@ impl Session {
         if self.client_udp == client {
             return;
         }
-        let leg = &self.legs[Side::Agent as usize];
-        changes.extend(leg.routes(self.client_udp).map(|(key, _)| Change::Removed(key)));
+        let agents = self.leg(Side::Agent);
+        changes.extend(agents.routes(self.far(Side::Agent)).map(|(key, _)| Change::Removed(key)));
         self.client_udp = client;
-        changes.extend(leg.routes(client).map(|(key, to)| Change::Added(key, to)));
+        let agents = self.leg(Side::Agent);
+        let far = self.far(Side::Agent);
+        changes.extend(agents.routes(far).map(|(key, to)| Change::Added(key, to)));
     }
 
     /// Where datagrams from that side go.
-    fn destination(&self, side: Side) -> Option<SocketAddr> {
+    fn far(&self, side: Side) -> Option<Far> {
         match side {
-            Side::Client => Some(self.agent),
-            Side::Agent => self.client_udp,
+            Side::Client => Some(Far { to: self.agent, from: None }),
+            Side::Agent => Some(Far { to: self.client_udp?, from: self.seen_at }),
         }
     }
 

@@ -64,6 +64,15 @@ pub struct Control {
     pub number: u64,
 }
 
+/// Where a client comes from and where it arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its address.
+    pub from: IpAddr,
+    /// The own address that it connected to, where the system would answer it from another one.
+    pub at: Option<IpAddr>,
+}
+
 /// A client that was let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admitted {

@@ -7,6 +7,7 @@ use super::*;
 use crate::gateway::Routes;
 
 mod flows;
+mod journal;
 mod model;
 mod sessions;
 
@@ -40,6 +41,11 @@ pub(super) fn agent(number: u32) -> SocketAddr {
 
 pub(super) fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
+}
+
+/// A client that the system answers from where it was seen.
+pub(super) fn from(client: &str) -> Arrival {
+    Arrival { from: ip(client), at: None }
 }
 
 pub(super) fn ip(text: &str) -> IpAddr {
@@ -91,7 +97,7 @@ impl World {
     }
 
     pub(super) fn admit(&mut self, number: u32, client: &str) -> Option<Control> {
-        let admitted = self.admission.admit(&[tag(number)], ip(client), self.now)?;
+        let admitted = self.admission.admit(&[tag(number)], from(client), self.now)?;
         self.follow();
         Some(admitted.control)
     }

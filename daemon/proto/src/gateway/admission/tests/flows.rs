@@ -350,3 +350,21 @@ fn a_session_has_four_flows_a_side_and_the_most_silent_gives_way() {
     let found = spis.map(|spi| world.routes.find(Side::Client, address(CLIENT), words(spi, 2)));
     assert_eq!(found.map(|found| found.is_some()), [false, true, true, true, true]);
 }
+
+#[test]
+fn the_agents_datagrams_leave_from_where_the_client_connected() {
+    let (mut world, _) = told(chunks, &[0xc001]);
+    world.send(Side::Client, CLIENT, words(0xc001, 1)).unwrap();
+    world.send(Side::Agent, AGENT, words(0xc001, 1)).unwrap();
+    let leaves = |world: &World| {
+        world.routes.find(Side::Agent, address(AGENT), words(0xc001, 2)).map(|found| found.from)
+    };
+    assert_eq!(leaves(&world), Some(None), "the system chooses well");
+
+    let at = Some(ip("203.0.113.9"));
+    let arrival = Arrival { from: ip("192.0.2.1"), at };
+    world.admission.admit(&[tag(1)], arrival, world.now).unwrap();
+    world.wait(0);
+
+    assert_eq!(leaves(&world), Some(at));
+}

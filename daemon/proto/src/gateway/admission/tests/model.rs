@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{journal::restart, *};
 
 const SESSIONS: u32 = 6;
 const PLACES: u32 = 4;
@@ -17,6 +17,7 @@ enum Step {
     FromClient(u32, u8, u16),
     FromAgent(u32),
     Wait(u64),
+    Restart,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -30,6 +31,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(s, place, port)| Step::FromClient(s, place, port)),
         session.prop_map(Step::FromAgent),
         prop_oneof![Just(1), Just(30), Just(61), Just(241), Just(301)].prop_map(Step::Wait),
+        Just(Step::Restart),
     ]
 }
 
@@ -85,6 +87,10 @@ impl Checked {
                 self.world.close(control);
             }
             Step::FromClient(session, place, port) => self.client_sends(session, place, port),
+            Step::Restart => {
+                restart(&mut self.world);
+                self.known = Default::default();
+            }
             Step::FromAgent(session) => {
                 let from = agent(session).to_string();
                 let sent = self.world.send(Side::Agent, &from, words(agent_spi(session), 9));

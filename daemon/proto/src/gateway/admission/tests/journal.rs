@@ -1,0 +1,316 @@
+//! What outlives a restart, and until when.
+
+use super::*;
+
+/// Restarts the gateway: what is not in the journal is gone.
+pub(super) fn restart(world: &mut World) {
+    let journal = Journal::parse(&world.admission.journal().render()).unwrap();
+    restore(world, journal, world.admission.rules.max_connections);
+    assert_eq!(world.admission.journal().count(), world.admission.count());
+}
+
+fn restore(world: &mut World, journal: Journal, max_connections: u32) {
+    let rules = Rules { max_connections, timeouts: TIMEOUTS };
+    world.admission = Admission::new(rules);
+    world.admission.restore(journal, world.now);
+    world.routes = Routes::default();
+    world.counted.clear();
+}
+
+fn text(world: &World) -> String {
+    String::from_utf8(world.admission.journal().render()).unwrap()
+}
+
+#[test]
+fn it_is_written_as_json_of_a_version() {
+    let mut world = World::new(10);
+    world.announce(1).unwrap();
+    world.connect(2, "192.0.2.1");
+    let gone = world.connect(3, "2001:db8::1");
+    world.close(gone);
+    let entry = |number: u32, client: &str, standing: &str| {
+        let (id, tag) = (id(number), String::from(tag(number)));
+        format!(
+            "{{\"id\":\"{id}\",\"agent\":\"10.0.0.{number}:4172\",\"tag\":\"{tag}\",\
+             \"issued\":1800000000000,\"client\":{client},\"standing\":{standing}}}"
+        )
+    };
+
+    let expected = [
+        "{\"version\":1,\"sessions\":[".to_owned(),
+        entry(1, "null", "{\"announced\":{\"until\":1800000240000}}") + ",",
+        entry(2, "\"192.0.2.1\"", "\"in-use\"") + ",",
+        entry(3, "\"2001:db8::1\"", "{\"waiting\":{\"since\":1800000000000}}"),
+        "],\"ended\":[]}".to_owned(),
+    ];
+
+    assert_eq!(text(&world), expected.concat());
+    assert!(String::from(tag(1)).starts_with("8:") && !text(&world).contains("SCS1"));
+}
+
+#[test]
+fn sessions_come_back_without_routes() {
+    let mut world = World::new(10);
+    let control = world.connect(1, "192.0.2.1");
+    world.observe(control, Side::Client, b"secret");
+    world.send(Side::Client, "192.0.2.1:5000", words(0x1001, 1)).unwrap();
+    assert!(!text(&world).contains("secret"));
+
+    restart(&mut world);
+
+    let early = world.send(Side::Client, "192.0.2.1:5000", words(0x1001, 1));
+    assert_eq!(early, Err(Dropped::Unknown));
+    let control = world.admit(1, "192.0.2.9").unwrap();
+    world.observe(control, Side::Client, &bytes(&[0x1001]));
+    let sent = world.send(Side::Client, "192.0.2.9:6000", words(0x1001, 1));
+    assert_eq!(sent, Ok(agent(1)));
+    assert_eq!(world.ends(), []);
+}
+
+#[test]
+fn an_announced_session_keeps_its_deadline() {
+    let mut world = World::new(10);
+    world.announce(1).unwrap();
+    world.announce(2).unwrap();
+    world.wait(239);
+
+    restart(&mut world);
+
+    assert!(world.admit(2, "192.0.2.1").is_some());
+    world.now = world.now + Duration::from_secs(1);
+    assert_eq!(world.admit(1, "192.0.2.1"), None);
+    world.wait(0);
+    assert_eq!(world.ends(), [(id(1), End::Unused)]);
+}
+
+#[test]
+fn a_session_in_use_has_the_whole_time_to_resume_from_the_restart_on() {
+    let mut world = World::new(10);
+    world.connect(1, "192.0.2.1");
+    // Without a control connection, but the datagrams flow.
+    let gone = world.connect(2, "192.0.2.2");
+    world.send(Side::Client, "192.0.2.2:5000", words(0x2001, 1)).unwrap();
+    world.close(gone);
+    for _ in 0..20 {
+        world.send(Side::Client, "192.0.2.2:5000", words(0x2001, 1)).unwrap();
+        world.wait(50);
+    }
+
+    world.now = world.now + Duration::from_secs(3600);
+    restart(&mut world);
+
+    world.wait(299);
+    assert_eq!(world.ends(), []);
+    assert!(world.admit(2, "192.0.2.2").is_some());
+    world.wait(1);
+    assert_eq!(world.ends(), [(id(1), End::ResumeTimeout)]);
+}
+
+#[test]
+fn a_session_that_waited_keeps_its_deadline() {
+    let mut world = World::new(10);
+    let control = world.connect(1, "192.0.2.1");
+    world.close(control);
+    world.wait(299);
+
+    restart(&mut world);
+
+    assert_eq!(world.ends(), []);
+    world.wait(1);
+    assert_eq!(world.ends(), [(id(1), End::ResumeTimeout)]);
+}
+
+#[test]
+fn what_ended_while_nobody_ran_is_told_at_the_restart_and_remembered() {
+    let mut world = World::new(10);
+    let replay = world.announcement(1);
+    world.announce(1).unwrap();
+    world.now = world.now + Duration::from_secs(241);
+
+    restart(&mut world);
+
+    assert_eq!(world.admission.take_events(), [Event::Ended(Slot(0), id(1), End::Unused)]);
+    assert_eq!(world.admission.announce(replay, world.now), Err(Refusal::Ended));
+}
+
+#[test]
+fn a_replay_after_a_restart_changes_nothing() {
+    let mut world = World::new(10);
+    let ended = world.announcement(1);
+    world.announce(1).unwrap();
+    world.wait(200);
+    let replaced = world.announcement(2);
+    world.announce(2).unwrap();
+    let announced = world.announcement(3);
+    world.announce(3).unwrap();
+    let used = world.announcement(4);
+    let control = world.connect(4, "192.0.2.4");
+    world.close(control);
+    world.wait(40);
+    let anew = Announcement { tag: tag(7), ..world.announcement(2) };
+    assert_eq!(world.admission.announce(anew, world.now), Ok(()));
+
+    restart(&mut world);
+    let before = text(&world);
+
+    let table = [
+        (ended, Err(Refusal::Ended)),
+        (replaced, Err(Refusal::Conflict)),
+        (announced, Ok(())),
+        (used, Ok(())),
+    ];
+    for (replay, answer) in table {
+        assert_eq!(world.admission.announce(replay.clone(), world.now), answer, "{replay:?}");
+    }
+    assert_eq!(text(&world), before);
+    assert_eq!(world.admission.take_events(), []);
+    world.wait(119);
+    assert_eq!(world.announce(1), Err(Refusal::Ended));
+    world.wait(1);
+    assert_eq!(world.announce(1), Ok(()), "forgotten after two minutes");
+}
+
+#[test]
+fn nothing_lives_longer_because_the_clock_was_set_back() {
+    let mut world = World::new(10);
+    world.announce(1).unwrap();
+    world.wait(240);
+    world.announce(2).unwrap();
+    let control = world.connect(3, "192.0.2.1");
+    world.close(control);
+    let year = Duration::from_hours(365 * 24);
+    let journal = world.admission.journal();
+
+    world.now = world.now - year;
+    restore(&mut world, journal, 10);
+
+    let again = Announcement { issued: world.now - year, ..world.announcement(1) };
+    world.wait(119);
+    assert_eq!(world.admission.announce(again.clone(), world.now), Err(Refusal::Ended));
+    world.wait(1);
+    assert_eq!(world.admission.announce(again, world.now), Ok(()));
+    world.wait(120);
+    assert_eq!(world.ends(), [(id(2), End::Unused)]);
+    world.wait(60);
+    assert_eq!(world.ends(), [(id(3), End::ResumeTimeout)]);
+}
+
+#[test]
+fn a_gateway_that_may_have_fewer_sessions_takes_as_many() {
+    let mut world = World::new(10);
+    for number in 1..=3 {
+        world.announce(number).unwrap();
+    }
+    let journal = world.admission.journal();
+    assert_eq!(journal.count(), 3);
+
+    restore(&mut world, journal, 2);
+
+    assert_eq!(world.admission.count(), 2);
+    assert!(world.admission.is_full());
+    world.wait(240);
+    assert!(!world.admission.is_full());
+}
+
+#[test]
+fn what_says_a_thing_twice_is_taken_once() {
+    let mut world = World::new(10);
+    world.announce(1).unwrap();
+    let once = text(&world);
+    let (head, rest) = once.split_once('[').unwrap();
+    let (entry, tail) = rest.split_once(']').unwrap();
+    let other_id = entry.replace(id(1).as_str(), id(2).as_str());
+    let other_tag = entry.replace(&String::from(tag(1)), &String::from(tag(2)));
+    let thrice = format!("{head}[{entry},{other_id},{other_tag}]{tail}");
+
+    restore(&mut world, Journal::parse(thrice.as_bytes()).unwrap(), 10);
+
+    assert_eq!(text(&world), once);
+    world.wait(240);
+    assert!(world.admission.tag_lengths().is_empty(), "nothing is left over");
+}
+
+#[test]
+fn what_is_no_journal_is_not_taken() {
+    let mut world = World::new(10);
+    world.announce(1).unwrap();
+    let whole = text(&world);
+    let hex = &String::from(tag(1))[2..];
+    let damaged = [
+        String::new(),
+        "{".to_owned(),
+        "[]".to_owned(),
+        "{\"version\":1}".to_owned(),
+        whole[..whole.len() - 1].to_owned(),
+        format!("{whole}x"),
+        "[".repeat(1_000_000),
+        whole.replace("10.0.0.1:4172", "agent.example:4172"),
+        whole.replace(&format!("8:{hex}"), &format!("5000:{hex}")),
+        whole.replace(hex, "00"),
+        whole.replace(id(1).as_str(), "../../etc/passwd"),
+    ];
+    for text in damaged {
+        let parsed = Journal::parse(text.as_bytes());
+        assert!(matches!(parsed, Err(Unreadable::Damaged(_))), "{parsed:?}: {text:.80}");
+    }
+    let foreign = "{\"version\":2,\"sessions\":{}}";
+    assert!(matches!(Journal::parse(foreign.as_bytes()), Err(Unreadable::Foreign(2))));
+    let huge = vec![b' '; Journal::MAX_BYTES + 1];
+    assert!(matches!(Journal::parse(&huge), Err(Unreadable::TooLarge)));
+}
+
+#[test]
+fn the_largest_journal_is_taken() {
+    let long = "2001:db8:1111:2222:3333:4444:5555:6666";
+    let announcement = |number| Announcement {
+        agent: address(&format!("[{long}]:54172")),
+        tag: TagDigest::of(&[b'x'; 4096]),
+        ..World::new(0).announcement(number)
+    };
+    let mut world = World::new(1);
+    let empty = text(&world).len();
+    world.admission.announce(announcement(1), START).unwrap();
+    world.admission.admit(&[announcement(1).tag], from(long), START).unwrap();
+    let session = text(&world).len() - empty;
+    world.admission.announce(announcement(2), START).unwrap();
+    let ended = text(&world).len() - empty - session;
+
+    // A waiting session is told with its time.
+    let largest = empty + 100_000 * (session + 40) + 200_000 * (ended + 1);
+
+    assert!(largest < Journal::MAX_BYTES, "{largest}");
+}
+
+#[test]
+fn the_revision_grows_when_there_is_something_to_write() {
+    let mut world = World::new(10);
+    let mut last = world.admission.revision();
+    let mut grew = |world: &World| {
+        let before = std::mem::replace(&mut last, world.admission.revision());
+        last > before
+    };
+
+    world.announce(1).unwrap();
+    assert!(grew(&world), "announced");
+    world.announce(1).unwrap();
+    world.announce(1).unwrap();
+    assert!(!grew(&world), "the same again");
+    let control = world.admit(1, "192.0.2.1").unwrap();
+    assert!(grew(&world), "connected");
+    world.wait(1);
+    let _ = grew(&world);
+    world.observe(control, Side::Client, &bytes(&[0x1001]));
+    world.send(Side::Client, "192.0.2.1:5000", words(0x1001, 1)).unwrap();
+    world.wait(1);
+    assert!(!grew(&world), "control bytes and datagrams");
+    world.close(control);
+    assert!(grew(&world), "waiting");
+    world.wait(30);
+    assert!(!grew(&world), "its datagrams may come yet");
+    world.wait(31);
+    assert!(grew(&world), "its datagrams ceased");
+    world.wait(300);
+    assert!(grew(&world), "ended");
+    world.wait(300);
+    assert!(!grew(&world), "forgotten");
+}

@@ -1,0 +1,151 @@
+//! Agents that are not reached: the log says why, and not where.
+
+use std::{path::Path, sync::Arc};
+
+use rcgen::{BasicConstraints, IsCa, Issuer};
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::WebPkiClientVerifier,
+};
+
+use super::*;
+
+/// An agent that does this with the first connection.
+async fn agent<F>(what: impl FnOnce(TcpStream) -> F + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + Send,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { what(listener.accept().await.unwrap().0).await });
+    address
+}
+
+/// Lets a client come to that agent, and tells what is logged as a warning.
+async fn warning(keys: &str, agent: SocketAddr) -> String {
+    let (log, _guard) = logged();
+    let world = World::serving(&format!("{LOOPBACK}{keys}")).await;
+    world.announce(1, agent).await;
+    let mut control = world.connect().await;
+    control.write_all(&hello(1, *b"spi1")).await.unwrap();
+
+    assert!(is_closed(&mut control).await, "the client is closed");
+    world.until(|connection| connection.state == "waiting").await;
+    world.stop().await;
+
+    let log = std::fs::read_to_string(log.path()).unwrap();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains(" WARN ")).collect();
+    let [line] = lines[..] else { panic!("{log}") };
+    assert!(!line.contains("127.0.0.1"), "{line}");
+    assert!(log.contains(&format!("agent={agent}")), "at debug: {log}");
+    let (_, message) = line.split_once("relay: ").unwrap();
+    let (_, error) = message.split_once("error=").unwrap();
+    assert!(message.starts_with("Agent not reached session=0b1c2d3e-"), "{line}");
+    error.trim_matches('"').to_owned()
+}
+
+/// A certificate that an authority signed for a name, and the authority's.
+fn signed(folder: &Path) -> (TlsAcceptor, PathBuf) {
+    let key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::new([]).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root = authority.self_signed(&key).unwrap();
+    let issuer = Issuer::new(authority, key);
+    let own = KeyPair::generate().unwrap();
+    let name = CertificateParams::new(["agent.example".to_owned()]).unwrap();
+    let certificate = name.signed_by(&own, &issuer).unwrap();
+    let file = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+        path
+    };
+    let own = file("own.key", own.serialize_pem());
+    let config = server_config(&file("own.crt", certificate.pem()), &own).unwrap();
+    (TlsAcceptor::from(config), file("root.crt", root.pem()))
+}
+
+#[tokio::test]
+async fn an_agent_that_is_away_is_told() {
+    let away = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+
+    let told = warning("", away).await;
+
+    assert_eq!(told, "connecting to the agent: Connection refused (os error 111)");
+}
+
+#[tokio::test]
+async fn an_agent_that_speaks_no_tls_is_told() {
+    let plain = agent(|stream| async { drop(stream) }).await;
+    let told = warning("", plain).await;
+    assert!(told.starts_with("TLS handshake with the agent: "), "{told}");
+
+    let garbage = agent(|mut stream| async move {
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    });
+    let told = warning("", garbage.await).await;
+    assert!(told.starts_with("TLS handshake with the agent: received corrupt message"), "{told}");
+}
+
+#[tokio::test]
+async fn an_agent_that_does_not_finish_its_handshake_is_given_up() {
+    let silent = agent(|mut stream| async move {
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    });
+
+    let told = warning("TlsHandshakeSeconds = 1", silent.await).await;
+
+    assert!(told.starts_with("no TLS handshake with the agent in time"), "{told}");
+}
+
+#[tokio::test]
+async fn an_agent_whose_certificate_is_not_trusted_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tls, root) = signed(folder.path());
+    let refused = |tls: TlsAcceptor| {
+        agent(|stream| async move {
+            assert!(tls.accept(stream).await.is_err());
+        })
+    };
+
+    let told = warning("AgentCertCheck = true", refused(tls.clone()).await).await;
+    let stranger = "TLS handshake with the agent: invalid peer certificate: UnknownIssuer";
+    assert_eq!(told, stranger);
+
+    let keys = format!("AgentCertCheck = true\nCaCertificate = {}", root.display());
+    let told = warning(&keys, refused(tls).await).await;
+    let name = "TLS handshake with the agent: its certificate is neither for its address nor for `AgentSni`";
+    assert_eq!(told, name);
+}
+
+#[tokio::test]
+async fn an_agent_that_wants_a_certificate_of_the_gateway_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, root) = signed(folder.path());
+    let (certificate, key) = identity(&folder, "agent");
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(root).unwrap()).unwrap();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .build()
+        .unwrap();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(clients)
+        .with_single_cert(
+            vec![CertificateDer::from_pem_file(certificate).unwrap()],
+            PrivateKeyDer::from_pem_file(key).unwrap(),
+        )
+        .unwrap();
+    let tls = TlsAcceptor::from(Arc::new(config));
+    let strict = agent(|stream| async move {
+        let _ = tls.accept(stream).await;
+    });
+
+    let told = warning("", strict.await).await;
+
+    assert_eq!(told, "the agent broke off at once: received fatal alert: CertificateRequired");
+}

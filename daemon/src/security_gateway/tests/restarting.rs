@@ -1,0 +1,273 @@
+//! Sessions outlive their gateway.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    sync::{Arc, atomic::Ordering},
+};
+
+use cmsg_proto::gateway::Journal;
+use tokio::runtime::{Handle, Runtime};
+
+use super::{
+    super::{
+        gate::Gate,
+        journal::{DAMAGED, FILE, NEW, keep, load},
+    },
+    *,
+};
+
+impl World {
+    /// Starts on the ports that it has, to be served there.
+    async fn start_on(&mut self, handle: &Handle) -> Arc<Gate> {
+        let (pcoip, udp_source) = (self.address("pcoip", "tcp"), self.address("udp-source", "udp"));
+        let keys = format!("ListenAddress = {pcoip}\nUdpSourceAddress = {udp_source}");
+        let role = handle.spawn(bind(config(&self.folder, &keys))).await.unwrap().unwrap();
+        let gate = Arc::clone(&role.gate);
+        self.stop = CancellationToken::new();
+        self.served = Some(handle.spawn(role.serve(self.stop.clone())));
+        gate
+    }
+
+    async fn shut_down(&mut self) {
+        self.stop.cancel();
+        soon(self.served.take().unwrap()).await.unwrap().unwrap();
+    }
+
+    fn journal(&self) -> String {
+        written(&self.folder)
+    }
+
+    /// Comes with the tag, and both sides speak.
+    async fn control(&self, number: u8, spi: [u8; 4]) -> TlsStream<TcpStream> {
+        let (mut control, first) = (self.connect().await, hello(number, spi));
+        control.write_all(&first).await.unwrap();
+        assert_eq!(read(&mut control, first.len()).await, upper(&first));
+        control
+    }
+}
+
+fn written(folder: &TempDir) -> String {
+    fs::read_to_string(folder.path().join(FILE)).unwrap_or_default()
+}
+
+/// Waits until that stands in the journal.
+async fn until_written(folder: &TempDir, what: &str) {
+    soon(async {
+        while !written(folder).contains(what) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+fn id(number: u8) -> String {
+    announcement(number, "127.0.0.1:1".parse().unwrap()).connection_id.to_string()
+}
+
+/// Ends what runs there as a kill does: nothing has a chance to say goodbye.
+async fn kill(mortal: Runtime) {
+    tokio::task::spawn_blocking(|| mortal.shutdown_timeout(PATIENCE)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_gateways_clients_resume_with_tcp_and_udp() {
+    let mut world = World::serving(LOOPBACK).await;
+    let agent = Agent::start(&world.folder).await;
+    world.shut_down().await;
+    let mortal = Runtime::new().unwrap();
+    world.start_on(mortal.handle()).await;
+    world.announce(1, agent.address).await;
+    world.announce(2, agent.address).await;
+    let mut control = world.control(1, *b"spi1").await;
+    let socket = client_socket().await;
+    assert_eq!(world.exchange(&socket, b"spi1before").await, b"SPI1BEFORE");
+    until_written(&world.folder, "\"in-use\"").await;
+
+    kill(mortal).await;
+    assert!(is_closed(&mut control).await);
+    let gate = world.start_on(&Handle::current()).await;
+
+    let states: Vec<_> = world.connections().await.into_iter().map(|c| (c.id, c.state)).collect();
+    assert_eq!(states, [(id(1), "waiting".to_owned()), (id(2), "announced".to_owned())]);
+    socket.send_to(b"spi1too early", world.address("pcoip", "udp")).await.unwrap();
+    soon(async {
+        while gate.counters.drops.unknown.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+
+    let mut control = world.control(1, *b"spi1").await;
+    assert_eq!(world.exchange(&socket, b"spi1after").await, b"SPI1AFTER");
+    control.write_all(b"and more").await.unwrap();
+    assert_eq!(read(&mut control, 8).await, b"AND MORE");
+    let traffic = world.connections().await[0].traffic.unwrap();
+    let sent = traffic.udp_to_agent;
+    assert_eq!(sent.bytes, sent.datagrams * 9, "what came too early has another size");
+    world.control(2, *b"spi2").await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_shut_down_leaves_its_sessions_as_they_are() {
+    let mut world = World::serving(LOOPBACK).await;
+    let agent = Agent::start(&world.folder).await;
+    world.announce(1, agent.address).await;
+    let mut control = world.control(1, *b"spi1").await;
+    world.announce(2, agent.address).await;
+
+    world.shut_down().await;
+
+    assert!(is_closed(&mut control).await);
+    let journal = world.journal();
+    assert!(journal.contains("\"in-use\"") && journal.contains("\"announced\""), "{journal}");
+    world.start_on(&Handle::current()).await;
+    world.control(1, *b"spi1").await;
+    world.control(2, *b"spi2").await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_replay_after_a_restart_changes_nothing() {
+    let mut world = World::serving(LOOPBACK).await;
+    let agent = Agent::start(&world.folder).await;
+    let (used, unused) = (announcement(1, agent.address), announcement(2, agent.address));
+    let replays =
+        [(&used, 1), (&unused, 2)].map(|(a, random)| (world.token(a, random), a.render()));
+    for (token, body) in &replays {
+        assert_eq!(world.post(token, body).await.0, 200);
+        assert_eq!(world.post(token, body).await.0, 401, "used before");
+    }
+    world.control(1, *b"spi1").await;
+    world.shut_down().await;
+    let gate = world.start_on(&Handle::current()).await;
+    let before = (gate.journal(), *gate.revisions().borrow());
+
+    for (token, body) in &replays {
+        assert_eq!(world.post(token, body).await.0, 200);
+    }
+
+    assert_eq!((gate.journal(), *gate.revisions().borrow()), before);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn the_journal_is_for_its_owner_and_without_secrets() {
+    let world = World::serving(LOOPBACK).await;
+    let agent = Agent::start(&world.folder).await;
+    world.announce(1, agent.address).await;
+    let _control = world.control(1, *b"spi1").await;
+
+    until_written(&world.folder, "\"in-use\"").await;
+
+    let journal = world.journal();
+    assert!(!journal.contains(tag(1).expose()) && !journal.contains("spi1"), "{journal}");
+    let mode = fs::metadata(world.folder.path().join(FILE)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn changes_of_a_moment_are_written_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Arc::new(Gate::new(&config(&folder, LOOPBACK)));
+    let announce = |number| {
+        let announced = announcement(number, "127.0.0.1:4172".parse().unwrap());
+        let gateway = EXTERNAL.parse().unwrap();
+        let claims = Claims::of(&announced, gateway, [number; 16], clock::wall());
+        gate.announce(&claims, &announced).unwrap();
+    };
+    let modified = || {
+        let file = fs::metadata(folder.path().join(FILE)).unwrap();
+        Duration::new(file.mtime().try_into().unwrap(), file.mtime_nsec().try_into().unwrap())
+    };
+    let end = CancellationToken::new();
+    let keeping = tokio::spawn(keep(Arc::clone(&gate), folder.path().to_owned(), end.clone()));
+    until_written(&folder, "\"sessions\":[]").await;
+    let first = modified();
+
+    announce(1);
+    announce(2);
+
+    until_written(&folder, &id(1)).await;
+    assert!(written(&folder).contains(&id(2)));
+    // Time stamps of files are as coarse as the system's ticks.
+    assert!(modified() - first > Duration::from_millis(80), "{first:?} {:?}", modified());
+    announce(3);
+    end.cancel();
+    soon(keeping).await.unwrap();
+    assert!(written(&folder).contains(&id(3)), "at the shutdown");
+}
+
+/// What is set aside, and why.
+fn table() -> [(Vec<u8>, &'static str); 5] {
+    let whole = Journal::default().render();
+    let foreign = b"{\"version\":2}".to_vec();
+    [
+        (whole[..whole.len() - 1].to_vec(), "the sessions are damaged: EOF while parsing"),
+        (Vec::new(), "the sessions are damaged: EOF while parsing"),
+        (vec![0; 1000], "the sessions are damaged: expected value"),
+        (foreign, "the sessions are written in version 2 of the form, not 1"),
+        (vec![b' '; Journal::MAX_BYTES + 1], "the sessions have more than 134217728 bytes"),
+    ]
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_set_aside_with_a_warning() {
+    for (bytes, why) in table() {
+        let (log, _guard) = logged();
+        let folder = tempfile::tempdir().unwrap();
+        File::create(folder.path().join(FILE)).unwrap().write_all(&bytes).unwrap();
+
+        assert_eq!(load(folder.path()), Journal::default());
+
+        assert!(fs::read(folder.path().join(DAMAGED)).unwrap() == bytes);
+        assert!(!folder.path().join(FILE).exists());
+        let log = fs::read_to_string(log.path()).unwrap();
+        assert!(log.contains(" WARN ") && log.contains(why), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_starts_whatever_lies_where_its_journal_should() {
+    let mut world = World::serving(LOOPBACK).await;
+    let path = world.folder.path().join(FILE);
+    let aside = world.folder.path().join(DAMAGED);
+    let anything: [fn(&std::path::Path); 4] = [
+        |path| fs::create_dir(path).unwrap(),
+        |path| std::os::unix::fs::symlink("/dev/zero", path).unwrap(),
+        |path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+        |path| drop(File::create(path).unwrap()),
+    ];
+    for (number, place) in (1..).zip(anything) {
+        world.shut_down().await;
+        fs::remove_file(&path).unwrap();
+        place(&path);
+
+        world.start_on(&Handle::current()).await;
+
+        assert!(aside.symlink_metadata().is_ok());
+        fs::remove_file(&aside).or_else(|_| fs::remove_dir(&aside)).unwrap();
+        world.announce(number, "127.0.0.1:4172".parse().unwrap()).await;
+        until_written(&world.folder, &id(number)).await;
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_written_is_told_once_and_stops_nobody() {
+    let (log, _guard) = logged();
+    let mut world = World::serving(LOOPBACK).await;
+    world.shut_down().await;
+    fs::create_dir(world.folder.path().join(NEW)).unwrap();
+    world.start_on(&Handle::current()).await;
+    let agent = Agent::start(&world.folder).await;
+
+    world.announce(1, agent.address).await;
+    world.control(1, *b"spi1").await;
+
+    world.stop().await;
+    let log = fs::read_to_string(log.path()).unwrap();
+    assert_eq!(log.matches("Cannot write the sessions down").count(), 1, "{log}");
+}
