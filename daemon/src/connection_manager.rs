@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
-use crate::{local, tls};
+use crate::{journal::JournalFile, local, tls};
 
 use listener::Listener;
 use shared::Shared;
@@ -22,7 +22,6 @@ mod broker;
 mod exchange;
 mod forward;
 mod health;
-mod journal;
 mod listener;
 mod records;
 mod redirect;
@@ -33,6 +32,10 @@ mod shared;
 mod tests;
 mod trail;
 mod upstream;
+
+/// The file in the data folder that lets sessions outlive the process. What stands in it only
+/// clients' cookies open.
+const JOURNAL: &str = "connection-manager.sessions";
 
 /// How long a shutdown waits for requests under way; containers are killed after ten seconds.
 const GRACE: Duration = Duration::from_secs(8);
@@ -87,7 +90,13 @@ impl ConnectionManagerRole {
         let Self { shared, clients, acceptor, http, local } = self;
         let secure = clients.local_addr().context("asking for the bound address")?;
         let finished = CancellationToken::new();
-        let journal = tokio::spawn(journal::keep(Arc::clone(&shared), finished.clone()));
+        let render = {
+            let shared = Arc::clone(&shared);
+            move || shared.journal().render()
+        };
+        let file = JournalFile::new(&shared.config.data_directory, JOURNAL);
+        let changes = shared.changed.subscribe();
+        let journal = tokio::spawn(file.keep(changes, render, finished.clone()));
         let tracker = TaskTracker::new();
         tracker.spawn(health::watch(Arc::clone(&shared), shutdown.clone()));
         tracker.spawn(sweep(Arc::clone(&shared), shutdown.clone()));

@@ -1,15 +1,16 @@
 //! The Security Gateway: announced sessions come in by TLS and datagrams, and are led to their
 //! agents. What is decided is decided in `cmsg_proto::gateway`; here are the sockets.
 
-use std::{os::unix::net::UnixListener, path::PathBuf, pin::pin, sync::Arc, time::Duration};
+use std::{os::unix::net::UnixListener, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use cmsg_config::socket::{self, Connections, Listen, Role, Status};
-use cmsg_proto::gateway::{Refusal, Side};
+use cmsg_proto::gateway::{Journal, Refusal, Side};
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    journal::JournalFile,
     local::{self, Observe},
     token::Verifier,
 };
@@ -23,12 +24,14 @@ mod announce;
 mod counters;
 mod datagrams;
 mod gate;
-mod journal;
 mod limits;
 mod relay;
 mod sockets;
 #[cfg(test)]
 mod tests;
+
+/// The file in the data folder that lets sessions outlive the gateway. It has no tag and no key.
+const JOURNAL: &str = "security-gateway.journal";
 
 /// A gateway whose ports are bound.
 #[derive(Debug)]
@@ -39,7 +42,7 @@ pub struct SecurityGatewayRole {
     sockets: Sockets,
     local: UnixListener,
     listens: Vec<Listen>,
-    data: PathBuf,
+    journal: JournalFile,
 }
 
 /// Reads the files of the configuration and binds its ports, in the runtime that will serve them.
@@ -57,9 +60,9 @@ pub async fn bind(config: cmsg_config::SecurityGateway) -> anyhow::Result<Securi
     let local = socket::bind(run, Role::Sg)
         .with_context(|| format!("binding `{}`", run.join(Role::Sg.socket()).display()))?;
     // Who has the ports owns the journal.
-    gate.restore(journal::load(&config.data_directory));
-    let data = config.data_directory;
-    Ok(SecurityGatewayRole { gate, door, verifier, sockets, local, listens, data })
+    let journal = JournalFile::new(config.data_directory, JOURNAL);
+    gate.restore(journal.load(Journal::MAX_BYTES, Journal::parse));
+    Ok(SecurityGatewayRole { gate, door, verifier, sockets, local, listens, journal })
 }
 
 impl SecurityGatewayRole {
@@ -75,10 +78,14 @@ impl SecurityGatewayRole {
     ///
     /// Where the unix socket cannot be served.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { gate, door, verifier, sockets, local, listens, data } = self;
+        let Self { gate, door, verifier, sockets, local, listens, journal } = self;
         let (stop, finished) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
-        let journal = tokio::spawn(journal::keep(Arc::clone(&gate), data, finished.clone()));
+        let render = {
+            let gate = Arc::clone(&gate);
+            move || gate.journal().render()
+        };
+        let journal = tokio::spawn(journal.keep(gate.revisions(), render, finished.clone()));
         let Sockets { tcp, clients, agents } = sockets;
         let udp = [clients, agents].map(Arc::new);
         forward(&gate, &udp, &tasks, &stop);

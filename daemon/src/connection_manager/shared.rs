@@ -12,13 +12,13 @@ use cmsg_proto::broker::{
     ClientCookie, PcmInfo,
     session::{Full, Journal, Session, Sessions},
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::{
-    agent::Agents, announce::Gateways, broker::Broker, health::Health, journal, records::Records,
+    JOURNAL, agent::Agents, announce::Gateways, broker::Broker, health::Health, records::Records,
     seal::CookieSeal,
 };
-use crate::{clock, local::Observe};
+use crate::{clock, journal::JournalFile, local::Observe};
 
 /// A session outlives the connections of its client, so there may be more of them.
 const SESSIONS_PER_CONNECTION: usize = 4;
@@ -33,7 +33,7 @@ pub(super) struct Shared {
     /// Nothing until it was looked for the first time.
     pub(super) health: watch::Sender<Option<Health>>,
     /// Told of everything that is to be written down.
-    pub(super) changed: Notify,
+    pub(super) changed: watch::Sender<()>,
     hostname: String,
     /// Locked before the records, never after.
     sessions: Mutex<Sessions<CookieSeal>>,
@@ -50,13 +50,14 @@ impl Shared {
         let hostname = fs::read_to_string("/proc/sys/kernel/hostname")
             .context("asking for the host's name")?;
         let mut sessions = Sessions::new(limit, config.session_idle, CookieSeal);
-        sessions.restore(journal::load(&config.data_directory), clock::now());
+        let file = JournalFile::new(&config.data_directory, JOURNAL);
+        sessions.restore(file.load(Journal::MAX_BYTES, Journal::parse), clock::now());
         Ok(Self {
             broker: Broker::new(&config)?,
             agents: Agents::new(&config)?,
             gateways: Gateways::new(&config)?,
             health: watch::Sender::new(None),
-            changed: Notify::new(),
+            changed: watch::Sender::new(()),
             hostname: hostname.trim().to_owned(),
             sessions: Mutex::new(sessions),
             records: Mutex::default(),
@@ -86,7 +87,7 @@ impl Shared {
         let gone = sessions.insert(session.clone())?;
         self.record(session);
         gone.into_iter().for_each(|number| self.records().end(number));
-        self.changed.notify_one();
+        self.changed.send_replace(());
         Ok(())
     }
 
@@ -104,14 +105,14 @@ impl Shared {
         let Some(session) = sessions.change(cookie, clock::now(), change) else { return };
         let stage = session.stage().as_str().to_owned();
         self.records().change(session.number, |record| record.state = stage);
-        self.changed.notify_one();
+        self.changed.send_replace(());
     }
 
     /// Ends a session.
     pub(super) fn end(&self, session: &Session) {
         self.sessions().remove(&session.cookie);
         self.records().end(session.number);
-        self.changed.notify_one();
+        self.changed.send_replace(());
     }
 
     /// Ends the sessions that nobody used for too long.
@@ -120,7 +121,7 @@ impl Shared {
         if !expired.is_empty() {
             let mut records = self.records();
             expired.into_iter().for_each(|number| records.end(number));
-            self.changed.notify_one();
+            self.changed.send_replace(());
         }
     }
 

@@ -19,14 +19,20 @@ use tokio::{
     time::timeout,
 };
 
+use crate::journal::JournalFile;
+
 use super::{
-    super::{
-        journal::{DAMAGED, FILE, NEW, load},
-        seal::CookieSeal,
-    },
+    super::{JOURNAL as FILE, seal::CookieSeal},
     ALLOCATE, BYE, LOGON, agent, hello, logged, request, told,
     world::{ID, WAIT, World},
 };
+
+const NEW: &str = "connection-manager.sessions.new";
+const DAMAGED: &str = "connection-manager.sessions.damaged";
+
+fn load(folder: &Path) -> Journal {
+    JournalFile::new(folder, FILE).load(Journal::MAX_BYTES, Journal::parse)
+}
 
 const CONF: &str = "SecurityGatewayEnabled = false";
 const LIST: &str = "<get-resource-list />";

@@ -10,12 +10,17 @@ use cmsg_proto::gateway::Journal;
 use tokio::runtime::{Handle, Runtime};
 
 use super::{
-    super::{
-        gate::Gate,
-        journal::{DAMAGED, FILE, NEW, keep, load},
-    },
+    super::{JOURNAL as FILE, gate::Gate},
     *,
 };
+use crate::journal::JournalFile;
+
+const NEW: &str = "security-gateway.journal.new";
+const DAMAGED: &str = "security-gateway.journal.damaged";
+
+fn load(folder: &std::path::Path) -> Journal {
+    JournalFile::new(folder, FILE).load(Journal::MAX_BYTES, Journal::parse)
+}
 
 impl World {
     /// Starts on the ports that it has, to be served there.
@@ -183,7 +188,10 @@ async fn changes_of_a_moment_are_written_together() {
         Duration::new(file.mtime().try_into().unwrap(), file.mtime_nsec().try_into().unwrap())
     };
     let end = CancellationToken::new();
-    let keeping = tokio::spawn(keep(Arc::clone(&gate), folder.path().to_owned(), end.clone()));
+    let kept = Arc::clone(&gate);
+    let render = move || kept.journal().render();
+    let file = JournalFile::new(folder.path(), FILE);
+    let keeping = tokio::spawn(file.keep(gate.revisions(), render, end.clone()));
     until_written(&folder, "\"sessions\":[]").await;
     let first = modified();
 
