@@ -13,7 +13,7 @@ pub mod network;
 pub mod process;
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     process::Command,
 };
 
@@ -41,6 +41,9 @@ pub struct Hosts {
     folder: TempDir,
 }
 
+/// The number of the second address.
+const SECOND: u8 = 101;
+
 /// What the broker and the agent said while everything ran.
 #[derive(Debug)]
 pub struct Said {
@@ -63,8 +66,10 @@ impl Hosts {
         let lan = Network::make("lan", 2, family).expect("the agents' network can be made");
         let host = |name: &str, index| {
             let namespace = Namespace::make(name).expect("a namespace can be made");
+            let outside = wan.connect(&namespace, index).expect("a host can be connected");
             Host {
-                outside: wan.connect(&namespace, index).expect("a host can be connected"),
+                outside,
+                pcoip: outside,
                 inside: lan.connect(&namespace, index).expect("a host can be connected"),
                 namespace,
                 broker: lan.own,
@@ -74,6 +79,21 @@ impl Hosts {
         let (a, b) = (host("a", 1), host("b", 2));
         let (broker, agent) = (broker(&lan), agent(&lan));
         Self { a, b, broker, agent, wan, lan, folder }
+    }
+
+    /// Moves `a` to a second address of its outer link, as a virtual address is taken over. Its
+    /// gateway listens at every address.
+    ///
+    /// # Panics
+    ///
+    /// Where the address cannot be given.
+    pub fn move_a_to_second_address(&mut self) {
+        let second = self.wan.connect_again(&self.a.namespace, SECOND);
+        self.a.outside = second.expect("a second address can be given");
+        self.a.pcoip = match self.a.outside {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
     }
 
     /// Where clients are.

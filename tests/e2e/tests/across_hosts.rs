@@ -188,3 +188,28 @@ fn an_announcement_signed_with_an_unknown_key_opens_nothing_over_ipv4() {
 fn an_announcement_signed_with_an_unknown_key_opens_nothing_over_ipv6() {
     unknown_key(Family::V6);
 }
+
+fn second_address(family: Family) {
+    if !met(&NEEDS) {
+        return;
+    }
+    let mut hosts = Hosts::start(family);
+    hosts.move_a_to_second_address();
+    hosts.a.install(&[]);
+
+    let session = result(hosts.client_of(&hosts.a, &[]).end(), None);
+
+    was_at(&hosts.a, &session);
+    let inside = hosts.a.inside;
+    came_from(inside, &session, &hosts.end().agent);
+}
+
+#[test]
+fn a_client_is_answered_from_the_address_that_it_called_over_ipv4() {
+    second_address(Family::V4);
+}
+
+#[test]
+fn a_client_is_answered_from_the_address_that_it_called_over_ipv6() {
+    second_address(Family::V6);
+}

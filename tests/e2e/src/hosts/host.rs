@@ -25,6 +25,8 @@ const ASK: Duration = Duration::from_secs(5);
 pub struct Host {
     /// Where clients reach it.
     pub outside: IpAddr,
+    /// Where its gateway listens for clients.
+    pub(super) pcoip: IpAddr,
     /// Where it comes from to the broker and to agents.
     pub inside: IpAddr,
     pub(super) namespace: Namespace,
@@ -43,7 +45,7 @@ impl Host {
         let listens = [
             at("broker", self.outside, 443),
             at("http", self.outside, 80),
-            at("pcoip", self.outside, 4172),
+            at("pcoip", self.pcoip, 4172),
             at("udp-source", self.inside, 55_000),
         ];
         let mut install = self.setup("install");
@@ -72,7 +74,7 @@ impl Host {
         vec!["--jwt-verifying-cert".to_owned(), certificates.display().to_string()]
     }
 
-    /// Adds a line to a role's configuration; the next installation that changes anything heeds it.
+    /// Adds a line to a role's configuration; the next installation heeds it.
     ///
     /// # Panics
     ///

@@ -49,6 +49,13 @@ impl Network {
         host.ip(&self.family.assignment(address, link))?;
         Ok(address)
     }
+
+    /// Gives a connected host one more address.
+    pub(super) fn connect_again(&self, host: &Namespace, index: u8) -> io::Result<IpAddr> {
+        let address = self.family.address(self.number, index);
+        host.ip(&self.family.assignment(address, self.name))?;
+        Ok(address)
+    }
 }
 
 /// Apart from every index.
