@@ -10,6 +10,7 @@ use super::{Ended, Exit};
 use crate::{
     answers::sources::Sources,
     args::{Global, Status},
+    finding::Finding,
     host::{files, installed::Installed},
     pki::inspect,
     plan::{
@@ -50,11 +51,28 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
     screen
         .data(&format!("version {version}, runtime host, under {}", found.paths.root().display()));
     views.iter().for_each(|view| screen.data(&view.lines()));
+    screen.data(&format!("logs: {}", found.paths.logs().display()));
     for certificate in &certificates {
         let text = |key: &str| certificate[key].as_str().unwrap_or_default().to_owned();
         screen.data(&format!("{}: expires {}", text("path"), text("expires")));
     }
+    if let Some(finding) = down(&views, &found.paths) {
+        screen.finding(&finding);
+    }
     Ok(Exit::Done)
+}
+
+/// What to do where a role does not run.
+fn down(views: &[RoleView], paths: &Paths) -> Option<Finding> {
+    views.iter().any(RoleView::is_down).then(|| {
+        let cure = format!(
+            "`pcoip-cmsg-setup install --root {}` starts what does not run; why it ended is at the \
+             end of `{}`",
+            paths.root().display(),
+            layout::supervise_log(paths).display(),
+        );
+        Finding::warning("role.down", "not everything runs that is installed", cure)
+    })
 }
 
 /// All certificates that the roles show or verify with: the installer's, and others that their

@@ -45,8 +45,13 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
         return Ok(Exit::Done);
     }
     let exit = perform(&mut report, interrupt, screen);
-    if let (Exit::Done, true, Some(lock)) = (exit, uninstall.purge, lock) {
-        lock.release(made);
+    match (exit, uninstall.purge, lock) {
+        (Exit::Done, true, Some(lock)) => lock.release(made),
+        (Exit::Done, false, _) => screen.note(&format!(
+            "kept: configuration, keys and logs under `{}`; `uninstall --purge` removes them",
+            found.paths.root().display()
+        )),
+        _ => {}
     }
     report.show_document(screen);
     Ok(exit)

@@ -144,7 +144,8 @@ fn unreadable(file: Named<'_>, why: &str) -> Finding {
     Finding::error(
         "certificate.unreadable",
         format!("`--{}`: {why}", file.setting),
-        "give a PEM file, which has a line `-----BEGIN CERTIFICATE-----`",
+        "give a PEM file, which has a line `-----BEGIN CERTIFICATE-----`; \
+         `openssl x509 -inform DER -in FILE` makes one of a DER file",
     )
 }
 

@@ -23,7 +23,18 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     if let Some(file) = named("jwt-verifying-cert", facts) {
         findings.extend(judge::verifying_certificates(file));
     }
+    for finding in &mut findings {
+        finding.what = with_paths(&finding.what, wanted);
+    }
     findings
+}
+
+/// The path may come from saved answers or the environment, so it is told with its flag.
+fn with_paths(what: &str, wanted: &Wanted) -> String {
+    wanted.given().into_iter().fold(what.to_owned(), |what, given| {
+        let (flag, path) = (format!("`--{}`", given.setting), given.path.display());
+        what.replace(&flag, &format!("`--{} {path}`", given.setting))
+    })
 }
 
 fn named<'a>(setting: &'static str, facts: &'a Facts) -> Option<Named<'a>> {

@@ -208,7 +208,7 @@ fn files_that_cannot_be_read_are_told_once_each() {
 
     let ids: Vec<_> = findings.iter().map(|finding| finding.id).collect();
     assert_eq!(ids, ["certificate.unreadable", "key.unreadable", "certificate.unreadable"]);
-    assert_eq!(findings[0].what, "`--ssl-cert`: is not a regular file");
+    assert_eq!(findings[0].what, "`--ssl-cert /c`: is not a regular file");
 }
 
 #[test]

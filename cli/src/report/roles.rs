@@ -59,6 +59,11 @@ impl RoleView {
         }
     }
 
+    /// Whether it does not answer.
+    pub(crate) fn is_down(&self) -> bool {
+        !self.live
+    }
+
     /// Why it cannot do its work although it lives, where that is so.
     pub(crate) fn why_not_ready(&self) -> Option<&str> {
         let why = || self.reason.as_deref().unwrap_or("it does not say why");
