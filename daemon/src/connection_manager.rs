@@ -5,7 +5,7 @@ use std::{net::SocketAddr, os::unix::net::UnixListener, sync::Arc, time::Duratio
 
 use anyhow::Context as _;
 use cmsg_config::socket::{self, Listen, Role};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
@@ -96,7 +96,8 @@ impl ConnectionManagerRole {
         };
         let file = JournalFile::new(&shared.config.data_directory, JOURNAL);
         let changes = shared.changed.subscribe();
-        let journal = tokio::spawn(file.keep(changes, render, finished.clone()));
+        let settled = watch::Sender::new(());
+        let journal = tokio::spawn(file.keep(changes, settled, render, finished.clone()));
         let tracker = TaskTracker::new();
         tracker.spawn(health::watch(Arc::clone(&shared), shutdown.clone()));
         tracker.spawn(sweep(Arc::clone(&shared), shutdown.clone()));

@@ -27,9 +27,6 @@ pub(crate) struct JournalFile {
 /// Changes of this time are written together.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How much longer than writing the pause is at least: a large file must not keep a disk busy.
-const PAUSE_FACTOR: u32 = 9;
-
 /// How long to wait after a failure.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -62,9 +59,12 @@ impl JournalFile {
 
     /// Writes at once, so that a folder that cannot be written shows early, then whenever something
     /// has changed, and a last time at the end.
-    pub(crate) async fn keep<T>(
+    ///
+    /// Each change that was written, or could not be, is told in `settled`.
+    pub(crate) async fn keep<T: Copy>(
         self,
         mut changes: watch::Receiver<T>,
+        settled: watch::Sender<T>,
         render: impl Fn() -> Vec<u8> + Send + Sync + 'static,
         end: CancellationToken,
     ) {
@@ -73,10 +73,13 @@ impl JournalFile {
         let mut failing = false;
         while end.run_until_cancelled(changes.changed()).await.is_some_and(|known| known.is_ok()) {
             let started = Instant::now();
+            let change = *changes.borrow_and_update();
             let written = self.write(&render).await;
             tell(&written, &mut failing);
+            settled.send_replace(change);
             let pause = match written {
-                Ok(()) => PAUSE.max(started.elapsed() * PAUSE_FACTOR),
+                // A slow disk has as much time for others.
+                Ok(()) => PAUSE.max(started.elapsed()),
                 Err(_) => {
                     changes.mark_changed();
                     AGAIN

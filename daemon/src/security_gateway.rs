@@ -85,7 +85,8 @@ impl SecurityGatewayRole {
             let gate = Arc::clone(&gate);
             move || gate.journal().render()
         };
-        let journal = tokio::spawn(journal.keep(gate.revisions(), render, finished.clone()));
+        let (changes, settled) = (gate.revisions(), gate.settled());
+        let journal = tokio::spawn(journal.keep(changes, settled, render, finished.clone()));
         let Sockets { tcp, clients, agents } = sockets;
         let udp = [clients, agents].map(Arc::new);
         forward(&gate, &udp, &tasks, &stop);

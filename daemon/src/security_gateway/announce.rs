@@ -37,7 +37,10 @@ struct Desk {
 
 async fn announce(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) -> Response {
     let (status, reply) = match desk.take(&headers, &body) {
-        Ok(reply) => (StatusCode::OK, reply),
+        Ok(reply) => {
+            desk.gate.settle_on_disk().await;
+            (StatusCode::OK, reply)
+        }
         Err((status, error)) => {
             warn!(error = format!("{error:#}"), "Announcement refused");
             (status, Reply::Refused { reason: error.to_string() })

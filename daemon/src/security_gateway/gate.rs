@@ -5,6 +5,7 @@ use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use arc_swap::{ArcSwap, Guard};
@@ -17,7 +18,10 @@ use cmsg_proto::{
         Refusal, Routes, Rules, Side, Slot, Timeouts, Words,
     },
 };
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
@@ -33,6 +37,8 @@ pub(super) struct Gate {
     changed: Notify,
     /// What the journal's revision is.
     revision: watch::Sender<u64>,
+    /// Which revision is on disk, or could not be written.
+    settled: watch::Sender<u64>,
     pub(super) counters: Counters,
 }
 
@@ -67,6 +73,9 @@ pub(super) enum NotTaken {
 /// More announcements than any gateway has in the minute and a half that tokens are remembered.
 const REPLAYS: usize = 65_536;
 
+/// A session is worth more than the journal.
+const DISK_WAIT: Duration = Duration::from_secs(1);
+
 impl Gate {
     pub(super) fn new(config: &cmsg_config::SecurityGateway) -> Self {
         let sessions = config.max_connections.as_usize();
@@ -92,6 +101,7 @@ impl Gate {
             published: ArcSwap::default(),
             changed: Notify::new(),
             revision: watch::Sender::new(0),
+            settled: watch::Sender::new(0),
             counters: Counters::new(sessions),
         }
     }
@@ -116,6 +126,19 @@ impl Gate {
     /// Tells when the journal is another one.
     pub(super) fn revisions(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
+    }
+
+    /// Where it is told which revision is on disk.
+    pub(super) fn settled(&self) -> watch::Sender<u64> {
+        self.settled.clone()
+    }
+
+    /// Waits until what was taken so far is on disk: what is promised outlives a kill. A disk that
+    /// does not work is waited for shortly.
+    pub(super) async fn settle_on_disk(&self) {
+        let taken = *self.revision.borrow();
+        let mut settled = self.settled.subscribe();
+        let _ = timeout(DISK_WAIT, settled.wait_for(|revision| *revision >= taken)).await;
     }
 
     /// Begins the shutdown. It cuts clients off that have not gone: their sessions have the whole

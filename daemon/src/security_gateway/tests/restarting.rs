@@ -76,6 +76,16 @@ async fn kill(mortal: Runtime) {
 }
 
 #[tokio::test]
+async fn what_is_announced_is_on_disk_when_the_answer_comes() {
+    let world = World::serving(LOOPBACK).await;
+    for number in 1..=3 {
+        world.announce(number, "127.0.0.1:1".parse().unwrap()).await;
+
+        assert!(world.journal().contains(&id(number)));
+    }
+}
+
+#[tokio::test]
 async fn a_killed_gateways_clients_resume_with_tcp_and_udp() {
     let mut world = World::serving(LOOPBACK).await;
     let agent = Agent::start(&world.folder).await;
@@ -191,7 +201,8 @@ async fn changes_of_a_moment_are_written_together() {
     let kept = Arc::clone(&gate);
     let render = move || kept.journal().render();
     let file = JournalFile::new(folder.path(), FILE);
-    let keeping = tokio::spawn(file.keep(gate.revisions(), render, end.clone()));
+    let keep = file.keep(gate.revisions(), gate.settled(), render, end.clone());
+    let keeping = tokio::spawn(keep);
     until_written(&folder, "\"sessions\":[]").await;
     let first = modified();
 
