@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 mod binaries;
 mod demo;
+mod images;
 mod screen;
 mod test;
 
@@ -21,6 +22,8 @@ struct Arguments {
 enum Command {
     /// Install both services under a temporary root and carry a simulated session through them
     Demo(demo::Options),
+    /// Make the container images
+    Images(images::Options),
     /// Run every test
     Test(test::Options),
 }
@@ -28,6 +31,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo(options) => demo::run(&options),
+        Command::Images(options) => images::run(&options),
         Command::Test(options) => test::run(&options),
     };
     outcome.unwrap_or_else(|error| {
