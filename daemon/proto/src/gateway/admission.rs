@@ -321,7 +321,7 @@ impl Admission {
                 .filter_map(|(other, flow)| {
                     let told = |spi: &Spi| !spi.is_reserved() && session.shows(*spi);
                     let spi = flow.spis().find(told)?;
-                    Some((other, flow, Placed { from: flow.from, spi, because: Because::Told }))
+                    Some((other, flow, Placed { from: flow.from?, spi, because: Because::Told }))
                 })
                 .collect();
             for (other, flow, placed) in wrong {

@@ -39,7 +39,8 @@ pub(super) enum Learned {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Flow {
     pub(super) id: FlowId,
-    pub(super) from: SocketAddr,
+    /// Unknown since the client came from another address.
+    pub(super) from: Option<SocketAddr>,
     pub(super) active: Time,
     spi: Spi,
     guess: Option<Guess>,
@@ -154,7 +155,7 @@ impl Leg {
     }
 
     pub(super) fn routes(&self, far: Option<Far>) -> impl Iterator<Item = (Key, Destination)> {
-        let routes = move |flow: &Flow| Some((self.key(flow), far?.destination(flow.id)));
+        let routes = move |flow: &Flow| Some((self.key(flow)?, far?.destination(flow.id)));
         self.flows.iter().filter_map(routes)
     }
 
@@ -165,25 +166,31 @@ impl Leg {
         let known = |flow: &Flow| flow.spi == spi || flow.is(from, spi);
         let flow = match self.flows.iter().position(known).map(|at| self.flows.remove(at)) {
             Some(flow) => {
-                if flow.from != from || flow.spi != spi {
-                    changes.push(Change::Removed(self.key(&flow)));
+                if flow.from != Some(from) || flow.spi != spi {
+                    changes.extend(self.key(&flow).map(Change::Removed));
                 }
                 let guess = match because {
                     Because::Told => None,
                     _ if flow.spi == spi => flow.guess,
                     _ => flow.guess.map(|_| Guess { instead: None }),
                 };
-                Flow { from, spi, active: now, guess, ..flow }
+                Flow { from: Some(from), spi, active: now, guess, ..flow }
             }
             None => {
                 let id = self.free_place(changes);
                 let guess = if let Because::Guess(guess) = because { Some(guess) } else { None };
-                Flow { id, from, spi, active: now, guess, counted: 0 }
+                Flow { id, from: Some(from), spi, active: now, guess, counted: 0 }
             }
         };
         self.flows.push(flow);
         self.learned = if flow.guess.is_some() { Learned::Guess } else { Learned::Flow };
         flow.id
+    }
+
+    /// The routes of its flows end. Where they come from next is told by their next datagrams.
+    pub(super) fn uproot(&mut self, changes: &mut Vec<Change>) {
+        changes.extend(self.flows.iter().filter_map(|flow| self.key(flow)).map(Change::Removed));
+        self.flows.iter_mut().for_each(|flow| flow.from = None);
     }
 
     /// Gives up a flow.
@@ -218,8 +225,9 @@ impl Leg {
         }
     }
 
-    fn key(&self, flow: &Flow) -> Key {
-        Key { side: self.side, from: flow.from, spi: flow.spi }
+    /// What its datagrams are recognised by, where it is known where they come from.
+    fn key(&self, flow: &Flow) -> Option<Key> {
+        Some(Key { side: self.side, from: flow.from?, spi: flow.spi })
     }
 
     /// A place for one more flow; the flow that was silent for the longest time leaves its own.
@@ -234,7 +242,7 @@ impl Leg {
 
     fn retain(&mut self, changes: &mut Vec<Change>, keep: impl Fn(&Flow) -> bool) {
         let gone: Vec<_> = self.flows.extract_if(.., |flow| !keep(flow)).collect();
-        changes.extend(gone.iter().map(|flow| Change::Removed(self.key(flow))));
+        changes.extend(gone.iter().filter_map(|flow| self.key(flow)).map(Change::Removed));
         if self.flows.is_empty() && !gone.is_empty() {
             self.learned = Learned::Nothing;
         }
@@ -244,7 +252,7 @@ impl Leg {
 impl Flow {
     /// Whether datagrams with that SPI from there are its own.
     pub(super) fn is(&self, from: SocketAddr, spi: Spi) -> bool {
-        self.from == from && self.spis().any(|own| own == spi)
+        self.from == Some(from) && self.spis().any(|own| own == spi)
     }
 
     pub(super) fn has(&self, spi: Spi) -> bool {

@@ -71,18 +71,23 @@ impl Session {
         }
     }
 
-    /// Begins a control connection. Flows go on; new ones may come.
+    /// Begins a control connection. Flows go on, and new ones may come. To and from where the client
+    /// was before, nothing goes any more.
     pub(super) fn connect(&mut self, number: u64, client: Arrival, now: Time) -> Vec<Change> {
+        let mut changes = Vec::new();
         self.state = State::Connected(number);
-        self.client = Some(client.from);
         self.learning = Some(now + LEARNING);
         self.legs.iter_mut().for_each(Leg::connect);
-        if self.seen_at == client.at {
-            return Vec::new();
+        if self.client.replace(client.from) != Some(client.from) {
+            self.leg_mut(Side::Client).uproot(&mut changes);
+            self.expect_at(None, &mut changes);
         }
-        self.seen_at = client.at;
-        let answers = self.leg(Side::Agent).routes(self.far(Side::Agent));
-        answers.map(|(key, to)| Change::Added(key, to)).collect()
+        if self.seen_at != client.at {
+            self.seen_at = client.at;
+            let answers = self.leg(Side::Agent).routes(self.far(Side::Agent));
+            changes.extend(answers.map(|(key, to)| Change::Added(key, to)));
+        }
+        changes
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -191,10 +196,7 @@ impl Session {
     /// Gives up a flow that proved to be another session's.
     pub(super) fn forget_flow(&mut self, side: Side, id: FlowId, changes: &mut Vec<Change>) {
         self.leg_mut(side).forget(id, changes);
-        if side == Side::Client {
-            let last = self.leg(side).flows().iter().max_by_key(|flow| flow.active);
-            self.expect_at(last.map(|flow| flow.from), changes);
-        }
+        self.expect_at_a_flow(changes);
     }
 
     /// Lets time pass for the flows and what is retained. A flow's route lives while the control
@@ -210,6 +212,7 @@ impl Session {
         for leg in &mut self.legs {
             leg.tick(now, idle, &counted, changes);
         }
+        self.expect_at_a_flow(changes);
         if self.learning.is_some_and(|until| now >= until) {
             self.learning = None;
             self.legs.iter_mut().for_each(Leg::stop_learning);
@@ -223,6 +226,17 @@ impl Session {
             State::Waiting(_) => "waiting",
         };
         View { slot: self.slot, id: &self.id, state, client: self.client, agent: self.agent }
+    }
+
+    /// Where the flow ended that the agent's datagrams follow, they follow the client's liveliest
+    /// one. To a client without any nothing is sent: somebody else may be there.
+    fn expect_at_a_flow(&mut self, changes: &mut Vec<Change>) {
+        let flows = self.leg(Side::Client).flows();
+        if flows.iter().any(|flow| flow.from == self.client_udp) {
+            return;
+        }
+        let liveliest = flows.iter().max_by_key(|flow| flow.active);
+        self.expect_at(liveliest.and_then(|flow| flow.from), changes);
     }
 
     /// Leads the agent's datagrams to where the client is.

@@ -9,7 +9,9 @@ use crate::gateway::Routes;
 mod flows;
 mod journal;
 mod model;
+mod roaming;
 mod sessions;
+mod twin;
 
 const START: Time = Time::from_millis(1_800_000_000_000);
 
