@@ -52,9 +52,9 @@ pub struct SecurityGatewayRole {
 /// What is wrong with a file, or which port is not free.
 pub async fn bind(config: cmsg_config::SecurityGateway) -> anyhow::Result<SecurityGatewayRole> {
     let verifier = Verifier::load(&config.jwt_verifying_certificate)?;
-    let gate = Arc::new(Gate::new(&config));
-    let door = Door::new(Arc::clone(&gate), &config)?;
     let sockets = Sockets::bind(&config)?;
+    let gate = Arc::new(Gate::new(&config, sockets.clients.address()?));
+    let door = Door::new(Arc::clone(&gate), &config)?;
     let listens = sockets.listens()?;
     let run = &config.run_directory;
     let local = socket::bind(run, Role::Sg)
@@ -158,6 +158,7 @@ impl Observe for Told {
             reason: full.then(|| Refusal::Full.to_string()),
             listens: self.listens.clone(),
             sessions: self.gate.count(),
+            turned_away: Some(self.gate.counters.turned_away()),
         }
     }
 

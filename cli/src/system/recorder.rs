@@ -139,6 +139,7 @@ impl System for Recorder {
             reason: None,
             listens: Vec::new(),
             sessions: 0,
+            turned_away: None,
         })
     }
 

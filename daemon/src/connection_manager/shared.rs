@@ -167,6 +167,7 @@ impl Observe for Shared {
             },
             listens: self.listens.clone(),
             sessions: self.sessions().len(),
+            turned_away: None,
         }
     }
 

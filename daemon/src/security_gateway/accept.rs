@@ -5,9 +5,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use cmsg_config::{security_gateway::Timeouts, values::Host};
-use cmsg_proto::gateway::{
-    Admitted, Arrival, Search, canonical,
-    chunks::{Found, Reader},
+use cmsg_proto::{
+    TagDigest,
+    gateway::{
+        Admitted, Arrival, Search, canonical,
+        chunks::{Found, Reader},
+    },
 };
 use rustls::pki_types::ServerName;
 use tokio::{
@@ -21,6 +24,7 @@ use tracing::{debug, warn};
 use zeroize::Zeroizing;
 
 use super::{
+    counters::count,
     gate::Gate,
     limits::{Limits, Place},
     relay::{self, Agents},
@@ -73,44 +77,94 @@ impl Door {
     async fn serve(&self, stream: TcpStream, peer: SocketAddr, place: Place) -> anyhow::Result<()> {
         relay::keep_alive(&stream);
         let arrival = Arrival { from: peer.ip(), at: seen_at(&stream, peer) };
+        let refusals = &self.gate.counters.refusals;
         let handshake = timeout(self.timeouts.tls_handshake, self.tls.accept(stream)).await;
-        let mut client = handshake.context("no TLS handshake in time")?.context("TLS handshake")?;
+        let handshake = handshake.context("no TLS handshake in time");
+        let mut client = handshake
+            .and_then(|client| client.context("TLS handshake"))
+            .inspect_err(|_| count(&refusals.no_tls))?;
         let admission = timeout(self.timeouts.tag, self.admit(&mut client, arrival)).await;
-        let (admitted, ended, first) = admission.context("no session tag in time")??;
+        let admission = admission.context("no session tag in time");
+        let (admitted, ended, first) =
+            admission.flatten().inspect_err(|_| count(&refusals.no_tag))?;
         drop(place);
         relay::run(&self.gate, &self.agents, client, relay::Start { admitted, ended, first }).await;
         Ok(())
     }
 
-    /// Reads until a tag is found that was announced. What was read is the agent's.
+    /// Reads until a tag is found that was announced, before or meanwhile. What was read is the
+    /// agent's.
     async fn admit(
         &self,
         client: &mut TlsStream<TcpStream>,
         arrival: Arrival,
     ) -> anyhow::Result<(Admitted, CancellationToken, Zeroizing<Vec<u8>>)> {
+        let mut announcements = self.gate.announcements();
         let mut seen = Zeroizing::new(vec![0; Search::MAX_BYTES]);
         let mut length = 0;
-        let (mut reader, mut search) = (Reader::default(), Search::default());
+        let mut candidates = Candidates::default();
         while length < seen.len() {
-            let read = client.read(&mut seen[length..]).await.context("reading the session tag")?;
-            if read == 0 {
-                bail!("the client closed before it showed a session tag");
+            let read = tokio::select! {
+                read = client.read(&mut seen[length..]) => Some(read),
+                Ok(()) = announcements.changed(), if candidates.are_any() => None,
+            };
+            match read.transpose().context("reading the session tag")? {
+                Some(0) => bail!("the client closed before it showed a session tag"),
+                Some(read) => {
+                    candidates.read(&seen[length..length + read]);
+                    length += read;
+                }
+                None => {}
             }
-            let mut found = Vec::new();
-            reader.read(&seen[length..length + read], &mut found);
-            length += read;
-            let tag = |found| if let Found::Tag(tag) = found { Some(tag) } else { None };
-            let mut tags: Vec<_> = found.into_iter().filter_map(tag).collect();
-            tags.extend(search.advance(&seen[..length], &self.gate.tag_lengths()));
-            if tags.is_empty() {
-                continue;
-            }
-            if let Some((admitted, ended)) = self.gate.admit(&tags, arrival) {
+            announcements.mark_unchanged();
+            let tags = candidates.all(&seen[..length], &self.gate.tag_lengths());
+            if let Some((admitted, ended)) = self.gate.admit(tags, arrival) {
                 seen.truncate(length);
                 return Ok((admitted, ended, seen));
             }
         }
         bail!("no announced session tag in the first {length} bytes");
+    }
+}
+
+/// What in a connection's first bytes may be its tag: it may come before its announcement.
+#[derive(Default)]
+struct Candidates {
+    reader: Reader,
+    search: Search,
+    tags: Vec<TagDigest>,
+    /// How many of them chunks named.
+    named: usize,
+}
+
+impl Candidates {
+    /// How many chunks are believed: a client shows one tag.
+    const MAX_NAMED: usize = 16;
+
+    /// Reads the next bytes as chunks.
+    fn read(&mut self, bytes: &[u8]) {
+        let mut found = Vec::new();
+        self.reader.read(bytes, &mut found);
+        let tag = |found| if let Found::Tag(tag) = found { Some(tag) } else { None };
+        let named = found.into_iter().filter_map(tag).take(Self::MAX_NAMED - self.named);
+        let before = self.tags.len();
+        self.tags.extend(named);
+        self.named += self.tags.len() - before;
+    }
+
+    /// Whether one of them may become a session's.
+    fn are_any(&self) -> bool {
+        !self.tags.is_empty() || self.search.is_on_to_something()
+    }
+
+    /// Those of all bytes so far, each once.
+    fn all(&mut self, seen: &[u8], lengths: &[usize]) -> &[TagDigest] {
+        for tag in self.search.advance(seen, lengths) {
+            if !self.tags.contains(&tag) {
+                self.tags.push(tag);
+            }
+        }
+        &self.tags
     }
 }
 
@@ -141,6 +195,7 @@ pub(super) async fn accept(
             }
         };
         let Some(place) = door.limits.enter(peer.ip()) else {
+            count(&door.gate.counters.refusals.crowded);
             debug!(%peer, "Too many connections without a session");
             continue;
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State},
+    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
@@ -35,8 +35,16 @@ struct Desk {
     verifier: Verifier,
 }
 
-async fn announce(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) -> Response {
-    let (status, reply) = match desk.take(&headers, &body) {
+async fn announce(
+    State(desk): State<Arc<Desk>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let taken = match body {
+        Ok(body) => desk.take(&headers, &body),
+        Err(error) => Err((error.status(), error.into())),
+    };
+    let (status, reply) = match taken {
         Ok(reply) => {
             desk.gate.settle_on_disk().await;
             (StatusCode::OK, reply)
@@ -71,6 +79,7 @@ fn unauthorized(error: anyhow::Error) -> (StatusCode, anyhow::Error) {
 fn status(error: NotTaken) -> StatusCode {
     match error {
         NotTaken::Claims(_) | NotTaken::Replay(ReplayError::Used) => StatusCode::UNAUTHORIZED,
+        NotTaken::Itself => StatusCode::BAD_REQUEST,
         NotTaken::Replay(ReplayError::Full) | NotTaken::Refused(Refusal::Full) => {
             StatusCode::SERVICE_UNAVAILABLE
         }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use cmsg_config::socket::{Amount, Traffic};
+use cmsg_config::socket::{Amount, DroppedDatagrams, RefusedClients, Traffic, TurnedAway};
 use cmsg_proto::gateway::{FlowId, Side, Slot};
 
 /// All counters. They never go back: what a session had is what its place has now, less what it had
@@ -12,6 +12,7 @@ pub(super) struct Counters {
     flows: Box<[Flow]>,
     control: Box<[[AtomicU64; 2]]>,
     pub(super) drops: Drops,
+    pub(super) refusals: Refusals,
 }
 
 #[derive(Debug, Default)]
@@ -37,12 +38,24 @@ pub(super) struct Drops {
     pub(super) failed: AtomicU64,
 }
 
+/// Connections that were not admitted.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    /// Too many were without a session, in all or from one address.
+    pub(super) crowded: AtomicU64,
+    /// They finished no TLS handshake.
+    pub(super) no_tls: AtomicU64,
+    /// They showed no announced tag.
+    pub(super) no_tag: AtomicU64,
+}
+
 impl Counters {
     pub(super) fn new(sessions: usize) -> Self {
         Self {
             flows: (0..FlowId::places(sessions)).map(|_| Flow::default()).collect(),
             control: (0..sessions).map(|_| Default::default()).collect(),
             drops: Drops::default(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -57,6 +70,26 @@ impl Counters {
     pub(super) fn control(&self, slot: Slot, side: Side, bytes: usize) {
         if let Some(slot) = self.control.get(slot.index()) {
             slot[side as usize].fetch_add(bytes as u64, Relaxed);
+        }
+    }
+
+    /// What was turned away since the process began.
+    pub(super) fn turned_away(&self) -> TurnedAway {
+        let (drops, refusals) = (&self.drops, &self.refusals);
+        TurnedAway {
+            datagrams: DroppedDatagrams {
+                unknown: drops.unknown.load(Relaxed),
+                ambiguous: drops.ambiguous.load(Relaxed),
+                no_destination: drops.no_destination.load(Relaxed),
+                undecided: drops.undecided.load(Relaxed),
+                congested: drops.congested.load(Relaxed),
+                failed: drops.failed.load(Relaxed),
+            },
+            clients: RefusedClients {
+                crowded: refusals.crowded.load(Relaxed),
+                no_tls: refusals.no_tls.load(Relaxed),
+                no_tag: refusals.no_tag.load(Relaxed),
+            },
         }
     }
 
@@ -85,21 +118,6 @@ impl Counters {
             datagrams: sum.datagrams + flow.datagrams.load(Relaxed),
             bytes: sum.bytes + flow.bytes.load(Relaxed),
         })
-    }
-}
-
-impl Drops {
-    /// Each reason with its number.
-    pub(super) fn each(&self) -> [(&'static str, u64); 6] {
-        [
-            ("unknown", &self.unknown),
-            ("ambiguous", &self.ambiguous),
-            ("no destination", &self.no_destination),
-            ("undecided", &self.undecided),
-            ("congested", &self.congested),
-            ("failed", &self.failed),
-        ]
-        .map(|(reason, counter)| (reason, counter.load(Relaxed)))
     }
 }
 

@@ -7,7 +7,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use cmsg_proto::gateway::{Destination, Routes, Side, Words};
 use tokio::{
     sync::mpsc,
-    task::yield_now,
+    task::{coop::consume_budget, yield_now},
     time::{MissedTickBehavior, interval},
 };
 use tracing::trace;
@@ -74,6 +74,8 @@ impl Worker {
                     Err(_) => count(&self.gate.counters.drops.failed),
                 }
             }
+            // A socket that is always readable would keep everybody else from running.
+            consume_budget().await;
         }
     }
 

@@ -9,13 +9,13 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Guard};
-use cmsg_config::socket::{Connection, Traffic};
+use cmsg_config::socket::{Connection, Traffic, TurnedAway};
 use cmsg_proto::{
     SessionId, TagDigest,
     control::{AddConnection, Claims, ClaimsError, ReplayError, Replays},
     gateway::{
         Admission, Admitted, Announcement, Arrival, Control, Destination, Dropped, Event, Journal,
-        Refusal, Routes, Rules, Side, Slot, Timeouts, Words,
+        Refusal, Routes, Rules, Side, Slot, Timeouts, Words, canonical,
     },
 };
 use tokio::{
@@ -25,13 +25,18 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use super::counters::{Counters, Drops, count, since};
+use super::{
+    counters::{Counters, count, since},
+    sockets::is_local,
+};
 use crate::clock;
 
 /// Admission, routes and counters of a gateway.
 #[derive(Debug)]
 pub(super) struct Gate {
     own: Vec<IpAddr>,
+    /// Where clients come.
+    listen: SocketAddr,
     core: Mutex<Core>,
     published: ArcSwap<Routes>,
     changed: Notify,
@@ -39,6 +44,8 @@ pub(super) struct Gate {
     revision: watch::Sender<u64>,
     /// Which revision is on disk, or could not be written.
     settled: watch::Sender<u64>,
+    /// How many sessions were announced so far.
+    announced: watch::Sender<u64>,
     pub(super) counters: Counters,
 }
 
@@ -55,8 +62,8 @@ struct Core {
     closers: HashMap<Control, CancellationToken>,
     /// What each session's place had counted when it began.
     began: HashMap<Slot, Traffic>,
-    /// Dropped datagrams, as they were last told.
-    drops: [(&'static str, u64); 6],
+    /// What was turned away, as it was last told.
+    turned_away: TurnedAway,
 }
 
 /// Why an announcement is not taken.
@@ -66,6 +73,8 @@ pub(super) enum NotTaken {
     Claims(#[from] ClaimsError),
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    #[error("the agent's address is the gateway's own")]
+    Itself,
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
@@ -77,7 +86,8 @@ const REPLAYS: usize = 65_536;
 const DISK_WAIT: Duration = Duration::from_secs(1);
 
 impl Gate {
-    pub(super) fn new(config: &cmsg_config::SecurityGateway) -> Self {
+    /// The gate of the gateway that listens there.
+    pub(super) fn new(config: &cmsg_config::SecurityGateway, listen: SocketAddr) -> Self {
         let sessions = config.max_connections.as_usize();
         let timeouts = Timeouts {
             announced: config.timeouts.announced,
@@ -93,15 +103,17 @@ impl Gate {
             stopping: false,
             closers: HashMap::new(),
             began: HashMap::new(),
-            drops: Drops::default().each(),
+            turned_away: TurnedAway::default(),
         };
         Self {
             own: config.external.clone(),
+            listen,
             core: Mutex::new(core),
             published: ArcSwap::default(),
             changed: Notify::new(),
             revision: watch::Sender::new(0),
             settled: watch::Sender::new(0),
+            announced: watch::Sender::new(0),
             counters: Counters::new(sessions),
         }
     }
@@ -155,6 +167,9 @@ impl Gate {
     ) -> Result<(), NotTaken> {
         let wall = clock::wall();
         claims.check(announced, &self.own, wall)?;
+        if self.is_itself(announced.agent) {
+            return Err(NotTaken::Itself);
+        }
         let mut core = self.core();
         core.replays.use_once(claims, wall)?;
         let announcement = Announcement {
@@ -166,6 +181,19 @@ impl Gate {
         let taken = core.admission.announce(announcement, clock::now());
         self.settle(&mut core);
         Ok(taken?)
+    }
+
+    /// Whether that is where clients come. What was led there would come back for ever.
+    fn is_itself(&self, agent: SocketAddr) -> bool {
+        let Self { own, listen, .. } = self;
+        let (agent, at) = (canonical(agent), canonical(*listen).ip());
+        let here = agent.ip() == at || own.contains(&agent.ip());
+        agent.port() == listen.port() && (here || at.is_unspecified() && is_local(agent.ip()))
+    }
+
+    /// Tells when a session was announced.
+    pub(super) fn announcements(&self) -> watch::Receiver<u64> {
+        self.announced.subscribe()
     }
 
     /// The lengths of the tags that would be let in.
@@ -226,10 +254,11 @@ impl Gate {
         let mut core = self.core();
         core.admission.tick(clock::now(), |flow| self.counters.datagrams(flow));
         self.settle(&mut core);
-        let drops = self.counters.drops.each();
-        if drops != core.drops {
-            core.drops = drops;
-            debug!(?drops, "Datagrams dropped so far");
+        let turned_away = self.counters.turned_away();
+        if turned_away != core.turned_away {
+            core.turned_away = turned_away;
+            let TurnedAway { datagrams, clients } = turned_away;
+            debug!(?datagrams, ?clients, "Turned away so far");
         }
     }
 
@@ -284,6 +313,7 @@ impl Gate {
             match event {
                 Event::Opened(slot, id) => {
                     core.began.insert(slot, self.counters.traffic(slot));
+                    self.announced.send_modify(|sessions| *sessions += 1);
                     info!(session = %id, "Session announced");
                 }
                 Event::Close(control) => {

@@ -121,6 +121,11 @@ impl Datagrams {
         Ok(Self { socket: UdpSocket::from_std(socket.into())?, mapped: address.is_ipv6() })
     }
 
+    /// Where it is bound.
+    pub(super) fn address(&self) -> anyhow::Result<SocketAddr> {
+        self.socket.local_addr().context("reading a bound address")
+    }
+
     pub(super) async fn readable(&self) -> io::Result<()> {
         self.socket.readable().await
     }
@@ -185,6 +190,11 @@ fn mapped(address: SocketAddrV4) -> SocketAddrV6 {
 pub(super) fn seen_at(stream: &TcpStream, client: SocketAddr) -> Option<IpAddr> {
     let at = canonical(stream.local_addr().ok()?).ip();
     (at != usual_source(client).ok()?).then_some(at)
+}
+
+/// Whether an address is one of this host's: the system answers it from itself.
+pub(super) fn is_local(ip: IpAddr) -> bool {
+    usual_source(SocketAddr::new(ip, 9)).is_ok_and(|source| source == ip.to_canonical())
 }
 
 /// Nothing is sent: to connect a UDP socket only asks the routes.

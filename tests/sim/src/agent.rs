@@ -20,6 +20,7 @@ use crate::events::Events;
 use crate::http::server;
 use crate::layout::Layout;
 use crate::serve::{self, Running, Scope, StartError};
+use crate::tag::Tag;
 use crate::tls::{CertificateKind, Identity};
 use crate::traffic::{Totals, Traffic};
 pub use launch::Launch;
@@ -152,6 +153,11 @@ pub async fn start(options: Options) -> Result<Agent, StartError> {
 }
 
 impl Agent {
+    /// Launches a session as if it was asked for, and hands out its tag.
+    pub fn issue(&self) -> Tag {
+        self.shared.sessions().launch().1
+    }
+
     /// Stops the agent, says its totals, and returns when nothing of it runs any more.
     pub async fn stop(&self) {
         self.running.stop().await;

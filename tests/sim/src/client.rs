@@ -9,6 +9,7 @@ mod error;
 mod hold;
 mod messages;
 mod session;
+mod visit;
 mod window;
 
 use std::net::IpAddr;
@@ -32,6 +33,7 @@ use broker::Broker;
 pub use endpoint::{Endpoint, EndpointError};
 use error::Error;
 use session::Session;
+pub use visit::visit;
 
 /// What a client does.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! The two messages. One that was parsed can be acted on.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::{
     SessionId, SessionTag,
@@ -71,12 +71,16 @@ impl AddConnection {
         let document = Document::parse(bytes, MAX_BYTES)?;
         let asked = content(&document)?;
         let ip: IpAddr = required(asked, "ip-address")?;
+        let ip = ip.to_canonical();
+        if ip.is_unspecified() || ip.is_multicast() || ip == Ipv4Addr::BROADCAST {
+            return Err(MessageError::Element("ip-address"));
+        }
         let port: u16 = required(asked, "tcp-port")?;
         if port == 0 {
             return Err(MessageError::Element("tcp-port"));
         }
         Ok(Self {
-            agent: SocketAddr::new(ip.to_canonical(), port),
+            agent: SocketAddr::new(ip, port),
             tag: tag(asked, "ctag")?,
             connection_id: required(asked, "connection-id")?,
         })
@@ -209,6 +213,10 @@ mod tests {
             ("pcoip-sg", "pcoip-client", MessageError::Other),
             ("add-connection", "connection-closed", MessageError::Other),
             ("10.0.0.5", "agent.example", MessageError::Element("ip-address")),
+            ("10.0.0.5", "0.0.0.0", MessageError::Element("ip-address")),
+            ("10.0.0.5", "::", MessageError::Element("ip-address")),
+            ("10.0.0.5", "::ffff:224.0.0.1", MessageError::Element("ip-address")),
+            ("10.0.0.5", "255.255.255.255", MessageError::Element("ip-address")),
             ("<ip-address>10.0.0.5</ip-address>", "", MessageError::Element("ip-address")),
             (">4172<", ">0<", MessageError::Element("tcp-port")),
             (">4172<", ">65536<", MessageError::Element("tcp-port")),

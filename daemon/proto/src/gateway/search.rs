@@ -42,6 +42,12 @@ impl Search {
         self.places.iter_mut().flat_map(|place| place.advance(seen, lengths)).collect()
     }
 
+    /// Whether something was seen that may be a tag.
+    #[must_use]
+    pub fn is_on_to_something(&self) -> bool {
+        !self.places.is_empty()
+    }
+
     fn find_places(&mut self, seen: &[u8]) {
         let marker = SessionTag::PREFIX.as_bytes();
         let from = self.scanned.saturating_sub(marker.len() - 1);

@@ -186,7 +186,7 @@ async fn the_journal_is_for_its_owner_and_without_secrets() {
 #[tokio::test]
 async fn changes_of_a_moment_are_written_together() {
     let folder = tempfile::tempdir().unwrap();
-    let gate = Arc::new(Gate::new(&config(&folder, LOOPBACK)));
+    let gate = Arc::new(Gate::new(&config(&folder, LOOPBACK), "127.0.0.1:1".parse().unwrap()));
     let announce = |number| {
         let announced = announcement(number, "127.0.0.1:4172".parse().unwrap());
         let gateway = EXTERNAL.parse().unwrap();
