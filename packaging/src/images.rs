@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use crate::{binaries::cargo, screen};
+use archive::Image;
 
 /// RHEL 8's C library is older than any machine's that builds, so the daemon brings its own.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -20,7 +21,7 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Where the archive goes
-    #[arg(long, value_name = "FILE", default_value = "target/images.tar")]
+    #[arg(long, value_name = "FILE", default_value_os_t = Path::new("target").join(ARCHIVE))]
     to: PathBuf,
     /// Build the daemon with this profile
     #[arg(long, default_value = "release")]
@@ -33,7 +34,23 @@ pub(crate) struct Options {
     daemon: Option<PathBuf>,
 }
 
+/// The archive's name, beside the installer's.
+pub(crate) const ARCHIVE: &str = "pcoip-cmsg-images.tar";
+
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    for image in make(options)? {
+        screen::data(&format!("{}\t{}", image.tag, image.id));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes them for the tests: what is slow at run time is fast to build.
+pub(crate) fn make_for_tests(to: PathBuf) -> anyhow::Result<()> {
+    let image_version = env!("CARGO_PKG_VERSION").to_owned();
+    make(&Options { to, profile: "dev".to_owned(), image_version, daemon: None }).map(drop)
+}
+
+fn make(options: &Options) -> anyhow::Result<Vec<Image>> {
     let daemon = match &options.daemon {
         Some(daemon) => daemon.clone(),
         None => build(&options.profile)?,
@@ -48,10 +65,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     }
     let archive = archive::archive(&binary, &options.image_version)?;
     write(&options.to, &archive.bytes)?;
-    for image in &archive.images {
-        screen::data(&format!("{}\t{}", image.tag, image.id));
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(archive.images)
 }
 
 /// Builds the static daemon.

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::{binaries::cargo, screen};
+use crate::{binaries::cargo, images, screen};
 
 /// A test that lacks something writes a line into this file: its name, a tab, what it lacks.
 const SKIPS: &str = "CMSG_TEST_SKIPS";
@@ -32,6 +32,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     if !built.context("starting `cargo build`")?.success() {
         return Ok(ExitCode::FAILURE);
     }
+    if has_engine() {
+        let own = std::env::current_exe().context("finding the own executable")?;
+        images::make_for_tests(own.with_file_name(images::ARCHIVE))?;
+    }
     let skips = tempfile::NamedTempFile::new().context("making a file for the skipped tests")?;
     let mut tests = runner();
     tests.args(&options.rest).env(SKIPS, skips.path());
@@ -41,6 +45,13 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let passed = tests.status().context("starting the test runner")?.success();
     tell_skipped(skips.path())?;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Whether the tests on a Docker engine can run; only they need images.
+fn has_engine() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_here = std::env::split_paths(&path).any(|folder| folder.join("dockerd").is_file());
+    is_here && nix::unistd::geteuid().is_root()
 }
 
 fn runner() -> Command {

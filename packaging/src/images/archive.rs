@@ -70,6 +70,7 @@ fn configuration(command: &str, title: &str, version: &str, layer_digest: &str) 
                 "org.opencontainers.image.title": title,
                 "org.opencontainers.image.version": version,
                 "org.opencontainers.image.licenses": "Apache-2.0",
+                "pcoip-cmsg.layer": format!("sha256:{layer_digest}"),
             },
         },
         "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{layer_digest}")] },

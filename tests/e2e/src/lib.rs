@@ -2,5 +2,6 @@
 
 pub mod binaries;
 pub mod hosts;
+pub mod machine;
 pub mod needs;
 pub mod site;

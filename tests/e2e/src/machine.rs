@@ -1,0 +1,199 @@
+//! A machine of a test's own, for what is installed at the documented paths: its own processes, its
+//! own network and its own `/etc`, `/opt`, `/run` and `/var`, over this machine's programs.
+//! Everything is gone with it.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::Read as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+/// A busy machine starts an engine ten times slower than an idle one.
+const START: Duration = Duration::from_secs(60);
+
+/// Where the engine listens.
+const SOCKET: &str = "run/docker.sock";
+
+/// The machine's first process: mounts what is its own under `$1`, then takes in what others left
+/// behind until its input ends, and everything with it.
+const HOLD: &str = r#"set -e
+own=$1
+ip link set dev lo up
+for folder in etc opt var/log var/lib; do
+  mkdir -p "$own/upper/$folder" "$own/work/$folder"
+  mount -t overlay overlay \
+    -o "lowerdir=/$folder,upperdir=$own/upper/$folder,workdir=$own/work/$folder" "/$folder"
+done
+mkdir -p "$own/docker" "$own/run" "$own/containerd"
+mkdir -p /var/lib/docker
+mount --bind "$own/docker" /var/lib/docker
+mount --bind "$own/run" /run
+echo ready
+read -r _ || true
+"#;
+
+/// A machine.
+#[derive(Debug)]
+pub struct Machine {
+    holder: Child,
+    /// The first process as this machine knows it.
+    first: u32,
+    own: TempDir,
+    /// What was started to stay.
+    started: Vec<Child>,
+}
+
+impl Machine {
+    /// Makes one; it takes root.
+    ///
+    /// # Panics
+    ///
+    /// Where the system does not let us.
+    #[must_use]
+    pub fn start() -> Self {
+        let own = tempfile::tempdir().expect("a temporary folder can be made");
+        let mut holder = Command::new("unshare")
+            .args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"])
+            .args(["--propagation", "private", "bash", "-c", HOLD, "bash"])
+            .arg(own.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("`unshare` starts");
+        let mut ready = [0; 6];
+        let said = holder.stdout.as_mut().expect("its output is a pipe");
+        said.read_exact(&mut ready).expect("the machine's folders can be mounted");
+        let children = format!("/proc/{0}/task/{0}/children", holder.id());
+        let first = fs::read_to_string(children).expect("the holder runs");
+        let first = first.trim().parse().expect("it has one child");
+        Self { holder, first, own, started: Vec::new() }
+    }
+
+    /// A command that runs on it.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &self.first.to_string(), "--mount", "--net", "--pid", "--"]);
+        command.arg(program).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command that has to succeed, and returns what it printed.
+    ///
+    /// # Panics
+    ///
+    /// Where it fails.
+    pub fn tell(&self, program: &str, arguments: &[&str]) -> String {
+        let output = self.command(program).args(arguments).output().expect("`nsenter` starts");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} {arguments:?}: {}\n{complaint}", output.status);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Where its own files lie.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.own.path()
+    }
+
+    /// Where a file of the machine lies for this process.
+    #[must_use]
+    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref().strip_prefix("/").unwrap_or(path.as_ref());
+        Path::new("/proc").join(self.first.to_string()).join("root").join(path)
+    }
+
+    /// Starts its Docker engine and waits until it answers.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an engine that starts tells nobody when it is up"
+    )]
+    pub fn start_engine(&mut self) {
+        let log = fs::File::create(self.own.path().join("dockerd.log")).expect("a log can be made");
+        let engine = self
+            .command("dockerd")
+            // Containers are in the machine's own network, and the kernel has no tables to fill.
+            .args(["--bridge", "none", "--iptables=false", "--ip6tables=false"])
+            .args(["--ip-forward=false", "--ip-masq=false"])
+            .stdout(log.try_clone().expect("a log can be shared"))
+            .stderr(log)
+            .spawn()
+            .expect("`dockerd` starts");
+        self.started.push(engine);
+        let begun = Instant::now();
+        while !self.engine_answers() {
+            assert!(begun.elapsed() < START, "the engine does not start:\n{}", self.engine_log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Kills its Docker engine, as a crash does; containers are left to the next one.
+    ///
+    /// # Panics
+    ///
+    /// Where none runs.
+    pub fn kill_engine(&mut self) {
+        let mut kill = self.command("bash");
+        // The engine's own child is killed by the kernel, and gone a moment later.
+        kill.args([
+            "-c",
+            "engine=$(cat /run/docker.pid); own=$(pgrep -P $engine); kill -9 $engine; \
+                   while ps -p $engine,${own//[[:space:]]/,}; do sleep 0.02; done",
+        ]);
+        let killed = kill.output().expect("`bash` starts");
+        assert!(killed.status.success(), "{}", String::from_utf8_lossy(&killed.stderr));
+    }
+
+    /// All that the engine logged.
+    #[must_use]
+    pub fn engine_log(&self) -> String {
+        fs::read_to_string(self.own.path().join("dockerd.log")).unwrap_or_default()
+    }
+
+    /// Debian's docker command, 20.10.
+    #[must_use]
+    pub fn docker(&self) -> Command {
+        self.command("/usr/bin/docker")
+    }
+
+    /// What runs on it: the words of each command line, the first process aside.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not say.
+    #[must_use]
+    pub fn processes(&self) -> Vec<String> {
+        let listed = self.command("ps").args(["-e", "-o", "pid=,args="]).output();
+        let listed = String::from_utf8_lossy(&listed.expect("`ps` starts").stdout).into_owned();
+        let lines = listed.lines().filter_map(|line| line.trim().split_once(' '));
+        lines
+            .filter(|(pid, words)| *pid != "1" && !words.starts_with("ps -e "))
+            .map(|(_, words)| words.to_owned())
+            .collect()
+    }
+
+    fn engine_answers(&self) -> bool {
+        let socket = self.path(SOCKET);
+        socket.exists()
+            && self.docker().arg("version").output().is_ok_and(|out| out.status.success())
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // With its first process all others of the machine are killed.
+        let _ = self.holder.kill();
+        for child in self.started.iter_mut().chain([&mut self.holder]) {
+            let _ = child.wait();
+        }
+    }
+}
