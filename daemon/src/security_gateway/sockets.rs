@@ -192,9 +192,11 @@ pub(super) fn seen_at(stream: &TcpStream, client: SocketAddr) -> Option<IpAddr> 
     (at != usual_source(client).ok()?).then_some(at)
 }
 
-/// Whether an address is one of this host's: the system answers it from itself.
+/// Whether an address is one of this host's: the system answers it from itself. Of the loopback's it
+/// answers from the first.
 pub(super) fn is_local(ip: IpAddr) -> bool {
-    usual_source(SocketAddr::new(ip, 9)).is_ok_and(|source| source == ip.to_canonical())
+    let ip = ip.to_canonical();
+    ip.is_loopback() || usual_source(SocketAddr::new(ip, 9)).is_ok_and(|source| source == ip)
 }
 
 /// Nothing is sent: to connect a UDP socket only asks the routes.

@@ -91,6 +91,32 @@ async fn a_request_without_token_or_message_is_refused() {
 }
 
 #[tokio::test]
+async fn no_session_leads_back_to_the_gateway() {
+    let world = World::serving("ListenAddress = [::]:0\nUdpSourceAddress = [::]:0").await;
+    let own = world.address("pcoip", "tcp").port();
+    let why = "the agent's address is the gateway's own";
+    let table = [
+        ("127.0.0.1", own, Some(why)),
+        ("127.0.0.9", own, Some(why)),
+        (EXTERNAL, own, Some(why)),
+        ("192.0.2.1", own, None),
+        ("127.0.0.1", own ^ 1, None),
+        (EXTERNAL, own ^ 1, None),
+    ];
+    for (number, (ip, port, refused)) in (1..).zip(table) {
+        let announced = announcement(number, SocketAddr::new(ip.parse().unwrap(), port));
+        let (status, body) =
+            world.post(&world.token(&announced, number), &announced.render()).await;
+
+        match refused {
+            Some(why) => assert_eq!((status, refusal(&body).as_str()), (400, why), "{ip}:{port}"),
+            None => assert_eq!(status, 200, "{ip}:{port}: {body}"),
+        }
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn no_more_sessions_than_allowed_are_announced() {
     let world = World::serving(&format!("{LOOPBACK}MaxConnections = 1")).await;
     world.announce(1, agent()).await;
