@@ -94,6 +94,17 @@ pub(crate) enum Command {
     Status(Status),
     /// Remove the installation
     Uninstall(Uninstall),
+    /// Print what a shell needs to complete the words of this program
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages
+    Man {
+        /// The folder that they go to
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        to: PathBuf,
+    },
     /// Run a program in a session of its own
     #[command(hide = true)]
     Detach {

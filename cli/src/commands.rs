@@ -1,7 +1,9 @@
 //! The commands: each wires reading, checking, planning and performing, and decides nothing.
 
+mod completions;
 mod detach;
 mod install;
+mod man;
 mod status;
 mod uninstall;
 
@@ -57,6 +59,8 @@ pub(crate) fn run(cli: &Cli) -> Exit {
         Command::Install(install) => install::run(install, &cli.global, &screen),
         Command::Status(status) => status::run(status, &cli.global, &screen),
         Command::Uninstall(uninstall) => uninstall::run(uninstall, &cli.global, &screen),
+        Command::Completions { shell } => completions::run(*shell, &screen),
+        Command::Man { to } => man::run(to, &screen),
         Command::Detach { command } => detach::run(command),
     };
     match outcome {

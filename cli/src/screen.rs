@@ -44,6 +44,11 @@ impl Screen {
         }
     }
 
+    /// Prints what another program reads, whatever the form of outcomes is.
+    pub(crate) fn script(&self, text: &str) {
+        out(text.trim_end());
+    }
+
     /// Prints the one document.
     pub(crate) fn document(&self, document: &Value) {
         out(&format!("{document:#}"));
