@@ -17,6 +17,10 @@ pub(super) fn document(bytes: &[u8], limit: usize) -> Result<Document<'_>, Error
     }
     let source = std::str::from_utf8(bytes)?;
     let source = source.strip_prefix(BYTE_ORDER_MARK).unwrap_or(source);
+    if source.starts_with(BYTE_ORDER_MARK) {
+        // quick-xml would skip it without counting its bytes.
+        return Err(Error::OutsideRoot { at: 0 });
+    }
     if let Some((at, _)) = source.char_indices().find(|(_, c)| !allowed(*c)) {
         return Err(Error::ForbiddenCharacter { at });
     }

@@ -108,6 +108,9 @@ fn the_tree_knows_names_texts_and_places() {
 #[test]
 fn a_byte_order_mark_is_left_out() {
     assert_eq!(read("\u{feff}<?xml version='1.0'?><a/>").unwrap().source().len(), 25);
+    for text in ["\u{feff}\u{feff}<a/>", "\u{feff}\u{feff}", "\u{feff}\u{feff}x<a/>"] {
+        assert_eq!(read(text).err(), Some(Error::OutsideRoot { at: 0 }));
+    }
 }
 
 #[test]
