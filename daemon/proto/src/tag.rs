@@ -56,11 +56,12 @@ impl SessionTag {
     }
 }
 
-/// A tag's text as it stands in logs.
+/// A tag's text as it stands in logs. What is no tag shows nothing.
 #[must_use]
 pub fn mask(tag: &str) -> String {
+    let printable = tag.bytes().all(|b| b.is_ascii_graphic());
     match tag.get(tag.len().wrapping_sub(12)..) {
-        Some(end) if tag.len() >= 64 && tag.starts_with(SessionTag::PREFIX) => {
+        Some(end) if printable && tag.len() >= 64 && tag.starts_with(SessionTag::PREFIX) => {
             format!("{}****{end}", SessionTag::PREFIX)
         }
         _ => "****".to_owned(),

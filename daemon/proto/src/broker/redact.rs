@@ -3,7 +3,7 @@
 
 use crate::{
     tag,
-    xml::{Document, Edits, Element, MAX_BYTES},
+    xml::{Document, Edits, Element, MAX_BYTES, escape},
 };
 
 const MASK: &str = "****";
@@ -43,6 +43,8 @@ pub fn document(document: &Document<'_>) -> String {
         edits.replace(comment.clone(), "");
     }
     let root = document.root();
+    let harmless = |name: &str| name == "version" || name.starts_with("xmlns");
+    mask_attributes(&mut edits, root, harmless);
     if !root.text().is_empty() {
         fill(&mut edits, root, MASK);
     }
@@ -77,26 +79,43 @@ pub fn cookie(value: &str) -> String {
 
 fn known(edits: &mut Edits, element: &Element<'_>) {
     if is_tag(element) {
-        fill(edits, element, &tag::mask(element.text()));
+        mask_attributes(edits, element, is_harmless_attribute);
+        fill(edits, element, &escape(&tag::mask(element.text())));
     } else if is_secret(element) {
+        mask_attributes(edits, element, is_harmless_attribute);
         fill(edits, element, MASK);
     } else if element.name() == "variable" {
-        element.children().iter().filter(|c| c.name() != "name").for_each(|c| unknown(edits, c));
+        variable(edits, element);
     } else {
         element.children().iter().for_each(|child| known(edits, child));
     }
 }
 
-fn unknown(edits: &mut Edits, element: &Element<'_>) {
-    for attribute in element.attributes() {
-        if !HARMLESS_ATTRIBUTES.contains(&attribute.name) && !attribute.value.is_empty() {
-            edits.replace(attribute.span.clone(), MASK);
-        }
+/// Of a variable only the name shows.
+fn variable(edits: &mut Edits, element: &Element<'_>) {
+    mask_attributes(edits, element, is_harmless_attribute);
+    if !element.text().is_empty() {
+        return fill(edits, element, MASK);
     }
+    for child in element.children() {
+        if child.name() == "name" { known(edits, child) } else { unknown(edits, child) }
+    }
+}
+
+fn unknown(edits: &mut Edits, element: &Element<'_>) {
+    mask_attributes(edits, element, is_harmless_attribute);
     if !element.text().is_empty() && !is_harmless(element) {
         fill(edits, element, MASK);
     } else {
         element.children().iter().for_each(|child| unknown(edits, child));
+    }
+}
+
+fn mask_attributes(edits: &mut Edits, element: &Element<'_>, harmless: fn(&str) -> bool) {
+    for attribute in element.attributes() {
+        if !harmless(attribute.name) && !attribute.value.is_empty() {
+            edits.replace(attribute.span.clone(), MASK);
+        }
     }
 }
 
@@ -112,7 +131,14 @@ fn is_tag(element: &Element<'_>) -> bool {
 }
 
 fn is_harmless(element: &Element<'_>) -> bool {
-    HARMLESS.contains(&element.name()) && element.children().is_empty() && !forbids_logging(element)
+    HARMLESS.contains(&element.name())
+        && element.children().is_empty()
+        && !forbids_logging(element)
+        && !is_tag(element)
+}
+
+fn is_harmless_attribute(name: &str) -> bool {
+    HARMLESS_ATTRIBUTES.contains(&name)
 }
 
 fn is_secret(element: &Element<'_>) -> bool {

@@ -73,6 +73,47 @@ fn secrets_are_masked_in_what_is_known() {
 }
 
 #[test]
+fn a_tag_is_masked_wherever_an_element_has_it() {
+    let odd = "SCS1".to_owned() + &"x".repeat(80);
+    let (spaced, markup) = (format!("{odd} ABCDEFGHIJKL"), format!("{odd}&lt;/a>ABCDEF"));
+    shows(&[
+        (
+            "<oauth><id>{TAG}</id><username>{TAG}</username></oauth>",
+            "<oauth><id>****</id><username>****</username></oauth>",
+        ),
+        (&format!("<bye><ctag>{spaced}</ctag></bye>"), "<bye><ctag>****</ctag></bye>"),
+        (
+            &format!("<bye><ctag>{markup}</ctag></bye>"),
+            "<bye><ctag>SCS1****xx&lt;/a&gt;ABCDEF</ctag></bye>",
+        ),
+    ]);
+}
+
+#[test]
+fn attributes_of_what_must_not_be_logged_are_masked() {
+    shows(&[
+        (
+            "<hello><my-token method=\"m\" k=\"v\">x</my-token><text do-not-log=\"true\" \
+             default=\"1\"/></hello>",
+            "<hello><my-token method=\"m\" k=\"****\">****</my-token><text do-not-log=\"true\" \
+             default=\"****\"/></hello>",
+        ),
+        (
+            "<hello><variable id=\"launcher-data\" value=\"jwt\">jwt</variable></hello>",
+            "<hello><variable id=\"****\" value=\"****\">****</variable></hello>",
+        ),
+        (
+            "<hello><password>  <a>x</a></password></hello>",
+            "<hello><password>****</password></hello>",
+        ),
+    ]);
+    assert_eq!(
+        bytes(b"<r version='2.1' xmlns:a='u' password='p'><bye/></r>"),
+        "<r version='2.1' xmlns:a='u' password='****'><bye/></r>"
+    );
+}
+
+#[test]
 fn what_is_no_document_is_only_counted() {
     assert_eq!(bytes(b"<password>p"), "(11 bytes, the document ends early)");
 }
