@@ -11,6 +11,9 @@ use std::{
 /// The largest file that is read; a real one has a few kilobytes.
 pub const MAX_BYTES: usize = 256 * 1024;
 
+/// What Windows editors put in front of a text, and joining files into the middle of one.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// One configuration file, line by line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConfFile {
@@ -74,7 +77,7 @@ impl ConfFile {
     /// Reads the text of a file; whatever it is, it is kept.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let text = text.trim_start_matches(BYTE_ORDER_MARK);
         Self { lines: text.lines().map(Line::parse).collect() }
     }
 
@@ -143,9 +146,10 @@ impl Line {
         if is_comment(line) {
             return Self::Other(line.to_owned());
         }
-        match line.split_once('=') {
-            Some((key, value)) if !key.trim().is_empty() => {
-                Self::Entry { key: key.trim().to_owned(), value: value.trim().to_owned() }
+        let blank = |c: char| c.is_whitespace() || c == BYTE_ORDER_MARK;
+        match line.split_once('=').map(|(key, value)| (key.trim_matches(blank), value.trim())) {
+            Some((key, value)) if !key.is_empty() => {
+                Self::Entry { key: key.to_owned(), value: value.to_owned() }
             }
             _ => Self::Other(line.to_owned()),
         }
@@ -201,6 +205,16 @@ mod tests {
         let entries: Vec<_> = file.entries().collect();
 
         assert_eq!(entries, [Entry { line: 1, key: "LogLevel", value: "DEBUG" }]);
+    }
+
+    #[test]
+    fn byte_order_marks_do_not_become_part_of_a_key() {
+        for text in ["\u{feff}\u{feff}A = 1\n", " \u{feff}A = 1\n", "B = 2\n\u{feff}A = 1\n"] {
+            let file = ConfFile::parse(text);
+
+            assert_eq!(file.values("A").map(|entry| entry.value).collect::<Vec<_>>(), ["1"]);
+            assert_eq!(ConfFile::parse(&file.render()), file);
+        }
     }
 
     #[test]

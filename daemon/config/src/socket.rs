@@ -222,7 +222,15 @@ pub fn get<T: DeserializeOwned>(
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(64 * 1024 * 1024).read_to_end(&mut answer)?;
+    read_answer(&answer)
+}
 
+/// Reads the document out of an answer with its head.
+///
+/// # Errors
+///
+/// `InvalidData` where the answer is not what was asked for.
+pub fn read_answer<T: DeserializeOwned>(answer: &[u8]) -> io::Result<T> {
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let head_end = answer.windows(4).position(|w| w == b"\r\n\r\n");
     let head_end = head_end.ok_or_else(|| invalid("the answer is not HTTP"))?;

@@ -96,12 +96,15 @@ impl FromStr for BrokerUrl {
             return bad(text, wanted);
         }
         let Some(authority) = uri.authority() else { return bad(text, wanted) };
-        if authority.as_str().contains('@') || authority.as_str().ends_with(':') {
-            return bad(text, wanted);
-        }
-        match authority.host().parse() {
-            Ok(host) => Ok(Self(HostPort { host, port: authority.port_u16().unwrap_or(443) })),
-            Err(_) => bad(text, wanted),
+        // The URI's own reading takes no port for what is none.
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            Some("") => Ok(Port(443)),
+            Some(rest) => rest.strip_prefix(':').unwrap_or_default().parse(),
+            None => return bad(text, wanted),
+        };
+        match (authority.host().parse(), port) {
+            (Ok(host), Ok(Port(port))) => Ok(Self(HostPort { host, port })),
+            _ => bad(text, wanted),
         }
     }
 }
@@ -210,6 +213,10 @@ mod tests {
             "https://b/x",
             "https://b?x",
             "https://b:",
+            "https://b:0",
+            "https://b:65536",
+            "https://b:8443x",
+            "https://[::1]8443",
             "https://b c",
             "stringArray",
         ];
