@@ -1,0 +1,53 @@
+//! Whatever stands in the gateway's journal, taking it up keeps to the limits, and what is written
+//! is read.
+
+use std::time::Duration;
+
+use cmsg_proto::{
+    Time,
+    gateway::{Admission, Journal, Rules, Timeouts},
+};
+
+/// Reads bytes as a journal and takes it up.
+pub fn run(data: &[u8]) {
+    let Ok(journal) = Journal::parse(data) else { return };
+    assert_eq!(read(&journal), journal);
+
+    for now in [0, 1_800_000_000_000, u64::MAX] {
+        let now = Time::from_millis(now);
+        let mut admission = Admission::new(RULES);
+        admission.restore(journal.clone(), now);
+        assert!(admission.count() <= 4 && admission.count() <= journal.count());
+        let written = admission.journal();
+        assert_eq!(read(&written), written);
+        assert_eq!(written.count(), admission.count());
+        assert_eq!(admission.tag_lengths().is_empty(), admission.count() == 0);
+
+        let mut again = Admission::new(RULES);
+        again.restore(written, now);
+        assert_eq!(again.count(), admission.count(), "a second restart loses sessions");
+        over(&mut again, now);
+    }
+}
+
+fn read(journal: &Journal) -> Journal {
+    Journal::parse(&journal.render()).expect("what is written is read")
+}
+
+/// Nothing that was taken up stays for ever.
+fn over(admission: &mut Admission, now: Time) {
+    let late = now + Duration::from_secs(1000);
+    if late.since(now) == Duration::from_secs(1000) {
+        admission.tick(late, |_| 0);
+        assert_eq!(admission.count(), 0, "a session outlives every time-out");
+    }
+}
+
+const RULES: Rules = Rules {
+    max_connections: 4,
+    timeouts: Timeouts {
+        announced: Duration::from_secs(240),
+        resume: Duration::from_secs(300),
+        udp_idle: Duration::from_secs(60),
+    },
+};

@@ -1,0 +1,61 @@
+//! Whatever stands in the file of the Connection Manager's sessions, taking it up keeps to the
+//! limit, and what is written is read.
+
+use std::time::Duration;
+
+use cmsg_proto::{
+    Time,
+    broker::{
+        ClientCookie,
+        session::{Journal, Seal, Sessions},
+    },
+};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+/// Reads bytes as the file, as they are and with the right frame around them.
+pub fn run(data: &[u8]) {
+    read(data);
+    let mut framed = [b"pcoip-cm-sessions 1\n", data].concat();
+    let checksum = Sha256::digest(&framed);
+    framed.extend_from_slice(&checksum);
+    read(&framed);
+}
+
+fn read(bytes: &[u8]) {
+    let Ok(journal) = Journal::parse(bytes) else { return };
+    let written = journal.clone().render();
+    assert_eq!(written.len(), bytes.len());
+    let again = Journal::parse(&written).expect("what is written is read");
+    assert_eq!(again.render(), written);
+
+    for now in [0, 1_800_000_000_000, u64::MAX] {
+        let now = Time::from_millis(now);
+        let mut sessions = Sessions::new(4, Duration::from_mins(15), Open);
+        sessions.restore(journal.clone(), now);
+        assert!(sessions.len() <= 4);
+        let cookie = ClientCookie::from_random([7; 16]);
+        let _ = sessions.find(&cookie, now);
+        let kept = Journal::parse(&sessions.journal().render()).expect("what is written is read");
+        let mut second = Sessions::new(4, Duration::from_mins(15), Open);
+        second.restore(kept, now);
+        assert_eq!(second.len(), sessions.len(), "a second restart loses sessions");
+        if now < Time::from_millis(u64::MAX / 2) {
+            assert_eq!(second.expire(now + Duration::from_mins(15)).len(), sessions.len());
+        }
+    }
+}
+
+/// Seals nothing, so that what is inside a record is read as well.
+#[derive(Debug)]
+struct Open;
+
+impl Seal for Open {
+    fn seal(&self, _: &ClientCookie, plain: &[u8]) -> Option<Vec<u8>> {
+        Some(plain.to_vec())
+    }
+
+    fn unseal(&self, _: &ClientCookie, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        Some(Zeroizing::new(sealed.to_vec()))
+    }
+}
