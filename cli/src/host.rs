@@ -108,16 +108,14 @@ fn free_disk(folder: &Path) -> Option<u64> {
 fn choices(wanted: &Wanted, installed: &Installed, paths: &Paths) -> Vec<(ListenKey, Choice)> {
     let is_under_root = wanted.place.root.is_some();
     let ours = Record::of(installed, paths).written;
-    wanted
-        .roles()
+    ListenKey::of(&wanted.roles())
         .into_iter()
-        .flat_map(ListenKey::of)
-        .map(|key| {
+        .map(|(role, key)| {
             let said = wanted.listen.iter().find(|said| said.key == key);
-            let conf = configuration::present(installed, paths, key.role());
+            let conf = configuration::present(installed, paths, role);
             let standing = conf.as_ref().and_then(|conf| {
-                let address = conf.values(key.conf_key()).next()?.value.parse().ok()?;
-                let is_ours = ours.of(key.role()).holds(key.conf_key(), conf);
+                let address = conf.values(key.conf_key(role)).next()?.value.parse().ok()?;
+                let is_ours = ours.of(role).holds(key.conf_key(role), conf);
                 Some(Standing { address, is_ours })
             });
             let default = ListenAt::default(key, is_under_root, wanted.takes_ipv6);

@@ -10,9 +10,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
-use crate::{journal::JournalFile, local, tls};
+use crate::{
+    https::{Server, listener::Listener},
+    journal::JournalFile,
+    local, tls,
+};
 
-use listener::Listener;
 use shared::Shared;
 
 mod agent;
@@ -22,7 +25,6 @@ mod broker;
 mod exchange;
 mod forward;
 mod health;
-mod listener;
 mod records;
 mod redirect;
 mod routes;
@@ -105,13 +107,19 @@ impl ConnectionManagerRole {
             let head = shared.config.http_head;
             tracker.spawn(redirect::serve(http, secure.port(), head, shutdown.clone()));
         }
-        let server = routes::Server {
-            listener: Listener::new(clients, shared.config.max_connections.as_usize()),
-            shared: Arc::clone(&shared),
+        let config = &shared.config;
+        let server = Server {
+            listener: Listener::new(clients, config.max_connections.as_usize()),
             acceptor,
+            handshake: config.tls_handshake,
+            head: config.http_head,
             shutdown: shutdown.clone(),
         };
-        tracker.spawn(server.run(tracker.clone()));
+        let answering = Arc::clone(&shared);
+        tracker.spawn(server.run(tracker.clone(), move |client, request| {
+            let shared = Arc::clone(&answering);
+            async move { routes::answer(&shared, client, request).await }
+        }));
         local::serve(local, local::router(shared), shutdown).await?;
         tracker.close();
         if tokio::time::timeout(GRACE, tracker.wait()).await.is_err() {

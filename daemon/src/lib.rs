@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod connection_manager;
+mod https;
 mod journal;
 pub mod local;
 pub mod logs;

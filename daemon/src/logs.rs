@@ -28,6 +28,13 @@ use tracing_subscriber::{
 
 use crate::clock;
 
+/// An error as a field, which the log shows with its sources.
+pub(crate) fn as_error<E: std::error::Error + 'static>(
+    error: &E,
+) -> &(dyn std::error::Error + 'static) {
+    error
+}
+
 /// Sends everything at or above a level to a new file in a folder, and warnings to standard error
 /// too. Returns the file's path.
 ///

@@ -15,8 +15,10 @@ use crate::{
     token::Verifier,
 };
 use accept::Door;
+use announce::Desk;
 use datagrams::Worker;
 use gate::Gate;
+use https::Https;
 use sockets::{Datagrams, Sockets};
 
 mod accept;
@@ -24,6 +26,7 @@ mod announce;
 mod counters;
 mod datagrams;
 mod gate;
+mod https;
 mod limits;
 mod relay;
 mod sockets;
@@ -40,6 +43,7 @@ pub struct SecurityGatewayRole {
     door: Door,
     verifier: Verifier,
     sockets: Sockets,
+    https: Option<Https>,
     local: UnixListener,
     listens: Vec<Listen>,
     journal: JournalFile,
@@ -55,14 +59,18 @@ pub async fn bind(config: cmsg_config::SecurityGateway) -> anyhow::Result<Securi
     let sockets = Sockets::bind(&config)?;
     let gate = Arc::new(Gate::new(&config, sockets.clients.address()?));
     let door = Door::new(Arc::clone(&gate), &config)?;
-    let listens = sockets.listens()?;
+    let https = Https::bind(&config).await?;
+    let mut listens = sockets.listens()?;
+    if let Some(https) = &https {
+        listens.push(https.listens()?);
+    }
     let run = &config.run_directory;
     let local = socket::bind(run, Role::Sg)
         .with_context(|| format!("binding `{}`", run.join(Role::Sg.socket()).display()))?;
     // Who has the ports owns the journal.
     let journal = JournalFile::new(config.data_directory, JOURNAL);
     gate.restore(journal.load(Journal::MAX_BYTES, Journal::parse));
-    Ok(SecurityGatewayRole { gate, door, verifier, sockets, local, listens, journal })
+    Ok(SecurityGatewayRole { gate, door, verifier, sockets, https, local, listens, journal })
 }
 
 impl SecurityGatewayRole {
@@ -78,7 +86,7 @@ impl SecurityGatewayRole {
     ///
     /// Where the unix socket cannot be served.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { gate, door, verifier, sockets, local, listens, journal } = self;
+        let Self { gate, door, verifier, sockets, https, local, listens, journal } = self;
         let (stop, finished) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
         let render = {
@@ -93,7 +101,12 @@ impl SecurityGatewayRole {
         tasks.spawn(accept::accept(tcp, Arc::new(door), tasks.clone(), stop.clone()));
 
         let role = Arc::new(Told { gate: Arc::clone(&gate), listens });
-        let announcements = announce::router(Arc::clone(&gate), verifier);
+        let desk = Arc::new(Desk { gate: Arc::clone(&gate), verifier });
+        if let Some(https) = https {
+            let desk = Arc::clone(&desk);
+            tasks.spawn(https.serve(desk, tasks.clone(), stop.clone()));
+        }
+        let announcements = announce::router(desk);
         let router = local::router(role).merge(announcements);
         let mut answering = pin!(local::serve(local, router, stop.clone()));
         let ended = tokio::select! {

@@ -171,8 +171,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting::list(
         "listen",
         "KEY=ADDR:PORT",
-        "Where to listen: broker, pcoip, udp-source or http (http=off); port 0 takes a free one; \
-         under `--root` the default is 127.0.0.1 and 0; repeatable",
+        "Where to listen: broker (HTTPS, also of a gateway alone), pcoip, udp-source or http \
+         (http=off); port 0 takes a free one; under `--root` the default is 127.0.0.1 and 0; \
+         repeatable",
     )
     .under(NETWORK),
     Setting::switch("enable-ipv6", "false", "Take IPv6 connections").under(NETWORK),

@@ -136,7 +136,10 @@ fn tell_done(wanted: &Wanted, paths: &Paths, report: &mut Report, screen: &Scree
         let certificate = layout::verifying_certificates(paths);
         screen.data(&format!(
             "\nGateways on other hosts verify this connection manager with\n  {}\n\
-             Copy it there and give it to `pcoip-cmsg-setup install` as `--jwt-verifying-cert FILE`",
+             Copy it there and run\n  \
+             pcoip-cmsg-setup install --enable-connection-manager=false --external-pcoip-ip IP \
+             --jwt-verifying-cert FILE --self-signed --accept-policies\n\
+             Then install here again with `--external-sg-ip IP`",
             certificate.display()
         ));
     }

@@ -32,6 +32,7 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
     }
     let roles = installed.roles(&found.paths).into_iter();
     let views: Vec<_> = roles.map(|role| RoleView::ask(&found.paths, role)).collect();
+    let exit = if views.iter().any(RoleView::is_down) { Exit::Failed } else { Exit::Done };
     let certificates = certificates(&found.paths, &installed);
     let version = Record::of(&installed, &found.paths).version;
 
@@ -46,7 +47,7 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
             "certificates": certificates,
             "settings": found.answers.document(),
         }));
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     screen
         .data(&format!("version {version}, runtime host, under {}", found.paths.root().display()));
@@ -59,19 +60,21 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
     if let Some(finding) = down(&views, &found.paths) {
         screen.finding(&finding);
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 /// What to do where a role does not run.
 fn down(views: &[RoleView], paths: &Paths) -> Option<Finding> {
-    views.iter().any(RoleView::is_down).then(|| {
+    let names: Vec<_> = views.iter().filter(|v| v.is_down()).map(RoleView::name).collect();
+    (!names.is_empty()).then(|| {
         let cure = format!(
             "`pcoip-cmsg-setup install --root {}` starts what does not run; why it ended is at the \
              end of `{}`",
             paths.root().display(),
             layout::supervise_log(paths).display(),
         );
-        Finding::warning("role.down", "not everything runs that is installed", cure)
+        let what = format!("what is installed does not run: {}", names.join(", "));
+        Finding::error("role.down", what, cure)
     })
 }
 

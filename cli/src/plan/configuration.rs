@@ -63,6 +63,9 @@ impl Configuration {
             let mut draft = start(Role::Sg);
             draft.file.set("ExternalRoutableIP", &gateway.external);
             common(&mut draft, Role::Sg, wanted, facts);
+            if wanted.connection_manager.is_some() {
+                draft.take_back(ListenKey::Broker.conf_key(Role::Sg));
+            }
             let verifying = layout::verifying_certificates(&paths);
             draft.file.set("JwtVerifyingCertificate", [verifying.display()]);
             end(Role::Sg, draft)
@@ -132,10 +135,11 @@ fn broker(file: &mut ConfFile, manager: &ConnectionManager, facts: &Facts) {
 
 fn common(draft: &mut Draft<'_>, role: Role, wanted: &Wanted, facts: &Facts) {
     let paths = wanted.place.paths();
-    for key in ListenKey::of(role) {
+    let all = ListenKey::of(&wanted.roles()).into_iter();
+    for (_, key) in all.filter(|(listens, _)| *listens == role) {
         if let Some(listener) = facts.listeners.get(&key) {
             let address = listener.address.map_or("off".to_owned(), |a| a.to_string());
-            draft.set(key.conf_key(), &address);
+            draft.set(key.conf_key(role), &address);
         }
     }
     draft.propose(CERTIFICATE, &layout::certificate(&paths));

@@ -59,6 +59,11 @@ impl RoleView {
         }
     }
 
+    /// The role's name for people.
+    pub(crate) fn name(&self) -> String {
+        self.role.command().replace('-', " ")
+    }
+
     /// Whether it does not answer.
     pub(crate) fn is_down(&self) -> bool {
         !self.live
@@ -77,7 +82,7 @@ impl RoleView {
             (true, false) => "live, not ready",
             (true, true) => "live, ready",
         };
-        let mut text = format!("{}: {state}", self.role.command().replace('-', " "));
+        let mut text = format!("{}: {state}", self.name());
         if let Some(reason) = &self.reason {
             let _ = write!(text, " ({reason})");
         }

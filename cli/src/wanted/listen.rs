@@ -13,7 +13,7 @@ use super::values::bad;
 /// One listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ListenKey {
-    /// Clients at the Connection Manager.
+    /// Clients at the Connection Manager; at a gateway without one, announcements and `/health`.
     Broker,
     /// Plain HTTP, answered with a redirect.
     Http,
@@ -59,25 +59,25 @@ impl Choice {
 }
 
 impl ListenKey {
-    /// All listeners of a role.
-    pub(crate) fn of(role: Role) -> [Self; 2] {
-        match role {
-            Role::Cm => [Self::Broker, Self::Http],
-            Role::Sg => [Self::Pcoip, Self::UdpSource],
+    /// All listeners of a host with these roles, each with the role that listens. HTTPS is the
+    /// gateway's where there is no Connection Manager.
+    pub(crate) fn of(roles: &[Role]) -> Vec<(Role, Self)> {
+        let mut all = Vec::new();
+        if roles.contains(&Role::Cm) {
+            all.extend([(Role::Cm, Self::Broker), (Role::Cm, Self::Http)]);
+        } else {
+            all.push((Role::Sg, Self::Broker));
         }
-    }
-
-    /// The role that listens.
-    pub(crate) fn role(self) -> Role {
-        match self {
-            Self::Broker | Self::Http => Role::Cm,
-            Self::Pcoip | Self::UdpSource => Role::Sg,
+        if roles.contains(&Role::Sg) {
+            all.extend([(Role::Sg, Self::Pcoip), (Role::Sg, Self::UdpSource)]);
         }
+        all
     }
 
     /// The key in the role's configuration.
-    pub(crate) fn conf_key(self) -> &'static str {
+    pub(crate) fn conf_key(self, role: Role) -> &'static str {
         match self {
+            Self::Broker if role == Role::Sg => "HttpsListenAddress",
             Self::Broker | Self::Pcoip => "ListenAddress",
             Self::Http => "HttpListenAddress",
             Self::UdpSource => "UdpSourceAddress",
@@ -184,6 +184,21 @@ mod tests {
 
     fn standing(text: &str, is_ours: bool) -> Standing {
         Standing { address: text.parse().unwrap(), is_ours }
+    }
+
+    #[test]
+    fn https_is_the_gateways_only_where_it_is_alone() {
+        use ListenKey::{Broker, Http, Pcoip, UdpSource};
+        let keys = |roles: &[Role]| {
+            let all = ListenKey::of(roles).into_iter();
+            all.map(|(role, key)| (key, key.conf_key(role))).collect::<Vec<_>>()
+        };
+        let broker = [(Broker, "ListenAddress"), (Http, "HttpListenAddress")];
+        let gateway = [(Pcoip, "ListenAddress"), (UdpSource, "UdpSourceAddress")];
+
+        assert_eq!(keys(&[Role::Cm, Role::Sg]), [broker, gateway].concat());
+        assert_eq!(keys(&[Role::Cm]), broker);
+        assert_eq!(keys(&[Role::Sg]), [&[(Broker, "HttpsListenAddress")], &gateway[..]].concat());
     }
 
     #[test]

@@ -160,6 +160,13 @@ pub const SECURITY_GATEWAY: &[Key] = &[
         "IP:PORT",
         "where clients reach the gateway, TCP and UDP",
     ),
+    Key::new(
+        "HttpsListenAddress",
+        "off",
+        "IP:PORT or off",
+        "where a gateway without a connection manager beside it takes announcements and answers \
+         `/health`",
+    ),
     Key::new("UdpSourceAddress", "0.0.0.0:55000", "IP:PORT", "where datagrams to agents come from"),
     Key::new(
         "SslCertificate",
@@ -188,6 +195,7 @@ pub const SECURITY_GATEWAY: &[Key] = &[
     ),
     Key::new("RewriteAddresses", "off", "off", "control bytes are relayed unchanged"),
     Key::new("TlsHandshakeSeconds", "10", "seconds", "longest TLS handshake"),
+    Key::new("HttpHeadSeconds", "10", "seconds", "longest wait for the head of a request"),
     Key::new("TagSeconds", "10", "seconds", "longest wait for the session tag after the handshake"),
     Key::new(
         "AnnouncedSeconds",

@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    connection_manager::MaybeAddress,
     file::ConfFile,
     keys,
     reader::{Invalid, Loaded, Reader},
@@ -25,6 +26,8 @@ pub struct SecurityGateway {
     pub max_connections: ConnectionLimit,
     /// Where clients connect, TCP and UDP.
     pub listen: SocketAddr,
+    /// Where it serves HTTPS of its own.
+    pub https_listen: Option<SocketAddr>,
     /// Where datagrams to agents come from.
     pub udp_source: SocketAddr,
     /// PEM certificate and chain.
@@ -54,6 +57,8 @@ pub struct SecurityGateway {
 pub struct Timeouts {
     /// A TLS handshake.
     pub tls_handshake: Duration,
+    /// The head of a request.
+    pub http_head: Duration,
     /// The session tag, after the handshake.
     pub tag: Duration,
     /// An announced session until it is used.
@@ -83,6 +88,7 @@ fn read_all(reader: &mut Reader<'_>) -> Option<SecurityGateway> {
     let external: Vec<IpAddr> = reader.many("ExternalRoutableIP");
     let max_connections = reader.one("MaxConnections");
     let listen = reader.one("ListenAddress");
+    let https_listen = reader.one::<MaybeAddress>("HttpsListenAddress");
     let udp_source = reader.one("UdpSourceAddress");
     let certificate = reader.one::<AbsolutePath>("SslCertificate");
     let key = reader.one::<AbsolutePath>("SslKey");
@@ -105,6 +111,7 @@ fn read_all(reader: &mut Reader<'_>) -> Option<SecurityGateway> {
         external,
         max_connections: max_connections?,
         listen: listen?,
+        https_listen: https_listen?.0,
         udp_source: udp_source?,
         certificate: certificate?.0,
         key: key?.0,
@@ -121,12 +128,14 @@ fn read_all(reader: &mut Reader<'_>) -> Option<SecurityGateway> {
 
 fn timeouts(reader: &mut Reader<'_>) -> Option<Timeouts> {
     let tls_handshake = reader.one::<Seconds>("TlsHandshakeSeconds");
+    let http_head = reader.one::<Seconds>("HttpHeadSeconds");
     let tag = reader.one::<Seconds>("TagSeconds");
     let announced = reader.one::<Seconds>("AnnouncedSeconds");
     let resume = reader.one::<Seconds>("ResumeSeconds");
     let udp_idle = reader.one::<Seconds>("UdpIdleSeconds");
     Some(Timeouts {
         tls_handshake: tls_handshake?.into(),
+        http_head: http_head?.into(),
         tag: tag?.into(),
         announced: announced?.into(),
         resume: resume?.into(),
@@ -162,6 +171,7 @@ mod tests {
         assert_eq!(read.udp_source, "0.0.0.0:55000".parse().unwrap());
         assert_eq!(read.max_connections.as_usize(), 5000);
         assert_eq!(read.timeouts.announced, Duration::from_secs(240));
+        assert_eq!(read.https_listen, None);
         assert_eq!(read.agent_sni, None);
     }
 

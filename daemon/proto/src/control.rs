@@ -17,3 +17,7 @@ pub const PATH: &str = "/pcoip-sg/xml";
 
 /// What an announcement and its reply are sent as.
 pub const CONTENT_TYPE: &str = "application/xml";
+
+/// No announcement or reply is larger: a tag of the largest size, every character written as a
+/// reference, and what stands around it.
+pub const MAX_BYTES: usize = 32 * 1024;

@@ -17,12 +17,11 @@ use zeroize::Zeroizing;
 
 use super::{
     broker::Envelope,
-    routes::Client,
     shared::{Shared, random},
     trail::{BROKER, CLIENT, Trail, as_error, told},
     upstream::{Failure, Reply},
 };
-use crate::clock;
+use crate::{clock, https::Client};
 
 /// What a client asked over HTTP.
 pub(super) struct Asked {

@@ -8,13 +8,9 @@ use hyper::{Request, body::Incoming};
 
 use super::{
     announce::Gateway,
-    listener::Content,
-    routes::{Client, content, whole},
     trail::{GATEWAY, Trail, as_error, told},
 };
-
-/// No announcement is larger.
-const MAX_BYTES: usize = 32 * 1024;
+use crate::https::{Client, content, listener::Content, whole};
 
 /// Passes an announcement on to the own gateway and its answer back.
 pub(super) async fn announcement(
@@ -23,7 +19,7 @@ pub(super) async fn announcement(
     request: Request<Incoming>,
 ) -> Result<Response<Content>, StatusCode> {
     let (mut head, body) = request.into_parts();
-    let body = whole(body, MAX_BYTES).await?;
+    let body = whole(body, control::MAX_BYTES).await?;
     let token = head.headers.remove(header::AUTHORIZATION);
     let answer = match gateway.pass_on(token, body).await {
         Ok(reply) => answer(reply.status, reply.body),
@@ -39,7 +35,5 @@ pub(super) async fn announcement(
 }
 
 fn answer(status: StatusCode, document: impl Into<Bytes>) -> Response<Content> {
-    let mut response = content(status, control::CONTENT_TYPE);
-    *response.body_mut() = Content::whole(document);
-    response
+    content(status, control::CONTENT_TYPE, Content::whole(document))
 }

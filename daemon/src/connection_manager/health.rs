@@ -36,14 +36,6 @@ impl Health {
             Self::GatewayAway => Some("Security Gateway is enabled but does not respond"),
         }
     }
-
-    /// The documented answer; its `code` is the status as well.
-    pub(super) fn body(self) -> String {
-        match self.reason() {
-            None => r#"{"code":200,"status":"success"}"#.to_owned(),
-            Some(reason) => format!(r#"{{"code":500,"status":"Error","reason":"{reason}"}}"#),
-        }
-    }
 }
 
 /// Looks for broker and gateway until the shutdown.
@@ -84,28 +76,5 @@ async fn look_at_gateway(shared: &Shared) -> anyhow::Result<()> {
     match status.reason {
         Some(reason) if !status.ready => bail!("{reason}"),
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_answers_are_the_documented_ones() {
-        let table = [
-            (Health::Ready, r#"{"code":200,"status":"success"}"#),
-            (
-                Health::BrokerAway,
-                r#"{"code":500,"status":"Error","reason":"Cannot communicate with broker"}"#,
-            ),
-            (
-                Health::GatewayAway,
-                r#"{"code":500,"status":"Error","reason":"Security Gateway is enabled but does not respond"}"#,
-            ),
-        ];
-        for (health, body) in table {
-            assert_eq!(health.body(), body);
-        }
     }
 }

@@ -8,9 +8,9 @@ use hyper::{Request, body::Incoming};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{
+use crate::https::{
     listener::{Content, Listener, speak},
-    routes::plain,
+    plain,
 };
 
 /// It is for people who forgot the `s`.

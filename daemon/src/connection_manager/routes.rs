@@ -1,92 +1,31 @@
 //! What clients, load balancers and other hosts can ask over HTTPS, and how their HTTP becomes an
 //! exchange.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::net::IpAddr;
 
-use bytes::Bytes;
 use cmsg_config::values::BrokerUrl;
 use cmsg_proto::{broker::ClientCookie, control, xml};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::{Request, body::Incoming};
-use tokio_rustls::TlsAcceptor;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, trace};
+use tracing::debug;
 
 use super::{
     exchange::{self, Asked},
     forward,
-    listener::{Accepted, Content, Listener, speak},
     shared::Shared,
     trail::as_error,
 };
-
-/// Longest wait for the body of a request.
-const BODY_WAIT: Duration = Duration::from_secs(30);
+use crate::https::{self, Client, content, listener::Content, not_allowed, plain, whole};
 
 /// How many addresses of `X-Forwarded-For` are passed on.
 const MAX_FORWARDED: usize = 8;
 
-/// Everything that answers clients.
-pub(super) struct Server {
-    pub(super) shared: Arc<Shared>,
-    pub(super) listener: Listener,
-    pub(super) acceptor: TlsAcceptor,
-    pub(super) shutdown: CancellationToken,
-}
-
-/// Who is connected.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Client {
-    /// The client's address, IPv4 as such.
-    pub(super) peer: IpAddr,
-    /// The address at which it reached us.
-    pub(super) local: IpAddr,
-    /// The connection's number.
-    pub(super) connection: u64,
-}
-
-impl Server {
-    /// Takes connections until the shutdown.
-    pub(super) async fn run(self, connections: TaskTracker) {
-        let server = Arc::new(self);
-        let mut number = 0;
-        let accept = || server.shutdown.run_until_cancelled(server.listener.accept());
-        while let Some(accepted) = accept().await {
-            number += 1;
-            connections.spawn(Arc::clone(&server).connection(accepted, number));
-        }
-    }
-
-    async fn connection(self: Arc<Self>, accepted: Accepted, number: u64) {
-        let Accepted { stream, peer, place } = accepted;
-        debug!(c = number, %peer, "Connection opened");
-        let local = stream.local_addr().map_or(self.shared.config.listen.ip(), |local| local.ip());
-        let client = Client {
-            peer: peer.ip().to_canonical(),
-            local: local.to_canonical(),
-            connection: number,
-        };
-        let handshake = self.acceptor.accept(stream);
-        let handshake = tokio::time::timeout(self.shared.config.tls_handshake, handshake);
-        match self.shutdown.run_until_cancelled(handshake).await {
-            Some(Ok(Ok(stream))) => {
-                let head = self.shared.config.http_head;
-                let answer = |request| answer(&self.shared, client, request);
-                speak(stream, head, self.shutdown.clone(), answer).await;
-            }
-            Some(Ok(Err(error))) => {
-                debug!(c = number, error = as_error(&error), "TLS handshake failed");
-            }
-            Some(Err(_)) => debug!(c = number, "TLS handshake took too long"),
-            None => {}
-        }
-        trace!(c = number, "Connection closed");
-        drop(place);
-    }
-}
-
-async fn answer(shared: &Shared, client: Client, request: Request<Incoming>) -> Response<Content> {
+/// Answers one request.
+pub(super) async fn answer(
+    shared: &Shared,
+    client: Client,
+    request: Request<Incoming>,
+) -> Response<Content> {
     match (request.uri().path(), request.method()) {
         (BrokerUrl::PATH, &Method::POST) => {
             broker(shared, client, request).await.unwrap_or_else(plain)
@@ -123,8 +62,8 @@ async fn broker(
     };
     match exchange::answer(shared, client, &asked).await {
         Ok(answer) => {
-            let mut response = content(StatusCode::OK, "application/xml; charset=UTF-8");
-            *response.body_mut() = Content::chunked(answer.document);
+            let document = Content::chunked(answer.document);
+            let mut response = content(StatusCode::OK, "application/xml; charset=UTF-8", document);
             let cookie = answer.cookie.map(|cookie| HeaderValue::from_str(&cookie.set_cookie()));
             if let Some(Ok(cookie)) = cookie {
                 response.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -138,29 +77,14 @@ async fn broker(
     }
 }
 
-/// The body of a request, which has to come in time.
-pub(super) async fn whole(body: Incoming, limit: usize) -> Result<Bytes, StatusCode> {
-    let body = tokio::time::timeout(BODY_WAIT, Limited::new(body, limit).collect()).await;
-    let body = body.map_err(|_| StatusCode::REQUEST_TIMEOUT)?.map_err(|error| {
-        match error.is::<LengthLimitError>() {
-            true => StatusCode::PAYLOAD_TOO_LARGE,
-            false => StatusCode::BAD_REQUEST,
-        }
-    })?;
-    Ok(body.to_bytes())
-}
-
 async fn health(shared: &Shared) -> Response<Content> {
     let mut found = shared.health.subscribe();
     let found = found.wait_for(Option::is_some).await.map(|health| *health);
     let Ok(Some(health)) = found else { return plain(StatusCode::SERVICE_UNAVAILABLE) };
-    let status = match health.reason() {
-        None => StatusCode::OK,
-        Some(_) => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    let mut response = content(status, "application/json");
-    *response.body_mut() = Content::whole(health.body());
-    response
+    https::health(match health.reason() {
+        None => Ok(()),
+        Some(reason) => Err((StatusCode::INTERNAL_SERVER_ERROR, reason)),
+    })
 }
 
 /// The client's address behind what proxies before us have noted, as far as that are addresses.
@@ -181,27 +105,6 @@ fn is_xml(headers: &HeaderMap) -> bool {
 
 fn texts<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
-}
-
-fn not_allowed(allowed: &'static str) -> Response<Content> {
-    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED);
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
-    response
-}
-
-/// A status and its name.
-pub(super) fn plain(status: StatusCode) -> Response<Content> {
-    let mut response = content(status, "text/plain; charset=UTF-8");
-    *response.body_mut() = Content::whole(status.canonical_reason().unwrap_or_default());
-    response
-}
-
-/// An answer without content so far.
-pub(super) fn content(status: StatusCode, kind: &'static str) -> Response<Content> {
-    let mut response = Response::new(Content::whole(""));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    response
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What every line of the session log is marked with, and the classes that its parsers know.
 
-use std::error::Error;
-
 use cmsg_proto::SessionId;
+
+pub(super) use crate::logs::as_error;
 
 /// What faces the client.
 pub(super) const CLIENT: &str = "PCoIPClientHttpsServlet";
@@ -22,11 +22,6 @@ pub(super) struct Trail {
     pub(super) number: Option<u64>,
     /// The connection's number.
     pub(super) connection: u64,
-}
-
-/// An error as a field, which the log shows with its sources.
-pub(super) fn as_error<E: Error + 'static>(error: &E) -> &(dyn Error + 'static) {
-    error
 }
 
 /// Logs a line of a session: `told!(info, trail, CLASS, "…")`.

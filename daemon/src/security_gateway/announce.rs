@@ -11,7 +11,7 @@ use axum::{
     routing::post,
 };
 use cmsg_proto::{
-    control::{AddConnection, CONTENT_TYPE, PATH, ReplayError, Reply, SG_SNI},
+    control::{AddConnection, CONTENT_TYPE, MAX_BYTES, PATH, ReplayError, Reply, SG_SNI},
     gateway::Refusal,
 };
 use tracing::warn;
@@ -19,20 +19,18 @@ use tracing::warn;
 use super::gate::{Gate, NotTaken};
 use crate::token::Verifier;
 
-/// The route of announcements.
-pub(super) fn router(gate: Arc<Gate>, verifier: Verifier) -> Router {
+/// The route of announcements on the unix socket.
+pub(super) fn router(desk: Arc<Desk>) -> Router {
     Router::new()
         .route(PATH, post(announce))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(Arc::new(Desk { gate, verifier }))
+        .layer(DefaultBodyLimit::max(MAX_BYTES))
+        .with_state(desk)
 }
 
-/// A message with the longest tag fits.
-const MAX_BODY: usize = 32 * 1024;
-
-struct Desk {
-    gate: Arc<Gate>,
-    verifier: Verifier,
+/// Who takes announcements, whichever way they come.
+pub(super) struct Desk {
+    pub(super) gate: Arc<Gate>,
+    pub(super) verifier: Verifier,
 }
 
 async fn announce(
@@ -40,24 +38,30 @@ async fn announce(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let taken = match body {
-        Ok(body) => desk.take(&headers, &body),
-        Err(error) => Err((error.status(), error.into())),
-    };
-    let (status, reply) = match taken {
-        Ok(reply) => {
-            desk.gate.settle_on_disk().await;
-            (StatusCode::OK, reply)
-        }
-        Err((status, error)) => {
-            warn!(error = format!("{error:#}"), "Announcement refused");
-            (status, Reply::Refused { reason: error.to_string() })
-        }
-    };
+    let body = body.map_err(|error| (error.status(), error.into()));
+    let (status, reply) = desk.answer(&headers, body).await;
     (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], reply.render()).into_response()
 }
 
 impl Desk {
+    /// Takes an announcement, or says why not.
+    pub(super) async fn answer(
+        &self,
+        headers: &HeaderMap,
+        body: Result<Bytes, (StatusCode, anyhow::Error)>,
+    ) -> (StatusCode, Reply) {
+        match body.and_then(|body| self.take(headers, &body)) {
+            Ok(reply) => {
+                self.gate.settle_on_disk().await;
+                (StatusCode::OK, reply)
+            }
+            Err((status, error)) => {
+                warn!(error = format!("{error:#}"), "Announcement refused");
+                (status, Reply::Refused { reason: error.to_string() })
+            }
+        }
+    }
+
     fn take(&self, headers: &HeaderMap, body: &[u8]) -> Result<Reply, (StatusCode, anyhow::Error)> {
         let token = bearer(headers)
             .ok_or_else(|| anyhow::anyhow!("the announcement has no token"))

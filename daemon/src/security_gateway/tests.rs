@@ -30,6 +30,7 @@ use crate::{
 };
 
 mod announcing;
+mod https;
 mod refusing;
 mod relaying;
 mod restarting;

@@ -206,3 +206,22 @@ fn the_note_of_a_role_that_is_not_wanted_stays_for_the_day_it_is() {
     assert_eq!(kept.of(Role::Sg), note.of(Role::Sg));
     assert_eq!(kept.of(Role::Sg).of(CERTIFICATE).len(), 1);
 }
+
+#[test]
+fn a_gateway_has_https_of_its_own_only_while_it_is_alone() {
+    let alone =
+        wanted(&format!("{BOTH}enable-connection-manager: false\njwt-verifying-cert: /j\n"));
+    let both = wanted(BOTH);
+    let https = |facts: &Facts| values(facts, Role::Sg, "HttpsListenAddress");
+    let on = |facts: Facts, whom: &(Wanted, Answers)| {
+        let installed = facts.installed;
+        again(Facts { installed, ..super::super::tests::facts(&whom.0) }, whom)
+    };
+
+    let facts = on(installed(BOTH), &alone);
+    assert_eq!(https(&facts), ["127.0.0.1:20001"]);
+    let facts = on(facts, &both);
+    assert_eq!(https(&facts), [""; 0]);
+    let facts = on(facts, &alone);
+    assert_eq!(https(&facts), ["127.0.0.1:20001"]);
+}

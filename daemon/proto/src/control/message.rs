@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use super::MAX_BYTES;
 use crate::{
     SessionId, SessionTag,
     xml::{self, Document, Element, declared, leaf},
@@ -129,9 +130,6 @@ const ROOT: &str = "pcoip-sg";
 const VERSION: &str = "1.0";
 const ELEMENT: &str = "add-connection";
 const OK: &str = "ok";
-
-/// A tag of the largest size, every character written as a reference, and what stands around it.
-const MAX_BYTES: usize = 32 * 1024;
 
 /// A host name has no more.
 const MAX_SNI: usize = 253;

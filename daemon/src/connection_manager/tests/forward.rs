@@ -12,13 +12,11 @@ use tokio::{net::UnixListener, sync::Barrier};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::{
-        announce::PLACES,
-        listener::{Content, speak},
-    },
+    super::announce::PLACES,
     agent, broker,
     world::{WAIT, World, gateway_says},
 };
+use crate::https::listener::{Content, speak};
 
 const OWN: &str = "ExternalRoutableIP = 203.0.113.7";
 const PATH: &str = "POST /pcoip-sg/xml";

@@ -26,11 +26,11 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::sync::CancellationToken;
 
-use super::super::{
-    bind,
-    listener::{Content, speak},
+use super::super::bind;
+use crate::{
+    https::listener::{Content, speak},
+    tls::{self, Trust},
 };
-use crate::tls::{self, Trust};
 
 pub(super) const ID: &str = "0b1c2d3e-0000-4000-8000-00000000000a";
 

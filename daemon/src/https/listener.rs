@@ -27,7 +27,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::trail::as_error;
+use crate::logs::as_error;
 
 /// Longest life of a connection; a client that reads too slowly holds a place no longer than that.
 const LIFE: Duration = Duration::from_secs(900);
@@ -42,27 +42,27 @@ const MAX_HEAD: usize = 64 * 1024;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A listening socket with a limited number of places.
-pub(super) struct Listener {
+pub(crate) struct Listener {
     socket: TcpListener,
     places: Arc<Semaphore>,
 }
 
 /// A client that has a place.
-pub(super) struct Accepted {
-    pub(super) stream: TcpStream,
-    pub(super) peer: SocketAddr,
+pub(crate) struct Accepted {
+    pub(crate) stream: TcpStream,
+    pub(crate) peer: SocketAddr,
     /// Given back when the connection is dropped.
-    pub(super) place: OwnedSemaphorePermit,
+    pub(crate) place: OwnedSemaphorePermit,
 }
 
 impl Listener {
-    pub(super) fn new(socket: TcpListener, places: usize) -> Self {
+    pub(crate) fn new(socket: TcpListener, places: usize) -> Self {
         Self { socket, places: Arc::new(Semaphore::new(places)) }
     }
 
     /// The next client. While all places are taken, clients wait in the system's queue; an error
     /// of the system is waited out.
-    pub(super) async fn accept(&self) -> Accepted {
+    pub(crate) async fn accept(&self) -> Accepted {
         loop {
             let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
                 std::future::pending().await
@@ -92,7 +92,7 @@ fn is_shortage(error: &io::Error) -> bool {
 
 /// Speaks HTTP on a connection until the client leaves, it has lived long enough or the shutdown
 /// comes; a request under way is finished. The wait for a head includes the idle time before it.
-pub(super) async fn speak<I, A>(
+pub(crate) async fn speak<I, A>(
     stream: I,
     head: Duration,
     shutdown: CancellationToken,
@@ -133,19 +133,19 @@ pub(super) async fn speak<I, A>(
 
 /// The content of an answer. Known clients fail on answers with a length, so what they get has
 /// none and is sent in chunks.
-pub(super) struct Content {
+pub(crate) struct Content {
     bytes: Option<Bytes>,
     chunked: bool,
 }
 
 impl Content {
     /// Sent in chunks.
-    pub(super) fn chunked(text: String) -> Self {
+    pub(crate) fn chunked(text: String) -> Self {
         Self { bytes: Some(text.into()), chunked: true }
     }
 
     /// Sent with its length.
-    pub(super) fn whole(text: impl Into<Bytes>) -> Self {
+    pub(crate) fn whole(text: impl Into<Bytes>) -> Self {
         Self { bytes: Some(text.into()), chunked: false }
     }
 }

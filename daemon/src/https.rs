@@ -1,0 +1,137 @@
+//! HTTPS as both roles serve it: connections with their deadlines and places, and the answers that
+//! both give. Which paths there are is each role's own.
+
+pub(crate) mod listener;
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::{Request, body::Incoming};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{debug, trace};
+
+use crate::logs::as_error;
+use listener::{Accepted, Content, Listener, speak};
+
+/// Longest wait for the body of a request.
+const BODY_WAIT: Duration = Duration::from_secs(30);
+
+/// What takes connections.
+pub(crate) struct Server {
+    pub(crate) listener: Listener,
+    pub(crate) acceptor: TlsAcceptor,
+    /// Longest TLS handshake.
+    pub(crate) handshake: Duration,
+    /// Longest wait for a request's head.
+    pub(crate) head: Duration,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// Who is connected.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Client {
+    /// The client's address, IPv4 as such.
+    pub(crate) peer: IpAddr,
+    /// The address at which it reached us.
+    pub(crate) local: IpAddr,
+    /// The connection's number.
+    pub(crate) connection: u64,
+}
+
+impl Server {
+    /// Takes connections until the shutdown.
+    pub(crate) async fn run<A, F>(self, connections: TaskTracker, answer: A)
+    where
+        A: Fn(Client, Request<Incoming>) -> F + Send + Sync + 'static,
+        F: Future<Output = Response<Content>> + Send,
+    {
+        let both = Arc::new((self, answer));
+        let mut number = 0;
+        let accept = || both.0.shutdown.run_until_cancelled(both.0.listener.accept());
+        while let Some(accepted) = accept().await {
+            number += 1;
+            let both = Arc::clone(&both);
+            connections.spawn(async move {
+                let (server, answer) = &*both;
+                server.connection(accepted, number, answer).await;
+            });
+        }
+    }
+
+    async fn connection<A, F>(&self, accepted: Accepted, number: u64, answer: &A)
+    where
+        A: Fn(Client, Request<Incoming>) -> F,
+        F: Future<Output = Response<Content>>,
+    {
+        let Accepted { stream, peer, place } = accepted;
+        debug!(c = number, %peer, "Connection opened");
+        let Ok(local) = stream.local_addr() else { return };
+        let client = Client {
+            peer: peer.ip().to_canonical(),
+            local: local.ip().to_canonical(),
+            connection: number,
+        };
+        let handshake = tokio::time::timeout(self.handshake, self.acceptor.accept(stream));
+        match self.shutdown.run_until_cancelled(handshake).await {
+            Some(Ok(Ok(stream))) => {
+                let answer = |request| answer(client, request);
+                speak(stream, self.head, self.shutdown.clone(), answer).await;
+            }
+            Some(Ok(Err(error))) => {
+                debug!(c = number, error = as_error(&error), "TLS handshake failed");
+            }
+            Some(Err(_)) => debug!(c = number, "TLS handshake took too long"),
+            None => {}
+        }
+        trace!(c = number, "Connection closed");
+        drop(place);
+    }
+}
+
+/// The body of a request, which has to come in time.
+pub(crate) async fn whole(body: Incoming, limit: usize) -> Result<Bytes, StatusCode> {
+    let body = tokio::time::timeout(BODY_WAIT, Limited::new(body, limit).collect()).await;
+    let body = body.map_err(|_| StatusCode::REQUEST_TIMEOUT)?.map_err(|error| {
+        match error.is::<LengthLimitError>() {
+            true => StatusCode::PAYLOAD_TOO_LARGE,
+            false => StatusCode::BAD_REQUEST,
+        }
+    })?;
+    Ok(body.to_bytes())
+}
+
+/// The documented answer of `/health`: all is well, or a status and why.
+pub(crate) fn health(found: Result<(), (StatusCode, &str)>) -> Response<Content> {
+    let (status, document) = match found {
+        Ok(()) => (StatusCode::OK, r#"{"code":200,"status":"success"}"#.to_owned()),
+        Err((status, reason)) => {
+            let (code, reason) = (status.as_u16(), serde_json::Value::from(reason));
+            (status, format!(r#"{{"code":{code},"status":"Error","reason":{reason}}}"#))
+        }
+    };
+    content(status, "application/json", Content::whole(document))
+}
+
+/// A method that the path does not have.
+pub(crate) fn not_allowed(allowed: &'static str) -> Response<Content> {
+    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// A status and its name.
+pub(crate) fn plain(status: StatusCode) -> Response<Content> {
+    let name = status.canonical_reason().unwrap_or_default();
+    content(status, "text/plain; charset=UTF-8", Content::whole(name))
+}
+
+/// An answer with that content.
+pub(crate) fn content(status: StatusCode, kind: &'static str, what: Content) -> Response<Content> {
+    let mut response = Response::new(what);
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}

@@ -1,0 +1,116 @@
+//! HTTPS of a gateway's own, where no Connection Manager has port 443: announcements of Connection
+//! Managers on other hosts, and readiness for load balancers.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use cmsg_config::socket::Listen;
+use cmsg_proto::{
+    control::{CONTENT_TYPE, MAX_BYTES, PATH},
+    gateway::Refusal,
+};
+use http::{Method, Response, StatusCode};
+use hyper::{Request, body::Incoming};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::announce::Desk;
+use crate::{
+    https::{
+        self, Server, content,
+        listener::{Content, Listener},
+        not_allowed, plain, whole,
+    },
+    tls,
+};
+
+/// Connections at once: Connection Managers and load balancers have some each, clients none.
+const CONNECTIONS: usize = 4096;
+
+/// The bound port; nothing answers there yet.
+pub(super) struct Https {
+    socket: TcpListener,
+    acceptor: TlsAcceptor,
+    handshake: Duration,
+    head: Duration,
+}
+
+impl Https {
+    /// Binds the port, if the configuration names one.
+    pub(super) async fn bind(
+        config: &cmsg_config::SecurityGateway,
+    ) -> anyhow::Result<Option<Self>> {
+        let Some(address) = config.https_listen else { return Ok(None) };
+        let socket = TcpListener::bind(address).await;
+        Ok(Some(Self {
+            socket: socket
+                .with_context(|| format!("binding `HttpsListenAddress` = `{address}`"))?,
+            acceptor: tls::server_config(&config.certificate, &config.key)?.into(),
+            handshake: config.timeouts.tls_handshake,
+            head: config.timeouts.http_head,
+        }))
+    }
+
+    /// What it listens on. It is called as the Connection Manager's port, in whose place it is.
+    pub(super) fn listens(&self) -> anyhow::Result<Listen> {
+        let address = self.socket.local_addr().context("asking for the bound address")?;
+        Ok(Listen { key: "broker".to_owned(), transport: "tcp".to_owned(), address })
+    }
+
+    /// Answers until the shutdown.
+    pub(super) async fn serve(
+        self,
+        desk: Arc<Desk>,
+        connections: TaskTracker,
+        shutdown: CancellationToken,
+    ) {
+        let server = Server {
+            listener: Listener::new(self.socket, CONNECTIONS),
+            acceptor: self.acceptor,
+            handshake: self.handshake,
+            head: self.head,
+            shutdown,
+        };
+        let answer = move |_, request| {
+            let desk = Arc::clone(&desk);
+            async move { answer(&desk, request).await }
+        };
+        server.run(connections, answer).await;
+    }
+}
+
+impl fmt::Debug for Https {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Https").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
+
+async fn answer(desk: &Desk, request: Request<Incoming>) -> Response<Content> {
+    match (request.uri().path(), request.method()) {
+        (PATH, &Method::POST) => announcement(desk, request).await.unwrap_or_else(plain),
+        (PATH, _) => not_allowed("POST"),
+        ("/health", &Method::GET | &Method::HEAD) => health(desk),
+        ("/health", _) => not_allowed("GET, HEAD"),
+        _ => plain(StatusCode::NOT_FOUND),
+    }
+}
+
+async fn announcement(
+    desk: &Desk,
+    request: Request<Incoming>,
+) -> Result<Response<Content>, StatusCode> {
+    let (head, body) = request.into_parts();
+    let body = whole(body, MAX_BYTES).await?;
+    let (status, reply) = desk.answer(&head.headers, Ok(body)).await;
+    Ok(content(status, CONTENT_TYPE, Content::whole(reply.render())))
+}
+
+/// A gateway that has no place is well, and no use to a load balancer.
+fn health(desk: &Desk) -> Response<Content> {
+    let full = Refusal::Full.to_string();
+    https::health(match desk.gate.is_full() {
+        false => Ok(()),
+        true => Err((StatusCode::SERVICE_UNAVAILABLE, &full)),
+    })
+}
