@@ -90,6 +90,8 @@ pub(crate) enum Output {
 pub(crate) enum Command {
     /// Install, or bring an installation to what the flags say
     Install(Install),
+    /// Check everything that `install` checks with the same flags, and change nothing
+    Validate(Validate),
     /// Show what runs, where it listens and when certificates expire
     Status(Status),
     /// Remove the installation
@@ -117,6 +119,25 @@ pub(crate) enum Command {
 /// `install`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Install {
+    /// What to install.
+    #[command(flatten)]
+    pub(crate) setup: Setup,
+    /// Show the plan and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `validate`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Validate {
+    /// What would be installed.
+    #[command(flatten)]
+    pub(crate) setup: Setup,
+}
+
+/// What to install.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Setup {
     /// The flags that set up the installation.
     #[command(flatten)]
     pub(crate) flags: InstallFlags,
@@ -126,9 +147,6 @@ pub(crate) struct Install {
     /// Write the answers to a YAML file, as `--answers` reads it
     #[arg(long, value_name = "FILE")]
     pub(crate) save_answers: Option<PathBuf>,
-    /// Show the plan and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
 }
 
 /// `status`.

@@ -1,11 +1,13 @@
 //! The commands: each wires reading, checking, planning and performing, and decides nothing.
 
+mod checks;
 mod completions;
 mod detach;
 mod install;
 mod man;
 mod status;
 mod uninstall;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -57,6 +59,7 @@ pub(crate) fn run(cli: &Cli) -> Exit {
     let screen = Screen::new(&cli.global);
     let outcome = match &cli.command {
         Command::Install(install) => install::run(install, &cli.global, &screen),
+        Command::Validate(validate) => validate::run(validate, &cli.global, &screen),
         Command::Status(status) => status::run(status, &cli.global, &screen),
         Command::Uninstall(uninstall) => uninstall::run(uninstall, &cli.global, &screen),
         Command::Completions { shell } => completions::run(*shell, &screen),

@@ -7,6 +7,8 @@ pub(crate) mod files;
 pub(crate) mod installed;
 pub(crate) mod lock;
 pub(crate) mod ports;
+pub(crate) mod sockets;
+pub(crate) mod target;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -31,6 +33,7 @@ use daemon::DaemonFact;
 use export::Export;
 use installed::Installed;
 use ports::Listener;
+use target::Target;
 
 /// What a plan for an installation needs to know.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub(crate) struct Facts {
     pub(crate) hostname: Option<Host>,
     /// Free bytes where the files go.
     pub(crate) free_disk: Option<u64>,
+    /// Whether files can be made there.
+    pub(crate) target: Target,
     /// What is installed.
     pub(crate) installed: Installed,
     /// The operator's files, by the settings that name them.
@@ -51,6 +56,8 @@ pub(crate) struct Facts {
     pub(crate) listeners: BTreeMap<ListenKey, Listener>,
     /// The daemon to install.
     pub(crate) daemon: DaemonFact,
+    /// The bytes that it takes on disk, where it is copied.
+    pub(crate) daemon_bytes: u64,
     /// What the broker shows.
     pub(crate) broker: BrokerFact,
     /// Where the answers are exported to, if they are.
@@ -59,7 +66,12 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// Reads the host.
-    pub(crate) fn read(wanted: &Wanted, installed: Installed, export: Option<Export>) -> Self {
+    pub(crate) fn read(
+        wanted: &Wanted,
+        target: Target,
+        installed: Installed,
+        export: Option<Export>,
+    ) -> Self {
         let paths = wanted.place.paths();
         let now = OffsetDateTime::now_utc();
         let given: BTreeMap<_, _> = wanted
@@ -67,14 +79,17 @@ impl Facts {
             .into_iter()
             .map(|given| (given.setting, read_given(given, &installed, &paths)))
             .collect();
+        let daemon = DaemonFact::read(wanted.daemon.as_deref(), &paths);
         let hostname = unistd::gethostname().ok().and_then(|n| n.to_str()?.parse().ok());
         Self {
             now,
             is_root: unistd::geteuid().is_root(),
             hostname,
             free_disk: free_disk(wanted.place.root.as_deref().unwrap_or(Path::new("/var"))),
+            target,
             listeners: ports::find(&choices(wanted, &installed, &paths), &installed.listens),
-            daemon: DaemonFact::read(wanted.daemon.as_deref(), &paths),
+            daemon_bytes: daemon.bytes(),
+            daemon,
             broker: look_at_broker(wanted, &installed, &given, now),
             installed,
             given,

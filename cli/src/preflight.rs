@@ -7,6 +7,7 @@ mod configuration;
 mod export;
 mod machine;
 mod ports;
+mod target;
 
 use crate::{
     finding::Finding,
@@ -15,20 +16,39 @@ use crate::{
     wanted::{Place, Wanted},
 };
 
-/// Checks an installation that could be planned.
-pub(crate) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
-    let mut findings = machine::check(wanted, facts);
-    findings.extend(ports::check(facts));
+/// Checks the host, also for an installation that was asked for wrongly.
+pub(crate) fn of_host(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = place(&wanted.place).into_iter().collect();
+    findings.extend(machine::check(wanted, facts));
+    findings.extend(target::check(wanted, facts));
+    findings.extend(ports::check(wanted, facts));
     findings.extend(certificates::check(wanted, facts));
-    findings.extend(configuration::check(wanted, facts));
     findings.extend(broker::check(wanted, facts));
     findings.extend(export::check(facts));
+    findings
+}
+
+/// Checks what would be written, for an installation that can be planned.
+pub(crate) fn of_plan(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
+    let mut findings = configuration::check(wanted, facts);
     findings.extend(agents::check(wanted, facts));
     findings
 }
 
+/// What is told where not even the answers of the last installation can be read.
+pub(crate) fn unreadable(place: &Place, why: Finding) -> Vec<Finding> {
+    let rights = machine::rights(place, nix::unistd::geteuid().is_root());
+    rights.into_iter().chain([why]).collect()
+}
+
+/// Tells that what is installed cannot be read.
+pub(crate) fn unreadable_installation(why: &anyhow::Error) -> Finding {
+    const CURE: &str = "run the command as the user that installed, and look at the file system";
+    Finding::error("installation.unreadable", format!("{why:#}"), CURE)
+}
+
 /// Checks whether this version can install there at all.
-pub(crate) fn place(place: &Place) -> Option<Finding> {
+fn place(place: &Place) -> Option<Finding> {
     const CURE: &str = "install with `--runtime=host --root DIR`";
     match (place.runtime, &place.root) {
         (Runtime::Swarm, _) => Some(Finding::error(
@@ -45,5 +65,7 @@ pub(crate) fn place(place: &Place) -> Option<Finding> {
     }
 }
 
+#[cfg(test)]
+mod page;
 #[cfg(test)]
 mod tests;

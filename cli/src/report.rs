@@ -97,6 +97,25 @@ fn without_plan(outcome: Outcome, findings: &[Finding]) -> Value {
     })
 }
 
+/// The document of a validation.
+pub(crate) fn validation(findings: &[Finding]) -> Value {
+    json!({ "schema": 1, "findings": findings })
+}
+
+/// The outcome of a validation in one line.
+pub(crate) fn validation_line(findings: &[Finding]) -> String {
+    let errors = findings.iter().filter(|finding| finding.is_error()).count();
+    let count = |count: usize, word: &str| match count {
+        1 => format!("1 {word}"),
+        _ => format!("{count} {word}s"),
+    };
+    let warnings = count(findings.len() - errors, "warning");
+    match errors {
+        0 => format!("`install` with the same flags can be run: no errors, {warnings}"),
+        _ => format!("`install` would be refused: {}, {warnings}", count(errors, "error")),
+    }
+}
+
 /// What was kept of the last installation's answers, with the flags that change it.
 pub(crate) fn kept_lines(answers: &Answers) -> Vec<String> {
     let line = |(setting, answer): (&Setting, &Answer)| {

@@ -36,7 +36,9 @@ pub(crate) struct Place {
 pub(crate) struct Wanted {
     /// Which one.
     pub(crate) place: Place,
-    /// What the Connection Manager needs, where it is wanted. One role at least is.
+    /// One at least.
+    roles: Vec<Role>,
+    /// What the Connection Manager needs, where it is wanted.
     pub(crate) connection_manager: Option<ConnectionManager>,
     /// What the Security Gateway needs, where it is wanted.
     pub(crate) security_gateway: Option<SecurityGateway>,
@@ -123,7 +125,8 @@ impl Place {
             let what = "`--root /` is the machine itself";
             reader.refuse("usage.value", what, "name another folder, or leave `--root` out");
         }
-        reader.finish(Self { runtime, root })
+        let findings = reader.finish();
+        if findings.is_empty() { Ok(Self { runtime, root }) } else { Err(findings) }
     }
 
     /// Where everything lies.
@@ -133,12 +136,10 @@ impl Place {
 }
 
 impl Wanted {
-    /// Reads what the operator asked for.
-    ///
-    /// # Errors
-    ///
-    /// Everything that cannot be read, is missing or does not go together.
-    pub(crate) fn read(answers: &Answers, place: Place) -> Result<Self, Vec<Finding>> {
+    /// Reads what the operator asked for, and tells everything that cannot be read, is missing or
+    /// does not go together. Where there is such an error, what is wrong is left out of the value:
+    /// it says what to look at on the host, and is not to be planned.
+    pub(crate) fn read(answers: &Answers, place: Place) -> (Self, Vec<Finding>) {
         let mut reader = Reader::new(answers);
         let has_manager = reader.switch("enable-connection-manager");
         let has_gateway = reader.switch("enable-security-gateway");
@@ -161,8 +162,10 @@ impl Wanted {
         if has_gateway && !has_manager && jwt_verifying_cert.is_none() {
             reader.missing("jwt-verifying-cert");
         }
+        let manager = has_manager.then_some(Role::Cm);
         let wanted = Self {
             place,
+            roles: manager.into_iter().chain(has_gateway.then_some(Role::Sg)).collect(),
             connection_manager,
             security_gateway,
             certificate: certificate.unwrap_or(Certificate::SelfSigned),
@@ -175,13 +178,12 @@ impl Wanted {
             ignores_disk,
             daemon: reader.path("daemon"),
         };
-        reader.finish(wanted)
+        (wanted, reader.finish())
     }
 
     /// The roles, in the order in which they are told.
     pub(crate) fn roles(&self) -> Vec<Role> {
-        let manager = self.connection_manager.as_ref().map(|_| Role::Cm);
-        manager.into_iter().chain(self.security_gateway.as_ref().map(|_| Role::Sg)).collect()
+        self.roles.clone()
     }
 
     /// The files of the operator's.
@@ -262,14 +264,13 @@ fn certificate(reader: &mut Reader<'_>) -> Option<Certificate> {
         );
         return None;
     }
-    let [certificate, key, authority] = names.map(|name| {
+    let [certificate, key, _] = names.map(|name| {
         let given = reader.given(name);
         if given.is_none() {
             reader.missing(name);
         }
         given
     });
-    authority?;
     Some(Certificate::Given { certificate: certificate?, key: key? })
 }
 

@@ -1,45 +1,33 @@
 //! `install`: what is asked for, what is there, findings, plan, performance, outcome.
 
-use std::path::Path;
-
 use cmsg_config::Paths;
 
-use super::{Ended, Exit};
+use super::{
+    Ended, Exit,
+    checks::{self, Checked},
+};
 use crate::{
-    answers::{Answers, Layer, file, sources::Sources},
     apply::{Broken, OnFailure, apply},
     args::{Global, Install},
     finding::Finding,
-    host::{Facts, export::Export, installed::Installed, lock::Lock},
     interrupt::Interrupt,
     plan::{self, Plan, layout},
-    preflight,
     report::{Outcome, Report, kept_lines, plan_lines, roles::RoleView},
     screen::Screen,
     step::{Step, Stopped},
     system::Real,
-    wanted::{Place, Wanted},
+    wanted::Wanted,
 };
 
 /// Runs it.
 pub(super) fn run(install: &Install, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
-    let sources = Sources::read(&install.flags.0, global.answers.as_deref())?;
-    // Before the lock, which makes the root's folder.
-    let export = install.save_answers.as_deref().map(Export::look);
-    let root = Place::read(&sources.resolve(&Layer::new()))?.root;
     let interrupt = Interrupt::watch()?;
-    let lock = match &root {
-        Some(root) if !install.dry_run => Some(Lock::take(root)?),
-        _ => None,
-    };
-    let paths = Paths::under(root.as_deref().unwrap_or(Path::new("/")));
-    let saved = if install.defaults { Layer::new() } else { saved(&paths)? };
-    let (wanted, answers) = read_wanted(&sources, &saved)?;
-    let facts = Facts::read(&wanted, Installed::read(&paths, lock.as_ref())?, export);
-    let findings = preflight::check(&wanted, &facts);
+    let checked = checks::check(&install.setup, global, !install.dry_run)?;
+    let Checked { wanted, answers, facts, findings, lock: _lock } = checked;
     if findings.iter().any(Finding::is_error) {
         return Err(findings.into());
     }
+    let paths = wanted.place.paths();
     findings.iter().for_each(|finding| screen.finding(finding));
     if !screen.is_json {
         kept_lines(&answers).iter().for_each(|line| screen.note(line));
@@ -59,25 +47,6 @@ pub(super) fn run(install: &Install, global: &Global, screen: &Screen) -> Result
     }
     report.show_document(screen);
     Ok(exit)
-}
-
-/// Reads what the last installation saved.
-fn saved(paths: &Paths) -> Result<Layer, Ended> {
-    Ok(file::load_saved(&layout::answers(paths)).map_err(|why| vec![why.into()])?)
-}
-
-/// Reads what is asked for, on top of what was saved.
-fn read_wanted(sources: &Sources, saved: &Layer) -> Result<(Wanted, Answers), Ended> {
-    let answers = sources.resolve(saved);
-    let place = Place::read(&answers)?;
-    let no_place = preflight::place(&place);
-    match Wanted::read(&answers, place) {
-        Ok(wanted) if no_place.is_none() => Ok((wanted, answers)),
-        read => {
-            let findings = read.err().into_iter().flatten();
-            Err(findings.chain(no_place).collect::<Vec<_>>().into())
-        }
-    }
 }
 
 /// Performs the plan and puts down in the report how that went.

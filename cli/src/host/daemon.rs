@@ -28,6 +28,12 @@ impl DaemonFact {
         Self::compare(source, &paths.daemon(), named.is_some())
     }
 
+    /// The size of a daemon that is copied.
+    pub(crate) fn bytes(&self) -> u64 {
+        let Self::Copy(source) = self else { return 0 };
+        source.metadata().map_or(0, |metadata| metadata.len())
+    }
+
     fn compare(source: PathBuf, installed: &Path, is_named: bool) -> Self {
         let is_program = source
             .metadata()

@@ -107,7 +107,11 @@ impl Installed {
 
 pub(super) fn read_file(path: &Path) -> io::Result<Option<InstalledFile>> {
     let content = match files::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            return Ok(None);
+        }
         result => result?,
     };
     let is_private = path.metadata()?.permissions().mode() & 0o077 == 0;

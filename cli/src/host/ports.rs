@@ -7,6 +7,7 @@ use std::{
     ops::Range,
 };
 
+use super::sockets::{self, Owner};
 use crate::wanted::listen::{Choice, ListenKey};
 
 /// Free ports are looked for here: below the ones that the system lends to clients.
@@ -18,8 +19,8 @@ const TRIES: u32 = 100;
 pub(crate) struct Listener {
     /// There; nowhere for off.
     pub(crate) address: Option<SocketAddr>,
-    /// Why it cannot be.
-    pub(crate) trouble: Option<Trouble>,
+    /// Why it cannot be, for each of its transports.
+    pub(crate) troubles: Vec<Trouble>,
     /// Whether any port would do, and this one happened to be free.
     pub(crate) is_any: bool,
 }
@@ -28,7 +29,14 @@ pub(crate) struct Listener {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trouble {
     /// Somebody else does.
-    Taken(&'static str),
+    Taken {
+        /// `tcp` or `udp`.
+        transport: &'static str,
+        /// Who, where that is known.
+        owner: Option<Owner>,
+    },
+    /// This user has no right to it.
+    NotPermitted,
     /// The system refuses.
     Refused(String),
 }
@@ -48,11 +56,11 @@ pub(crate) fn find(
     let mut found: BTreeMap<ListenKey, Listener> = BTreeMap::new();
     for (key, choice) in choices {
         let listener = match choice {
-            Choice::Off => Listener { address: None, trouble: None, is_any: false },
+            Choice::Off => Listener { address: None, troubles: Vec::new(), is_any: false },
             Choice::At(address) => {
                 let is_ours = ours.iter().any(|held| overlap(*held, *address));
-                let trouble = if is_ours { None } else { listen(*key, *address).err() };
-                Listener { address: Some(*address), trouble, is_any: false }
+                let troubles = if is_ours { Vec::new() } else { listen(*key, *address) };
+                Listener { address: Some(*address), troubles, is_any: false }
             }
             Choice::AnyPort(ip) => {
                 let taken: Vec<_> = found.values().filter_map(Listener::port).collect();
@@ -74,21 +82,19 @@ pub(crate) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 fn any_port(key: ListenKey, ip: IpAddr, taken: &[u16]) -> Listener {
-    let mut last = Trouble::Refused("no port is free".to_owned());
+    let mut last = vec![Trouble::Refused("no port is free".to_owned())];
     for _ in 0..TRIES {
         let port = random_port();
         if taken.contains(&port) {
             continue;
         }
-        match listen(key, (ip, port).into()) {
-            Ok(()) => {
-                let address = Some((ip, port).into());
-                return Listener { address, trouble: None, is_any: true };
-            }
-            Err(trouble) => last = trouble,
+        let troubles = listen(key, (ip, port).into());
+        if troubles.is_empty() {
+            return Listener { address: Some((ip, port).into()), troubles, is_any: true };
         }
+        last = troubles;
     }
-    Listener { address: Some((ip, 0).into()), trouble: Some(last), is_any: true }
+    Listener { address: Some((ip, 0).into()), troubles: last, is_any: true }
 }
 
 fn random_port() -> u16 {
@@ -98,20 +104,31 @@ fn random_port() -> u16 {
     FREE.start + u16::from_ne_bytes(bytes) % (FREE.end - FREE.start)
 }
 
-fn listen(key: ListenKey, address: SocketAddr) -> Result<(), Trouble> {
-    let told = |transport| {
-        move |error: io::Error| match error.kind() {
-            io::ErrorKind::AddrInUse => Trouble::Taken(transport),
-            _ => Trouble::Refused(error.to_string()),
+fn listen(key: ListenKey, address: SocketAddr) -> Vec<Trouble> {
+    let tcp = key.takes_tcp().then(|| ("tcp", TcpListener::bind(address).map(drop)));
+    let udp = key.takes_udp().then(|| ("udp", UdpSocket::bind(address).map(drop)));
+    let tried = tcp.into_iter().chain(udp);
+    let mut troubles: Vec<Trouble> = tried
+        .filter_map(|(transport, bound)| Some(trouble(transport, address, &bound.err()?)))
+        .collect();
+    // What holds for the address or the user holds for both transports.
+    troubles.dedup();
+    troubles
+}
+
+/// Whoever may not listen on a port can still know that somebody else does.
+fn trouble(transport: &'static str, address: SocketAddr, error: &io::Error) -> Trouble {
+    let holder = || sockets::holder(transport, address);
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            Trouble::Taken { transport, owner: holder().and_then(|holder| holder.owner) }
         }
-    };
-    if key.takes_tcp() {
-        TcpListener::bind(address).map_err(told("tcp"))?;
+        io::ErrorKind::PermissionDenied => match holder() {
+            Some(holder) => Trouble::Taken { transport, owner: holder.owner },
+            None => Trouble::NotPermitted,
+        },
+        _ => Trouble::Refused(error.to_string()),
     }
-    if key.takes_udp() {
-        UdpSocket::bind(address).map_err(told("udp"))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -130,7 +147,7 @@ mod tests {
         ports.dedup();
         assert_eq!(ports.len(), 4);
         assert!(ports.iter().all(|port| FREE.contains(port)));
-        assert!(found.values().all(|listener| listener.trouble.is_none() && listener.is_any));
+        assert!(found.values().all(|listener| listener.troubles.is_empty() && listener.is_any));
     }
 
     #[test]
@@ -140,21 +157,42 @@ mod tests {
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         let (tcp, udp_address) = (holder.local_addr().unwrap(), udp.local_addr().unwrap());
         let nowhere = "192.0.2.1:1".parse().unwrap();
-        let trouble = |key, address, ours: &[SocketAddr]| {
-            find(&[(key, Choice::At(address))], ours)[&key].trouble.clone()
+        let troubles = |key, address, ours: &[SocketAddr]| {
+            find(&[(key, Choice::At(address))], ours)[&key].troubles.clone()
+        };
+        let taken = |troubles: Vec<Trouble>| match &troubles[..] {
+            [Trouble::Taken { transport, owner: Some(owner) }] => (*transport, owner.pid),
+            other => panic!("{other:?}"),
         };
 
-        assert_eq!(trouble(ListenKey::Broker, tcp, &[]), Some(Trouble::Taken("tcp")));
-        assert_eq!(trouble(ListenKey::Broker, tcp, &[tcp]), None);
-        assert_eq!(trouble(ListenKey::UdpSource, udp_address, &[]), Some(Trouble::Taken("udp")));
-        assert!(matches!(trouble(ListenKey::Http, nowhere, &[]), Some(Trouble::Refused(_))));
+        let own = std::process::id();
+        assert_eq!(taken(troubles(ListenKey::Broker, tcp, &[])), ("tcp", own));
+        assert_eq!(troubles(ListenKey::Broker, tcp, &[tcp]), []);
+        assert_eq!(taken(troubles(ListenKey::UdpSource, udp_address, &[])), ("udp", own));
+        assert!(matches!(troubles(ListenKey::Pcoip, nowhere, &[])[..], [Trouble::Refused(_)]));
+    }
+
+    #[test]
+    fn a_port_that_is_taken_twice_is_told_twice() {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = udp.local_addr().unwrap();
+        // Another process may hold the port of the other transport: taken it is all the same.
+        let _tcp = TcpListener::bind(address);
+
+        let found = find(&[(ListenKey::Pcoip, Choice::At(address))], &[]);
+
+        let transports = found[&ListenKey::Pcoip].troubles.iter().map(|trouble| match trouble {
+            Trouble::Taken { transport, .. } => *transport,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(transports.collect::<Vec<_>>(), ["tcp", "udp"]);
     }
 
     #[test]
     fn off_takes_no_port() {
         let found = find(&[(ListenKey::Http, Choice::Off)], &[]);
 
-        let off = Listener { address: None, trouble: None, is_any: false };
+        let off = Listener { address: None, troubles: Vec::new(), is_any: false };
         assert_eq!(found[&ListenKey::Http], off);
     }
 

@@ -22,7 +22,7 @@ fn chosen(first: &str, edit: Edit, second: &str) -> Vec<Choice> {
     let found = choices(&one, &facts.installed, &machine());
     for (key, choice) in found {
         let address = if let Choice::At(address) = choice { Some(address) } else { None };
-        facts.listeners.insert(key, Listener { address, trouble: None, is_any: false });
+        facts.listeners.insert(key, Listener { address, troubles: Vec::new(), is_any: false });
     }
     let plan = plan::install(&one, &facts, &answers);
     let mut installed = plan::tests::after(&plan, facts).installed;

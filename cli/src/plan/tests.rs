@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::*;
 use crate::{
-    host::{broker::BrokerFact, installed::InstalledFile, ports::Listener},
+    host::{broker::BrokerFact, installed::InstalledFile, ports::Listener, target::Target},
     pki::generate::{self, Key, Pair, Request},
     system::recorder::Recorder,
     wanted::{Place, listen::ListenKey, tests::answers},
@@ -20,7 +20,8 @@ const FOLDERS: [&str; 2] = ["mkdir /r/opt", "mkdir /r/opt/teradici"];
 /// An installation that is asked for in the words of an answers file.
 pub(crate) fn wanted(text: &str) -> (Wanted, Answers) {
     let answers = answers(text);
-    let wanted = Wanted::read(&answers, Place::read(&answers).unwrap()).unwrap();
+    let (wanted, findings) = Wanted::read(&answers, Place::read(&answers).unwrap());
+    assert_eq!(findings, []);
     (wanted, answers)
 }
 
@@ -28,7 +29,7 @@ pub(crate) fn wanted(text: &str) -> (Wanted, Answers) {
 pub(crate) fn facts(wanted: &Wanted) -> Facts {
     let listener = |port: u16| Listener {
         address: Some(([127, 0, 0, 1], port).into()),
-        trouble: None,
+        troubles: Vec::new(),
         is_any: false,
     };
     let keys = ListenKey::of(&wanted.roles()).into_iter();
@@ -37,6 +38,7 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
         is_root: false,
         hostname: Some("host.example".parse().unwrap()),
         free_disk: None,
+        target: Target::default(),
         installed: Installed {
             missing_folders: ["/r/opt", "/r/opt/teradici"].map(PathBuf::from).into(),
             ..Installed::default()
@@ -44,6 +46,7 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
         given: BTreeMap::new(),
         listeners: keys.zip(20_001..).map(|((_, key), port)| (key, listener(port))).collect(),
         daemon: DaemonFact::Copy(PathBuf::from("/pcoip-cmsgd")),
+        daemon_bytes: 0,
         broker: BrokerFact::NotAsked,
         export: None,
     }

@@ -1,9 +1,12 @@
 //! The machine: rights, disk, and the daemon to install.
 
+use std::path::Path;
+
 use crate::{
     finding::Finding,
     host::{Facts, daemon::DaemonFact},
-    wanted::Wanted,
+    runtime::Runtime,
+    wanted::{Place, Wanted},
 };
 
 const GIGABYTE: u64 = 1_000_000_000;
@@ -12,15 +15,11 @@ const LEAST_DISK: u64 = 10 * GIGABYTE;
 pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     let is_under_root = wanted.place.root.is_some();
-    if !facts.is_root && !is_under_root {
-        findings.push(Finding::error(
-            "host.not-root",
-            "only root can install on the machine itself",
-            "run the command with `sudo`, or install under a folder with `--root DIR`",
-        ));
-    }
+    findings.extend(rights(&wanted.place, facts.is_root));
     findings.extend(disk(wanted, facts, is_under_root));
-    if let DaemonFact::Missing(path) = &facts.daemon {
+    if wanted.place.runtime == Runtime::Host
+        && let DaemonFact::Missing(path) = &facts.daemon
+    {
         findings.push(Finding::error(
             "daemon.missing",
             format!("the daemon `{}` is not there or cannot be run", path.display()),
@@ -30,13 +29,29 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     findings
 }
 
+/// Whether the user may install there.
+pub(super) fn rights(place: &Place, is_root: bool) -> Option<Finding> {
+    (!is_root && place.root.is_none()).then(|| {
+        Finding::error(
+            "host.not-root",
+            "only root can install on the machine itself",
+            "run the command with `sudo`, or install under a folder with `--root DIR`",
+        )
+    })
+}
+
 /// Under another root, where somebody tries things out, a shortage refuses nothing.
 fn disk(wanted: &Wanted, facts: &Facts, is_under_root: bool) -> Option<Finding> {
     let free = facts.free_disk.filter(|free| *free < LEAST_DISK)?;
     if wanted.ignores_disk {
         return None;
     }
-    let what = format!("{} GB of disk space are free, and 10 GB are needed", free / GIGABYTE);
+    let folder = wanted.place.root.as_deref().unwrap_or(Path::new("/var"));
+    let what = format!(
+        "{} GB of disk space are free for `{}`, and 10 GB are needed",
+        free / GIGABYTE,
+        folder.display()
+    );
     let cure = "make room, or add `--ignore-disk-req`";
     Some(if is_under_root {
         Finding::warning("host.disk", what, cure)

@@ -7,11 +7,12 @@ use crate::{
     host::{
         Facts,
         ports::{Trouble, overlap},
+        sockets::Owner,
     },
-    wanted::listen::ListenKey,
+    wanted::{Wanted, listen::ListenKey},
 };
 
-pub(super) fn check(facts: &Facts) -> Vec<Finding> {
+pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut earlier: Vec<(ListenKey, SocketAddr)> = Vec::new();
     for (key, listener) in &facts.listeners {
@@ -25,20 +26,49 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
             findings.push(Finding::error("port.twice", what, cure.clone()));
         }
         earlier.push((*key, address));
-        findings.extend(listener.trouble.as_ref().map(|trouble| match trouble {
-            Trouble::Taken(transport) => Finding::error(
-                "port.taken",
-                format!("{address}/{transport}, where `{key}` is to listen, is taken"),
-                cure,
-            ),
-            Trouble::Refused(why) => Finding::error(
-                "port.refused",
-                format!("`{key}` cannot listen on {address}: {why}"),
-                cure,
-            ),
-        }));
+        let troubles = listener.troubles.iter();
+        findings.extend(troubles.filter_map(|it| in_the_way(*key, address, it, wanted, facts)));
     }
     findings
+}
+
+fn in_the_way(
+    key: ListenKey,
+    address: SocketAddr,
+    trouble: &Trouble,
+    wanted: &Wanted,
+    facts: &Facts,
+) -> Option<Finding> {
+    let elsewhere = format!("choose another address with `--listen {key}=ADDR:PORT`");
+    Some(match trouble {
+        Trouble::Taken { transport, owner: Some(Owner { name, pid }) } => Finding::error(
+            "port.taken",
+            format!(
+                "{address}/{transport}, where `{key}` is to listen, is taken by `{name}` (pid {pid})"
+            ),
+            format!("stop that program, or {elsewhere}"),
+        ),
+        Trouble::Taken { transport, owner: None } => Finding::error(
+            "port.taken",
+            format!("{address}/{transport}, where `{key}` is to listen, is taken"),
+            format!("see by whom as root (`ss -lntup`) and stop it, or {elsewhere}"),
+        ),
+        // That is told already.
+        Trouble::NotPermitted if !facts.is_root && wanted.place.root.is_none() => return None,
+        Trouble::NotPermitted => Finding::error(
+            "port.not-permitted",
+            format!("this user may not listen on {address}, where `{key}` is to listen"),
+            format!(
+                "run the command with `sudo`, lower `net.ipv4.ip_unprivileged_port_start`, or \
+                 {elsewhere}"
+            ),
+        ),
+        Trouble::Refused(why) => Finding::error(
+            "port.refused",
+            format!("`{key}` cannot listen on {address}: {why}"),
+            elsewhere,
+        ),
+    })
 }
 
 fn share(one: ListenKey, other: ListenKey) -> bool {

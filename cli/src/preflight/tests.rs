@@ -11,6 +11,8 @@ use crate::{
         export::Export,
         installed::InstalledFile,
         ports::Trouble,
+        sockets::Owner,
+        target::{Folder, Obstacle},
     },
     pki::sha256,
     plan::{
@@ -19,6 +21,12 @@ use crate::{
     },
     wanted::listen::ListenKey,
 };
+
+/// Every check, as the commands put them together.
+fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
+    let on_host = of_host(wanted, facts).into_iter();
+    on_host.chain(of_plan(wanted, facts)).collect()
+}
 
 const BOTH: &str = "accept-policies: true\nself-signed: true\nroot: /r\nruntime: host\n\
                     broker-url: https://b\nexternal-pcoip-ip: 192.0.2.1\n";
@@ -81,9 +89,12 @@ fn this_version_installs_under_another_root_only() {
 fn a_port_that_is_taken_is_told_with_the_flag_that_moves_it() {
     let (wanted, _) = wanted(BOTH);
     let mut facts = configured_facts(&wanted);
-    facts.listeners.get_mut(&ListenKey::Broker).unwrap().trouble = Some(Trouble::Taken("tcp"));
-    facts.listeners.get_mut(&ListenKey::Pcoip).unwrap().trouble =
-        Some(Trouble::Refused("permission denied".to_owned()));
+    facts.listeners.get_mut(&ListenKey::Broker).unwrap().troubles =
+        vec![Trouble::Taken { transport: "tcp", owner: None }];
+    facts.listeners.get_mut(&ListenKey::Pcoip).unwrap().troubles = vec![
+        Trouble::Taken { transport: "udp", owner: Some(Owner { name: "sg".to_owned(), pid: 7 }) },
+        Trouble::Refused("no such address".to_owned()),
+    ];
 
     let findings = check(&wanted, &facts);
 
@@ -92,11 +103,20 @@ fn a_port_that_is_taken_is_told_with_the_flag_that_moves_it() {
         Finding::error(
             "port.taken",
             "127.0.0.1:20001/tcp, where `broker` is to listen, is taken",
-            "choose another with `--listen broker=ADDR:PORT`",
+            "see by whom as root (`ss -lntup`) and stop it, or choose another address with \
+             `--listen broker=ADDR:PORT`",
         )
     );
-    assert_eq!(findings[1].id, "port.refused");
-    assert_eq!(findings.len(), 2);
+    assert_eq!(
+        findings[1],
+        Finding::error(
+            "port.taken",
+            "127.0.0.1:20003/udp, where `pcoip` is to listen, is taken by `sg` (pid 7)",
+            "stop that program, or choose another address with `--listen pcoip=ADDR:PORT`",
+        )
+    );
+    assert_eq!(findings[2].id, "port.refused");
+    assert_eq!(findings.len(), 3);
 }
 
 #[test]
@@ -121,8 +141,60 @@ fn two_listeners_cannot_share_a_port_of_one_transport() {
 fn a_shortage_of_disk_is_a_warning_under_another_root() {
     let found = found(|facts| facts.free_disk = Some(9_999_999_999));
 
-    let what = "9 GB of disk space are free, and 10 GB are needed".to_owned();
+    let what = "9 GB of disk space are free for `/r`, and 10 GB are needed".to_owned();
     assert_eq!(found, [("host.disk", false, what)]);
+}
+
+#[test]
+fn a_folder_that_cannot_take_the_files_is_refused() {
+    let usable =
+        Folder { path: "/r".into(), obstacle: None, free: Some(26_000_000), has_no_inodes: false };
+    let blocked = |obstacle| Folder { obstacle: Some(obstacle), ..usable.clone() };
+    let table = [
+        (usable.clone(), None),
+        (blocked(Obstacle::NotAFolder), Some(("target.not-a-folder", "is in the way"))),
+        (blocked(Obstacle::ReadOnly), Some(("target.read-only", "is read-only"))),
+        (blocked(Obstacle::NotPermitted), Some(("target.not-permitted", "cannot write"))),
+        (blocked(Obstacle::Other("i/o error".to_owned())), Some(("target.unusable", "i/o error"))),
+        (
+            Folder { free: Some(25_999_999), ..usable.clone() },
+            Some(("target.full", "25 MB are free, and the files need 26 MB")),
+        ),
+        (Folder { has_no_inodes: true, ..usable.clone() }, Some(("target.full", "no free inodes"))),
+    ];
+    for (folder, expected) in table {
+        let found = found(|facts| {
+            facts.daemon_bytes = 10_000_000;
+            facts.target.folders = vec![folder.clone()];
+        });
+
+        assert_eq!(found.len(), usize::from(expected.is_some()), "{found:?}");
+        for ((id, is_error, what), (wanted, part)) in found.iter().zip(expected) {
+            assert!(*id == wanted && *is_error && what.contains(part), "{id} {what}");
+        }
+    }
+}
+
+#[test]
+fn who_is_not_root_is_told_so_once() {
+    let text = BOTH.replace("root: /r\n", "");
+    let (wanted, _) = wanted(&text);
+    let mut facts = facts(&wanted);
+    facts.listeners.get_mut(&ListenKey::Broker).unwrap().troubles = vec![Trouble::NotPermitted];
+    facts.target.folders = vec![Folder {
+        path: "/opt".into(),
+        obstacle: Some(Obstacle::NotPermitted),
+        free: None,
+        has_no_inodes: false,
+    }];
+    let told = |facts: &Facts| {
+        let findings = of_host(&wanted, facts).into_iter().map(|finding| finding.id);
+        findings.filter(|id| !id.starts_with("runtime.")).collect::<Vec<_>>()
+    };
+
+    assert_eq!(told(&facts), ["host.not-root"]);
+    facts.is_root = true;
+    assert_eq!(told(&facts), ["target.not-permitted", "port.not-permitted"]);
 }
 
 #[test]
@@ -254,7 +326,7 @@ fn a_certificate_that_was_just_given_and_is_not_shown_is_told() {
     const GIVEN: &str = "accept-policies: true\nroot: /r\nruntime: host\nbroker-url: https://b\n\
                          external-pcoip-ip: 192.0.2.1\nssl-cert: /c\nssl-key: /k\nca-cert: /a\n";
     let told = |answers: &Answers| {
-        let wanted = Wanted::read(answers, Place::read(answers).unwrap()).unwrap();
+        let (wanted, _) = Wanted::read(answers, Place::read(answers).unwrap());
         let mut facts = configured_facts(&wanted);
         configured(&mut facts, Role::Sg, "SslCertificate = /mine.crt\n");
         check(&wanted, &facts)

@@ -83,9 +83,9 @@ impl<'a> Reader<'a> {
         self.findings.push(Finding::error(id, what, cure));
     }
 
-    /// The value, unless anything was wrong.
-    pub(super) fn finish<T>(self, value: T) -> Result<T, Vec<Finding>> {
-        if self.findings.is_empty() { Ok(value) } else { Err(self.findings) }
+    /// What was wrong.
+    pub(super) fn finish(self) -> Vec<Finding> {
+        self.findings
     }
 
     fn parse<T: FromStr<Err: Display>>(

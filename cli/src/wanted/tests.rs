@@ -9,7 +9,8 @@ pub(crate) fn answers(text: &str) -> Answers {
 
 fn read(text: &str) -> Result<Wanted, Vec<Finding>> {
     let answers = answers(text);
-    Wanted::read(&answers, Place::read(&answers)?)
+    let (wanted, findings) = Wanted::read(&answers, Place::read(&answers)?);
+    if findings.is_empty() { Ok(wanted) } else { Err(findings) }
 }
 
 fn refusals(text: &str) -> Vec<(&'static str, String)> {

@@ -5,8 +5,13 @@ mod documents {
     pub(crate) mod site;
 }
 
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+};
+
 use documents::{
-    shapes::{Change, From, Level, Outcome, Role, Runtime, Status, Value},
+    shapes::{self, Change, From, Level, Outcome, Role, Runtime, Status, Validation, Value},
     site::{Site, run},
 };
 
@@ -76,6 +81,68 @@ fn a_refusal_says_all_that_is_wrong() {
         assert!(document.plan.is_empty() && document.restarts.is_empty());
         assert!(document.settings.is_empty());
     }
+}
+
+#[test]
+fn a_validation_tells_all_findings_at_once_as_an_installation_does_and_makes_nothing() {
+    let site = Site::empty();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let at = taken.local_addr().expect("a listener has an address");
+    let closed = TcpListener::bind("127.0.0.1:0").and_then(|closed| closed.local_addr());
+    let broker = format!("--broker-url=https://{}", closed.expect("a port is free"));
+    let listen = format!("--listen=broker={at}");
+    let words = [
+        "--runtime=host",
+        "--accept-policies",
+        "--ignore-disk-req",
+        "--daemon=/bin/true",
+        "--ssl-cert=jwt-verifying.crt",
+        "--external-pcoip-ip=192.0.2.1",
+        "--external-pcoip-ip=192.0.2.2",
+        &broker,
+        &listen,
+    ];
+    // A file is where a folder must be: nobody can install there, root included.
+    File::create(site.folder().join("site")).expect("a file can be made");
+
+    let (code, validation) = run::<Validation>(&site, "validate", &words);
+    let (install_code, install) = run::<Change>(&site, "install", &words);
+
+    assert_eq!((code, validation.schema, install_code), (3, 1, 3));
+    assert!(validation.findings.iter().all(shapes::Finding::is_told));
+    let ids = |findings: &[shapes::Finding]| {
+        findings.iter().map(|found| (found.id.clone(), found.level)).collect::<Vec<_>>()
+    };
+    let told = ids(&validation.findings);
+    assert_eq!(told, ids(&install.findings));
+    let told: Vec<_> = told.iter().map(|(id, level)| (id.as_str(), *level)).collect();
+    assert_eq!(
+        told,
+        [
+            ("settings.external-pcoip-ip", Level::Error),
+            ("settings.missing", Level::Error),
+            ("settings.missing", Level::Error),
+            ("target.not-a-folder", Level::Error),
+            ("port.taken", Level::Error),
+            ("broker.unreachable", Level::Warning),
+        ]
+    );
+    let port = format!("{at}/tcp, where `broker` is to listen, is taken by `");
+    let pid = format!("(pid {})", std::process::id());
+    let what = &validation.findings[4].what;
+    assert!(what.starts_with(&port) && what.ends_with(&pid), "{what}");
+    assert_eq!(fs::read_dir(site.folder()).expect("the folder is there").count(), 2);
+}
+
+#[test]
+fn a_validation_without_errors_leaves_not_even_a_lock() {
+    let site = Site::empty();
+
+    let (code, validation) = run::<Validation>(&site, "validate", &GATEWAY);
+
+    assert_eq!(code, 0);
+    assert!(validation.findings.iter().all(|found| found.level == Level::Warning));
+    assert!(!site.root().exists());
 }
 
 #[test]

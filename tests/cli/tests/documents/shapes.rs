@@ -16,6 +16,14 @@ pub(crate) struct Change {
     pub(crate) restarts: Vec<Role>,
 }
 
+/// `validate`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Validation {
+    pub(crate) schema: u32,
+    pub(crate) findings: Vec<Finding>,
+}
+
 /// `status`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,7 +51,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Finding {
     pub(crate) id: String,
     pub(crate) level: Level,
-    what: String,
+    pub(crate) what: String,
     cure: String,
 }
 

@@ -1,0 +1,63 @@
+//! What `install` and `validate` do alike: read the words, look at the host, check everything.
+
+use super::Ended;
+use crate::{
+    answers::{Answers, Layer, file, sources::Sources},
+    args::{Global, Setup},
+    finding::Finding,
+    host::{Facts, export::Export, installed::Installed, lock::Lock, target::Target},
+    plan::layout,
+    preflight,
+    wanted::{Place, Wanted},
+};
+
+/// An installation that was checked.
+pub(super) struct Checked {
+    /// What is wanted; as far as it could be read, where the findings have errors.
+    pub(super) wanted: Wanted,
+    /// Who said so.
+    pub(super) answers: Answers,
+    /// The host.
+    pub(super) facts: Facts,
+    /// All that is wrong or odd.
+    pub(super) findings: Vec<Finding>,
+    /// The right to change the installation, where it was asked for and could be had.
+    pub(super) lock: Option<Lock>,
+}
+
+/// Checks it. Nothing is changed but for the lock, which makes its folder.
+pub(super) fn check(setup: &Setup, global: &Global, locks: bool) -> Result<Checked, Ended> {
+    let sources = Sources::read(&setup.flags.0, global.answers.as_deref())?;
+    // Before the lock, which makes the root's folder.
+    let export = setup.save_answers.as_deref().map(Export::look);
+    let place = Place::read(&sources.resolve(&Layer::new()))?;
+    let target = Target::look(&place);
+    let lock = match &place.root {
+        Some(root) if locks && target.is_usable() => Some(Lock::take(root)?),
+        _ => None,
+    };
+    let paths = place.paths();
+    let saved = if setup.defaults {
+        Layer::new()
+    } else {
+        let unreadable = |why| preflight::unreadable(&place, why);
+        file::load_saved(&layout::answers(&paths)).map_err(|why| unreadable(why.into()))?
+    };
+    let answers = sources.resolve(&saved);
+    let (wanted, mut findings) = Wanted::read(&answers, Place::read(&answers)?);
+    if findings.iter().any(Finding::is_usage) {
+        return Err(findings.into());
+    }
+    let installed = Installed::read(&paths, lock.as_ref()).unwrap_or_else(|why| {
+        findings.push(preflight::unreadable_installation(&why));
+        Installed::default()
+    });
+    let is_whole = !findings.iter().any(Finding::is_error);
+
+    let facts = Facts::read(&wanted, target, installed, export);
+    findings.extend(preflight::of_host(&wanted, &facts));
+    if is_whole {
+        findings.extend(preflight::of_plan(&wanted, &facts));
+    }
+    Ok(Checked { wanted, answers, facts, findings, lock })
+}

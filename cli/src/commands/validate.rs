@@ -1,0 +1,33 @@
+//! `validate`: every check of `install`; nothing is changed.
+
+use super::{Ended, Exit, checks};
+use crate::{
+    args::{Global, Validate},
+    finding::Finding,
+    report,
+    screen::Screen,
+};
+
+/// Runs it.
+pub(super) fn run(validate: &Validate, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
+    let findings = match checks::check(&validate.setup, global, false) {
+        Ok(checked) => checked.findings,
+        Err(Ended::Refused(findings)) => findings,
+        Err(Ended::Failed(error, hint)) => {
+            let cure = hint.unwrap_or("mend the cause and run the command again");
+            vec![Finding::error("failed", format!("{error:#}"), cure)]
+        }
+    };
+    if screen.is_json {
+        screen.document(&report::validation(&findings));
+    }
+    findings.iter().for_each(|finding| screen.finding(finding));
+    screen.data(&report::validation_line(&findings));
+    Ok(if findings.iter().any(Finding::is_usage) {
+        Exit::Usage
+    } else if findings.iter().any(Finding::is_error) {
+        Exit::Refused
+    } else {
+        Exit::Done
+    })
+}

@@ -1,0 +1,71 @@
+//! The folders that the files go into.
+
+use crate::{
+    finding::Finding,
+    host::{
+        Facts,
+        target::{Folder, Obstacle},
+    },
+    wanted::Wanted,
+};
+
+/// For configurations, keys, journals and the first logs; the daemon comes on top.
+const LEAST_BYTES: u64 = 16_000_000;
+const MEGABYTE: u64 = 1_000_000;
+
+pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
+    let needed = LEAST_BYTES.saturating_add(facts.daemon_bytes);
+    // Who is not root has no right to the machine's folders, which is told already.
+    let is_told = wanted.place.root.is_none() && !facts.is_root;
+    let folders = facts.target.folders.iter();
+    let folders =
+        folders.filter(|folder| !(is_told && folder.obstacle == Some(Obstacle::NotPermitted)));
+    folders.filter_map(|folder| blocked(folder).or_else(|| full(folder, needed))).collect()
+}
+
+fn blocked(folder: &Folder) -> Option<Finding> {
+    let path = folder.path.display();
+    Some(match folder.obstacle.as_ref()? {
+        Obstacle::NotAFolder => Finding::error(
+            "target.not-a-folder",
+            format!("`{path}` is in the way: it is not a folder"),
+            "move it away, or install elsewhere with `--root DIR`",
+        ),
+        Obstacle::ReadOnly => Finding::error(
+            "target.read-only",
+            format!("nothing can be written under `{path}`: its file system is read-only"),
+            format!("see why (`findmnt --target {path}`, `dmesg`) and mount it writable"),
+        ),
+        Obstacle::NotPermitted => Finding::error(
+            "target.not-permitted",
+            format!("this user cannot write under `{path}`"),
+            "run the command as the folder's owner or with `sudo`, or name another `--root DIR`",
+        ),
+        Obstacle::Other(why) => Finding::error(
+            "target.unusable",
+            format!("nothing can be written under `{path}`: {why}"),
+            "mend the cause, or install elsewhere with `--root DIR`",
+        ),
+    })
+}
+
+/// Files that do not fit are no matter of taste, so `--ignore-disk-req` does not help.
+fn full(folder: &Folder, needed: u64) -> Option<Finding> {
+    let path = folder.path.display();
+    let what = match folder.free {
+        _ if folder.has_no_inodes => {
+            format!("the file system of `{path}` takes no more files: it has no free inodes")
+        }
+        Some(free) if free < needed => format!(
+            "the file system of `{path}` is full: {} MB are free, and the files need {} MB",
+            free / MEGABYTE,
+            needed.div_ceil(MEGABYTE)
+        ),
+        _ => return None,
+    };
+    Some(Finding::error(
+        "target.full",
+        what,
+        format!("make room there (`df -h {path}`, `df -i {path}`)"),
+    ))
+}
