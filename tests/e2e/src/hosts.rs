@@ -112,6 +112,19 @@ impl Hosts {
         Process::start(client)
     }
 
+    /// What a host answers to whoever asks from outside for that path.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not answer.
+    #[must_use]
+    pub fn curl(&self, host: &Host, path: &str) -> String {
+        let mut curl = self.wan.namespace.command("curl");
+        curl.args(["--silent", "--show-error", "--insecure", "--max-time", "30"]);
+        curl.arg(format!("{}{path}", url(host.outside)));
+        host::succeed(curl)
+    }
+
     /// Uninstalls and stops everything, and returns what was said.
     ///
     /// # Panics

@@ -213,3 +213,39 @@ fn a_client_is_answered_from_the_address_that_it_called_over_ipv4() {
 fn a_client_is_answered_from_the_address_that_it_called_over_ipv6() {
     second_address(Family::V6);
 }
+
+/// A Connection Manager alone on `a` and a gateway alone on `b`.
+fn halves(family: Family) {
+    if !met(&[&NEEDS[..], &[Need::Tool("curl")]].concat()) {
+        return;
+    }
+    let hosts = Hosts::start(family);
+    let (a, b) = (&hosts.a, &hosts.b);
+    let without = |half: &str| vec![format!("--enable-{half}=false")];
+    a.install(&without("security-gateway"));
+    b.install(&[without("connection-manager"), Host::taking_from(a)].concat());
+    a.install(&Host::announcing_to(b));
+
+    let session = result(hosts.client_of(a, &[]).end(), None);
+
+    was_at(b, &session);
+    assert_eq!(sessions(b), [session["session_log_id"].clone()]);
+    assert_eq!(hosts.curl(b, "/health"), r#"{"code":200,"status":"success"}"#);
+    assert_eq!(hosts.curl(b, "/pcoip-broker/xml"), "Not Found");
+    let listens = b.status(Role::Sg).listens;
+    let ports: Vec<_> = listens.iter().map(|l| (l.key.as_str(), l.address.port())).collect();
+    let pcoip = ("pcoip", 4172);
+    assert_eq!(ports, [pcoip, pcoip, ("udp-source", 55_000), ("broker", 443)]);
+    let inside = b.inside;
+    came_from(inside, &session, &hosts.end().agent);
+}
+
+#[test]
+fn a_session_goes_through_a_gateway_that_is_alone_over_ipv4() {
+    halves(Family::V4);
+}
+
+#[test]
+fn a_session_goes_through_a_gateway_that_is_alone_over_ipv6() {
+    halves(Family::V6);
+}

@@ -163,7 +163,7 @@ pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Runs a command that has to succeed, and returns what it printed.
-fn succeed(mut command: Command) -> String {
+pub(super) fn succeed(mut command: Command) -> String {
     let output = command.stdin(Stdio::null()).output().expect("the program starts");
     let told = |bytes| String::from_utf8_lossy(bytes).into_owned();
     let complaint = told(&output.stderr);
