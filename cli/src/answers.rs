@@ -4,7 +4,7 @@
 pub(crate) mod file;
 pub(crate) mod sources;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, net::IpAddr, path::Path};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -63,6 +63,8 @@ impl Answers {
         };
         let mut answers = Self(SETTINGS.iter().map(answer).collect());
         answers.settle_certificate();
+        answers.settle_host_address();
+        answers.settle_gateways();
         answers
     }
 
@@ -83,14 +85,67 @@ impl Answers {
         SETTINGS.iter().map(|setting| (setting, &self.0[setting.name]))
     }
 
+    /// The settings that are kept and whose values differ, with the values before.
+    pub(crate) fn changed<'a>(
+        &'a self,
+        before: &'a Self,
+    ) -> impl Iterator<Item = (&'static Setting, &'a Answer, &'a Answer)> {
+        self.all()
+            .map(|(setting, answer)| (setting, before.of(setting.name), answer))
+            .filter(|(setting, old, new)| setting.is_kept && old.texts != new.texts)
+    }
+
+    /// The same as `document`, where the settings that differ from those before have these as
+    /// `was`.
+    pub(crate) fn document_since(&self, before: Option<&Self>) -> Value {
+        let mut document = self.document();
+        for (setting, old, new) in before.into_iter().flat_map(|before| self.changed(before)) {
+            document[setting.name] = json!({
+                "value": file::value(setting, &new.texts),
+                "from": new.from,
+                "was": file::value(setting, &old.texts),
+            });
+        }
+        document
+    }
+
     /// `{"broker-url": {"value": "…", "from": "flag"}}`; settings without a value are left out.
     pub(crate) fn document(&self) -> Value {
-        let rows = self.all().filter(|(_, answer)| !answer.texts.is_empty());
+        // What this version lacks holds for nobody, and a password is nobody's business.
+        let rows = self
+            .all()
+            .filter(|(setting, answer)| !answer.texts.is_empty() && setting.lacks.is_empty());
         let row = |(setting, answer): (&Setting, &Answer)| {
             let value = file::value(setting, &answer.texts);
             (setting.name.to_owned(), json!({ "value": value, "from": answer.from }))
         };
         Value::Object(rows.map(row).collect())
+    }
+
+    /// The saved addresses are cleared; ones that are given at the same time hold.
+    fn settle_host_address(&mut self) {
+        let clear = self.of("clear-host-address");
+        if clear.texts == ["true"] && self.of("host-address").from < clear.from {
+            let cleared = Answer { texts: Vec::new(), from: clear.from };
+            self.0.insert("host-address", cleared);
+        }
+    }
+
+    /// What was said of gateways before goes with those that a stronger list leaves out.
+    fn settle_gateways(&mut self) {
+        let gateways = self.of("external-sg-ip").clone();
+        for name in ["external-sg-control", "external-sg-pin"] {
+            let answer = self.of(name);
+            if answer.from >= gateways.from {
+                continue;
+            }
+            let stays = |text: &&String| {
+                text.split_once('=').is_none_or(|(gateway, _)| is_among(gateway, &gateways.texts))
+            };
+            let texts = answer.texts.iter().filter(stays).cloned().collect();
+            let settled = Answer { texts, from: answer.from };
+            self.0.insert(name, settled);
+        }
     }
 
     /// A given certificate and a self-signed one exclude each other. What was said more strongly
@@ -117,7 +172,13 @@ impl Answers {
     }
 }
 
-fn default_texts(setting: &Setting) -> Vec<String> {
+fn is_among(gateway: &str, gateways: &[String]) -> bool {
+    let address = |text: &str| text.trim().parse::<IpAddr>().ok();
+    address(gateway).is_none_or(|one| gateways.iter().any(|other| address(other) == Some(one)))
+}
+
+/// The values that hold where nobody gives any.
+pub(crate) fn default_texts(setting: &Setting) -> Vec<String> {
     Some(setting.default.to_owned()).into_iter().filter(|text| !text.is_empty()).collect()
 }
 
@@ -215,6 +276,35 @@ mod tests {
             assert_eq!(answers.of("self-signed").texts, [self_signed]);
             assert_eq!(answers.of("ssl-cert").texts.len(), certificates);
         }
+    }
+
+    #[test]
+    fn cleared_host_addresses_give_way_to_those_that_are_given_at_the_same_time() {
+        let clear = layer(&[("clear-host-address", "true")]);
+        let both = layer(&[("clear-host-address", "true"), ("host-address", "new.example")]);
+        let saved = layer(&[("host-address", "old.example")]);
+        let table: [(&Layer, &[&str]); 2] = [(&clear, &[]), (&both, &["new.example"])];
+        for (flags, expected) in table {
+            let answers = Answers::resolve(&[(Origin::Flag, flags), (Origin::Saved, &saved)]);
+
+            assert_eq!(answers.of("host-address").texts, expected);
+            assert_eq!(answers.of("host-address").from, Origin::Flag);
+        }
+    }
+
+    #[test]
+    fn what_was_saved_of_a_gateway_goes_with_it() {
+        let flags: Layer =
+            [("external-sg-ip", vec!["192.0.2.1".to_owned(), "2001:db8:0::1".to_owned()])].into();
+        let pins = ["192.0.2.1=a", "192.0.2.9=b", "2001:db8::1=c", "odd"].map(str::to_owned);
+        let saved: Layer = [("external-sg-pin", pins.clone().into())].into();
+        let said: Layer = [flags.clone(), saved.clone()].into_iter().flatten().collect();
+
+        let settled = Answers::resolve(&[(Origin::Flag, &flags), (Origin::Saved, &saved)]);
+        let given = Answers::resolve(&[(Origin::Flag, &said)]);
+
+        assert_eq!(settled.of("external-sg-pin").texts, ["192.0.2.1=a", "2001:db8::1=c", "odd"]);
+        assert_eq!(given.of("external-sg-pin").texts, pins);
     }
 
     #[test]

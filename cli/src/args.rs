@@ -92,6 +92,8 @@ pub(crate) enum Command {
     Install(Install),
     /// Check everything that `install` checks with the same flags, and change nothing
     Validate(Validate),
+    /// Change the settings of an installation; what is not given stays
+    Configure(Configure),
     /// Show what runs, where it listens and when certificates expire
     Status(Status),
     /// Remove the installation
@@ -147,6 +149,20 @@ pub(crate) struct Setup {
     /// Write the answers to a YAML file, as `--answers` reads it
     #[arg(long, value_name = "FILE")]
     pub(crate) save_answers: Option<PathBuf>,
+}
+
+/// `configure`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Configure {
+    /// The flags that change.
+    #[command(flatten)]
+    pub(crate) flags: InstallFlags,
+    /// Write the answers to a YAML file, as `--answers` reads it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save_answers: Option<PathBuf>,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// `status`.

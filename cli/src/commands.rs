@@ -2,6 +2,7 @@
 
 mod checks;
 mod completions;
+mod configure;
 mod detach;
 mod install;
 mod man;
@@ -17,6 +18,7 @@ use crate::{
     answers::{Answers, Layer, Origin, file, sources::Sources},
     args::{Cli, Command},
     finding::Finding,
+    host::installed::Installed,
     plan::layout,
     report,
     runtime::Runtime,
@@ -60,6 +62,7 @@ pub(crate) fn run(cli: &Cli) -> Exit {
     let outcome = match &cli.command {
         Command::Install(install) => install::run(install, &cli.global, &screen),
         Command::Validate(validate) => validate::run(validate, &cli.global, &screen),
+        Command::Configure(configure) => configure::run(configure, &cli.global, &screen),
         Command::Status(status) => status::run(status, &cli.global, &screen),
         Command::Uninstall(uninstall) => uninstall::run(uninstall, &cli.global, &screen),
         Command::Completions { shell } => completions::run(*shell, &screen),
@@ -118,6 +121,16 @@ fn find(sources: &Sources) -> Result<Found, Ended> {
     let is_said = answers.of("runtime").from != Origin::Default;
     let is_elsewhere = is_said && Place::read(&answers)?.runtime == Runtime::Swarm;
     Ok(Found { paths, answers, is_elsewhere })
+}
+
+/// Finds one that this version has installed.
+fn find_installed(sources: &Sources) -> Result<(Found, Installed), Ended> {
+    let found = find(sources)?;
+    let installed = Installed::look(&found.paths)?;
+    if found.is_elsewhere || !installed.has_daemon {
+        return Err(Ended::nothing_installed(&found.paths));
+    }
+    Ok((found, installed))
 }
 
 fn refuse(screen: &Screen, findings: &[Finding]) -> Exit {

@@ -6,6 +6,7 @@ pub(crate) mod configuration;
 pub(crate) mod layout;
 pub(crate) mod record;
 mod removal;
+mod turnover;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -27,6 +28,7 @@ use crate::{
 use configuration::Configuration;
 use record::Record;
 pub(crate) use removal::uninstall;
+use turnover::Turnover;
 
 /// What will be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +39,8 @@ pub(crate) struct Plan {
     pub(crate) restarts: Vec<Role>,
 }
 
-/// Plans an installation. What is as wanted already gets no step; when anything that a role reads
-/// changes, both restart, since one supervisor runs them.
+/// Plans an installation. What is as wanted already gets no step, and a role restarts only when
+/// something changes that it reads.
 pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan {
     let paths = wanted.place.paths();
     let installed = &facts.installed;
@@ -50,13 +52,8 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
         let replaces = installed.has_daemon;
         read_by_roles.push(Step::CopyDaemon { from: from.clone(), to: paths.daemon(), replaces });
     }
-    let is_changed = !read_by_roles.is_empty() || installed.is_edited;
-    let was_running = installed.supervisor_runs;
-
-    let mut steps = Vec::new();
-    if was_running && is_changed {
-        steps.push(Step::Stop { paths: paths.clone(), roles: installed.roles(&paths) });
-    }
+    let Turnover { stops: mut steps, starts, restarts } =
+        Turnover::around(&read_by_roles, wanted, facts);
     if !installed.missing_folders.is_empty() {
         let folders = installed.missing_folders.clone();
         steps.push(Step::MakeFolders { paths: paths.clone(), folders });
@@ -70,13 +67,9 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
         steps.extend(write_over(old.as_ref(), path.clone(), file::export(answers).into()));
     }
     steps.extend(read_by_roles);
-    if is_changed || !was_running {
-        steps.push(Step::Start { paths: paths.clone(), has_log: installed.has_log });
-    }
+    steps.extend(starts);
     let listens = facts.listeners.iter().map(listen).collect();
     steps.push(Step::AwaitLive { paths, roles: wanted.roles(), listens });
-
-    let restarts = if was_running && is_changed { wanted.roles() } else { Vec::new() };
     Plan { steps, restarts }
 }
 

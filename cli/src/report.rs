@@ -125,6 +125,20 @@ pub(crate) fn kept_lines(answers: &Answers) -> Vec<String> {
     answers.kept().map(line).collect()
 }
 
+/// What is different from the last installation's answers.
+pub(crate) fn changed_lines(before: &Answers, after: &Answers) -> Vec<String> {
+    let value = |answer: &Answer| {
+        if answer.texts.is_empty() { "(none)".to_owned() } else { answer.texts.join(", ") }
+    };
+    let changed = after.changed(before);
+    let lines: Vec<_> = changed
+        .map(|(setting, old, new)| {
+            format!("changed: `{}` was {}, is {}", setting.name, value(old), value(new))
+        })
+        .collect();
+    if lines.is_empty() { vec!["no setting changes".to_owned()] } else { lines }
+}
+
 /// The plan for people.
 pub(crate) fn plan_lines(plan: &Plan) -> String {
     let mut text = String::new();

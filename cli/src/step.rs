@@ -82,6 +82,20 @@ pub(crate) enum Step {
         /// Whether its log is there.
         has_log: bool,
     },
+    /// Stops one role; the other runs on.
+    StopRole {
+        /// Whose.
+        paths: Paths,
+        /// Which.
+        role: Role,
+    },
+    /// Starts one role.
+    StartRole {
+        /// Whose.
+        paths: Paths,
+        /// Which.
+        role: Role,
+    },
     /// Waits until the roles answer.
     AwaitLive {
         /// Whose.
@@ -152,6 +166,8 @@ impl Step {
             }
             Self::Stop { paths, .. } => system.stop(paths)?,
             Self::Start { paths, .. } => system.start(paths)?,
+            Self::StopRole { paths, role } => system.stop_role(paths, *role)?,
+            Self::StartRole { paths, role } => system.start_role(paths, *role)?,
             Self::AwaitLive { paths, roles, .. } => live::wait(paths, roles, system)?,
             Self::Delete(paths) => paths.iter().try_for_each(|path| system.delete(path))?,
             Self::RemoveEmptyFolders(folders) => {
@@ -186,6 +202,11 @@ impl Step {
                 let log = layout::supervise_log(paths);
                 if *has_log { Ok(()) } else { system.delete(&log) }
             }
+            Self::StopRole { paths, role } => {
+                system.start_role(paths, *role)?;
+                Ok(live::wait_again(paths, &[*role], system)?)
+            }
+            Self::StartRole { paths, role } => system.stop_role(paths, *role),
             Self::AwaitLive { .. } | Self::Delete(_) | Self::RemoveEmptyFolders(_) => Ok(()),
         }
     }
@@ -215,6 +236,8 @@ impl Step {
             Self::CopyDaemon { .. } => "copy the daemon".to_owned(),
             Self::Stop { .. } => "stop the roles".to_owned(),
             Self::Start { .. } => "start the roles".to_owned(),
+            Self::StopRole { role, .. } => format!("stop the {}", named(*role)),
+            Self::StartRole { role, .. } => format!("start the {}", named(*role)),
             Self::AwaitLive { .. } => "wait until live".to_owned(),
             Self::Delete(_) => "delete files".to_owned(),
             Self::RemoveEmptyFolders(_) => "remove empty folders".to_owned(),
@@ -238,6 +261,11 @@ impl Step {
                 let log = layout::supervise_log(paths);
                 format!("a supervisor runs the roles and logs to `{}`", log.display())
             }
+            Self::StopRole { role, .. } => match role {
+                Role::Cm => "nobody can log on for some seconds; sessions go on".to_owned(),
+                Role::Sg => "sessions through the gateway pause for some seconds".to_owned(),
+            },
+            Self::StartRole { .. } => "it reads its files again".to_owned(),
             Self::AwaitLive { listens, .. } => {
                 format!("nothing; the roles listen on {}", listens.join(", "))
             }
@@ -259,10 +287,16 @@ impl Step {
             Self::CopyDaemon { replaces: false, .. } => "the daemon is removed",
             Self::Stop { .. } => "the roles are started again",
             Self::Start { .. } => "the roles are stopped",
+            Self::StopRole { .. } => "it is started again",
+            Self::StartRole { .. } => "it is stopped",
             Self::AwaitLive { .. } => "nothing to undo",
             Self::Delete(_) | Self::RemoveEmptyFolders(_) => "cannot be undone",
         }
     }
+}
+
+fn named(role: Role) -> String {
+    role.command().replace('-', " ")
 }
 
 /// Where the daemon that is replaced waits for the outcome.

@@ -46,6 +46,12 @@ pub(crate) trait System {
     /// Stops the supervisor, if one runs, and waits until it is gone.
     fn stop(&mut self, paths: &Paths) -> anyhow::Result<()>;
 
+    /// Has the supervisor that runs stop one role, and waits until it is gone.
+    fn stop_role(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()>;
+
+    /// Has the supervisor that runs start one role.
+    fn start_role(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()>;
+
     /// How the supervisor that was started has ended, if it has.
     fn supervisor_ended(&mut self) -> Option<String>;
 

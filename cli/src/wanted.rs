@@ -10,11 +10,12 @@ use std::{net::IpAddr, path::PathBuf};
 use cmsg_config::{
     Paths,
     socket::Role,
-    values::{BrokerUrl, ForGateway, Host, HostPort, Pin, Port},
+    values::{BrokerUrl, ForGateway, Host, HostPort, Pin, Port, Switch},
 };
 
 use crate::{
     answers::{Answers, Origin},
+    args::settings::Kind,
     finding::Finding,
     runtime::Runtime,
 };
@@ -141,6 +142,7 @@ impl Wanted {
     /// it says what to look at on the host, and is not to be planned.
     pub(crate) fn read(answers: &Answers, place: Place) -> (Self, Vec<Finding>) {
         let mut reader = Reader::new(answers);
+        lacking(&mut reader, answers);
         let has_manager = reader.switch("enable-connection-manager");
         let has_gateway = reader.switch("enable-security-gateway");
         if !has_manager && !has_gateway {
@@ -194,6 +196,24 @@ impl Wanted {
         };
         let others = [&self.ca_cert, &self.jwt_signing_key, &self.jwt_verifying_cert];
         certificate.into_iter().chain(key).chain(others.into_iter().flatten()).collect()
+    }
+}
+
+/// A flag that changed nothing would be a promise.
+fn lacking(reader: &mut Reader<'_>, answers: &Answers) {
+    for (setting, answer) in answers.all().filter(|(setting, _)| !setting.lacks.is_empty()) {
+        let asks = match setting.kind {
+            Kind::Switch => {
+                let switch = reader.switch(setting.name);
+                switch != setting.default.parse().is_ok_and(|default: Switch| default.0)
+            }
+            _ => !answer.texts.is_empty(),
+        };
+        if asks {
+            let what =
+                format!("`--{}` needs {}, which this version lacks", setting.name, setting.lacks);
+            reader.refuse("settings.lacking", what, "leave it out");
+        }
     }
 }
 

@@ -1,8 +1,11 @@
 //! Keeps the roles running where no service manager does: under another root, or where the first
-//! process is not systemd. Owns the pidfile and the lock in the run folder.
+//! process is not systemd. Owns the pidfile, the lock and `supervise.sock` in the run folder.
+
+mod orders;
 
 use std::{
     fs::{File, OpenOptions},
+    future::pending,
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
@@ -11,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use cmsg_config::socket::Role;
+use cmsg_config::socket::{self, Role};
 use nix::{
     errno::Errno,
     fcntl::{Flock, FlockArg},
@@ -26,6 +29,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use orders::{Desk, Orders};
+
 /// The pidfile in the run folder.
 pub const PIDFILE: &str = "supervise.pid";
 /// Whoever holds this lock is the one supervisor.
@@ -37,7 +42,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(15);
 const RECOVERED: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Runs the roles whose configuration lies under `base` until the shutdown.
+/// Runs the roles whose configuration lies under `base` until the shutdown, and takes orders about
+/// one of them: a configuration that comes later is run when that is ordered.
 ///
 /// # Errors
 ///
@@ -45,25 +51,29 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub async fn run(base: &Path, shutdown: CancellationToken) -> anyhow::Result<()> {
     let run = base.join("run");
     let _lock = lock(&run)?;
-    let roles: Vec<_> = [
+    let confs = [
         (Role::Cm, base.join("data/ConnectionManager.conf")),
         (Role::Sg, base.join("data/SecurityGateway.conf")),
-    ]
-    .into_iter()
-    .filter(|(_, conf)| conf.exists())
-    .collect();
-    if roles.is_empty() {
+    ];
+    if confs.iter().all(|(_, conf)| !conf.exists()) {
         bail!("`{}` has neither configuration file", base.join("data").display());
     }
     let executable = std::env::current_exe().context("finding the own executable")?;
     let pidfile = run.join(PIDFILE);
     write_pid(&pidfile).with_context(|| format!("writing `{}`", pidfile.display()))?;
+    let socket = socket::bind_supervisor(&run).context("binding the supervisor's socket")?;
 
+    let mut desk = Desk::default();
     let mut tasks = JoinSet::new();
-    for (role, conf) in roles {
-        tasks.spawn(keep_running(executable.clone(), role, conf, shutdown.clone()));
+    for (role, conf) in confs {
+        let runs = conf.exists();
+        let charge = Charge { executable: executable.clone(), role, conf, runs };
+        tasks.spawn(charge.keep(desk.orders_for(role), shutdown.clone()));
     }
-    while tasks.join_next().await.is_some() {}
+    let answering = desk.answer(socket, shutdown.clone());
+    let waiting = async { while tasks.join_next().await.is_some() {} };
+    let (answered, ()) = tokio::join!(answering, waiting);
+    answered?;
     std::fs::remove_file(&pidfile).with_context(|| format!("removing `{}`", pidfile.display()))
 }
 
@@ -92,26 +102,57 @@ fn write_pid(pidfile: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts a role again whenever it ends, until the shutdown.
-async fn keep_running(executable: PathBuf, role: Role, conf: PathBuf, shutdown: CancellationToken) {
-    let mut crashes = 0;
-    while !shutdown.is_cancelled() {
-        let started = Instant::now();
-        let mut command = Command::new(&executable);
-        command.arg(role.command()).arg("--config").arg(&conf);
+/// One role.
+struct Charge {
+    executable: PathBuf,
+    role: Role,
+    conf: PathBuf,
+    /// Whether it is to run.
+    runs: bool,
+}
+
+impl Charge {
+    /// Starts the role again whenever it ends, until the shutdown; between an order to stop and
+    /// one to start it rests.
+    async fn keep(mut self, mut orders: Orders, shutdown: CancellationToken) {
+        let mut crashes = 0;
+        while !shutdown.is_cancelled() {
+            let started = Instant::now();
+            let child = if self.runs { self.start() } else { None };
+            if let Some(mut child) = child {
+                tokio::select! {
+                    () = shutdown.cancelled() => return stop(self.role, &mut child).await,
+                    order = orders.next_stop() => {
+                        stop(self.role, &mut child).await;
+                        self.runs = false;
+                        crashes = 0;
+                        order.done();
+                        continue;
+                    }
+                    status = child.wait() => ended(self.role, status),
+                }
+            }
+            crashes = if started.elapsed() < RECOVERED { crashes + 1 } else { 1 };
+            let rest =
+                async { if self.runs { sleep(pause(crashes)).await } else { pending().await } };
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                order = orders.next() => {
+                    self.runs = order.runs;
+                    crashes = 0;
+                    order.done();
+                }
+                () = rest => {}
+            }
+        }
+    }
+
+    fn start(&self) -> Option<Child> {
+        let mut command = Command::new(&self.executable);
+        command.arg(self.role.command()).arg("--config").arg(&self.conf);
         command.arg("--supervised-by").arg(std::process::id().to_string());
-        match command.stdin(std::process::Stdio::null()).spawn() {
-            Ok(mut child) => tokio::select! {
-                () = shutdown.cancelled() => return stop(role, &mut child).await,
-                status = child.wait() => ended(role, status),
-            },
-            Err(error) => warn!(?role, %error, "Failed to start"),
-        }
-        crashes = if started.elapsed() < RECOVERED { crashes + 1 } else { 1 };
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = sleep(pause(crashes)) => {}
-        }
+        let child = command.stdin(std::process::Stdio::null()).spawn();
+        child.inspect_err(|error| warn!(role = ?self.role, %error, "Failed to start")).ok()
     }
 }
 

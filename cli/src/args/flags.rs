@@ -61,9 +61,9 @@ fn place() -> impl Iterator<Item = &'static Setting> {
 
 fn flag(setting: &'static Setting) -> Arg {
     let help = if setting.default.is_empty() {
-        setting.help.to_owned()
+        setting.told()
     } else {
-        format!("{} [default: {}]", setting.help, setting.default)
+        format!("{} [default: {}]", setting.told(), setting.default)
     };
     let arg = Arg::new(setting.name)
         .long(setting.name)

@@ -37,14 +37,14 @@ fn replace(page: &str, name: &str, table: &str) -> String {
 fn flags() -> String {
     let mut table = "| flag | value | default | what it does |\n|---|---|---|---|\n".to_owned();
     for setting in SETTINGS {
-        let Setting { name, shape, default, help, kind, .. } = setting;
+        let Setting { name, shape, default, kind, .. } = setting;
         let shape = if *kind == Kind::Switch { "true or false" } else { shape };
         let _ = writeln!(
             table,
             "| `--{name}` | {} | {} | {} |",
             cell(shape),
             code(default),
-            cell(help)
+            cell(&setting.told())
         );
     }
     table

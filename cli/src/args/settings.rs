@@ -1,6 +1,10 @@
 //! Every setting of an installation: name, shape, default and meaning. Flags, environment, answers
 //! file and saved answers are read by this table, so there is one place to change.
 
+mod table;
+
+pub(crate) use table::SETTINGS;
+
 /// How a setting's values are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -28,6 +32,8 @@ pub(crate) struct Setting {
     /// Whether it is kept for the next installation. What says where the installation is cannot be
     /// kept inside it, and the daemon is taken from where it lies each time.
     pub(crate) is_kept: bool,
+    /// What this version would need to have for any value but the default; empty where it has it.
+    pub(crate) lacks: &'static str,
     /// The heading it stands under in the help.
     pub(crate) heading: &'static str,
     /// What it does.
@@ -58,6 +64,16 @@ impl Setting {
         }
     }
 
+    /// What it does and what it is by default, as the help says it.
+    pub(crate) fn told(&self) -> String {
+        let mut text = self.help.to_owned();
+        if !self.lacks.is_empty() {
+            text += "; refused, since this version lacks ";
+            text += self.lacks;
+        }
+        text
+    }
+
     const fn switch(name: &'static str, default: &'static str, help: &'static str) -> Self {
         Self {
             name,
@@ -65,21 +81,49 @@ impl Setting {
             shape: "true|false",
             default,
             is_kept: true,
+            lacks: "",
             heading: "",
             help,
         }
     }
 
     const fn one(name: &'static str, shape: &'static str, help: &'static str) -> Self {
-        Self { name, kind: Kind::One, shape, default: "", is_kept: true, heading: "", help }
+        Self {
+            name,
+            kind: Kind::One,
+            shape,
+            default: "",
+            is_kept: true,
+            lacks: "",
+            heading: "",
+            help,
+        }
     }
 
     const fn path(name: &'static str, shape: &'static str, help: &'static str) -> Self {
-        Self { name, kind: Kind::Path, shape, default: "", is_kept: true, heading: "", help }
+        Self {
+            name,
+            kind: Kind::Path,
+            shape,
+            default: "",
+            is_kept: true,
+            lacks: "",
+            heading: "",
+            help,
+        }
     }
 
     const fn list(name: &'static str, shape: &'static str, help: &'static str) -> Self {
-        Self { name, kind: Kind::List, shape, default: "", is_kept: true, heading: "", help }
+        Self {
+            name,
+            kind: Kind::List,
+            shape,
+            default: "",
+            is_kept: true,
+            lacks: "",
+            heading: "",
+            help,
+        }
     }
 
     const fn by_default(self, default: &'static str) -> Self {
@@ -90,130 +134,14 @@ impl Setting {
         Self { is_kept: false, ..self }
     }
 
+    const fn lacking(self, lacks: &'static str) -> Self {
+        Self { is_kept: false, lacks, heading: table::ABSENT, ..self }
+    }
+
     const fn under(self, heading: &'static str) -> Self {
         Self { heading, ..self }
     }
 }
-
-const PLACE: &str = "Where";
-const ROLES: &str = "Roles";
-const SESSIONS: &str = "Sessions";
-const NETWORK: &str = "Network";
-const CERTIFICATES: &str = "Certificates and keys";
-const CHECKS: &str = "Checks";
-
-/// All settings in the order of the help and of the answers file.
-pub(crate) const SETTINGS: &[Setting] = &[
-    Setting::one(
-        "runtime",
-        "swarm|host",
-        "What runs the daemon: Docker Swarm, or the host itself with its own supervisor",
-    )
-    .by_default("swarm")
-    .under(PLACE),
-    Setting::path(
-        "root",
-        "DIR",
-        "Put everything under this folder; needs no root rights and no fixed port",
-    )
-    .not_kept()
-    .under(PLACE),
-    Setting::path(
-        "daemon",
-        "PATH",
-        "The daemon to install with `--runtime=host` [default: pcoip-cmsgd beside this program]",
-    )
-    .not_kept()
-    .under(PLACE),
-    Setting::switch("enable-connection-manager", "true", "Install the Connection Manager")
-        .under(ROLES),
-    Setting::switch("enable-security-gateway", "true", "Install the Security Gateway").under(ROLES),
-    Setting::one("broker-url", "URL", "The connection broker: https://HOST[:PORT]").under(SESSIONS),
-    Setting::list(
-        "external-pcoip-ip",
-        "IP",
-        "Public address of this host's Security Gateway; twice for IPv4 and IPv6",
-    )
-    .under(SESSIONS),
-    Setting::list(
-        "external-sg-ip",
-        "IP",
-        "Public address of another Security Gateway, tried in order; repeatable",
-    )
-    .under(SESSIONS),
-    Setting::list(
-        "external-sg-control",
-        "IP=HOST:PORT",
-        "Where that gateway takes announcements, if not at its public address on 443; repeatable",
-    )
-    .under(SESSIONS),
-    Setting::list(
-        "external-sg-pin",
-        "IP=sha256:HEX",
-        "Certificate or key of that gateway that is trusted as it is; repeatable",
-    )
-    .under(SESSIONS),
-    Setting::list(
-        "license-server-url",
-        "URL",
-        "License server handed to agents, tried in order; repeatable",
-    )
-    .under(SESSIONS),
-    Setting::one("agent-port", "PORT", "Port where agents are called")
-        .by_default("60443")
-        .under(SESSIONS),
-    Setting::list(
-        "host-address",
-        "ADDRESS",
-        "Name and address by which clients reach this host; twice for a FQDN and an IP",
-    )
-    .under(NETWORK),
-    Setting::list(
-        "listen",
-        "KEY=ADDR:PORT",
-        "Where to listen: broker (HTTPS, also of a gateway alone), pcoip, udp-source or http \
-         (http=off); port 0 takes a free one; under `--root` the default is 127.0.0.1 and 0; \
-         repeatable",
-    )
-    .under(NETWORK),
-    Setting::switch("enable-ipv6", "false", "Take IPv6 connections").under(NETWORK),
-    Setting::switch(
-        "self-signed",
-        "false",
-        "Make a self-signed certificate, valid for 397 days; `--ssl-cert` and `--ssl-key` are \
-         ignored",
-    )
-    .under(CERTIFICATES),
-    Setting::path("ssl-cert", "FILE", "PEM certificate for both roles, followed by its chain")
-        .under(CERTIFICATES),
-    Setting::path("ssl-key", "FILE", "PEM key of that certificate").under(CERTIFICATES),
-    Setting::path(
-        "ca-cert",
-        "FILE",
-        "PEM certificates of the authority that issued it and that upstream peers are verified with",
-    )
-    .under(CERTIFICATES),
-    Setting::path(
-        "jwt-signing-key",
-        "FILE",
-        "PEM key that signs announcements to gateways; made if not given",
-    )
-    .under(CERTIFICATES),
-    Setting::path(
-        "jwt-verifying-cert",
-        "FILE",
-        "PEM certificates of the Connection Managers whose announcements the gateway takes",
-    )
-    .under(CERTIFICATES),
-    Setting::switch("ignore-disk-req", "false", "Install with less than 10 GB of free disk space")
-        .under(CHECKS),
-    Setting::switch(
-        "accept-policies",
-        "false",
-        "Accept the licence (Apache-2.0) and the privacy statement (nothing is collected or sent)",
-    )
-    .under(CHECKS),
-];
 
 #[cfg(test)]
 mod tests {

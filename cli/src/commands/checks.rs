@@ -1,11 +1,13 @@
-//! What `install` and `validate` do alike: read the words, look at the host, check everything.
+//! What `install`, `configure` and `validate` do alike: read the words, look at the host, check everything.
 
 use super::Ended;
 use crate::{
     answers::{Answers, Layer, file, sources::Sources},
     args::{Global, Setup},
     finding::Finding,
-    host::{Facts, export::Export, installed::Installed, lock::Lock, target::Target},
+    host::{
+        Facts, daemon::DaemonFact, export::Export, installed::Installed, lock::Lock, target::Target,
+    },
     plan::layout,
     preflight,
     wanted::{Place, Wanted},
@@ -17,6 +19,8 @@ pub(super) struct Checked {
     pub(super) wanted: Wanted,
     /// Who said so.
     pub(super) answers: Answers,
+    /// What the last installation had answered.
+    pub(super) saved: Layer,
     /// The host.
     pub(super) facts: Facts,
     /// All that is wrong or odd.
@@ -25,15 +29,28 @@ pub(super) struct Checked {
     pub(super) lock: Option<Lock>,
 }
 
+/// What a check is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Looking {
+    /// Whether the installation is about to be changed.
+    pub(super) locks: bool,
+    /// Whether the daemon may come too. Else one must be installed, and stays unless another is
+    /// named.
+    pub(super) takes_daemon: bool,
+}
+
 /// Checks it. Nothing is changed but for the lock, which makes its folder.
-pub(super) fn check(setup: &Setup, global: &Global, locks: bool) -> Result<Checked, Ended> {
+pub(super) fn check(setup: &Setup, global: &Global, looking: Looking) -> Result<Checked, Ended> {
     let sources = Sources::read(&setup.flags.0, global.answers.as_deref())?;
+    if !looking.takes_daemon {
+        super::find_installed(&sources)?;
+    }
     // Before the lock, which makes the root's folder.
     let export = setup.save_answers.as_deref().map(Export::look);
     let place = Place::read(&sources.resolve(&Layer::new()))?;
     let target = Target::look(&place);
     let lock = match &place.root {
-        Some(root) if locks && target.is_usable() => Some(Lock::take(root)?),
+        Some(root) if looking.locks && target.is_usable() => Some(Lock::take(root)?),
         _ => None,
     };
     let paths = place.paths();
@@ -54,10 +71,14 @@ pub(super) fn check(setup: &Setup, global: &Global, locks: bool) -> Result<Check
     });
     let is_whole = !findings.iter().any(Finding::is_error);
 
-    let facts = Facts::read(&wanted, target, installed, export);
+    let mut facts = Facts::read(&wanted, target, installed, export);
+    if !looking.takes_daemon && wanted.daemon.is_none() {
+        facts.daemon = DaemonFact::Stays;
+        facts.daemon_bytes = 0;
+    }
     findings.extend(preflight::of_host(&wanted, &facts));
     if is_whole {
         findings.extend(preflight::of_plan(&wanted, &facts));
     }
-    Ok(Checked { wanted, answers, facts, findings, lock })
+    Ok(Checked { wanted, answers, saved, facts, findings, lock })
 }

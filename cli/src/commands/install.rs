@@ -1,18 +1,20 @@
-//! `install`: what is asked for, what is there, findings, plan, performance, outcome.
+//! `install`: what is asked for, what is there, findings, plan, performance, outcome; and the same
+//! for `configure`.
 
 use cmsg_config::Paths;
 
 use super::{
     Ended, Exit,
-    checks::{self, Checked},
+    checks::{self, Checked, Looking},
 };
 use crate::{
+    answers::{Answers, Origin},
     apply::{Broken, OnFailure, apply},
-    args::{Global, Install},
+    args::{Global, Install, Setup},
     finding::Finding,
     interrupt::Interrupt,
     plan::{self, Plan, layout},
-    report::{Outcome, Report, kept_lines, plan_lines, roles::RoleView},
+    report::{Outcome, Report, changed_lines, kept_lines, plan_lines, roles::RoleView},
     screen::Screen,
     step::{Step, Stopped},
     system::Real,
@@ -21,22 +23,45 @@ use crate::{
 
 /// Runs it.
 pub(super) fn run(install: &Install, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
+    change(&install.setup, global, screen, Way { is_dry_run: install.dry_run, is_install: true })
+}
+
+/// How an installation is changed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way {
+    /// Whether nothing is performed.
+    pub(super) is_dry_run: bool,
+    /// Whether the daemon comes too; else one must be installed, and stays.
+    pub(super) is_install: bool,
+}
+
+/// Brings an installation to what is asked for.
+pub(super) fn change(
+    setup: &Setup,
+    global: &Global,
+    screen: &Screen,
+    way: Way,
+) -> Result<Exit, Ended> {
     let interrupt = Interrupt::watch()?;
-    let checked = checks::check(&install.setup, global, !install.dry_run)?;
-    let Checked { wanted, answers, facts, findings, lock: _lock } = checked;
+    let looking = Looking { locks: !way.is_dry_run, takes_daemon: way.is_install };
+    let checked = checks::check(setup, global, looking)?;
+    let Checked { wanted, answers, saved, facts, findings, lock: _lock } = checked;
     if findings.iter().any(Finding::is_error) {
         return Err(findings.into());
     }
     let paths = wanted.place.paths();
     findings.iter().for_each(|finding| screen.finding(finding));
+    let before = Answers::resolve(&[(Origin::Saved, &saved)]);
     if !screen.is_json {
-        kept_lines(&answers).iter().for_each(|line| screen.note(line));
+        let told =
+            if way.is_install { kept_lines(&answers) } else { changed_lines(&before, &answers) };
+        told.iter().for_each(|line| screen.note(line));
     }
 
     let plan = plan::install(&wanted, &facts, &answers);
-    let settings = answers.document();
+    let settings = answers.document_since((!way.is_install).then_some(&before));
     let mut report = Report { outcome: Outcome::Planned, findings, plan, done: 0, settings };
-    if install.dry_run {
+    if way.is_dry_run {
         screen.data(&plan_lines(&report.plan));
         report.show_document(screen);
         return Ok(Exit::Done);

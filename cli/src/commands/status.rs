@@ -25,11 +25,7 @@ use crate::{
 /// Runs it.
 pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let sources = Sources::read(&status.flags.0, global.answers.as_deref())?;
-    let found = super::find(&sources)?;
-    let installed = Installed::look(&found.paths)?;
-    if found.is_elsewhere || !installed.has_daemon {
-        return Err(Ended::nothing_installed(&found.paths));
-    }
+    let (found, installed) = super::find_installed(&sources)?;
     let roles = installed.roles(&found.paths).into_iter();
     let views: Vec<_> = roles.map(|role| RoleView::ask(&found.paths, role)).collect();
     let exit = if views.iter().any(RoleView::is_down) { Exit::Failed } else { Exit::Done };

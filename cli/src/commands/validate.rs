@@ -1,6 +1,9 @@
 //! `validate`: every check of `install`; nothing is changed.
 
-use super::{Ended, Exit, checks};
+use super::{
+    Ended, Exit,
+    checks::{self, Looking},
+};
 use crate::{
     args::{Global, Validate},
     finding::Finding,
@@ -10,7 +13,8 @@ use crate::{
 
 /// Runs it.
 pub(super) fn run(validate: &Validate, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
-    let findings = match checks::check(&validate.setup, global, false) {
+    let looking = Looking { locks: false, takes_daemon: true };
+    let findings = match checks::check(&validate.setup, global, looking) {
         Ok(checked) => checked.findings,
         Err(Ended::Refused(findings)) => findings,
         Err(Ended::Failed(error, hint)) => {

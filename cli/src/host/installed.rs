@@ -31,8 +31,8 @@ pub(crate) struct Installed {
     pub(crate) has_log: bool,
     /// Whether the supervisor runs.
     pub(crate) supervisor_runs: bool,
-    /// Whether a file that the roles read was changed after they started.
-    pub(crate) is_edited: bool,
+    /// The roles that read a file which was changed after they started.
+    pub(crate) edited: Vec<Role>,
     /// The addresses that its roles listen on.
     pub(crate) listens: Vec<SocketAddr>,
 }
@@ -98,7 +98,7 @@ impl Installed {
         Ok(Self {
             missing_folders: layout::all_folders(paths).into_iter().filter(is_missing).collect(),
             supervisor_runs,
-            is_edited: is_edited(paths),
+            edited: [Role::Cm, Role::Sg].into_iter().filter(|r| is_edited(paths, *r)).collect(),
             listens,
             ..Self::look(paths)?
         })
@@ -118,11 +118,11 @@ pub(super) fn read_file(path: &Path) -> io::Result<Option<InstalledFile>> {
     Ok(Some(InstalledFile { content, is_private }))
 }
 
-/// The supervisor writes its number when it starts, before its roles read anything.
-fn is_edited(paths: &Paths) -> bool {
+/// A role makes its socket anew when it starts, as soon as it has read everything.
+fn is_edited(paths: &Paths, role: Role) -> bool {
     let changed = |path: PathBuf| path.metadata().and_then(|metadata| metadata.modified()).ok();
-    let Some(started) = changed(host::pidfile(paths)) else { return false };
-    layout::read_by_roles(paths).into_iter().filter_map(changed).any(|changed| changed > started)
+    let Some(started) = changed(paths.run().join(role.socket())) else { return false };
+    layout::read_by(paths, role).into_iter().filter_map(changed).any(|changed| changed > started)
 }
 
 fn listens(paths: &Paths) -> Vec<SocketAddr> {
@@ -149,7 +149,7 @@ mod tests {
     fn a_file_that_was_changed_after_the_roles_started_is_noticed() {
         let root = tempfile::tempdir().unwrap();
         let paths = Paths::under(root.path());
-        for folder in [paths.data(), paths.run()] {
+        for folder in [paths.data(), paths.certs(), paths.run()] {
             fs::create_dir_all(folder).unwrap();
         }
         let touch = |path: PathBuf, second: u64| {
@@ -157,12 +157,16 @@ mod tests {
             File::create(path).unwrap().set_modified(at).unwrap();
         };
 
+        let edited = || [Role::Cm, Role::Sg].map(|role| is_edited(&paths, role));
         touch(paths.security_gateway_conf(), 1);
-        assert!(!is_edited(&paths));
-        touch(host::pidfile(&paths), 2);
+        assert_eq!(edited(), [false, false]);
+        touch(paths.run().join("cm.sock"), 2);
+        touch(paths.run().join("sg.sock"), 2);
         touch(layout::answers(&paths), 3);
-        assert!(!is_edited(&paths));
+        assert_eq!(edited(), [false, false]);
         touch(paths.security_gateway_conf(), 3);
-        assert!(is_edited(&paths));
+        assert_eq!(edited(), [false, true]);
+        touch(layout::certificate(&paths), 3);
+        assert_eq!(edited(), [true, true]);
     }
 }

@@ -60,15 +60,19 @@ pub(crate) fn supervise_log(paths: &Paths) -> PathBuf {
 /// Every file that the installer writes, but the daemon.
 pub(crate) fn files(paths: &Paths) -> Vec<PathBuf> {
     let disabled = [Role::Cm, Role::Sg].map(|role| disabled_conf(paths, role));
+    let confs = [Role::Cm, Role::Sg].map(|role| conf(paths, role));
+    let certs = [certificate, key, authority, signing_key, verifying_certificates];
     let others = disabled.into_iter().chain([answers(paths), record(paths)]);
-    read_by_roles(paths).into_iter().chain(others).collect()
+    confs.into_iter().chain(certs.map(|file| file(paths))).chain(others).collect()
 }
 
 /// Those of them that a role reads when it starts.
-pub(crate) fn read_by_roles(paths: &Paths) -> Vec<PathBuf> {
-    let confs = [Role::Cm, Role::Sg].map(|role| conf(paths, role));
-    let others = [certificate, key, authority, signing_key, verifying_certificates];
-    confs.into_iter().chain(others.map(|file| file(paths))).collect()
+pub(crate) fn read_by(paths: &Paths, role: Role) -> Vec<PathBuf> {
+    let jwt = match role {
+        Role::Cm => signing_key(paths),
+        Role::Sg => verifying_certificates(paths),
+    };
+    vec![conf(paths, role), certificate(paths), key(paths), authority(paths), jwt]
 }
 
 /// Folders that only this product uses.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cmsg_config::Paths;
+use cmsg_config::{Paths, socket::SUPERVISOR};
 
 use super::{Plan, Record, layout};
 use crate::{host::installed::Installed, step::Step};
@@ -50,7 +50,8 @@ fn delete(paths: &Paths, made: &[PathBuf], purges: bool) -> Vec<PathBuf> {
 }
 
 fn run_files(paths: &Paths) -> Vec<PathBuf> {
-    ["supervise.pid", "supervise.lock", "cm.sock", "sg.sock"].map(|n| paths.run().join(n)).into()
+    let names = ["supervise.pid", "supervise.lock", SUPERVISOR, "cm.sock", "sg.sock"];
+    names.map(|name| paths.run().join(name)).into()
 }
 
 fn is_working_folder(paths: &Paths, folder: &Path) -> bool {

@@ -149,11 +149,34 @@ fn installing_again_changes_nothing() {
 fn what_a_role_reads_restarts_it_and_what_it_does_not_read_does_not() {
     let broker = "accept-policies: true\nself-signed: true\nroot: /r\nruntime: host\n\
                   broker-url: https://other\nexternal-pcoip-ip: 192.0.2.1\n";
+    let external = "accept-policies: true\nself-signed: true\nroot: /r\nruntime: host\n\
+                    broker-url: https://b\nexternal-pcoip-ip: 192.0.2.2\n";
     let policies = format!("{BOTH}ignore-disk-req: true\n");
     let table = [
         (
             broker,
-            vec!["stop", "write data/answers.yaml", "write data/ConnectionManager.conf", "start"],
+            vec![
+                "stop connection-manager",
+                "write data/answers.yaml",
+                "write data/ConnectionManager.conf",
+                "start connection-manager",
+            ],
+            vec![Role::Cm],
+        ),
+        (
+            external,
+            vec![
+                "stop connection-manager",
+                "stop security-gateway",
+                "write data/answers.yaml",
+                "make NewRsa",
+                "write certs/cmsg.key",
+                "write certs/cmsg.crt",
+                "write data/ConnectionManager.conf",
+                "write data/SecurityGateway.conf",
+                "start connection-manager",
+                "start security-gateway",
+            ],
             vec![Role::Cm, Role::Sg],
         ),
         (&policies, vec!["write data/answers.yaml"], vec![]),
@@ -184,12 +207,12 @@ fn a_supervisor_that_is_down_is_started() {
 fn roles_that_have_read_an_older_file_are_started_again() {
     let (wanted, answers) = wanted(BOTH);
     let mut facts = installed(BOTH);
-    facts.installed.is_edited = true;
+    facts.installed.edited = vec![Role::Sg];
 
     let plan = install(&wanted, &facts, &answers);
 
-    assert_eq!(calls(&plan), ["stop", "start"]);
-    assert_eq!(plan.restarts, [Role::Cm, Role::Sg]);
+    assert_eq!(calls(&plan), ["stop security-gateway", "start security-gateway"]);
+    assert_eq!(plan.restarts, [Role::Sg]);
 }
 
 #[test]

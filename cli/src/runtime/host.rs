@@ -13,7 +13,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use cmsg_config::Paths;
+use cmsg_config::{
+    Paths,
+    socket::{self, Order, Role},
+};
 use nix::{
     errno::Errno,
     sys::signal::{Signal, kill, killpg},
@@ -141,6 +144,20 @@ pub(crate) fn stop(paths: &Paths, started: Option<Started>) -> anyhow::Result<()
         Ok(outcome) => outcome.context("failed to wait for the supervisor"),
         Err(_) => bail!("the supervisor {pid} does not end"),
     }
+}
+
+/// Has the supervisor stop or start one role.
+///
+/// # Errors
+///
+/// Where it does not do so.
+pub(crate) fn order(paths: &Paths, role: Role, order: Order) -> anyhow::Result<()> {
+    let what = match order {
+        Order::Start => "start",
+        Order::Stop => "stop",
+    };
+    socket::order(&paths.run(), role, order, STOP_WAIT)
+        .with_context(|| format!("failed to have the supervisor {what} the {}", role.command()))
 }
 
 /// The last lines of a log from there on.

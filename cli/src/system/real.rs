@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use cmsg_config::{
     Paths,
-    socket::{self, Role, Status},
+    socket::{self, Order, Role, Status},
 };
 use tempfile::NamedTempFile;
 
@@ -86,6 +86,14 @@ impl System for Real {
 
     fn stop(&mut self, paths: &Paths) -> anyhow::Result<()> {
         host::stop(paths, self.started.take())
+    }
+
+    fn stop_role(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()> {
+        host::order(paths, role, Order::Stop)
+    }
+
+    fn start_role(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()> {
+        host::order(paths, role, Order::Start)
     }
 
     fn supervisor_ended(&mut self) -> Option<String> {

@@ -123,6 +123,14 @@ impl System for Recorder {
         Ok(())
     }
 
+    fn stop_role(&mut self, _paths: &Paths, role: Role) -> anyhow::Result<()> {
+        self.note(format!("stop {}", role.command()))
+    }
+
+    fn start_role(&mut self, _paths: &Paths, role: Role) -> anyhow::Result<()> {
+        self.note(format!("start {}", role.command()))
+    }
+
     fn supervisor_ended(&mut self) -> Option<String> {
         self.ended.map(str::to_owned)
     }

@@ -1,5 +1,6 @@
 //! The unix socket of a role: `cm.sock` and `sg.sock` in the run folder, HTTP and JSON.
-//! `GET /live`, `GET /status`, `GET /connections`; the gateway's also takes announcements.
+//! `GET /live`, `GET /status`, `GET /connections`; the gateway's also takes announcements. The
+//! supervisor's is `supervise.sock` beside them: `POST /start/cm`, `POST /stop/sg`.
 //!
 //! A socket's path may have 107 bytes at most, which is little for a folder under another root, so
 //! both ends reach it through `/proc/self/fd/N` of its open folder.
@@ -176,14 +177,30 @@ pub struct Amount {
     pub bytes: u64,
 }
 
+/// The supervisor's socket in the run folder.
+pub const SUPERVISOR: &str = "supervise.sock";
+
 /// Binds a role's socket; one left by a process that is gone is replaced.
 ///
 /// # Errors
 ///
 /// `AddrInUse` where a living process answers on it, else what the system says.
 pub fn bind(run: &Path, role: Role) -> io::Result<UnixListener> {
+    bind_named(run, role.socket())
+}
+
+/// Binds the supervisor's socket; as for a role's.
+///
+/// # Errors
+///
+/// As for a role's.
+pub fn bind_supervisor(run: &Path) -> io::Result<UnixListener> {
+    bind_named(run, SUPERVISOR)
+}
+
+fn bind_named(run: &Path, name: &str) -> io::Result<UnixListener> {
     let folder = File::open(run)?;
-    let path = through(&folder, role);
+    let path = through(&folder, name);
     match UnixStream::connect(&path) {
         Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -200,8 +217,12 @@ pub fn bind(run: &Path, role: Role) -> io::Result<UnixListener> {
 ///
 /// What the system says; `NotFound` or `ConnectionRefused` where the role does not run.
 pub fn connect(run: &Path, role: Role) -> io::Result<UnixStream> {
+    connect_named(run, role.socket())
+}
+
+fn connect_named(run: &Path, name: &str) -> io::Result<UnixStream> {
     let folder = File::open(run)?;
-    UnixStream::connect(through(&folder, role))
+    UnixStream::connect(through(&folder, name))
 }
 
 /// Asks a role for a document: `get::<Status>(run, Role::Cm, "/status", wait)`.
@@ -215,14 +236,44 @@ pub fn get<T: DeserializeOwned>(
     path: &str,
     wait: Duration,
 ) -> io::Result<T> {
-    let mut stream = connect(run, role)?;
+    read_answer(&exchange(connect(run, role)?, &format!("GET {path}"), wait)?)
+}
+
+/// What the supervisor is told to do with a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// To run it, now and whenever it ends.
+    Start,
+    /// To end it, and to leave it so.
+    Stop,
+}
+
+/// Orders the supervisor; returns when a stopped role has ended.
+///
+/// # Errors
+///
+/// What the system says, and `InvalidData` where the supervisor does not agree.
+pub fn order(run: &Path, role: Role, order: Order, wait: Duration) -> io::Result<()> {
+    let word = match order {
+        Order::Start => "start",
+        Order::Stop => "stop",
+    };
+    let name = match role {
+        Role::Cm => "cm",
+        Role::Sg => "sg",
+    };
+    let stream = connect_named(run, SUPERVISOR)?;
+    body(&exchange(stream, &format!("POST /{word}/{name}"), wait)?).map(drop)
+}
+
+fn exchange(mut stream: UnixStream, request: &str, wait: Duration) -> io::Result<Vec<u8>> {
     stream.set_read_timeout(Some(wait))?;
     stream.set_write_timeout(Some(wait))?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", role.socket());
+    let request = format!("{request} HTTP/1.0\r\nHost: local\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(64 * 1024 * 1024).read_to_end(&mut answer)?;
-    read_answer(&answer)
+    Ok(answer)
 }
 
 /// Reads the document out of an answer with its head.
@@ -231,7 +282,11 @@ pub fn get<T: DeserializeOwned>(
 ///
 /// `InvalidData` where the answer is not what was asked for.
 pub fn read_answer<T: DeserializeOwned>(answer: &[u8]) -> io::Result<T> {
-    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    serde_json::from_slice(body(answer)?).map_err(|error| invalid(&error.to_string()))
+}
+
+/// What follows the head of an answer that agrees.
+fn body(answer: &[u8]) -> io::Result<&[u8]> {
     let head_end = answer.windows(4).position(|w| w == b"\r\n\r\n");
     let head_end = head_end.ok_or_else(|| invalid("the answer is not HTTP"))?;
     let (head, body) = answer.split_at(head_end + 4);
@@ -239,12 +294,16 @@ pub fn read_answer<T: DeserializeOwned>(answer: &[u8]) -> io::Result<T> {
     if status != b"200" {
         return Err(invalid(&format!("the answer is {}", String::from_utf8_lossy(status))));
     }
-    serde_json::from_slice(body).map_err(|error| invalid(&error.to_string()))
+    Ok(body)
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
 /// Short, however deep the folder lies.
-fn through(folder: &File, role: Role) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), role.socket()))
+fn through(folder: &File, name: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd()))
 }
 
 #[cfg(test)]

@@ -165,7 +165,7 @@ fn the_status_tells_every_role_and_every_certificate() {
 
     let (code, status) = run::<Status>(&site, "status", &[]);
 
-    assert_eq!((code, status.schema, status.runtime), (0, 1, Runtime::Host));
+    assert_eq!((code, status.schema, status.runtime), (1, 1, Runtime::Host));
     assert_eq!(status.version, "0.1.0");
     let [(Role::Cm, cm), (Role::Sg, sg)] = &status.roles.iter().collect::<Vec<_>>()[..] else {
         panic!("{:?}", status.roles)
@@ -184,6 +184,23 @@ fn the_status_tells_every_role_and_every_certificate() {
 }
 
 #[test]
+fn a_changed_setting_is_told_with_its_old_value() {
+    let site = Site::installed();
+    // The daemon of a configured installation stays.
+    let words = [&GATEWAY[1..7], &["--dry-run"]].concat();
+
+    let (code, document) = run::<Change>(&site, "configure", &words);
+
+    assert_eq!((code, document.outcome), (0, Outcome::Planned));
+    assert_eq!(document.restarts, [Role::Sg]);
+    assert!(!document.plan.iter().any(|step| step.step == "copy the daemon"));
+    let was = |name: &str| document.settings[name].was.as_ref();
+    assert_eq!(was("enable-connection-manager"), Some(&Value::Switch(true)));
+    assert_eq!(was("external-pcoip-ip"), Some(&Value::List(Vec::new())));
+    assert_eq!(was("runtime"), None);
+}
+
+#[test]
 fn a_removal_is_planned_in_the_same_shape() {
     let site = Site::installed();
 
@@ -199,7 +216,7 @@ fn a_removal_is_planned_in_the_same_shape() {
 
 #[test]
 fn what_fails_before_there_is_a_plan_has_the_same_shape() {
-    for command in ["status", "uninstall"] {
+    for command in ["configure", "status", "uninstall"] {
         let (code, document) = run::<Change>(&Site::empty(), command, &[]);
 
         assert_eq!((code, document.outcome), (1, Outcome::Failed));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// `install`, `uninstall`, and every command that does not get that far.
+/// `install`, `configure`, `uninstall`, and every command that does not get that far.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Change {
@@ -76,6 +76,9 @@ pub(crate) struct Step {
 pub(crate) struct Setting {
     pub(crate) value: Value,
     pub(crate) from: From,
+    /// Only what `configure` changes has it.
+    #[serde(default)]
+    pub(crate) was: Option<Value>,
 }
 
 #[derive(Debug, PartialEq, Eq, Deserialize)]

@@ -1,0 +1,70 @@
+//! Which roles stop before the files change and start afterwards: those that read what changes, and
+//! all of them when the daemon itself does.
+
+use std::path::Path;
+
+use cmsg_config::{Paths, socket::Role};
+
+use super::layout;
+use crate::{
+    host::{Facts, daemon::DaemonFact},
+    step::Step,
+    wanted::Wanted,
+};
+
+/// The steps around those that change files.
+#[derive(Debug, Default)]
+pub(super) struct Turnover {
+    /// Before them.
+    pub(super) stops: Vec<Step>,
+    /// After them.
+    pub(super) starts: Vec<Step>,
+    /// The roles whose sessions end on the way.
+    pub(super) restarts: Vec<Role>,
+}
+
+impl Turnover {
+    /// Decides it for the steps that change what roles read.
+    pub(super) fn around(steps: &[Step], wanted: &Wanted, facts: &Facts) -> Self {
+        let paths = wanted.place.paths();
+        let installed = &facts.installed;
+        let start = Step::Start { paths: paths.clone(), has_log: installed.has_log };
+        if !installed.supervisor_runs {
+            return Self { starts: vec![start], ..Self::default() };
+        }
+        let running = installed.roles(&paths);
+        let restarting = |roles: &[Role]| {
+            let wanted = wanted.roles();
+            roles.iter().copied().filter(|role| wanted.contains(role)).collect()
+        };
+        if matches!(facts.daemon, DaemonFact::Copy(_)) {
+            let restarts = restarting(&running);
+            let stops = vec![Step::Stop { paths, roles: running }];
+            return Self { stops, starts: vec![start], restarts };
+        }
+        let is_changed = |role: &Role| {
+            installed.edited.contains(role) || steps.iter().any(|step| is_read(step, &paths, *role))
+        };
+        let stopping: Vec<_> = running.into_iter().filter(is_changed).collect();
+        let starting = wanted.roles().into_iter().filter(is_changed);
+        Self {
+            restarts: restarting(&stopping),
+            starts: starting.map(|role| Step::StartRole { paths: paths.clone(), role }).collect(),
+            stops: stopping
+                .into_iter()
+                .map(|role| Step::StopRole { paths: paths.clone(), role })
+                .collect(),
+        }
+    }
+}
+
+/// Whether a step changes what a role reads when it starts.
+fn is_read(step: &Step, paths: &Paths, role: Role) -> bool {
+    let files = layout::read_by(paths, role);
+    let reads = |path: &Path| files.iter().any(|file| file == path);
+    match step {
+        Step::Write { path, .. } | Step::Remove { path, .. } => reads(path),
+        Step::MakeCertificate { key, certificate, .. } => reads(key) || reads(certificate),
+        _ => false,
+    }
+}
