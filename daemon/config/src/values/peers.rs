@@ -89,7 +89,9 @@ impl FromStr for BrokerUrl {
     fn from_str(text: &str) -> Result<Self, BadValue> {
         let wanted = "a URL of the form `https://HOST[:PORT]`";
         let Ok(uri) = text.parse::<http::Uri>() else { return bad(text, wanted) };
+        // The URI's own reading drops a fragment.
         if uri.scheme_str() != Some("https")
+            || text.contains('#')
             || uri.query().is_some()
             || !["", "/", Self::PATH].contains(&uri.path())
         {
@@ -213,6 +215,7 @@ mod tests {
             "https://b/x",
             "https://b?x",
             "https://b:",
+            "https://b#x",
             "https://b:0",
             "https://b:65536",
             "https://b:8443x",
