@@ -13,7 +13,9 @@ use tracing::warn;
 use crate::{
     https::{Server, listener::Listener},
     journal::JournalFile,
-    local, tls,
+    local,
+    reload::Files,
+    tls,
 };
 
 use shared::Shared;
@@ -60,7 +62,8 @@ pub struct ConnectionManagerRole {
 ///
 /// Where a certificate or key cannot be used, or an address is not to be had.
 pub async fn bind(config: cmsg_config::ConnectionManager) -> anyhow::Result<ConnectionManagerRole> {
-    let acceptor = tls::server_config(&config.certificate, &config.key)?.into();
+    let files = Files::default();
+    let acceptor = tls::server_config(&config.certificate, &config.key, &files)?.into();
     let clients = listen("ListenAddress", config.listen).await?;
     let mut listens = vec![listening("broker", &clients)?];
     let mut http = None;
@@ -72,7 +75,7 @@ pub async fn bind(config: cmsg_config::ConnectionManager) -> anyhow::Result<Conn
     let run = &config.run_directory;
     let local = socket::bind(run, Role::Cm)
         .with_context(|| format!("binding `{}`", run.join(Role::Cm.socket()).display()))?;
-    let shared = Arc::new(Shared::new(config, listens)?);
+    let shared = Arc::new(Shared::new(config, listens, files)?);
     Ok(ConnectionManagerRole { shared, clients, acceptor, http, local })
 }
 

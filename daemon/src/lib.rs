@@ -7,6 +7,7 @@ mod https;
 mod journal;
 pub mod local;
 pub mod logs;
+pub mod reload;
 pub mod security_gateway;
 pub mod supervise;
 pub mod tls;

@@ -3,17 +3,30 @@
 use std::{os::unix::net::UnixListener, sync::Arc};
 
 use anyhow::Context as _;
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    routing::{get, post},
+};
 use cmsg_config::socket::{Connections, Status};
 use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
-/// What a role tells of itself.
+/// What a role tells of itself, and what it is told.
 pub trait Observe: Send + Sync + 'static {
     /// How it is.
     fn status(&self) -> Status;
 
     /// Its sessions.
     fn connections(&self) -> Connections;
+
+    /// Reads its certificates and keys again.
+    ///
+    /// # Errors
+    ///
+    /// Which file cannot be used, and why; then all of them stay as they were.
+    fn reload(&self) -> anyhow::Result<()>;
 }
 
 /// The routes that every role has.
@@ -28,7 +41,22 @@ pub fn router(role: Arc<dyn Observe>) -> Router {
             "/connections",
             get(|State(role): State<Arc<dyn Observe>>| async move { Json(role.connections()) }),
         )
+        .route("/reload", post(reload))
         .with_state(role)
+}
+
+async fn reload(State(role): State<Arc<dyn Observe>>) -> Result<StatusCode, (StatusCode, String)> {
+    match role.reload() {
+        Ok(()) => {
+            info!("Certificates and keys are read again");
+            Ok(StatusCode::NO_CONTENT)
+        }
+        Err(error) => {
+            let why = format!("{error:#}");
+            warn!(why, "Certificates and keys stay as they were");
+            Err((StatusCode::CONFLICT, why))
+        }
+    }
 }
 
 /// Answers on the socket until the shutdown.

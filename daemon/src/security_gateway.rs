@@ -4,6 +4,7 @@
 use std::{os::unix::net::UnixListener, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use cmsg_config::socket::{self, Connections, Listen, Role, Status};
 use cmsg_proto::gateway::{Journal, Refusal, Side};
 use tokio::time::timeout;
@@ -12,6 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     journal::JournalFile,
     local::{self, Observe},
+    reload::Files,
     token::Verifier,
 };
 use accept::Door;
@@ -41,7 +43,8 @@ const JOURNAL: &str = "security-gateway.journal";
 pub struct SecurityGatewayRole {
     gate: Arc<Gate>,
     door: Door,
-    verifier: Verifier,
+    verifier: Arc<ArcSwap<Verifier>>,
+    files: Files,
     sockets: Sockets,
     https: Option<Https>,
     local: UnixListener,
@@ -55,11 +58,13 @@ pub struct SecurityGatewayRole {
 ///
 /// What is wrong with a file, or which port is not free.
 pub async fn bind(config: cmsg_config::SecurityGateway) -> anyhow::Result<SecurityGatewayRole> {
-    let verifier = Verifier::load(&config.jwt_verifying_certificate)?;
+    let files = Files::default();
+    let certificates = config.jwt_verifying_certificate.clone();
+    let verifier = files.keep(move || Verifier::load(&certificates))?;
     let sockets = Sockets::bind(&config)?;
     let gate = Arc::new(Gate::new(&config, sockets.clients.address()?));
-    let door = Door::new(Arc::clone(&gate), &config)?;
-    let https = Https::bind(&config).await?;
+    let door = Door::new(Arc::clone(&gate), &config, &files)?;
+    let https = Https::bind(&config, &files).await?;
     let mut listens = sockets.listens()?;
     if let Some(https) = &https {
         listens.push(https.listens()?);
@@ -70,7 +75,18 @@ pub async fn bind(config: cmsg_config::SecurityGateway) -> anyhow::Result<Securi
     // Who has the ports owns the journal.
     let journal = JournalFile::new(config.data_directory, JOURNAL);
     gate.restore(journal.load(Journal::MAX_BYTES, Journal::parse));
-    Ok(SecurityGatewayRole { gate, door, verifier, sockets, https, local, listens, journal })
+    let role = SecurityGatewayRole {
+        gate,
+        door,
+        verifier,
+        files,
+        sockets,
+        https,
+        local,
+        listens,
+        journal,
+    };
+    Ok(role)
 }
 
 impl SecurityGatewayRole {
@@ -86,7 +102,7 @@ impl SecurityGatewayRole {
     ///
     /// Where the unix socket cannot be served.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { gate, door, verifier, sockets, https, local, listens, journal } = self;
+        let Self { gate, door, verifier, files, sockets, https, local, listens, journal } = self;
         let (stop, finished) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
         let render = {
@@ -100,7 +116,7 @@ impl SecurityGatewayRole {
         forward(&gate, &udp, &tasks, &stop);
         tasks.spawn(accept::accept(tcp, Arc::new(door), tasks.clone(), stop.clone()));
 
-        let role = Arc::new(Told { gate: Arc::clone(&gate), listens });
+        let role = Arc::new(Told { gate: Arc::clone(&gate), files, listens });
         let desk = Arc::new(Desk { gate: Arc::clone(&gate), verifier });
         if let Some(https) = https {
             let desk = Arc::clone(&desk);
@@ -157,6 +173,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// What the unix socket tells.
 struct Told {
     gate: Arc<Gate>,
+    files: Files,
     listens: Vec<Listen>,
 }
 
@@ -177,5 +194,9 @@ impl Observe for Told {
 
     fn connections(&self) -> Connections {
         Connections { connections: self.gate.connections() }
+    }
+
+    fn reload(&self) -> anyhow::Result<()> {
+        self.files.reload()
     }
 }

@@ -7,17 +7,21 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use arc_swap::ArcSwap;
 use cmsg_config::values::Pin;
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     client::WebPkiServerVerifier,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
 };
 use tracing::warn;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
-use verifier::Upstream;
+use crate::reload::Files;
+use verifier::{Reloaded, Upstream};
 
 mod verifier;
 
@@ -41,18 +45,18 @@ pub enum Trust {
 /// # Errors
 ///
 /// Where a file cannot be read, or certificate and key do not belong together.
-pub fn server_config(certificate: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
-    let chain = certificates(certificate)?;
-    let private = PrivateKeyDer::from_pem_file(key)
-        .with_context(|| format!("reading the private key `{}`", key.display()))?;
+pub fn server_config(
+    certificate: &Path,
+    key: &Path,
+    files: &Files,
+) -> anyhow::Result<Arc<ServerConfig>> {
+    let (certificate, key) = (certificate.to_owned(), key.to_owned());
+    let shown = files.keep(move || certified(&certificate, &key))?;
     let config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .context("offering TLS 1.2 and 1.3")?
         .with_no_client_auth()
-        .with_single_cert(chain, private)
-        .with_context(|| {
-            format!("using certificate `{}` with key `{}`", certificate.display(), key.display())
-        })?;
+        .with_cert_resolver(Arc::new(Shown(shown)));
     Ok(Arc::new(config))
 }
 
@@ -61,18 +65,9 @@ pub fn server_config(certificate: &Path, key: &Path) -> anyhow::Result<Arc<Serve
 /// # Errors
 ///
 /// Where a file of certificates cannot be read or holds none.
-pub fn client_config(trust: &Trust) -> anyhow::Result<Arc<ClientConfig>> {
-    let verifier = match trust {
-        Trust::Off => Upstream::trusting_anyone(provider()),
-        Trust::Verify { ca_certificates, pins } => {
-            let mut listed = Vec::new();
-            for path in ca_certificates {
-                listed.extend(certificates(path)?);
-            }
-            let authorities = authorities(&listed);
-            Upstream::new(provider(), listed, pins.clone(), authorities)
-        }
-    };
+pub fn client_config(trust: &Trust, files: &Files) -> anyhow::Result<Arc<ClientConfig>> {
+    let trust = trust.clone();
+    let verifier = Reloaded(files.keep(move || upstream(&trust))?);
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .context("offering TLS 1.2 and 1.3")?
@@ -80,6 +75,38 @@ pub fn client_config(trust: &Trust) -> anyhow::Result<Arc<ClientConfig>> {
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+fn upstream(trust: &Trust) -> anyhow::Result<Upstream> {
+    let Trust::Verify { ca_certificates, pins } = trust else {
+        return Ok(Upstream::trusting_anyone(provider()));
+    };
+    let mut listed = Vec::new();
+    for path in ca_certificates {
+        listed.extend(certificates(path)?);
+    }
+    let authorities = authorities(&listed);
+    Ok(Upstream::new(provider(), listed, pins.clone(), authorities))
+}
+
+/// The certificate that clients are shown, with its key.
+fn certified(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
+    let chain = certificates(certificate)?;
+    let private = PrivateKeyDer::from_pem_file(key)
+        .with_context(|| format!("reading the private key `{}`", key.display()))?;
+    CertifiedKey::from_der(chain, private, &provider()).with_context(|| {
+        format!("using certificate `{}` with key `{}`", certificate.display(), key.display())
+    })
+}
+
+/// Shows every client the certificate of the time.
+#[derive(Debug)]
+struct Shown(Arc<ArcSwap<CertifiedKey>>);
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
 }
 
 /// The one crypto provider. Its default suites are the forward-secret AEAD ones.

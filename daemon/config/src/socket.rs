@@ -239,6 +239,19 @@ pub fn get<T: DeserializeOwned>(
     read_answer(&exchange(connect(run, role)?, &format!("GET {path}"), wait)?)
 }
 
+/// Tells a role to do something: `tell(run, Role::Cm, "/reload", wait)`.
+///
+/// # Errors
+///
+/// What the system says, and `Other` with what the role says where it does not do it.
+pub fn tell(run: &Path, role: Role, path: &str, wait: Duration) -> io::Result<()> {
+    let answer = exchange(connect(run, role)?, &format!("POST {path}"), wait)?;
+    match split(&answer)? {
+        (b"204", _) => Ok(()),
+        (_, why) => Err(io::Error::other(String::from_utf8_lossy(why).into_owned())),
+    }
+}
+
 /// What the supervisor is told to do with a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
@@ -287,14 +300,19 @@ pub fn read_answer<T: DeserializeOwned>(answer: &[u8]) -> io::Result<T> {
 
 /// What follows the head of an answer that agrees.
 fn body(answer: &[u8]) -> io::Result<&[u8]> {
-    let head_end = answer.windows(4).position(|w| w == b"\r\n\r\n");
-    let head_end = head_end.ok_or_else(|| invalid("the answer is not HTTP"))?;
-    let (head, body) = answer.split_at(head_end + 4);
-    let status = head.split(|b| *b == b' ').nth(1).unwrap_or_default();
+    let (status, body) = split(answer)?;
     if status != b"200" {
         return Err(invalid(&format!("the answer is {}", String::from_utf8_lossy(status))));
     }
     Ok(body)
+}
+
+/// Status and body of an answer.
+fn split(answer: &[u8]) -> io::Result<(&[u8], &[u8])> {
+    let head_end = answer.windows(4).position(|w| w == b"\r\n\r\n");
+    let head_end = head_end.ok_or_else(|| invalid("the answer is not HTTP"))?;
+    let (head, body) = answer.split_at(head_end + 4);
+    Ok((head.split(|b| *b == b' ').nth(1).unwrap_or_default(), body))
 }
 
 fn invalid(what: &str) -> io::Error {

@@ -11,6 +11,7 @@ use super::{
     trail::{AGENT, Trail, as_error, told},
     upstream,
 };
+use crate::reload::Files;
 
 /// All agents: each is called once for a session.
 pub(super) struct Agents {
@@ -19,9 +20,12 @@ pub(super) struct Agents {
 }
 
 impl Agents {
-    pub(super) fn new(config: &cmsg_config::ConnectionManager) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        config: &cmsg_config::ConnectionManager,
+        files: &Files,
+    ) -> anyhow::Result<Self> {
         let trust = upstream::trust(config, config.agent_check, Vec::new());
-        let client = upstream::client(&trust, config.agent_wait, |builder| {
+        let client = upstream::client(&trust, files, config.agent_wait, |builder| {
             builder.pool_max_idle_per_host(0)
         })?;
         Ok(Self { client, port: config.agent_port })

@@ -1,9 +1,10 @@
 //! Gateways, told of every session that will come through them: the own one over its unix socket,
 //! others over HTTPS, each announcement signed.
 
-use std::{fs::File, net::IpAddr, os::fd::AsRawFd as _, time::Duration};
+use std::{fs::File, net::IpAddr, os::fd::AsRawFd as _, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use cmsg_config::{connection_manager::ExternalGateway, socket::Role};
 use cmsg_proto::{
@@ -21,7 +22,7 @@ use super::{
     trail::{GATEWAY, Trail, told},
     upstream::{self, Failure},
 };
-use crate::{clock, tls::Trust, token::Signer};
+use crate::{clock, reload::Files, tls::Trust, token::Signer};
 
 /// Longest wait for a gateway: it only notes the session.
 const WAIT: Duration = Duration::from_secs(5);
@@ -34,7 +35,7 @@ pub(super) const PLACES: usize = 16;
 pub(super) struct Gateways {
     all: Vec<Gateway>,
     /// There wherever there is a gateway.
-    signer: Option<Signer>,
+    signer: Option<Arc<ArcSwap<Signer>>>,
 }
 
 /// One gateway.
@@ -60,16 +61,22 @@ pub(super) struct Announced {
 }
 
 impl Gateways {
-    pub(super) fn new(config: &cmsg_config::ConnectionManager) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        config: &cmsg_config::ConnectionManager,
+        files: &Files,
+    ) -> anyhow::Result<Self> {
         let mut all = Vec::new();
         if !config.own_gateway.is_empty() {
-            all.push(Gateway::own(config)?);
+            all.push(Gateway::own(config, files)?);
         }
         for external in &config.external_gateways {
-            all.push(Gateway::external(config, external)?);
+            all.push(Gateway::external(config, external, files)?);
         }
-        let signer =
-            if all.is_empty() { None } else { Some(Signer::load(&config.jwt_signing_key)?) };
+        let key = config.jwt_signing_key.clone();
+        let signer = match all.is_empty() {
+            true => None,
+            false => Some(files.keep(move || Signer::load(&key))?),
+        };
         Ok(Self { all, signer })
     }
 
@@ -126,7 +133,7 @@ impl Gateways {
         let address = gateway.address_for(client).context("the gateway has no address")?;
         let claims = Claims::of(announcement, address, random()?, clock::wall());
         let signer = self.signer.as_ref().context("there is no signing key")?;
-        let token = signer.sign(&claims)?;
+        let token = signer.load().sign(&claims)?;
         let document = Zeroizing::new(announcement.render());
         let sent = || redact::bytes(document.as_bytes());
         told!(info, trail, GATEWAY, "Sending request to security gateway: {}", sent());
@@ -144,11 +151,12 @@ impl Gateways {
 }
 
 impl Gateway {
-    fn own(config: &cmsg_config::ConnectionManager) -> anyhow::Result<Self> {
+    fn own(config: &cmsg_config::ConnectionManager, files: &Files) -> anyhow::Result<Self> {
         let run = &config.run_directory;
         let folder = File::open(run).with_context(|| format!("opening `{}`", run.display()))?;
         let socket = format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), Role::Sg.socket());
-        let client = upstream::client(&Trust::Off, WAIT, |builder| builder.unix_socket(socket))?;
+        let client =
+            upstream::client(&Trust::Off, files, WAIT, |builder| builder.unix_socket(socket))?;
         Ok(Self {
             addresses: config.own_gateway.clone(),
             client,
@@ -161,11 +169,12 @@ impl Gateway {
     fn external(
         config: &cmsg_config::ConnectionManager,
         gateway: &ExternalGateway,
+        files: &Files,
     ) -> anyhow::Result<Self> {
         let trust = upstream::trust(config, true, gateway.pin.into_iter().collect());
         Ok(Self {
             addresses: vec![gateway.address],
-            client: upstream::client(&trust, WAIT, |builder| builder)?,
+            client: upstream::client(&trust, files, WAIT, |builder| builder)?,
             url: format!("https://{}{PATH}", gateway.control),
             folder: None,
             places: Semaphore::new(PLACES),
@@ -212,7 +221,8 @@ mod tests {
     fn gateway(addresses: &[&str]) -> Gateway {
         Gateway {
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
-            client: upstream::client(&Trust::Off, WAIT, |builder| builder).unwrap(),
+            client: upstream::client(&Trust::Off, &Files::default(), WAIT, |builder| builder)
+                .unwrap(),
             url: String::new(),
             folder: None,
             places: Semaphore::new(1),

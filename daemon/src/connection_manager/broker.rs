@@ -10,6 +10,7 @@ use reqwest::Client;
 use zeroize::Zeroizing;
 
 use super::upstream::{self, Failure, Reply};
+use crate::reload::Files;
 
 /// Longest wait when only asking whether it is there; load balancers wait five seconds for us.
 const PROBE: Duration = Duration::from_secs(3);
@@ -31,13 +32,16 @@ pub(super) struct Envelope<'a> {
 }
 
 impl Broker {
-    pub(super) fn new(config: &cmsg_config::ConnectionManager) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        config: &cmsg_config::ConnectionManager,
+        files: &Files,
+    ) -> anyhow::Result<Self> {
         let trust = match &config.broker_check {
             UpstreamCheck::Verify(pins) => upstream::trust(config, true, pins.clone()),
             UpstreamCheck::Off => upstream::trust(config, false, Vec::new()),
         };
         Ok(Self {
-            client: upstream::client(&trust, config.broker_wait, |builder| builder)?,
+            client: upstream::client(&trust, files, config.broker_wait, |builder| builder)?,
             url: format!("{}{}", config.broker, BrokerUrl::PATH),
         })
     }

@@ -18,7 +18,7 @@ use super::{
     JOURNAL, agent::Agents, announce::Gateways, broker::Broker, health::Health, records::Records,
     seal::CookieSeal,
 };
-use crate::{clock, journal::JournalFile, local::Observe};
+use crate::{clock, journal::JournalFile, local::Observe, reload::Files};
 
 /// A session outlives the connections of its client, so there may be more of them.
 const SESSIONS_PER_CONNECTION: usize = 4;
@@ -27,6 +27,7 @@ const SESSIONS_PER_CONNECTION: usize = 4;
 pub(super) struct Shared {
     pub(super) config: cmsg_config::ConnectionManager,
     pub(super) listens: Vec<Listen>,
+    files: Files,
     pub(super) broker: Broker,
     pub(super) agents: Agents,
     pub(super) gateways: Gateways,
@@ -45,6 +46,7 @@ impl Shared {
     pub(super) fn new(
         config: cmsg_config::ConnectionManager,
         listens: Vec<Listen>,
+        files: Files,
     ) -> anyhow::Result<Self> {
         let limit = config.max_connections.as_usize() * SESSIONS_PER_CONNECTION;
         let hostname = fs::read_to_string("/proc/sys/kernel/hostname")
@@ -53,15 +55,16 @@ impl Shared {
         let file = JournalFile::new(&config.data_directory, JOURNAL);
         sessions.restore(file.load(Journal::MAX_BYTES, Journal::parse), clock::now());
         Ok(Self {
-            broker: Broker::new(&config)?,
-            agents: Agents::new(&config)?,
-            gateways: Gateways::new(&config)?,
+            broker: Broker::new(&config, &files)?,
+            agents: Agents::new(&config, &files)?,
+            gateways: Gateways::new(&config, &files)?,
             health: watch::Sender::new(None),
             changed: watch::Sender::new(()),
             hostname: hostname.trim().to_owned(),
             sessions: Mutex::new(sessions),
             records: Mutex::default(),
             listens,
+            files,
             config,
         })
     }
@@ -173,6 +176,10 @@ impl Observe for Shared {
 
     fn connections(&self) -> Connections {
         Connections { connections: self.records().all() }
+    }
+
+    fn reload(&self) -> anyhow::Result<()> {
+        self.files.reload()
     }
 }
 

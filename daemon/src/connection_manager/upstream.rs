@@ -11,7 +11,10 @@ use http::{HeaderMap, StatusCode, header};
 use reqwest::{Client, ClientBuilder, RequestBuilder, redirect::Policy};
 use zeroize::Zeroizing;
 
-use crate::tls::{self, Trust};
+use crate::{
+    reload::Files,
+    tls::{self, Trust},
+};
 
 /// Longest wait for a connection and its TLS handshake.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -50,10 +53,11 @@ impl From<reqwest::Error> for Failure {
 /// A client that waits no longer than told.
 pub(super) fn client(
     trust: &Trust,
+    files: &Files,
     wait: Duration,
     adapt: impl FnOnce(ClientBuilder) -> ClientBuilder,
 ) -> anyhow::Result<Client> {
-    let tls = Arc::unwrap_or_clone(tls::client_config(trust)?);
+    let tls = Arc::unwrap_or_clone(tls::client_config(trust, files)?);
     let builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .no_proxy()

@@ -30,7 +30,10 @@ use super::{
     relay::{self, Agents},
     sockets::seen_at,
 };
-use crate::tls::{Trust, client_config, server_config};
+use crate::{
+    reload::Files,
+    tls::{Trust, client_config, server_config},
+};
 
 /// Everything that a client's connection needs.
 #[derive(Clone)]
@@ -53,6 +56,7 @@ impl Door {
     pub(super) fn new(
         gate: Arc<Gate>,
         config: &cmsg_config::SecurityGateway,
+        files: &Files,
     ) -> anyhow::Result<Self> {
         let trust = if config.agent_check {
             Trust::Verify { ca_certificates: config.ca_certificates.clone(), pins: Vec::new() }
@@ -63,9 +67,9 @@ impl Door {
         let (in_all, from_one) = UNADMITTED;
         Ok(Self {
             gate,
-            tls: TlsAcceptor::from(server_config(&config.certificate, &config.key)?),
+            tls: TlsAcceptor::from(server_config(&config.certificate, &config.key, files)?),
             agents: Agents {
-                tls: TlsConnector::from(client_config(&trust)?),
+                tls: TlsConnector::from(client_config(&trust, files)?),
                 sni,
                 handshake: config.timeouts.tls_handshake,
             },

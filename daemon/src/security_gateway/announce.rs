@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::{
     Router,
     body::Bytes,
@@ -30,7 +31,7 @@ pub(super) fn router(desk: Arc<Desk>) -> Router {
 /// Who takes announcements, whichever way they come.
 pub(super) struct Desk {
     pub(super) gate: Arc<Gate>,
-    pub(super) verifier: Verifier,
+    pub(super) verifier: Arc<ArcSwap<Verifier>>,
 }
 
 async fn announce(
@@ -66,7 +67,7 @@ impl Desk {
         let token = bearer(headers)
             .ok_or_else(|| anyhow::anyhow!("the announcement has no token"))
             .map_err(unauthorized)?;
-        let claims = self.verifier.verify(token).map_err(unauthorized)?;
+        let claims = self.verifier.load().verify(token).map_err(unauthorized)?;
         let announced = AddConnection::parse(body)
             .map_err(|error| (StatusCode::BAD_REQUEST, anyhow::Error::new(error)))?;
         self.gate

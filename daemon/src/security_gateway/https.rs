@@ -22,6 +22,7 @@ use crate::{
         listener::{Content, Listener},
         not_allowed, plain, whole,
     },
+    reload::Files,
     tls,
 };
 
@@ -40,13 +41,14 @@ impl Https {
     /// Binds the port, if the configuration names one.
     pub(super) async fn bind(
         config: &cmsg_config::SecurityGateway,
+        files: &Files,
     ) -> anyhow::Result<Option<Self>> {
         let Some(address) = config.https_listen else { return Ok(None) };
         let socket = TcpListener::bind(address).await;
         Ok(Some(Self {
             socket: socket
                 .with_context(|| format!("binding `HttpsListenAddress` = `{address}`"))?,
-            acceptor: tls::server_config(&config.certificate, &config.key)?.into(),
+            acceptor: tls::server_config(&config.certificate, &config.key, files)?.into(),
             handshake: config.timeouts.tls_handshake,
             head: config.timeouts.http_head,
         }))

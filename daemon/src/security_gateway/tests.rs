@@ -25,6 +25,7 @@ use tracing::subscriber::DefaultGuard;
 use super::*;
 use crate::{
     clock,
+    reload::Files,
     tls::{Trust, client_config, server_config},
     token::Signer,
 };
@@ -207,7 +208,7 @@ impl World {
 
     async fn connect(&self) -> TlsStream<TcpStream> {
         let stream = TcpStream::connect(self.address("pcoip", "tcp")).await.unwrap();
-        let tls = TlsConnector::from(client_config(&Trust::Off).unwrap());
+        let tls = TlsConnector::from(client_config(&Trust::Off, &Files::default()).unwrap());
         let name = ServerName::try_from("pcoip-default-sg-sni").unwrap();
         soon(tls.connect(name, stream)).await.unwrap()
     }
@@ -264,7 +265,7 @@ async fn client_socket() -> UdpSocket {
 impl Agent {
     async fn start(folder: &TempDir) -> Self {
         let (certificate, key) = identity(folder, "agent");
-        let tls = TlsAcceptor::from(server_config(&certificate, &key).unwrap());
+        let tls = TlsAcceptor::from(server_config(&certificate, &key, &Files::default()).unwrap());
         let (tcp, udp) = loop {
             let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
             if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()).await {

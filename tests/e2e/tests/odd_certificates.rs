@@ -10,7 +10,10 @@ use std::{
 };
 
 use cmsg_config::values::Pin;
-use pcoip_cmsgd::tls::{Trust, client_config};
+use pcoip_cmsgd::{
+    reload::Files,
+    tls::{Trust, client_config},
+};
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion, pki_types::ServerName};
 
 use e2e::needs::{Need, met};
@@ -51,7 +54,7 @@ fn a_pin_adds_to_the_authorities_and_does_not_narrow_them() {
     let trust = Trust::Verify { ca_certificates: vec![workshop.certificate("root")], pins };
     let server = workshop.serve(PEER, None, ProtocolVersion::TLSv1_3);
 
-    let config = client_config(&trust).unwrap();
+    let config = client_config(&trust, &Files::default()).unwrap();
 
     assert_eq!(told(&config, Made::ORDINARY.subject, &server), TRUSTED);
 }
@@ -70,7 +73,8 @@ const PEER: &str = "peer";
 fn judge(workshop: &Workshop, row: &Row) -> Vec<String> {
     workshop.make(PEER, &row.made);
     workshop.certify(RENEWED, PEER, &row.made);
-    let configs = trusts(workshop, row).map(|trust| client_config(&trust).expect("it is usable"));
+    let configs = trusts(workshop, row)
+        .map(|trust| client_config(&trust, &Files::default()).expect("it is usable"));
     let mut wrong = Vec::new();
     for version in row.versions {
         let server = workshop.serve(PEER, row.sent, *version);

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::bind;
 use crate::{
     https::listener::{Content, speak},
+    reload::Files,
     tls::{self, Trust},
 };
 
@@ -67,7 +68,9 @@ impl World {
         let path = folder.path();
         certificate(path);
         let tls: TlsAcceptor =
-            tls::server_config(&path.join("crt"), &path.join("key")).unwrap().into();
+            tls::server_config(&path.join("crt"), &path.join("key"), &Files::default())
+                .unwrap()
+                .into();
         let (broker, broker_port) = somebody(tls.clone(), broker).await;
         let (agent, agent_port) = somebody(tls, agent).await;
         let gateway = gateway(path);
@@ -101,7 +104,7 @@ impl World {
 
     /// Speaks HTTP by hand, since clients care for how it is spelt.
     pub(super) async fn http(&self, what: &str, head: &str, body: &str) -> (String, String) {
-        let tls = TlsConnector::from(tls::client_config(&Trust::Off).unwrap());
+        let tls = TlsConnector::from(tls::client_config(&Trust::Off, &Files::default()).unwrap());
         let stream = TcpStream::connect(self.address()).await.unwrap();
         let mut stream = tls.connect("localhost".try_into().unwrap(), stream).await.unwrap();
         let length = body.len();

@@ -9,7 +9,7 @@ const ALONE: &str = "ListenAddress = 127.0.0.1:0\nUdpSourceAddress = 127.0.0.1:0
 impl World {
     /// One exchange over HTTPS: the answer's head and content.
     async fn https(&self, what: &str, head: &str, body: &str) -> (String, String) {
-        let tls = TlsConnector::from(client_config(&Trust::Off).unwrap());
+        let tls = TlsConnector::from(client_config(&Trust::Off, &Files::default()).unwrap());
         let stream = TcpStream::connect(self.address("broker", "tcp")).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
         let mut stream = soon(tls.connect(name, stream)).await.unwrap();
@@ -99,7 +99,7 @@ async fn a_peer_that_says_nothing_is_left() {
     let world = World::serving(ALONE).await;
     let mut silent = TcpStream::connect(world.address("broker", "tcp")).await.unwrap();
     let stream = TcpStream::connect(world.address("broker", "tcp")).await.unwrap();
-    let tls = TlsConnector::from(client_config(&Trust::Off).unwrap());
+    let tls = TlsConnector::from(client_config(&Trust::Off, &Files::default()).unwrap());
     let mut headless = tls.connect("localhost".try_into().unwrap(), stream).await.unwrap();
 
     assert_eq!(soon(silent.read(&mut [0; 1])).await.unwrap(), 0);

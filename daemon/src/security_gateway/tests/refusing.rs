@@ -62,7 +62,8 @@ fn signed(folder: &Path) -> (TlsAcceptor, PathBuf) {
         path
     };
     let own = file("own.key", own.serialize_pem());
-    let config = server_config(&file("own.crt", certificate.pem()), &own).unwrap();
+    let config =
+        server_config(&file("own.crt", certificate.pem()), &own, &Files::default()).unwrap();
     (TlsAcceptor::from(config), file("root.crt", root.pem()))
 }
 

@@ -2,7 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use pcoip_cmsgd::tls::{Trust, client_config};
+use pcoip_cmsgd::{
+    reload::Files,
+    tls::{Trust, client_config},
+};
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -36,7 +39,7 @@ pub(crate) fn chunks(announced: &Announced, spi: &str) -> Vec<u8> {
 
 /// How clients call the gateway; its certificate does not matter to them.
 pub(crate) fn connector() -> TlsConnector {
-    TlsConnector::from(client_config(&Trust::Off).expect("TLS can be set up"))
+    TlsConnector::from(client_config(&Trust::Off, &Files::default()).expect("TLS can be set up"))
 }
 
 /// TCP to the gateway from an address of the loopback.

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pcoip_cmsgd::tls::{Trust, client_config};
+use pcoip_cmsgd::{
+    reload::Files,
+    tls::{Trust, client_config},
+};
 use rustls::{
     ClientConfig, ProtocolVersion, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject as _},
@@ -109,7 +112,7 @@ async fn the_server_name_that_a_client_asks_for_does_not_matter() {
     let names =
         ["pcoip-default-sg-sni", "localhost", "UPPER_case.example", "127.0.0.1", "::1", &long];
     for asked in names {
-        let connector = TlsConnector::from(client_config(&Trust::Off).unwrap());
+        let connector = TlsConnector::from(client_config(&Trust::Off, &Files::default()).unwrap());
         let stream = tcp(&world, "127.0.0.1").await;
 
         let stream = soon(connector.connect(name(asked), stream)).await.expect(asked);

@@ -5,7 +5,10 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
-use pcoip_cmsgd::tls::{Trust, client_config};
+use pcoip_cmsgd::{
+    reload::Files,
+    tls::{Trust, client_config},
+};
 use rustls::{ClientConnection, StreamOwned};
 use tokio::task::spawn_blocking;
 
@@ -56,7 +59,7 @@ fn post(address: SocketAddr, cookie: &str, message: &str) -> String {
          Cookie: {cookie}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );
-    let config = client_config(&Trust::Off).expect("anyone can be trusted");
+    let config = client_config(&Trust::Off, &Files::default()).expect("anyone can be trusted");
     let connection = ClientConnection::new(config, address.ip().into());
     let socket = TcpStream::connect(address).expect("the connection manager listens");
     socket.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");

@@ -1,0 +1,93 @@
+//! Files that change while they are in use: certificates, keys and authorities. They are read again
+//! when the unix socket says so, all of them or none.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use arc_swap::ArcSwap;
+
+/// Reads a file again, and returns what puts it in place.
+type Reader = Box<dyn Fn() -> anyhow::Result<Box<dyn FnOnce()>> + Send + Sync>;
+
+/// The files of a role.
+#[derive(Default)]
+pub struct Files(Mutex<Vec<Reader>>);
+
+impl Files {
+    /// Reads a value, and again at every reload.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read at first.
+    pub fn keep<T: Send + Sync + 'static>(
+        &self,
+        read: impl Fn() -> anyhow::Result<T> + Send + Sync + 'static,
+    ) -> anyhow::Result<Arc<ArcSwap<T>>> {
+        let kept = Arc::new(ArcSwap::from_pointee(read()?));
+        let value = Arc::clone(&kept);
+        self.readers().push(Box::new(move || {
+            let (value, read) = (Arc::clone(&value), Arc::new(read()?));
+            Ok(Box::new(move || value.store(read)))
+        }));
+        Ok(kept)
+    }
+
+    /// Reads all of them again. Where one cannot be used, all stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// Which one, and why.
+    pub fn reload(&self) -> anyhow::Result<()> {
+        let readers = self.readers();
+        let ready: Vec<_> = readers.iter().map(|read| read()).collect::<anyhow::Result<_>>()?;
+        ready.into_iter().for_each(|put_in_place| put_in_place());
+        Ok(())
+    }
+
+    /// What a panic left behind is whole: readers are only added.
+    fn readers(&self) -> MutexGuard<'_, Vec<Reader>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Files").field(&self.readers().len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI32, Ordering};
+
+    use anyhow::bail;
+
+    use super::*;
+
+    #[test]
+    fn all_are_read_again_or_none() {
+        let files = Files::default();
+        let source = Arc::new([AtomicI32::new(1), AtomicI32::new(1)]);
+        let read = |index: usize| {
+            let source = Arc::clone(&source);
+            move || match source[index].load(Ordering::Relaxed) {
+                number if number < 0 => bail!("file {index} is damaged"),
+                number => Ok(number),
+            }
+        };
+        let one = files.keep(read(0)).unwrap();
+        let other = files.keep(read(1)).unwrap();
+        let told = || (**one.load(), **other.load());
+
+        source[0].store(2, Ordering::Relaxed);
+        source[1].store(-1, Ordering::Relaxed);
+        let refused = files.reload().unwrap_err().to_string();
+        assert_eq!((refused.as_str(), told()), ("file 1 is damaged", (1, 1)));
+
+        source[1].store(3, Ordering::Relaxed);
+        files.reload().unwrap();
+        assert_eq!(told(), (2, 3));
+    }
+}
