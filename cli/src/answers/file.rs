@@ -15,6 +15,9 @@ use crate::{
     host::files,
 };
 
+/// Answers need one pair a list, and an IPv6 address in a URL another.
+const MOST_BRACKETS: usize = 1000;
+
 /// An answers file that cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unusable {
@@ -62,6 +65,10 @@ pub(crate) fn load_saved(path: &Path) -> Result<Layer, Unusable> {
 ///
 /// What is wrong with it, in one line.
 pub(crate) fn parse(text: &str) -> Result<Layer, String> {
+    // The time that the reader takes grows with the square of how deep brackets are nested.
+    if text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() > MOST_BRACKETS {
+        return Err(format!("has more than {MOST_BRACKETS} opening brackets"));
+    }
     let document: serde_yaml::Value =
         serde_yaml::from_str(text).map_err(|error| error.to_string())?;
     let rows = match document {
@@ -72,11 +79,21 @@ pub(crate) fn parse(text: &str) -> Result<Layer, String> {
     let row = |(name, value): (serde_yaml::Value, serde_yaml::Value)| {
         let name = scalar(&name).ok_or("a name is not a word")?;
         let Some(setting) = Setting::find(&name) else {
-            return Err(format!("there is no setting `{name}`"));
+            let line = line_of(&name, text).map(|line| format!(" (line {line})"));
+            return Err(format!("there is no setting `{name}`{}", line.unwrap_or_default()));
         };
         Ok((setting.name, texts(setting, &value)?))
     };
     rows.into_iter().map(row).collect()
+}
+
+/// The first line that begins with a name, for people.
+fn line_of(name: &str, text: &str) -> Option<usize> {
+    let begins = |line: &str| {
+        let rest = line.trim_start().trim_start_matches(['"', '\'']).strip_prefix(name);
+        rest.is_some_and(|rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(':'))
+    };
+    text.lines().position(begins).map(|index| index + 1)
 }
 
 /// Writes the answers that the next installation starts from.
@@ -162,8 +179,9 @@ mod tests {
     #[test]
     fn what_is_no_answers_file_is_refused() {
         let table = [
-            ("broker: https://b", "there is no setting `broker`"),
-            ("--broker-url: https://b", "there is no setting `--broker-url`"),
+            ("# one\n\nbroker: https://b", "there is no setting `broker` (line 3)"),
+            ("--broker-url: https://b", "there is no setting `--broker-url` (line 1)"),
+            ("{\"broker\": x}", "there is no setting `broker`"),
             ("broker-url: [a, b]", "`broker-url` takes one value"),
             ("external-sg-ip: {a: b}", "`external-sg-ip` takes a list of values"),
             ("- broker-url", "is not a list of `name: value`"),
