@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use cmsg_proto::{
-    broker::{PcmInfo, Request, redact},
+    broker::{PcmInfo, Request},
     xml::{Document, MAX_BYTES},
 };
 use nix::time::{ClockId, clock_gettime};
@@ -97,9 +97,8 @@ fn take(document: &[u8]) {
         ip_address: "192.0.2.9".to_owned(),
         hostname: "cm.example".to_owned(),
     };
-    let shown = redact::bytes(document);
-    assert!(!shown.is_empty());
     if let Ok(request) = Request::parse(document) {
+        assert!(request.redacted().len() <= 64 * 1024 + 64);
         assert!(request.to_broker(&pcm).len() <= document.len() + 512);
     }
 }
