@@ -112,8 +112,28 @@ fn lines(head: &str, answers: &Answers, stands: fn(&Setting) -> bool) -> String 
     for (setting, answer) in answers.all() {
         let is_given = answer.from != Origin::Default && !answer.texts.is_empty();
         if stands(setting) && is_given {
-            // JSON is YAML too, and quotes whatever needs it.
-            let _ = writeln!(text, "{}: {}", setting.name, value(setting, &answer.texts));
+            let value = value(setting, &answer.texts).to_string();
+            let _ = writeln!(text, "{}: {}", setting.name, yaml(&value));
+        }
+    }
+    text
+}
+
+/// JSON is YAML too and quotes whatever needs it, but for characters that YAML does not have or takes
+/// for a line's end.
+fn yaml(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
+                let _ = write!(text, "\\u{:04x}", u32::from(c));
+            }
+            c => text.push(c),
         }
     }
     text
@@ -152,7 +172,34 @@ fn scalar(value: &serde_yaml::Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::args::settings::SETTINGS;
+
+    proptest! {
+        #[test]
+        fn any_answers_are_read_as_they_are_written(
+            number in 0..SETTINGS.len(),
+            text in ".+",
+            several in prop::collection::vec("(?s).+", 1..4),
+        ) {
+            let setting = &SETTINGS[number];
+            let texts = if setting.kind == Kind::List { several } else { vec![text] };
+            let given = Layer::from([(setting.name, texts)]);
+
+            let written = export(&Answers::resolve(&[(Origin::Flag, &given)]));
+
+            prop_assert_eq!(parse(&written), Ok(given), "{}", written);
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_fail(text in "[a-z:&*!|>{}\\[\\]'\",#?% \n-]{0,60}") {
+            if let Ok(layer) = parse(&text) {
+                prop_assert!(layer.keys().all(|name| Setting::find(name).is_some()));
+            }
+        }
+    }
 
     #[test]
     fn values_are_read_as_an_operator_writes_them() {
@@ -168,6 +215,20 @@ mod tests {
         assert_eq!(layer["external-sg-ip"], ["192.0.2.1", "2001:db8::1"]);
         assert_eq!(layer["license-server-url"], ["https://lls"]);
         assert_eq!(layer["ca-cert"], [""]);
+    }
+
+    #[test]
+    fn characters_that_yaml_does_not_have_are_kept() {
+        let text = "a\u{7f}\u{85}b\u{2028}\u{feff}\u{ffff}\0\u{1f600}";
+        let given = Layer::from([("broker-url", vec![text.to_owned()])]);
+
+        let written = export(&Answers::resolve(&[(Origin::Flag, &given)]));
+
+        assert_eq!(
+            written.lines().last(),
+            Some("broker-url: \"a\\u007f\\u0085b\\u2028\\ufeff\\uffff\\u0000\u{1f600}\"")
+        );
+        assert_eq!(parse(&written), Ok(given));
     }
 
     #[test]

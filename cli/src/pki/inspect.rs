@@ -170,3 +170,60 @@ fn public_half(info: &SubjectPublicKeyInfo<'_>) -> PublicHalf {
     };
     PublicHalf { info: info.raw.to_vec(), kind }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    /// A certificate and its key, as PEM.
+    fn pair() -> (Vec<u8>, String) {
+        let key = KeyPair::generate().expect("keys can be made");
+        let names = ["cm.example".to_owned(), "192.0.2.1".to_owned()];
+        let parameters = CertificateParams::new(names).expect("these are names");
+        let certificate = parameters.self_signed(&key).expect("the key can sign");
+        (certificate.der().to_vec(), key.serialize_pem())
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_certificate_is_read_or_refused(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let (mut der, _) = pair();
+            prop_assert_eq!(
+                certificate(&der).map(|read| read.names),
+                Ok(vec!["cm.example".to_owned(), "192.0.2.1".to_owned()])
+            );
+            for (place, byte) in changes {
+                *place.get_mut(&mut der) = byte;
+            }
+
+            let (whole, short) = (certificate(&der), certificate(&der[..cut.index(der.len())]));
+
+            prop_assert!(whole.is_err() || whole.is_ok_and(|read| read.der == der));
+            prop_assert!(short.is_err());
+        }
+
+        #[test]
+        fn a_damaged_key_is_read_or_refused(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), 32..127_u8), 0..3),
+            before in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let mut pem = pair().1.into_bytes();
+            prop_assert_eq!(key(&pem).map(|half| half.kind), Ok(KeyKind::P256));
+            for (place, byte) in changes {
+                *place.get_mut(&mut pem) = byte;
+            }
+            pem.splice(0..0, before);
+
+            if let Err(NoKey::Unreadable(why)) = key(&pem) {
+                prop_assert!(!why.contains('\n'));
+            }
+            let _ = certificates(&pem);
+        }
+    }
+}
