@@ -10,7 +10,10 @@ pub(crate) mod ports;
 pub(crate) mod sockets;
 pub(crate) mod target;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use cmsg_config::{
     Paths,
@@ -52,6 +55,8 @@ pub(crate) struct Facts {
     pub(crate) installed: Installed,
     /// The operator's files, by the settings that name them.
     pub(crate) given: BTreeMap<&'static str, Result<Content, String>>,
+    /// Those of these settings whose files others than their owners can read.
+    pub(crate) exposed: BTreeSet<&'static str>,
     /// Where the wanted roles will listen.
     pub(crate) listeners: BTreeMap<ListenKey, Listener>,
     /// The daemon to install.
@@ -91,6 +96,7 @@ impl Facts {
             daemon_bytes: daemon.bytes(),
             daemon,
             broker: look_at_broker(wanted, &installed, &given, now),
+            exposed: exposed(wanted),
             installed,
             given,
             export,
@@ -111,6 +117,11 @@ fn read_given(given: &Given, installed: &Installed, paths: &Paths) -> Result<Con
         Some(content) if given.is_kept => Ok(content.clone()),
         _ => Err(error.to_string()),
     })
+}
+
+fn exposed(wanted: &Wanted) -> BTreeSet<&'static str> {
+    let given = wanted.given().into_iter();
+    given.filter(|given| files::is_exposed(&given.path)).map(|given| given.setting).collect()
 }
 
 fn free_disk(folder: &Path) -> Option<u64> {

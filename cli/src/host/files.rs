@@ -1,9 +1,9 @@
 //! Reads files that others wrote: a pipe, a device or a huge file gets its answer at once.
 
 use std::{
-    fs::OpenOptions,
+    fs::{Metadata, OpenOptions},
     io::{self, Read as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
 };
 
@@ -20,18 +20,40 @@ const MAX_BYTES: u64 = 1024 * 1024;
 ///
 /// What the system says, or why the file is not read.
 pub(crate) fn read(path: &Path) -> io::Result<Content> {
-    // Opening a pipe would wait for a writer.
+    // To open some devices is to start them.
+    check(&path.metadata()?)?;
+    // Opening a pipe would wait for a writer; one may have taken the file's place.
     let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("is not a regular file"));
-    }
-    let mut bytes = Vec::new();
+    check(&metadata)?;
+    // A buffer that grows would leave pieces of a key behind.
+    let length = usize::try_from(metadata.len()).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(length + 1);
+    // Files that the kernel makes up have no length.
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_BYTES) {
-        return Err(io::Error::other(format!("has more than {MAX_BYTES} bytes")));
+        return Err(too_long());
     }
     Ok(bytes.into())
+}
+
+/// Whether others than its owner may read a file.
+pub(crate) fn is_exposed(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o044 != 0)
+}
+
+fn check(metadata: &Metadata) -> io::Result<()> {
+    if !metadata.is_file() {
+        Err(io::Error::other("is not a regular file"))
+    } else if metadata.len() > MAX_BYTES {
+        Err(too_long())
+    } else {
+        Ok(())
+    }
+}
+
+fn too_long() -> io::Error {
+    io::Error::other(format!("has more than {MAX_BYTES} bytes"))
 }
 
 #[cfg(test)]

@@ -1,23 +1,30 @@
-//! Reads certificates and keys into what the checks ask for.
+//! Reads certificates into what the checks ask for. Keys are read in `key`; what a file is that is
+//! no PEM file of the kind asked for, `form` says.
+
+mod form;
+mod key;
 
 use std::net::IpAddr;
 
-use rustls::{
-    crypto::aws_lc_rs::sign::any_supported_type,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use time::OffsetDateTime;
 use x509_parser::{
     certificate::X509Certificate,
+    error::X509Error,
     extensions::GeneralName,
     oid_registry::{
-        OID_EC_P256, OID_KEY_TYPE_DSA, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_PKCS1_RSAENCRYPTION,
-        OID_PKCS1_RSASSAPSS, OID_SIG_ED25519,
+        OID_HASH_SHA1, OID_MD5_WITH_RSA, OID_NIST_HASH_SHA256, OID_NIST_HASH_SHA384,
+        OID_NIST_HASH_SHA512, OID_PKCS1_MD2WITHRSAENC, OID_PKCS1_MD4WITHRSAENC,
+        OID_PKCS1_MD5WITHRSAENC, OID_PKCS1_SHA1WITHRSA, OID_SHA1_WITH_RSA, OID_SIG_DSA_WITH_SHA1,
+        asn1_rs::{Oid, oid},
     },
     prelude::FromDer as _,
-    public_key::PublicKey,
-    x509::SubjectPublicKeyInfo,
+    signature_algorithm::SignatureAlgorithm,
+    x509::X509Version,
 };
+
+pub(crate) use form::{Form, Holds, has_private_key, without_bom};
+pub(crate) use key::{KeyKind, LEAST_BITS, MOST_BITS, NoKey, PublicHalf, key};
 
 /// One certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +33,8 @@ pub(crate) struct Certificate {
     pub(crate) der: Vec<u8>,
     /// Whom it names.
     pub(crate) subject: String,
+    /// Who issued it.
+    pub(crate) issuer: String,
     /// Whether it names the same as issuer.
     pub(crate) is_self_issued: bool,
     /// Alternative names: DNS names and addresses.
@@ -36,35 +45,14 @@ pub(crate) struct Certificate {
     pub(crate) not_after: OffsetDateTime,
     /// Its public key.
     pub(crate) key: PublicHalf,
-}
-
-/// A public key, from a certificate or of a private key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PublicHalf {
-    /// The bytes of the SubjectPublicKeyInfo.
-    pub(crate) info: Vec<u8>,
-    /// Of what kind it is.
-    pub(crate) kind: KeyKind,
-}
-
-/// The kinds of keys that matter here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum KeyKind {
-    /// RSA with so many bits.
-    Rsa(usize),
-    /// ECDSA on P-256.
-    P256,
-    /// Any other, by its name.
-    Other(&'static str),
-}
-
-/// Why there is no key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NoKey {
-    /// It needs a passphrase.
-    Encrypted,
-    /// What stands there is none that can be used.
-    Unreadable(String),
+    /// Whether it has version 3, the only one that says what it is for.
+    pub(crate) is_version_3: bool,
+    /// Whether it may issue others.
+    pub(crate) is_authority: bool,
+    /// Whether it may be a server's, or issue a server's.
+    pub(crate) may_serve: bool,
+    /// The digest of its signature, where that proves nothing.
+    pub(crate) weak_digest: Option<&'static str>,
 }
 
 /// Reads all PEM certificates in a file.
@@ -94,44 +82,55 @@ pub(crate) fn certificate(der: &[u8]) -> Result<Certificate, String> {
     Ok(Certificate {
         der: der.to_vec(),
         subject: parsed.subject().to_string(),
+        issuer: parsed.issuer().to_string(),
         is_self_issued: parsed.subject().as_raw() == parsed.issuer().as_raw(),
         names: names(&parsed),
         not_before: validity.not_before.to_datetime(),
         not_after: validity.not_after.to_datetime(),
-        key: public_half(parsed.public_key()),
+        key: key::public_half(parsed.public_key()),
+        is_version_3: parsed.version() == X509Version::V3,
+        is_authority: is_authority(&parsed),
+        may_serve: may_serve(&parsed),
+        weak_digest: weak_digest(&parsed),
     })
 }
 
-/// Reads the public half of the first PEM key in a file.
-///
-/// # Errors
-///
-/// Why there is none.
-pub(crate) fn key(pem: &[u8]) -> Result<PublicHalf, NoKey> {
-    let pem = without_bom(pem);
-    let is_encrypted = pem.windows(9).any(|window| window == b"ENCRYPTED");
-    let private = PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
-        if is_encrypted {
-            NoKey::Encrypted
-        } else {
-            NoKey::Unreadable("holds no PEM key".to_owned())
+impl Certificate {
+    /// Whether the other one issued this one. Where nobody can tell by the signature, for its
+    /// digest or key is of a kind that is not verified any more, the names decide.
+    pub(crate) fn is_issued_by(&self, issuer: &Self) -> bool {
+        let (Ok((_, child)), Ok((_, parent))) =
+            (X509Certificate::from_der(&self.der), X509Certificate::from_der(&issuer.der))
+        else {
+            return false;
+        };
+        if child.issuer().as_raw() != parent.subject().as_raw() {
+            return false;
         }
-    })?;
-    let unusable = || {
-        if is_encrypted {
-            return NoKey::Encrypted;
+        let is_short = matches!(issuer.key.kind, KeyKind::Rsa(bits) if bits < LEAST_BITS);
+        match child.verify_signature(Some(parent.public_key())) {
+            Ok(()) | Err(X509Error::SignatureUnsupportedAlgorithm) => true,
+            Err(_) => is_short || has_odd_salt(&child),
         }
-        NoKey::Unreadable("the key is damaged or of a kind that is not supported".to_owned())
-    };
-    let signing = any_supported_type(&private).map_err(|_| unusable())?;
-    let info = signing.public_key().ok_or_else(unusable)?;
-    let (_, parsed) = SubjectPublicKeyInfo::from_der(&info).map_err(|_| unusable())?;
-    Ok(public_half(&parsed))
+    }
+
+    /// Whether it is signed with its own key.
+    pub(crate) fn is_root(&self) -> bool {
+        self.is_self_issued && self.is_issued_by(self)
+    }
 }
 
-/// The bytes behind a byte order mark, which Windows editors put in front of a text.
-pub(crate) fn without_bom(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+/// Whether the salt is not as long as the digest. OpenSSL takes and makes such signatures, the
+/// library here verifies none.
+fn has_odd_salt(certificate: &X509Certificate<'_>) -> bool {
+    let table =
+        [(OID_NIST_HASH_SHA256, 32), (OID_NIST_HASH_SHA384, 48), (OID_NIST_HASH_SHA512, 64)];
+    match SignatureAlgorithm::try_from(&certificate.signature_algorithm) {
+        Ok(SignatureAlgorithm::RSASSA_PSS(pss)) => {
+            !table.contains(&(pss.hash_algorithm_oid().clone(), pss.salt_length()))
+        }
+        _ => false,
+    }
 }
 
 fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
@@ -149,26 +148,40 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
-fn public_half(info: &SubjectPublicKeyInfo<'_>) -> PublicHalf {
-    let algorithm = &info.algorithm.algorithm;
-    let curve = info.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
-    let kind = if *algorithm == OID_PKCS1_RSAENCRYPTION {
-        match info.parsed() {
-            Ok(PublicKey::RSA(rsa)) => KeyKind::Rsa(rsa.key_size()),
-            _ => KeyKind::Other("damaged RSA"),
-        }
-    } else if *algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY {
-        if curve == Some(OID_EC_P256) { KeyKind::P256 } else { KeyKind::Other("EC") }
-    } else if *algorithm == OID_KEY_TYPE_DSA {
-        KeyKind::Other("DSA")
-    } else if *algorithm == OID_SIG_ED25519 {
-        KeyKind::Other("Ed25519")
-    } else if *algorithm == OID_PKCS1_RSASSAPSS {
-        KeyKind::Other("RSA-PSS")
-    } else {
-        KeyKind::Other("unknown")
+/// As the daemon tells authorities.
+fn is_authority(certificate: &X509Certificate<'_>) -> bool {
+    let usage = certificate.key_usage();
+    certificate.is_ca()
+        && usage.is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()))
+}
+
+fn may_serve(certificate: &X509Certificate<'_>) -> bool {
+    let usage = certificate.extended_key_usage();
+    usage.is_ok_and(|usage| usage.is_none_or(|usage| usage.value.server_auth))
+}
+
+fn weak_digest(certificate: &X509Certificate<'_>) -> Option<&'static str> {
+    const ECDSA_WITH_SHA1: Oid<'static> = oid!(1.2.840.10045.4.1);
+    const OLDEST: [Oid<'static>; 4] = [
+        OID_MD5_WITH_RSA,
+        OID_PKCS1_MD5WITHRSAENC,
+        OID_PKCS1_MD4WITHRSAENC,
+        OID_PKCS1_MD2WITHRSAENC,
+    ];
+    const SHA1: [Oid<'static>; 4] =
+        [OID_PKCS1_SHA1WITHRSA, OID_SHA1_WITH_RSA, OID_SIG_DSA_WITH_SHA1, ECDSA_WITH_SHA1];
+    let algorithm = &certificate.signature_algorithm;
+    let is_pss_with_sha1 = || match SignatureAlgorithm::try_from(algorithm) {
+        Ok(SignatureAlgorithm::RSASSA_PSS(pss)) => *pss.hash_algorithm_oid() == OID_HASH_SHA1,
+        _ => false,
     };
-    PublicHalf { info: info.raw.to_vec(), kind }
+    if OLDEST.contains(&algorithm.algorithm) {
+        Some("MD5")
+    } else if SHA1.contains(&algorithm.algorithm) || is_pss_with_sha1() {
+        Some("SHA-1")
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -220,10 +233,12 @@ mod tests {
             }
             pem.splice(0..0, before);
 
-            if let Err(NoKey::Unreadable(why)) = key(&pem) {
+            if let Err(NoKey::Form(form)) = key(&pem) {
+                prop_assert_eq!(form, Form::of(&pem));
+            }
+            if let Err(why) = certificates(&pem) {
                 prop_assert!(!why.contains('\n'));
             }
-            let _ = certificates(&pem);
         }
     }
 }

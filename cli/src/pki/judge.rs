@@ -1,167 +1,161 @@
-//! Judges certificates and keys of the operator's, on their bytes alone.
+//! Judges certificates and keys of the operator's, on their bytes alone. `docs/certificates.md`
+//! lists every finding.
 
-use time::{Duration, OffsetDateTime};
+mod announcing;
+mod chain;
+mod files;
+mod leaf;
 
-use super::inspect::{self, Certificate, KeyKind, NoKey, PublicHalf};
+use std::path::Path;
+
+use rustls::{
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    sign::CertifiedKey,
+};
+use time::OffsetDateTime;
+
+use super::inspect::{self, Certificate, PublicHalf};
 use crate::finding::Finding;
-
-/// The fewest bits of an RSA key.
-const LEAST_BITS: usize = 2048;
-/// The bits that the guide recommends.
-const GOOD_BITS: usize = 3072;
-/// When to say that a certificate expires.
-const EXPIRES_SOON: Duration = Duration::days(30);
+pub(crate) use announcing::announcing;
+use chain::Chain;
 
 /// A file of the operator's, with the flag that names it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Named<'a> {
     /// The flag without its dashes.
     pub(crate) setting: &'static str,
+    /// Where it lies.
+    pub(crate) path: &'a Path,
     /// What the file contains.
     pub(crate) bytes: &'a [u8],
 }
 
-/// Judges the certificate of both roles and its key.
-pub(crate) fn tls(certificate: Named<'_>, key: Named<'_>, now: OffsetDateTime) -> Vec<Finding> {
+/// What concerns TLS of both roles. A file is left out that could not be read.
+#[derive(Debug, Clone)]
+pub(crate) struct Tls<'a> {
+    /// The certificate and its chain.
+    pub(crate) certificate: Option<Named<'a>>,
+    /// Its key.
+    pub(crate) key: Option<Named<'a>>,
+    /// The authority's certificates.
+    pub(crate) authority: Option<Named<'a>>,
+    /// By what clients call this host, with the flags that say so.
+    pub(crate) names: Vec<(&'static str, String)>,
+    /// The present instant.
+    pub(crate) now: OffsetDateTime,
+}
+
+/// Longer chains no client takes.
+const MOST_CERTIFICATES: usize = 32;
+
+/// Judges the certificate of both roles with its chain and its key, and the authority's.
+pub(crate) fn tls(asked: &Tls<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let leaf = match inspect::certificates(certificate.bytes) {
-        Ok(certificates) => certificates.into_iter().next(),
-        Err(why) => {
-            findings.push(unreadable(certificate, &why));
-            None
-        }
-    };
-    if let Some(leaf) = &leaf {
-        findings.extend(key_kind(leaf));
-        findings.extend(dates(leaf, now));
+    let shown = asked.certificate.and_then(|file| files::certificates(file, &mut findings));
+    let half = asked.key.and_then(|file| files::key(file, &mut findings));
+    let mut of_authority = Vec::new();
+    let authority = asked.authority.and_then(|file| files::certificates(file, &mut of_authority));
+
+    if let (Some(file), Some(shown)) = (asked.certificate, &shown) {
+        findings.extend(chained(asked, file, shown, half.as_ref(), authority.as_deref()));
     }
-    match (inspect::key(key.bytes), leaf) {
-        (Err(why), _) => findings.push(no_key(key, why)),
-        (Ok(half), Some(leaf)) if half != leaf.key => findings.push(Finding::error(
+    if !findings.iter().any(Finding::is_error)
+        && let (Some(certificate), Some(key)) = (asked.certificate, asked.key)
+    {
+        findings.extend(unusable(certificate, key));
+    }
+    if let (Some(file), Some(authority)) = (asked.authority, &authority) {
+        of_authority.extend(authorities(file, authority, asked.now));
+    }
+    findings.extend(of_authority);
+    findings
+}
+
+impl Named<'_> {
+    /// The flag with its value, which may come from saved answers or the environment.
+    fn flag(&self) -> String {
+        format!("`--{} {}`", self.setting, self.path.display())
+    }
+
+    /// The file's name in a command.
+    fn file(&self) -> String {
+        self.path.display().to_string()
+    }
+}
+
+/// The findings about the certificate, its chain, and whether the key belongs to it.
+fn chained(
+    asked: &Tls<'_>,
+    file: Named<'_>,
+    shown: &[Certificate],
+    half: Option<&PublicHalf>,
+    authority: Option<&[Certificate]>,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let own = half.map(|half| shown.iter().position(|one| half.fits(&one.key)));
+    if let (Some(None), Some(key)) = (own, asked.key) {
+        findings.push(Finding::error(
             "key.mismatch",
-            format!("the key of `--{}` is not the key of the certificate", key.setting),
+            format!("the key of {} is not the key of the certificate", key.flag()),
             "give the key that the certificate was requested with",
-        )),
-        _ => {}
+        ));
+    }
+    let first = || shown.iter().position(|one| !one.is_authority);
+    let leaf = own.flatten().or_else(first).unwrap_or_default();
+    findings.extend(leaf::judge(&shown[leaf], &asked.names, asked.now));
+    if shown.len() > MOST_CERTIFICATES {
+        findings.push(Finding::error(
+            "certificate.too-many",
+            format!("{} holds {} certificates; no chain is that long", file.flag(), shown.len()),
+            "leave only the certificate and the authorities between it and the root",
+        ));
+    } else {
+        findings.extend(Chain { file, shown, leaf, authority, now: asked.now }.judge());
     }
     findings
 }
 
+/// What only the library that will use the pair finds.
+fn unusable(certificate: Named<'_>, key: Named<'_>) -> Option<Finding> {
+    let chain = CertificateDer::pem_slice_iter(inspect::without_bom(certificate.bytes));
+    let chain: Vec<_> = chain.filter_map(Result::ok).collect();
+    let key = PrivateKeyDer::from_pem_slice(inspect::without_bom(key.bytes)).ok()?;
+    let error = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).err()?;
+    Some(Finding::error(
+        "certificate.unusable",
+        format!("{} cannot be used: {error}", certificate.flag()),
+        "request another certificate with ordinary extensions",
+    ))
+}
+
 /// Judges certificates of an authority.
-pub(crate) fn authority(file: Named<'_>, now: OffsetDateTime) -> Vec<Finding> {
-    match inspect::certificates(file.bytes) {
-        Err(why) => vec![unreadable(file, &why)],
-        Ok(all) if all.iter().all(|certificate| certificate.not_after < now) => {
-            vec![Finding::error(
-                "certificate.expired",
-                format!("every certificate of `--{}` is expired", file.setting),
-                "give the authority's present certificate",
-            )]
-        }
-        Ok(_) => Vec::new(),
+fn authorities(file: Named<'_>, all: &[Certificate], now: OffsetDateTime) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if all.iter().all(|certificate| certificate.not_after < now) {
+        findings.push(Finding::error(
+            "certificate.authority-expired",
+            format!("every certificate of {} is expired", file.flag()),
+            "give the authority's present certificate",
+        ));
     }
-}
-
-/// Judges the key that signs announcements.
-pub(crate) fn signing_key(file: Named<'_>) -> Vec<Finding> {
-    match inspect::key(file.bytes) {
-        Err(why) => vec![no_key(file, why)],
-        Ok(half) => signs(&half, file, "key.type").into_iter().collect(),
+    let others: Vec<_> = all.iter().filter(|one| !one.is_authority).collect();
+    if let [first, ..] = others[..] {
+        findings.push(Finding::warning(
+            "certificate.not-authority",
+            format!(
+                "{} of {} certificates in {} are no authority's: they vouch for nobody but \
+                 themselves; the first is `{}`",
+                others.len(),
+                all.len(),
+                file.flag(),
+                first.subject
+            ),
+            "give the authority's certificate, which has `CA:TRUE`; leave others only where a \
+             peer is to be trusted by its own certificate",
+        ));
     }
-}
-
-/// Judges the certificates that verify announcements. They stand for their keys; names and dates
-/// do not matter.
-pub(crate) fn verifying_certificates(file: Named<'_>) -> Vec<Finding> {
-    match inspect::certificates(file.bytes) {
-        Err(why) => vec![unreadable(file, &why)],
-        Ok(all) => all.iter().filter_map(|c| signs(&c.key, file, "certificate.key-type")).collect(),
-    }
-}
-
-fn signs(half: &PublicHalf, file: Named<'_>, id: &'static str) -> Option<Finding> {
-    match half.kind {
-        KeyKind::P256 => None,
-        KeyKind::Rsa(bits) if bits >= LEAST_BITS => None,
-        _ => Some(Finding::error(
-            id,
-            format!("a key of `--{}` is neither P-256 nor RSA with 2048 bits", file.setting),
-            "leave it out to have a pair made, or give a P-256 or RSA key",
-        )),
-    }
-}
-
-fn key_kind(leaf: &Certificate) -> Option<Finding> {
-    let cure = "request a certificate with an RSA key of 3072 bits";
-    match leaf.key.kind {
-        KeyKind::Rsa(bits) if bits < LEAST_BITS => Some(Finding::error(
-            "certificate.key-too-short",
-            format!("the certificate's RSA key has {bits} bits; {LEAST_BITS} are the least"),
-            cure,
-        )),
-        KeyKind::Rsa(bits) if bits < GOOD_BITS => Some(Finding::warning(
-            "certificate.key-short",
-            format!("the certificate's RSA key has {bits} bits; {GOOD_BITS} are recommended"),
-            cure,
-        )),
-        KeyKind::Rsa(_) => None,
-        KeyKind::P256 => Some(wrong_kind("EC", cure)),
-        KeyKind::Other(kind) => Some(wrong_kind(kind, cure)),
-    }
-}
-
-fn wrong_kind(kind: &str, cure: &str) -> Finding {
-    let what = format!("the certificate's key is of the kind {kind}; only RSA is supported");
-    Finding::error("certificate.key-type", what, cure)
-}
-
-fn dates(leaf: &Certificate, now: OffsetDateTime) -> Option<Finding> {
-    let (from, until) = (leaf.not_before.date(), leaf.not_after.date());
-    if leaf.not_after < now {
-        Some(Finding::error(
-            "certificate.expired",
-            format!("the certificate expired on {until}"),
-            "give a certificate that is valid",
-        ))
-    } else if leaf.not_before > now {
-        Some(Finding::error(
-            "certificate.not-yet-valid",
-            format!("the certificate is valid from {from} on"),
-            "check this host's clock, or give a certificate that is valid",
-        ))
-    } else if leaf.not_after < now + EXPIRES_SOON {
-        Some(Finding::warning(
-            "certificate.expires-soon",
-            format!("the certificate expires on {until}"),
-            "request the next one",
-        ))
-    } else {
-        None
-    }
-}
-
-fn unreadable(file: Named<'_>, why: &str) -> Finding {
-    Finding::error(
-        "certificate.unreadable",
-        format!("`--{}`: {why}", file.setting),
-        "give a PEM file, which has a line `-----BEGIN CERTIFICATE-----`; \
-         `openssl x509 -inform DER -in FILE` makes one of a DER file",
-    )
-}
-
-fn no_key(file: Named<'_>, why: NoKey) -> Finding {
-    match why {
-        NoKey::Encrypted => Finding::error(
-            "key.encrypted",
-            format!("`--{}`: the key needs a passphrase", file.setting),
-            "remove it with `openssl pkey -in KEY -out PLAIN`, and keep that file safe",
-        ),
-        NoKey::Unreadable(why) => Finding::error(
-            "key.unreadable",
-            format!("`--{}`: {why}", file.setting),
-            "give a PEM file, which has a line `-----BEGIN PRIVATE KEY-----`",
-        ),
-    }
+    findings
 }
 
 #[cfg(test)]

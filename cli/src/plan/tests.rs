@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use time::OffsetDateTime;
 
@@ -44,6 +47,7 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
             ..Installed::default()
         },
         given: BTreeMap::new(),
+        exposed: BTreeSet::new(),
         listeners: keys.zip(20_001..).map(|((_, key), port)| (key, listener(port))).collect(),
         daemon: DaemonFact::Copy(PathBuf::from("/pcoip-cmsgd")),
         daemon_bytes: 0,

@@ -1,49 +1,72 @@
 //! The operator's certificates and keys.
 
+use std::net::IpAddr;
+
 use crate::{
     content::Content,
     finding::Finding,
     host::Facts,
-    pki::judge::{self, Named},
-    wanted::Wanted,
+    pki::{
+        inspect,
+        judge::{self, Named, Tls},
+    },
+    wanted::{Given, Wanted},
 };
 
 pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
+    let given = wanted.given();
     let mut findings: Vec<Finding> =
-        wanted.given().into_iter().filter_map(|given| unreadable(given.setting, facts)).collect();
-    if let (Some(certificate), Some(key)) = (named("ssl-cert", facts), named("ssl-key", facts)) {
-        findings.extend(judge::tls(certificate, key, facts.now));
-    }
-    if let Some(file) = named("ca-cert", facts) {
-        findings.extend(judge::authority(file, facts.now));
-    }
-    if let Some(file) = named("jwt-signing-key", facts) {
-        findings.extend(judge::signing_key(file));
-    }
-    if let Some(file) = named("jwt-verifying-cert", facts) {
-        findings.extend(judge::verifying_certificates(file));
-    }
-    for finding in &mut findings {
-        finding.what = with_paths(&finding.what, wanted);
-    }
+        given.iter().filter_map(|given| unreadable(given, facts)).collect();
+    let named = |setting: &str| {
+        given.iter().find(|given| given.setting == setting).and_then(|given| named(given, facts))
+    };
+    findings.extend(judge::tls(&Tls {
+        certificate: named("ssl-cert"),
+        key: named("ssl-key"),
+        authority: named("ca-cert"),
+        names: names(wanted),
+        now: facts.now,
+    }));
+    findings.extend(judge::announcing(named("jwt-signing-key"), named("jwt-verifying-cert")));
+    findings.extend(given.iter().filter_map(|given| exposed(given, facts)));
     findings
 }
 
-/// The path may come from saved answers or the environment, so it is told with its flag.
-fn with_paths(what: &str, wanted: &Wanted) -> String {
-    wanted.given().into_iter().fold(what.to_owned(), |what, given| {
-        let (flag, path) = (format!("`--{}`", given.setting), given.path.display());
-        what.replace(&flag, &format!("`--{} {path}`", given.setting))
+/// By what clients call this host, with the flags that say so.
+fn names(wanted: &Wanted) -> Vec<(&'static str, String)> {
+    let plain = |host: &str| {
+        host.parse::<IpAddr>().map_or_else(|_| host.to_owned(), |address| address.to_string())
+    };
+    let hosts = wanted.host_addresses.iter().map(|host| ("host-address", plain(host.as_str())));
+    let external = wanted.security_gateway.iter().flat_map(|gateway| &gateway.external);
+    hosts.chain(external.map(|address| ("external-pcoip-ip", address.to_string()))).collect()
+}
+
+fn named<'a>(given: &'a Given, facts: &'a Facts) -> Option<Named<'a>> {
+    let content = facts.given.get(given.setting)?.as_ref().ok()?;
+    Some(Named { setting: given.setting, path: &given.path, bytes: Content::bytes(content) })
+}
+
+fn unreadable(given: &Given, facts: &Facts) -> Option<Finding> {
+    let Given { setting, path, .. } = given;
+    let why = facts.given.get(setting)?.as_ref().err()?;
+    let id = if is_key(given) { "key.unreadable" } else { "certificate.unreadable" };
+    let what = format!("`--{setting} {}`: {why}", path.display());
+    Some(Finding::error(id, what, "name a file that can be read"))
+}
+
+fn exposed(given: &Given, facts: &Facts) -> Option<Finding> {
+    let Given { setting, path, .. } = given;
+    let has_key = || named(given, facts).is_some_and(|file| inspect::key(file.bytes).is_ok());
+    (is_key(given) && facts.exposed.contains(setting) && has_key()).then(|| {
+        Finding::warning(
+            "key.exposed",
+            format!("others than its owner can read `--{setting} {}`", path.display()),
+            format!("`chmod 600 {}`", path.display()),
+        )
     })
 }
 
-fn named<'a>(setting: &'static str, facts: &'a Facts) -> Option<Named<'a>> {
-    let content = facts.given.get(setting)?.as_ref().ok()?;
-    Some(Named { setting, bytes: Content::bytes(content) })
-}
-
-fn unreadable(setting: &'static str, facts: &Facts) -> Option<Finding> {
-    let why = facts.given.get(setting)?.as_ref().err()?;
-    let id = if setting.ends_with("-key") { "key.unreadable" } else { "certificate.unreadable" };
-    Some(Finding::error(id, format!("`--{setting}`: {why}"), "name a file that can be read"))
+fn is_key(given: &Given) -> bool {
+    given.setting.ends_with("-key")
 }

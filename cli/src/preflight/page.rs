@@ -1,4 +1,4 @@
-//! Every finding stands on a page: `docs/validation.md`, or `docs/certificates.md` where there is one.
+//! Every finding stands on a page: `docs/validation.md`, or `docs/certificates.md`.
 
 use std::{
     collections::BTreeSet,

@@ -3,6 +3,8 @@ use rcgen::{
     PKCS_RSA_SHA256, SignatureAlgorithm,
 };
 
+use time::Duration;
+
 use super::*;
 
 /// RSA with 1024 bits, which no library of ours makes.
@@ -22,10 +24,19 @@ fn pair(algorithm: &'static SignatureAlgorithm, from: i64, until: i64) -> (Strin
     (parameters.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
 
+fn file<'a>(setting: &'static str, text: &'a str) -> Named<'a> {
+    Named { setting, path: Path::new("/given"), bytes: text.as_bytes() }
+}
+
 fn ids(certificate: &str, key: &str) -> Vec<&'static str> {
-    let certificate = Named { setting: "ssl-cert", bytes: certificate.as_bytes() };
-    let key = Named { setting: "ssl-key", bytes: key.as_bytes() };
-    tls(certificate, key, at(0)).into_iter().map(|finding| finding.id).collect()
+    let asked = Tls {
+        certificate: Some(file("ssl-cert", certificate)),
+        key: Some(file("ssl-key", key)),
+        authority: None,
+        names: vec![("host-address", "CM.example".to_owned())],
+        now: at(0),
+    };
+    tls(&asked).into_iter().map(|finding| finding.id).collect()
 }
 
 #[test]
@@ -42,17 +53,26 @@ fn each_rule_has_its_finding() {
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     let table = [
         (good.as_str(), key.as_str(), vec![short]),
-        (&good, &other, vec![short, "key.mismatch"]),
-        (&good, encrypted, vec![short, "key.encrypted"]),
-        (&good, "", vec![short, "key.unreadable"]),
+        (&good, &other, vec!["key.mismatch", short]),
+        (&good, encrypted, vec!["key.encrypted", short]),
+        (&good, "", vec!["key.unreadable", short]),
         (&soon.0, &soon.1, vec![short, "certificate.expires-soon"]),
         (&expired.0, &expired.1, vec![short, "certificate.expired"]),
         (&early.0, &early.1, vec![short, "certificate.not-yet-valid"]),
         (&ec.0, &ec.1, vec!["certificate.key-type"]),
         (&ed.0, &ed.1, vec!["certificate.key-type"]),
-        (SHORT, "", vec!["certificate.key-too-short", "key.unreadable"]),
+        (
+            SHORT,
+            "",
+            vec![
+                "key.unreadable",
+                "certificate.key-too-short",
+                "certificate.is-authority",
+                "certificate.name-missing",
+            ],
+        ),
         ("", &key, vec!["certificate.unreadable"]),
-        (&key, &key, vec!["certificate.unreadable"]),
+        (&key, &key, vec!["certificate.is-key"]),
         ("-----BEGIN CERTIFICATE-----\n!\n", "x", vec!["certificate.unreadable", "key.unreadable"]),
     ];
     for (index, (certificate, key, expected)) in table.into_iter().enumerate() {
@@ -70,18 +90,24 @@ fn what_windows_does_to_a_file_does_not_matter() {
 
 #[test]
 fn the_signing_pair_may_be_p256_or_rsa() {
+    let [p256, rsa, p384] = [&PKCS_ECDSA_P256_SHA256, &PKCS_RSA_SHA256, &PKCS_ECDSA_P384_SHA384]
+        .map(|algorithm| pair(algorithm, -9, -1));
+    let several = format!("{}{}", rsa.0, p256.0);
     let table = [
-        (pair(&PKCS_ECDSA_P256_SHA256, -9, -1), None),
-        (pair(&PKCS_RSA_SHA256, -9, -1), None),
-        (pair(&PKCS_ECDSA_P384_SHA384, -1, 9), Some(("key.type", "certificate.key-type"))),
+        (Some(&p256.1), Some(&p256.0), vec![]),
+        (Some(&rsa.1), Some(&rsa.0), vec![]),
+        (Some(&p256.1), Some(&several), vec![]),
+        (Some(&p256.1), None, vec![]),
+        (None, Some(&several), vec![]),
+        (Some(&p256.1), Some(&rsa.0), vec!["key.mismatch"]),
+        (Some(&p384.1), Some(&p384.0), vec!["key.type", "certificate.key-type"]),
     ];
-    for ((certificate, key), expected) in table {
-        let of_key = signing_key(Named { setting: "jwt-signing-key", bytes: key.as_bytes() });
-        let file = Named { setting: "jwt-verifying-cert", bytes: certificate.as_bytes() };
-        let of_certificate = verifying_certificates(file);
+    for (index, (key, certificates, expected)) in table.into_iter().enumerate() {
+        let key = key.map(|text| file("jwt-signing-key", text));
+        let certificates = certificates.map(|text| file("jwt-verifying-cert", text));
 
-        let ids = of_key.first().zip(of_certificate.first()).map(|(a, b)| (a.id, b.id));
-        assert_eq!(ids, expected);
+        let ids: Vec<_> = announcing(key, certificates).iter().map(|finding| finding.id).collect();
+        assert_eq!(ids, expected, "row {index}");
     }
 }
 
@@ -90,11 +116,13 @@ fn an_authority_is_expired_when_all_of_its_certificates_are() {
     let (expired, _) = pair(&PKCS_RSA_SHA256, -9, -1);
     let (valid, _) = pair(&PKCS_RSA_SHA256, -9, 1);
     let judge = |pem: &str| {
-        let findings = authority(Named { setting: "ca-cert", bytes: pem.as_bytes() }, at(0));
-        findings.into_iter().map(|finding| finding.id).collect::<Vec<_>>()
+        let authority = Some(file("ca-cert", pem));
+        let asked = Tls { certificate: None, key: None, authority, names: vec![], now: at(0) };
+        tls(&asked).into_iter().map(|finding| finding.id).collect::<Vec<_>>()
     };
 
-    assert_eq!(judge(&expired), ["certificate.expired"]);
-    assert_eq!(judge(&format!("{expired}{valid}")), [""; 0]);
+    let plain = "certificate.not-authority";
+    assert_eq!(judge(&expired), ["certificate.authority-expired", plain]);
+    assert_eq!(judge(&format!("{expired}{valid}")), [plain]);
     assert_eq!(judge("nothing"), ["certificate.unreadable"]);
 }

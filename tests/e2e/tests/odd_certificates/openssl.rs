@@ -134,7 +134,7 @@ impl Workshop {
         Server::start(command, version)
     }
 
-    fn run(&self, arguments: &str) -> String {
+    pub(crate) fn run(&self, arguments: &str) -> String {
         let output = self.command(arguments).output().expect("openssl starts");
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "openssl {arguments}: {stderr}");
@@ -148,12 +148,12 @@ impl Workshop {
         command
     }
 
-    fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
     }
 
     #[expect(clippy::disallowed_methods, reason = "nobody reads a file that is half written")]
-    fn write(&self, file: &str, text: &str) {
+    pub(crate) fn write(&self, file: &str, text: &str) {
         fs::write(self.path(file), text).expect("a file can be written");
     }
 }

@@ -1,0 +1,142 @@
+//! Reads the files, and says what each is that is not what was asked for.
+
+use super::Named;
+use crate::{
+    finding::Finding,
+    pki::inspect::{self, Certificate, Form, Holds, NoKey, PublicHalf},
+};
+
+/// The certificates of a file, or the finding why there are none.
+pub(super) fn certificates(
+    file: Named<'_>,
+    findings: &mut Vec<Finding>,
+) -> Option<Vec<Certificate>> {
+    match inspect::certificates(file.bytes) {
+        Ok(all) => {
+            findings.extend(holds_key(file));
+            Some(all)
+        }
+        Err(why) => {
+            findings.push(no_certificate(file, &why));
+            None
+        }
+    }
+}
+
+/// The public half of the key in a file, or the finding why there is none.
+pub(super) fn key(file: Named<'_>, findings: &mut Vec<Finding>) -> Option<PublicHalf> {
+    inspect::key(file.bytes).map_err(|why| findings.push(no_key(file, &why))).ok()
+}
+
+fn holds_key(file: Named<'_>) -> Option<Finding> {
+    inspect::has_private_key(file.bytes).then(|| {
+        Finding::warning(
+            "certificate.holds-key",
+            format!("{} holds a private key beside the certificate", file.flag()),
+            "give a file with certificates alone; they go where keys must not",
+        )
+    })
+}
+
+fn no_certificate(file: Named<'_>, why: &str) -> Finding {
+    let (flag, name) = (file.flag(), file.file());
+    let refused = |id, what: &str, cure: String| Finding::error(id, format!("{flag} {what}"), cure);
+    let form = Form::of(file.bytes);
+    let held = match &form {
+        Form::Pem(held) => &held[..],
+        Form::Der(held) => std::slice::from_ref(held),
+        _ => &[],
+    };
+    let der = if matches!(form, Form::Der(_)) { "-inform DER " } else { "" };
+    if form == Form::Der(Holds::Certificate) {
+        let cure = format!("convert it: `openssl x509 -inform DER -in {name} -out {name}.pem`");
+        return refused("certificate.der", "is a DER file, not PEM", cure);
+    }
+    if form == Form::Pkcs12 {
+        let cure = format!("convert it: `openssl pkcs12 -in {name} -nokeys -out {name}.pem`");
+        return refused("certificate.pkcs12", "is a PKCS#12 file, not PEM", cure);
+    }
+    if held.contains(&Holds::Certificate) {
+        let cure = format!(
+            "copy the file anew; `openssl x509 -in {name} -noout -text` must be able to read it"
+        );
+        return refused("certificate.unreadable", &format!("is damaged: {why}"), cure);
+    }
+    if held.contains(&Holds::Pkcs7) {
+        let cure = format!(
+            "convert it: `openssl pkcs7 {der}-in {name} -print_certs -out {name}.pem`, and put \
+             the host's own certificate first"
+        );
+        return refused("certificate.pkcs7", "is a PKCS#7 file, not PEM certificates", cure);
+    }
+    if held.contains(&Holds::Request) {
+        let cure = "give the certificate that the authority made of it".to_owned();
+        return refused("certificate.is-request", "is a request, not a certificate", cure);
+    }
+    if held.iter().any(|held| matches!(held, Holds::Key | Holds::DsaKey | Holds::EncryptedKey)) {
+        let cure = "give the certificate, which has a line `-----BEGIN CERTIFICATE-----`";
+        return refused("certificate.is-key", "is a key, not a certificate", cure.to_owned());
+    }
+    let cure = odd_form(&form, &name).unwrap_or_else(|| {
+        "give a PEM file, which has a line `-----BEGIN CERTIFICATE-----`".to_owned()
+    });
+    refused("certificate.unreadable", odd(&form, "holds no PEM certificate"), cure)
+}
+
+fn no_key(file: Named<'_>, why: &NoKey) -> Finding {
+    let (flag, name) = (file.flag(), file.file());
+    let refused = |id, what: &str, cure: String| Finding::error(id, format!("{flag} {what}"), cure);
+    let form = Form::of(file.bytes);
+    let der = if matches!(form, Form::Der(_)) { "-inform DER " } else { "" };
+    match why {
+        NoKey::Encrypted => {
+            let cure = format!(
+                "remove it with `openssl pkey {der}-in {name} -out {name}.plain`, give that file, \
+                 and keep it safe"
+            );
+            refused("key.encrypted", "is encrypted: the key needs a passphrase", cure)
+        }
+        NoKey::Damaged => {
+            let cure = format!(
+                "copy the file anew; `openssl pkey -in {name} -noout -check` must find it valid"
+            );
+            refused("key.unreadable", "is damaged, or of a kind that is not supported", cure)
+        }
+        NoKey::Form(Form::Der(Holds::Key)) => {
+            let cure = format!("convert it: `openssl pkey -inform DER -in {name} -out {name}.pem`");
+            refused("key.der", "is a DER file, not PEM", cure)
+        }
+        NoKey::Form(Form::Pkcs12) => {
+            let cure = format!(
+                "convert it: `openssl pkcs12 -in {name} -nocerts -nodes -out {name}.pem`, and keep \
+                 that file safe"
+            );
+            refused("key.pkcs12", "is a PKCS#12 file, not PEM", cure)
+        }
+        NoKey::Form(form) => {
+            let is_certificate = match form {
+                Form::Pem(held) => held.contains(&Holds::Certificate),
+                form => *form == Form::Der(Holds::Certificate),
+            };
+            let cure = "give the key, which has a line `-----BEGIN PRIVATE KEY-----`".to_owned();
+            if is_certificate {
+                return refused("key.is-certificate", "is a certificate, not its key", cure);
+            }
+            let cure = odd_form(form, &name).unwrap_or(cure);
+            refused("key.unreadable", odd(form, "holds no PEM key"), cure)
+        }
+    }
+}
+
+fn odd(form: &Form, otherwise: &'static str) -> &'static str {
+    match form {
+        Form::Empty => "is empty",
+        Form::Utf16 => "is text in UTF-16, which nothing reads as PEM",
+        _ => otherwise,
+    }
+}
+
+fn odd_form(form: &Form, name: &str) -> Option<String> {
+    (*form == Form::Utf16)
+        .then(|| format!("convert it: `iconv -f UTF-16 -t UTF-8 -o {name}.pem {name}`"))
+}

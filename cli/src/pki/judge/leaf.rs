@@ -1,0 +1,140 @@
+//! The rules for the host's own certificate, and those that it shares with its issuers.
+
+use std::net::IpAddr;
+
+use time::{Duration, OffsetDateTime};
+
+use crate::{
+    finding::Finding,
+    pki::inspect::{Certificate, KeyKind, LEAST_BITS, MOST_BITS},
+};
+
+/// The bits that the guide recommends.
+const GOOD_BITS: usize = 3072;
+/// When to say that a certificate expires.
+const EXPIRES_SOON: Duration = Duration::days(30);
+/// What cures most of it.
+const REQUEST: &str = "request a certificate with an RSA key of 3072 bits, signed with SHA-256";
+
+/// The findings about the certificate alone.
+pub(super) fn judge(
+    leaf: &Certificate,
+    names: &[(&'static str, String)],
+    now: OffsetDateTime,
+) -> Vec<Finding> {
+    const WHO: &str = "the certificate";
+    let mut findings: Vec<Finding> = key(leaf).into_iter().collect();
+    findings.extend(signature(leaf, WHO));
+    findings.extend(dates(leaf, WHO, now));
+    if !leaf.is_version_3 {
+        findings.push(Finding::error(
+            "certificate.version",
+            "the certificate has an old version, which cannot name hosts",
+            "request it with `subjectAltName`; `openssl x509 -req` needs `-extfile FILE` for that",
+        ));
+    }
+    findings.extend(usage(leaf, WHO));
+    if leaf.is_authority {
+        findings.push(Finding::warning(
+            "certificate.is-authority",
+            "the certificate is itself an authority's, which many clients refuse of a server",
+            "request one without `CA:TRUE`",
+        ));
+    }
+    findings.extend(names.iter().filter(|(_, name)| !is_named(leaf, name)).map(|(flag, name)| {
+        Finding::warning(
+            "certificate.name-missing",
+            format!(
+                "the certificate does not name `{name}`, by which `--{flag}` says that clients call"
+            ),
+            format!("request one that has `{name}` among its subject alternative names"),
+        )
+    }));
+    findings
+}
+
+/// The signature of a certificate that is no root.
+pub(super) fn signature(certificate: &Certificate, who: &str) -> Option<Finding> {
+    let digest = certificate.weak_digest?;
+    Some(Finding::error(
+        "certificate.signature-weak",
+        format!("{who} is signed with {digest}, which can be forged"),
+        REQUEST,
+    ))
+}
+
+/// Whether a certificate may serve, where it says what it is for.
+pub(super) fn usage(certificate: &Certificate, who: &str) -> Option<Finding> {
+    (!certificate.may_serve).then(|| {
+        Finding::error(
+            "certificate.usage",
+            format!("{who} is for other uses than that of a server"),
+            "request one with `extendedKeyUsage = serverAuth`",
+        )
+    })
+}
+
+/// Whether a certificate is valid, and for how long.
+pub(super) fn dates(certificate: &Certificate, who: &str, now: OffsetDateTime) -> Option<Finding> {
+    let (from, until) = (certificate.not_before.date(), certificate.not_after.date());
+    if certificate.not_after < now {
+        Some(Finding::error(
+            "certificate.expired",
+            format!("{who} expired on {until}"),
+            "give a certificate that is valid",
+        ))
+    } else if certificate.not_before > now {
+        Some(Finding::error(
+            "certificate.not-yet-valid",
+            format!("{who} is valid from {from} on"),
+            "check this host's clock, or give a certificate that is valid",
+        ))
+    } else if certificate.not_after < now + EXPIRES_SOON {
+        Some(Finding::warning(
+            "certificate.expires-soon",
+            format!("{who} expires on {until}"),
+            "request the next one",
+        ))
+    } else {
+        None
+    }
+}
+
+fn key(leaf: &Certificate) -> Option<Finding> {
+    match leaf.key.kind {
+        KeyKind::Rsa(bits) if bits < LEAST_BITS => Some(Finding::error(
+            "certificate.key-too-short",
+            format!("the certificate's RSA key has {bits} bits; {LEAST_BITS} are the least"),
+            REQUEST,
+        )),
+        KeyKind::Rsa(bits) if bits > MOST_BITS => Some(Finding::error(
+            "certificate.key-too-long",
+            format!("the certificate's RSA key has {bits} bits; {MOST_BITS} are the most"),
+            REQUEST,
+        )),
+        KeyKind::Rsa(bits) if bits < GOOD_BITS => Some(Finding::warning(
+            "certificate.key-short",
+            format!("the certificate's RSA key has {bits} bits; {GOOD_BITS} are recommended"),
+            REQUEST,
+        )),
+        KeyKind::Rsa(_) => None,
+        KeyKind::P256 => Some(wrong_kind("EC")),
+        KeyKind::Other(kind) => Some(wrong_kind(kind)),
+    }
+}
+
+fn wrong_kind(kind: &str) -> Finding {
+    let what = format!("the certificate's key is of the kind {kind}; only RSA is supported");
+    Finding::error("certificate.key-type", what, REQUEST)
+}
+
+/// Whether the certificate is for that name; a star stands for the first part of a name.
+fn is_named(leaf: &Certificate, name: &str) -> bool {
+    let is_address = name.parse::<IpAddr>().is_ok();
+    let rest = name.split_once('.').map(|(_, rest)| rest).filter(|_| !is_address);
+    leaf.names.iter().any(|held| {
+        let starred = held.strip_prefix("*.").zip(rest);
+        held.eq_ignore_ascii_case(name)
+            || starred.is_some_and(|(held, rest)| held.eq_ignore_ascii_case(rest))
+    })
+}
