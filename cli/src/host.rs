@@ -6,6 +6,7 @@ pub(crate) mod export;
 pub(crate) mod files;
 pub(crate) mod installed;
 pub(crate) mod lock;
+pub(crate) mod machine;
 pub(crate) mod ports;
 pub(crate) mod sockets;
 pub(crate) mod target;
@@ -35,6 +36,7 @@ use broker::BrokerFact;
 use daemon::DaemonFact;
 use export::Export;
 use installed::Installed;
+use machine::Machine;
 use ports::Listener;
 use target::Target;
 
@@ -45,6 +47,8 @@ pub(crate) struct Facts {
     pub(crate) now: OffsetDateTime,
     /// Whether the installer may do anything.
     pub(crate) is_root: bool,
+    /// What the machine is like.
+    pub(crate) machine: Machine,
     /// The host's own name, where it can stand in a certificate.
     pub(crate) hostname: Option<Host>,
     /// Free bytes where the files go.
@@ -86,9 +90,11 @@ impl Facts {
             .collect();
         let daemon = DaemonFact::read(wanted.daemon.as_deref(), &paths);
         let hostname = unistd::gethostname().ok().and_then(|n| n.to_str()?.parse().ok());
+        let is_root = unistd::geteuid().is_root();
         Self {
             now,
-            is_root: unistd::geteuid().is_root(),
+            is_root,
+            machine: Machine::read(is_root),
             hostname,
             free_disk: free_disk(wanted.place.root.as_deref().unwrap_or(Path::new("/var"))),
             target,

@@ -31,6 +31,7 @@ pub(crate) fn of_host(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
 /// Checks what would be written, for an installation that can be planned.
 pub(crate) fn of_plan(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let mut findings = configuration::check(wanted, facts);
+    findings.extend(machine::limits(wanted, facts));
     findings.extend(agents::check(wanted, facts));
     findings
 }

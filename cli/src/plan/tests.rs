@@ -7,7 +7,10 @@ use time::OffsetDateTime;
 
 use super::*;
 use crate::{
-    host::{broker::BrokerFact, installed::InstalledFile, ports::Listener, target::Target},
+    host::{
+        broker::BrokerFact, installed::InstalledFile, machine::Machine, ports::Listener,
+        target::Target,
+    },
     pki::generate::{self, Key, Pair, Request},
     system::recorder::Recorder,
     wanted::{Place, listen::ListenKey, tests::answers},
@@ -39,6 +42,7 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
     Facts {
         now: OffsetDateTime::from_unix_timestamp(1_900_000_000).unwrap(),
         is_root: false,
+        machine: Machine::default(),
         hostname: Some("host.example".parse().unwrap()),
         free_disk: None,
         target: Target::default(),

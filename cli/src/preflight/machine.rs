@@ -1,10 +1,15 @@
-//! The machine: rights, disk, and the daemon to install.
+//! The machine: rights, disk, the daemon to install, and what the machine is like.
+
+mod firewall;
+mod limits;
+mod requirements;
 
 use std::path::Path;
 
 use crate::{
     finding::Finding,
     host::{Facts, daemon::DaemonFact},
+    plan::configuration::Configuration,
     runtime::Runtime,
     wanted::{Place, Wanted},
 };
@@ -26,7 +31,16 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
             "name it with `--daemon PATH`",
         ));
     }
+    findings.extend(requirements::check(&facts.machine));
+    findings.extend(firewall::check(facts));
+    findings.extend(limits::udp_source(facts));
     findings
+}
+
+/// Checks the machine's limits against the configuration that it will have.
+pub(super) fn limits(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
+    let draft = Configuration::draft(wanted, facts);
+    limits::check(&draft, wanted.place.runtime, &facts.machine)
 }
 
 /// Whether the user may install there.
@@ -59,3 +73,6 @@ fn disk(wanted: &Wanted, facts: &Facts, is_under_root: bool) -> Option<Finding> 
         Finding::error("host.disk", what, cure)
     })
 }
+
+#[cfg(test)]
+mod tests;

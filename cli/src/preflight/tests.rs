@@ -28,11 +28,11 @@ fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     on_host.chain(of_plan(wanted, facts)).collect()
 }
 
-const BOTH: &str = "accept-policies: true\nself-signed: true\nroot: /r\nruntime: host\n\
+pub(super) const BOTH: &str = "accept-policies: true\nself-signed: true\nroot: /r\nruntime: host\n\
                     broker-url: https://b\nexternal-pcoip-ip: 192.0.2.1\n";
 
 /// A host where each role has a configuration.
-fn configured_facts(wanted: &Wanted) -> Facts {
+pub(super) fn configured_facts(wanted: &Wanted) -> Facts {
     let mut facts = facts(wanted);
     for role in wanted.roles() {
         configured(&mut facts, role, "");
@@ -41,7 +41,7 @@ fn configured_facts(wanted: &Wanted) -> Facts {
 }
 
 /// A role's configuration is there and says so.
-fn configured(facts: &mut Facts, role: Role, text: &str) {
+pub(super) fn configured(facts: &mut Facts, role: Role, text: &str) {
     let path = layout::conf(&Paths::under("/r"), role);
     let file = InstalledFile { content: text.into(), is_private: true };
     facts.installed.files.insert(path, file);

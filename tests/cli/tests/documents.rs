@@ -35,7 +35,8 @@ fn a_dry_run_says_what_would_be_done_and_who_said_so() {
         run::<Change>(&site, "install", &[&GATEWAY[..], &["--dry-run"]].concat());
 
     assert_eq!((code, document.schema, document.outcome), (0, 1, Outcome::Planned));
-    let ids: Vec<_> = document.findings.iter().map(|f| (f.id.as_str(), f.level)).collect();
+    let ids: Vec<_> =
+        shapes::sure(&document.findings).map(|found| (found.id.as_str(), found.level)).collect();
     assert_eq!(ids, [("agent.not-verified", Level::Warning)]);
     let steps: Vec<_> = document.plan.iter().map(|step| step.step.as_str()).collect();
     assert_eq!(
@@ -74,8 +75,8 @@ fn a_refusal_says_all_that_is_wrong() {
         let (code, document) = run::<Change>(&site, "install", words);
 
         assert_eq!((code, document.schema, document.outcome), (exit, 1, Outcome::Refused));
-        assert!(document.findings.iter().all(|f| f.level == Level::Error && f.is_told()));
-        let ids: Vec<_> = document.findings.iter().map(|finding| finding.id.as_str()).collect();
+        assert!(shapes::sure(&document.findings).all(|f| f.level == Level::Error && f.is_told()));
+        let ids: Vec<_> = shapes::sure(&document.findings).map(|f| f.id.as_str()).collect();
         assert!(least.iter().all(|id| ids.contains(id)), "{ids:?}");
         assert!(ids.len() >= least.len(), "{ids:?}");
         assert!(document.plan.is_empty() && document.restarts.is_empty());
@@ -111,7 +112,7 @@ fn a_validation_tells_all_findings_at_once_as_an_installation_does_and_makes_not
     assert_eq!((code, validation.schema, install_code), (3, 1, 3));
     assert!(validation.findings.iter().all(shapes::Finding::is_told));
     let ids = |findings: &[shapes::Finding]| {
-        findings.iter().map(|found| (found.id.clone(), found.level)).collect::<Vec<_>>()
+        shapes::sure(findings).map(|found| (found.id.clone(), found.level)).collect::<Vec<_>>()
     };
     let told = ids(&validation.findings);
     assert_eq!(told, ids(&install.findings));
@@ -129,7 +130,8 @@ fn a_validation_tells_all_findings_at_once_as_an_installation_does_and_makes_not
     );
     let port = format!("{at}/tcp, where `broker` is to listen, is taken by `");
     let pid = format!("(pid {})", std::process::id());
-    let what = &validation.findings[4].what;
+    let what = shapes::sure(&validation.findings).nth(4).map(|found| found.what.as_str());
+    let what = what.expect("there are six");
     assert!(what.starts_with(&port) && what.ends_with(&pid), "{what}");
     assert_eq!(fs::read_dir(site.folder()).expect("the folder is there").count(), 2);
 }

@@ -141,6 +141,11 @@ impl Finding {
     }
 }
 
+/// The findings that are the same on every machine.
+pub(crate) fn sure(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+    findings.iter().filter(|finding| !finding.id.starts_with("host."))
+}
+
 impl Step {
     /// Whether a person learns anything from it.
     pub(crate) fn is_told(&self) -> bool {

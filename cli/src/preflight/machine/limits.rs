@@ -1,0 +1,123 @@
+//! The system's limits against what the roles may need at once.
+
+use cmsg_config::{ConfFile, ConnectionManager, SecurityGateway};
+
+use crate::{
+    finding::Finding,
+    host::{Facts, machine::Machine},
+    plan::configuration::Configuration,
+    runtime::Runtime,
+    wanted::listen::ListenKey,
+};
+
+/// Clients' side and the other side of each.
+const FILES_EACH: u64 = 2;
+/// Listeners, logs, and connections that are not let in yet.
+const FILES_BESIDE: u64 = 1_000;
+/// A gateway's session has TCP and UDP on both sides.
+const TRACKED_BY_SESSION: u64 = 4;
+/// A client of the Connection Manager, and its connection to the broker.
+const TRACKED_BY_CLIENT: u64 = 2;
+
+/// `MaxConnections` of each role, where it is wanted and its file can be read.
+struct Most {
+    clients: Option<u64>,
+    sessions: Option<u64>,
+}
+
+/// Checks the limits on files and connections.
+pub(super) fn check(draft: &Configuration, runtime: Runtime, machine: &Machine) -> Vec<Finding> {
+    let most = Most::of(draft);
+    files(&most, runtime, machine).into_iter().chain(connections(&most, machine)).collect()
+}
+
+/// Checks that nobody can be lent the port that datagrams to agents come from.
+pub(super) fn udp_source(facts: &Facts) -> Option<Finding> {
+    let port = facts.listeners.get(&ListenKey::UdpSource)?.port()?;
+    facts.machine.lent_ports.as_ref().filter(|lent| lent.contains(&port))?;
+    let reserved = facts.machine.reserved_ports.as_ref()?;
+    if reserved.iter().any(|range| range.contains(&port)) {
+        return None;
+    }
+    let name = |range: &std::ops::RangeInclusive<u16>| match (range.start(), range.end()) {
+        (first, last) if first == last => first.to_string(),
+        (first, last) => format!("{first}-{last}"),
+    };
+    let all: Vec<_> = reserved.iter().map(name).chain([port.to_string()]).collect();
+    Some(Finding::warning(
+        "host.reserved-ports",
+        format!(
+            "the system may lend port {port}, where `udp-source` listens, to another program \
+             while the gateway is stopped"
+        ),
+        format!(
+            "`sysctl -w net.ipv4.ip_local_reserved_ports={}`, and the same in a file under \
+             `/etc/sysctl.d`",
+            all.join(",")
+        ),
+    ))
+}
+
+/// Each role is one process.
+fn files(most: &Most, runtime: Runtime, machine: &Machine) -> Option<Finding> {
+    let (limit, cure) = match runtime {
+        Runtime::Host => (
+            machine.own_files?,
+            "raise it (`ulimit -Hn`, `/etc/security/limits.conf`), or lower `MaxConnections`",
+        ),
+        Runtime::Swarm => {
+            (machine.most_files?, "raise it (`sysctl -w fs.nr_open`), or lower `MaxConnections`")
+        }
+    };
+    let largest = most.clients.max(most.sessions)?;
+    let needed = largest.saturating_mul(FILES_EACH).saturating_add(FILES_BESIDE);
+    (limit < needed).then(|| {
+        Finding::warning(
+            "host.file-limit",
+            format!(
+                "a process may open {limit} files, and a role with `MaxConnections = {largest}` \
+                 needs {needed}"
+            ),
+            cure,
+        )
+    })
+}
+
+fn connections(most: &Most, machine: &Machine) -> Option<Finding> {
+    let limit = machine.tracked_connections?;
+    let tracked = |count: Option<u64>, each: u64| count.unwrap_or_default().saturating_mul(each);
+    let needed = tracked(most.clients, TRACKED_BY_CLIENT)
+        .saturating_add(tracked(most.sessions, TRACKED_BY_SESSION));
+    (limit < needed).then(|| {
+        Finding::warning(
+            "host.tracked-connections",
+            format!(
+                "the system keeps track of {limit} connections, and by `MaxConnections` there may \
+                 be {needed}"
+            ),
+            format!(
+                "`sysctl -w net.netfilter.nf_conntrack_max={}`, and the same in a file under \
+                 `/etc/sysctl.d`; or lower `MaxConnections`",
+                needed.saturating_mul(2)
+            ),
+        )
+    })
+}
+
+impl Most {
+    fn of(draft: &Configuration) -> Self {
+        let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let clients = |file: &ConfFile| {
+            ConnectionManager::read(file)
+                .ok()
+                .map(|read| wide(read.value.max_connections.as_usize()))
+        };
+        let sessions = |file: &ConfFile| {
+            SecurityGateway::read(file).ok().map(|read| wide(read.value.max_connections.as_usize()))
+        };
+        Self {
+            clients: draft.cm.as_ref().and_then(clients),
+            sessions: draft.sg.as_ref().and_then(sessions),
+        }
+    }
+}
