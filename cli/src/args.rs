@@ -98,6 +98,10 @@ pub(crate) enum Command {
     Status(Status),
     /// Remove the installation
     Uninstall(Uninstall),
+    /// Take no new sessions, so that the host can be taken out of service
+    Drain(Drain),
+    /// Take new sessions again after `drain`
+    Resume(Resume),
     /// Print what a shell needs to complete the words of this program
     Completions {
         /// The shell
@@ -168,6 +172,25 @@ pub(crate) struct Configure {
 /// `status`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Status {
+    /// Which installation.
+    #[command(flatten)]
+    pub(crate) flags: PlaceFlags,
+}
+
+/// `drain`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Drain {
+    /// Which installation.
+    #[command(flatten)]
+    pub(crate) flags: PlaceFlags,
+    /// Wait so long for the last session to end; exit with 1 if it has not
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) wait: Option<u64>,
+}
+
+/// `resume`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Resume {
     /// Which installation.
     #[command(flatten)]
     pub(crate) flags: PlaceFlags,

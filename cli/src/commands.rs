@@ -4,6 +4,7 @@ mod checks;
 mod completions;
 mod configure;
 mod detach;
+mod drain;
 mod install;
 mod man;
 mod status;
@@ -65,6 +66,8 @@ pub(crate) fn run(cli: &Cli) -> Exit {
         Command::Configure(configure) => configure::run(configure, &cli.global, &screen),
         Command::Status(status) => status::run(status, &cli.global, &screen),
         Command::Uninstall(uninstall) => uninstall::run(uninstall, &cli.global, &screen),
+        Command::Drain(drain) => drain::drain(drain, &cli.global, &screen),
+        Command::Resume(resume) => drain::resume(&resume.flags, &cli.global, &screen),
         Command::Completions { shell } => completions::run(*shell, &screen),
         Command::Man { to } => man::run(to, &screen),
         Command::Detach { command } => detach::run(command),

@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod connection_manager;
+pub mod drain;
 mod https;
 mod journal;
 pub mod local;

@@ -13,6 +13,8 @@ use cmsg_config::socket::{Connections, Status};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::drain::Drain;
+
 /// What a role tells of itself, and what it is told.
 pub trait Observe: Send + Sync + 'static {
     /// How it is.
@@ -27,6 +29,9 @@ pub trait Observe: Send + Sync + 'static {
     ///
     /// Which file cannot be used, and why; then all of them stay as they were.
     fn reload(&self) -> anyhow::Result<()>;
+
+    /// Whether it takes new sessions.
+    fn drain(&self) -> &Drain;
 }
 
 /// The routes that every role has.
@@ -42,18 +47,32 @@ pub fn router(role: Arc<dyn Observe>) -> Router {
             get(|State(role): State<Arc<dyn Observe>>| async move { Json(role.connections()) }),
         )
         .route("/reload", post(reload))
+        .route("/drain", post(drain))
+        .route("/resume", post(resume))
         .with_state(role)
 }
 
-async fn reload(State(role): State<Arc<dyn Observe>>) -> Result<StatusCode, (StatusCode, String)> {
-    match role.reload() {
-        Ok(()) => {
-            info!("Certificates and keys are read again");
-            Ok(StatusCode::NO_CONTENT)
-        }
+async fn reload(State(role): State<Arc<dyn Observe>>) -> Obeyed {
+    obeyed(role.reload().inspect(|()| info!("Certificates and keys are read again")))
+}
+
+async fn drain(State(role): State<Arc<dyn Observe>>) -> Obeyed {
+    obeyed(role.drain().set(true).inspect(|()| info!("No new sessions are taken")))
+}
+
+async fn resume(State(role): State<Arc<dyn Observe>>) -> Obeyed {
+    obeyed(role.drain().set(false).inspect(|()| info!("New sessions are taken again")))
+}
+
+/// Whether a role did as it was told; else why not.
+type Obeyed = Result<StatusCode, (StatusCode, String)>;
+
+fn obeyed(done: anyhow::Result<()>) -> Obeyed {
+    match done {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(error) => {
             let why = format!("{error:#}");
-            warn!(why, "Certificates and keys stay as they were");
+            warn!(why, "All stays as it was");
             Err((StatusCode::CONFLICT, why))
         }
     }

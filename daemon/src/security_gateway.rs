@@ -6,11 +6,12 @@ use std::{os::unix::net::UnixListener, pin::pin, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use cmsg_config::socket::{self, Connections, Listen, Role, Status};
-use cmsg_proto::gateway::{Journal, Refusal, Side};
+use cmsg_proto::gateway::{Journal, Side};
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    drain::Drain,
     journal::JournalFile,
     local::{self, Observe},
     reload::Files,
@@ -179,13 +180,13 @@ struct Told {
 
 impl Observe for Told {
     fn status(&self) -> Status {
-        let full = self.gate.is_full();
+        let reason = self.gate.why_not_ready();
         Status {
             role: Role::Sg,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            ready: !full,
-            reason: full.then(|| Refusal::Full.to_string()),
+            ready: reason.is_none(),
+            reason,
             listens: self.listens.clone(),
             sessions: self.gate.count(),
             turned_away: Some(self.gate.counters.turned_away()),
@@ -198,5 +199,9 @@ impl Observe for Told {
 
     fn reload(&self) -> anyhow::Result<()> {
         self.files.reload()
+    }
+
+    fn drain(&self) -> &Drain {
+        &self.gate.drain
     }
 }

@@ -98,6 +98,9 @@ impl Exchange<'_> {
         let id = self.session_log_id(log_id);
         self.trail = Trail { session: Some(id.clone()), number: None, ..self.trail };
         self.log_request();
+        if self.shared.drain.is_on() {
+            return Err(Refusal::Draining);
+        }
         let version = self.request.version();
         told!(info, self.trail, CLIENT, "Setting PBP version negotiated with client to {version}");
         let started = Instant::now();

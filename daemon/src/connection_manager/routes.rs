@@ -15,7 +15,10 @@ use super::{
     shared::Shared,
     trail::as_error,
 };
-use crate::https::{self, Client, content, listener::Content, not_allowed, plain, whole};
+use crate::{
+    drain,
+    https::{self, Client, content, listener::Content, not_allowed, plain, whole},
+};
 
 /// How many addresses of `X-Forwarded-For` are passed on.
 const MAX_FORWARDED: usize = 8;
@@ -78,6 +81,9 @@ async fn broker(
 }
 
 async fn health(shared: &Shared) -> Response<Content> {
+    if shared.drain.is_on() {
+        return https::health(Err((StatusCode::SERVICE_UNAVAILABLE, drain::REASON)));
+    }
     let mut found = shared.health.subscribe();
     let found = found.wait_for(Option::is_some).await.map(|health| *health);
     let Ok(Some(health)) = found else { return plain(StatusCode::SERVICE_UNAVAILABLE) };

@@ -18,7 +18,13 @@ use super::{
     JOURNAL, agent::Agents, announce::Gateways, broker::Broker, health::Health, records::Records,
     seal::CookieSeal,
 };
-use crate::{clock, journal::JournalFile, local::Observe, reload::Files};
+use crate::{
+    clock,
+    drain::{self, Drain},
+    journal::JournalFile,
+    local::Observe,
+    reload::Files,
+};
 
 /// A session outlives the connections of its client, so there may be more of them.
 const SESSIONS_PER_CONNECTION: usize = 4;
@@ -28,6 +34,7 @@ pub(super) struct Shared {
     pub(super) config: cmsg_config::ConnectionManager,
     pub(super) listens: Vec<Listen>,
     files: Files,
+    pub(super) drain: Drain,
     pub(super) broker: Broker,
     pub(super) agents: Agents,
     pub(super) gateways: Gateways,
@@ -64,6 +71,7 @@ impl Shared {
             sessions: Mutex::new(sessions),
             records: Mutex::default(),
             listens,
+            drain: Drain::load(&config.data_directory, "connection-manager"),
             files,
             config,
         })
@@ -163,8 +171,9 @@ impl Observe for Shared {
             role: Role::Cm,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            ready: health == Some(Health::Ready),
+            ready: health == Some(Health::Ready) && !self.drain.is_on(),
             reason: match health {
+                _ if self.drain.is_on() => Some(drain::REASON.to_owned()),
                 None => Some("not looked for yet".to_owned()),
                 Some(health) => health.reason().map(str::to_owned),
             },
@@ -180,6 +189,10 @@ impl Observe for Shared {
 
     fn reload(&self) -> anyhow::Result<()> {
         self.files.reload()
+    }
+
+    fn drain(&self) -> &Drain {
+        &self.drain
     }
 }
 

@@ -85,9 +85,9 @@ fn status(error: NotTaken) -> StatusCode {
     match error {
         NotTaken::Claims(_) | NotTaken::Replay(ReplayError::Used) => StatusCode::UNAUTHORIZED,
         NotTaken::Itself => StatusCode::BAD_REQUEST,
-        NotTaken::Replay(ReplayError::Full) | NotTaken::Refused(Refusal::Full) => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        NotTaken::Draining
+        | NotTaken::Replay(ReplayError::Full)
+        | NotTaken::Refused(Refusal::Full) => StatusCode::SERVICE_UNAVAILABLE,
         NotTaken::Refused(Refusal::Conflict | Refusal::Ended) => StatusCode::CONFLICT,
     }
 }

@@ -29,7 +29,10 @@ use super::{
     counters::{Counters, count, since},
     sockets::is_local,
 };
-use crate::clock;
+use crate::{
+    clock,
+    drain::{self, Drain},
+};
 
 /// Admission, routes and counters of a gateway.
 #[derive(Debug)]
@@ -47,6 +50,7 @@ pub(super) struct Gate {
     /// How many sessions were announced so far.
     announced: watch::Sender<u64>,
     pub(super) counters: Counters,
+    pub(super) drain: Drain,
 }
 
 /// What only one may have at a time. Datagrams that have a route don't need it.
@@ -75,6 +79,8 @@ pub(super) enum NotTaken {
     Replay(#[from] ReplayError),
     #[error("the agent's address is the gateway's own")]
     Itself,
+    #[error("{}", drain::REASON)]
+    Draining,
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
@@ -115,6 +121,7 @@ impl Gate {
             settled: watch::Sender::new(0),
             announced: watch::Sender::new(0),
             counters: Counters::new(sessions),
+            drain: Drain::load(&config.data_directory, "security-gateway"),
         }
     }
 
@@ -171,6 +178,9 @@ impl Gate {
             return Err(NotTaken::Itself);
         }
         let mut core = self.core();
+        if self.drain.is_on() && !core.admission.has(&announced.connection_id) {
+            return Err(NotTaken::Draining);
+        }
         core.replays.use_once(claims, wall)?;
         let announcement = Announcement {
             id: announced.connection_id.clone(),
@@ -284,9 +294,12 @@ impl Gate {
         self.core().admission.count()
     }
 
-    /// Whether no further session has a place.
-    pub(super) fn is_full(&self) -> bool {
-        self.core().admission.is_full()
+    /// Why no further session is taken.
+    pub(super) fn why_not_ready(&self) -> Option<String> {
+        if self.drain.is_on() {
+            return Some(drain::REASON.to_owned());
+        }
+        self.core().admission.is_full().then(|| Refusal::Full.to_string())
     }
 
     pub(super) fn connections(&self) -> Vec<Connection> {

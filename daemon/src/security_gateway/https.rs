@@ -5,10 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use cmsg_config::socket::Listen;
-use cmsg_proto::{
-    control::{CONTENT_TYPE, MAX_BYTES, PATH},
-    gateway::Refusal,
-};
+use cmsg_proto::control::{CONTENT_TYPE, MAX_BYTES, PATH};
 use http::{Method, Response, StatusCode};
 use hyper::{Request, body::Incoming};
 use tokio::net::TcpListener;
@@ -108,11 +105,11 @@ async fn announcement(
     Ok(content(status, CONTENT_TYPE, Content::whole(reply.render())))
 }
 
-/// A gateway that has no place is well, and no use to a load balancer.
+/// A gateway that takes no session is well, and no use to a load balancer.
 fn health(desk: &Desk) -> Response<Content> {
-    let full = Refusal::Full.to_string();
-    https::health(match desk.gate.is_full() {
-        false => Ok(()),
-        true => Err((StatusCode::SERVICE_UNAVAILABLE, &full)),
+    let reason = desk.gate.why_not_ready();
+    https::health(match &reason {
+        None => Ok(()),
+        Some(reason) => Err((StatusCode::SERVICE_UNAVAILABLE, reason)),
     })
 }

@@ -2,6 +2,7 @@
 
 pub mod binaries;
 pub mod hosts;
+pub mod installation;
 pub mod machine;
 pub mod needs;
 pub mod site;

@@ -13,6 +13,8 @@ pub enum Refusal {
     InvalidSession,
     /// There are too many sessions.
     TooManySessions,
+    /// New sessions are not taken for the time being.
+    Draining,
     /// The broker did not answer in time.
     BrokerTimedOut,
     /// The broker cannot be reached, or what it answers cannot be used.
@@ -43,6 +45,7 @@ impl Refusal {
             Self::UnknownSession => "Unknown/expired JSESSIONID",
             Self::InvalidSession => "The requested session is invalid.",
             Self::TooManySessions => "Too many sessions",
+            Self::Draining => "No new sessions are taken",
             Self::BrokerTimedOut => "Timed out communicating with broker",
             Self::BrokerFailed => "Cannot communicate with broker",
             Self::GatewayFailed => "Security Gateway is enabled but does not respond",
@@ -62,11 +65,13 @@ impl Refusal {
                  Please try again. If this failure persists, please report this failure to your \
                  system administrator.",
             ),
-            Self::InvalidSession | Self::TooManySessions | Self::GatewayFailed => (
-                "ERR_GENERIC",
-                "Error 6612: Command failed. Please try again. If this failure persists, please \
+            Self::InvalidSession | Self::TooManySessions | Self::Draining | Self::GatewayFailed => {
+                (
+                    "ERR_GENERIC",
+                    "Error 6612: Command failed. Please try again. If this failure persists, please \
                  report this failure to your system administrator.",
-            ),
+                )
+            }
         }
     }
 }

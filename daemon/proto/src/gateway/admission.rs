@@ -117,6 +117,12 @@ impl Admission {
         Ok(())
     }
 
+    /// Whether a session is announced or connected.
+    #[must_use]
+    pub fn has(&self, id: &SessionId) -> bool {
+        self.by_id.contains_key(id)
+    }
+
     /// The lengths of all tags that would be let in, in ascending order.
     #[must_use]
     pub fn tag_lengths(&self) -> Vec<usize> {

@@ -1,0 +1,130 @@
+//! An installation by the real installer, under a folder of a test's own.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+
+use cmsg_config::{
+    ConfFile, Paths,
+    socket::{self, Role, Status},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// An installation that runs until the test ends.
+#[derive(Debug)]
+pub struct Installation {
+    folder: TempDir,
+}
+
+impl Installation {
+    /// Installs both roles, for a broker that is not there.
+    ///
+    /// # Panics
+    ///
+    /// Where the installer fails.
+    #[must_use]
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let installation = Self { folder };
+        let document = installation.done(&[
+            "install",
+            "--runtime=host",
+            "--accept-policies",
+            "--self-signed",
+            "--ignore-disk-req",
+            "--broker-url=https://127.0.0.1:1",
+            "--external-pcoip-ip=192.0.2.1",
+            "--host-address=old.example",
+        ]);
+        assert_eq!(document["restarts"], json!([]));
+        installation
+    }
+
+    /// What `--root` names.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("site")
+    }
+
+    /// Where everything lies.
+    #[must_use]
+    pub fn paths(&self) -> Paths {
+        Paths::under(self.root())
+    }
+
+    /// Runs a command of the installer on it.
+    ///
+    /// # Panics
+    ///
+    /// Where the installer does not start.
+    #[must_use]
+    pub fn run(&self, words: &[&str]) -> Output {
+        let mut command = crate::binaries::command("pcoip-cmsg-setup");
+        command.arg("--output=json").args(words).arg("--root").arg(self.root());
+        plain(&mut command).output().expect("the installer can be run")
+    }
+
+    /// Runs a command that has to succeed, and returns its document.
+    ///
+    /// # Panics
+    ///
+    /// Where it fails.
+    pub fn done(&self, words: &[&str]) -> Value {
+        let output = self.run(words);
+        let document = document(&output);
+        assert_eq!(output.status.code(), Some(0), "{document:#}");
+        document
+    }
+
+    /// The processes of both roles.
+    ///
+    /// # Panics
+    ///
+    /// Where one does not answer.
+    #[must_use]
+    pub fn pids(&self) -> [u32; 2] {
+        [Role::Cm, Role::Sg].map(|role| {
+            let run = self.paths().run();
+            let status = socket::get::<Status>(&run, role, "/status", Duration::from_secs(20));
+            status.expect("the role answers").pid
+        })
+    }
+
+    /// The values of a key in a configuration.
+    ///
+    /// # Panics
+    ///
+    /// Where it cannot be read.
+    #[must_use]
+    pub fn values(&self, conf: &Path, key: &str) -> Vec<String> {
+        let file = ConfFile::load(conf).expect("the configuration can be read");
+        file.values(key).map(|entry| entry.value.to_owned()).collect()
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        let _ = self.run(&["uninstall", "--yes", "--purge"]);
+    }
+}
+
+/// Without the settings of whoever runs the tests.
+pub fn plain(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PCOIP_CMSG_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// What the installer printed.
+///
+/// # Panics
+///
+/// Where that is no document.
+#[must_use]
+pub fn document(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).expect("the installer prints a document")
+}

@@ -1,0 +1,90 @@
+//! A host that is taken out of service: what clients, load balancers and administrators see.
+
+use std::time::Duration;
+
+use cmsg_config::socket::{self, Role, Status, tell};
+use e2e::{
+    installation::{Installation, document},
+    site::Site,
+};
+use pcoip_sim::{client, layout::Layout};
+use serde_json::json;
+
+const WAIT: Duration = Duration::from_secs(20);
+const WHY: &str = "draining: no new sessions are taken";
+
+async fn order(site: &Site, role: Role, what: &'static str) {
+    let run = site.run().to_owned();
+    let told = tokio::task::spawn_blocking(move || tell(&run, role, what, WAIT)).await;
+    told.expect("it is told").expect("it obeys");
+}
+
+async fn status(site: &Site, role: Role) -> Status {
+    let run = site.run().to_owned();
+    let asked = tokio::task::spawn_blocking(move || socket::get(&run, role, "/status", WAIT)).await;
+    asked.expect("it is asked").expect("it answers")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drained_connection_manager_greets_nobody_until_it_is_resumed() {
+    let site = Site::start(Layout::Little).await;
+
+    order(&site, Role::Cm, "/drain").await;
+    let refused = client::walk(&site.client()).await;
+    let drained = status(&site, Role::Cm).await;
+    order(&site, Role::Cm, "/resume").await;
+    let taken = client::walk(&site.client()).await;
+
+    assert_eq!(refused.error.as_deref(), Some("hello: answer is the error `ERR_GENERIC`"));
+    assert_eq!((drained.ready, drained.reason.as_deref()), (false, Some(WHY)));
+    assert_eq!(taken.error, None);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drained_gateway_keeps_its_sessions_and_takes_no_other() {
+    let site = Site::start(Layout::Little).await;
+    let mut long = site.client();
+    long.session.hold = Duration::from_secs(4);
+    let running = tokio::spawn(async move { client::walk(&long).await });
+    let connected = async {
+        while status(&site, Role::Sg).await.sessions == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(WAIT, connected).await.expect("the session begins");
+
+    order(&site, Role::Sg, "/drain").await;
+    let refused = client::walk(&site.client()).await;
+    let drained = status(&site, Role::Sg).await;
+    let kept = running.await.expect("the session ends");
+
+    assert!(!refused.ok);
+    assert_eq!((drained.ready, drained.reason.as_deref()), (false, Some(WHY)));
+    assert_eq!(kept.error, None);
+    site.stop().await;
+}
+
+#[test]
+fn the_command_drains_both_roles_and_a_restart_does_not_end_it() {
+    let site = Installation::start();
+    let reason = || {
+        let status = document(&site.run(&["status"]));
+        [&status["roles"]["cm"]["reason"], &status["roles"]["sg"]["reason"]].map(Clone::clone)
+    };
+
+    let drained = site.done(&["drain", "--wait=10"]);
+    assert_eq!(
+        drained,
+        json!({ "schema": 1, "roles": { "cm": { "sessions": 0 }, "sg": { "sessions": 0 } } })
+    );
+    assert_eq!(reason(), [json!(WHY), json!(WHY)]);
+
+    site.done(&["configure", "--agent-port=6000"]);
+    assert_eq!(reason(), [json!(WHY), json!(WHY)]);
+
+    site.done(&["resume"]);
+    let [cm, sg] = reason();
+    assert_ne!(cm, json!(WHY));
+    assert_eq!(sg, json!(null));
+}
