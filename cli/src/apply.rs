@@ -1,63 +1,127 @@
-//! Performs a plan: one step after the other, and all of them back when one does not succeed.
+//! Performs a plan: one step after the other, and all of them back when one does not succeed. A
+//! journal goes before every step, so that another process can do the same after this one was killed.
 
 use std::time::Duration;
 
+use anyhow::Context as _;
+use cmsg_config::Paths;
+
 use crate::{
-    step::{Step, Stopped},
+    journal::{self, Journal},
+    step::{Step, Stopped, trace::unfinished},
     system::System,
 };
 
-/// What becomes of the steps before one that does not succeed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnFailure {
-    /// They are undone, last first.
-    Undo,
-    /// They stand: what is half removed cannot be brought back.
-    Stand,
+/// A plan and whose it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Work<'a> {
+    /// The command that has planned it.
+    pub(crate) command: &'a str,
+    /// The installation.
+    pub(crate) paths: &'a Paths,
+    /// The plan.
+    pub(crate) steps: &'a [Step],
 }
 
 /// A plan that was not performed to its end.
 #[derive(Debug)]
 pub(crate) struct Broken {
-    /// How many steps are done and not undone.
-    pub(crate) done: usize,
-    /// Why the next one is not.
+    /// Why the next step is not done.
     pub(crate) why: Stopped,
-    /// What could not be undone.
-    pub(crate) left: Vec<anyhow::Error>,
+    /// What could not be undone; its journal stays.
+    pub(crate) left: Vec<Left>,
 }
 
-/// Performs the steps.
+/// Something that could not be undone or finished.
+#[derive(Debug)]
+pub(crate) struct Left {
+    /// Why not.
+    pub(crate) error: anyhow::Error,
+    /// What an operator can do about it.
+    pub(crate) by_hand: String,
+}
+
+/// Performs the steps, and returns what of the old could not be thrown away.
 ///
 /// # Errors
 ///
 /// Where a step does not succeed or the operator interrupts.
 pub(crate) fn apply(
-    steps: &[Step],
-    on_failure: OnFailure,
+    work: Work<'_>,
     system: &mut dyn System,
     tell: &mut dyn FnMut(&Step),
-) -> Result<(), Broken> {
-    for (index, step) in steps.iter().enumerate() {
-        let (begun, outcome) = if system.pause(Duration::ZERO) {
-            (index, Err(Stopped::Interrupted))
-        } else {
-            tell(step);
-            // A step that does not succeed may be done in part.
-            (index + 1, step.perform(system))
-        };
-        let Err(why) = outcome else { continue };
-        if on_failure == OnFailure::Stand {
-            return Err(Broken { done: index, why, left: Vec::new() });
+) -> Result<Vec<Left>, Broken> {
+    let mut journal = Journal::of(work.command, work.steps);
+    if let Err(why) = perform(work, &mut journal, system, tell) {
+        let left = recover(&journal, work.paths, system);
+        return Err(Broken { why, left });
+    }
+    Ok(recover(&journal, work.paths, system))
+}
+
+/// Undoes what was begun, last first; or, where all was performed, finishes it. The journal goes
+/// when nothing is left to do.
+pub(crate) fn recover(journal: &Journal, paths: &Paths, system: &mut dyn System) -> Vec<Left> {
+    let mut left = Vec::new();
+    if journal.is_settled {
+        for trace in journal.traces() {
+            let by_hand = || trace.finishing_by_hand();
+            left.extend(trace.finish(system).err().map(|error| Left { error, by_hand: by_hand() }));
         }
-        let begun = steps[..begun].iter().rev();
-        let left = begun.filter_map(|step| step.undo(system).err()).collect();
-        return Err(Broken { done: 0, why, left });
+    } else {
+        for trace in journal.traces().rev() {
+            let by_hand = || trace.undoing_by_hand();
+            let undone = trace.undo(paths, system);
+            left.extend(undone.err().map(|error| Left { error, by_hand: by_hand() }));
+        }
     }
-    for step in steps {
-        // The installation runs; a leftover of the old one is no reason to take it back.
-        let _ = step.settle(system);
+    if left.is_empty() {
+        let path = journal::path(paths);
+        let removed = remove(paths, system);
+        let by_hand = format!("remove `{}`", path.display());
+        left.extend(removed.err().map(|error| Left { error, by_hand }));
     }
+    left
+}
+
+/// Removes the journal, also one that a killed process was just writing.
+///
+/// # Errors
+///
+/// Where the host refuses.
+pub(crate) fn remove(paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
+    let path = journal::path(paths);
+    system.delete(&unfinished(&path))?;
+    system.delete(&path)
+}
+
+fn perform(
+    work: Work<'_>,
+    journal: &mut Journal,
+    system: &mut dyn System,
+    tell: &mut dyn FnMut(&Step),
+) -> Result<(), Stopped> {
+    for (index, step) in work.steps.iter().enumerate() {
+        if system.pause(Duration::ZERO) {
+            return Err(Stopped::Interrupted);
+        }
+        tell(step);
+        write_down(journal, journal.at(index + 1), work.paths, system)?;
+        // A step that does not succeed may be done in part.
+        step.perform(system)?;
+    }
+    Ok(write_down(journal, journal.settled(), work.paths, system)?)
+}
+
+/// Only what is written down has happened.
+fn write_down(
+    journal: &mut Journal,
+    next: Journal,
+    paths: &Paths,
+    system: &mut dyn System,
+) -> anyhow::Result<()> {
+    system.write(&journal::path(paths), &next.render().context("failed to write the journal")?)?;
+    *journal = next;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod detach;
 mod drain;
 mod install;
 mod man;
+mod recover;
 mod status;
 mod uninstall;
 mod validate;
@@ -75,7 +76,7 @@ pub(crate) fn run(cli: &Cli) -> Exit {
     match outcome {
         Ok(exit) => exit,
         Err(Ended::Refused(findings)) => refuse(&screen, &findings),
-        Err(Ended::Failed(error, hint)) => fail(&screen, &error, hint),
+        Err(Ended::Failed(error, hint)) => fail(&screen, &error, hint.as_deref()),
     }
 }
 
@@ -85,7 +86,7 @@ enum Ended {
     /// The words or the checks refused it.
     Refused(Vec<Finding>),
     /// Something failed; with what to do about it.
-    Failed(anyhow::Error, Option<&'static str>),
+    Failed(anyhow::Error, Option<String>),
 }
 
 impl From<Vec<Finding>> for Ended {
@@ -104,7 +105,7 @@ impl Ended {
     /// There is nothing installed where a command looked.
     fn nothing_installed(paths: &Paths) -> Self {
         let error = anyhow::anyhow!("there is no installation under `{}`", paths.root().display());
-        Self::Failed(error, Some("name its folder with `--root DIR`, or install first"))
+        Self::Failed(error, Some("name its folder with `--root DIR`, or install first".to_owned()))
     }
 }
 
@@ -144,7 +145,7 @@ fn refuse(screen: &Screen, findings: &[Finding]) -> Exit {
     if findings.iter().any(Finding::is_usage) { Exit::Usage } else { Exit::Refused }
 }
 
-fn fail(screen: &Screen, error: &anyhow::Error, hint: Option<&'static str>) -> Exit {
+fn fail(screen: &Screen, error: &anyhow::Error, hint: Option<&str>) -> Exit {
     if screen.is_json {
         let finding = Finding::error("failed", format!("{error:#}"), hint.unwrap_or_default());
         screen.document(&report::failure(&finding));

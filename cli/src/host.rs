@@ -5,6 +5,7 @@ pub(crate) mod daemon;
 pub(crate) mod export;
 pub(crate) mod files;
 pub(crate) mod installed;
+pub(crate) mod interrupted;
 pub(crate) mod lock;
 pub(crate) mod machine;
 pub(crate) mod ports;

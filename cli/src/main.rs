@@ -9,6 +9,7 @@ mod content;
 mod finding;
 mod host;
 mod interrupt;
+mod journal;
 mod pki;
 mod plan;
 mod preflight;

@@ -109,13 +109,12 @@ fn write_over(old: Option<&InstalledFile>, path: PathBuf, content: Content) -> O
     if old.is_some_and(|old| old.content == content && old.is_private) {
         return None;
     }
-    Some(Step::Write { path, content, old: old.map(|old| old.content.clone()) })
+    Some(Step::Write { path, content, replaces: old.is_some() })
 }
 
 /// The step that removes a file, if it is there.
 fn remove(installed: &Installed, path: PathBuf) -> Option<Step> {
-    let old = installed.content(&path)?.clone();
-    Some(Step::Remove { path, old })
+    installed.files.contains_key(&path).then_some(Step::Remove(path))
 }
 
 /// As `--listen` takes it. A port that just happened to be free is another one the next time.

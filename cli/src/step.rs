@@ -1,13 +1,14 @@
-//! One step of a plan: what it changes, how it is performed and how it is undone. To undo does no
-//! harm where the step was performed in part or not at all.
+//! One step of a plan: what it changes, how it is performed and what it leaves to undo.
 
 mod live;
+pub(crate) mod trace;
 
 use std::{
     fmt,
     path::{Path, PathBuf},
 };
 
+use anyhow::bail;
 use cmsg_config::{Paths, socket::Role};
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     system::System,
 };
 pub(crate) use live::NotLive;
+use trace::{Trace, aside};
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,16 +36,11 @@ pub(crate) enum Step {
         path: PathBuf,
         /// What.
         content: Content,
-        /// What was there.
-        old: Option<Content>,
+        /// Whether one is there.
+        replaces: bool,
     },
-    /// Removes a file that can be written again.
-    Remove {
-        /// Which.
-        path: PathBuf,
-        /// What was there.
-        old: Content,
-    },
+    /// Removes a file.
+    Remove(PathBuf),
     /// Makes a certificate, and its key unless that is given, and writes both.
     MakeCertificate {
         /// What is made.
@@ -54,10 +51,10 @@ pub(crate) enum Step {
         key: PathBuf,
         /// Where the certificate lies.
         certificate: PathBuf,
-        /// The key that was there.
-        old_key: Option<Content>,
-        /// The certificate that was there.
-        old_certificate: Option<Content>,
+        /// Whether a key is there.
+        replaces_key: bool,
+        /// Whether a certificate is there.
+        replaces_certificate: bool,
     },
     /// Copies the daemon.
     CopyDaemon {
@@ -105,9 +102,9 @@ pub(crate) enum Step {
         /// Where they listen, for people.
         listens: Vec<String>,
     },
-    /// Deletes files and whole folders, for good.
+    /// Deletes files and whole folders.
     Delete(Vec<PathBuf>),
-    /// Removes folders that are empty, for good.
+    /// Removes folders that are empty when all else is done.
     RemoveEmptyFolders(Vec<PathBuf>),
 }
 
@@ -140,7 +137,7 @@ impl Stopped {
 }
 
 impl Step {
-    /// Performs it.
+    /// Performs it. What it replaces or removes waits aside.
     ///
     /// # Errors
     ///
@@ -150,18 +147,31 @@ impl Step {
             Self::MakeFolders { folders, .. } => {
                 folders.iter().try_for_each(|folder| system.make_folder(folder))?;
             }
-            Self::Write { path, content, .. } => system.write(path, content)?,
-            Self::Remove { path, .. } => system.delete(path)?,
-            Self::MakeCertificate { request, followed_by, key, certificate, .. } => {
+            Self::Write { path, content, replaces } => {
+                put_aside(path, *replaces, system)?;
+                system.write(path, content)?;
+            }
+            Self::Remove(path) => put_aside(path, true, system)?,
+            Self::MakeCertificate {
+                request,
+                followed_by,
+                key,
+                certificate,
+                replaces_key,
+                replaces_certificate,
+            } => {
                 let pair = system.make_pair(request)?;
                 let chain = [pair.certificate.bytes(), followed_by.bytes()].concat();
-                system.write(key, &pair.key)?;
-                system.write(certificate, &chain.into())?;
+                for (path, is_there, content) in [
+                    (key, *replaces_key, pair.key),
+                    (certificate, *replaces_certificate, chain.into()),
+                ] {
+                    put_aside(path, is_there, system)?;
+                    system.write(path, &content)?;
+                }
             }
             Self::CopyDaemon { from, to, replaces } => {
-                if *replaces {
-                    system.rename(to, &previous(to))?;
-                }
+                put_aside(to, *replaces, system)?;
                 system.copy_executable(from, to)?;
             }
             Self::Stop { paths, .. } => system.stop(paths)?,
@@ -169,57 +179,37 @@ impl Step {
             Self::StopRole { paths, role } => system.stop_role(paths, *role)?,
             Self::StartRole { paths, role } => system.start_role(paths, *role)?,
             Self::AwaitLive { paths, roles, .. } => live::wait(paths, roles, system)?,
-            Self::Delete(paths) => paths.iter().try_for_each(|path| system.delete(path))?,
-            Self::RemoveEmptyFolders(folders) => {
-                folders.iter().try_for_each(|folder| system.remove_empty_folder(folder))?;
+            // What is not there need not go.
+            Self::Delete(paths) => {
+                paths.iter().try_for_each(|path| system.rename(path, &aside(path)).map(drop))?;
             }
+            // They go when what is aside in them is gone.
+            Self::RemoveEmptyFolders(_) => {}
         }
         Ok(())
     }
 
-    /// Takes it back.
-    ///
-    /// # Errors
-    ///
-    /// Where the host refuses.
-    pub(crate) fn undo(&self, system: &mut dyn System) -> anyhow::Result<()> {
+    /// What it leaves until the plan is settled, in its order.
+    pub(crate) fn traces(&self) -> Vec<Trace> {
+        let file = |path: &PathBuf, is_there: bool| match is_there {
+            true => Trace::Replaced(path.clone()),
+            false => Trace::New(path.clone()),
+        };
         match self {
-            Self::MakeFolders { paths, folders } => unmake(folders, paths, system),
-            Self::Write { path, old, .. } => put_back(path, old.as_ref(), system),
-            Self::Remove { path, old } => system.write(path, old),
-            Self::MakeCertificate { key, certificate, old_key, old_certificate, .. } => {
-                put_back(certificate, old_certificate.as_ref(), system)?;
-                put_back(key, old_key.as_ref(), system)
-            }
-            Self::CopyDaemon { to, replaces: true, .. } => system.rename(&previous(to), to),
-            Self::CopyDaemon { to, replaces: false, .. } => system.delete(to),
-            Self::Stop { paths, roles } => {
-                system.start(paths)?;
-                Ok(live::wait_again(paths, roles, system)?)
-            }
-            Self::Start { paths, has_log } => {
-                system.stop(paths)?;
-                let log = layout::supervise_log(paths);
-                if *has_log { Ok(()) } else { system.delete(&log) }
-            }
-            Self::StopRole { paths, role } => {
-                system.start_role(paths, *role)?;
-                Ok(live::wait_again(paths, &[*role], system)?)
-            }
-            Self::StartRole { paths, role } => system.stop_role(paths, *role),
-            Self::AwaitLive { .. } | Self::Delete(_) | Self::RemoveEmptyFolders(_) => Ok(()),
-        }
-    }
-
-    /// Throws away what was kept for undoing.
-    ///
-    /// # Errors
-    ///
-    /// Where the host refuses.
-    pub(crate) fn settle(&self, system: &mut dyn System) -> anyhow::Result<()> {
-        match self {
-            Self::CopyDaemon { to, replaces: true, .. } => system.delete(&previous(to)),
-            _ => Ok(()),
+            Self::MakeFolders { folders, .. } => vec![Trace::Folders(folders.clone())],
+            Self::Write { path, replaces, .. } => vec![file(path, *replaces)],
+            Self::Remove(path) => vec![file(path, true)],
+            Self::MakeCertificate {
+                key, certificate, replaces_key, replaces_certificate, ..
+            } => vec![file(key, *replaces_key), file(certificate, *replaces_certificate)],
+            Self::CopyDaemon { to, replaces, .. } => vec![file(to, *replaces)],
+            Self::Stop { roles, .. } => vec![Trace::Stopped(roles.clone())],
+            Self::Start { has_log, .. } => vec![Trace::Started { has_log: *has_log }],
+            Self::StopRole { role, .. } => vec![Trace::StoppedRole(*role)],
+            Self::StartRole { role, .. } => vec![Trace::StartedRole(*role)],
+            Self::AwaitLive { .. } => Vec::new(),
+            Self::Delete(paths) => paths.iter().map(|path| file(path, true)).collect(),
+            Self::RemoveEmptyFolders(folders) => vec![Trace::Emptied(folders.clone())],
         }
     }
 
@@ -231,7 +221,7 @@ impl Step {
         match self {
             Self::MakeFolders { .. } => "make folders".to_owned(),
             Self::Write { path, .. } => format!("write {}", file(path)),
-            Self::Remove { path, .. } => format!("remove {}", file(path)),
+            Self::Remove(path) => format!("remove {}", file(path)),
             Self::MakeCertificate { certificate, .. } => format!("make {}", file(certificate)),
             Self::CopyDaemon { .. } => "copy the daemon".to_owned(),
             Self::Stop { .. } => "stop the roles".to_owned(),
@@ -248,8 +238,8 @@ impl Step {
     pub(crate) fn changes(&self) -> String {
         match self {
             Self::MakeFolders { folders, .. } => format!("new: {}", List(folders)),
-            Self::Write { path, old, .. } => written(path, old.is_some()),
-            Self::Remove { path, .. } => format!("removed: `{}`", path.display()),
+            Self::Write { path, replaces, .. } => written(path, *replaces),
+            Self::Remove(path) => format!("removed: `{}`", path.display()),
             Self::MakeCertificate { request, key, certificate, .. } => {
                 format!("{} in {}", pair(request), List(&[certificate.clone(), key.clone()]))
             }
@@ -278,11 +268,12 @@ impl Step {
     pub(crate) fn undoing(&self) -> &'static str {
         match self {
             Self::MakeFolders { .. } => "the folders are removed",
-            Self::Write { old: Some(_), .. } => "the old content is written back",
-            Self::Write { old: None, .. } => "the file is removed",
-            Self::Remove { .. } => "the file is written again",
-            Self::MakeCertificate { old_certificate: Some(_), .. } => "the old files are put back",
-            Self::MakeCertificate { old_certificate: None, .. } => "both files are removed",
+            Self::Write { replaces: true, .. } | Self::Remove(_) => "the old file is put back",
+            Self::Write { replaces: false, .. } => "the file is removed",
+            Self::MakeCertificate { replaces_certificate: true, .. } => {
+                "the old files are put back"
+            }
+            Self::MakeCertificate { replaces_certificate: false, .. } => "both files are removed",
             Self::CopyDaemon { replaces: true, .. } => "the old daemon is put back",
             Self::CopyDaemon { replaces: false, .. } => "the daemon is removed",
             Self::Stop { .. } => "the roles are started again",
@@ -290,7 +281,8 @@ impl Step {
             Self::StopRole { .. } => "it is started again",
             Self::StartRole { .. } => "it is stopped",
             Self::AwaitLive { .. } => "nothing to undo",
-            Self::Delete(_) | Self::RemoveEmptyFolders(_) => "cannot be undone",
+            Self::Delete(_) => "all is put back",
+            Self::RemoveEmptyFolders(_) => "they stay until all else is done",
         }
     }
 }
@@ -299,28 +291,12 @@ fn named(role: Role) -> String {
     role.command().replace('-', " ")
 }
 
-/// Where the daemon that is replaced waits for the outcome.
-fn previous(daemon: &Path) -> PathBuf {
-    daemon.with_extension("previous")
-}
-
-/// Folders of ours go with what the roles have put there, others only when empty.
-fn unmake(folders: &[PathBuf], paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
-    let own = layout::own_folders(paths);
-    folders.iter().rev().try_for_each(|folder| {
-        if own.contains(folder) {
-            system.delete(folder)
-        } else {
-            system.remove_empty_folder(folder)
-        }
-    })
-}
-
-fn put_back(path: &Path, old: Option<&Content>, system: &mut dyn System) -> anyhow::Result<()> {
-    match old {
-        Some(old) => system.write(path, old),
-        None => system.delete(path),
+/// Keeps what will be replaced.
+fn put_aside(path: &Path, is_there: bool, system: &mut dyn System) -> anyhow::Result<()> {
+    if is_there && !system.rename(path, &aside(path))? {
+        bail!("`{}` is gone since it was read", path.display());
     }
+    Ok(())
 }
 
 fn written(path: &Path, is_there: bool) -> String {

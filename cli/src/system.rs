@@ -31,8 +31,8 @@ pub(crate) trait System {
     /// Copies a program, at once or not at all.
     fn copy_executable(&mut self, from: &Path, to: &Path) -> anyhow::Result<()>;
 
-    /// Renames a file; one that is not there stays away.
-    fn rename(&mut self, from: &Path, to: &Path) -> anyhow::Result<()>;
+    /// Renames a file or folder; says whether it was there.
+    fn rename(&mut self, from: &Path, to: &Path) -> anyhow::Result<bool>;
 
     /// Deletes a file or a whole folder; one that is not there stays away.
     fn delete(&mut self, path: &Path) -> anyhow::Result<()>;
@@ -40,16 +40,16 @@ pub(crate) trait System {
     /// Makes a key and its certificate.
     fn make_pair(&mut self, request: &Request) -> anyhow::Result<Pair>;
 
-    /// Starts the supervisor in a session of its own.
+    /// Starts the supervisor in a session of its own, unless one runs.
     fn start(&mut self, paths: &Paths) -> anyhow::Result<()>;
 
     /// Stops the supervisor, if one runs, and waits until it is gone.
     fn stop(&mut self, paths: &Paths) -> anyhow::Result<()>;
 
-    /// Has the supervisor that runs stop one role, and waits until it is gone.
+    /// Has the supervisor stop one role and waits until it has; without a supervisor none runs.
     fn stop_role(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()>;
 
-    /// Has the supervisor that runs start one role.
+    /// Has the supervisor start one role; without a supervisor, starts that with all its roles.
     fn start_role(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()>;
 
     /// How the supervisor that was started has ended, if it has.

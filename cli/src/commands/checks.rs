@@ -1,15 +1,17 @@
 //! What `install`, `configure` and `validate` do alike: read the words, look at the host, check everything.
 
-use super::Ended;
+use super::{Ended, recover};
 use crate::{
     answers::{Answers, Layer, file, sources::Sources},
     args::{Global, Setup},
     finding::Finding,
     host::{
-        Facts, daemon::DaemonFact, export::Export, installed::Installed, lock::Lock, target::Target,
+        Facts, daemon::DaemonFact, export::Export, installed::Installed, interrupted, lock::Lock,
+        target::Target,
     },
     plan::layout,
     preflight,
+    system::System,
     wanted::{Place, Wanted},
 };
 
@@ -39,14 +41,21 @@ pub(super) struct Looking {
     pub(super) takes_daemon: bool,
 }
 
-/// Checks it. Nothing is changed but for the lock, which makes its folder.
-pub(super) fn check(setup: &Setup, global: &Global, looking: Looking) -> Result<Checked, Ended> {
+/// Checks it. Nothing is changed but for the lock, which makes its folder, and under the lock for
+/// what a killed command left.
+pub(super) fn check(
+    setup: &Setup,
+    global: &Global,
+    looking: Looking,
+    system: &mut dyn System,
+) -> Result<Checked, Ended> {
     let sources = Sources::read(&setup.flags.0, global.answers.as_deref())?;
-    if !looking.takes_daemon {
+    let is_left = interrupted::finding(&Place::read(&sources.resolve(&Layer::new()))?.paths());
+    if !looking.takes_daemon && is_left.is_none() {
         super::find_installed(&sources)?;
     }
     // Before the lock, which makes the root's folder.
-    let export = setup.save_answers.as_deref().map(Export::look);
+    let mut export = setup.save_answers.as_deref().map(Export::look);
     let place = Place::read(&sources.resolve(&Layer::new()))?;
     let target = Target::look(&place);
     let lock = match &place.root {
@@ -54,6 +63,17 @@ pub(super) fn check(setup: &Setup, global: &Global, looking: Looking) -> Result<
         _ => None,
     };
     let paths = place.paths();
+    let interrupted = match &lock {
+        Some(_) => recover::recover(&paths, system)?,
+        None => is_left,
+    };
+    if lock.is_some() && interrupted.is_some() {
+        // Files that the checks have looked at may have been taken back.
+        export = setup.save_answers.as_deref().map(Export::look);
+        if !looking.takes_daemon {
+            super::find_installed(&sources)?;
+        }
+    }
     let saved = if setup.defaults {
         Layer::new()
     } else {
@@ -80,5 +100,6 @@ pub(super) fn check(setup: &Setup, global: &Global, looking: Looking) -> Result<
     if is_whole {
         findings.extend(preflight::of_plan(&wanted, &facts));
     }
+    findings.splice(..0, interrupted);
     Ok(Checked { wanted, answers, saved, facts, findings, lock })
 }

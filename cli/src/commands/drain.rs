@@ -80,7 +80,7 @@ fn count(paths: &Paths, roles: &[Role]) -> Result<Vec<(Role, usize)>, Ended> {
 }
 
 fn down(error: anyhow::Error) -> Ended {
-    Ended::Failed(error, Some("look with `pcoip-cmsg-setup status` whether it runs"))
+    Ended::Failed(error, Some("look with `pcoip-cmsg-setup status` whether it runs".to_owned()))
 }
 
 fn total(sessions: &[(Role, usize)]) -> usize {

@@ -6,10 +6,11 @@ use cmsg_config::Paths;
 use super::{
     Ended, Exit,
     checks::{self, Checked, Looking},
+    recover,
 };
 use crate::{
     answers::{Answers, Origin},
-    apply::{Broken, OnFailure, apply},
+    apply::{Work, apply},
     args::{Global, Install, Setup},
     finding::Finding,
     interrupt::Interrupt,
@@ -42,9 +43,9 @@ pub(super) fn change(
     screen: &Screen,
     way: Way,
 ) -> Result<Exit, Ended> {
-    let interrupt = Interrupt::watch()?;
+    let mut system = Real::new(Interrupt::watch()?);
     let looking = Looking { locks: !way.is_dry_run, takes_daemon: way.is_install };
-    let checked = checks::check(setup, global, looking)?;
+    let checked = checks::check(setup, global, looking, &mut system)?;
     let Checked { wanted, answers, saved, facts, findings, lock: _lock } = checked;
     if findings.iter().any(Finding::is_error) {
         return Err(findings.into());
@@ -66,7 +67,8 @@ pub(super) fn change(
         report.show_document(screen);
         return Ok(Exit::Done);
     }
-    let exit = perform(&mut report, interrupt, screen);
+    let command = if way.is_install { "install" } else { "configure" };
+    let exit = perform(&mut report, (command, &paths), &mut system, screen);
     if exit == Exit::Done {
         tell_done(&wanted, &paths, &mut report, screen);
     }
@@ -75,42 +77,35 @@ pub(super) fn change(
 }
 
 /// Performs the plan and puts down in the report how that went.
-fn perform(report: &mut Report, interrupt: Interrupt, screen: &Screen) -> Exit {
-    let mut system = Real::new(interrupt);
+fn perform(
+    report: &mut Report,
+    (command, paths): (&str, &Paths),
+    system: &mut Real,
+    screen: &Screen,
+) -> Exit {
     let mut tell = |step: &Step| {
         screen.note(&format!("{} …", step.name()));
         screen.detail(&format!("  {}", step.changes()));
         screen.detail(&format!("  to undo: {}", step.undoing()));
     };
     let Plan { steps, .. } = &report.plan;
-    let Err(broken) = apply(steps, OnFailure::Undo, &mut system, &mut tell) else {
-        report.outcome = Outcome::Done;
-        report.done = steps.len();
-        return Exit::Done;
+    let broken = match apply(Work { command, paths, steps }, system, &mut tell) {
+        Ok(left) => {
+            report.outcome = Outcome::Done;
+            report.done = steps.len();
+            recover::tell_unfinished(paths, &left, report, screen);
+            return Exit::Done;
+        }
+        Err(broken) => broken,
     };
-    let (exit, outcome, id) = match &broken.why {
-        Stopped::Failed(_) => (Exit::Failed, Outcome::Failed, "step.failed"),
-        Stopped::NotLive(_) => (Exit::RolledBack, Outcome::RolledBack, "role.not-live"),
-        Stopped::Interrupted => (Exit::Interrupted, Outcome::Failed, "interrupted"),
+    let (exit, outcome) = match &broken.why {
+        Stopped::Failed(_) => (Exit::Failed, Outcome::Failed),
+        Stopped::NotLive(_) => (Exit::RolledBack, Outcome::RolledBack),
+        Stopped::Interrupted => (Exit::Interrupted, Outcome::Failed),
     };
     report.outcome = outcome;
-    tell_broken(id, broken, report, screen);
+    recover::tell_broken(paths, broken, report, screen);
     exit
-}
-
-fn tell_broken(id: &'static str, broken: Broken, report: &mut Report, screen: &Screen) {
-    const AGAIN: &str = "mend the cause and run the command again";
-    const UNDONE: &str = "everything is undone; mend the cause and run the command again";
-    if let Stopped::NotLive(why) = &broken.why {
-        why.log.iter().for_each(|line| screen.note(&format!("  | {line}")));
-    }
-    let hint = if broken.left.is_empty() { UNDONE } else { AGAIN };
-    let first = (id, broken.why.into_error(), hint);
-    let left = broken.left.into_iter().map(|error| ("step.not-undone", error, AGAIN));
-    for (id, error, hint) in std::iter::once(first).chain(left) {
-        screen.failure(&error, Some(hint));
-        report.findings.push(Finding::error(id, format!("{error:#}"), hint));
-    }
 }
 
 /// Tells how the roles are, and what a Connection Manager's operator needs next.

@@ -8,10 +8,10 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Ended, Exit};
 use crate::{
-    answers::sources::Sources,
+    answers::{Layer, sources::Sources},
     args::{Global, Status},
     finding::Finding,
-    host::{files, installed::Installed},
+    host::{files, installed::Installed, interrupted},
     pki::inspect,
     plan::{
         configuration::{certificate_files, present},
@@ -20,11 +20,14 @@ use crate::{
     },
     report::roles::RoleView,
     screen::Screen,
+    wanted::Place,
 };
 
 /// Runs it.
 pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let sources = Sources::read(&status.flags.0, global.answers.as_deref())?;
+    let place = Place::read(&sources.resolve(&Layer::new()))?;
+    interrupted::finding(&place.paths()).iter().for_each(|finding| screen.finding(finding));
     let (found, installed) = super::find_installed(&sources)?;
     let roles = installed.roles(&found.paths).into_iter();
     let views: Vec<_> = roles.map(|role| RoleView::ask(&found.paths, role)).collect();

@@ -2,13 +2,17 @@
 
 use cmsg_config::Paths;
 
-use super::{Ended, Exit};
+use super::{Ended, Exit, recover};
 use crate::{
     answers::sources::Sources,
-    apply::{OnFailure, apply},
+    apply::{Work, apply},
     args::{Global, Uninstall},
     finding::Finding,
-    host::{installed::Installed, lock::Lock},
+    host::{
+        installed::Installed,
+        interrupted,
+        lock::{self, Lock},
+    },
     interrupt::Interrupt,
     plan::{self, layout, record::Record},
     prompt,
@@ -22,36 +26,41 @@ use crate::{
 pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let sources = Sources::read(&uninstall.flags.0, global.answers.as_deref())?;
     let found = super::find(&sources)?;
-    let seen = Installed::look(&found.paths)?;
-    let is_there = seen.has_daemon || seen.files.contains_key(&layout::record(&found.paths));
+    let is_there = is_there(&found.paths)?;
     if found.is_elsewhere || !is_there {
         return Err(Ended::nothing_installed(&found.paths));
     }
     if !uninstall.dry_run && !global.yes && !is_confirmed(uninstall, global, &found.paths)? {
         return Err(anyhow::anyhow!("the removal was not confirmed").into());
     }
-    let interrupt = Interrupt::watch()?;
-    let lock = if uninstall.dry_run { None } else { Some(Lock::take(found.paths.root())?) };
+    let mut system = Real::new(Interrupt::watch()?);
+    let mut lock = if uninstall.dry_run { None } else { Some(Lock::take(found.paths.root())?) };
+    let interrupted = match &lock {
+        Some(_) => recover::recover(&found.paths, &mut system)?,
+        None => interrupted::finding(&found.paths),
+    };
+    interrupted.iter().for_each(|finding| screen.finding(finding));
     let installed = Installed::read(&found.paths, lock.as_ref())?;
-    let made = Record::of(&installed, &found.paths).folders;
+    if let (Some(lock), true) = (&mut lock, uninstall.purge) {
+        let made = Record::of(&installed, &found.paths).folders;
+        lock.goes_with(&[lock.made(), &made].concat())?;
+    }
 
     let plan = plan::uninstall(&found.paths, &installed, uninstall.purge);
     let settings = found.answers.document();
-    let findings = Vec::new();
+    let findings = interrupted.into_iter().collect();
     let mut report = Report { outcome: Outcome::Planned, findings, plan, done: 0, settings };
     if uninstall.dry_run {
         screen.data(&plan_lines(&report.plan));
         report.show_document(screen);
         return Ok(Exit::Done);
     }
-    let exit = perform(&mut report, interrupt, screen);
-    match (exit, uninstall.purge, lock) {
-        (Exit::Done, true, Some(lock)) => lock.release(made),
-        (Exit::Done, false, _) => screen.note(&format!(
+    let exit = perform(&mut report, &found.paths, &mut system, screen);
+    if exit == Exit::Done && !uninstall.purge && !installed.files.is_empty() {
+        screen.note(&format!(
             "kept: configuration, keys and logs under `{}`; `uninstall --purge` removes them",
             found.paths.root().display()
-        )),
-        _ => {}
+        ));
     }
     report.show_document(screen);
     Ok(exit)
@@ -71,27 +80,37 @@ fn is_confirmed(uninstall: &Uninstall, global: &Global, paths: &Paths) -> Result
     Ok(prompt::confirm(&format!("Remove the installation under {root}{extent}?"))?)
 }
 
-fn perform(report: &mut Report, interrupt: Interrupt, screen: &Screen) -> Exit {
-    const AGAIN: &str = "mend the cause and run the command again";
-    let mut system = Real::new(interrupt);
+fn perform(report: &mut Report, paths: &Paths, system: &mut Real, screen: &Screen) -> Exit {
     let mut tell = |step: &Step| {
         screen.note(&format!("{} …", step.name()));
         screen.detail(&format!("  {}", step.changes()));
+        screen.detail(&format!("  to undo: {}", step.undoing()));
     };
     let steps = &report.plan.steps;
-    let Err(broken) = apply(steps, OnFailure::Stand, &mut system, &mut tell) else {
-        report.outcome = Outcome::Done;
-        report.done = steps.len();
-        return Exit::Done;
+    let broken = match apply(Work { command: "uninstall", paths, steps }, system, &mut tell) {
+        Ok(left) => {
+            report.done = steps.len();
+            recover::tell_unfinished(paths, &left, report, screen);
+            let is_gone = left.is_empty();
+            report.outcome = if is_gone { Outcome::Done } else { Outcome::Failed };
+            return if is_gone { Exit::Done } else { Exit::Failed };
+        }
+        Err(broken) => broken,
     };
     report.outcome = Outcome::Failed;
-    report.done = broken.done;
-    let (exit, id) = match &broken.why {
-        Stopped::Interrupted => (Exit::Interrupted, "interrupted"),
-        Stopped::Failed(_) | Stopped::NotLive(_) => (Exit::Failed, "step.failed"),
+    let exit = match &broken.why {
+        Stopped::Interrupted => Exit::Interrupted,
+        Stopped::Failed(_) | Stopped::NotLive(_) => Exit::Failed,
     };
-    let error = broken.why.into_error();
-    screen.failure(&error, Some(AGAIN));
-    report.findings.push(Finding::error(id, format!("{error:#}"), AGAIN));
+    recover::tell_broken(paths, broken, report, screen);
     exit
+}
+
+/// Whether there is anything to remove, be it what a killed installer left.
+fn is_there(paths: &Paths) -> anyhow::Result<bool> {
+    if lock::is_left(paths.root()) {
+        return Ok(true);
+    }
+    let seen = Installed::look(paths)?;
+    Ok(seen.has_daemon || seen.files.contains_key(&layout::record(paths)))
 }

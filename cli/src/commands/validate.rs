@@ -7,18 +7,23 @@ use super::{
 use crate::{
     args::{Global, Validate},
     finding::Finding,
+    interrupt::Interrupt,
     report,
     screen::Screen,
+    system::Real,
 };
 
 /// Runs it.
 pub(super) fn run(validate: &Validate, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let looking = Looking { locks: false, takes_daemon: true };
-    let findings = match checks::check(&validate.setup, global, looking) {
+    // Without the lock it is never used.
+    let mut system = Real::new(Interrupt::watch()?);
+    let findings = match checks::check(&validate.setup, global, looking, &mut system) {
         Ok(checked) => checked.findings,
         Err(Ended::Refused(findings)) => findings,
         Err(Ended::Failed(error, hint)) => {
-            let cure = hint.unwrap_or("mend the cause and run the command again");
+            let cure =
+                hint.unwrap_or_else(|| "mend the cause and run the command again".to_owned());
             vec![Finding::error("failed", format!("{error:#}"), cure)]
         }
     };

@@ -9,13 +9,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use cmsg_config::{
     Paths,
     socket::{self, Role, Status},
 };
 
-use super::{files, lock::Lock};
+use super::{files, interrupted::is_away, lock::Lock};
 use crate::{content::Content, plan::layout, runtime::host};
 
 /// One installation as it is.
@@ -74,8 +74,8 @@ impl Installed {
         }
         Ok(Self {
             files: found,
-            has_daemon: paths.daemon().exists(),
-            has_log: layout::supervise_log(paths).exists(),
+            has_daemon: is_file(&paths.daemon())?,
+            has_log: is_file(&layout::supervise_log(paths))?,
             ..Self::default()
         })
     }
@@ -105,7 +105,20 @@ impl Installed {
     }
 }
 
+/// Whether a file of ours is there; what else may stand in its place is not ours to replace.
+fn is_file(path: &Path) -> anyhow::Result<bool> {
+    match path.symlink_metadata() {
+        Err(error) if is_away(&error) => Ok(false),
+        Ok(metadata) if metadata.is_file() => Ok(true),
+        Ok(_) => bail!("`{}` is not a regular file", path.display()),
+        Err(error) => Err(error).with_context(|| format!("failed to look at `{}`", path.display())),
+    }
+}
+
 pub(super) fn read_file(path: &Path) -> io::Result<Option<InstalledFile>> {
+    if path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
+        return Err(io::Error::other("is a link, which is not followed"));
+    }
     let content = match files::read(path) {
         Err(error)
             if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>

@@ -3,19 +3,42 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io,
+    io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
+use cmsg_config::Paths;
+use nix::fcntl::OFlag;
+use serde::{Deserialize, Serialize};
+
+use super::interrupted;
+use crate::{journal, plan::layout};
 
 /// The right to change the installation under one root.
 #[derive(Debug)]
 pub(crate) struct Lock {
     path: PathBuf,
+    file: File,
+    note: Note,
+}
+
+/// What stands in the file: who holds the lock, and the folders that go with it. Whoever takes the
+/// lock of a killed holder takes over its folders.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Note {
+    pid: u32,
     made: Vec<PathBuf>,
-    _file: File,
+}
+
+/// Whether an installer was killed that held the lock, or holds it.
+pub(crate) fn is_left(root: &Path) -> bool {
+    path(root).symlink_metadata().is_ok()
+}
+
+fn path(root: &Path) -> PathBuf {
+    root.join(".pcoip-cmsg-setup.lock")
 }
 
 impl Lock {
@@ -25,6 +48,9 @@ impl Lock {
     ///
     /// Where another installer holds it, or the root cannot be used.
     pub(crate) fn take(root: &Path) -> anyhow::Result<Self> {
+        let folders = layout::all_folders(&Paths::under(root));
+        let inside: Vec<_> = folders.iter().filter(|folder| folder.starts_with(root)).collect();
+        interrupted::refuse_open(&inside)?;
         let mut made: Vec<_> =
             root.ancestors().take_while(|folder| !folder.exists()).map(Path::to_owned).collect();
         made.reverse();
@@ -34,51 +60,99 @@ impl Lock {
             .create(root)
             .with_context(|| format!("failed to make `{}`", root.display()))?;
 
-        let path = root.join(".pcoip-cmsg-setup.lock");
-        let locking = || format!("failed to lock `{}`", path.display());
-        loop {
-            let file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(&path)
-                .with_context(locking)?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    bail!("another installer is at work under `{}`", root.display())
-                }
-                Err(TryLockError::Error(error)) => return Err(error).with_context(locking),
-            }
-            // Whoever held it before may have removed it after we opened it.
-            if is_in_place(&file, &path).with_context(locking)? {
-                return Ok(Self { path, made, _file: file });
-            }
-        }
+        let path = path(root);
+        let locked = lock(&path, root).and_then(|mut file| {
+            let left = read(&mut file).unwrap_or_default();
+            let is_around = |folder: &PathBuf| root.starts_with(folder) && !made.contains(folder);
+            let all = left.made.into_iter().filter(is_around).chain(made.clone()).collect();
+            let mut lock = Self { path, file, note: Note { pid: std::process::id(), made: all } };
+            lock.write()?;
+            Ok(lock)
+        });
+        locked.inspect_err(|_| made.iter().rev().for_each(|folder| drop(fs::remove_dir(folder))))
     }
 
     /// The folders that were made for it, outer ones first.
     pub(crate) fn made(&self) -> &[PathBuf] {
-        &self.made
+        &self.note.made
     }
 
-    /// Gives the lock back, and removes those of these folders that are empty then: the ones around
-    /// the lock file could not be removed before.
-    pub(crate) fn release(mut self, folders: Vec<PathBuf>) {
-        self.made = folders;
-        self.made.sort_by_key(|folder| folder.components().count());
+    /// Makes these folders go with the lock, those of them that are around the lock file and empty
+    /// then: they cannot be removed before.
+    ///
+    /// # Errors
+    ///
+    /// Where that cannot be noted.
+    pub(crate) fn goes_with(&mut self, folders: &[PathBuf]) -> anyhow::Result<()> {
+        let root = self.path.parent().unwrap_or(&self.path);
+        let is_around = |folder: &&PathBuf| root.starts_with(folder);
+        self.note.made = folders.iter().filter(is_around).cloned().collect();
+        self.note.made.sort_by_key(|folder| folder.components().count());
+        self.write()
+    }
+
+    fn write(&mut self) -> anyhow::Result<()> {
+        let mut write = || -> io::Result<()> {
+            let text = serde_json::to_string(&self.note)?;
+            self.file.set_len(0)?;
+            self.file.rewind()?;
+            self.file.write_all(text.as_bytes())?;
+            self.file.sync_all()
+        };
+        write().with_context(|| format!("failed to write `{}`", self.path.display()))
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
+        let root = self.path.parent().unwrap_or(&self.path);
+        // Whoever goes on with the journal needs to know which folders go.
+        if journal::path(&Paths::under(root)).exists() {
+            return;
+        }
         let _ = fs::remove_file(&self.path);
-        for folder in self.made.iter().rev() {
+        for folder in self.note.made.iter().rev() {
             // Fails where something was installed in it, as it should.
             let _ = fs::remove_dir(folder);
         }
     }
+}
+
+/// Opens and locks the file.
+fn lock(path: &Path, root: &Path) -> anyhow::Result<File> {
+    let locking = || format!("failed to lock `{}`", path.display());
+    loop {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(OFlag::O_NOFOLLOW.bits())
+            .open(path)
+            .with_context(locking)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = read(&mut file).map(|note| format!(" (process {})", note.pid));
+                let root = root.display();
+                bail!("another installer{} is at work under `{root}`", holder.unwrap_or_default())
+            }
+            Err(TryLockError::Error(error)) => return Err(error).with_context(locking),
+        }
+        // Whoever held it before may have removed it after we opened it.
+        if is_in_place(&file, path).with_context(locking)? {
+            return Ok(file);
+        }
+    }
+}
+
+/// Reads the note, unless somebody else wrote it or a killed installer was just about to.
+fn read(file: &mut File) -> Option<Note> {
+    interrupted::is_ours(&file.metadata().ok()?).ok()?;
+    let mut text = String::new();
+    file.take(64 * 1024).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
 }
 
 fn is_in_place(file: &File, path: &Path) -> io::Result<bool> {
@@ -93,6 +167,8 @@ fn is_in_place(file: &File, path: &Path) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
     use super::*;
 
     #[test]
@@ -106,11 +182,66 @@ mod tests {
         assert_eq!(first.made(), [folder.path().join("a"), root.clone()]);
         assert_eq!(
             second.to_string(),
-            format!("another installer is at work under `{}`", root.display())
+            format!(
+                "another installer (process {}) is at work under `{}`",
+                std::process::id(),
+                root.display()
+            )
         );
         drop(first);
         assert!(!folder.path().join("a").exists());
         assert!(Lock::take(&root).is_ok());
+    }
+
+    #[test]
+    fn the_lock_of_a_killed_installer_is_taken_with_its_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("a/b");
+        let made = [folder.path().join("a"), root.clone()];
+
+        // Killed: it runs no destructor.
+        let mut killed = std::mem::ManuallyDrop::new(Lock::take(&root).unwrap());
+        killed.file.unlock().unwrap();
+        killed.file.flush().unwrap();
+        let next = Lock::take(&root).unwrap();
+
+        assert_eq!(next.made(), made);
+        drop(next);
+        assert!(!made[0].exists());
+    }
+
+    #[test]
+    fn a_note_that_others_could_have_written_is_not_believed() {
+        let root = tempfile::tempdir().unwrap();
+        let victim = tempfile::tempdir().unwrap();
+        let note = Note { pid: 1, made: vec![victim.path().to_owned(), root.path().to_owned()] };
+        let mut file = File::create(path(root.path())).unwrap();
+        file.write_all(serde_json::to_string(&note).unwrap().as_bytes()).unwrap();
+        let open = fs::Permissions::from_mode(0o666);
+        fs::set_permissions(path(root.path()), open).unwrap();
+
+        drop(Lock::take(root.path()).unwrap());
+
+        assert!(victim.path().exists() && root.path().exists());
+    }
+
+    #[test]
+    fn a_lock_is_not_written_through_a_link_nor_where_everybody_writes() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("target");
+        symlink(&target, path(root.path())).unwrap();
+
+        let linked = Lock::take(root.path()).unwrap_err();
+        fs::remove_file(path(root.path())).unwrap();
+        fs::create_dir(root.path().join("opt")).unwrap();
+        fs::set_permissions(root.path().join("opt"), fs::Permissions::from_mode(0o1777)).unwrap();
+        let open = Lock::take(root.path()).unwrap_err();
+
+        let locking = format!("failed to lock `{}`", path(root.path()).display());
+        assert_eq!(linked.to_string(), locking);
+        let opt = root.path().join("opt");
+        assert_eq!(open.to_string(), format!("everybody may write to `{}`", opt.display()));
+        assert!(!target.exists() && !path(root.path()).exists());
     }
 
     #[test]

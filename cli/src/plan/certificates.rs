@@ -141,8 +141,8 @@ fn make(
     Step::MakeCertificate {
         request,
         followed_by: others.unwrap_or_else(|| Vec::new().into()),
-        old_key: installed.content(&key).cloned(),
-        old_certificate: installed.content(&certificate).cloned(),
+        replaces_key: installed.files.contains_key(&key),
+        replaces_certificate: installed.files.contains_key(&certificate),
         key,
         certificate,
     }

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use cmsg_config::{Paths, socket::Role};
+use cmsg_config::{
+    Paths,
+    socket::{Role, SUPERVISOR},
+};
 
 /// The certificate of both roles, followed by its chain.
 pub(crate) fn certificate(paths: &Paths) -> PathBuf {
@@ -73,6 +76,12 @@ pub(crate) fn read_by(paths: &Paths, role: Role) -> Vec<PathBuf> {
         Role::Sg => verifying_certificates(paths),
     };
     vec![conf(paths, role), certificate(paths), key(paths), authority(paths), jwt]
+}
+
+/// What supervisor and roles put into the folder of their sockets.
+pub(crate) fn run_files(paths: &Paths) -> Vec<PathBuf> {
+    let names = ["supervise.pid", "supervise.lock", SUPERVISOR, "cm.sock", "sg.sock"];
+    names.map(|name| paths.run().join(name)).into()
 }
 
 /// Folders that only this product uses.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cmsg_config::{Paths, socket::SUPERVISOR};
+use cmsg_config::Paths;
 
 use super::{Plan, Record, layout};
 use crate::{host::installed::Installed, step::Step};
@@ -33,7 +33,7 @@ fn delete(paths: &Paths, made: &[PathBuf], purges: bool) -> Vec<PathBuf> {
     let whole = |folder: PathBuf, files: Vec<PathBuf>| {
         if made.contains(&folder) { vec![folder] } else { files }
     };
-    let mut gone = whole(paths.run(), run_files(paths));
+    let mut gone = whole(paths.run(), layout::run_files(paths));
     gone.push(paths.daemon());
     if !purges {
         return gone;
@@ -47,11 +47,6 @@ fn delete(paths: &Paths, made: &[PathBuf], purges: bool) -> Vec<PathBuf> {
     }
     gone.push(layout::supervise_log(paths));
     gone
-}
-
-fn run_files(paths: &Paths) -> Vec<PathBuf> {
-    let names = ["supervise.pid", "supervise.lock", SUPERVISOR, "cm.sock", "sg.sock"];
-    names.map(|name| paths.run().join(name)).into()
 }
 
 fn is_working_folder(paths: &Paths, folder: &Path) -> bool {

@@ -12,6 +12,7 @@ use crate::{
         target::Target,
     },
     pki::generate::{self, Key, Pair, Request},
+    step::trace::Trace,
     system::recorder::Recorder,
     wanted::{Place, listen::ListenKey, tests::answers},
 };
@@ -60,13 +61,26 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
     }
 }
 
-/// What performing the plan does.
+/// What performing the plan does to a host that has all that it replaces. What waits aside only until
+/// it is written again is not told.
 fn calls(plan: &Plan) -> Vec<String> {
     let mut system = Recorder::default();
+    for trace in plan.steps.iter().flat_map(Step::traces) {
+        if let Trace::Replaced(path) = trace {
+            system.state.files.insert(path, String::new());
+        }
+    }
     for step in &plan.steps {
         step.perform(&mut system).unwrap();
     }
-    system.calls
+    let next = system.calls.iter().skip(1).map(String::as_str).chain([""]);
+    let told = system.calls.iter().zip(next).filter_map(|(call, next)| {
+        let Some(path) = call.strip_suffix('~').and_then(|call| call.rsplit_once(' ')) else {
+            return Some(call.clone());
+        };
+        (!next.ends_with(path.1)).then(|| format!("aside {}", path.1))
+    });
+    told.collect()
 }
 
 static TLS: LazyLock<Pair> = LazyLock::new(|| {
@@ -263,15 +277,7 @@ fn a_new_daemon_replaces_the_old_one() {
 
     let plan = install(&wanted, &facts, &answers);
 
-    assert_eq!(
-        calls(&plan),
-        [
-            "stop",
-            "rename bin/pcoip-cmsgd bin/pcoip-cmsgd.previous",
-            "copy /new bin/pcoip-cmsgd",
-            "start"
-        ]
-    );
+    assert_eq!(calls(&plan), ["stop", "copy /new bin/pcoip-cmsgd", "start"]);
 }
 
 #[test]
@@ -284,7 +290,7 @@ fn a_role_that_is_not_wanted_any_more_keeps_its_configuration_aside() {
 
     let calls = calls(&plan);
     assert!(calls.contains(&"write data/SecurityGateway.conf.disabled".to_owned()));
-    assert!(calls.contains(&"delete data/SecurityGateway.conf".to_owned()));
+    assert!(calls.contains(&"aside data/SecurityGateway.conf".to_owned()));
 }
 
 /// What a removal deletes and which folders it removes when empty, without the root's name.
@@ -307,17 +313,17 @@ fn a_removal_keeps_data_and_logs_unless_they_are_purged() {
 
     assert_eq!(
         removal(&facts, false),
-        (["stop", "delete run", "delete bin/pcoip-cmsgd"].map(str::to_owned).into(), 2)
+        (["stop", "aside run", "aside bin/pcoip-cmsgd"].map(str::to_owned).into(), 2)
     );
     let purged = [
         "stop",
-        "delete run",
-        "delete bin/pcoip-cmsgd",
-        "delete data",
-        "delete certs",
-        "delete var/log/Teradici/ConnectionManager",
-        "delete var/log/Teradici/SecurityGateway",
-        "delete var/log/Teradici/supervise.log",
+        "aside run",
+        "aside bin/pcoip-cmsgd",
+        "aside data",
+        "aside certs",
+        "aside var/log/Teradici/ConnectionManager",
+        "aside var/log/Teradici/SecurityGateway",
+        "aside var/log/Teradici/supervise.log",
     ];
     assert_eq!(removal(&facts, true), (purged.map(str::to_owned).into(), 13));
 }
@@ -326,9 +332,9 @@ fn a_removal_keeps_data_and_logs_unless_they_are_purged() {
 fn in_folders_that_were_there_before_only_our_files_are_deleted() {
     let (deleted, folders) = removal(&installed(BOTH), true);
 
-    assert!(deleted.contains(&"delete run/cm.sock".to_owned()));
-    assert!(deleted.contains(&"delete data/answers.yaml".to_owned()));
-    assert!(deleted.contains(&"delete certs/cmsg.key".to_owned()));
-    assert!(!deleted.iter().any(|call| ["delete data", "delete certs"].contains(&call.as_str())));
+    assert!(deleted.contains(&"aside run/cm.sock".to_owned()));
+    assert!(deleted.contains(&"aside data/answers.yaml".to_owned()));
+    assert!(deleted.contains(&"aside certs/cmsg.key".to_owned()));
+    assert!(!deleted.iter().any(|call| ["aside data", "aside certs"].contains(&call.as_str())));
     assert_eq!(folders, FOLDERS.len());
 }

@@ -63,7 +63,7 @@ fn is_read(step: &Step, paths: &Paths, role: Role) -> bool {
     let files = layout::read_by(paths, role);
     let reads = |path: &Path| files.iter().any(|file| file == path);
     match step {
-        Step::Write { path, .. } | Step::Remove { path, .. } => reads(path),
+        Step::Write { path, .. } | Step::Remove(path) => reads(path),
         Step::MakeCertificate { key, certificate, .. } => reads(key) || reads(certificate),
         _ => false,
     }

@@ -8,14 +8,13 @@ use crate::answers::{Origin, file};
 
 fn report() -> Report {
     let paths = Paths::under("/r");
-    let old = Some("old".into());
     Report {
         outcome: Outcome::RolledBack,
         findings: vec![Finding::warning("broker.unreachable", "what is", "what to do")],
         plan: Plan {
             steps: vec![
                 Step::Stop { paths: paths.clone(), roles: vec![Role::Cm] },
-                Step::Write { path: "/r/file".into(), content: "secret".into(), old },
+                Step::Write { path: "/r/file".into(), content: "secret".into(), replaces: true },
             ],
             restarts: vec![Role::Cm, Role::Sg],
         },
@@ -47,7 +46,7 @@ fn the_document_has_the_documented_shape() {
                 {
                     "step": "write file",
                     "changes": "changed: `/r/file`",
-                    "undo": "the old content is written back",
+                    "undo": "the old file is put back",
                     "done": false,
                 },
             ],

@@ -1,9 +1,9 @@
 //! Performs effects on the host.
 
 use std::{
-    fs::{self, DirBuilder, File, Permissions},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
     time::Duration,
 };
@@ -13,7 +13,6 @@ use cmsg_config::{
     Paths,
     socket::{self, Order, Role, Status},
 };
-use tempfile::NamedTempFile;
 
 use super::System;
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
     interrupt::Interrupt,
     pki::generate::{self, Pair, Request},
     runtime::host::{self, Started},
+    step::trace::unfinished,
 };
 
 /// A role answers at once or hangs.
@@ -44,14 +44,16 @@ impl System for Real {
     fn make_folder(&mut self, path: &Path) -> anyhow::Result<()> {
         match DirBuilder::new().mode(0o700).create(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-            result => result.with_context(|| format!("failed to make `{}`", path.display())),
+            result => result
+                .and_then(|()| sync_folder_of(path))
+                .with_context(|| format!("failed to make `{}`", path.display())),
         }
     }
 
     fn remove_empty_folder(&mut self, path: &Path) -> anyhow::Result<()> {
         match fs::remove_dir(path) {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
-            result => unless_gone(result, path),
+            result => unless_gone(result, path).map(drop),
         }
     }
 
@@ -65,14 +67,14 @@ impl System for Real {
         replace(to, 0o700, |file| io::copy(&mut program, file))
     }
 
-    fn rename(&mut self, from: &Path, to: &Path) -> anyhow::Result<()> {
+    fn rename(&mut self, from: &Path, to: &Path) -> anyhow::Result<bool> {
         unless_gone(fs::rename(from, to), from)
     }
 
     fn delete(&mut self, path: &Path) -> anyhow::Result<()> {
         let is_folder = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
         let result = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-        unless_gone(result, path)
+        unless_gone(result, path).map(drop)
     }
 
     fn make_pair(&mut self, request: &Request) -> anyhow::Result<Pair> {
@@ -80,7 +82,9 @@ impl System for Real {
     }
 
     fn start(&mut self, paths: &Paths) -> anyhow::Result<()> {
-        self.started = Some(host::start(paths)?);
+        if !host::is_running(paths).context("failed to ask for the supervisor")? {
+            self.started = Some(host::start(paths)?);
+        }
         Ok(())
     }
 
@@ -89,10 +93,18 @@ impl System for Real {
     }
 
     fn stop_role(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()> {
+        // A reboot may have come since it was started.
+        if !host::is_running(paths).context("failed to ask for the supervisor")? {
+            return Ok(());
+        }
         host::order(paths, role, Order::Stop)
     }
 
     fn start_role(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()> {
+        // It starts every role that has a configuration.
+        if !host::is_running(paths).context("failed to ask for the supervisor")? {
+            return self.start(paths);
+        }
         host::order(paths, role, Order::Start)
     }
 
@@ -120,22 +132,40 @@ fn replace(
     mode: u32,
     fill: impl FnOnce(&mut File) -> io::Result<u64>,
 ) -> anyhow::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
+    let unfinished = unfinished(path);
     let write = || -> io::Result<()> {
-        let mut file = NamedTempFile::new_in(folder)?;
-        fill(file.as_file_mut())?;
-        file.as_file().set_permissions(Permissions::from_mode(mode))?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        File::open(folder)?.sync_all()
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // Whatever has that name meanwhile, a link above all, is not written through.
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+        fill(&mut file)?;
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)?;
+        sync_folder_of(path)
     };
-    write().with_context(|| format!("failed to write `{}`", path.display()))
+    write().with_context(|| format!("failed to write `{}`", path.display())).inspect_err(|_| {
+        let _ = fs::remove_file(&unfinished);
+    })
 }
 
-fn unless_gone(result: io::Result<()>, path: &Path) -> anyhow::Result<()> {
+/// Makes a change of names outlive a loss of power.
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+}
+
+/// Says whether it was there to be changed.
+fn unless_gone(result: io::Result<()>, path: &Path) -> anyhow::Result<bool> {
     match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result.with_context(|| format!("failed to change `{}`", path.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        result => {
+            let changed = result.and_then(|()| sync_folder_of(path));
+            changed.with_context(|| format!("failed to change `{}`", path.display()))?;
+            Ok(true)
+        }
     }
 }
 
@@ -199,7 +229,7 @@ mod tests {
     fn a_file_that_is_away_cannot_be_renamed_and_that_is_fine() {
         let root = tempfile::tempdir().unwrap();
 
-        assert!(real().rename(&root.path().join("a"), &root.path().join("b")).is_ok());
+        assert!(!real().rename(&root.path().join("a"), &root.path().join("b")).unwrap());
         assert!(real().make_folder(&root.path().join("a/b")).is_err());
     }
 }

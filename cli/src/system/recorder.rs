@@ -31,7 +31,8 @@ pub(crate) struct State {
     pub(crate) runs: bool,
 }
 
-/// A host that takes notes. Paths are noted without its root, `/r`.
+/// A host that takes notes. Paths are noted without its root, `/r`; what waits aside ends in `~`,
+/// what is unfinished in `+`.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     /// What was done, in order.
@@ -56,11 +57,29 @@ impl Recorder {
         self.calls.push(call);
         if fails { bail!("no space left") } else { Ok(()) }
     }
+
+    /// What was done, but for the journal.
+    pub(crate) fn effects(&self) -> Vec<String> {
+        let is_effect = |call: &&String| !call.contains(".pcoip-cmsg-setup.journal");
+        self.calls.iter().filter(is_effect).cloned().collect()
+    }
+
+    fn remove(&mut self, path: &Path) {
+        self.state.files.retain(|file, _| !file.starts_with(path));
+        self.state.folders.retain(|folder| !folder.starts_with(path));
+    }
 }
 
 fn short(path: &Path) -> String {
     let path = path.strip_prefix("/r").unwrap_or(path);
-    path.strip_prefix("opt/teradici/pcoipcm_data").unwrap_or(path).display().to_string()
+    let path = path.strip_prefix("opt/teradici/pcoipcm_data").unwrap_or(path);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    for (suffix, mark) in [(".pcoip-cmsg-setup-old", "~"), (".pcoip-cmsg-setup-new", "+")] {
+        if let Some(name) = name.strip_suffix(suffix) {
+            return path.with_file_name(format!("{}{mark}", &name[1..])).display().to_string();
+        }
+    }
+    path.display().to_string()
 }
 
 impl System for Recorder {
@@ -91,17 +110,29 @@ impl System for Recorder {
         Ok(())
     }
 
-    fn rename(&mut self, from: &Path, to: &Path) -> anyhow::Result<()> {
+    fn rename(&mut self, from: &Path, to: &Path) -> anyhow::Result<bool> {
         self.note(format!("rename {} {}", short(from), short(to)))?;
-        let file = self.state.files.remove(from);
-        self.state.files.extend(file.map(|file| (to.to_owned(), file)));
-        Ok(())
+        let moved = |path: &PathBuf| Some(to.join(path.strip_prefix(from).ok()?));
+        let moved = |path: &PathBuf| moved(path).map(|to| to.components().collect::<PathBuf>());
+        let files: Vec<_> = self
+            .state
+            .files
+            .iter()
+            .filter_map(|(path, f)| Some((moved(path)?, f.clone())))
+            .collect();
+        let folders: Vec<_> = self.state.folders.iter().filter_map(moved).collect();
+        let is_there = !files.is_empty() || !folders.is_empty();
+        if is_there {
+            self.remove(from);
+            self.state.files.extend(files);
+            self.state.folders.extend(folders);
+        }
+        Ok(is_there)
     }
 
     fn delete(&mut self, path: &Path) -> anyhow::Result<()> {
         self.note(format!("delete {}", short(path)))?;
-        self.state.files.retain(|file, _| !file.starts_with(path));
-        self.state.folders.retain(|folder| !folder.starts_with(path));
+        self.remove(path);
         Ok(())
     }
 

@@ -1,0 +1,205 @@
+//! A real folder with a supervisor that is only remembered, and a process that dies on the way.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    path::Path,
+    sync::LazyLock,
+    time::Duration,
+};
+
+use anyhow::bail;
+use cmsg_config::{
+    Paths,
+    socket::{Role, Status},
+};
+
+use crate::{
+    content::Content,
+    interrupt::Interrupt,
+    pki::generate::{self, Key, Pair, Request},
+    plan::layout,
+    runtime::host,
+    step::trace::unfinished,
+    system::{Real, System},
+};
+
+/// What outlives a process.
+pub(super) struct Host {
+    real: Real,
+    /// Whether the supervisor runs.
+    pub(super) runs: bool,
+    /// The roles that it runs.
+    pub(super) roles: BTreeSet<&'static str>,
+}
+
+impl Host {
+    pub(super) fn new() -> Self {
+        Self { real: Real::new(Interrupt::watch().unwrap()), runs: false, roles: BTreeSet::new() }
+    }
+}
+
+/// When a process dies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Death {
+    /// So many effects come before.
+    pub(super) after: usize,
+    /// Whether the next one is done in part.
+    pub(super) amid: bool,
+}
+
+/// A process.
+pub(super) struct Mortal<'a> {
+    host: &'a mut Host,
+    death: Option<Death>,
+    effects: usize,
+}
+
+impl<'a> Mortal<'a> {
+    pub(super) fn new(host: &'a mut Host, death: Option<Death>) -> Self {
+        Self { host, death, effects: 0 }
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.death.is_some_and(|death| self.effects > death.after)
+    }
+
+    /// Has an effect, or a part of it when death comes, or none when it has come.
+    fn act<T>(
+        &mut self,
+        whole: impl FnOnce(&mut Host) -> anyhow::Result<T>,
+        part: impl FnOnce(&mut Host),
+    ) -> anyhow::Result<T> {
+        if self.is_dead() {
+            bail!("dead");
+        }
+        self.effects += 1;
+        if !self.is_dead() {
+            return whole(self.host);
+        }
+        if self.death.is_some_and(|death| death.amid) {
+            part(self.host);
+        }
+        bail!("killed")
+    }
+}
+
+impl System for Mortal<'_> {
+    fn make_folder(&mut self, path: &Path) -> anyhow::Result<()> {
+        self.act(|host| host.real.make_folder(path), |_| {})
+    }
+
+    fn remove_empty_folder(&mut self, path: &Path) -> anyhow::Result<()> {
+        self.act(|host| host.real.remove_empty_folder(path), |_| {})
+    }
+
+    fn write(&mut self, path: &Path, content: &Content) -> anyhow::Result<()> {
+        let half = &content.bytes()[..content.bytes().len() / 2];
+        let part = |_: &mut Host| put(&unfinished(path), half);
+        self.act(|host| host.real.write(path, content), part)
+    }
+
+    fn copy_executable(&mut self, from: &Path, to: &Path) -> anyhow::Result<()> {
+        let part = |_: &mut Host| put(&unfinished(to), b"half");
+        self.act(|host| host.real.copy_executable(from, to), part)
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> anyhow::Result<bool> {
+        self.act(|host| host.real.rename(from, to), |_| {})
+    }
+
+    fn delete(&mut self, path: &Path) -> anyhow::Result<()> {
+        let part = |host: &mut Host| {
+            // Of a whole folder the first thing.
+            let first = fs::read_dir(path).ok().and_then(|mut all| all.next()?.ok());
+            drop(first.map(|first| host.real.delete(&first.path())));
+        };
+        self.act(|host| host.real.delete(path), part)
+    }
+
+    fn make_pair(&mut self, request: &Request) -> anyhow::Result<Pair> {
+        static PAIR: LazyLock<Pair> = LazyLock::new(|| {
+            let now = time::OffsetDateTime::from_unix_timestamp(1_900_000_000).unwrap();
+            generate::pair(&Request { key: Key::NewP256, names: Vec::new(), now }).unwrap()
+        });
+        let given = |key: &Content| Pair { key: key.clone(), certificate: "given".into() };
+        Ok(if let Key::Given(key) = &request.key { given(key) } else { PAIR.clone() })
+    }
+
+    fn start(&mut self, paths: &Paths) -> anyhow::Result<()> {
+        let start = |host: &mut Host| {
+            host.runs = true;
+            let has_conf = |role: &Role| layout::conf(paths, *role).exists();
+            host.roles =
+                [Role::Cm, Role::Sg].into_iter().filter(has_conf).map(Role::command).collect();
+            let append = |path: &Path| OpenOptions::new().append(true).create(true).open(path);
+            append(&layout::supervise_log(paths))?;
+            append(&host::pidfile(paths))?;
+            append(&paths.run().join("supervise.lock"))?;
+            append(&paths.security_gateway_logs().join("session.log"))?;
+            Ok(())
+        };
+        self.act(start, |host| drop(start(host)))
+    }
+
+    fn stop(&mut self, paths: &Paths) -> anyhow::Result<()> {
+        let stop = |host: &mut Host| {
+            host.runs = false;
+            host.roles.clear();
+            host.real.delete(&host::pidfile(paths))
+        };
+        self.act(stop, |host| drop(stop(host)))
+    }
+
+    fn stop_role(&mut self, _paths: &Paths, role: Role) -> anyhow::Result<()> {
+        let stop = |host: &mut Host| host.roles.retain(|other| *other != role.command());
+        let whole = |host: &mut Host| {
+            stop(host);
+            Ok(())
+        };
+        self.act(whole, stop)
+    }
+
+    fn start_role(&mut self, _paths: &Paths, role: Role) -> anyhow::Result<()> {
+        let start = |host: &mut Host| host.roles.extend([role.command()]);
+        let whole = |host: &mut Host| {
+            start(host);
+            Ok(())
+        };
+        self.act(whole, start)
+    }
+
+    fn supervisor_ended(&mut self) -> Option<String> {
+        None
+    }
+
+    fn status(&mut self, _paths: &Paths, role: Role) -> io::Result<Status> {
+        if !self.host.roles.contains(role.command()) {
+            return Err(io::Error::other("nobody there"));
+        }
+        Ok(Status {
+            role,
+            version: String::new(),
+            pid: 1,
+            ready: true,
+            reason: None,
+            listens: Vec::new(),
+            sessions: 0,
+            turned_away: None,
+        })
+    }
+
+    fn log_tail(&mut self, _paths: &Paths) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn pause(&mut self, _time: Duration) -> bool {
+        false
+    }
+}
+
+/// Writes a file as no product code does, in place.
+pub(super) fn put(path: &Path, bytes: &[u8]) {
+    File::create(path).unwrap().write_all(bytes).unwrap();
+}

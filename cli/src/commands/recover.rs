@@ -1,0 +1,77 @@
+//! What a killed command left is taken back before the next one changes anything; and what could
+//! not be taken back is told.
+
+use cmsg_config::Paths;
+
+use super::Ended;
+use crate::{
+    apply::{self, Broken, Left},
+    finding::Finding,
+    host::interrupted,
+    report::Report,
+    screen::Screen,
+    step::Stopped,
+    system::System,
+};
+
+/// Undoes or finishes it, if there is anything. Only the holder of the installer's lock may.
+pub(super) fn recover(paths: &Paths, system: &mut dyn System) -> Result<Option<Finding>, Ended> {
+    let found = interrupted::journal(paths)
+        .map_err(|error| Ended::Failed(error, Some(interrupted::BY_HAND.to_owned())))?;
+    let Some(journal) = found else {
+        apply::remove(paths, system)?;
+        return Ok(None);
+    };
+    let how = if journal.is_settled { "it is finished" } else { "what it left is undone" };
+    let what = interrupted::told(&journal, false);
+    let left = apply::recover(&journal, paths, system);
+    if left.is_empty() {
+        let cure = format!("nothing: {how}");
+        return Ok(Some(Finding::warning("installation.interrupted", what, cure)));
+    }
+    let causes: Vec<_> = left.iter().map(|left| format!("{:#}", left.error)).collect();
+    let error = anyhow::anyhow!("{what}, and not all of it is undone: {}", causes.join("; "));
+    Err(Ended::Failed(error, Some(hint(paths, &left))))
+}
+
+/// Tells why a plan was not performed, and what of it could not be undone.
+pub(super) fn tell_broken(paths: &Paths, broken: Broken, report: &mut Report, screen: &Screen) {
+    const UNDONE: &str = "everything is undone; mend the cause and run the command again";
+    let id = match &broken.why {
+        Stopped::Failed(_) => "step.failed",
+        Stopped::NotLive(_) => "role.not-live",
+        Stopped::Interrupted => "interrupted",
+    };
+    if let Stopped::NotLive(why) = &broken.why {
+        why.log.iter().for_each(|line| screen.note(&format!("  | {line}")));
+    }
+    let is_undone = broken.left.is_empty();
+    let first = if is_undone { UNDONE.to_owned() } else { "not everything is undone".to_owned() };
+    let again = hint(paths, &broken.left);
+    let left = broken.left.into_iter().map(|left| ("step.not-undone", left.error, again.clone()));
+    for (id, error, hint) in std::iter::once((id, broken.why.into_error(), first)).chain(left) {
+        screen.failure(&error, Some(&hint));
+        report.findings.push(Finding::error(id, format!("{error:#}"), hint));
+    }
+}
+
+/// Tells what was kept for undoing and could not be thrown away.
+pub(super) fn tell_unfinished(paths: &Paths, left: &[Left], report: &mut Report, screen: &Screen) {
+    for Left { error, .. } in left {
+        let what = format!("all is done, but not cleaned up: {error:#}");
+        let finding = Finding::warning("step.not-cleaned-up", what, hint(paths, left));
+        screen.finding(&finding);
+        report.findings.push(finding);
+    }
+}
+
+/// What to do where something could not be taken back.
+fn hint(paths: &Paths, left: &[Left]) -> String {
+    let by_hand: Vec<_> = left.iter().map(|left| left.by_hand.as_str()).collect();
+    format!(
+        "mend the cause and run the command again, which tries again; or {} yourself, and then \
+         remove `{}`",
+        by_hand.join(", "),
+        crate::journal::path(paths).display()
+    )
+}

@@ -1,0 +1,103 @@
+//! Looks for the journal of a command that was killed. Whoever could plant one could have files
+//! moved and deleted, so it counts only where this user wrote it.
+
+use std::{
+    io,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::Path,
+};
+
+use anyhow::{Context as _, bail};
+use cmsg_config::Paths;
+use nix::unistd::{Pid, Uid};
+
+use super::files;
+use crate::{
+    finding::Finding,
+    journal::{self, Journal},
+};
+
+/// Reads the journal, if there is one.
+///
+/// # Errors
+///
+/// Where it is not this user's, or cannot be read.
+pub(crate) fn journal(paths: &Paths) -> anyhow::Result<Option<Journal>> {
+    let path = journal::path(paths);
+    let what = || format!("an interrupted command left `{}`", path.display());
+    match path.symlink_metadata() {
+        Err(error) if is_away(&error) => return Ok(None),
+        Err(error) => return Err(error).with_context(what),
+        Ok(metadata) => is_ours(&metadata).with_context(what)?,
+    }
+    let content = files::read(&path).with_context(what)?;
+    Journal::parse(&content.text()).map(Some).with_context(what)
+}
+
+/// What a command that changes nothing tells of it.
+pub(crate) fn finding(paths: &Paths) -> Option<Finding> {
+    const ID: &str = "installation.interrupted";
+    match journal(paths) {
+        Ok(None) => None,
+        Ok(Some(journal)) => {
+            let how = if journal.is_settled { "finishes it" } else { "first undoes what it left" };
+            let cure = format!("the next command that changes the installation {how}");
+            Some(Finding::warning(ID, told(&journal, is_alive(journal.pid)), cure))
+        }
+        Err(error) => Some(Finding::warning(ID, format!("{error:#}"), BY_HAND)),
+    }
+}
+
+/// What to do about a journal that cannot be used.
+pub(crate) const BY_HAND: &str = "take the version that wrote it, or mend by hand what it lists \
+                                  as begun, and remove it";
+
+/// What happened, for people.
+pub(crate) fn told(journal: &Journal, may_be_at_work: bool) -> String {
+    let Journal { command, pid, .. } = journal;
+    let how = if may_be_at_work { "is at work, or was interrupted" } else { "was interrupted" };
+    if journal.is_settled {
+        return format!("`{command}` (process {pid}) {how} when it was done but for cleaning up");
+    }
+    format!("`{command}` (process {pid}) {how} at `{}`", journal.last())
+}
+
+fn is_alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0);
+    pid.is_some_and(|pid| nix::sys::signal::kill(Pid::from_raw(pid), None).is_ok())
+}
+
+/// Whether nothing is there, be it that a file stands where a folder should.
+pub(super) fn is_away(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Whether nobody else can have written a file.
+pub(super) fn is_ours(metadata: &std::fs::Metadata) -> anyhow::Result<()> {
+    if !metadata.is_file() {
+        bail!("is not a regular file");
+    }
+    if metadata.uid() != Uid::effective().as_raw() {
+        bail!("it belongs to another user ({})", metadata.uid());
+    }
+    if metadata.permissions().mode() & 0o022 != 0 {
+        bail!("others can write to it");
+    }
+    Ok(())
+}
+
+/// Refuses folders of the installation that everybody may write to: whoever puts a link there
+/// decides where the installer writes.
+///
+/// # Errors
+///
+/// Names the first such folder.
+pub(crate) fn refuse_open(folders: &[impl AsRef<Path>]) -> anyhow::Result<()> {
+    for folder in folders.iter().map(AsRef::as_ref) {
+        let is_open = folder.metadata().is_ok_and(|there| there.permissions().mode() & 0o002 != 0);
+        if is_open {
+            bail!("everybody may write to `{}`", folder.display());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! What a step leaves on the host until its plan is settled: enough to take it back or to finish it,
+//! also for another process. It holds no content, so that a journal of it holds no secret.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use cmsg_config::{Paths, socket::Role};
+use serde::{Deserialize, Serialize};
+
+use super::live;
+use crate::{plan::layout, system::System};
+
+/// One thing that a step leaves. To undo or to finish it does no harm where the step was performed
+/// in part or not at all, nor when it is done twice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Trace {
+    /// What was there waits aside.
+    Replaced(PathBuf),
+    /// A file is there that was not.
+    New(PathBuf),
+    /// Folders are there that were not, outer ones first.
+    Folders(Vec<PathBuf>),
+    /// Folders go when everything else is done, inner ones first.
+    Emptied(Vec<PathBuf>),
+    /// These roles ran.
+    Stopped(Vec<Role>),
+    /// This role ran.
+    StoppedRole(Role),
+    /// This role did not run beside the others.
+    StartedRole(Role),
+    /// No role ran; whether the supervisor's log was there.
+    Started {
+        /// Whether it was.
+        has_log: bool,
+    },
+}
+
+impl Trace {
+    /// Brings back what was there.
+    ///
+    /// # Errors
+    ///
+    /// Where the host refuses.
+    pub(crate) fn undo(&self, paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
+        match self {
+            Self::Replaced(path) => {
+                system.delete(&unfinished(path))?;
+                system.rename(&aside(path), path).map(drop)
+            }
+            Self::New(path) => {
+                system.delete(&unfinished(path))?;
+                system.delete(path)
+            }
+            Self::Folders(folders) => unmake(folders, paths, system),
+            Self::Emptied(_) => Ok(()),
+            Self::Stopped(roles) => {
+                system.start(paths)?;
+                Ok(live::wait_again(paths, roles, system)?)
+            }
+            Self::StoppedRole(role) => {
+                system.start_role(paths, *role)?;
+                Ok(live::wait_again(paths, &[*role], system)?)
+            }
+            Self::StartedRole(role) => system.stop_role(paths, *role),
+            Self::Started { has_log } => {
+                system.stop(paths)?;
+                if *has_log {
+                    return Ok(());
+                }
+                let log = layout::supervise_log(paths);
+                let mut left = layout::run_files(paths).into_iter().chain([log]);
+                left.try_for_each(|file| system.delete(&file))
+            }
+        }
+    }
+
+    /// Throws away what was kept for undoing.
+    ///
+    /// # Errors
+    ///
+    /// Where the host refuses.
+    pub(crate) fn finish(&self, system: &mut dyn System) -> anyhow::Result<()> {
+        match self {
+            Self::Replaced(path) => system.delete(&aside(path)),
+            Self::Emptied(folders) => {
+                folders.iter().try_for_each(|folder| system.remove_empty_folder(folder))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How an operator undoes it who has to do it without the installer.
+    pub(crate) fn undoing_by_hand(&self) -> String {
+        match self {
+            Self::Replaced(path) => {
+                let (from, to) = (aside(path), path.display());
+                format!("move `{}`, if it is there, to `{to}`", from.display())
+            }
+            Self::New(path) => format!("remove `{}`", path.display()),
+            Self::Folders(folders) => format!("remove {}", super::List(folders)),
+            Self::Emptied(_) => "do nothing".to_owned(),
+            Self::Stopped(_) => "start the roles".to_owned(),
+            Self::StoppedRole(role) => format!("start the {}", super::named(*role)),
+            Self::StartedRole(role) => format!("stop the {}", super::named(*role)),
+            Self::Started { .. } => "stop the roles".to_owned(),
+        }
+    }
+
+    /// How an operator finishes it who has to do it without the installer.
+    pub(crate) fn finishing_by_hand(&self) -> String {
+        match self {
+            Self::Replaced(path) => format!("remove `{}`", aside(path).display()),
+            Self::Emptied(folders) => format!("remove {}, if empty", super::List(folders)),
+            _ => "do nothing".to_owned(),
+        }
+    }
+}
+
+/// Where a file waits that is being replaced. The name is nobody else's.
+pub(crate) fn aside(path: &Path) -> PathBuf {
+    beside(path, ".pcoip-cmsg-setup-old")
+}
+
+/// Where a file is written before it is put in place.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    beside(path, ".pcoip-cmsg-setup-new")
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// Folders of ours go with what the roles have put there, others only when empty.
+fn unmake(folders: &[PathBuf], paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
+    let own = layout::own_folders(paths);
+    folders.iter().rev().try_for_each(|folder| {
+        if own.contains(folder) {
+            system.delete(folder)
+        } else {
+            system.remove_empty_folder(folder)
+        }
+    })
+}
