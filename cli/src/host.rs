@@ -8,6 +8,7 @@ pub(crate) mod installed;
 pub(crate) mod interrupted;
 pub(crate) mod lock;
 pub(crate) mod machine;
+pub(crate) mod networks;
 pub(crate) mod ports;
 pub(crate) mod sockets;
 pub(crate) mod target;
@@ -28,6 +29,7 @@ use time::OffsetDateTime;
 use crate::{
     content::Content,
     plan::{configuration, layout, record::Record},
+    runtime::Runtime,
     wanted::{
         Given, Wanted,
         listen::{Choice, ListenAt, ListenKey, Standing},
@@ -38,6 +40,7 @@ use daemon::DaemonFact;
 use export::Export;
 use installed::Installed;
 use machine::Machine;
+use networks::Taken;
 use ports::Listener;
 use target::Target;
 
@@ -50,6 +53,8 @@ pub(crate) struct Facts {
     pub(crate) is_root: bool,
     /// What the machine is like.
     pub(crate) machine: Machine,
+    /// The networks that are in use, where Docker is to get one.
+    pub(crate) networks: Vec<Taken>,
     /// The host's own name, where it can stand in a certificate.
     pub(crate) hostname: Option<Host>,
     /// Free bytes where the files go.
@@ -96,6 +101,7 @@ impl Facts {
             now,
             is_root,
             machine: Machine::read(is_root),
+            networks: taken_networks(wanted),
             hostname,
             free_disk: free_disk(wanted.place.root.as_deref().unwrap_or(Path::new("/var"))),
             target,
@@ -155,6 +161,14 @@ fn choices(wanted: &Wanted, installed: &Installed, paths: &Paths) -> Vec<(Listen
             (key, ListenAt::choose(said, standing, default))
         })
         .collect()
+}
+
+fn taken_networks(wanted: &Wanted) -> Vec<Taken> {
+    if wanted.place.runtime != Runtime::Swarm {
+        return Vec::new();
+    }
+    let broker = wanted.connection_manager.as_ref().map(|manager| &manager.broker.0.host);
+    networks::read(broker.and_then(|host| host.as_str().parse().ok()), &[])
 }
 
 /// Looks at the broker's certificate, unless the administrator has switched that check off.

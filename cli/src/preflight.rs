@@ -6,6 +6,7 @@ mod certificates;
 mod configuration;
 mod export;
 mod machine;
+mod network;
 mod ports;
 mod target;
 
@@ -20,6 +21,7 @@ use crate::{
 pub(crate) fn of_host(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let mut findings: Vec<Finding> = place(&wanted.place).into_iter().collect();
     findings.extend(machine::check(wanted, facts));
+    findings.extend(network::check(wanted, facts));
     findings.extend(target::check(wanted, facts));
     findings.extend(ports::check(wanted, facts));
     findings.extend(certificates::check(wanted, facts));

@@ -1,6 +1,8 @@
 //! What the operator asked for, in types that cannot be wrong. All that is wrong with the answers
 //! is told at once.
 
+mod external;
+mod ignored;
 pub(crate) mod listen;
 mod reader;
 mod values;
@@ -12,6 +14,7 @@ use cmsg_config::{
     socket::Role,
     values::{BrokerUrl, ForGateway, Host, HostPort, Pin, Port, Switch},
 };
+use ipnet::Ipv4Net;
 
 use crate::{
     answers::{Answers, Origin},
@@ -21,7 +24,7 @@ use crate::{
 };
 use listen::ListenAt;
 use reader::Reader;
-use values::{Ip, LicenseServer};
+use values::{LicenseServer, Network};
 
 /// Which installation is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub(crate) struct Wanted {
     pub(crate) listen: Vec<ListenAt>,
     /// Whether IPv6 connections are taken.
     pub(crate) takes_ipv6: bool,
+    /// The network of the services in Docker Swarm.
+    pub(crate) network: Option<Ipv4Net>,
     /// Whether little disk space is accepted.
     pub(crate) ignores_disk: bool,
     /// The daemon to install.
@@ -152,9 +157,10 @@ impl Wanted {
             reader.refuse("settings.no-role", what, cure);
         }
         let takes_ipv6 = reader.switch("enable-ipv6");
-        let connection_manager = if has_manager { connection_manager(&mut reader) } else { None };
+        let connection_manager =
+            if has_manager { connection_manager(&mut reader, &place) } else { None };
         let security_gateway =
-            if has_gateway { security_gateway(&mut reader, takes_ipv6) } else { None };
+            if has_gateway { security_gateway(&mut reader, &place, takes_ipv6) } else { None };
         let certificate = certificate(&mut reader);
         let host_addresses = host_addresses(&mut reader);
         let listen = listen(&mut reader, takes_ipv6);
@@ -165,9 +171,12 @@ impl Wanted {
             reader.missing("jwt-verifying-cert");
         }
         let manager = has_manager.then_some(Role::Cm);
+        let roles: Vec<_> = manager.into_iter().chain(has_gateway.then_some(Role::Sg)).collect();
+        let network = reader.one("docker-network-cidr").map(|Network(network)| network);
+        ignored::warn(&mut reader, &roles, place.runtime, &listen);
         let wanted = Self {
             place,
-            roles: manager.into_iter().chain(has_gateway.then_some(Role::Sg)).collect(),
+            roles,
             connection_manager,
             security_gateway,
             certificate: certificate.unwrap_or(Certificate::SelfSigned),
@@ -177,6 +186,7 @@ impl Wanted {
             host_addresses,
             listen,
             takes_ipv6,
+            network,
             ignores_disk,
             daemon: reader.path("daemon"),
         };
@@ -217,11 +227,12 @@ fn lacking(reader: &mut Reader<'_>, answers: &Answers) {
     }
 }
 
-fn connection_manager(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
+fn connection_manager(reader: &mut Reader<'_>, place: &Place) -> Option<ConnectionManager> {
     let broker = reader.required("broker-url");
     let agent_port = reader.one("agent-port");
     let is_said = reader.from("agent-port") != Origin::Default;
-    let external_gateways = addresses(reader, "external-sg-ip");
+    let external_gateways =
+        external::addresses(reader, "external-sg-ip", "settings.external-sg", place.root.is_some());
     let controls: Vec<ForGateway<HostPort>> = reader.many("external-sg-control");
     let pins: Vec<ForGateway<Pin>> = reader.many("external-sg-pin");
     let named = controls.iter().map(|control| ("external-sg-control", control.gateway));
@@ -246,13 +257,17 @@ fn connection_manager(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
     })
 }
 
-fn security_gateway(reader: &mut Reader<'_>, takes_ipv6: bool) -> Option<SecurityGateway> {
+fn security_gateway(
+    reader: &mut Reader<'_>,
+    place: &Place,
+    takes_ipv6: bool,
+) -> Option<SecurityGateway> {
     const ID: &str = "settings.external-pcoip-ip";
     if reader.is_empty("external-pcoip-ip") {
         reader.missing("external-pcoip-ip");
         return None;
     }
-    let external = addresses(reader, "external-pcoip-ip");
+    let external = external::addresses(reader, "external-pcoip-ip", ID, place.root.is_some());
     for (is_v6, family) in [(false, "IPv4"), (true, "IPv6")] {
         let count = external.iter().filter(|address| address.is_ipv6() == is_v6).count();
         if count > 1 {
@@ -265,10 +280,6 @@ fn security_gateway(reader: &mut Reader<'_>, takes_ipv6: bool) -> Option<Securit
         }
     }
     Some(SecurityGateway { external })
-}
-
-fn addresses(reader: &mut Reader<'_>, name: &'static str) -> Vec<IpAddr> {
-    reader.many(name).into_iter().map(|Ip(address)| address).collect()
 }
 
 fn certificate(reader: &mut Reader<'_>) -> Option<Certificate> {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::{
     finding::Finding,
-    host::{Facts, daemon::DaemonFact},
+    host::{Facts, daemon::DaemonFact, machine::Machine},
     plan::configuration::Configuration,
     runtime::Runtime,
     wanted::{Place, Wanted},
@@ -34,6 +34,7 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     findings.extend(requirements::check(&facts.machine));
     findings.extend(firewall::check(facts));
     findings.extend(limits::udp_source(facts));
+    findings.extend(other_engines(&wanted.place, &facts.machine));
     findings
 }
 
@@ -41,6 +42,20 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
 pub(super) fn limits(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let draft = Configuration::draft(wanted, facts);
     limits::check(&draft, wanted.place.runtime, &facts.machine)
+}
+
+/// Other container tools and Docker disturb each other's networks and sockets.
+fn other_engines(place: &Place, machine: &Machine) -> Option<Finding> {
+    if place.runtime != Runtime::Swarm || machine.other_engines.is_empty() {
+        return None;
+    }
+    let paths: Vec<_> =
+        machine.other_engines.iter().map(|p| format!("`{}`", p.display())).collect();
+    Some(Finding::warning(
+        "host.other-engines",
+        format!("beside Docker there is {}", paths.join(" and ")),
+        "remove them: `dnf erase podman buildah`",
+    ))
 }
 
 /// Whether the user may install there.

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// What begins an id.
-const FAMILIES: [&str; 16] = [
+const FAMILIES: [&str; 17] = [
     "agent",
     "broker",
     "certificate",
@@ -17,6 +17,7 @@ const FAMILIES: [&str; 16] = [
     "installation",
     "jwt",
     "key",
+    "network",
     "port",
     "role",
     "runtime",

@@ -83,6 +83,16 @@ impl<'a> Reader<'a> {
         self.findings.push(Finding::error(id, what, cure));
     }
 
+    /// Notes what is odd.
+    pub(super) fn warn(
+        &mut self,
+        id: &'static str,
+        what: impl Into<String>,
+        cure: impl Into<String>,
+    ) {
+        self.findings.push(Finding::warning(id, what, cure));
+    }
+
     /// What was wrong.
     pub(super) fn finish(self) -> Vec<Finding> {
         self.findings

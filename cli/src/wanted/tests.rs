@@ -10,11 +10,12 @@ pub(crate) fn answers(text: &str) -> Answers {
 fn read(text: &str) -> Result<Wanted, Vec<Finding>> {
     let answers = answers(text);
     let (wanted, findings) = Wanted::read(&answers, Place::read(&answers)?);
-    if findings.is_empty() { Ok(wanted) } else { Err(findings) }
+    if findings.iter().any(Finding::is_error) { Err(findings) } else { Ok(wanted) }
 }
 
 fn refusals(text: &str) -> Vec<(&'static str, String)> {
-    read(text).unwrap_err().into_iter().map(|finding| (finding.id, finding.what)).collect()
+    let errors = read(text).unwrap_err().into_iter().filter(Finding::is_error);
+    errors.map(|finding| (finding.id, finding.what)).collect()
 }
 
 const BOTH: &str = "accept-policies: true\nself-signed: true\nbroker-url: https://b\n\
@@ -176,4 +177,94 @@ fn what_this_version_lacks_is_refused_unless_it_is_the_default() {
         assert_eq!(refusals(&format!("{BASE}{line}\n")), [("settings.lacking", what.to_owned())]);
     }
     assert!(!answers("docker-password: secret").document().to_string().contains("secret"));
+}
+
+#[test]
+fn a_gateways_address_is_one_that_clients_can_connect_to() {
+    const NO_ADDRESS: &str = "which is no address of any host";
+    let table = [
+        ("0.0.0.0", "", Some(NO_ADDRESS)),
+        ("0.0.0.0", "root: /r\n", Some(NO_ADDRESS)),
+        ("'::'", "enable-ipv6: true\n", Some(NO_ADDRESS)),
+        ("127.0.0.1", "", Some("which is the host itself, where no client is")),
+        ("'::1'", "enable-ipv6: true\n", Some("which is the host itself, where no client is")),
+        (
+            "'::ffff:127.0.0.1'",
+            "enable-ipv6: true\n",
+            Some("which is the host itself, where no client is"),
+        ),
+        ("127.0.0.1", "root: /r\n", None),
+        ("224.0.0.1", "", Some("which is a multicast address")),
+        ("'ff02::1'", "enable-ipv6: true\n", Some("which is a multicast address")),
+        ("255.255.255.255", "", Some("which is a broadcast address")),
+        ("198.51.100.1", "", None),
+    ];
+    for (address, more, why) in table {
+        let base = "accept-policies: true\nself-signed: true\nbroker-url: https://b\n";
+        let own = read(&format!("{base}{more}external-pcoip-ip: [{address}]\n"));
+        let other = read(&format!("{BOTH}{more}external-sg-ip: [{address}]\n"));
+
+        let plain = address.trim_matches('\'');
+        for (told, name, id) in [
+            (own, "external-pcoip-ip", "settings.external-pcoip-ip"),
+            (other, "external-sg-ip", "settings.external-sg"),
+        ] {
+            let told = told.err().map(|found| (found.len(), found[0].id, found[0].what.clone()));
+            let expected = why.map(|why| (1, id, format!("`--{name}` gives `{plain}`, {why}")));
+            assert_eq!(told, expected);
+        }
+    }
+}
+
+#[test]
+fn a_gateways_address_is_given_once() {
+    let base = "accept-policies: true\nself-signed: true\nbroker-url: https://b\n";
+    let own = refusals(&format!("{base}external-pcoip-ip: [192.0.2.1, 192.0.2.1]\n"));
+    let other = refusals(&format!("{BOTH}external-sg-ip: [192.0.2.9, 192.0.2.8, 192.0.2.9]\n"));
+
+    let what = |name, address| format!("`--{name}` gives `{address}` twice");
+    let [name, other_name] = ["external-pcoip-ip", "external-sg-ip"];
+    assert_eq!(own, [("settings.external-pcoip-ip", what(name, "192.0.2.1"))]);
+    assert_eq!(other, [("settings.external-sg", what(other_name, "192.0.2.9"))]);
+}
+
+#[test]
+fn what_a_disabled_role_ignores_is_told() {
+    const MANAGER: &str = "since the connection manager is disabled";
+    let warned = |from, text: &str| {
+        let layer = file::parse(text).unwrap();
+        let answers = Answers::resolve(&[(from, &layer)]);
+        let (_, findings) = Wanted::read(&answers, Place::read(&answers).unwrap());
+        assert!(!findings.iter().any(Finding::is_error), "{findings:?}");
+        assert!(findings.iter().all(|finding| finding.id == "settings.ignored"));
+        findings.into_iter().map(|finding| finding.what).collect::<Vec<_>>()
+    };
+    let gateway = format!(
+        "{BOTH}enable-connection-manager: false\njwt-verifying-cert: /j\nagent-port: 1\n\
+         license-server-url: 1@l\nlisten: [http=off, 'broker=0.0.0.0:1']\n"
+    );
+    let manager = format!(
+        "{BOTH}enable-security-gateway: false\nruntime: host\n\
+                           docker-network-cidr: 10.0.0.0/24\nlisten: 'pcoip=0.0.0.0:1'\n"
+    );
+
+    assert_eq!(
+        warned(Origin::Flag, &gateway),
+        [
+            format!("`--broker-url` is ignored, {MANAGER}"),
+            format!("`--license-server-url` is ignored, {MANAGER}"),
+            format!("`--agent-port` is ignored, {MANAGER}"),
+            "`--listen` gives `http`, where no enabled role listens".to_owned(),
+        ]
+    );
+    assert_eq!(
+        warned(Origin::Flag, &manager),
+        [
+            "`--external-pcoip-ip` is ignored, since the security gateway is disabled",
+            "`--docker-network-cidr` is ignored, since the runtime is not Docker Swarm",
+            "`--listen` gives `pcoip`, where no enabled role listens",
+        ]
+    );
+    assert_eq!(warned(Origin::Saved, &gateway), [""; 0]);
+    assert_eq!(warned(Origin::Flag, BOTH), [""; 0]);
 }

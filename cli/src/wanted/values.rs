@@ -3,6 +3,7 @@
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use cmsg_config::values::{BadValue, Host, Port};
+use ipnet::Ipv4Net;
 
 /// An address, not a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,23 @@ impl FromStr for Ip {
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
         text.parse().map(Self).map_err(|_| bad(text, "an IP address"))
+    }
+}
+
+/// A network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Network(pub(super) Ipv4Net);
+
+impl FromStr for Network {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let network: Option<Ipv4Net> = text.parse().ok();
+        // Docker refuses an address of a host where it needs a network.
+        let network = network.filter(|network| network.trunc() == *network);
+        network.map(Self).ok_or_else(|| {
+            bad(text, "a network such as `10.101.0.0/24`, whose bits behind the prefix are 0")
+        })
     }
 }
 
@@ -52,6 +70,21 @@ pub(super) fn bad(text: &str, wanted: &'static str) -> BadValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_ends_with_its_prefix() {
+        let table = [
+            ("10.101.0.0/24", true),
+            ("8.0.0.0/5", true),
+            ("10.101.0.1/24", false),
+            ("10.101.0.0", false),
+            ("10.101.0.0/33", false),
+            ("fd00::/64", false),
+        ];
+        for (text, is_read) in table {
+            assert_eq!(text.parse::<Network>().is_ok(), is_read, "{text}");
+        }
+    }
 
     #[test]
     fn license_servers_are_urls_or_ports_at_hosts() {

@@ -92,6 +92,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     )
     .under(NETWORK),
     Setting::switch("enable-ipv6", "false", "Take IPv6 connections").under(NETWORK),
+    Setting::one("docker-network-cidr", "CIDR", "Network of the services in Docker Swarm")
+        .by_default("10.101.0.0/24")
+        .under(NETWORK),
     Setting::switch(
         "self-signed",
         "false",
@@ -157,7 +160,6 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting::one("docker-registry", "REGISTRY", "Where images come from").lacking(DOCKER),
     Setting::one("docker-username", "NAME", "User name at that registry").lacking(DOCKER),
     Setting::one("docker-password", "PASSWORD", "Password at that registry").lacking(DOCKER),
-    Setting::one("docker-network-cidr", "CIDR", "Network of the services").lacking(DOCKER),
     Setting::switch(
         "enable-oauth",
         "false",

@@ -161,6 +161,25 @@ fn the_port_to_agents_is_to_be_reserved_where_the_system_lends_it() {
     assert_eq!(told(55_000, None), []);
 }
 
+#[test]
+fn other_container_tools_matter_to_swarm_alone() {
+    let told = |runtime: &str, paths: &[&str]| {
+        let (wanted, _) = wanted(&BOTH.replace("runtime: host", &format!("runtime: {runtime}")));
+        let mut facts = configured_facts(&wanted);
+        facts.machine.other_engines = paths.iter().map(Into::into).collect();
+        check(&wanted, &facts)
+    };
+    let warning = Finding::warning(
+        "host.other-engines",
+        "beside Docker there is `/bin/podman` and `/bin/buildah`",
+        "remove them: `dnf erase podman buildah`",
+    );
+
+    assert_eq!(told("swarm", &["/bin/podman", "/bin/buildah"]), [warning]);
+    assert_eq!(told("swarm", &[]), []);
+    assert_eq!(told("host", &["/bin/podman"]), []);
+}
+
 /// What firewalld tells of the one zone in use.
 fn firewall(lines: &str) -> Option<Firewall> {
     Some(Firewall::parse(&format!("work (active)\n  target: default\n{lines}")))

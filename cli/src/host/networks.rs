@@ -1,0 +1,128 @@
+//! The IPv4 networks that are in use around this host. Docker's network for the services is of
+//! IPv4, so those of IPv6 do not matter.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr},
+};
+
+use ipnet::Ipv4Net;
+use nix::ifaddrs::getifaddrs;
+
+/// Wider routes lead everywhere, as those of a VPN that takes all traffic.
+const WIDEST: u8 = 8;
+
+/// A network in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// The network.
+    pub(crate) network: Ipv4Net,
+    /// What it is, as a sentence goes on.
+    pub(crate) what: String,
+}
+
+/// Reads all of them; Docker's other networks are given.
+pub(crate) fn read(broker: Option<Ipv4Addr>, of_docker: &[Taken]) -> Vec<Taken> {
+    let mut taken = routes(&fs::read_to_string("/proc/net/route").unwrap_or_default());
+    for interface in interfaces() {
+        // The system makes a route for each of them.
+        if !taken.iter().any(|other| other.network == interface.network) {
+            taken.push(interface);
+        }
+    }
+    let host =
+        |address, what: &str| Taken { network: Ipv4Net::from(address), what: what.to_owned() };
+    let servers = resolvers(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default());
+    let servers = servers.into_iter().filter_map(|server| match server {
+        IpAddr::V4(address) => Some(host(address, "a DNS server")),
+        IpAddr::V6(_) => None,
+    });
+    taken.extend(servers);
+    taken.extend(broker.map(|address| host(address, "the connection broker")));
+    taken.extend_from_slice(of_docker);
+    taken
+}
+
+/// The DNS servers in a file like `/etc/resolv.conf`.
+pub(crate) fn resolvers(text: &str) -> Vec<IpAddr> {
+    let address = |line: &str| {
+        let mut words = line.split_whitespace();
+        words.next().filter(|word| *word == "nameserver")?;
+        words.next()?.parse().ok()
+    };
+    text.lines().filter_map(address).collect()
+}
+
+/// The routes in a file like `/proc/net/route`.
+fn routes(text: &str) -> Vec<Taken> {
+    // The kernel prints the four bytes as one number of its own byte order.
+    let address = |word: &str| {
+        u32::from_str_radix(word, 16).ok().map(|number| Ipv4Addr::from(number.to_ne_bytes()))
+    };
+    let route = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (interface, network, mask) = (words.first()?, words.get(1)?, words.get(7)?);
+        let network = Ipv4Net::with_netmask(address(network)?, address(mask)?).ok()?;
+        let what = format!("a route by `{interface}`");
+        (network.prefix_len() >= WIDEST).then(|| Taken { network: network.trunc(), what })
+    };
+    text.lines().skip(1).filter_map(route).collect()
+}
+
+fn interfaces() -> Vec<Taken> {
+    let taken = |interface: nix::ifaddrs::InterfaceAddress| {
+        let address = interface.address?.as_sockaddr_in()?.ip();
+        let mask = interface.netmask?.as_sockaddr_in()?.ip();
+        let network = Ipv4Net::with_netmask(address, mask).ok()?.trunc();
+        Some(Taken { network, what: format!("the interface `{}`", interface.interface_name) })
+    };
+    getifaddrs().into_iter().flatten().filter_map(taken).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(network: &str, what: &str) -> Taken {
+        Taken { network: network.parse().unwrap(), what: what.to_owned() }
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn routes_are_read_without_those_that_lead_everywhere() {
+        const TEXT: &str = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\n\
+            eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\n\
+            tun0\t00000080\t010200C0\t0003\t0\t0\t0\t00000080\t0\n\
+            tun0\t0000000A\t010200C0\t0003\t0\t0\t0\t000000FF\t0\n\
+            docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\n\
+            eth0\t000200C0\t00000000\n";
+
+        let routes = routes(TEXT);
+
+        let [vpn, docker] = ["a route by `tun0`", "a route by `docker0`"];
+        assert_eq!(routes, [taken("10.0.0.0/8", vpn), taken("172.17.0.0/16", docker)]);
+    }
+
+    #[test]
+    fn dns_servers_are_read_beside_other_lines() {
+        let text = "# nameserver 192.0.2.1\nsearch a.example\nnameserver 192.0.2.53 \n\
+                    nameserver\t2001:db8::53\nnameserver nobody\noptions timeout:1\n";
+
+        let expected: [IpAddr; 2] =
+            ["192.0.2.53", "2001:db8::53"].map(|text| text.parse().unwrap());
+        assert_eq!(resolvers(text), expected);
+    }
+
+    #[test]
+    fn the_host_tells_of_loopback_the_broker_and_what_docker_has() {
+        let of_docker = taken("172.20.0.0/16", "the Docker network `other`");
+
+        let read = read(Some([192, 0, 2, 7].into()), std::slice::from_ref(&of_docker));
+
+        assert!(read.iter().any(|one| one.network.contains(&Ipv4Addr::LOCALHOST)), "{read:?}");
+        assert_eq!(
+            read[read.len() - 2..],
+            [taken("192.0.2.7/32", "the connection broker"), of_docker]
+        );
+    }
+}

@@ -1,0 +1,45 @@
+//! Public addresses of gateways: each is one that clients can connect to.
+
+use std::net::IpAddr;
+
+use super::{reader::Reader, values::Ip};
+
+/// Reads the addresses that can be connected to, each once. Under another root, where somebody tries
+/// things out, clients may be on the host itself.
+pub(super) fn addresses(
+    reader: &mut Reader<'_>,
+    name: &'static str,
+    id: &'static str,
+    takes_loopback: bool,
+) -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
+    for Ip(address) in reader.many(name) {
+        if addresses.contains(&address) {
+            reader.refuse(id, format!("`--{name}` gives `{address}` twice"), "give it once");
+            continue;
+        }
+        match unusable(address, takes_loopback) {
+            Some(why) => {
+                let what = format!("`--{name}` gives `{address}`, which {why}");
+                reader.refuse(id, what, "give the address that clients connect to");
+            }
+            None => addresses.push(address),
+        }
+    }
+    addresses
+}
+
+fn unusable(address: IpAddr, takes_loopback: bool) -> Option<&'static str> {
+    let plain = address.to_canonical();
+    if plain.is_unspecified() {
+        Some("is no address of any host")
+    } else if plain.is_multicast() {
+        Some("is a multicast address")
+    } else if matches!(plain, IpAddr::V4(address) if address.is_broadcast()) {
+        Some("is a broadcast address")
+    } else if plain.is_loopback() && !takes_loopback {
+        Some("is the host itself, where no client is")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,60 @@
+//! What was given and changes nothing, since the role that it is for is disabled.
+
+use cmsg_config::socket::Role;
+
+use super::{
+    listen::{ListenAt, ListenKey},
+    reader::Reader,
+};
+use crate::{answers::Origin, runtime::Runtime};
+
+/// Settings of the Connection Manager alone.
+const MANAGER: [&str; 7] = [
+    "broker-url",
+    "external-sg-ip",
+    "external-sg-control",
+    "external-sg-pin",
+    "license-server-url",
+    "agent-port",
+    "jwt-signing-key",
+];
+/// Settings of the Security Gateway alone.
+const GATEWAY: [&str; 1] = ["external-pcoip-ip"];
+
+/// Warns of it. What the last installation saved may wait until its role is enabled again.
+pub(super) fn warn(reader: &mut Reader<'_>, roles: &[Role], runtime: Runtime, listen: &[ListenAt]) {
+    // That is refused.
+    if roles.is_empty() {
+        return;
+    }
+    let disabled = [
+        (Role::Cm, "the connection manager is disabled", &MANAGER[..]),
+        (Role::Sg, "the security gateway is disabled", &GATEWAY[..]),
+    ];
+    for (role, why, names) in disabled {
+        if !roles.contains(&role) {
+            names.iter().for_each(|name| warn_of(reader, name, why));
+        }
+    }
+    if runtime == Runtime::Host {
+        warn_of(reader, "docker-network-cidr", "the runtime is not Docker Swarm");
+    }
+    if is_given(reader, "listen") {
+        let used = ListenKey::of(roles);
+        for one in listen.iter().filter(|one| !used.iter().any(|(_, key)| *key == one.key)) {
+            let what = format!("`--listen` gives `{}`, where no enabled role listens", one.key);
+            reader.warn("settings.ignored", what, "leave it out, or enable its role");
+        }
+    }
+}
+
+fn warn_of(reader: &mut Reader<'_>, name: &'static str, why: &str) {
+    if is_given(reader, name) {
+        let what = format!("`--{name}` is ignored, since {why}");
+        reader.warn("settings.ignored", what, "leave it out, or enable what it is for");
+    }
+}
+
+fn is_given(reader: &Reader<'_>, name: &str) -> bool {
+    !reader.is_empty(name) && !matches!(reader.from(name), Origin::Default | Origin::Saved)
+}
