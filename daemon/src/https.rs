@@ -8,7 +8,10 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::{Request, body::Incoming};
+use hyper::{
+    Request,
+    body::{Body as _, Incoming},
+};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, trace};
@@ -93,6 +96,9 @@ impl Server {
 
 /// The body of a request, which has to come in time.
 pub(crate) async fn whole(body: Incoming, limit: usize) -> Result<Bytes, StatusCode> {
+    if body.size_hint().lower() > limit as u64 {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
     let body = tokio::time::timeout(BODY_WAIT, Limited::new(body, limit).collect()).await;
     let body = body.map_err(|_| StatusCode::REQUEST_TIMEOUT)?.map_err(|error| {
         match error.is::<LengthLimitError>() {

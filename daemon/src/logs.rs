@@ -42,6 +42,21 @@ pub(crate) fn as_error<E: std::error::Error + 'static>(
 ///
 /// Where the file cannot be made, or logging was set up before.
 pub fn to_folder(folder: &Path, name: &str, level: LogLevel) -> anyhow::Result<PathBuf> {
+    let (path, subscriber) = of_folder(folder, name, level)?;
+    tracing::subscriber::set_global_default(subscriber).context("setting up the log")?;
+    Ok(path)
+}
+
+/// The log of [`to_folder`] with its file's path, for who runs several roles in one process.
+///
+/// # Errors
+///
+/// Where the file cannot be made.
+pub fn of_folder(
+    folder: &Path,
+    name: &str,
+    level: LogLevel,
+) -> anyhow::Result<(PathBuf, impl Subscriber + Send + Sync + use<>)> {
     let path = folder.join(format!("{name}_{}.log", stamp(clock::now(), FILE_STAMP)));
     let file = open(&path).with_context(|| format!("creating log file `{}`", path.display()))?;
     let ours = tracing_subscriber::filter::filter_fn(is_ours);
@@ -55,9 +70,7 @@ pub fn to_folder(folder: &Path, name: &str, level: LogLevel) -> anyhow::Result<P
         .with_writer(io::stderr)
         .with_filter(LevelFilter::WARN)
         .with_filter(ours);
-    let subscriber = tracing_subscriber::registry().with(to_file).with(to_error);
-    tracing::subscriber::set_global_default(subscriber).context("setting up the log")?;
-    Ok(path)
+    Ok((path, tracing_subscriber::registry().with(to_file).with(to_error)))
 }
 
 /// Sends everything at or above a level to standard error.

@@ -66,6 +66,8 @@ pub struct SessionInfo {
 pub struct Failure {
     /// Which of the known failures.
     pub kind: FailureKind,
+    /// The agent's own result-id, known or not, as far as it is kept.
+    pub said: String,
     /// The agent's words, or ours where it did not answer.
     pub reason: String,
 }
@@ -155,7 +157,11 @@ impl Launched {
             Some("SUCCESSFUL") => SessionInfo::of(response).map(Self::Session),
             Some(id) => Ok(Self::Failed(Failure {
                 kind: FailureKind::of(id),
-                reason: response.child_text("fail-reason").unwrap_or_default().to_owned(),
+                said: shortened(id, MAX_ID),
+                reason: shortened(
+                    response.child_text("fail-reason").unwrap_or_default(),
+                    MAX_REASON,
+                ),
             })),
         }
     }
@@ -187,18 +193,14 @@ impl Failure {
     /// A failure that the agent did not tell itself.
     #[must_use]
     pub fn generic(reason: impl Into<String>) -> Self {
-        Self { kind: FailureKind::Generic, reason: reason.into() }
+        let kind = FailureKind::Generic;
+        Self { kind, said: kind.as_str().to_owned(), reason: reason.into() }
     }
 
     /// The failure's name for clients; unknown ones are presented as generic.
     #[must_use]
     pub fn result_id(&self) -> &'static str {
-        match self.kind {
-            FailureKind::UserAuth => "FAILED_USER_AUTH",
-            FailureKind::AnotherSessionStarted => "FAILED_ANOTHER_SESSION_STARTED",
-            FailureKind::ServerLaunchTimeout => "FAILED_SERVER_LAUNCH_TIMEOUT",
-            FailureKind::Generic => "FAILED_GENERIC",
-        }
+        self.kind.as_str()
     }
 }
 
@@ -209,6 +211,15 @@ impl fmt::Display for Failure {
 }
 
 impl FailureKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::UserAuth => "FAILED_USER_AUTH",
+            Self::AnotherSessionStarted => "FAILED_ANOTHER_SESSION_STARTED",
+            Self::ServerLaunchTimeout => "FAILED_SERVER_LAUNCH_TIMEOUT",
+            Self::Generic => "FAILED_GENERIC",
+        }
+    }
+
     fn of(id: &str) -> Self {
         match id {
             "FAILED_USER_AUTH" => Self::UserAuth,
@@ -218,6 +229,17 @@ impl FailureKind {
         }
     }
 }
+
+/// The first characters of a text.
+fn shortened(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
+}
+
+/// Longer than any known result-id.
+const MAX_ID: usize = 64;
+
+/// Users are shown the reason, and nobody reads more of it.
+const MAX_REASON: usize = 1024;
 
 #[cfg(test)]
 mod tests;

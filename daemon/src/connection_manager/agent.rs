@@ -57,7 +57,11 @@ impl Agents {
         told!(info, trail, AGENT, "Received response from PCoIP Agent: {}", got());
         match Launched::parse(&reply.body) {
             Ok(Launched::Session(info)) => Ok(info),
-            Ok(Launched::Failed(failure)) => Err(failure),
+            Ok(Launched::Failed(failure)) => {
+                let (result, reason) = (&failure.said, &failure.reason);
+                told!(warn, trail, AGENT, result, reason, "The agent did not launch the session");
+                Err(failure)
+            }
             Err(error) => {
                 let (status, error) = (reply.status.as_u16(), as_error(&error));
                 told!(warn, trail, AGENT, status, error, "The agent's answer cannot be used");

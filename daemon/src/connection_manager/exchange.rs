@@ -6,8 +6,8 @@ use bytes::Bytes;
 use cmsg_proto::{
     SessionId,
     broker::{
-        BrokerCookies, ClientCookie, Hello, Invalid, Refusal, Request, RequestKind, Response,
-        ResponseKind, redact,
+        Authenticate, BrokerCookies, ClientCookie, Hello, Invalid, Refusal, Request, RequestKind,
+        Response, ResponseKind, redact,
         session::{Opening, Session},
     },
 };
@@ -176,6 +176,7 @@ impl Exchange<'_> {
         let reply = reply?;
         let response = self.understand(&reply)?;
         let set = set_cookies(&reply);
+        self.warn_of_long_logon();
         self.shared.change(&session.cookie, |session| {
             session.answered(self.request.kind(), response.kind(), &set);
         });
@@ -188,6 +189,15 @@ impl Exchange<'_> {
                 self.with_target(&response, allocated)
             }
             _ => Ok(response.to_client(&self.shared.pcm_info(self.client.local))),
+        }
+    }
+
+    fn warn_of_long_logon(&self) {
+        if let RequestKind::Authenticate(Authenticate { logon: Some(logon), .. }) =
+            self.request.kind()
+            && !logon.fits()
+        {
+            told!(warn, self.trail, CLIENT, "The logon is too long for an agent and not kept");
         }
     }
 

@@ -5,7 +5,10 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -45,6 +48,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Listener {
     socket: TcpListener,
     places: Arc<Semaphore>,
+    limit: usize,
+    /// Whether the log has told that all places are taken.
+    told: AtomicBool,
 }
 
 /// A client that has a place.
@@ -57,11 +63,12 @@ pub(crate) struct Accepted {
 
 impl Listener {
     pub(crate) fn new(socket: TcpListener, places: usize) -> Self {
-        Self { socket, places: Arc::new(Semaphore::new(places)) }
+        let told = AtomicBool::new(false);
+        Self { socket, places: Arc::new(Semaphore::new(places)), limit: places, told }
     }
 
     /// The next client. While all places are taken, clients wait in the system's queue; an error
-    /// of the system is waited out.
+    /// of the system is waited out. The log tells when the last place is taken.
     pub(crate) async fn accept(&self) -> Accepted {
         loop {
             let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
@@ -70,6 +77,7 @@ impl Listener {
             match self.socket.accept().await {
                 Ok((stream, peer)) => {
                     let _ = stream.set_nodelay(true);
+                    self.tell_when_full();
                     return Accepted { stream, peer, place };
                 }
                 Err(error) if is_shortage(&error) => {
@@ -80,6 +88,16 @@ impl Listener {
                     debug!(error = as_error(&error), "A connection was lost");
                 }
             }
+        }
+    }
+
+    /// Tells once, and again only after a tenth of the places was free.
+    fn tell_when_full(&self) {
+        let (free, limit) = (self.places.available_permits(), self.limit);
+        if free == 0 && !self.told.swap(true, Ordering::Relaxed) {
+            warn!(limit, "All places for clients are taken");
+        } else if free > limit / 10 {
+            self.told.store(false, Ordering::Relaxed);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cmsg_config::{ConfFile, ConnectionManager, SecurityGateway, socket::Listen};
+use cmsg_config::{ConfFile, ConnectionManager, SecurityGateway};
 use pcoip_cmsgd::{connection_manager, security_gateway};
 use pcoip_sim::{
     agent, broker, client,
@@ -15,8 +15,12 @@ use pcoip_sim::{
 };
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+
+pub use log::Line;
+use role::Role;
+
+mod log;
+mod role;
 
 /// A Connection Manager, a Security Gateway, a broker and an agent.
 pub struct Site {
@@ -32,8 +36,20 @@ pub struct Site {
     pub broker: broker::Broker,
     folder: TempDir,
     layout: Layout,
-    shutdown: CancellationToken,
-    roles: Vec<JoinHandle<()>>,
+    manager: Role,
+    /// Nothing once it was stopped.
+    gateway_role: Option<Role>,
+}
+
+/// What is special about a site.
+#[derive(Default)]
+pub struct Plan {
+    /// How broker and agent lay their bytes out.
+    pub layout: Layout,
+    /// Lines of `ConnectionManager.conf`.
+    pub connection_manager: &'static str,
+    /// Lines of `SecurityGateway.conf`.
+    pub security_gateway: &'static str,
 }
 
 impl Site {
@@ -43,50 +59,56 @@ impl Site {
     ///
     /// Where anything does not start.
     pub async fn start(layout: Layout) -> Self {
+        Self::planned(Plan { layout, ..Plan::default() }).await
+    }
+
+    /// Starts everything as planned.
+    ///
+    /// # Panics
+    ///
+    /// Where anything does not start.
+    pub async fn planned(plan: Plan) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let keys = Keys::make(folder.path());
-        let shutdown = CancellationToken::new();
-        let agent = agent(layout).await;
+        let agent = agent(plan.layout).await;
         let broker = broker(agent.pcoip.port()).await;
 
-        let text = format!("{}ExternalRoutableIP = 127.0.0.1\n{GATEWAY}", keys.conf());
-        let conf =
-            SecurityGateway::read(&ConfFile::parse(&text)).expect("the configuration is right");
-        let gateway = security_gateway::bind(conf.value).await.expect("the gateway binds");
-        let pcoip = listen(&gateway.listens(), "pcoip");
-        let udp_source = listen(&gateway.listens(), "udp-source");
+        let lines = plan.security_gateway;
+        let text = format!("{}ExternalRoutableIP = 127.0.0.1\n{GATEWAY}{lines}\n", keys.conf());
+        let gateway_role = Role::start(folder.path(), "pcoip-sg", async move || {
+            let conf = SecurityGateway::read(&ConfFile::parse(&text)).expect("it is right").value;
+            security_gateway::bind(conf).await.expect("the gateway binds")
+        })
+        .await;
+        let gateway = gateway_role.address("pcoip");
 
         let text = format!(
             "{}ExternalRoutableIP = 127.0.0.1\nExternalPort = {}\nAgentPort = {}\n\
-             PcoipAddress = https://localhost:{}\nBrokerCertPin = sha256:{}\n{CONNECTION_MANAGER}",
+             PcoipAddress = https://localhost:{}\nBrokerCertPin = sha256:{}\n\
+             {CONNECTION_MANAGER}{}\n",
             keys.conf(),
-            pcoip.port(),
+            gateway.port(),
             agent.https.port(),
             broker.address.port(),
             broker.certificate_sha256,
+            plan.connection_manager,
         );
-        let conf =
-            ConnectionManager::read(&ConfFile::parse(&text)).expect("the configuration is right");
-        let manager =
-            connection_manager::bind(conf.value).await.expect("the connection manager binds");
-        let connection_manager = listen(&manager.listens(), "broker");
+        let manager = Role::start(folder.path(), "pcoip-connmgr", async move || {
+            let conf = ConnectionManager::read(&ConfFile::parse(&text)).expect("it is right").value;
+            connection_manager::bind(conf).await.expect("the connection manager binds")
+        })
+        .await;
 
-        let (one, other) = (shutdown.clone(), shutdown.clone());
-        let roles = vec![
-            tokio::spawn(async move { gateway.serve(one).await.expect("the gateway serves") }),
-            tokio::spawn(async move { manager.serve(other).await.expect("the manager serves") }),
-        ];
-        let gateway = pcoip;
         Self {
-            connection_manager,
+            connection_manager: manager.address("broker"),
             gateway,
-            udp_source,
+            udp_source: gateway_role.address("udp-source"),
             agent,
             broker,
             folder,
-            layout,
-            shutdown,
-            roles,
+            layout: plan.layout,
+            manager,
+            gateway_role: Some(gateway_role),
         }
     }
 
@@ -115,15 +137,28 @@ impl Site {
         self.folder.path()
     }
 
+    /// What the Connection Manager's log file has so far.
+    #[must_use]
+    pub fn log(&self) -> Vec<Line> {
+        log::read(&self.manager.log)
+    }
+
+    /// Stops the gateway, and nothing else.
+    pub async fn stop_gateway(&mut self) {
+        if let Some(gateway) = self.gateway_role.take() {
+            gateway.stop().await;
+        }
+    }
+
     /// Stops everything, and returns when nothing runs any more.
     ///
     /// # Panics
     ///
     /// Where a role ended in an error.
-    pub async fn stop(self) {
-        self.shutdown.cancel();
-        for role in self.roles {
-            role.await.expect("a role ends well");
+    pub async fn stop(mut self) {
+        self.manager.stop().await;
+        if let Some(gateway) = self.gateway_role.take() {
+            gateway.stop().await;
         }
         self.broker.stop().await;
         self.agent.stop().await;
@@ -171,11 +206,6 @@ async fn broker(agent_pcoip: u16) -> broker::Broker {
         },
     };
     broker::start(options).await.expect("the simulated broker starts")
-}
-
-fn listen(listens: &[Listen], key: &str) -> SocketAddr {
-    let listen = listens.iter().find(|listen| listen.key == key);
-    listen.expect("the role tells every listener").address
 }
 
 /// The certificates and keys of a site.

@@ -17,6 +17,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::credentials::Credentials;
 use crate::datagram::Format;
 use crate::events::Events;
+use crate::faults::Faults;
 use crate::http::server;
 use crate::layout::Layout;
 use crate::serve::{self, Running, Scope, StartError};
@@ -112,6 +113,8 @@ pub struct Agent {
     pub pcoip: SocketAddr,
     /// What it has to say: [`Event::Ready`] first, [`Event::Totals`] last.
     pub events: UnboundedReceiver<Event>,
+    /// What it does wrong when it is to launch sessions.
+    pub faults: Faults,
     shared: Arc<Shared>,
     running: Running,
 }
@@ -139,17 +142,21 @@ pub async fn start(options: Options) -> Result<Agent, StartError> {
 
     let shared = Arc::new(Shared::new(options, pcoip, sink));
     let scope = Scope::default();
+    let faults = Faults::default();
+    let played = faults.clone();
     let at_launch = Arc::clone(&shared);
     scope.accept(launches, identity.acceptor.clone(), move |stream, _| {
-        let shared = Arc::clone(&at_launch);
-        async move { server::serve(stream, |request| launch::answer(&shared, request)).await }
+        let (shared, faults) = (Arc::clone(&at_launch), played.clone());
+        async move {
+            server::serve(stream, &faults, |request| launch::answer(&shared, request)).await;
+        }
     });
     let at_connect = Arc::clone(&shared);
     scope.accept(clients, identity.acceptor, move |stream, peer| {
         conversation::hold(Arc::clone(&at_connect), stream, peer)
     });
     scope.spawn(datagrams::serve(Arc::clone(&shared), socket));
-    Ok(Agent { https, pcoip, events, shared, running: Running::new(scope) })
+    Ok(Agent { https, pcoip, events, faults, shared, running: Running::new(scope) })
 }
 
 impl Agent {

@@ -15,6 +15,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::credentials::Credentials;
 use crate::events::Events;
+use crate::faults::Faults;
 use crate::http::server;
 use crate::random;
 use crate::serve::{self, Running, Scope, StartError};
@@ -97,6 +98,8 @@ pub struct Broker {
     pub certificate_sha256: String,
     /// What it has to say, [`Event::Ready`] first.
     pub events: UnboundedReceiver<Event>,
+    /// What it does wrong.
+    pub faults: Faults,
     running: Running,
 }
 
@@ -109,9 +112,11 @@ pub async fn start(options: Options) -> Result<Broker, StartError> {
     sink.emit(Event::Ready { address, certificate_sha256: certificate_sha256.clone() });
 
     let scope = Scope::default();
+    let faults = Faults::default();
+    let played = faults.clone();
     let sessions = Arc::new(Mutex::new(Sessions::new(options)));
     scope.accept(listener, identity.acceptor, move |stream, _| {
-        let (sessions, sink) = (Arc::clone(&sessions), sink.clone());
+        let (sessions, sink, faults) = (Arc::clone(&sessions), sink.clone(), played.clone());
         async move {
             let answer = |request: &_| {
                 let cookie = random::hex(&random::array::<16>()).to_uppercase();
@@ -120,10 +125,10 @@ pub async fn start(options: Options) -> Result<Broker, StartError> {
                 events.into_iter().for_each(|event| sink.emit(event));
                 response
             };
-            server::serve(stream, answer).await;
+            server::serve(stream, &faults, answer).await;
         }
     });
-    Ok(Broker { address, certificate_sha256, events, running: Running::new(scope) })
+    Ok(Broker { address, certificate_sha256, events, faults, running: Running::new(scope) })
 }
 
 impl Broker {

@@ -8,6 +8,7 @@ mod control;
 pub mod credentials;
 pub mod datagram;
 pub mod events;
+pub mod faults;
 mod http;
 pub mod layout;
 mod random;

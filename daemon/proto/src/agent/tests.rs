@@ -145,3 +145,16 @@ fn another_document_is_no_answer() {
     assert_eq!(Launched::parse(other).err(), Some(Invalid::NoResponse));
     assert_eq!(Launched::parse(b"<a>").err(), Some(Invalid::Xml(xml::Error::Unfinished)));
 }
+
+#[test]
+fn an_agents_words_are_kept_as_far_as_anybody_reads_them() {
+    let (id, reason) = ("X".repeat(100), "\u{fc}".repeat(2000));
+    let message = format!(
+        "<launch-session-resp><result-id>{id}</result-id><fail-reason>{reason}</fail-reason>\
+         </launch-session-resp>"
+    );
+
+    let Ok(Launched::Failed(failure)) = parse(&message) else { panic!() };
+
+    assert_eq!((failure.said, failure.reason), ("X".repeat(64), "\u{fc}".repeat(1024)));
+}

@@ -84,7 +84,8 @@ pub struct BrokerCookies(Vec<(String, String)>);
 
 impl BrokerCookies {
     const MAX_COOKIES: usize = 16;
-    const MAX_COOKIE_BYTES: usize = 4096;
+    /// Of all together; the request that carries them back has its limits, too.
+    const MAX_BYTES: usize = 4096;
 
     /// Takes the value of a `Set-Cookie`; what is no cookie is left out.
     pub fn store(&mut self, set_cookie: &str) {
@@ -92,7 +93,12 @@ impl BrokerCookies {
         let Some((name, value)) = pair.split_once('=') else { return };
         let (name, value) = (name.trim(), value.trim());
         let plain = |text: &str| text.bytes().all(|b| b.is_ascii_graphic() && b != b',');
-        if name.is_empty() || !plain(name) || !plain(value) || pair.len() > Self::MAX_COOKIE_BYTES {
+        if name.is_empty() || !plain(name) || !plain(value) {
+            return;
+        }
+        let others = self.0.iter().filter(|(known, _)| known != name);
+        let used: usize = others.map(|(name, value)| name.len() + value.len()).sum();
+        if used + name.len() + value.len() > Self::MAX_BYTES {
             return;
         }
         self.0.retain(|(known, _)| known != name);
@@ -178,5 +184,11 @@ mod tests {
 
         assert_eq!(cookies.0.len(), BrokerCookies::MAX_COOKIES);
         assert_eq!(cookies.0[0], ("c0".to_owned(), "x".to_owned()));
+
+        let mut cookies = BrokerCookies::default();
+        for number in 0..10 {
+            cookies.store(&format!("c{number}={}", "x".repeat(1000)));
+        }
+        assert_eq!(cookies.0.len(), 4);
     }
 }

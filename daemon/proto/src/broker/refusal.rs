@@ -100,6 +100,50 @@ fn rooted(version: &Version, message: &str) -> String {
 mod tests {
     use super::*;
 
+    const TROUBLESHOOTING: &str = include_str!("../../../../docs/troubleshooting.md");
+
+    /// Walks through all refusals; a new one does not compile without its place here.
+    fn after(refusal: Refusal) -> Option<Refusal> {
+        match refusal {
+            Refusal::UnknownSession => Some(Refusal::InvalidSession),
+            Refusal::InvalidSession => Some(Refusal::TooManySessions),
+            Refusal::TooManySessions => Some(Refusal::Draining),
+            Refusal::Draining => Some(Refusal::BrokerTimedOut),
+            Refusal::BrokerTimedOut => Some(Refusal::BrokerFailed),
+            Refusal::BrokerFailed => Some(Refusal::GatewayFailed),
+            Refusal::GatewayFailed => None,
+        }
+    }
+
+    /// The number in `Error 1234: …`.
+    fn number(text: &str) -> &str {
+        text.strip_prefix("Error ").and_then(|rest| rest.split(':').next()).unwrap()
+    }
+
+    #[test]
+    fn the_page_for_troubleshooting_has_every_refusal() {
+        for refusal in std::iter::successors(Some(Refusal::UnknownSession), |last| after(*last)) {
+            let (id, text) = refusal.result();
+            let row = format!("| Error {} | `{id}` | `{}` |", number(text), refusal.detail());
+
+            assert!(TROUBLESHOOTING.contains(&row), "{row}");
+            assert!(TROUBLESHOOTING.contains(&format!("\n## Error {}\n", number(text))));
+        }
+    }
+
+    #[test]
+    fn the_page_for_troubleshooting_has_every_failure_of_an_agent() {
+        for id in [
+            "FAILED_USER_AUTH",
+            "FAILED_ANOTHER_SESSION_STARTED",
+            "FAILED_SERVER_LAUNCH_TIMEOUT",
+            "FAILED_GENERIC",
+        ] {
+            assert!(TROUBLESHOOTING.contains(&format!("\n| `{id}` |")), "{id}");
+        }
+        assert!(TROUBLESHOOTING.contains("| Error 6405 | `ALLOC_FAILED_TO_ALLOCATE_AGENT` |"));
+    }
+
     #[test]
     fn refusals_have_the_known_words() {
         let table = [

@@ -1,6 +1,6 @@
 //! What clients ask, and how it is passed on to the broker.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::{BROKER_ROOT, CLIENT_ROOT, Invalid, PcmInfo, Version, message, owned, redact};
@@ -79,6 +79,25 @@ pub struct Allocation {
     pub mac_address: Option<String>,
     /// Its time zone's Windows name.
     pub time_zone_windows: Option<String>,
+}
+
+impl Logon {
+    /// Longer than any name that Windows knows.
+    const MAX_USERNAME: usize = 1024;
+    /// Longer than any password that Windows takes, and enough for a token in its place.
+    const MAX_PASSWORD: usize = 2048;
+    /// The longest name in the DNS.
+    const MAX_DOMAIN: usize = 255;
+
+    /// Whether it is short enough to be kept in a session. Everybody can open sessions, so they must
+    /// not be large.
+    #[must_use]
+    pub fn fits(&self) -> bool {
+        let password = self.password.as_ref().map_or(0, |p| p.expose_secret().len());
+        self.username.len() <= Self::MAX_USERNAME
+            && password <= Self::MAX_PASSWORD
+            && self.domain.as_ref().map_or(0, String::len) <= Self::MAX_DOMAIN
+    }
 }
 
 impl RequestKind {
@@ -189,8 +208,6 @@ fn introduce(edits: &mut Edits, hello: &Element<'_>, pcm: &PcmInfo) {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
-
     use super::*;
     use crate::broker::Refusal;
 

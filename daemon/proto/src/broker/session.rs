@@ -185,7 +185,8 @@ impl Session {
             Authentication::Incomplete | Authentication::Failed => Stage::Authenticating,
         };
         if method == "password" {
-            self.logon = logon.filter(|_| result != Authentication::Failed).cloned();
+            let kept = logon.filter(|logon| result != Authentication::Failed && logon.fits());
+            self.logon = kept.cloned();
         }
     }
 }

@@ -8,16 +8,27 @@ use tokio::time::timeout;
 use super::HttpError;
 use super::body::{read_body, read_head};
 use super::message::{Request, Response};
+use crate::faults::Faults;
 
-/// Answers the requests of one connection until either end has had enough.
-pub(crate) async fn serve<S>(stream: S, answer: impl Fn(&Request) -> Response)
+/// Answers the requests of one connection, or plays a fault in place of that, until either end has
+/// had enough.
+pub(crate) async fn serve<S>(stream: S, faults: &Faults, answer: impl Fn(&Request) -> Response)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut stream = BufReader::new(stream);
     while let Ok(request) = timeout(IDLE, read_request(&mut stream)).await {
         let (response, closes) = match request {
-            Ok(Some(request)) => (answer(&request), request.headers.closes()),
+            Ok(Some(request)) => {
+                let (fault, own) = (faults.take(&request), answer(&request));
+                if let Some(fault) = fault {
+                    if faults.play(fault, &mut stream, own).await {
+                        continue;
+                    }
+                    break;
+                }
+                (own, request.headers.closes())
+            }
             Ok(None) | Err(HttpError::Io(_) | HttpError::Truncated) => break,
             Err(error) => (Response::xml(400, error.to_string()), true),
         };

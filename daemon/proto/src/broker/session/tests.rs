@@ -141,3 +141,29 @@ fn a_name_that_no_host_has_is_not_kept() {
         assert_eq!(session.hello.device_name.is_some(), kept, "{length}");
     }
 }
+
+#[test]
+fn a_logon_that_is_too_long_is_not_kept() {
+    let logon = |username: usize, password: usize, domain: usize| Logon {
+        username: "u".repeat(username),
+        password: Some("p".repeat(password).into()),
+        domain: Some("d".repeat(domain)),
+    };
+    let table = [
+        (logon(1024, 2048, 255), true),
+        (logon(1025, 1, 1), false),
+        (logon(1, 2049, 1), false),
+        (logon(1, 1, 256), false),
+    ];
+    for (logon, kept) in table {
+        let mut session = session(1);
+        let method = "password".to_owned();
+        let request = RequestKind::Authenticate(Authenticate { method, logon: Some(logon) });
+
+        let answer = ResponseKind::Authenticate(Authentication::Complete);
+        session.answered(&request, &answer, &[]);
+
+        assert_eq!(session.logon().is_some(), kept, "{request:?}");
+        assert_eq!(session.stage(), Stage::Authenticated);
+    }
+}

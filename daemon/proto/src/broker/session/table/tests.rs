@@ -187,9 +187,11 @@ fn a_session_that_ended_or_is_too_large_is_not_written_down() {
         sessions.insert(session(number)).unwrap();
     }
     sessions.remove(&cookie(1));
-    let request = authenticate("password", Some(&"u".repeat(8 * 1024)));
+    let request = authenticate("password", Some("u"));
     let complete = ResponseKind::Authenticate(Authentication::Complete);
-    sessions.change(&cookie(2), at(1), |s| s.answered(&request, &complete, &[])).unwrap();
+    // Written down, every quotation mark takes two bytes.
+    let set = [format!("a={}", "\"".repeat(4090))];
+    sessions.change(&cookie(2), at(1), |s| s.answered(&request, &complete, &set)).unwrap();
 
     assert!(sessions.find(&cookie(2), at(2)).is_some());
     assert!(restarted(&sessions, 10, at(2)).is_empty());

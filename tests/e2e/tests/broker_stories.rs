@@ -1,0 +1,15 @@
+//! What goes wrong between client, Connection Manager, connection broker and agent: what the client
+//! sees of it, byte for byte, and what the administrator reads in the log.
+
+#[path = "broker_stories/agents.rs"]
+mod agents;
+#[path = "broker_stories/brokers.rs"]
+mod brokers;
+#[path = "broker_stories/clients.rs"]
+mod clients;
+#[path = "broker_stories/logon.rs"]
+mod logon;
+#[path = "broker_stories/sessions.rs"]
+mod sessions;
+#[path = "broker_stories/talk.rs"]
+mod talk;
