@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     file::ConfFile,
+    kept::Kept,
     keys,
     reader::{Invalid, Loaded, Reader},
     values::{
@@ -71,6 +72,8 @@ pub struct ConnectionManager {
     pub run_directory: PathBuf,
     /// Log files.
     pub log_directory: PathBuf,
+    /// What has no effect yet.
+    pub kept: Kept,
 }
 
 /// How a peer's certificate is verified.
@@ -136,6 +139,7 @@ fn read_all(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
     let data_directory = reader.one::<AbsolutePath>("DataDirectory");
     let run_directory = reader.one::<AbsolutePath>("RunDirectory");
     let log_directory = reader.one::<AbsolutePath>("LogDirectory");
+    let kept = Kept::read(reader);
 
     if gateway_enabled == Some(Switch(true)) && own_gateway.is_empty() {
         let what = "is missing, and `SecurityGatewayEnabled` is true".to_owned();
@@ -171,6 +175,7 @@ fn read_all(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
         data_directory: data_directory?.0,
         run_directory: run_directory?.0,
         log_directory: log_directory?.0,
+        kept: kept?,
     })
 }
 

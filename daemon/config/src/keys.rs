@@ -142,6 +142,102 @@ pub const CONNECTION_MANAGER: &[Key] = &[
     Key::new("DataDirectory", "/opt/teradici/pcoipcm_data/data", "path", "state"),
     Key::new("RunDirectory", "/opt/teradici/pcoipcm_data/run", "path", "unix sockets"),
     Key::new("LogDirectory", "/var/log/Teradici/ConnectionManager", "path", "log files"),
+    Key::new(
+        "OauthEnabled",
+        "false",
+        "true or false",
+        "kept for OAuth; has no effect yet: clients authenticate at an identity provider",
+    ),
+    Key::new(
+        "IdProviderUrl",
+        "",
+        "https://HOST[:PORT][/PATH]",
+        "kept for OAuth; has no effect yet: the identity provider",
+    ),
+    Key::new(
+        "OauthClientId",
+        "",
+        "text",
+        "kept for OAuth; has no effect yet: the client ID that the identity provider gave",
+    ),
+    Key::new(
+        "FederatedAuthUrl",
+        "",
+        "https://HOST[:PORT][/PATH]",
+        "kept for OAuth; has no effect yet: the federated authentication broker that agents are told",
+    ),
+    Key::new(
+        "SsoEnabled",
+        "false",
+        "true or false",
+        "kept for single sign-on; has no effect yet: users are logged on to their desktops",
+    ),
+    Key::new(
+        "SsoSigningCertificate",
+        "",
+        "path",
+        "kept for single sign-on; has no effect yet: PEM certificate of the intermediate authority",
+    ),
+    Key::new(
+        "SsoSigningKey",
+        "",
+        "path",
+        "kept for single sign-on; has no effect yet: PEM key of that certificate",
+    ),
+    Key::new(
+        "SsoSigningCrl",
+        "",
+        "path",
+        "kept for single sign-on; has no effect yet: list of the certificates that the authority revoked",
+    ),
+    Key::new(
+        "SsoEnrollmentUrl",
+        "",
+        "https://HOST[:PORT][/PATH]",
+        "kept for single sign-on; has no effect yet: web enrolment service of the certification authority",
+    ),
+    Key::new(
+        "SsoEnrollmentDomain",
+        "",
+        "domain",
+        "kept for single sign-on; has no effect yet: domain of the user who enrols there",
+    ),
+    Key::new(
+        "SsoEnrollmentUsername",
+        "",
+        "text",
+        "kept for single sign-on; has no effect yet: user who enrols there",
+    ),
+    Key::new(
+        "SsoEnrollmentPasswordFile",
+        "",
+        "path",
+        "kept for single sign-on; has no effect yet: file with that user's password",
+    ),
+    Key::new(
+        "SsoEnrollmentTemplate",
+        "",
+        "text",
+        "kept for single sign-on; has no effect yet: template by which certificates are signed there",
+    ),
+    Key::new(
+        "HorizonEnabled",
+        "false",
+        "true or false",
+        "kept for VMware Horizon; has no effect yet: VMware Horizon is the broker",
+    ),
+    Key::new(
+        "TrustedLicenseCertificate",
+        "",
+        "path",
+        "kept for trusted licences; has no effect yet: PEM certificate of a trusted customer licence",
+    ),
+    Key::new(
+        "TrustedLicenseKey",
+        "",
+        "path",
+        "kept for trusted licences; has no effect yet: PEM key of that certificate",
+    ),
 ];
 
 /// The keys of `SecurityGateway.conf`.
@@ -218,4 +314,10 @@ pub const SECURITY_GATEWAY: &[Key] = &[
     Key::new("DataDirectory", "/opt/teradici/pcoipcm_data/data", "path", "state"),
     Key::new("RunDirectory", "/opt/teradici/pcoipcm_data/run", "path", "unix sockets"),
     Key::new("LogDirectory", "/var/log/Teradici/SecurityGateway", "path", "log files"),
+    Key::new(
+        "CollaborationEnabled",
+        "true",
+        "true or false",
+        "kept for collaboration; has no effect yet: clients share a session (UDP 64172 of agents)",
+    ),
 ];

@@ -3,6 +3,7 @@
 
 pub mod connection_manager;
 pub mod file;
+pub mod kept;
 pub mod keys;
 pub mod paths;
 pub mod reader;

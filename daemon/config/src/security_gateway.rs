@@ -50,6 +50,8 @@ pub struct SecurityGateway {
     pub run_directory: PathBuf,
     /// Log files.
     pub log_directory: PathBuf,
+    /// Whether clients may share a session; has no effect yet.
+    pub collaboration: bool,
 }
 
 /// How long anything may take at the gateway.
@@ -101,6 +103,7 @@ fn read_all(reader: &mut Reader<'_>) -> Option<SecurityGateway> {
     let data_directory = reader.one::<AbsolutePath>("DataDirectory");
     let run_directory = reader.one::<AbsolutePath>("RunDirectory");
     let log_directory = reader.one::<AbsolutePath>("LogDirectory");
+    let collaboration = reader.one::<Switch>("CollaborationEnabled");
 
     if external.is_empty() {
         reader.problem(None, "ExternalRoutableIP", "is missing".to_owned());
@@ -123,6 +126,7 @@ fn read_all(reader: &mut Reader<'_>) -> Option<SecurityGateway> {
         data_directory: data_directory?.0,
         run_directory: run_directory?.0,
         log_directory: log_directory?.0,
+        collaboration: collaboration?.0,
     })
 }
 

@@ -4,8 +4,10 @@
 use std::{fmt, num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration};
 
 mod peers;
+mod texts;
 
 pub use peers::{BrokerUrl, ForGateway, Host, HostPort, Pin};
+pub use texts::{Domain, HttpsUrl, Name};
 
 /// What is wrong with a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
