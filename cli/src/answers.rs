@@ -2,6 +2,8 @@
 //! answers saved by the last installation, then defaults. Texts only; `wanted` gives them meaning.
 
 pub(crate) mod file;
+pub(crate) mod secrets;
+pub(crate) mod settle;
 pub(crate) mod sources;
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path};
@@ -58,12 +60,14 @@ impl Answers {
                 Some((from, texts)) => (from, texts.clone()),
                 None => (Origin::Default, vec![setting.default.to_owned()]),
             };
-            let texts = texts.into_iter().filter(|text| !text.is_empty()).collect();
+            let texts = texts.iter().filter(|text| !text.is_empty());
+            let texts = texts.map(|text| secrets::shown(setting, from, text)).collect();
             (setting.name, Answer { texts, from })
         };
         let mut answers = Self(SETTINGS.iter().map(answer).collect());
         answers.settle_certificate();
-        answers.settle_host_address();
+        answers.settle_clearing();
+        answers.settle_sso();
         answers.settle_gateways();
         answers
     }
@@ -111,24 +115,12 @@ impl Answers {
 
     /// `{"broker-url": {"value": "…", "from": "flag"}}`; settings without a value are left out.
     pub(crate) fn document(&self) -> Value {
-        // What this version lacks holds for nobody, and a password is nobody's business.
-        let rows = self
-            .all()
-            .filter(|(setting, answer)| !answer.texts.is_empty() && setting.lacks.is_empty());
+        let rows = self.all().filter(|(_, answer)| !answer.texts.is_empty());
         let row = |(setting, answer): (&Setting, &Answer)| {
             let value = file::value(setting, &answer.texts);
             (setting.name.to_owned(), json!({ "value": value, "from": answer.from }))
         };
         Value::Object(rows.map(row).collect())
-    }
-
-    /// The saved addresses are cleared; ones that are given at the same time hold.
-    fn settle_host_address(&mut self) {
-        let clear = self.of("clear-host-address");
-        if clear.texts == ["true"] && self.of("host-address").from < clear.from {
-            let cleared = Answer { texts: Vec::new(), from: clear.from };
-            self.0.insert("host-address", cleared);
-        }
     }
 
     /// What was said of gateways before goes with those that a stronger list leaves out.
@@ -188,6 +180,7 @@ pub(crate) fn environment(variables: &BTreeMap<String, String>) -> Layer {
         let text = variables.get(&setting.variable())?;
         let texts = match setting.kind {
             Kind::List => text.split(',').map(|value| value.trim().to_owned()).collect(),
+            Kind::Secret => vec![text.clone()],
             _ => vec![text.trim().to_owned()],
         };
         Some((setting.name, texts))
@@ -275,20 +268,6 @@ mod tests {
 
             assert_eq!(answers.of("self-signed").texts, [self_signed]);
             assert_eq!(answers.of("ssl-cert").texts.len(), certificates);
-        }
-    }
-
-    #[test]
-    fn cleared_host_addresses_give_way_to_those_that_are_given_at_the_same_time() {
-        let clear = layer(&[("clear-host-address", "true")]);
-        let both = layer(&[("clear-host-address", "true"), ("host-address", "new.example")]);
-        let saved = layer(&[("host-address", "old.example")]);
-        let table: [(&Layer, &[&str]); 2] = [(&clear, &[]), (&both, &["new.example"])];
-        for (flags, expected) in table {
-            let answers = Answers::resolve(&[(Origin::Flag, flags), (Origin::Saved, &saved)]);
-
-            assert_eq!(answers.of("host-address").texts, expected);
-            assert_eq!(answers.of("host-address").from, Origin::Flag);
         }
     }
 

@@ -4,6 +4,8 @@
 
 mod flags;
 #[cfg(test)]
+mod guide;
+#[cfg(test)]
 mod reference;
 pub(crate) mod settings;
 mod typos;
@@ -122,8 +124,17 @@ pub(crate) enum Command {
     },
 }
 
+/// What stands below the help of `install`.
+const EXAMPLES: &str = "\
+Examples, each behind `pcoip-cmsg-setup install --runtime=host --root /srv/pcoip --accept-policies`:
+  --self-signed --broker-url https://broker.example --external-pcoip-ip 203.0.113.7
+  --self-signed --enable-connection-manager=false --external-pcoip-ip 203.0.113.8 \
+--jwt-verifying-cert jwt-verifying.crt
+  --docker-username me --docker-password @password-file --broker-url ...";
+
 /// `install`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Install {
     /// What to install.
     #[command(flatten)]

@@ -6,6 +6,7 @@ pub(crate) mod export;
 pub(crate) mod files;
 pub(crate) mod installed;
 pub(crate) mod interrupted;
+mod later;
 pub(crate) mod lock;
 pub(crate) mod machine;
 pub(crate) mod networks;
@@ -94,6 +95,7 @@ impl Facts {
             .into_iter()
             .map(|given| (given.setting, read_given(given, &installed, &paths)))
             .collect();
+        let given = given.into_iter().chain(later::read(&wanted.later)).collect();
         let daemon = DaemonFact::read(wanted.daemon.as_deref(), &paths);
         let hostname = unistd::gethostname().ok().and_then(|n| n.to_str()?.parse().ok());
         let is_root = unistd::geteuid().is_root();
@@ -119,13 +121,7 @@ impl Facts {
 
 /// The operator's file, or the copy that was made of it when the last installation named it.
 fn read_given(given: &Given, installed: &Installed, paths: &Paths) -> Result<Content, String> {
-    let copy = match given.setting {
-        "ssl-cert" => layout::certificate(paths),
-        "ssl-key" => layout::key(paths),
-        "ca-cert" => layout::authority(paths),
-        "jwt-signing-key" => layout::signing_key(paths),
-        _ => layout::verifying_certificates(paths),
-    };
+    let copy = layout::copy(paths, given.setting);
     files::read(&given.path).or_else(|error| match installed.content(&copy) {
         Some(content) if given.is_kept => Ok(content.clone()),
         _ => Err(error.to_string()),

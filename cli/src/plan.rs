@@ -3,6 +3,7 @@
 
 mod certificates;
 pub(crate) mod configuration;
+mod later;
 pub(crate) mod layout;
 pub(crate) mod record;
 mod removal;
@@ -66,6 +67,7 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     if let Some(Export { path, found: Ok(old) }) = &facts.export {
         steps.extend(write_over(old.as_ref(), path.clone(), file::export(answers).into()));
     }
+    steps.extend(later::steps(wanted, facts));
     steps.extend(read_by_roles);
     steps.extend(starts);
     let listens = facts.listeners.iter().map(listen).collect();

@@ -5,6 +5,7 @@ mod broker;
 mod certificates;
 mod configuration;
 mod export;
+mod later;
 mod machine;
 mod network;
 mod ports;
@@ -17,6 +18,8 @@ use crate::{
     wanted::{Place, Wanted},
 };
 
+pub(crate) use later::of_settings;
+
 /// Checks the host, also for an installation that was asked for wrongly.
 pub(crate) fn of_host(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let mut findings: Vec<Finding> = place(&wanted.place).into_iter().collect();
@@ -25,6 +28,7 @@ pub(crate) fn of_host(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     findings.extend(target::check(wanted, facts));
     findings.extend(ports::check(wanted, facts));
     findings.extend(certificates::check(wanted, facts));
+    findings.extend(later::check(wanted, facts));
     findings.extend(broker::check(wanted, facts));
     findings.extend(export::check(facts));
     findings

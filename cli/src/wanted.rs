@@ -3,6 +3,7 @@
 
 mod external;
 mod ignored;
+pub(crate) mod later;
 pub(crate) mod listen;
 mod reader;
 mod values;
@@ -12,16 +13,16 @@ use std::{net::IpAddr, path::PathBuf};
 use cmsg_config::{
     Paths,
     socket::Role,
-    values::{BrokerUrl, ForGateway, Host, HostPort, Pin, Port, Switch},
+    values::{BrokerUrl, ForGateway, Host, HostPort, Pin, Port},
 };
 use ipnet::Ipv4Net;
 
 use crate::{
     answers::{Answers, Origin},
-    args::settings::Kind,
     finding::Finding,
     runtime::Runtime,
 };
+use later::Later;
 use listen::ListenAt;
 use reader::Reader;
 use values::{LicenseServer, Network};
@@ -66,6 +67,8 @@ pub(crate) struct Wanted {
     pub(crate) ignores_disk: bool,
     /// The daemon to install.
     pub(crate) daemon: Option<PathBuf>,
+    /// What has no effect yet.
+    pub(crate) later: Later,
 }
 
 /// What the Connection Manager needs.
@@ -147,7 +150,6 @@ impl Wanted {
     /// it says what to look at on the host, and is not to be planned.
     pub(crate) fn read(answers: &Answers, place: Place) -> (Self, Vec<Finding>) {
         let mut reader = Reader::new(answers);
-        lacking(&mut reader, answers);
         let has_manager = reader.switch("enable-connection-manager");
         let has_gateway = reader.switch("enable-security-gateway");
         if !has_manager && !has_gateway {
@@ -174,6 +176,7 @@ impl Wanted {
         let roles: Vec<_> = manager.into_iter().chain(has_gateway.then_some(Role::Sg)).collect();
         let network = reader.one("docker-network-cidr").map(|Network(network)| network);
         ignored::warn(&mut reader, &roles, place.runtime, &listen);
+        let paths = place.paths();
         let wanted = Self {
             place,
             roles,
@@ -189,6 +192,7 @@ impl Wanted {
             network,
             ignores_disk,
             daemon: reader.path("daemon"),
+            later: Later::read(&mut reader, &paths),
         };
         (wanted, reader.finish())
     }
@@ -205,25 +209,8 @@ impl Wanted {
             Certificate::Given { certificate, key } => (Some(certificate), Some(key)),
         };
         let others = [&self.ca_cert, &self.jwt_signing_key, &self.jwt_verifying_cert];
-        certificate.into_iter().chain(key).chain(others.into_iter().flatten()).collect()
-    }
-}
-
-/// A flag that changed nothing would be a promise.
-fn lacking(reader: &mut Reader<'_>, answers: &Answers) {
-    for (setting, answer) in answers.all().filter(|(setting, _)| !setting.lacks.is_empty()) {
-        let asks = match setting.kind {
-            Kind::Switch => {
-                let switch = reader.switch(setting.name);
-                switch != setting.default.parse().is_ok_and(|default: Switch| default.0)
-            }
-            _ => !answer.texts.is_empty(),
-        };
-        if asks {
-            let what =
-                format!("`--{}` needs {}, which this version lacks", setting.name, setting.lacks);
-            reader.refuse("settings.lacking", what, "leave it out");
-        }
+        let others = others.into_iter().flatten().chain(self.later.given());
+        certificate.into_iter().chain(key).chain(others).collect()
     }
 }
 

@@ -185,7 +185,12 @@ mod tests {
             several in prop::collection::vec("(?s).+", 1..4),
         ) {
             let setting = &SETTINGS[number];
-            let texts = if setting.kind == Kind::List { several } else { vec![text] };
+            let texts = match setting.kind {
+                Kind::List => several,
+                // Of a password only the reference is written.
+                Kind::Secret => vec![format!("@{text}")],
+                _ => vec![text],
+            };
             let given = Layer::from([(setting.name, texts)]);
 
             let written = export(&Answers::resolve(&[(Origin::Flag, &given)]));

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::{Answers, Layer, Origin, absolute, environment, file};
+use super::{Answers, Layer, Origin, absolute, environment, file, secrets::Literals};
 use crate::finding::Finding;
 
 /// Flags, environment and answers file.
@@ -11,6 +11,7 @@ pub(crate) struct Sources {
     flags: Layer,
     environment: Layer,
     answers: Layer,
+    literals: Literals,
 }
 
 impl Sources {
@@ -27,13 +28,20 @@ impl Sources {
             Ok(layer) => layer.unwrap_or_default(),
             Err(unusable) => return Err(vec![unusable.into()]),
         };
-        let mut sources =
-            Self { flags: flags.clone(), environment: environment(&variables), answers };
+        let mut sources = Self {
+            flags: flags.clone(),
+            environment: environment(&variables),
+            answers,
+            literals: Literals::default(),
+        };
         // Without a working folder relative paths stay relative, and are not found.
         let folder = std::env::current_dir().unwrap_or_default();
         for layer in [&mut sources.flags, &mut sources.environment, &mut sources.answers] {
             absolute(layer, &folder)?;
         }
+        sources.literals.take(Origin::Flag, &mut sources.flags, &folder);
+        sources.literals.take(Origin::Environment, &mut sources.environment, &folder);
+        sources.literals.take(Origin::Answers, &mut sources.answers, &folder);
         Ok(sources)
     }
 
@@ -45,5 +53,10 @@ impl Sources {
             (Origin::Answers, &self.answers),
             (Origin::Saved, saved),
         ])
+    }
+
+    /// The passwords that were given as they are.
+    pub(crate) fn literals(&self) -> &Literals {
+        &self.literals
     }
 }

@@ -72,7 +72,7 @@ fn flag(setting: &'static Setting) -> Arg {
         .help(help);
     match setting.kind {
         Kind::Switch => arg.num_args(0..=1).default_missing_value("true"),
-        Kind::One | Kind::Path => arg,
+        Kind::One | Kind::Path | Kind::Secret => arg,
         Kind::List => arg.action(ArgAction::Append),
     }
 }

@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     Path,
     /// Any number of values.
     List,
+    /// A value that nobody may see: `answers::secrets` handles it.
+    Secret,
 }
 
 /// One setting.
@@ -32,8 +34,8 @@ pub(crate) struct Setting {
     /// Whether it is kept for the next installation. What says where the installation is cannot be
     /// kept inside it, and the daemon is taken from where it lies each time.
     pub(crate) is_kept: bool,
-    /// What this version would need to have for any value but the default; empty where it has it.
-    pub(crate) lacks: &'static str,
+    /// Whether it is checked and kept, and nothing more.
+    pub(crate) has_no_effect_yet: bool,
     /// The heading it stands under in the help.
     pub(crate) heading: &'static str,
     /// What it does.
@@ -64,63 +66,43 @@ impl Setting {
         }
     }
 
-    /// What it does and what it is by default, as the help says it.
+    /// What it does, as the help says it.
     pub(crate) fn told(&self) -> String {
         let mut text = self.help.to_owned();
-        if !self.lacks.is_empty() {
-            text += "; refused, since this version lacks ";
-            text += self.lacks;
+        if self.has_no_effect_yet {
+            text += "; has no effect yet";
         }
         text
     }
 
     const fn switch(name: &'static str, default: &'static str, help: &'static str) -> Self {
-        Self {
-            name,
-            kind: Kind::Switch,
-            shape: "true|false",
-            default,
-            is_kept: true,
-            lacks: "",
-            heading: "",
-            help,
-        }
+        Self::new(name, Kind::Switch, "true|false", help).by_default(default)
     }
 
     const fn one(name: &'static str, shape: &'static str, help: &'static str) -> Self {
-        Self {
-            name,
-            kind: Kind::One,
-            shape,
-            default: "",
-            is_kept: true,
-            lacks: "",
-            heading: "",
-            help,
-        }
+        Self::new(name, Kind::One, shape, help)
     }
 
     const fn path(name: &'static str, shape: &'static str, help: &'static str) -> Self {
-        Self {
-            name,
-            kind: Kind::Path,
-            shape,
-            default: "",
-            is_kept: true,
-            lacks: "",
-            heading: "",
-            help,
-        }
+        Self::new(name, Kind::Path, shape, help)
     }
 
     const fn list(name: &'static str, shape: &'static str, help: &'static str) -> Self {
+        Self::new(name, Kind::List, shape, help)
+    }
+
+    const fn secret(name: &'static str, help: &'static str) -> Self {
+        Self::new(name, Kind::Secret, "@FILE|-", help)
+    }
+
+    const fn new(name: &'static str, kind: Kind, shape: &'static str, help: &'static str) -> Self {
         Self {
             name,
-            kind: Kind::List,
+            kind,
             shape,
             default: "",
             is_kept: true,
-            lacks: "",
+            has_no_effect_yet: false,
             heading: "",
             help,
         }
@@ -134,8 +116,8 @@ impl Setting {
         Self { is_kept: false, ..self }
     }
 
-    const fn lacking(self, lacks: &'static str) -> Self {
-        Self { is_kept: false, lacks, heading: table::ABSENT, ..self }
+    const fn later(self, heading: &'static str) -> Self {
+        Self { has_no_effect_yet: true, heading, ..self }
     }
 
     const fn under(self, heading: &'static str) -> Self {

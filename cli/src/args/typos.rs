@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 
+use super::settings::{Kind, Setting};
 use crate::finding::Finding;
 
 /// The types in the guide's tables, which get pasted along with the flags.
@@ -15,10 +16,22 @@ pub(super) fn typos(words: &[OsString]) -> Vec<Finding> {
         .iter()
         .enumerate()
         .filter_map(|(index, word)| {
-            let flag = index.checked_sub(1).map(|before| words[before].as_ref());
-            typo(word, flag.filter(|before| before.starts_with("--")))
+            let before = index.checked_sub(1).map(|before| words[before].as_ref());
+            if before.is_some_and(|before| !before.contains('=') && is_secret(before)) {
+                return None;
+            }
+            // A password may have spaces at its ends, and is not to be told.
+            let word = if is_secret(word) { word.split('=').next().unwrap_or(word) } else { word };
+            typo(word, before.filter(|before| before.starts_with("--")))
         })
         .collect()
+}
+
+/// Whether a word is the flag of a password, with or without the password.
+fn is_secret(word: &str) -> bool {
+    let name = word.trim().trim_start_matches(is_dash).split('=').next().unwrap_or_default();
+    let setting = if name.len() < word.trim().len() { Setting::find(name.trim()) } else { None };
+    setting.is_some_and(|setting| setting.kind == Kind::Secret)
 }
 
 /// What is wrong with a word that stands behind that flag, if any.
@@ -135,6 +148,31 @@ mod tests {
             cures,
             ["write the value itself: `--external-pcoip-ip VALUE`", "write `--runtime=host`"]
         );
+    }
+
+    #[test]
+    fn a_password_is_not_told_whatever_is_wrong_beside_it() {
+        let table: [(&[&str], &[&str]); 6] = [
+            (&["--docker-password", "-"], &[]),
+            (&["--docker-password", "hunter2 "], &[]),
+            (&["--docker-password= hunter2"], &[]),
+            (&["--docker-password", "=hunter2"], &[]),
+            (
+                &["–docker-password=hunter2"],
+                &["`–docker-password` begins with `–` (U+2013), which is no hyphen"],
+            ),
+            (
+                &["–docker-password", "hunter2 "],
+                &["`–docker-password` begins with `–` (U+2013), which is no hyphen"],
+            ),
+        ];
+        for (words, expected) in table {
+            let words: Vec<_> = words.iter().map(OsString::from).collect();
+
+            let told: Vec<_> = typos(&words).into_iter().map(|finding| finding.what).collect();
+
+            assert_eq!(told, expected, "{words:?}");
+        }
     }
 
     #[test]

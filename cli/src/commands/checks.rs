@@ -1,8 +1,10 @@
 //! What `install`, `configure` and `validate` do alike: read the words, look at the host, check everything.
 
+use cmsg_config::Paths;
+
 use super::{Ended, recover};
 use crate::{
-    answers::{Answers, Layer, file, sources::Sources},
+    answers::{Answers, Layer, file, secrets::Secrets, sources::Sources},
     args::{Global, Setup},
     finding::Finding,
     host::{
@@ -74,17 +76,14 @@ pub(super) fn check(
             super::find_installed(&sources)?;
         }
     }
-    let saved = if setup.defaults {
-        Layer::new()
-    } else {
-        let unreadable = |why| preflight::unreadable(&place, why);
-        file::load_saved(&layout::answers(&paths)).map_err(|why| unreadable(why.into()))?
-    };
-    let answers = sources.resolve(&saved);
+    let saved = if setup.defaults { Layer::new() } else { saved(&place)? };
+    let mut answers = sources.resolve(&saved);
     let (wanted, mut findings) = Wanted::read(&answers, Place::read(&answers)?);
     if findings.iter().any(Finding::is_usage) {
         return Err(findings.into());
     }
+    let secrets = take_secrets(&mut answers, &sources, &paths, &mut findings);
+    findings.extend(preflight::of_settings(&answers));
     let installed = Installed::read(&paths, lock.as_ref()).unwrap_or_else(|why| {
         findings.push(preflight::unreadable_installation(&why));
         Installed::default()
@@ -92,6 +91,7 @@ pub(super) fn check(
     let is_whole = !findings.iter().any(Finding::is_error);
 
     let mut facts = Facts::read(&wanted, target, installed, export);
+    facts.given.extend(secrets.contents().map(|(name, content)| (name, Ok(content))));
     if !looking.takes_daemon && wanted.daemon.is_none() {
         facts.daemon = DaemonFact::Stays;
         facts.daemon_bytes = 0;
@@ -102,4 +102,23 @@ pub(super) fn check(
     }
     findings.splice(..0, interrupted);
     Ok(Checked { wanted, answers, saved, facts, findings, lock })
+}
+
+/// The answers of the last installation.
+fn saved(place: &Place) -> Result<Layer, Ended> {
+    let saved = file::load_saved(&layout::answers(&place.paths()));
+    Ok(saved.map_err(|why| preflight::unreadable(place, why.into()))?)
+}
+
+/// Reads the passwords, and leaves references in the answers.
+fn take_secrets(
+    answers: &mut Answers,
+    sources: &Sources,
+    paths: &Paths,
+    findings: &mut Vec<Finding>,
+) -> Secrets {
+    let (secrets, told) = Secrets::load(answers, sources.literals());
+    answers.refer(paths);
+    findings.extend(told);
+    secrets
 }

@@ -5,6 +5,7 @@ mod announcing;
 mod chain;
 mod files;
 mod leaf;
+mod pair;
 
 use std::path::Path;
 
@@ -19,6 +20,7 @@ use super::inspect::{self, Certificate, PublicHalf};
 use crate::finding::Finding;
 pub(crate) use announcing::announcing;
 use chain::Chain;
+pub(crate) use pair::pair;
 
 /// A file of the operator's, with the flag that names it.
 #[derive(Debug, Clone, Copy)]

@@ -2,6 +2,7 @@
 //! value, and so do keys that are not ours.
 
 mod draft;
+mod later;
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -55,6 +56,7 @@ impl Configuration {
         let cm = wanted.connection_manager.as_ref().map(|manager| {
             let mut draft = start(Role::Cm);
             connection_manager(&mut draft, manager, gateway, facts);
+            later::connection_manager(&mut draft, &wanted.later, &paths);
             common(&mut draft, Role::Cm, wanted, facts);
             draft.file.set("JwtSigningKey", [layout::signing_key(&paths).display()]);
             end(Role::Cm, draft)
@@ -62,6 +64,7 @@ impl Configuration {
         let sg = gateway.map(|gateway| {
             let mut draft = start(Role::Sg);
             draft.file.set("ExternalRoutableIP", &gateway.external);
+            later::security_gateway(&mut draft, &wanted.later);
             common(&mut draft, Role::Sg, wanted, facts);
             if wanted.connection_manager.is_some() {
                 draft.take_back(ListenKey::Broker.conf_key(Role::Sg));

@@ -7,29 +7,31 @@ use cmsg_config::{
     socket::{Role, SUPERVISOR},
 };
 
+use crate::{answers::secrets as passwords, wanted::later::FILES};
+
 /// The certificate of both roles, followed by its chain.
 pub(crate) fn certificate(paths: &Paths) -> PathBuf {
-    paths.certs().join("cmsg.crt")
+    copy(paths, "ssl-cert")
 }
 
 /// The key of that certificate.
 pub(crate) fn key(paths: &Paths) -> PathBuf {
-    paths.certs().join("cmsg.key")
+    copy(paths, "ssl-key")
 }
 
 /// The authority's certificates.
 pub(crate) fn authority(paths: &Paths) -> PathBuf {
-    paths.certs().join("ca.crt")
+    copy(paths, "ca-cert")
 }
 
 /// The key that signs announcements.
 pub(crate) fn signing_key(paths: &Paths) -> PathBuf {
-    paths.certs().join("jwt-signing.key")
+    copy(paths, "jwt-signing-key")
 }
 
 /// The certificates that verify announcements.
 pub(crate) fn verifying_certificates(paths: &Paths) -> PathBuf {
-    paths.certs().join("jwt-verifying.crt")
+    copy(paths, "jwt-verifying-cert")
 }
 
 /// The saved answers.
@@ -40,6 +42,33 @@ pub(crate) fn answers(paths: &Paths) -> PathBuf {
 /// What the installer notes for itself.
 pub(crate) fn record(paths: &Paths) -> PathBuf {
     paths.data().join("installation.json")
+}
+
+/// The file of a password, which nobody but its owner reads.
+pub(crate) fn secret(paths: &Paths, setting: &str) -> PathBuf {
+    secrets(paths).join(setting)
+}
+
+/// Where passwords lie.
+fn secrets(paths: &Paths) -> PathBuf {
+    paths.data().join("secrets")
+}
+
+/// The copy of an operator's file.
+pub(crate) fn copy(paths: &Paths, setting: &str) -> PathBuf {
+    let name = match setting {
+        "ssl-cert" => "cmsg.crt",
+        "ssl-key" => "cmsg.key",
+        "ca-cert" => "ca.crt",
+        "jwt-signing-key" => "jwt-signing.key",
+        "sso-signing-csr-ca" => "sso-signing-ca.crt",
+        "sso-signing-csr-key" => "sso-signing-ca.key",
+        "sso-signing-crl" => "sso-signing.crl",
+        "trusted-license-cert" => "tcl-cert.crt",
+        "trusted-license-cert-key" => "tcl-cert.key",
+        _ => "jwt-verifying.crt",
+    };
+    paths.certs().join(name)
 }
 
 /// A role's configuration.
@@ -66,7 +95,10 @@ pub(crate) fn files(paths: &Paths) -> Vec<PathBuf> {
     let confs = [Role::Cm, Role::Sg].map(|role| conf(paths, role));
     let certs = [certificate, key, authority, signing_key, verifying_certificates];
     let others = disabled.into_iter().chain([answers(paths), record(paths)]);
-    confs.into_iter().chain(certs.map(|file| file(paths))).chain(others).collect()
+    let later = FILES.map(|setting| copy(paths, setting));
+    let secrets = passwords::all().map(|setting| secret(paths, setting.name));
+    let certs = certs.map(|file| file(paths)).into_iter().chain(later);
+    confs.into_iter().chain(certs).chain(others).chain(secrets).collect()
 }
 
 /// Those of them that a role reads when it starts.
@@ -89,6 +121,7 @@ pub(crate) fn own_folders(paths: &Paths) -> Vec<PathBuf> {
     vec![
         paths.base(),
         paths.data(),
+        secrets(paths),
         paths.certs(),
         paths.run(),
         bin(paths),

@@ -327,7 +327,7 @@ fn a_removal_keeps_data_and_logs_unless_they_are_purged() {
         "aside var/log/Teradici/SecurityGateway",
         "aside var/log/Teradici/supervise.log",
     ];
-    assert_eq!(removal(&facts, true), (purged.map(str::to_owned).into(), 13));
+    assert_eq!(removal(&facts, true), (purged.map(str::to_owned).into(), 14));
 }
 
 #[test]

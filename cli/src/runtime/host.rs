@@ -23,7 +23,7 @@ use nix::{
     unistd::{Pid, getpgid},
 };
 
-use crate::plan::layout;
+use crate::{answers::secrets, plan::layout};
 
 /// Longer than the supervisor gives its roles.
 const STOP_WAIT: Duration = Duration::from_secs(20);
@@ -78,7 +78,12 @@ pub(crate) fn start(paths: &Paths) -> anyhow::Result<Started> {
     let opening = || format!("failed to open `{}`", log.display());
     let output = open().with_context(opening)?;
     let log_start = output.metadata().with_context(opening)?.len();
-    let child = Command::new("/proc/self/exe")
+    let mut supervisor = Command::new("/proc/self/exe");
+    // What runs for months is not to have passwords in its environment.
+    for setting in secrets::all() {
+        supervisor.env_remove(setting.variable());
+    }
+    let child = supervisor
         .arg("detach")
         .arg(paths.daemon())
         .arg("supervise")

@@ -62,6 +62,11 @@ impl<'a> Reader<'a> {
         self.answers.of(name).from
     }
 
+    /// Whether anybody gave it.
+    pub(super) fn is_said(&self, name: &str) -> bool {
+        self.from(name) != Origin::Default
+    }
+
     /// Whether nobody gave a value.
     pub(super) fn is_empty(&self, name: &str) -> bool {
         self.answers.of(name).texts.is_empty()
@@ -71,6 +76,16 @@ impl<'a> Reader<'a> {
     pub(super) fn missing(&mut self, name: &'static str) {
         let cure = format!("give it: `{}`", Setting::named(name).usage());
         self.refuse("settings.missing", format!("`--{name}` is missing"), cure);
+    }
+
+    /// Notes that a setting needs a value since another one needs it.
+    pub(super) fn missing_for(&mut self, name: &'static str, other: &dyn Display) {
+        let cure = format!("give it: `{}`", Setting::named(name).usage());
+        self.refuse(
+            "settings.missing",
+            format!("`--{name}` is missing, and {other} needs it"),
+            cure,
+        );
     }
 
     /// Notes what is wrong.

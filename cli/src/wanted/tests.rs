@@ -156,30 +156,6 @@ fn the_root_of_the_machine_is_no_other_root() {
 }
 
 #[test]
-fn what_this_version_lacks_is_refused_unless_it_is_the_default() {
-    const BASE: &str = "accept-policies: true\nself-signed: true\nroot: /r\nruntime: host\n\
-                        broker-url: https://b\nexternal-pcoip-ip: 192.0.2.1\n";
-    let defaults = "enable-sso: false\nenable-collaboration: true\ndocker-password:\n";
-    let table = [
-        ("enable-sso: true", "`--enable-sso` needs single sign-on, which this version lacks"),
-        (
-            "enable-collaboration: false",
-            "`--enable-collaboration` needs switching collaboration off, which this version lacks",
-        ),
-        (
-            "docker-password: secret",
-            "`--docker-password` needs Docker Swarm, which this version lacks",
-        ),
-    ];
-
-    assert!(read(&format!("{BASE}{defaults}")).is_ok());
-    for (line, what) in table {
-        assert_eq!(refusals(&format!("{BASE}{line}\n")), [("settings.lacking", what.to_owned())]);
-    }
-    assert!(!answers("docker-password: secret").document().to_string().contains("secret"));
-}
-
-#[test]
 fn a_gateways_address_is_one_that_clients_can_connect_to() {
     const NO_ADDRESS: &str = "which is no address of any host";
     let table = [

@@ -8,11 +8,10 @@ const SESSIONS: &str = "Sessions";
 const NETWORK: &str = "Network";
 const CERTIFICATES: &str = "Certificates and keys";
 const CHECKS: &str = "Checks";
-pub(super) const ABSENT: &str = "Of the documented product, not in this version";
-const DOCKER: &str = "Docker Swarm";
-const FEDERATION: &str = "federated authentication";
-const SSO: &str = "single sign-on";
-const LICENCE: &str = "trusted customer licences";
+const DOCKER: &str = "Docker";
+const FEDERATED: &str = "Federated authentication";
+const SSO: &str = "Federated authentication, single sign-on";
+const LICENCE: &str = "Trusted customer licence";
 
 /// All settings in the order of the help and of the answers file.
 pub(crate) const SETTINGS: &[Setting] = &[
@@ -37,10 +36,27 @@ pub(crate) const SETTINGS: &[Setting] = &[
     )
     .not_kept()
     .under(PLACE),
+    Setting::switch(
+        "adopt",
+        "false",
+        "Take over the settings of the documented product where it runs",
+    )
+    .not_kept()
+    .later(PLACE),
     Setting::switch("enable-connection-manager", "true", "Install the Connection Manager")
         .under(ROLES),
-    Setting::switch("enable-security-gateway", "true", "Install the Security Gateway").under(ROLES),
-    Setting::one("broker-url", "URL", "The connection broker: https://HOST[:PORT]").under(SESSIONS),
+    Setting::switch(
+        "enable-security-gateway",
+        "true",
+        "Install the Security Gateway",
+    )
+    .under(ROLES),
+    Setting::one(
+        "broker-url",
+        "URL",
+        "The connection broker: https://HOST[:PORT]",
+    )
+    .under(SESSIONS),
     Setting::list(
         "external-pcoip-ip",
         "IP",
@@ -74,6 +90,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting::one("agent-port", "PORT", "Port where agents are called")
         .by_default("60443")
         .under(SESSIONS),
+    Setting::switch(
+        "enable-collaboration",
+        "true",
+        "Let several clients share a session (UDP 64172 of agents)",
+    )
+    .later(SESSIONS),
+    Setting::switch("enable-horizon", "false", "Have VMware Horizon broker").later(SESSIONS),
     Setting::list(
         "host-address",
         "ADDRESS",
@@ -131,81 +154,105 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Accept the licence (Apache-2.0) and the privacy statement (nothing is collected or sent)",
     )
     .under(CHECKS),
-    Setting::switch(
-        "clear-trusted-license",
-        "false",
-        "Take back certificate and key of a trusted customer licence",
-    )
-    .lacking(LICENCE),
     Setting::path(
         "trusted-license-cert",
         "FILE",
-        "Certificate of a trusted customer licence",
+        "PEM certificate of a trusted customer licence [default: certs/tcl-cert.crt, where it is \
+         copied to]",
     )
-    .lacking(LICENCE),
-    Setting::path("trusted-license-cert-key", "FILE", "Key of that certificate").lacking(LICENCE),
-    Setting::switch(
-        "enable-collaboration",
-        "true",
-        "Let several clients share a session",
+    .later(LICENCE),
+    Setting::path(
+        "trusted-license-cert-key",
+        "FILE",
+        "PEM key of that certificate [default: certs/tcl-cert.key, where it is copied to]",
     )
-    .lacking("switching collaboration off"),
+    .later(LICENCE),
     Setting::switch(
-        "enable-horizon",
+        "clear-trusted-license",
         "false",
-        "Have VMware Horizon broker",
+        "Take back that certificate and its key",
     )
-    .lacking("VMware Horizon"),
-    Setting::path("compose-file", "FILE", "Docker compose file of one's own").lacking(DOCKER),
-    Setting::one("docker-registry", "REGISTRY", "Where images come from").lacking(DOCKER),
-    Setting::one("docker-username", "NAME", "User name at that registry").lacking(DOCKER),
-    Setting::one("docker-password", "PASSWORD", "Password at that registry").lacking(DOCKER),
+    .not_kept()
+    .under(LICENCE),
+    Setting::path("compose-file", "FILE", "Docker compose file of one's own").later(DOCKER),
+    Setting::path(
+        "darksite-bundle-path",
+        "PATH",
+        "Bundle to install from without a network",
+    )
+    .not_kept()
+    .later(DOCKER),
+    Setting::one(
+        "docker-registry",
+        "HOST[:PORT][/PATH]",
+        "Where images come from",
+    )
+    .later(DOCKER),
+    Setting::one("docker-username", "NAME", "User name at that registry").later(DOCKER),
+    Setting::secret("docker-password", "Password at that registry").later(DOCKER),
     Setting::switch(
         "enable-oauth",
         "false",
-        "Authenticate at an identity provider",
+        "Authenticate clients at an identity provider; needs `--id-provider-url` and \
+         `--oauth-client-id`",
     )
-    .lacking(FEDERATION),
-    Setting::one("id-provider-url", "URL", "The identity provider").lacking(FEDERATION),
+    .later(FEDERATED),
+    Setting::one(
+        "id-provider-url",
+        "URL",
+        "The identity provider, e.g. https://provider-1234567890.id.provider.com",
+    )
+    .later(FEDERATED),
     Setting::one(
         "oauth-client-id",
         "ID",
         "The client ID that the identity provider gave",
     )
-    .lacking(FEDERATION),
+    .later(FEDERATED),
     Setting::one(
         "fa-url",
         "URL",
-        "URL of the federated authentication broker that agents are given",
+        "The federated authentication broker that agents are told, where it is not this host, \
+         e.g. https://cac-vm-fqdn:8443",
     )
-    .lacking(FEDERATION),
-    Setting::switch("enable-sso", "false", "Log users on to their desktops").lacking(SSO),
+    .later(SSO),
+    Setting::switch(
+        "enable-sso",
+        "false",
+        "Log users on to their desktops; needs either the signing or the enrollment flags",
+    )
+    .later(SSO),
     Setting::path(
         "sso-signing-csr-ca",
         "FILE",
-        "Certificate of the intermediate authority",
+        "PEM certificate of the intermediate authority",
     )
-    .lacking(SSO),
-    Setting::path("sso-signing-csr-key", "FILE", "Key of the intermediate authority").lacking(SSO),
-    Setting::path("sso-signing-crl", "FILE", "Its list of revoked certificates").lacking(SSO),
+    .later(SSO),
+    Setting::path("sso-signing-csr-key", "FILE", "PEM key of that certificate").later(SSO),
+    Setting::path(
+        "sso-signing-crl",
+        "FILE",
+        "List of the certificates that this authority revoked, PEM or DER; may be left out",
+    )
+    .later(SSO),
     Setting::one(
         "sso-enrollment-url",
         "URL",
-        "Web enrolment service of the Active Directory certification authority",
+        "Web enrollment service of the Active Directory certification authority",
     )
-    .lacking(SSO),
+    .later(SSO),
     Setting::one(
         "sso-enrollment-domain",
         "DOMAIN",
-        "Domain of the user who enrols there",
+        "Domain of the user who enrolls there",
     )
-    .lacking(SSO),
-    Setting::one("sso-enrollment-username", "NAME", "User who enrols there").lacking(SSO),
-    Setting::one("sso-enrollment-password", "PASSWORD", "Password of that user").lacking(SSO),
+    .later(SSO),
+    Setting::one("sso-enrollment-username", "NAME", "User who enrolls there").later(SSO),
+    Setting::secret("sso-enrollment-password", "Password of that user").later(SSO),
     Setting::one(
         "sso-enrollment-certificate-template-name",
         "NAME",
         "Template by which certificates are signed there",
     )
-    .lacking(SSO),
+    .later(SSO),
 ];

@@ -1,0 +1,185 @@
+//! Passwords. In answers, and so in every file, document and message, only a reference stands for
+//! one; its value is here, and goes nowhere but into the file of its own.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use cmsg_config::Paths;
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
+
+use super::{Answers, Layer, Origin};
+use crate::{
+    args::settings::{Kind, SETTINGS, Setting},
+    content::Content,
+    finding::Finding,
+    host::files,
+    plan::layout,
+};
+
+/// Stands for a password that was given as it is.
+const HIDDEN: &str = "(hidden)";
+/// The word for standard input.
+const STANDARD_INPUT: &str = "-";
+/// Passwords are far shorter.
+const MAX_BYTES: u64 = 4096;
+
+/// Passwords that were given as they are, by who gave them.
+#[derive(Debug, Default)]
+pub(crate) struct Literals(BTreeMap<(Origin, &'static str), SecretString>);
+
+/// The passwords of an installation.
+#[derive(Debug, Default)]
+pub(crate) struct Secrets(BTreeMap<&'static str, SecretString>);
+
+impl Literals {
+    /// Takes the passwords out of a layer, and makes the files absolute that others are in.
+    pub(crate) fn take(&mut self, from: Origin, layer: &mut Layer, folder: &Path) {
+        for setting in all() {
+            let Some([text]) = layer.get_mut(setting.name).map(Vec::as_mut_slice) else { continue };
+            if text.is_empty() {
+                continue;
+            }
+            if !is_reference(from, text) {
+                let literal = SecretString::from(std::mem::replace(text, HIDDEN.to_owned()));
+                self.0.insert((from, setting.name), literal);
+            } else if let Some(file) = text.strip_prefix('@') {
+                *text = format!("@{}", folder.join(file).display());
+            }
+        }
+    }
+}
+
+impl Secrets {
+    /// Reads the passwords that hold, standard input among them, and tells what is wrong or odd.
+    pub(crate) fn load(answers: &Answers, literals: &Literals) -> (Self, Vec<Finding>) {
+        let mut secrets = Self::default();
+        let mut findings = Vec::new();
+        let mut reads_input = None;
+        for setting in all() {
+            let answer = answers.of(setting.name);
+            let Some(text) = answer.texts.first() else { continue };
+            let loaded = match literals.0.get(&(answer.from, setting.name)) {
+                Some(literal) => {
+                    findings.extend(told(setting, answer.from));
+                    Ok(literal.clone())
+                }
+                None if text == STANDARD_INPUT => match reads_input.replace(setting.name) {
+                    Some(other) => Err(format!("standard input is read for `--{other}` already")),
+                    None => standard_input(),
+                },
+                None => file(text),
+            };
+            match loaded.and_then(usable) {
+                Ok(secret) => {
+                    secrets.0.insert(setting.name, secret);
+                }
+                Err(why) => findings.push(Finding::error(
+                    "settings.secret",
+                    format!("`--{}`: {why}", setting.name),
+                    format!("give it in a file: `--{} @FILE`", setting.name),
+                )),
+            }
+        }
+        (secrets, findings)
+    }
+
+    /// The contents of their files.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = (&'static str, Content)> {
+        self.0.iter().map(|(name, secret)| (*name, secret.expose_secret().as_bytes().into()))
+    }
+}
+
+impl Answers {
+    /// Has every password stand for the file that this installation keeps it in.
+    pub(crate) fn refer(&mut self, paths: &Paths) {
+        for setting in all() {
+            let answer = self.0.get_mut(setting.name).expect("there is an answer to every setting");
+            if !answer.texts.is_empty() {
+                answer.texts = vec![format!("@{}", layout::secret(paths, setting.name).display())];
+            }
+        }
+    }
+}
+
+/// All settings that are passwords.
+pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().filter(|setting| setting.kind == Kind::Secret)
+}
+
+/// What may be shown of a text that somebody gave for a setting.
+pub(super) fn shown(setting: &Setting, from: Origin, text: &str) -> String {
+    let is_hidden = setting.kind == Kind::Secret && !text.is_empty() && !is_reference(from, text);
+    if is_hidden { HIDDEN.to_owned() } else { text.to_owned() }
+}
+
+/// Whether a text only says where the password is. The environment has the password itself, so that
+/// it may begin with `@`.
+fn is_reference(from: Origin, text: &str) -> bool {
+    from != Origin::Environment && (text == STANDARD_INPUT || text.starts_with('@'))
+}
+
+/// What is to be told of a password that was given as it is.
+fn told(setting: &Setting, from: Origin) -> Option<Finding> {
+    let name = setting.name;
+    let cure = format!(
+        "give it in a file (`@FILE`), on standard input (`-`), or as `{}` in the environment",
+        setting.variable()
+    );
+    match from {
+        Origin::Flag => Some(Finding::warning(
+            "settings.secret-on-command-line",
+            format!("everybody on this host could read the value of `--{name}`"),
+            cure,
+        )),
+        Origin::Answers => Some(Finding::error(
+            "settings.secret",
+            format!("`{name}` stands in the answers file itself"),
+            cure,
+        )),
+        Origin::Default | Origin::Saved | Origin::Environment => None,
+    }
+}
+
+fn file(reference: &str) -> Result<SecretString, String> {
+    let path = reference.strip_prefix('@').ok_or("the saved answers do not say where it is")?;
+    let content = files::read(Path::new(path)).map_err(|why| format!("`{path}`: {why}"))?;
+    text(content.bytes()).map_err(|why| format!("`{path}` {why}"))
+}
+
+fn standard_input() -> Result<SecretString, String> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    io::stdin()
+        .lock()
+        .take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|why| format!("standard input: {why}"))?;
+    text(&bytes).map_err(|why| format!("standard input {why}"))
+}
+
+/// A file's text without the end of its last line.
+fn text(bytes: &[u8]) -> Result<SecretString, &'static str> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    Ok(text.strip_suffix('\r').unwrap_or(text).into())
+}
+
+fn usable(secret: SecretString) -> Result<SecretString, String> {
+    let text = secret.expose_secret();
+    let why = if text.is_empty() {
+        "is empty"
+    } else if u64::try_from(text.len()).is_ok_and(|length| length > MAX_BYTES) {
+        "has more than 4096 bytes"
+    } else if text.contains(char::is_control) {
+        "has more than one line, or a control character"
+    } else {
+        return Ok(secret);
+    };
+    Err(format!("the password {why}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+use std::{fs::File, io::Write as _};
+
+use super::*;
+
+fn layer(text: &str) -> Layer {
+    [("docker-password", vec![text.to_owned()])].into()
+}
+
+/// The answers with that text from one source, and what becomes of the password.
+fn given(from: Origin, text: &str) -> (Answers, Result<String, Vec<Finding>>, Vec<&'static str>) {
+    let mut layer = layer(text);
+    let mut literals = Literals::default();
+    literals.take(from, &mut layer, Path::new("/here"));
+    let answers = Answers::resolve(&[(from, &layer)]);
+    let (secrets, findings) = Secrets::load(&answers, &literals);
+    let ids = findings.iter().map(|finding| finding.id).collect();
+    let value = secrets.0.get("docker-password").map(|s| s.expose_secret().to_owned());
+    (answers, value.ok_or(findings), ids)
+}
+
+#[test]
+fn only_a_reference_stands_in_answers() {
+    let table = [
+        (Origin::Flag, "hunter2", "(hidden)"),
+        (Origin::Flag, "-", "-"),
+        (Origin::Flag, "@pass", "@/here/pass"),
+        (Origin::Flag, "@/etc/pass", "@/etc/pass"),
+        (Origin::Environment, "@hunter2", "(hidden)"),
+        (Origin::Environment, "-", "(hidden)"),
+        (Origin::Answers, "hunter2", "(hidden)"),
+    ];
+    for (from, text, stands) in table {
+        let mut layer = layer(text);
+        Literals::default().take(from, &mut layer, Path::new("/here"));
+
+        let answers = Answers::resolve(&[(from, &layer)]);
+
+        assert_eq!(answers.of("docker-password").texts, [stands], "{from:?} {text}");
+        assert!(!format!("{answers:?}{layer:?}").contains("hunter2"));
+    }
+}
+
+#[test]
+fn saved_answers_that_hold_a_password_do_not_show_it() {
+    let answers = Answers::resolve(&[(Origin::Saved, &layer("hunter2"))]);
+
+    let (_, findings) = Secrets::load(&answers, &Literals::default());
+
+    assert_eq!(answers.of("docker-password").texts, ["(hidden)"]);
+    assert_eq!(findings[0].what, "`--docker-password`: the saved answers do not say where it is");
+}
+
+#[test]
+fn a_password_on_the_command_line_works_and_is_warned_of() {
+    let (_, value, ids) = given(Origin::Flag, "hunter2 ");
+
+    assert_eq!(value, Ok("hunter2 ".to_owned()));
+    assert_eq!(ids, ["settings.secret-on-command-line"]);
+}
+
+#[test]
+fn the_environment_has_the_password_itself() {
+    let (_, value, ids) = given(Origin::Environment, "@hunter2");
+
+    assert_eq!((value, ids), (Ok("@hunter2".to_owned()), vec![]));
+}
+
+#[test]
+fn a_password_in_the_answers_file_is_refused() {
+    let (_, _, ids) = given(Origin::Answers, "hunter2");
+
+    assert_eq!(ids, ["settings.secret"]);
+}
+
+#[test]
+fn a_password_is_read_from_a_file_without_the_end_of_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("password");
+    let table: [(&[u8], Result<&str, &str>); 7] = [
+        (b"hunter2\n", Ok("hunter2")),
+        (b"hunter2\r\n", Ok("hunter2")),
+        (b" hunter2 ", Ok(" hunter2 ")),
+        (b"\n", Err("the password is empty")),
+        (b"a\nb\n", Err("the password has more than one line, or a control character")),
+        (&[b'x'; 4097], Err("the password has more than 4096 bytes")),
+        (b"\xff", Err("is not UTF-8")),
+    ];
+    for (bytes, expected) in table {
+        File::create(&path).unwrap().write_all(bytes).unwrap();
+
+        let (_, value, _) = given(Origin::Flag, &format!("@{}", path.display()));
+
+        match (value, expected) {
+            (Ok(value), Ok(expected)) => assert_eq!(value, expected),
+            (Err(findings), Err(why)) => {
+                assert_eq!(findings[0].id, "settings.secret");
+                assert!(findings[0].what.ends_with(why), "{}", findings[0].what);
+            }
+            (value, expected) => panic!("{value:?} is not {expected:?}"),
+        }
+    }
+}
+
+#[test]
+fn every_password_refers_to_the_file_that_the_installation_keeps() {
+    let (mut answers, ..) = given(Origin::Flag, "hunter2");
+
+    answers.refer(&Paths::under("/r"));
+
+    assert_eq!(
+        answers.of("docker-password").texts,
+        ["@/r/opt/teradici/pcoipcm_data/data/secrets/docker-password"]
+    );
+    assert_eq!(answers.of("sso-enrollment-password").texts, [""; 0]);
+}

@@ -1,0 +1,29 @@
+//! What is kept for functions that are not there yet: passwords, and files of the operator's.
+
+use super::{layout, remove, write};
+use crate::{
+    answers::secrets,
+    host::Facts,
+    pki::inspect,
+    step::Step,
+    wanted::{Wanted, later::FILES},
+};
+
+/// The steps for all of it. What is not wanted goes.
+pub(super) fn steps(wanted: &Wanted, facts: &Facts) -> Vec<Step> {
+    let paths = wanted.place.paths();
+    let given: Vec<_> = wanted.given().into_iter().map(|given| given.setting).collect();
+    let files = FILES.map(|name| (name, layout::copy(&paths, name), given.contains(&name)));
+    let secrets =
+        secrets::all().map(|setting| (setting.name, layout::secret(&paths, setting.name), true));
+    let step = |(name, path, is_wanted)| {
+        let content = facts.given.get(name).filter(|_| is_wanted);
+        match content.and_then(|content| content.as_ref().ok()) {
+            Some(content) => {
+                write(&facts.installed, path, inspect::without_bom(content.bytes()).into())
+            }
+            None => remove(&facts.installed, path),
+        }
+    };
+    files.into_iter().chain(secrets).filter_map(step).collect()
+}

@@ -1,0 +1,75 @@
+//! What is asked for and has no effect yet: nobody shall believe that it has.
+
+use rustls::pki_types::{CertificateRevocationListDer, pem::PemObject as _};
+use x509_parser::{prelude::FromDer as _, revocation_list::CertificateRevocationList};
+
+use crate::{
+    answers::{Answers, Origin},
+    args::settings::Kind,
+    content::Content,
+    finding::Finding,
+    host::Facts,
+    pki::judge::{self, Named},
+    wanted::Wanted,
+};
+
+/// Tells everything that was set and has no effect yet, at once.
+pub(crate) fn of_settings(answers: &Answers) -> Option<Finding> {
+    let is_set = answers.all().filter(|(setting, answer)| {
+        let is_off = setting.kind == Kind::Switch
+            && setting.default == "false"
+            && answer.texts.iter().all(|text| text == "false");
+        setting.has_no_effect_yet
+            && answer.from != Origin::Default
+            && !answer.texts.is_empty()
+            && !is_off
+    });
+    let flags: Vec<_> = is_set.map(|(setting, _)| format!("`--{}`", setting.name)).collect();
+    let what = match flags.len() {
+        0 => return None,
+        1 => format!("{} has no effect yet", flags[0]),
+        _ => format!("{} have no effect yet", flags.join(", ")),
+    };
+    let cure = "nothing to do: it is checked, and kept for a later version";
+    Some(Finding::warning("settings.no-effect-yet", what, cure))
+}
+
+/// Judges the files.
+pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
+    let given = wanted.given();
+    let named = |setting: &str| {
+        let given = given.iter().find(|given| given.setting == setting)?;
+        let bytes = content(given.setting, facts)?.bytes();
+        Some(Named { setting: given.setting, path: &given.path, bytes })
+    };
+    let mut findings = judge::pair(named("sso-signing-csr-ca"), named("sso-signing-csr-key"));
+    let licence = (named("trusted-license-cert"), named("trusted-license-cert-key"));
+    findings.extend(judge::pair(licence.0, licence.1));
+    findings.extend(revocations("sso-signing-crl", facts));
+    for setting in ["compose-file", "darksite-bundle-path"] {
+        let why = facts.given.get(setting).and_then(|given| given.as_ref().err());
+        findings.extend(why.map(|why| {
+            let what = format!("`--{setting}`: {why}");
+            Finding::error("settings.file", what, "name a file that can be read")
+        }));
+    }
+    findings
+}
+
+fn revocations(setting: &str, facts: &Facts) -> Option<Finding> {
+    let bytes = content(setting, facts)?.bytes();
+    let pem = CertificateRevocationListDer::from_pem_slice(bytes);
+    let der = pem.as_ref().map_or(bytes, |list| list.as_ref());
+    let is_list = CertificateRevocationList::from_der(der).is_ok_and(|(rest, _)| rest.is_empty());
+    (!is_list).then(|| {
+        Finding::error(
+            "certificate.no-revocation-list",
+            format!("`--{setting}`: is no list of revoked certificates"),
+            "give the list that the authority publishes, PEM or DER",
+        )
+    })
+}
+
+fn content<'a>(setting: &str, facts: &'a Facts) -> Option<&'a Content> {
+    facts.given.get(setting)?.as_ref().ok()
+}

@@ -1,0 +1,70 @@
+//! Logging users on to their desktops by certificates, which are signed here or enrolled for.
+
+use cmsg_config::values::{Domain, HttpsUrl, Name};
+
+use super::need;
+use crate::{
+    answers::settle::{SSO_ENROLLMENT, SSO_SIGNING},
+    wanted::{Given, Reader},
+};
+
+/// What is said of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sso {
+    /// Whether it is wanted.
+    pub(crate) is_enabled: bool,
+    /// Certificate, key and revocations of the intermediate authority.
+    pub(crate) signing: [Option<Given>; 3],
+    /// The web enrollment service.
+    pub(crate) url: Option<HttpsUrl>,
+    /// The domain of the user.
+    pub(crate) domain: Option<Domain>,
+    /// The user.
+    pub(crate) username: Option<Name>,
+    /// Whether the user has a password.
+    pub(crate) has_password: bool,
+    /// The template of the certificates.
+    pub(crate) template: Option<Name>,
+}
+
+impl Sso {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let is_enabled = reader.switch("enable-sso");
+        if is_enabled {
+            ways(reader);
+        }
+        Self {
+            is_enabled,
+            signing: SSO_SIGNING.map(|name| reader.given(name)),
+            url: reader.one("sso-enrollment-url"),
+            domain: reader.one("sso-enrollment-domain"),
+            username: reader.one("sso-enrollment-username"),
+            has_password: !reader.is_empty("sso-enrollment-password"),
+            template: reader.one("sso-enrollment-certificate-template-name"),
+        }
+    }
+
+    /// The files of the operator's.
+    pub(super) fn given(&self) -> impl Iterator<Item = &Given> {
+        self.signing.iter().flatten()
+    }
+}
+
+/// There is one way to sign, and it is complete.
+fn ways(reader: &mut Reader<'_>) {
+    const ID: &str = "settings.sso";
+    const ONE: &str = "give either `--sso-signing-csr-ca` and `--sso-signing-csr-key`, or all \
+                       `--sso-enrollment-…` flags";
+    let given = |names: &[&str]| names.iter().any(|name| !reader.is_empty(name));
+    match (given(&SSO_SIGNING), given(&SSO_ENROLLMENT)) {
+        (true, true) => {
+            let what = "`--sso-signing-…` and `--sso-enrollment-…` flags are both given";
+            reader.refuse(ID, what, ONE);
+        }
+        (false, false) => {
+            reader.refuse(ID, "`--enable-sso` has nothing that signs certificates", ONE);
+        }
+        (true, false) => need(reader, "`--enable-sso`", &SSO_SIGNING[..2]),
+        (false, true) => need(reader, "`--enable-sso`", &SSO_ENROLLMENT),
+    }
+}
