@@ -10,6 +10,7 @@ mod later;
 pub(crate) mod lock;
 pub(crate) mod machine;
 pub(crate) mod networks;
+pub(crate) mod peers;
 pub(crate) mod ports;
 pub(crate) mod sockets;
 pub(crate) mod target;
@@ -42,6 +43,7 @@ use export::Export;
 use installed::Installed;
 use machine::Machine;
 use networks::Taken;
+use peers::{Asked, Clock, PeerFact};
 use ports::Listener;
 use target::Target;
 
@@ -56,6 +58,8 @@ pub(crate) struct Facts {
     pub(crate) machine: Machine,
     /// The networks that are in use, where Docker is to get one.
     pub(crate) networks: Vec<Taken>,
+    /// What all peers answer.
+    pub(crate) peers: Vec<PeerFact>,
     /// The host's own name, where it can stand in a certificate.
     pub(crate) hostname: Option<Host>,
     /// Free bytes where the files go.
@@ -88,8 +92,10 @@ impl Facts {
         installed: Installed,
         export: Option<Export>,
     ) -> Self {
-        let paths = wanted.place.paths();
+        // They think about it while the rest is read.
         let now = OffsetDateTime::now_utc();
+        let asked = Asked::of(wanted, Clock::read_at(now.into()));
+        let paths = wanted.place.paths();
         let given: BTreeMap<_, _> = wanted
             .given()
             .into_iter()
@@ -112,6 +118,7 @@ impl Facts {
             daemon,
             broker: look_at_broker(wanted, &installed, &given, now),
             exposed: exposed(wanted),
+            peers: asked.answers(),
             installed,
             given,
             export,

@@ -8,6 +8,7 @@ mod export;
 mod later;
 mod machine;
 mod network;
+mod peers;
 mod ports;
 mod target;
 
@@ -30,6 +31,7 @@ pub(crate) fn of_host(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     findings.extend(certificates::check(wanted, facts));
     findings.extend(later::check(wanted, facts));
     findings.extend(broker::check(wanted, facts));
+    findings.extend(peers::check(facts));
     findings.extend(export::check(facts));
     findings
 }

@@ -10,6 +10,7 @@ use std::{
 use cmsg_config::values::{HostPort, Pin};
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    StreamOwned,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -28,9 +29,12 @@ use crate::{
 };
 
 /// For resolving its name, connecting and the handshake together.
-const WAIT: Duration = Duration::from_secs(6);
+const WAIT: Duration = Duration::from_secs(5);
 /// For each of its addresses.
 const CONNECT_WAIT: Duration = Duration::from_secs(2);
+
+/// A connection whose peer was taken as it is.
+type Secured = StreamOwned<ClientConnection, TcpStream>;
 
 /// What is known of the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,8 +70,10 @@ pub(crate) fn look(
     let (answer, answered) = channel();
     // Resolving a name has no time-out of its own, so it is left behind in its thread.
     thread::spawn(move || {
-        let _ = answer
-            .send(fetch(&broker).and_then(|chain| judge(&broker, &chain, authority.as_ref(), now)));
+        let _ = answer.send(
+            handshake(&broker)
+                .and_then(|(chain, _)| judge(&broker, &chain, authority.as_ref(), now)),
+        );
     });
     match answered.recv_timeout(WAIT) {
         Ok(Ok(seen)) => BrokerFact::Seen(seen),
@@ -76,20 +82,35 @@ pub(crate) fn look(
     }
 }
 
-/// Fetches the chain of certificates.
-fn fetch(broker: &HostPort) -> Result<Vec<CertificateDer<'static>>, String> {
+/// Connects by TCP.
+///
+/// # Errors
+///
+/// Why none of its addresses answers.
+pub(super) fn connect(peer: &HostPort) -> Result<TcpStream, String> {
     let told = |error: std::io::Error| error.to_string();
-    let addresses = (broker.host.as_str(), broker.port).to_socket_addrs().map_err(told)?;
+    let addresses = (peer.host.as_str(), peer.port).to_socket_addrs().map_err(told)?;
     let mut last = "its name has no address".to_owned();
     let stream = addresses.into_iter().find_map(|address| {
         TcpStream::connect_timeout(&address, CONNECT_WAIT)
             .map_err(|error| last = error.to_string())
             .ok()
     });
-    let mut stream = stream.ok_or(last)?;
+    let stream = stream.ok_or(last)?;
     stream.set_read_timeout(Some(CONNECT_WAIT)).map_err(told)?;
     stream.set_write_timeout(Some(CONNECT_WAIT)).map_err(told)?;
+    Ok(stream)
+}
 
+/// Connects by TLS and fetches the chain of certificates, whoever vouches for it.
+///
+/// # Errors
+///
+/// Why none is shown.
+pub(super) fn handshake(
+    peer: &HostPort,
+) -> Result<(Vec<CertificateDer<'static>>, Secured), String> {
+    let mut stream = connect(peer)?;
     let witness = Arc::new(Witness { provider: provider(), shown: Mutex::default() });
     let config = ClientConfig::builder_with_provider(Arc::clone(&witness.provider))
         .with_safe_default_protocol_versions()
@@ -97,7 +118,7 @@ fn fetch(broker: &HostPort) -> Result<Vec<CertificateDer<'static>>, String> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::clone(&witness) as Arc<dyn ServerCertVerifier>)
         .with_no_client_auth();
-    let mut connection = ClientConnection::new(Arc::new(config), server_name(broker)?)
+    let mut connection = ClientConnection::new(Arc::new(config), server_name(peer)?)
         .map_err(|error| error.to_string())?;
     let mut outcome = Ok(());
     while connection.is_handshaking() && outcome.is_ok() {
@@ -105,7 +126,7 @@ fn fetch(broker: &HostPort) -> Result<Vec<CertificateDer<'static>>, String> {
     }
     let shown = witness.shown.lock().map(|mut shown| std::mem::take(&mut *shown));
     match (shown, outcome) {
-        (Ok(chain), _) if !chain.is_empty() => Ok(chain),
+        (Ok(chain), _) if !chain.is_empty() => Ok((chain, StreamOwned::new(connection, stream))),
         (_, Err(error)) => Err(error.to_string()),
         _ => Err("it shows no certificate".to_owned()),
     }

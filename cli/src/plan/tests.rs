@@ -46,6 +46,7 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
         is_root: false,
         machine: Machine::default(),
         networks: Vec::new(),
+        peers: Vec::new(),
         hostname: Some("host.example".parse().unwrap()),
         free_disk: None,
         target: Target::default(),

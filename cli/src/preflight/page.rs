@@ -7,16 +7,19 @@ use std::{
 };
 
 /// What begins an id.
-const FAMILIES: [&str; 17] = [
+const FAMILIES: [&str; 20] = [
     "agent",
     "broker",
     "certificate",
+    "clock",
     "configuration",
     "daemon",
+    "gateway",
     "host",
     "installation",
     "jwt",
     "key",
+    "license-server",
     "network",
     "port",
     "role",

@@ -2,8 +2,10 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
-use cmsg_config::values::{BadValue, Host, Port};
+use cmsg_config::values::{BadValue, Host, HostPort, Port};
 use ipnet::Ipv4Net;
+
+use crate::host::peers::Speaks;
 
 /// An address, not a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,21 @@ impl FromStr for LicenseServer {
     }
 }
 
+impl LicenseServer {
+    /// Where it is and how it is asked.
+    pub(crate) fn peer(&self) -> Option<(HostPort, Speaks)> {
+        if let Some((port, host)) = self.0.split_once('@') {
+            let Port(port) = port.parse().ok()?;
+            return Some((HostPort { host: host.parse().ok()?, port }, Speaks::Tcp));
+        }
+        let uri: http::Uri = self.0.parse().ok()?;
+        let is_secured = uri.scheme_str() == Some("https");
+        let (usual, speaks) = if is_secured { (443, Speaks::Https) } else { (80, Speaks::Http) };
+        let port = uri.port_u16().unwrap_or(usual);
+        Some((HostPort { host: uri.host()?.parse().ok()?, port }, speaks))
+    }
+}
+
 impl fmt::Display for LicenseServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -83,6 +100,22 @@ mod tests {
         ];
         for (text, is_read) in table {
             assert_eq!(text.parse::<Network>().is_ok(), is_read, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_license_server_is_asked_as_it_is_written() {
+        let table = [
+            ("https://lls.example:7070/request", "lls.example:7070", Speaks::Https),
+            ("https://lls.example", "lls.example:443", Speaks::Https),
+            ("http://192.0.2.1/", "192.0.2.1:80", Speaks::Http),
+            ("http://[2001:db8::1]:7070", "[2001:db8::1]:7070", Speaks::Http),
+            ("2589@lls", "lls:2589", Speaks::Tcp),
+        ];
+        for (text, at, speaks) in table {
+            let server: LicenseServer = text.parse().unwrap();
+
+            assert_eq!(server.peer(), Some((at.parse().unwrap(), speaks)), "{text}");
         }
     }
 
