@@ -1,5 +1,19 @@
 //! The product on a real Docker engine.
 
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use cmsg_config::{
+    Paths,
+    socket::{self, Role, Status},
+};
+use cmsg_engine::{
+    Engine, SwarmFact,
+    archive::ImageArchive,
+    stack::{NETWORK, Stack},
+};
 use e2e::{
     binaries,
     machine::Machine,
@@ -49,10 +63,170 @@ fn a_machine_of_a_tests_own_changes_nothing_on_this_one() {
     machine.start_engine();
 
     assert!(machine.path("/opt/cmsg-test").exists());
-    assert!(!std::path::Path::new("/opt/cmsg-test").exists());
+    assert!(!Path::new("/opt/cmsg-test").exists());
     let users = std::fs::read_to_string("/etc/passwd").expect("there are users");
     assert!(!users.contains("cmsg-test"));
     let own = machine.folder().to_owned();
     drop(machine);
     assert!(!own.exists());
+}
+
+/// What a machine's engine is told by the room that speaks to it.
+struct Deployment {
+    engine: Engine,
+    archive: ImageArchive,
+    paths: Paths,
+    machine: Machine,
+}
+
+impl Deployment {
+    /// A machine with an installation's files, and its engine.
+    fn prepare() -> Self {
+        let mut machine = Machine::start();
+        machine.start_engine();
+        let root = machine.folder().join("site");
+        let setup = binaries::path("pcoip-cmsg-setup").display().to_string();
+        let words = "install --runtime=host --quiet --accept-policies --self-signed \
+                     --ignore-disk-req --broker-url=https://127.0.0.1:1 \
+                     --external-pcoip-ip=127.0.0.1 --root";
+        let mut words: Vec<_> = words.split_whitespace().collect();
+        let at = root.display().to_string();
+        words.push(&at);
+        machine.tell(&setup, &words);
+        let paths = Paths::under(root);
+        // Its roles give way to the stack's, with their files.
+        let pid = std::fs::read_to_string(paths.run().join("supervise.pid")).expect("it runs");
+        machine.tell(
+            "bash",
+            &["-c", &format!("kill {0}; while kill -0 {0}; do sleep 0.02; done", pid.trim())],
+        );
+        machine.tell("chown", &["-R", "977:977", &at]);
+        let engine = Engine::at(machine.path("run/docker.sock")).expect("the engine answers");
+        let archive = ImageArchive::read(&binaries::path("pcoip-cmsg-images.tar"));
+        Self { engine, archive: archive.expect("`cargo xtask test` makes it"), paths, machine }
+    }
+
+    /// The stack file, for the images as the engine calls them.
+    fn write_stack(&self) -> PathBuf {
+        let stack = Stack {
+            paths: self.paths.clone(),
+            account: (977, 977),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            authorities: self.paths.certs().join("cmsg.crt"),
+        };
+        let image = |role: Role| {
+            let image = self.archive.image(role).expect("it has both images");
+            let id = self.engine.image_id(&image.tag).expect("the engine answers");
+            (role, id.expect("it was loaded"))
+        };
+        let text = stack.render(&[Role::Cm, Role::Sg].map(image)).expect("it can be written");
+        let mut file = tempfile::NamedTempFile::new_in(self.machine.folder()).expect("a file");
+        std::io::Write::write_all(&mut file, text.as_bytes()).expect("it can be written");
+        file.keep().expect("it stays").1
+    }
+
+    /// Waits until a role answers on its socket.
+    fn live(&self, role: Role) -> Status {
+        let begun = Instant::now();
+        loop {
+            let run = self.paths.run();
+            match socket::get::<Status>(&run, role, "/status", Duration::from_secs(5)) {
+                Ok(status) => return status,
+                Err(why) => assert!(
+                    begun.elapsed() < Duration::from_secs(120),
+                    "{why}: {:?} {:?}",
+                    self.engine.troubles(),
+                    self.engine.log_tail("pcoipcm_cm", 5)
+                ),
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// The user and the capabilities that a role's process has.
+    fn rights(&self, role: Role) -> [String; 3] {
+        let lines = format!(
+            "grep -hE '^(Uid|CapEff|CapBnd):' /proc/$(pgrep -f '^/pcoip-cmsgd {}')/status",
+            role.command()
+        );
+        let told = self.machine.tell("bash", &["-c", &lines]);
+        let words: Vec<_> = told.lines().map(|line| line.split_whitespace().nth(1)).collect();
+        [0, 1, 2].map(|index| words[index].expect("a line has a value").to_owned())
+    }
+}
+
+#[test]
+fn both_services_live_in_a_swarm_of_this_host_alone_and_leave_nothing_of_it() {
+    if !met(NEEDS) {
+        return;
+    }
+    let site = Deployment::prepare();
+    let (engine, archive) = (&site.engine, &site.archive);
+    assert_eq!(engine.facts().unwrap().swarm, SwarmFact::Inactive);
+
+    engine.load_images(&archive.path, |_| ()).unwrap();
+    engine.make_swarm("10.101.128.0/17").unwrap();
+    engine.make_network(NETWORK, "10.101.0.0/24").unwrap();
+    for docker in ["/usr/bin/docker", "docker"] {
+        engine.deploy(Path::new(docker), &site.write_stack()).unwrap();
+    }
+    let live = [Role::Cm, Role::Sg].map(|role| site.live(role));
+
+    let facts = engine.facts().unwrap();
+    assert_eq!(facts.swarm, SwarmFact::Manager { is_ours: true, nodes: 1 });
+    let mut services: Vec<_> =
+        facts.services.iter().map(|s| (s.name.as_str(), s.is_ours)).collect();
+    services.sort_unstable();
+    assert_eq!(services, [("pcoipcm_cm", true), ("pcoipcm_sg", true)]);
+    let network = facts.networks.iter().find(|network| network.name == NETWORK).unwrap();
+    assert_eq!((network.is_ours, &network.subnets[..]), (true, &["10.101.0.0/24".to_owned()][..]));
+    assert!(
+        facts.images.iter().all(|image| image.layer.as_ref() == Some(&archive.images[0].layer))
+    );
+    for (role, live) in [Role::Cm, Role::Sg].into_iter().zip(live) {
+        assert_eq!(live.role, role);
+        // No more than the one capability, and no way to another.
+        assert_eq!(site.rights(role), ["977", "0000000000000400", "0000000000000400"]);
+    }
+    let certificate = "/var/lib/docker/swarm/certificates/swarm-node.crt";
+    let years = ["x509", "-noout", "-checkend", "600000000", "-in", certificate];
+    site.machine.tell("openssl", &years);
+
+    engine.remove_services().unwrap();
+    while engine.containers().unwrap() > 0 {
+        std::thread::yield_now();
+    }
+    engine.remove_network(NETWORK).unwrap();
+    engine.remove_network(NETWORK).unwrap();
+    archive.images.iter().for_each(|image| engine.remove_image(&image.tag).unwrap());
+    engine.leave_swarm().unwrap();
+    let facts = engine.facts().unwrap();
+    assert_eq!(
+        (facts.swarm, facts.services.len(), facts.images.len()),
+        (SwarmFact::Inactive, 0, 0)
+    );
+}
+
+#[test]
+fn the_stack_comes_back_when_the_engine_was_killed() {
+    if !met(NEEDS) {
+        return;
+    }
+    let mut site = Deployment::prepare();
+    site.engine.load_images(&site.archive.path, |_| ()).unwrap();
+    site.engine.make_swarm("10.101.128.0/17").unwrap();
+    site.engine.deploy(Path::new("/usr/bin/docker"), &site.write_stack()).unwrap();
+    let before = site.live(Role::Sg);
+
+    site.machine.kill_engine();
+    // What its containers do without it is the engine's business; after it they are back.
+    site.machine.start_engine();
+    site.engine = Engine::at(site.machine.path("run/docker.sock")).unwrap();
+    let begun = Instant::now();
+    while site.engine.facts().unwrap().services.iter().any(|service| service.running == 0) {
+        assert!(begun.elapsed() < Duration::from_secs(120), "{:?}", site.engine.troubles());
+        std::thread::yield_now();
+    }
+
+    assert_eq!(site.live(Role::Sg).listens, before.listens);
 }

@@ -1,0 +1,203 @@
+//! The archive of both images: which names it gives and which layer they share, read without
+//! loading it.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use cmsg_config::socket::Role;
+use serde::Deserialize;
+
+use crate::LAYER_LABEL;
+
+/// No list and no configuration of ours is larger.
+const LARGEST: u64 = 64 * 1024;
+/// More files than an archive of ours has.
+const MOST: usize = 16;
+
+/// The archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageArchive {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// Its images.
+    pub images: Vec<ArchivedImage>,
+}
+
+/// An image in the archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchivedImage {
+    /// The role that it runs.
+    pub role: Role,
+    /// Its name.
+    pub tag: String,
+    /// Its layer's digest.
+    pub layer: String,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(rename = "Config")]
+    config: String,
+    #[serde(rename = "RepoTags")]
+    tags: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Configuration {
+    config: Inner,
+}
+
+#[derive(Deserialize)]
+struct Inner {
+    #[serde(rename = "Labels")]
+    labels: BTreeMap<String, String>,
+}
+
+impl ImageArchive {
+    /// Reads what is in it.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read, or is no archive of ours.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let reading = || format!("reading the images `{}`", path.display());
+        let file = File::open(path).with_context(reading)?;
+        let bytes = file.metadata().with_context(reading)?.len();
+        let mut small = small_files(file).with_context(reading)?;
+        let Some(list) = small.remove("manifest.json") else {
+            bail!("`{}` is no archive of images: it has no `manifest.json`", path.display());
+        };
+        let list: Vec<Listed> = serde_json::from_slice(&list).with_context(reading)?;
+        let images: anyhow::Result<Vec<_>> =
+            list.iter().map(|listed| image(listed, &small)).collect();
+        Ok(Self { path: path.to_owned(), bytes, images: images.with_context(reading)? })
+    }
+
+    /// The image of a role.
+    pub fn image(&self, role: Role) -> Option<&ArchivedImage> {
+        self.images.iter().find(|image| image.role == role)
+    }
+}
+
+/// Every file that is small enough to be a list or a configuration; layers are skipped by seeking.
+fn small_files(file: File) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    let mut archive = tar::Archive::new(file);
+    let mut small = BTreeMap::new();
+    for entry in archive.entries_with_seek()?.take(MOST) {
+        let mut entry = entry?;
+        let name = entry.path()?.display().to_string();
+        if entry.size() <= LARGEST {
+            let mut content = Vec::new();
+            entry.by_ref().take(LARGEST).read_to_end(&mut content)?;
+            small.insert(name, content);
+        }
+    }
+    Ok(small)
+}
+
+fn image(listed: &Listed, small: &BTreeMap<String, Vec<u8>>) -> anyhow::Result<ArchivedImage> {
+    let [tag] = listed.tags.as_slice() else { bail!("an image has not one name") };
+    let configuration = small.get(&listed.config).context("a configuration is missing")?;
+    let configuration: Configuration = serde_json::from_slice(configuration)?;
+    let Some(layer) = configuration.config.labels.get(LAYER_LABEL) else {
+        bail!("the image `{tag}` is none of this product");
+    };
+    let name = tag.rsplit_once(':').map_or(tag.as_str(), |(name, _)| name);
+    let role = match name.rsplit('/').next() {
+        Some("pcoip-cm") => Role::Cm,
+        Some("sg") => Role::Sg,
+        _ => bail!("the image `{tag}` is for no service of this product"),
+    };
+    Ok(ArchivedImage { role, tag: tag.clone(), layer: layer.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn archive(files: &[(&str, Value)]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut builder = tar::Builder::new(file.reopen().unwrap());
+        for (name, content) in files {
+            let content = content.to_string();
+            let mut header = tar::Header::new_ustar();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            builder.append_data(&mut header, name, content.as_bytes()).unwrap();
+        }
+        builder.finish().unwrap();
+        file
+    }
+
+    fn configuration(layer: &str) -> Value {
+        json!({ "config": { "Labels": { LAYER_LABEL: layer } } })
+    }
+
+    fn listed(config: &str, tag: &str) -> Value {
+        json!({ "Config": config, "RepoTags": [tag], "Layers": ["l.tar"] })
+    }
+
+    #[test]
+    fn names_and_layers_are_read_without_loading_it() {
+        let list = json!([listed("a.json", "r/pcoip-cm:1"), listed("b.json", "r/sg:1")]);
+        let file = archive(&[
+            ("a.json", configuration("sha256:1")),
+            ("b.json", configuration("sha256:1")),
+            ("manifest.json", list),
+        ]);
+
+        let read = ImageArchive::read(file.path()).unwrap();
+
+        assert_eq!(read.image(Role::Cm).unwrap().tag, "r/pcoip-cm:1");
+        assert_eq!(read.image(Role::Sg).unwrap().tag, "r/sg:1");
+        assert_eq!(read.image(Role::Sg).unwrap().layer, "sha256:1");
+    }
+
+    #[test]
+    fn an_archive_of_something_else_is_refused_by_what_is_wrong() {
+        let foreign = json!({ "config": { "Labels": {} } });
+        let table: [(&[(&str, Value)], &str); 4] = [
+            (&[("a.json", configuration("l"))], "it has no `manifest.json`"),
+            (
+                &[("manifest.json", json!([listed("a.json", "r/sg:1")]))],
+                "a configuration is missing",
+            ),
+            (
+                &[("a.json", foreign), ("manifest.json", json!([listed("a.json", "r/sg:1")]))],
+                "the image `r/sg:1` is none of this product",
+            ),
+            (
+                &[
+                    ("a.json", configuration("l")),
+                    ("manifest.json", json!([listed("a.json", "r/nginx:1")])),
+                ],
+                "the image `r/nginx:1` is for no service of this product",
+            ),
+        ];
+        for (files, expected) in table {
+            let file = archive(files);
+
+            let error = ImageArchive::read(file.path()).unwrap_err();
+
+            assert!(format!("{error:#}").ends_with(expected), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_archive_at_all_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file.as_file(), &[7; 2048]).unwrap();
+
+        assert!(ImageArchive::read(file.path()).is_err());
+        assert!(ImageArchive::read(Path::new("/nowhere.tar")).is_err());
+    }
+}

@@ -1,0 +1,131 @@
+//! The stack: deployed by Docker's own command, which knows every key of a compose file; looked at
+//! and removed by what it labelled.
+
+use std::{
+    collections::HashMap,
+    io::Read as _,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, bail};
+use bollard::{
+    container::LogOutput,
+    models::TaskStatus,
+    query_parameters::{ListContainersOptions, ListServicesOptions, ListTasksOptions, LogsOptions},
+};
+use futures_util::TryStreamExt as _;
+
+use crate::{Engine, STACK, unless_absent};
+
+/// The label that the stack deploy command gives everything of a stack.
+pub(super) const NAMESPACE: &str = "com.docker.stack.namespace";
+/// So much of what a failing command said is shown.
+const SAID: u64 = 1024;
+
+impl Engine {
+    /// Deploys the stack file with that `docker` command. No registry is asked: the images are there.
+    ///
+    /// # Errors
+    ///
+    /// What Docker's command says.
+    pub fn deploy(&self, docker: &Path, file: &Path) -> anyhow::Result<()> {
+        let mut command = Command::new(docker);
+        command.env("DOCKER_HOST", &self.address);
+        command.args(["stack", "deploy", "--resolve-image", "never", "--prune", "--compose-file"]);
+        command.arg(file).arg(STACK).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child =
+            command.stderr(Stdio::piped()).spawn().context("starting `docker stack deploy`")?;
+        let mut said = Vec::new();
+        if let Some(stderr) = child.stderr.take() {
+            let mut stderr = stderr;
+            stderr.by_ref().take(SAID).read_to_end(&mut said).context("reading what it says")?;
+            std::io::copy(&mut stderr, &mut std::io::sink()).context("reading what it says")?;
+        }
+        if !child.wait().context("waiting for `docker stack deploy`")?.success() {
+            let said = String::from_utf8_lossy(&said).replace(char::is_control, " ");
+            bail!("`docker stack deploy` failed: {}", said.trim());
+        }
+        Ok(())
+    }
+
+    /// Removes the stack's services; their containers go on their own.
+    ///
+    /// # Errors
+    ///
+    /// Where the engine refuses.
+    pub fn remove_services(&self) -> anyhow::Result<()> {
+        self.runtime.block_on(async {
+            let options =
+                ListServicesOptions { filters: Some(of_stack()), ..ListServicesOptions::default() };
+            let services = self.docker.list_services(Some(options)).await;
+            for service in services.context("asking for the stack's services")? {
+                let Some(id) = service.id else { continue };
+                let removed = self.docker.delete_service(&id).await;
+                unless_absent(removed).context("removing a service of the stack")?;
+            }
+            Ok(())
+        })
+    }
+
+    /// How many containers of the stack are there, running or about to go.
+    ///
+    /// # Errors
+    ///
+    /// Where the engine does not answer.
+    pub fn containers(&self) -> anyhow::Result<usize> {
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some(of_stack()),
+            ..ListContainersOptions::default()
+        };
+        let containers = self.runtime.block_on(self.docker.list_containers(Some(options)));
+        Ok(containers.context("asking for the stack's containers")?.len())
+    }
+
+    /// What the engine says about tasks of the stack that do not run.
+    ///
+    /// # Errors
+    ///
+    /// Where the engine does not answer.
+    pub fn troubles(&self) -> anyhow::Result<Vec<String>> {
+        let mut troubles: Vec<_> = self.tasks()?.into_iter().filter_map(|task| task.err).collect();
+        troubles.sort();
+        troubles.dedup();
+        Ok(troubles)
+    }
+
+    /// The last lines that a service's tasks said.
+    ///
+    /// # Errors
+    ///
+    /// Where the engine does not answer.
+    pub fn log_tail(&self, service: &str, lines: usize) -> anyhow::Result<Vec<String>> {
+        let options = LogsOptions {
+            stdout: true,
+            stderr: true,
+            tail: lines.to_string(),
+            ..LogsOptions::default()
+        };
+        let said = self.docker.service_logs(service, Some(options));
+        let said: Vec<LogOutput> = self
+            .runtime
+            .block_on(said.try_collect())
+            .with_context(|| format!("asking for the log of `{service}`"))?;
+        Ok(said
+            .into_iter()
+            .map(|line| line.to_string().trim_end().replace(char::is_control, " "))
+            .collect())
+    }
+
+    fn tasks(&self) -> anyhow::Result<Vec<TaskStatus>> {
+        let options = ListTasksOptions { filters: Some(of_stack()) };
+        let tasks = self.runtime.block_on(self.docker.list_tasks(Some(options)));
+        let tasks = tasks.context("asking for the stack's tasks")?;
+        Ok(tasks.into_iter().filter_map(|task| task.status).collect())
+    }
+}
+
+fn of_stack() -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), vec![format!("{NAMESPACE}={STACK}")])])
+}

@@ -1,0 +1,160 @@
+//! The stack file: both services in the host's network, as a user without rights, with nothing of
+//! the host but the documented folders.
+
+use cmsg_config::{Paths, socket::Role};
+use serde_json::{Map, Value, json};
+
+use crate::{LABEL, LABEL_VALUE};
+
+/// What a stack file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stack {
+    /// Where everything lies, on the host and in the containers.
+    pub paths: Paths,
+    /// The user and group that the services run as, by number.
+    pub account: (u32, u32),
+    /// The version of the product, for people.
+    pub version: String,
+    /// The bundle of authorities that the daemon trusts, as the host has it.
+    pub authorities: std::path::PathBuf,
+}
+
+/// The name of a role's service in the stack.
+pub fn service(role: Role) -> &'static str {
+    match role {
+        Role::Cm => "cm",
+        Role::Sg => "sg",
+    }
+}
+
+/// The name of the network with the range of `--docker-network-cidr`.
+pub const NETWORK: &str = "pcoipcm_network";
+
+impl Stack {
+    /// Writes it down; each role with the image that it runs.
+    ///
+    /// # Errors
+    ///
+    /// Where a path is no UTF-8.
+    pub fn render(&self, images: &[(Role, String)]) -> Result<String, serde_yaml::Error> {
+        let services: Map<_, _> = images
+            .iter()
+            .map(|(role, image)| (service(*role).to_owned(), self.service(*role, image)))
+            .collect();
+        let stack = json!({
+            "version": "3.8",
+            "services": services,
+            "networks": { "hostnet": { "external": true, "name": "host" } },
+        });
+        Ok(format!("# Written by pcoip-cmsg-setup.\n{}", serde_yaml::to_string(&stack)?))
+    }
+
+    fn service(&self, role: Role, image: &str) -> Value {
+        let (conf, logs) = match role {
+            Role::Cm => {
+                (self.paths.connection_manager_conf(), self.paths.connection_manager_logs())
+            }
+            Role::Sg => (self.paths.security_gateway_conf(), self.paths.security_gateway_logs()),
+        };
+        let (user, group) = self.account;
+        let run = self.paths.run();
+        let labels = json!({ LABEL: LABEL_VALUE, "pcoip-cmsg.version": self.version });
+        json!({
+            "image": image,
+            "command": [role.command(), "--config", conf],
+            "user": format!("{user}:{group}"),
+            "read_only": true,
+            // What is left is what the file in the image asks for; without it the kernel would not
+            // even start the program.
+            "cap_drop": ["ALL"],
+            "cap_add": ["NET_BIND_SERVICE"],
+            "networks": ["hostnet"],
+            "environment": { "SSL_CERT_FILE": self.authorities },
+            "volumes": [
+                mount(&self.paths.certs(), true),
+                mount(&self.paths.data(), false),
+                mount(&run, false),
+                mount(&logs, false),
+            ],
+            "healthcheck": {
+                "test": ["CMD", "/pcoip-cmsgd", "healthcheck", "--run", run, "--role", service(role)],
+                "interval": "10s",
+                "timeout": "6s",
+                "retries": 3,
+                "start_period": "20s",
+            },
+            "stop_grace_period": "20s",
+            "logging": { "driver": "json-file", "options": { "max-size": "10m", "max-file": "3" } },
+            "deploy": {
+                "replicas": 1,
+                "labels": labels,
+                "restart_policy": { "condition": "any", "delay": "1s" },
+                // Two of them would want the same ports.
+                "update_config": { "order": "stop-first", "failure_action": "continue" },
+            },
+        })
+    }
+}
+
+fn mount(folder: &std::path::Path, is_read_only: bool) -> Value {
+    json!({ "type": "bind", "source": folder, "target": folder, "read_only": is_read_only })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(images: &[(Role, String)]) -> Value {
+        let stack = Stack {
+            paths: Paths::under("/"),
+            account: (977, 976),
+            version: "1.2.3".to_owned(),
+            authorities: "/opt/teradici/pcoipcm_data/certs/host-authorities.crt".into(),
+        };
+        serde_yaml::from_str(&stack.render(images).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn both_services_run_in_the_hosts_network_as_nobody_with_nothing_but_their_folders() {
+        let images = [(Role::Cm, "sha256:c".to_owned()), (Role::Sg, "sha256:5".to_owned())];
+
+        let stack = rendered(&images);
+
+        assert_eq!(stack["networks"]["hostnet"], json!({ "external": true, "name": "host" }));
+        let base = "/opt/teradici/pcoipcm_data";
+        for (name, image, conf, logs) in [
+            ("cm", "sha256:c", "ConnectionManager.conf", "ConnectionManager"),
+            ("sg", "sha256:5", "SecurityGateway.conf", "SecurityGateway"),
+        ] {
+            let service = &stack["services"][name];
+            assert_eq!(service["image"], image);
+            assert_eq!(service["user"], "977:976");
+            assert_eq!(service["read_only"], true);
+            assert_eq!(service["cap_drop"], json!(["ALL"]));
+            assert_eq!(service["cap_add"], json!(["NET_BIND_SERVICE"]));
+            assert_eq!(service["networks"], json!(["hostnet"]));
+            assert_eq!(service["command"][2], format!("{base}/data/{conf}"));
+            assert_eq!(service["deploy"]["labels"][LABEL], LABEL_VALUE);
+            let volumes = service["volumes"].as_array().unwrap();
+            let mounted: Vec<_> = volumes
+                .iter()
+                .map(|volume| {
+                    assert_eq!(volume["source"], volume["target"]);
+                    (volume["source"].as_str().unwrap(), volume["read_only"].as_bool().unwrap())
+                })
+                .collect();
+            let (certs, data) = (format!("{base}/certs"), format!("{base}/data"));
+            let (run, logs) = (format!("{base}/run"), format!("/var/log/Teradici/{logs}"));
+            let expected = [(certs.as_str(), true), (&data, false), (&run, false), (&logs, false)];
+            assert_eq!(mounted, expected);
+        }
+    }
+
+    #[test]
+    fn a_role_that_is_not_installed_has_no_service() {
+        let stack = rendered(&[(Role::Sg, "sha256:5".to_owned())]);
+
+        let names: Vec<_> = stack["services"].as_object().unwrap().keys().collect();
+        assert_eq!(names, ["sg"]);
+    }
+}
