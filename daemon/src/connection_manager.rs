@@ -1,10 +1,10 @@
 //! The Connection Manager: takes clients' requests, passes them to the connection broker, has the
 //! agent launch the session and tells the gateway of it.
 
-use std::{net::SocketAddr, os::unix::net::UnixListener, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use cmsg_config::socket::{self, Listen, Role};
+use cmsg_config::socket::{Listen, Role};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -53,7 +53,7 @@ pub struct ConnectionManagerRole {
     clients: TcpListener,
     acceptor: TlsAcceptor,
     http: Option<TcpListener>,
-    local: UnixListener,
+    local: local::Socket,
 }
 
 /// Takes the addresses of a Connection Manager.
@@ -72,9 +72,7 @@ pub async fn bind(config: cmsg_config::ConnectionManager) -> anyhow::Result<Conn
         listens.push(listening("http", &listener)?);
         http = Some(listener);
     }
-    let run = &config.run_directory;
-    let local = socket::bind(run, Role::Cm)
-        .with_context(|| format!("binding `{}`", run.join(Role::Cm.socket()).display()))?;
+    let local = local::Socket::bind(&config.run_directory, Role::Cm)?;
     let shared = Arc::new(Shared::new(config, listens, files)?);
     Ok(ConnectionManagerRole { shared, clients, acceptor, http, local })
 }

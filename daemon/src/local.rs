@@ -1,6 +1,11 @@
 //! A role's unix socket: how it is, told to the installer and to the container's health check.
 
-use std::{os::unix::net::UnixListener, sync::Arc};
+use std::{
+    io,
+    os::unix::net::UnixListener,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use axum::{
@@ -9,7 +14,7 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
-use cmsg_config::socket::{Connections, Status};
+use cmsg_config::socket::{self, Connections, Role, Status};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -32,6 +37,38 @@ pub trait Observe: Send + Sync + 'static {
 
     /// Whether it takes new sessions.
     fn drain(&self) -> &Drain;
+}
+
+/// A unix socket while nobody is answered on it.
+#[derive(Debug)]
+pub struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Socket {
+    /// Takes the socket of a role.
+    ///
+    /// # Errors
+    ///
+    /// Where another process answers on it, or it cannot be made.
+    pub fn bind(run: &Path, role: Role) -> anyhow::Result<Self> {
+        Self::taken(run.join(role.socket()), socket::bind(run, role))
+    }
+
+    /// Takes the supervisor's socket.
+    ///
+    /// # Errors
+    ///
+    /// Where another process answers on it, or it cannot be made.
+    pub fn bind_supervisor(run: &Path) -> anyhow::Result<Self> {
+        Self::taken(run.join(socket::SUPERVISOR), socket::bind_supervisor(run))
+    }
+
+    fn taken(path: PathBuf, listener: io::Result<UnixListener>) -> anyhow::Result<Self> {
+        let listener = listener.with_context(|| format!("binding `{}`", path.display()))?;
+        Ok(Self { listener, path })
+    }
 }
 
 /// The routes that every role has.
@@ -78,21 +115,52 @@ fn obeyed(done: anyhow::Result<()>) -> Obeyed {
     }
 }
 
-/// Answers on the socket until the shutdown.
+/// Answers on the socket until the shutdown, and removes it.
 ///
 /// # Errors
 ///
 /// Where the socket cannot be used at all.
 pub async fn serve(
-    listener: UnixListener,
+    socket: Socket,
     router: Router,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    let Socket { listener, path } = socket;
     listener.set_nonblocking(true).context("preparing the local socket")?;
     let listener =
         tokio::net::UnixListener::from_std(listener).context("using the local socket")?;
+    let stopped = async move {
+        shutdown.cancelled_owned().await;
+        // While it is listened on, no successor has put its own there.
+        if let Err(error) = std::fs::remove_file(&path) {
+            warn!(file = %path.display(), %error, "Cannot remove the local socket");
+        }
+    };
     axum::serve(listener, router)
-        .with_graceful_shutdown(shutdown.cancelled_owned())
+        .with_graceful_shutdown(stopped)
         .await
         .context("answering on the local socket")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_goes_with_its_role_and_one_of_a_successor_stays() {
+        let run = tempfile::tempdir().unwrap();
+        let path = run.path().join("sg.sock");
+        let shutdown = CancellationToken::new();
+        let bind = || Socket::bind(run.path(), Role::Sg).unwrap();
+        let first = tokio::spawn(serve(bind(), Router::new(), shutdown.clone()));
+
+        shutdown.cancel();
+        while path.exists() {
+            tokio::task::yield_now().await;
+        }
+        let _successor = bind();
+        first.await.unwrap().unwrap();
+
+        assert!(path.exists());
+    }
 }

@@ -1,11 +1,11 @@
 //! The Security Gateway: announced sessions come in by TLS and datagrams, and are led to their
 //! agents. What is decided is decided in `cmsg_proto::gateway`; here are the sockets.
 
-use std::{os::unix::net::UnixListener, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use cmsg_config::socket::{self, Connections, Listen, Role, Status};
+use cmsg_config::socket::{Connections, Listen, Role, Status};
 use cmsg_proto::gateway::{Journal, Side};
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -48,7 +48,7 @@ pub struct SecurityGatewayRole {
     files: Files,
     sockets: Sockets,
     https: Option<Https>,
-    local: UnixListener,
+    local: local::Socket,
     listens: Vec<Listen>,
     journal: JournalFile,
 }
@@ -70,9 +70,7 @@ pub async fn bind(config: cmsg_config::SecurityGateway) -> anyhow::Result<Securi
     if let Some(https) = &https {
         listens.push(https.listens()?);
     }
-    let run = &config.run_directory;
-    let local = socket::bind(run, Role::Sg)
-        .with_context(|| format!("binding `{}`", run.join(Role::Sg.socket()).display()))?;
+    let local = local::Socket::bind(&config.run_directory, Role::Sg)?;
     // Who has the ports owns the journal.
     let journal = JournalFile::new(config.data_directory, JOURNAL);
     gate.restore(journal.load(Journal::MAX_BYTES, Journal::parse));

@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use cmsg_config::socket::{self, Role};
+use cmsg_config::socket::Role;
 use nix::{
     errno::Errno,
     fcntl::{Flock, FlockArg},
@@ -28,6 +28,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+
+use crate::local;
 
 use orders::{Desk, Orders};
 
@@ -61,7 +63,7 @@ pub async fn run(base: &Path, shutdown: CancellationToken) -> anyhow::Result<()>
     let executable = std::env::current_exe().context("finding the own executable")?;
     let pidfile = run.join(PIDFILE);
     write_pid(&pidfile).with_context(|| format!("writing `{}`", pidfile.display()))?;
-    let socket = socket::bind_supervisor(&run).context("binding the supervisor's socket")?;
+    let socket = local::Socket::bind_supervisor(&run)?;
 
     let mut desk = Desk::default();
     let mut tasks = JoinSet::new();

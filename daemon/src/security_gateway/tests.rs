@@ -6,7 +6,10 @@ use std::{
     path::PathBuf,
 };
 
-use cmsg_config::{ConfFile, SecurityGateway, socket::Connection};
+use cmsg_config::{
+    ConfFile, SecurityGateway,
+    socket::{self, Connection},
+};
 use cmsg_proto::{
     SessionTag,
     control::{AddConnection, Claims, Reply},

@@ -1,7 +1,7 @@
 //! Orders about one role: they come in on the supervisor's socket and are answered when they are
 //! carried out.
 
-use std::{future::pending, os::unix::net::UnixListener, sync::Arc};
+use std::{future::pending, sync::Arc};
 
 use axum::{
     Router,
@@ -75,7 +75,7 @@ impl Desk {
     /// Where the socket cannot be used at all.
     pub(super) async fn answer(
         self,
-        socket: UnixListener,
+        socket: local::Socket,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
         let router = Router::new().route("/{order}/{role}", post(take)).with_state(Arc::new(self));

@@ -16,6 +16,7 @@ use pcoip_sim::{
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
+use crate::leaks::{Before, Place};
 pub use log::Line;
 use role::Role;
 
@@ -39,6 +40,7 @@ pub struct Site {
     manager: Role,
     /// Nothing once it was stopped.
     gateway_role: Option<Role>,
+    before: Before,
 }
 
 /// What is special about a site.
@@ -68,6 +70,7 @@ impl Site {
     ///
     /// Where anything does not start.
     pub async fn planned(plan: Plan) -> Self {
+        let before = Before::story();
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let keys = Keys::make(folder.path());
         let agent = agent(plan.layout).await;
@@ -109,6 +112,7 @@ impl Site {
             layout: plan.layout,
             manager,
             gateway_role: Some(gateway_role),
+            before,
         }
     }
 
@@ -150,11 +154,11 @@ impl Site {
         }
     }
 
-    /// Stops everything, and returns when nothing runs any more.
+    /// Stops everything, and returns when nothing of it is left.
     ///
     /// # Panics
     ///
-    /// Where a role ended in an error.
+    /// Where a role ended in an error, or anything is left behind.
     pub async fn stop(mut self) {
         self.manager.stop().await;
         if let Some(gateway) = self.gateway_role.take() {
@@ -162,6 +166,10 @@ impl Site {
         }
         self.broker.stop().await;
         self.agent.stop().await;
+        drop((self.broker, self.agent));
+        let addresses = [self.connection_manager, self.gateway, self.udp_source];
+        let place = Place { addresses: &addresses, folder: self.folder, files: &FILES };
+        self.before.is_back(place).await;
     }
 }
 
@@ -174,6 +182,18 @@ pub fn credentials() -> Credentials {
         domain: "example.com".to_owned(),
     }
 }
+
+/// What stays in the folder: the site's keys, the roles' journals and their logs.
+const FILES: [&str; 8] = [
+    "cmsg.crt",
+    "cmsg.key",
+    "connection-manager.sessions",
+    "jwt.crt",
+    "jwt.key",
+    "pcoip-connmgr_*.log",
+    "pcoip-sg_*.log",
+    "security-gateway.journal",
+];
 
 const PASSCODE: &str = "123456";
 

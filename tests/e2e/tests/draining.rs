@@ -58,6 +58,7 @@ async fn a_drained_gateway_keeps_its_sessions_and_takes_no_other() {
     let refused = client::walk(&site.client()).await;
     let drained = status(&site, Role::Sg).await;
     let kept = running.await.expect("the session ends");
+    order(&site, Role::Sg, "/resume").await;
 
     assert!(!refused.ok);
     assert_eq!((drained.ready, drained.reason.as_deref()), (false, Some(WHY)));

@@ -13,6 +13,8 @@ use pcoip_cmsgd::{
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::leaks;
+
 /// What either role can do once it has its addresses.
 pub(super) trait Serve {
     fn listens(&self) -> Vec<Listen>;
@@ -67,6 +69,7 @@ impl Role {
                 let role = bind().await;
                 let _ = tell.send((role.listens(), log));
                 role.serve(stop).await;
+                leaks::no_task_is_left().await;
             });
         });
         let (listens, log) = told.await.expect("the role binds");

@@ -1,6 +1,9 @@
 //! Clients whose HTTP or TLS is odd: what is exact in the answer, and what is refused without it.
 
-use e2e::site::{Line, Site};
+use e2e::{
+    leaks,
+    site::{Line, Site},
+};
 use pcoip_sim::broker;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -238,6 +241,7 @@ async fn clients_beyond_the_limit_wait_for_a_place_and_the_log_tells() {
     one.ask(HELLO).await;
 
     let stream = TcpStream::connect(site.connection_manager).await.expect("the system takes it");
+    leaks::own(&stream);
     let connector = connector(&site);
     let name = "localhost".try_into().expect("it is a name");
     let mut third = std::pin::pin!(connector.connect(name, stream));

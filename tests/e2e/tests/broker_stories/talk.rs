@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use e2e::site::{Line, Plan, Site};
+use e2e::{
+    leaks,
+    site::{Line, Plan, Site},
+};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject as _},
@@ -62,6 +65,7 @@ impl Talk {
     /// A new connection that shows this cookie.
     pub(crate) async fn with(site: &Site, cookie: Option<String>) -> Self {
         let stream = TcpStream::connect(site.connection_manager).await.expect("it listens");
+        leaks::own(&stream);
         let name = "localhost".try_into().expect("it is a name");
         let stream = connector(site).connect(name, stream).await.expect("it speaks TLS");
         Self { stream: BufReader::new(stream), cookie }

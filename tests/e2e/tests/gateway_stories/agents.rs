@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use e2e::leaks;
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
@@ -15,7 +16,7 @@ use rustls::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream, UdpSocket},
-    task::JoinHandle,
+    task::{AbortHandle, yield_now},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -26,7 +27,7 @@ pub(crate) struct Agent {
     pub(crate) address: SocketAddr,
     /// How many datagrams came.
     pub(crate) datagrams: Arc<AtomicUsize>,
-    udp: Option<JoinHandle<()>>,
+    udp: AbortHandle,
 }
 
 /// How an agent speaks TLS.
@@ -51,9 +52,9 @@ where
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
-    tokio::spawn(async move {
+    leaks::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(what(stream));
+            leaks::spawn(what(stream));
         }
     });
     address
@@ -70,13 +71,13 @@ impl Agent {
         };
         let address = tcp.local_addr().expect("it is bound");
         let tls = acceptor();
-        tokio::spawn(async move {
+        leaks::spawn(async move {
             while let Ok((stream, _)) = tcp.accept().await {
-                tokio::spawn(echo(tls.clone(), stream));
+                leaks::spawn(echo(tls.clone(), stream));
             }
         });
         let datagrams = Arc::new(AtomicUsize::new(0));
-        let udp = Some(tokio::spawn(answer(udp, name, Arc::clone(&datagrams))));
+        let udp = leaks::spawn(answer(udp, name, Arc::clone(&datagrams)));
         Self { address, datagrams, udp }
     }
 
@@ -85,10 +86,11 @@ impl Agent {
     }
 
     /// Nobody takes its datagrams any more.
-    pub(crate) async fn close_udp(&mut self) {
-        let udp = self.udp.take().expect("it is closed once");
-        udp.abort();
-        let _ = udp.await;
+    pub(crate) async fn close_udp(&self) {
+        self.udp.abort();
+        while !self.udp.is_finished() {
+            yield_now().await;
+        }
     }
 }
 

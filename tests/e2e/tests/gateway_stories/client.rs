@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use e2e::leaks;
 use pcoip_cmsgd::{
     reload::Files,
     tls::{Trust, client_config},
@@ -46,13 +47,16 @@ pub(crate) fn connector() -> TlsConnector {
 pub(crate) async fn tcp(world: &World, from: &str) -> TcpStream {
     let ip: IpAddr = from.parse().expect("it is an address");
     let socket = TcpSocket::new_v4().expect("a socket can be made");
+    leaks::own(&socket);
     socket.bind((ip, 0).into()).expect("the whole of 127.0.0.0/8 is this host's");
     soon(socket.connect(world.gateway)).await.expect("the gateway listens")
 }
 
 /// A socket for datagrams at an address of the loopback.
 pub(crate) async fn udp(from: &str) -> UdpSocket {
-    UdpSocket::bind(format!("{from}:0")).await.expect("a socket can be bound")
+    let socket = UdpSocket::bind(format!("{from}:0")).await.expect("a socket can be bound");
+    leaks::own(&socket);
+    socket
 }
 
 pub(crate) fn name(text: &str) -> ServerName<'static> {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use e2e::leaks;
 use pcoip_cmsgd::{
     reload::Files,
     tls::{Trust, client_config},
@@ -61,7 +62,7 @@ async fn a_slow_handshake_is_waited_for() {
     let stream = tcp(&world, "127.0.0.1").await;
     stream.set_nodelay(true).unwrap();
     let (mut from_gateway, mut to_gateway) = stream.into_split();
-    tokio::spawn(async move {
+    leaks::spawn(async move {
         while let Ok(byte) = from_client.read_u8().await {
             if to_gateway.write_u8(byte).await.is_err() {
                 return;
@@ -69,7 +70,9 @@ async fn a_slow_handshake_is_waited_for() {
             sleep(Duration::from_micros(100)).await;
         }
     });
-    tokio::spawn(async move { tokio::io::copy(&mut from_gateway, &mut to_client).await });
+    leaks::spawn(async move {
+        let _ = tokio::io::copy(&mut from_gateway, &mut to_client).await;
+    });
 
     let handshake = connector().connect(name("pcoip-default-sg-sni"), near);
     let mut stream = soon(handshake).await.expect("it is waited for");

@@ -143,7 +143,7 @@ async fn a_flood_without_a_pause_does_not_keep_a_control_connection_waiting() {
 #[tokio::test]
 async fn ends_that_take_no_datagrams_any_more_disturb_no_other_session() {
     let world = World::start("").await;
-    let (mut gone, there) = (Agent::start("-gone").await, Agent::start("-there").await);
+    let (gone, there) = (Agent::start("-gone").await, Agent::start("-there").await);
     let sessions = [Announced::new(1, gone.address), Announced::new(2, there.address)];
     let mut controls = Vec::new();
     let sockets = [udp("127.0.0.1").await, udp("127.0.0.1").await];

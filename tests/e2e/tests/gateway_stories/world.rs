@@ -10,6 +10,7 @@ use cmsg_config::{
     ConfFile, SecurityGateway,
     socket::{Connection, Connections, Status, TurnedAway},
 };
+use e2e::leaks::{Before, Place};
 use pcoip_cmsgd::security_gateway;
 use rcgen::{CertificateParams, KeyPair};
 use serde::de::DeserializeOwned;
@@ -41,9 +42,10 @@ pub(crate) struct World {
     pub(crate) manager: KeyPair,
     folder: TempDir,
     log: NamedTempFile,
-    _logging: DefaultGuard,
+    logging: DefaultGuard,
     stop: CancellationToken,
     served: JoinHandle<anyhow::Result<()>>,
+    before: Before,
 }
 
 /// A session that is announced.
@@ -107,6 +109,9 @@ impl Answer {
     }
 }
 
+/// What stays in the gateway's folder: its keys and its journal.
+const FILES: [&str; 5] = ["jwt.crt", "jwt.key", "security-gateway.journal", "tls.crt", "tls.key"];
+
 /// Waits for something that comes at once on an idle machine.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it comes in time")
@@ -131,6 +136,7 @@ pub(crate) fn write(path: &Path, text: &str) {
 impl World {
     /// A gateway with the defaults and these keys.
     pub(crate) async fn start(keys: &str) -> Self {
+        let before = Before::story();
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         identity(folder.path(), "tls", &["localhost", "pcoip-default-sg-sni"]);
         let manager = identity(folder.path(), "jwt", &["cm"]);
@@ -138,7 +144,7 @@ impl World {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let stop = CancellationToken::new();
         let ([gateway, udp_source], served) = serve(folder.path(), [any; 2], keys, &stop).await;
-        Self { gateway, udp_source, manager, folder, log, _logging: logging, stop, served }
+        Self { gateway, udp_source, manager, folder, log, logging, stop, served, before }
     }
 
     /// The same gateway again, on its ports.
@@ -151,10 +157,14 @@ impl World {
         self
     }
 
-    /// Stops it, and returns when nothing of it runs any more.
+    /// Stops it, and returns when nothing of it is left.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         soon(self.served).await.expect("it does not panic").expect("it stops cleanly");
+        drop((self.logging, self.log));
+        let addresses = [self.gateway, self.udp_source];
+        let place = Place { addresses: &addresses, folder: self.folder, files: &FILES };
+        self.before.is_back(place).await;
     }
 
     /// What the gateway shows clients, as PEM.
