@@ -5,11 +5,13 @@ pub mod agent;
 pub mod broker;
 pub mod control;
 pub mod gateway;
+pub mod hostname;
 pub mod session;
 pub mod tag;
 pub mod time;
 pub mod xml;
 
+pub use hostname::Hostname;
 pub use session::SessionId;
 pub use tag::{SessionTag, TagDigest};
 pub use time::Time;

@@ -40,10 +40,14 @@ fn announcement() -> impl Strategy<Value = AddConnection> {
         !ip.is_unspecified() && !ip.is_multicast() && ip != IpAddr::from([255; 4])
     });
     let agent = (host, 1_u16..).prop_map(SocketAddr::from);
-    (agent, "[!-~]{1,400}", id()).prop_map(|(agent, tag, connection_id)| AddConnection {
-        agent,
-        tag: SessionTag::parse(&tag).expect("it is printable"),
-        connection_id,
+    let hostname = proptest::option::of("[a-z][a-z0-9_]{0,20}(\\.[a-z]{1,9})?");
+    (agent, hostname, "[!-~]{1,400}", id()).prop_map(|(agent, hostname, tag, connection_id)| {
+        AddConnection {
+            agent,
+            hostname: hostname.map(|name| name.parse().expect("it is a name")),
+            tag: SessionTag::parse(&tag).expect("it is printable"),
+            connection_id,
+        }
     })
 }
 
@@ -156,6 +160,7 @@ proptest! {
         prop_assert_eq!(read.agent.ip(), announced.agent.ip().to_canonical());
         prop_assert_eq!(read.agent.port(), announced.agent.port());
         prop_assert_eq!(read.tag.expose(), announced.tag.expose());
+        prop_assert_eq!(&read.hostname, &announced.hostname);
         prop_assert_eq!(&read.connection_id, &announced.connection_id);
         let shown = redact::bytes(announced.render().as_bytes());
         prop_assert!(announced.tag.expose().len() < 16 || !shown.contains(announced.tag.expose()));

@@ -43,6 +43,7 @@ impl Exchange<'_> {
         }
         let announcement = AddConnection {
             agent,
+            hostname: target.host().parse().ok(),
             tag: direct.connect_tag.clone(),
             connection_id: session.id.clone(),
         };

@@ -167,11 +167,12 @@ async fn a_session_is_announced_to_the_own_gateway_and_goes_through_it() {
     let heard = world.gateway.lock().unwrap();
     let (path, headers, body) = heard.iter().find(|(_, _, body)| !body.is_empty()).unwrap();
     assert_eq!(path, "/pcoip-sg/xml");
-    assert!(body.contains("<ctag>SCS1tag</ctag>"), "{body}");
+    assert!(body.contains("<hostname>localhost</hostname><ctag>SCS1tag</ctag>"), "{body}");
     let token = headers["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap();
     let claims = Verifier::load(&world.run().join("crt")).unwrap().verify(token).unwrap();
     assert_eq!(claims.aud.to_string(), "203.0.113.7");
     assert_eq!(claims.agent.to_string(), "10.0.0.5:4172");
+    assert_eq!(claims.hostname, Some("localhost".parse().unwrap()));
 }
 
 #[tokio::test]

@@ -64,12 +64,15 @@ impl Door {
             Trust::Off
         };
         let sni = config.agent_sni.as_ref().map(server_name).transpose()?;
+        // A certificate is judged by a name that agents are not told unless it is configured.
+        let mut agents = Arc::unwrap_or_clone(client_config(&trust, files)?);
+        agents.enable_sni = sni.is_some();
         let (in_all, from_one) = UNADMITTED;
         Ok(Self {
             gate,
             tls: TlsAcceptor::from(server_config(&config.certificate, &config.key, files)?),
             agents: Agents {
-                tls: TlsConnector::from(client_config(&trust, files)?),
+                tls: TlsConnector::from(Arc::new(agents)),
                 sni,
                 handshake: config.timeouts.tls_handshake,
             },

@@ -185,6 +185,7 @@ impl Gate {
         let announcement = Announcement {
             id: announced.connection_id.clone(),
             agent: announced.agent,
+            hostname: announced.hostname.clone(),
             tag: announced.tag.digest(),
             issued: claims.issued(),
         };

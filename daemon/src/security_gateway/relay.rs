@@ -3,7 +3,10 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
-use cmsg_proto::gateway::{Admitted, Control, Side};
+use cmsg_proto::{
+    Hostname,
+    gateway::{Admitted, Control, Side},
+};
 use rustls::{CertificateError, pki_types::ServerName};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -22,7 +25,7 @@ use super::gate::Gate;
 #[derive(Clone)]
 pub(super) struct Agents {
     pub(super) tls: TlsConnector,
-    /// The server name that they are sent; none unless it is configured.
+    /// The server name that they are sent and judged by; none unless it is configured.
     pub(super) sni: Option<ServerName<'static>>,
     /// Longest TLS handshake.
     pub(super) handshake: Duration,
@@ -53,12 +56,12 @@ pub(super) async fn run(
     client: server::TlsStream<TcpStream>,
     start: Start,
 ) {
-    let Start { admitted: Admitted { control, id, agent }, ended, first } = start;
+    let Start { admitted: Admitted { control, id, agent, hostname }, ended, first } = start;
     let connection = Connection { gate: Arc::clone(gate), control };
     info!(session = %id, "Control connection opened");
     connection.note(Side::Client, &first);
     let relayed = async {
-        let mut agent = agents.connect(agent).await?;
+        let mut agent = agents.connect(agent, hostname).await?;
         agent.write_all(&first).await.context("sending the first bytes to the agent")?;
         agent.flush().await.context("sending the first bytes to the agent")?;
         drop(first);
@@ -156,9 +159,12 @@ impl Connection {
 }
 
 impl Agents {
-    async fn connect(&self, agent: SocketAddr) -> anyhow::Result<client::TlsStream<TcpStream>> {
-        // No name is sent for an address.
-        let name = self.sni.clone().unwrap_or_else(|| ServerName::from(agent.ip()));
+    async fn connect(
+        &self,
+        agent: SocketAddr,
+        hostname: Option<Hostname>,
+    ) -> anyhow::Result<client::TlsStream<TcpStream>> {
+        let name = self.judged_by(agent, hostname);
         let connecting = timeout(CONNECT, TcpStream::connect(agent)).await;
         let stream = connecting
             .context("the agent does not answer in time")?
@@ -170,15 +176,23 @@ impl Agents {
             .map_err(without_names)
             .context("TLS handshake with the agent")
     }
+
+    /// What the agent's certificate has to be for.
+    fn judged_by(&self, agent: SocketAddr, hostname: Option<Hostname>) -> ServerName<'static> {
+        let told = || ServerName::try_from(String::from(hostname?)).ok();
+        self.sni.clone().or_else(told).unwrap_or_else(|| ServerName::from(agent.ip()))
+    }
 }
 
-/// The names of an agent's certificate are addresses, which no warning shows.
+/// The names of an agent's certificate tell where it is, which no warning shows.
 fn without_names(error: io::Error) -> anyhow::Error {
     let tls = error.get_ref().and_then(|error| error.downcast_ref());
     match tls {
         Some(rustls::Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        )) => anyhow!("its certificate is neither for its address nor for `AgentSni`"),
+        )) => {
+            anyhow!("its certificate is not for its announced name or address, nor for `AgentSni`")
+        }
         _ => error.into(),
     }
 }

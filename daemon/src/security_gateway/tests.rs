@@ -174,8 +174,11 @@ impl World {
 
     /// Announces, and is accepted.
     async fn announce(&self, number: u8, agent: SocketAddr) {
-        let announced = announcement(number, agent);
-        let (status, body) = self.post(&self.token(&announced, number), &announced.render()).await;
+        self.announce_as(&announcement(number, agent), number).await;
+    }
+
+    async fn announce_as(&self, announced: &AddConnection, random: u8) {
+        let (status, body) = self.post(&self.token(announced, random), &announced.render()).await;
         assert_eq!(status, 200, "{body}");
         assert!(matches!(Reply::parse(body.as_bytes()), Ok(Reply::Accepted { .. })), "{body}");
     }
@@ -242,7 +245,7 @@ fn tag(number: u8) -> SessionTag {
 
 fn announcement(number: u8, agent: SocketAddr) -> AddConnection {
     let id = format!("0b1c2d3e-0000-4000-8000-{number:012x}");
-    AddConnection { agent, tag: tag(number), connection_id: id.parse().unwrap() }
+    AddConnection { agent, hostname: None, tag: tag(number), connection_id: id.parse().unwrap() }
 }
 
 /// What a client says first, in a layout that nobody knows, with an SPI in it.
@@ -294,7 +297,11 @@ impl Agent {
 }
 
 async fn answer(tls: TlsAcceptor, stream: TcpStream) {
-    let Ok(mut stream) = tls.accept(stream).await else { return };
+    let Ok(stream) = tls.accept(stream).await else { return };
+    answer_with(stream).await;
+}
+
+async fn answer_with(mut stream: tokio_rustls::server::TlsStream<TcpStream>) {
     let mut buffer = [0; 2048];
     while let Ok(length @ 1..) = stream.read(&mut buffer).await {
         stream.write_all(&upper(&buffer[..length])).await.unwrap();

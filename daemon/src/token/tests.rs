@@ -45,6 +45,7 @@ fn rsa() -> KeyPair {
 fn claims() -> Claims {
     let announced = AddConnection {
         agent: "10.0.0.5:4172".parse().unwrap(),
+        hostname: None,
         tag: SessionTag::parse("SCS1abc").unwrap(),
         connection_id: "0b1c2d3e-0000-4000-8000-00000000000a".parse().unwrap(),
     };

@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::AddConnection;
-use crate::{SessionId, Time};
+use crate::{Hostname, SessionId, Time};
 
 /// The claims: for one gateway, for a minute, for one announcement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct Claims {
     pub jti: TokenId,
     /// Where the announced agent is.
     pub agent: SocketAddr,
+    /// The announced name of the agent, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<Hostname>,
     /// SHA-256 of the announced tag in hexadecimal digits.
     pub tag: String,
     /// The announced session log id.
@@ -66,6 +69,7 @@ impl Claims {
             exp: (now + Self::VALID).as_secs(),
             jti: TokenId::random(random),
             agent: canonical(announced.agent),
+            hostname: announced.hostname.clone(),
             tag: announced.tag.digest().hex(),
             connection: announced.connection_id.clone(),
         }
@@ -96,6 +100,7 @@ impl Claims {
             return Err(ClaimsError::TooLong);
         }
         let same = self.agent == canonical(announced.agent)
+            && self.hostname == announced.hostname
             && self.tag == announced.tag.digest().hex()
             && self.connection == announced.connection_id;
         if same { Ok(()) } else { Err(ClaimsError::OtherAnnouncement) }
@@ -161,6 +166,7 @@ mod tests {
     fn announced() -> AddConnection {
         AddConnection {
             agent: "10.0.0.5:4172".parse().unwrap(),
+            hostname: Some("desk.example".parse().unwrap()),
             tag: SessionTag::parse("SCS1abc").unwrap(),
             connection_id: "0b1c2d3e-0000-4000-8000-00000000000a".parse().unwrap(),
         }
@@ -213,6 +219,11 @@ mod tests {
                 Claims { agent: "10.0.0.5:4173".parse().unwrap(), ..claims() },
                 ClaimsError::OtherAnnouncement,
             ),
+            (Claims { hostname: None, ..claims() }, ClaimsError::OtherAnnouncement),
+            (
+                Claims { hostname: Some("other.example".parse().unwrap()), ..claims() },
+                ClaimsError::OtherAnnouncement,
+            ),
             (Claims { tag: "00".repeat(32), ..claims() }, ClaimsError::OtherAnnouncement),
             (
                 Claims {
@@ -235,6 +246,11 @@ mod tests {
         assert!(
             text.starts_with("{\"aud\":\"203.0.113.7\",\"iat\":1800000000,\"exp\":1800000060,")
         );
+        let nameless = AddConnection { hostname: None, ..announced() };
+        let nameless = Claims::of(&nameless, own()[0], [7; 16], NOW);
+        let without = text.replace("\"hostname\":\"desk.example\",", "");
+        assert_eq!(serde_json::from_str::<Claims>(&without).unwrap(), nameless);
+        assert_eq!(serde_json::to_string(&nameless).unwrap(), without);
         let bad = text.replace(&"07".repeat(16), &"x".repeat(65));
         assert!(serde_json::from_str::<Claims>(&bad).is_err());
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::MAX_BYTES;
 use crate::{
-    SessionId, SessionTag,
+    Hostname, SessionId, SessionTag,
     xml::{self, Document, Element, declared, leaf},
 };
 
@@ -13,6 +13,8 @@ use crate::{
 pub struct AddConnection {
     /// Where the agent waits for it.
     pub agent: SocketAddr,
+    /// The name that the Connection Manager called it by, where it had one.
+    pub hostname: Option<Hostname>,
     /// What the client will show.
     pub tag: SessionTag,
     /// The session log id.
@@ -54,9 +56,11 @@ impl AddConnection {
     /// The message as bytes of the wire.
     #[must_use]
     pub fn render(&self) -> String {
+        let hostname = self.hostname.as_ref().map(|name| leaf("hostname", name.as_str()));
         let children = [
             leaf("ip-address", &self.agent.ip().to_string()),
             leaf("tcp-port", &self.agent.port().to_string()),
+            hostname.unwrap_or_default(),
             leaf("ctag", self.tag.expose()),
             leaf("connection-id", self.connection_id.as_str()),
         ];
@@ -82,6 +86,7 @@ impl AddConnection {
         }
         Ok(Self {
             agent: SocketAddr::new(ip, port),
+            hostname: optional(asked, "hostname")?,
             tag: tag(asked, "ctag")?,
             connection_id: required(asked, "connection-id")?,
         })
@@ -155,6 +160,13 @@ fn required<T: std::str::FromStr>(
     text.parse().map_err(|_| MessageError::Element(name))
 }
 
+fn optional<T: std::str::FromStr>(
+    element: &Element<'_>,
+    name: &'static str,
+) -> Result<Option<T>, MessageError> {
+    element.child(name).map(|_| required(element, name)).transpose()
+}
+
 fn tag(element: &Element<'_>, name: &'static str) -> Result<SessionTag, MessageError> {
     let text = element.child_text(name).ok_or(MessageError::Element(name))?;
     SessionTag::parse(text).map_err(|_| MessageError::Element(name))
@@ -169,6 +181,7 @@ mod tests {
     fn announcement(agent: &str, tag: &str) -> AddConnection {
         AddConnection {
             agent: agent.parse().unwrap(),
+            hostname: None,
             tag: SessionTag::parse(tag).unwrap(),
             connection_id: ID.parse().unwrap(),
         }
@@ -200,6 +213,28 @@ mod tests {
             assert_eq!(read.agent.port(), sent.agent.port());
             assert_eq!(read.tag.expose(), tag);
             assert_eq!(read.connection_id, sent.connection_id);
+            assert_eq!(read.hostname, None);
+        }
+    }
+
+    #[test]
+    fn the_agents_name_is_told_where_there_is_one() {
+        let hostname = Some("desk-1.corp.example".parse().unwrap());
+        let sent = AddConnection { hostname, ..announcement("10.0.0.5:4172", "SCS1abc") };
+        let text = sent.render();
+        let bad = text.replace("desk-1", "desk 1");
+        let empty = text.replace("desk-1.corp.example", "");
+
+        let read = AddConnection::parse(text.as_bytes()).unwrap();
+
+        assert!(
+            text.contains("</tcp-port><hostname>desk-1.corp.example</hostname><ctag>"),
+            "{text}"
+        );
+        assert_eq!(read.hostname, sent.hostname);
+        for text in [bad, empty] {
+            let error = AddConnection::parse(text.as_bytes()).err();
+            assert_eq!(error, Some(MessageError::Element("hostname")), "{text}");
         }
     }
 

@@ -63,6 +63,7 @@ mod tests {
     fn claims(number: u8) -> Claims {
         let announced = AddConnection {
             agent: "10.0.0.5:4172".parse().unwrap(),
+            hostname: None,
             tag: SessionTag::parse("SCS1abc").unwrap(),
             connection_id: "0b1c2d3e-0000-4000-8000-00000000000a".parse().unwrap(),
         };

@@ -74,7 +74,8 @@ impl Admission {
         }
     }
 
-    /// Takes an announcement. The same one again changes nothing.
+    /// Takes an announcement. The same one again changes nothing, but for a name of the agent that
+    /// a later one tells.
     ///
     /// The newest wins where two disagree: a session that nobody is connected to gives its id to a
     /// later announcement with another tag (the client's second attempt), and any session gives its
@@ -88,6 +89,7 @@ impl Admission {
         let mut superseded = Vec::new();
         if let Some((slot, session)) = self.by_id.get(&announced.id).and_then(|s| self.at(*s)) {
             if session.agent == announced.agent && session.tag == announced.tag {
+                self.rename_agent(slot, announced);
                 return Ok(());
             }
             if session.is_connected() || announced.issued <= session.issued {
@@ -117,6 +119,15 @@ impl Admission {
         Ok(())
     }
 
+    fn rename_agent(&mut self, slot: Slot, announced: Announcement) {
+        let Some(session) = self.sessions[slot.index()].as_mut() else { return };
+        let is_later = announced.issued > session.issued;
+        if is_later && announced.hostname.is_some() && session.hostname != announced.hostname {
+            session.hostname = announced.hostname;
+            self.revision += 1;
+        }
+    }
+
     /// Whether a session is announced or connected.
     #[must_use]
     pub fn has(&self, id: &SessionId) -> bool {
@@ -144,7 +155,7 @@ impl Admission {
         let before = session.client;
         self.changes.extend(session.connect(control.number, client, now));
         let client = client.from;
-        let admitted = Admitted { control, id: session.id.clone(), agent: session.agent };
+        let admitted = session.admitted(control);
         if let Some(before) = before.filter(|before| *before != client) {
             self.unlist(Side::Client, before, slot);
         }

@@ -25,9 +25,14 @@ where
 
 /// Lets a client come to that agent, and tells what is logged as a warning.
 async fn warning(keys: &str, agent: SocketAddr) -> String {
+    warning_of(keys, &announcement(1, agent)).await
+}
+
+async fn warning_of(keys: &str, announced: &AddConnection) -> String {
     let (log, _guard) = logged();
     let world = World::serving(&format!("{LOOPBACK}{keys}")).await;
-    world.announce(1, agent).await;
+    world.announce_as(announced, 1).await;
+    let agent = announced.agent;
     let mut control = world.connect().await;
     control.write_all(&hello(1, *b"spi1")).await.unwrap();
 
@@ -117,8 +122,43 @@ async fn an_agent_whose_certificate_is_not_trusted_is_told() {
 
     let keys = format!("AgentCertCheck = true\nCaCertificate = {}", root.display());
     let told = warning(&keys, refused(tls).await).await;
-    let name = "TLS handshake with the agent: its certificate is neither for its address nor for `AgentSni`";
+    let name = "TLS handshake with the agent: its certificate is not for its announced name or address, nor for `AgentSni`";
     assert_eq!(told, name);
+}
+
+#[tokio::test]
+async fn an_agent_whose_certificate_has_names_alone_is_judged_by_the_announced_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tls, root) = signed(folder.path());
+    let keys = format!("AgentCertCheck = true\nCaCertificate = {}", root.display());
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let accepting = tls.clone();
+    let good = agent(|stream| async move {
+        let stream = accepting.accept(stream).await.unwrap();
+        tell.send(stream.get_ref().1.server_name().map(str::to_owned)).unwrap();
+        answer_with(stream).await;
+    });
+    let good = good.await;
+    let named = |name: &str, agent| AddConnection {
+        hostname: Some(name.parse().unwrap()),
+        ..announcement(1, agent)
+    };
+    let world = World::serving(&format!("{LOOPBACK}{keys}")).await;
+    world.announce_as(&named("Agent.Example", good), 1).await;
+    let mut control = world.connect().await;
+    control.write_all(&hello(1, *b"spi1")).await.unwrap();
+
+    assert_eq!(read(&mut control, 3).await, b"HI!");
+    assert_eq!(soon(told).await.unwrap(), None, "no name is sent unless `AgentSni` says so");
+    world.stop().await;
+
+    let other = agent(|stream| async move {
+        assert!(tls.accept(stream).await.is_err());
+    });
+    let told = warning_of(&keys, &named("other.example", other.await)).await;
+    let wrong = "TLS handshake with the agent: its certificate is not for its announced name or \
+                 address, nor for `AgentSni`";
+    assert_eq!(told, wrong);
 }
 
 #[tokio::test]

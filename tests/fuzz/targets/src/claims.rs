@@ -30,6 +30,7 @@ fn announced(input: &mut Input<'_>) -> AddConnection {
     let id = format!("0b1c2d3e-0000-4000-8000-{:012x}", input.byte());
     AddConnection {
         agent: input.socket(),
+        hostname: input.text().parse().ok(),
         tag: tag.expect("one of them is a tag"),
         connection_id: id.parse().expect("it has the shape"),
     }
@@ -40,6 +41,7 @@ fn judged(claims: &Claims, announced: &AddConnection, now: Time) {
     let own = [claims.aud];
     let Ok(()) = claims.check(announced, &own, now) else { return };
     assert_eq!(claims.tag, announced.tag.digest().hex());
+    assert_eq!(claims.hostname, announced.hostname);
     assert_eq!(claims.connection, announced.connection_id);
     assert_eq!(claims.agent.ip().to_canonical(), announced.agent.ip().to_canonical());
     assert!(claims.exp.saturating_sub(claims.iat) <= 60);

@@ -24,7 +24,12 @@ pub fn run(data: &[u8]) {
     if let Ok(tag) = SessionTag::parse(&text) {
         let connection_id = format!("0b1c2d3e-0000-4000-8000-{id:012x}");
         let connection_id = connection_id.parse().expect("it has the shape");
-        survives(&AddConnection { agent, tag: tag.clone(), connection_id });
+        survives(&AddConnection {
+            agent,
+            hostname: text.parse().ok(),
+            tag: tag.clone(),
+            connection_id,
+        });
         replied(&Reply::Accepted { rtag: tag, sg_sni: "gateway.example".to_owned() });
     }
     replied(&Reply::Refused { reason: text.into_owned() });
@@ -36,6 +41,7 @@ fn survives(asked: &AddConnection) {
     assert_eq!(read.agent.ip(), asked.agent.ip().to_canonical());
     assert_eq!(read.agent.port(), asked.agent.port());
     assert_eq!(read.tag.expose(), asked.tag.expose());
+    assert_eq!(read.hostname, asked.hostname);
     assert_eq!(read.connection_id, asked.connection_id);
 }
 

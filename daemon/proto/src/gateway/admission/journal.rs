@@ -11,7 +11,7 @@ use super::{
     ended::Entry as EndedEntry,
     session::{Session, State},
 };
-use crate::{SessionId, TagDigest, Time};
+use crate::{Hostname, SessionId, TagDigest, Time};
 
 /// The admission at one instant, to be written down.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,6 +38,8 @@ pub enum Unreadable {
 struct Entry {
     id: SessionId,
     agent: SocketAddr,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hostname: Option<Hostname>,
     tag: TagDigest,
     issued: Time,
     client: Option<IpAddr>,
@@ -66,7 +68,7 @@ struct Form<S, E> {
     ended: E,
 }
 
-/// Who changes what is written counts it up.
+/// Who changes what is written so that it reads differently counts it up.
 const VERSION: u64 = 1;
 
 impl Journal {
@@ -138,6 +140,7 @@ impl Entry {
         Self {
             id: session.id.clone(),
             agent: session.agent,
+            hostname: session.hostname.clone(),
             tag: session.tag,
             issued: session.issued,
             client: session.client,
@@ -147,7 +150,7 @@ impl Entry {
 
     /// No session gets more time than one of this instant: the clock may have been set back.
     fn insert_into(self, admission: &mut Admission, now: Time) {
-        let Self { id, agent, tag, issued, client, standing } = self;
+        let Self { id, agent, hostname, tag, issued, client, standing } = self;
         let state = match standing {
             Standing::Announced { until } => {
                 State::Announced(until.min(now + admission.rules.timeouts.announced))
@@ -155,7 +158,7 @@ impl Entry {
             Standing::InUse => State::Waiting(now),
             Standing::Waiting { since } => State::Waiting(since.min(now)),
         };
-        let announced = Announcement { id, agent: canonical(agent), tag, issued };
+        let announced = Announcement { id, agent: canonical(agent), hostname, tag, issued };
         admission.insert(announced, state, client.map(|ip| ip.to_canonical()));
     }
 }

@@ -7,10 +7,10 @@ use std::{
 
 use super::{
     super::{Change, Destination, FlowId, Key, Side, Slot, Spi},
-    Announcement, Arrival, Dropped, Timeouts, View,
+    Admitted, Announcement, Arrival, Control, Dropped, Timeouts, View,
     leg::{Far, Flow, Learned, Leg, Placed},
 };
-use crate::{SessionId, TagDigest, Time};
+use crate::{Hostname, SessionId, TagDigest, Time};
 
 /// A session from its announcement to its end.
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub(super) struct Session {
     pub(super) slot: Slot,
     pub(super) id: SessionId,
     pub(super) agent: SocketAddr,
+    pub(super) hostname: Option<Hostname>,
     pub(super) tag: TagDigest,
     pub(super) issued: Time,
     pub(super) state: State,
@@ -54,11 +55,12 @@ impl Session {
         state: State,
         client: Option<IpAddr>,
     ) -> Self {
-        let Announcement { id, agent, tag, issued } = announced;
+        let Announcement { id, agent, hostname, tag, issued } = announced;
         Self {
             slot,
             id,
             agent,
+            hostname,
             tag,
             issued,
             state,
@@ -88,6 +90,11 @@ impl Session {
             changes.extend(answers.map(|(key, to)| Change::Added(key, to)));
         }
         changes
+    }
+
+    pub(super) fn admitted(&self, control: Control) -> Admitted {
+        let Self { id, agent, hostname, .. } = self;
+        Admitted { control, id: id.clone(), agent: *agent, hostname: hostname.clone() }
     }
 
     pub(super) fn is_connected(&self) -> bool {

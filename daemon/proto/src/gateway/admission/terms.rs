@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::super::Slot;
-use crate::{SessionId, TagDigest, Time};
+use crate::{Hostname, SessionId, TagDigest, Time};
 
 /// What the rules are told once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Announcement {
     pub id: SessionId,
     /// Where the agent is, canonical.
     pub agent: SocketAddr,
+    /// The agent's name, where it was told.
+    pub hostname: Option<Hostname>,
     /// Digest of the tag that the client will show.
     pub tag: TagDigest,
     /// When it was signed.
@@ -82,6 +84,8 @@ pub struct Admitted {
     pub id: SessionId,
     /// Where it is led to.
     pub agent: SocketAddr,
+    /// The agent's name, where it was told.
+    pub hostname: Option<Hostname>,
 }
 
 /// Why a datagram is dropped.

@@ -91,7 +91,13 @@ impl World {
     }
 
     pub(super) fn announcement(&self, number: u32) -> Announcement {
-        Announcement { id: id(number), agent: agent(number), tag: tag(number), issued: self.now }
+        Announcement {
+            id: id(number),
+            agent: agent(number),
+            hostname: None,
+            tag: tag(number),
+            issued: self.now,
+        }
     }
 
     pub(super) fn announce(&mut self, number: u32) -> Result<(), Refusal> {

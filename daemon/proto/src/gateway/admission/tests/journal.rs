@@ -260,10 +260,47 @@ fn what_is_no_journal_is_not_taken() {
 }
 
 #[test]
+fn the_agents_name_outlives_a_restart_and_older_journals_have_none() {
+    let mut world = World::new(1);
+    let hostname = Some("desk.example".parse().unwrap());
+    let named = Announcement { hostname, ..world.announcement(1) };
+    world.admission.announce(named.clone(), START).unwrap();
+    let written = text(&world);
+    let older = written.replace(",\"hostname\":\"desk.example\"", "");
+    assert_ne!(older, written);
+
+    for (text, hostname) in [(written, named.hostname.clone()), (older, None)] {
+        let mut anew = World::new(1);
+        anew.admission.restore(Journal::parse(text.as_bytes()).unwrap(), START);
+
+        let admitted = anew.admission.admit(&[named.tag], from("192.0.2.1"), START).unwrap();
+
+        assert_eq!(admitted.hostname, hostname);
+    }
+}
+
+#[test]
+fn a_name_that_is_told_later_is_kept() {
+    let mut world = World::new(1);
+    world.announce(1).unwrap();
+    let before = world.admission.revision();
+    let hostname = Some("desk.example".parse().unwrap());
+    let issued = START + Duration::from_secs(1);
+    let later = Announcement { hostname: hostname.clone(), issued, ..world.announcement(1) };
+
+    world.admission.announce(later.clone(), START).unwrap();
+
+    assert!(world.admission.revision() > before, "it is to be written down");
+    let admitted = world.admission.admit(&[later.tag], from("192.0.2.1"), START).unwrap();
+    assert_eq!(admitted.hostname, hostname);
+}
+
+#[test]
 fn the_largest_journal_is_taken() {
     let long = "2001:db8:1111:2222:3333:4444:5555:6666";
     let announcement = |number| Announcement {
         agent: address(&format!("[{long}]:54172")),
+        hostname: Some(["a"; 127].join(".").parse().unwrap()),
         tag: TagDigest::of(&[b'x'; 4096]),
         ..World::new(0).announcement(number)
     };
