@@ -92,7 +92,8 @@ impl Admission {
                 self.rename_agent(slot, announced);
                 return Ok(());
             }
-            if session.is_connected() || announced.issued <= session.issued {
+            // Tokens tell seconds, and a client may ask twice within one.
+            if session.is_connected() || announced.issued < session.issued {
                 return Err(Refusal::Conflict);
             }
             superseded.push(slot);

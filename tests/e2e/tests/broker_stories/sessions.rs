@@ -85,7 +85,7 @@ async fn bye_ends_a_session_whose_broker_is_gone() {
 
 #[tokio::test]
 async fn two_requests_of_one_session_at_once_are_both_answered() {
-    let site = site("SecurityGatewayEnabled = false").await;
+    let site = site("").await;
     let mut one = Talk::logged_on(&site).await;
     let mut other = Talk::with(&site, one.cookie.clone()).await;
 

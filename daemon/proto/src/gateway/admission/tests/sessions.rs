@@ -97,6 +97,17 @@ fn a_later_announcement_replaces_one_that_nobody_is_connected_to() {
 }
 
 #[test]
+fn of_two_announcements_of_one_second_the_one_that_comes_later_holds() {
+    let mut world = World::new(1);
+    world.announce(1).unwrap();
+    let second = Announcement { tag: tag(7), agent: agent(7), ..world.announcement(1) };
+
+    assert_eq!(world.admission.announce(second, world.now), Ok(()));
+    assert_eq!(world.admit(1, "192.0.2.1"), None);
+    assert!(world.admit(7, "192.0.2.1").is_some());
+}
+
+#[test]
 fn an_announcement_that_contradicts_a_connected_session_is_refused() {
     let mut world = World::new(10);
     world.connect(1, "192.0.2.1");
