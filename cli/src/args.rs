@@ -118,6 +118,9 @@ pub(crate) enum Command {
     /// Run a program in a session of its own
     #[command(hide = true)]
     Detach {
+        /// Run it as the account of the roles
+        #[arg(long)]
+        as_account: bool,
         /// The program and its arguments
         #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
         command: Vec<OsString>,

@@ -71,7 +71,7 @@ pub(crate) fn run(cli: &Cli) -> Exit {
         Command::Resume(resume) => drain::resume(&resume.flags, &cli.global, &screen),
         Command::Completions { shell } => completions::run(*shell, &screen),
         Command::Man { to } => man::run(to, &screen),
-        Command::Detach { command } => detach::run(command),
+        Command::Detach { as_account, command } => detach::run(*as_account, command),
     };
     match outcome {
         Ok(exit) => exit,

@@ -1,5 +1,6 @@
 //! The host, read once: what is there before anything is planned. Nothing is judged here.
 
+pub(crate) mod account;
 pub(crate) mod broker;
 pub(crate) mod daemon;
 pub(crate) mod export;
@@ -37,6 +38,7 @@ use crate::{
         listen::{Choice, ListenAt, ListenKey, Standing},
     },
 };
+use account::AccountFact;
 use broker::BrokerFact;
 use daemon::DaemonFact;
 use export::Export;
@@ -62,6 +64,8 @@ pub(crate) struct Facts {
     pub(crate) peers: Vec<PeerFact>,
     /// The host's own name, where it can stand in a certificate.
     pub(crate) hostname: Option<Host>,
+    /// The account that is to run the roles.
+    pub(crate) account: AccountFact,
     /// Free bytes where the files go.
     pub(crate) free_disk: Option<u64>,
     /// Whether files can be made there.
@@ -111,6 +115,7 @@ impl Facts {
             machine: Machine::read(is_root),
             networks: taken_networks(wanted),
             hostname,
+            account: AccountFact::look(&wanted.place),
             free_disk: free_disk(wanted.place.root.as_deref().unwrap_or(Path::new("/var"))),
             target,
             listeners: ports::find(&choices(wanted, &installed, &paths), &installed.listens),

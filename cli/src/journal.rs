@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     content::Content,
+    plan::layout,
     step::{Step, trace::Trace},
 };
 
@@ -54,7 +55,7 @@ pub(crate) enum Unread {
 
 /// Where it lies.
 pub(crate) fn path(paths: &Paths) -> PathBuf {
-    paths.root().join(".pcoip-cmsg-setup.journal")
+    layout::beside(paths.root()).join(".pcoip-cmsg-setup.journal")
 }
 
 impl Journal {

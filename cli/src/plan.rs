@@ -1,6 +1,7 @@
 //! From what is wanted and what is there to ordered steps. Nothing is performed and nothing is
 //! read here.
 
+pub(crate) mod account;
 mod certificates;
 pub(crate) mod configuration;
 mod later;
@@ -59,8 +60,11 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
         let folders = installed.missing_folders.clone();
         steps.push(Step::MakeFolders { paths: paths.clone(), folders });
     }
-    let record = Record::of(installed, &paths);
+    let make_account = account::make(facts);
+    let mut record = Record::of(installed, &paths);
+    record.account |= make_account.is_some();
     let record = record.and(&installed.missing_folders, configuration.written);
+    steps.extend(make_account);
     steps.extend(write(installed, layout::record(&paths), record.render().into()));
     let saved = file::render(answers);
     steps.extend(write(installed, layout::answers(&paths), saved.into()));
@@ -69,6 +73,7 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     }
     steps.extend(later::steps(wanted, facts));
     steps.extend(read_by_roles);
+    steps.extend(account::hand_over(&steps, &paths, facts));
     steps.extend(starts);
     let listens = facts.listeners.iter().map(listen).collect();
     steps.push(Step::AwaitLive { paths, roles: wanted.roles(), listens });

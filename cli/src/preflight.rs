@@ -58,20 +58,13 @@ pub(crate) fn unreadable_installation(why: &anyhow::Error) -> Finding {
 
 /// Checks whether this version can install there at all.
 fn place(place: &Place) -> Option<Finding> {
-    const CURE: &str = "install with `--runtime=host --root DIR`";
-    match (place.runtime, &place.root) {
-        (Runtime::Swarm, _) => Some(Finding::error(
+    (place.runtime == Runtime::Swarm).then(|| {
+        Finding::error(
             "runtime.swarm",
             "this version cannot deploy to Docker Swarm, which is the default runtime",
-            CURE,
-        )),
-        (Runtime::Host, None) => Some(Finding::error(
-            "runtime.root-missing",
-            "this version installs on the host only under another root",
-            CURE,
-        )),
-        (Runtime::Host, Some(_)) => None,
-    }
+            "install with `--runtime=host`",
+        )
+    })
 }
 
 #[cfg(test)]

@@ -14,7 +14,10 @@ use cmsg_config::{Paths, socket::Role};
 use crate::{
     content::Content,
     pki::generate::{Key, Request, SIGNING_DAYS, TLS_DAYS},
-    plan::layout,
+    plan::{
+        account::{self, Change},
+        layout,
+    },
     system::System,
 };
 pub(crate) use live::NotLive;
@@ -102,6 +105,12 @@ pub(crate) enum Step {
         /// Where they listen, for people.
         listens: Vec<String>,
     },
+    /// Makes the account that runs the roles.
+    MakeAccount,
+    /// Gives files and folders to whom they belong.
+    HandOver(Vec<Change>),
+    /// Removes the account when all else is done.
+    RemoveAccount,
     /// Deletes files and whole folders.
     Delete(Vec<PathBuf>),
     /// Removes folders that are empty when all else is done.
@@ -183,8 +192,12 @@ impl Step {
             Self::Delete(paths) => {
                 paths.iter().try_for_each(|path| system.rename(path, &aside(path)).map(drop))?;
             }
-            // They go when what is aside in them is gone.
-            Self::RemoveEmptyFolders(_) => {}
+            Self::MakeAccount => system.make_account()?,
+            Self::HandOver(changes) => {
+                changes.iter().try_for_each(|it| system.hand_over(&it.path, it.access))?;
+            }
+            // They go when what is aside is gone.
+            Self::RemoveEmptyFolders(_) | Self::RemoveAccount => {}
         }
         Ok(())
     }
@@ -209,6 +222,12 @@ impl Step {
             Self::StartRole { role, .. } => vec![Trace::StartedRole(*role)],
             Self::AwaitLive { .. } => Vec::new(),
             Self::Delete(paths) => paths.iter().map(|path| file(path, true)).collect(),
+            Self::MakeAccount => vec![Trace::NewAccount],
+            Self::HandOver(changes) => {
+                let before = |it: &Change| Some(Trace::HandedOver(it.path.clone(), it.before?));
+                changes.iter().filter_map(before).collect()
+            }
+            Self::RemoveAccount => vec![Trace::AccountGoes],
             Self::RemoveEmptyFolders(folders) => vec![Trace::Emptied(folders.clone())],
         }
     }
@@ -230,6 +249,9 @@ impl Step {
             Self::StartRole { role, .. } => format!("start the {}", named(*role)),
             Self::AwaitLive { .. } => "wait until live".to_owned(),
             Self::Delete(_) => "delete files".to_owned(),
+            Self::MakeAccount => format!("make the account {}", account::NAME),
+            Self::HandOver(_) => "give files to the account".to_owned(),
+            Self::RemoveAccount => format!("remove the account {}", account::NAME),
             Self::RemoveEmptyFolders(_) => "remove empty folders".to_owned(),
         }
     }
@@ -260,6 +282,14 @@ impl Step {
                 format!("nothing; the roles listen on {}", listens.join(", "))
             }
             Self::Delete(paths) => format!("gone: {}", List(paths)),
+            Self::MakeAccount => {
+                format!("new: the system user and group `{}`, which run the roles", account::NAME)
+            }
+            Self::HandOver(changes) => {
+                let paths: Vec<_> = changes.iter().map(|change| change.path.clone()).collect();
+                format!("owner, group and mode of {}", List(&paths))
+            }
+            Self::RemoveAccount => format!("gone: the user and group `{}`", account::NAME),
             Self::RemoveEmptyFolders(folders) => format!("gone, if empty: {}", List(folders)),
         }
     }
@@ -282,6 +312,9 @@ impl Step {
             Self::StartRole { .. } => "it is stopped",
             Self::AwaitLive { .. } => "nothing to undo",
             Self::Delete(_) => "all is put back",
+            Self::MakeAccount => "the account is removed",
+            Self::HandOver(_) => "owners and modes are set as they were",
+            Self::RemoveAccount => "it stays until all else is done",
             Self::RemoveEmptyFolders(_) => "they stay until all else is done",
         }
     }

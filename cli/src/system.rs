@@ -1,5 +1,6 @@
 //! Every effect on a host. The real one performs, the recorder of the tests notes.
 
+mod account;
 mod real;
 #[cfg(test)]
 pub(crate) mod recorder;
@@ -13,7 +14,9 @@ use cmsg_config::{
 
 use crate::{
     content::Content,
+    host::account::Found,
     pki::generate::{Pair, Request},
+    plan::account::Access,
 };
 pub(crate) use real::Real;
 
@@ -36,6 +39,18 @@ pub(crate) trait System {
 
     /// Deletes a file or a whole folder; one that is not there stays away.
     fn delete(&mut self, path: &Path) -> anyhow::Result<()>;
+
+    /// Makes the account that runs the roles.
+    fn make_account(&mut self) -> anyhow::Result<()>;
+
+    /// Removes the account, as far as it is there.
+    fn remove_account(&mut self) -> anyhow::Result<()>;
+
+    /// Gives a file or folder to whom it belongs.
+    fn hand_over(&mut self, path: &Path, access: Access) -> anyhow::Result<()>;
+
+    /// Gives it back; one that is gone needs no owner.
+    fn hand_back(&mut self, path: &Path, before: Found) -> anyhow::Result<()>;
 
     /// Makes a key and its certificate.
     fn make_pair(&mut self, request: &Request) -> anyhow::Result<Pair>;

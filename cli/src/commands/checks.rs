@@ -13,6 +13,7 @@ use crate::{
     },
     plan::layout,
     preflight,
+    runtime::Runtime,
     system::System,
     wanted::{Place, Wanted},
 };
@@ -60,11 +61,11 @@ pub(super) fn check(
     let mut export = setup.save_answers.as_deref().map(Export::look);
     let place = Place::read(&sources.resolve(&Layer::new()))?;
     let target = Target::look(&place);
-    let lock = match &place.root {
-        Some(root) if looking.locks && target.is_usable() => Some(Lock::take(root)?),
-        _ => None,
-    };
     let paths = place.paths();
+    // Nobody changes an installation on the machine itself without its rights, nor one of Swarm.
+    let may = place.root.is_some() || nix::unistd::geteuid().is_root();
+    let locks = looking.locks && may && place.runtime == Runtime::Host && target.is_usable();
+    let lock = if locks { Some(Lock::take(paths.root())?) } else { None };
     let interrupted = match &lock {
         Some(_) => recover::recover(&paths, system)?,
         None => is_left,

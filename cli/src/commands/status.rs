@@ -67,9 +67,12 @@ fn down(views: &[RoleView], paths: &Paths) -> Option<Finding> {
     let names: Vec<_> = views.iter().filter(|v| v.is_down()).map(RoleView::name).collect();
     (!names.is_empty()).then(|| {
         let cure = format!(
-            "`pcoip-cmsg-setup install --root {}` starts what does not run; why it ended is at the \
-             end of `{}`",
-            paths.root().display(),
+            "`pcoip-cmsg-setup install {}` starts what does not run; why it ended is at the end of `{}`",
+            if layout::is_machine(paths) {
+                "--runtime=host".to_owned()
+            } else {
+                format!("--root {}", paths.root().display())
+            },
             layout::supervise_log(paths).display(),
         );
         let what = format!("what is installed does not run: {}", names.join(", "));

@@ -15,14 +15,20 @@ use cmsg_config::{
     socket::{self, Role, Status},
 };
 
-use super::{files, interrupted::is_away, lock::Lock};
-use crate::{content::Content, plan::layout, runtime::host};
+use super::{account::Found, files, interrupted::is_away, lock::Lock};
+use crate::{
+    content::Content,
+    plan::{account, layout},
+    runtime::host,
+};
 
 /// One installation as it is.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Installed {
     /// Files of ours that are there.
     pub(crate) files: BTreeMap<PathBuf, InstalledFile>,
+    /// Whose the files and folders are, on the machine itself.
+    pub(crate) access: BTreeMap<PathBuf, Found>,
     /// Folders that are not there yet, outer ones first.
     pub(crate) missing_folders: Vec<PathBuf>,
     /// Whether a daemon is installed.
@@ -42,7 +48,7 @@ pub(crate) struct Installed {
 pub(crate) struct InstalledFile {
     /// What it contains.
     pub(crate) content: Content,
-    /// Whether nobody but its owner reads it.
+    /// Whether nobody but its owner reads it; on the machine itself `access` tells more.
     pub(crate) is_private: bool,
 }
 
@@ -65,15 +71,25 @@ impl Installed {
     /// Where something is there and cannot be read.
     pub(crate) fn look(paths: &Paths) -> anyhow::Result<Self> {
         let mut found = BTreeMap::new();
+        let is_machine = layout::is_machine(paths);
         for path in layout::files(paths) {
-            if let Some(file) = read_file(&path)
+            if let Some(mut file) = read_file(&path)
                 .with_context(|| format!("failed to read the installed `{}`", path.display()))?
             {
+                file.is_private |= is_machine;
                 found.insert(path, file);
+            }
+        }
+        let access = if is_machine { access(paths) } else { BTreeMap::new() };
+        for path in [layout::record(paths), layout::answers(paths)] {
+            // Root believes what stands there; the account could have put it there.
+            if let Some(Found { user: user @ 1.., .. }) = access.get(&path) {
+                bail!("`{}` belongs to another user ({user})", path.display());
             }
         }
         Ok(Self {
             files: found,
+            access,
             has_daemon: is_file(&paths.daemon())?,
             has_log: is_file(&layout::supervise_log(paths))?,
             ..Self::default()
@@ -103,6 +119,11 @@ impl Installed {
             ..Self::look(paths)?
         })
     }
+}
+
+fn access(paths: &Paths) -> BTreeMap<PathBuf, Found> {
+    let look = |path: PathBuf| Some((path.clone(), Found::look(&path)?));
+    account::paths(paths).into_iter().filter_map(look).collect()
 }
 
 /// Whether a file of ours is there; what else may stand in its place is not ours to replace.

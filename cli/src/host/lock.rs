@@ -19,6 +19,7 @@ use crate::{journal, plan::layout};
 /// The right to change the installation under one root.
 #[derive(Debug)]
 pub(crate) struct Lock {
+    root: PathBuf,
     path: PathBuf,
     file: File,
     note: Note,
@@ -38,7 +39,7 @@ pub(crate) fn is_left(root: &Path) -> bool {
 }
 
 fn path(root: &Path) -> PathBuf {
-    root.join(".pcoip-cmsg-setup.lock")
+    layout::beside(root).join(".pcoip-cmsg-setup.lock")
 }
 
 impl Lock {
@@ -65,7 +66,8 @@ impl Lock {
             let left = read(&mut file).unwrap_or_default();
             let is_around = |folder: &PathBuf| root.starts_with(folder) && !made.contains(folder);
             let all = left.made.into_iter().filter(is_around).chain(made.clone()).collect();
-            let mut lock = Self { path, file, note: Note { pid: std::process::id(), made: all } };
+            let note = Note { pid: std::process::id(), made: all };
+            let mut lock = Self { root: root.to_owned(), path, file, note };
             lock.write()?;
             Ok(lock)
         });
@@ -84,8 +86,7 @@ impl Lock {
     ///
     /// Where that cannot be noted.
     pub(crate) fn goes_with(&mut self, folders: &[PathBuf]) -> anyhow::Result<()> {
-        let root = self.path.parent().unwrap_or(&self.path);
-        let is_around = |folder: &&PathBuf| root.starts_with(folder);
+        let is_around = |folder: &&PathBuf| self.root.starts_with(folder);
         self.note.made = folders.iter().filter(is_around).cloned().collect();
         self.note.made.sort_by_key(|folder| folder.components().count());
         self.write()
@@ -105,9 +106,8 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let root = self.path.parent().unwrap_or(&self.path);
         // Whoever goes on with the journal needs to know which folders go.
-        if journal::path(&Paths::under(root)).exists() {
+        if journal::path(&Paths::under(&self.root)).exists() {
             return;
         }
         let _ = fs::remove_file(&self.path);

@@ -9,6 +9,17 @@ use cmsg_config::{
 
 use crate::{answers::secrets as passwords, wanted::later::FILES};
 
+/// Whether that is the machine's own installation.
+pub(crate) fn is_machine(paths: &Paths) -> bool {
+    paths.root() == Path::new("/")
+}
+
+/// Where the installer's lock and journal lie: in a folder that is always there, and not in the
+/// machine's root.
+pub(crate) fn beside(root: &Path) -> PathBuf {
+    if root == Path::new("/") { "/var/lib".into() } else { root.to_owned() }
+}
+
 /// The certificate of both roles, followed by its chain.
 pub(crate) fn certificate(paths: &Paths) -> PathBuf {
     copy(paths, "ssl-cert")
@@ -50,7 +61,7 @@ pub(crate) fn secret(paths: &Paths, setting: &str) -> PathBuf {
 }
 
 /// Where passwords lie.
-fn secrets(paths: &Paths) -> PathBuf {
+pub(crate) fn secrets(paths: &Paths) -> PathBuf {
     paths.data().join("secrets")
 }
 

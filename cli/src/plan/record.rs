@@ -19,6 +19,9 @@ pub(crate) struct Record {
     pub(crate) version: String,
     /// The folders that it made.
     pub(crate) folders: Vec<PathBuf>,
+    /// Whether it made the account.
+    #[serde(default)]
+    pub(crate) account: bool,
     /// What it wrote into the configurations.
     #[serde(default)]
     pub(crate) written: Written,
@@ -42,6 +45,7 @@ impl Record {
             schema: 1,
             version: String::new(),
             folders: Vec::new(),
+            account: false,
             written: Written::default(),
         };
         installed

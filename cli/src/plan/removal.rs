@@ -10,7 +10,7 @@ use crate::{host::installed::Installed, step::Step};
 /// Plans the removal. Configuration, certificates, keys and logs stay unless they are purged; of
 /// folders that were there before us, only our files go.
 pub(crate) fn uninstall(paths: &Paths, installed: &Installed, purges: bool) -> Plan {
-    let made = Record::of(installed, paths).folders;
+    let Record { folders: made, account, .. } = Record::of(installed, paths);
     let mut steps = Vec::new();
     if installed.supervisor_runs {
         steps.push(Step::Stop { paths: paths.clone(), roles: installed.roles(paths) });
@@ -24,6 +24,10 @@ pub(crate) fn uninstall(paths: &Paths, installed: &Installed, purges: bool) -> P
     folders.sort_by_key(|folder| std::cmp::Reverse(folder.components().count()));
     if !folders.is_empty() {
         steps.push(Step::RemoveEmptyFolders(folders));
+    }
+    // Files that are kept are the account's.
+    if purges && account {
+        steps.push(Step::RemoveAccount);
     }
     Plan { steps, restarts: Vec::new() }
 }

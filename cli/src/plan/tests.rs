@@ -9,8 +9,8 @@ use super::*;
 use crate::{
     finding::Finding,
     host::{
-        broker::BrokerFact, installed::InstalledFile, machine::Machine, ports::Listener,
-        target::Target,
+        account::AccountFact, broker::BrokerFact, installed::InstalledFile, machine::Machine,
+        ports::Listener, target::Target,
     },
     pki::generate::{self, Key, Pair, Request},
     step::trace::Trace,
@@ -47,6 +47,7 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
         machine: Machine::default(),
         networks: Vec::new(),
         peers: Vec::new(),
+        account: AccountFact::NotUsed,
         hostname: Some("host.example".parse().unwrap()),
         free_disk: None,
         target: Target::default(),

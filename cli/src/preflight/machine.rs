@@ -8,8 +8,8 @@ use std::path::Path;
 
 use crate::{
     finding::Finding,
-    host::{Facts, daemon::DaemonFact, machine::Machine},
-    plan::configuration::Configuration,
+    host::{Facts, account::AccountFact, daemon::DaemonFact, machine::Machine},
+    plan::{account::NAME, configuration::Configuration},
     runtime::Runtime,
     wanted::{Place, Wanted},
 };
@@ -29,6 +29,13 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
             "daemon.missing",
             format!("the daemon `{}` is not there or cannot be run", path.display()),
             "name it with `--daemon PATH`",
+        ));
+    }
+    if let AccountFact::Odd(why) = facts.account {
+        findings.push(Finding::error(
+            "host.account",
+            format!("the roles cannot run as `{NAME}`, which {why}"),
+            format!("rename or remove that user or group: `{NAME}` is a system user with a group"),
         ));
     }
     findings.extend(requirements::check(&facts.machine));

@@ -1,6 +1,8 @@
 //! The host as runtime: the daemon's own supervisor, started detached and stopped by signal. The
 //! supervisor holds a lock in the run folder while it runs, and its number lies beside the lock.
 
+pub(crate) mod rights;
+
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, SeekFrom},
@@ -19,11 +21,12 @@ use cmsg_config::{
 };
 use nix::{
     errno::Errno,
+    fcntl::OFlag,
     sys::signal::{Signal, kill, killpg},
     unistd::{Pid, getpgid},
 };
 
-use crate::{answers::secrets, plan::layout};
+use crate::{answers::secrets, host::account, plan::layout};
 
 /// Longer than the supervisor gives its roles.
 const STOP_WAIT: Duration = Duration::from_secs(20);
@@ -83,8 +86,11 @@ pub(crate) fn start(paths: &Paths) -> anyhow::Result<Started> {
     for setting in secrets::all() {
         supervisor.env_remove(setting.variable());
     }
+    supervisor.arg("detach");
+    if layout::is_machine(paths) {
+        supervisor.arg("--as-account");
+    }
     let child = supervisor
-        .arg("detach")
         .arg(paths.daemon())
         .arg("supervise")
         .arg("--base")
@@ -124,7 +130,11 @@ pub(crate) fn stop(paths: &Paths, started: Option<Started>) -> anyhow::Result<()
         Some(Started { child, .. }) => {
             i32::try_from(child.id()).context("its number is too large")?
         }
-        None if is_running(paths).context("failed to ask for the supervisor")? => pid(paths)?,
+        None if is_running(paths).context("failed to ask for the supervisor")? => {
+            let pid = pid(paths)?;
+            refuse_other(pid, paths)?;
+            pid
+        }
         None => return Ok(()),
     };
     let pid = Pid::from_raw(pid);
@@ -180,7 +190,9 @@ fn tail(log: &Path, start: u64) -> io::Result<Vec<String>> {
 }
 
 fn open_lock(paths: &Paths) -> io::Result<Option<File>> {
-    match File::open(paths.run().join("supervise.lock")) {
+    let mut options = OpenOptions::new();
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    match options.read(true).custom_flags(flags.bits()).open(paths.run().join("supervise.lock")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         result => result.map(Some),
     }
@@ -195,6 +207,20 @@ fn pid(paths: &Paths) -> anyhow::Result<i32> {
         Ok(pid) if pid > 1 => Ok(pid),
         _ => bail!("`{}` holds no process number", file.display()),
     }
+}
+
+/// The account writes its supervisor's number down; it is not to have root stop anything else.
+fn refuse_other(pid: i32, paths: &Paths) -> anyhow::Result<()> {
+    if !layout::is_machine(paths) {
+        return Ok(());
+    }
+    let status = fs::read_to_string(format!("/proc/{pid}/status"));
+    let status = status.with_context(|| format!("failed to look at process {pid}"))?;
+    let user = status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next());
+    if user != Some(&account::numbers()?.user.to_string()) {
+        bail!("process {pid}, which `{}` names, is no supervisor", pidfile(paths).display());
+    }
+    Ok(())
 }
 
 fn unless_gone(result: nix::Result<()>) -> nix::Result<()> {

@@ -10,7 +10,11 @@ use cmsg_config::{Paths, socket::Role};
 use serde::{Deserialize, Serialize};
 
 use super::live;
-use crate::{plan::layout, system::System};
+use crate::{
+    host::account::Found,
+    plan::{account, layout},
+    system::System,
+};
 
 /// One thing that a step leaves. To undo or to finish it does no harm where the step was performed
 /// in part or not at all, nor when it is done twice.
@@ -23,6 +27,12 @@ pub(crate) enum Trace {
     New(PathBuf),
     /// Folders are there that were not, outer ones first.
     Folders(Vec<PathBuf>),
+    /// The account is there that was not.
+    NewAccount,
+    /// The owner, group and mode of a path were these.
+    HandedOver(PathBuf, Found),
+    /// The account goes when everything else is done.
+    AccountGoes,
     /// Folders go when everything else is done, inner ones first.
     Emptied(Vec<PathBuf>),
     /// These roles ran.
@@ -55,7 +65,9 @@ impl Trace {
                 system.delete(path)
             }
             Self::Folders(folders) => unmake(folders, paths, system),
-            Self::Emptied(_) => Ok(()),
+            Self::NewAccount => system.remove_account(),
+            Self::HandedOver(path, before) => system.hand_back(path, *before),
+            Self::Emptied(_) | Self::AccountGoes => Ok(()),
             Self::Stopped(roles) => {
                 system.start(paths)?;
                 Ok(live::wait_again(paths, roles, system)?)
@@ -88,6 +100,7 @@ impl Trace {
             Self::Emptied(folders) => {
                 folders.iter().try_for_each(|folder| system.remove_empty_folder(folder))
             }
+            Self::AccountGoes => system.remove_account(),
             _ => Ok(()),
         }
     }
@@ -101,7 +114,12 @@ impl Trace {
             }
             Self::New(path) => format!("remove `{}`", path.display()),
             Self::Folders(folders) => format!("remove {}", super::List(folders)),
-            Self::Emptied(_) => "do nothing".to_owned(),
+            Self::NewAccount => format!("run `userdel {}`", account::NAME),
+            Self::HandedOver(path, Found { user, group, mode, .. }) => {
+                let path = path.display();
+                format!("run `chown {user}:{group} {path}` and `chmod {mode:o} {path}`")
+            }
+            Self::Emptied(_) | Self::AccountGoes => "do nothing".to_owned(),
             Self::Stopped(_) => "start the roles".to_owned(),
             Self::StoppedRole(role) => format!("start the {}", super::named(*role)),
             Self::StartedRole(role) => format!("stop the {}", super::named(*role)),
@@ -114,6 +132,7 @@ impl Trace {
         match self {
             Self::Replaced(path) => format!("remove `{}`", aside(path).display()),
             Self::Emptied(folders) => format!("remove {}, if empty", super::List(folders)),
+            Self::AccountGoes => format!("run `userdel {}`", account::NAME),
             _ => "do nothing".to_owned(),
         }
     }

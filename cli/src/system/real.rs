@@ -14,11 +14,13 @@ use cmsg_config::{
     socket::{self, Order, Role, Status},
 };
 
-use super::System;
+use super::{System, account};
 use crate::{
     content::Content,
+    host::account::Found,
     interrupt::Interrupt,
     pki::generate::{self, Pair, Request},
+    plan::account::Access,
     runtime::host::{self, Started},
     step::trace::unfinished,
 };
@@ -75,6 +77,25 @@ impl System for Real {
         let is_folder = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
         let result = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
         unless_gone(result, path).map(drop)
+    }
+
+    fn make_account(&mut self) -> anyhow::Result<()> {
+        account::make()
+    }
+
+    fn remove_account(&mut self) -> anyhow::Result<()> {
+        account::remove()
+    }
+
+    fn hand_over(&mut self, path: &Path, access: Access) -> anyhow::Result<()> {
+        account::hand_over(path, access)
+    }
+
+    fn hand_back(&mut self, path: &Path, before: Found) -> anyhow::Result<()> {
+        if path.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        account::hand_back(path, before)
     }
 
     fn make_pair(&mut self, request: &Request) -> anyhow::Result<Pair> {

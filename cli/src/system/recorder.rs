@@ -16,8 +16,9 @@ use cmsg_config::{
 use super::System;
 use crate::{
     content::Content,
+    host::account::Found,
     pki::generate::{Pair, Request},
-    plan::layout,
+    plan::{account::Access, layout},
 };
 
 /// What is on a host.
@@ -27,6 +28,8 @@ pub(crate) struct State {
     pub(crate) files: BTreeMap<PathBuf, String>,
     /// Folders.
     pub(crate) folders: BTreeSet<PathBuf>,
+    /// Whether the account is there.
+    pub(crate) has_account: bool,
     /// Whether the supervisor runs.
     pub(crate) runs: bool,
 }
@@ -134,6 +137,28 @@ impl System for Recorder {
         self.note(format!("delete {}", short(path)))?;
         self.remove(path);
         Ok(())
+    }
+
+    fn make_account(&mut self) -> anyhow::Result<()> {
+        self.note("useradd".to_owned())?;
+        self.state.has_account = true;
+        Ok(())
+    }
+
+    fn remove_account(&mut self) -> anyhow::Result<()> {
+        self.note("userdel".to_owned())?;
+        self.state.has_account = false;
+        Ok(())
+    }
+
+    fn hand_over(&mut self, path: &Path, access: Access) -> anyhow::Result<()> {
+        let Access { owner, mode } = access;
+        self.note(format!("give {} {owner:?} {mode:o}", short(path)))
+    }
+
+    fn hand_back(&mut self, path: &Path, before: Found) -> anyhow::Result<()> {
+        let Found { user, group, mode, .. } = before;
+        self.note(format!("give {} {user}:{group} {mode:o}", short(path)))
     }
 
     fn make_pair(&mut self, request: &Request) -> anyhow::Result<Pair> {

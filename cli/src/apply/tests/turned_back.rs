@@ -51,6 +51,7 @@ fn state(facts: &Facts) -> State {
     State {
         files: files.into_iter().collect(),
         folders: layout::all_folders(&paths()).into_iter().filter(is_there).collect(),
+        has_account: false,
         runs: there.supervisor_runs,
     }
 }

@@ -17,9 +17,10 @@ use cmsg_config::{
 
 use crate::{
     content::Content,
+    host::account::Found,
     interrupt::Interrupt,
     pki::generate::{self, Key, Pair, Request},
-    plan::layout,
+    plan::{account::Access, layout},
     runtime::host,
     step::trace::unfinished,
     system::{Real, System},
@@ -116,6 +117,22 @@ impl System for Mortal<'_> {
             drop(first.map(|first| host.real.delete(&first.path())));
         };
         self.act(|host| host.real.delete(path), part)
+    }
+
+    fn make_account(&mut self) -> anyhow::Result<()> {
+        bail!("these tests change no machine")
+    }
+
+    fn remove_account(&mut self) -> anyhow::Result<()> {
+        bail!("these tests change no machine")
+    }
+
+    fn hand_over(&mut self, path: &Path, access: Access) -> anyhow::Result<()> {
+        self.act(|host| host.real.hand_over(path, access), |_| {})
+    }
+
+    fn hand_back(&mut self, path: &Path, before: Found) -> anyhow::Result<()> {
+        self.act(|host| host.real.hand_back(path, before), |_| {})
     }
 
     fn make_pair(&mut self, request: &Request) -> anyhow::Result<Pair> {

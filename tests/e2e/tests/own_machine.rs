@@ -1,0 +1,6 @@
+//! The product at the documented paths and ports of a machine, as root installs it there.
+
+#[path = "own_machine/installed.rs"]
+mod installed;
+#[path = "own_machine/supervised.rs"]
+mod supervised;

@@ -1,0 +1,116 @@
+//! A machine with the installer, a simulated broker and a simulated agent.
+
+use std::process::Output;
+
+use e2e::{
+    binaries,
+    hosts::process::Process,
+    machine::Machine,
+    needs::{Need, met},
+};
+use serde_json::Value;
+
+/// The files that know users and groups.
+const USERS: [&str; 4] = ["/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"];
+/// Where the installer leaves something, and nobody else on a fresh machine.
+const PLACES: &str = "ls -dA /opt/teradici /var/log/Teradici /var/lib/.pcoip-cmsg* \
+                      /etc/systemd/system/pcoip-cmsg* 2>/dev/null; true";
+
+/// Where clients reach the machine.
+const ADDRESS: &str = "192.0.2.1/32";
+
+/// The machine; nothing is installed on it at first.
+pub(crate) struct Site {
+    /// The machine itself.
+    pub(crate) machine: Machine,
+    /// They run until it is gone.
+    _simulators: Option<[Process; 2]>,
+}
+
+impl Site {
+    /// One, where tests can have it.
+    pub(crate) fn fresh() -> Option<Self> {
+        let tools = ["ip", "unshare", "useradd", "userdel", "ps", "flock"].map(Need::Tool);
+        let needs = [&[Need::Root, Need::Namespace][..], &tools].concat();
+        met(&needs).then(|| {
+            let machine = Machine::start();
+            machine.tell("ip", &["address", "add", ADDRESS, "dev", "lo"]);
+            Self { machine, _simulators: None }
+        })
+    }
+
+    /// Starts the broker and the agent.
+    pub(crate) fn simulate(&mut self) {
+        let simulator = |kind: &str, words: &str| {
+            let mut command = self.machine.command(binaries::path("pcoip-sim"));
+            command.arg(kind).args(words.split(' '));
+            let mut simulator = Process::start(command);
+            simulator.wait_for(|event| event["event"] == "ready");
+            simulator
+        };
+        let agent = "--listen 127.0.0.1:60443 --pcoip-listen 127.0.0.1:5172";
+        let broker = "--listen 127.0.0.1:8443 --agent-host localhost --agent-ip 127.0.0.1 \
+                      --agent-pcoip-port 5172";
+        self._simulators = Some([simulator("agent", agent), simulator("broker", broker)]);
+    }
+
+    /// Runs the installer.
+    pub(crate) fn run(&self, words: &[&str]) -> Output {
+        let mut command = self.machine.command(binaries::path("pcoip-cmsg-setup"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PCOIP_CMSG_")) {
+            command.env_remove(name);
+        }
+        command.arg("--output=json").args(words).output().expect("the installer can be run")
+    }
+
+    /// Installs both roles with these flags besides, and returns how that ended.
+    pub(crate) fn install(&self, more: &[&str]) -> (Option<i32>, Value) {
+        let words = [
+            "install",
+            "--runtime=host",
+            "--accept-policies",
+            "--self-signed",
+            "--ignore-disk-req",
+            "--broker-url=https://localhost:8443",
+            "--external-pcoip-ip=192.0.2.1",
+        ];
+        let output = self.run(&[&words[..], more].concat());
+        (output.status.code(), document(&output))
+    }
+
+    /// A client's session through the gateway: its result.
+    pub(crate) fn session(&self) -> Value {
+        let mut client = self.machine.command(binaries::path("pcoip-sim"));
+        client.args(["client", "--connect", "https://127.0.0.1", "--passcode", "123456"]);
+        client.args(["--user", "u", "--password", "p", "--domain", "example.com"]);
+        Process::start(client).end().pop().expect("a client ends with its result")
+    }
+
+    /// Owner, group and mode of everything that is installed.
+    pub(crate) fn accesses(&self) -> Vec<String> {
+        let find = "find /opt/teradici /var/log/Teradici -printf '%u:%g %m %p\\n' | sort -k 3";
+        self.machine.tell("bash", &["-c", find]).lines().map(str::to_owned).collect()
+    }
+
+    /// The user of each process of the daemon, with its rights.
+    pub(crate) fn runs_as(&self) -> Vec<String> {
+        const TELL: &str = "for pid in $(pgrep -x pcoip-cmsgd); do \
+             echo $(ps -o user:32= $pid) \
+                  $(grep -hE '^(Groups|CapPrm|CapBnd|NoNewPrivs):' /proc/$pid/status); done";
+        self.machine.tell("bash", &["-c", TELL]).lines().map(str::to_owned).collect()
+    }
+
+    /// What an installation changes on a machine, but for processes.
+    pub(crate) fn state(&self) -> Vec<String> {
+        let mut state = USERS.map(|file| self.machine.tell("cat", &[file])).to_vec();
+        state.push(self.machine.tell("bash", &["-c", PLACES]));
+        state
+    }
+}
+
+/// What the installer printed.
+pub(crate) fn document(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
+        panic!("no document: {}", String::from_utf8_lossy(&output.stderr));
+    })
+}

@@ -1,0 +1,145 @@
+//! Where the first process is not systemd: the daemon's own supervisor, as the account.
+
+use serde_json::json;
+
+use crate::installed::{Site, document};
+
+/// The rights to bind ports below 1024, and no others.
+const RIGHTS: &str = "pcoip-cmsg NoNewPrivs: 1 Groups: CapPrm: 0000000000000400 \
+                      CapBnd: 0000000000000400";
+
+/// Whatever the order in which a kernel tells them.
+fn sorted(words: &str) -> Vec<&str> {
+    let mut words: Vec<_> = words.split_whitespace().collect();
+    words.sort_unstable();
+    words
+}
+
+/// What the roles and the installer have made, with the names of logs left out.
+const ACCESSES: &str = "\
+root:root 755 /opt/teradici
+root:pcoip-cmsg 750 /opt/teradici/pcoipcm_data
+root:pcoip-cmsg 750 /opt/teradici/pcoipcm_data/bin
+root:pcoip-cmsg 750 /opt/teradici/pcoipcm_data/bin/pcoip-cmsgd
+root:pcoip-cmsg 750 /opt/teradici/pcoipcm_data/certs
+root:pcoip-cmsg 640 /opt/teradici/pcoipcm_data/certs/cmsg.crt
+root:pcoip-cmsg 640 /opt/teradici/pcoipcm_data/certs/cmsg.key
+root:pcoip-cmsg 640 /opt/teradici/pcoipcm_data/certs/jwt-signing.key
+root:pcoip-cmsg 640 /opt/teradici/pcoipcm_data/certs/jwt-verifying.crt
+root:pcoip-cmsg 1770 /opt/teradici/pcoipcm_data/data
+root:root 600 /opt/teradici/pcoipcm_data/data/answers.yaml
+root:pcoip-cmsg 640 /opt/teradici/pcoipcm_data/data/ConnectionManager.conf
+pcoip-cmsg:pcoip-cmsg 600 /opt/teradici/pcoipcm_data/data/connection-manager.sessions
+root:root 600 /opt/teradici/pcoipcm_data/data/installation.json
+root:pcoip-cmsg 640 /opt/teradici/pcoipcm_data/data/SecurityGateway.conf
+root:root 700 /opt/teradici/pcoipcm_data/data/secrets
+pcoip-cmsg:pcoip-cmsg 600 /opt/teradici/pcoipcm_data/data/security-gateway.journal
+pcoip-cmsg:pcoip-cmsg 700 /opt/teradici/pcoipcm_data/run
+pcoip-cmsg:pcoip-cmsg 600 /opt/teradici/pcoipcm_data/run/cm.sock
+pcoip-cmsg:pcoip-cmsg 600 /opt/teradici/pcoipcm_data/run/sg.sock
+pcoip-cmsg:pcoip-cmsg 600 /opt/teradici/pcoipcm_data/run/supervise.lock
+pcoip-cmsg:pcoip-cmsg 600 /opt/teradici/pcoipcm_data/run/supervise.pid
+pcoip-cmsg:pcoip-cmsg 600 /opt/teradici/pcoipcm_data/run/supervise.sock
+root:pcoip-cmsg 750 /var/log/Teradici
+pcoip-cmsg:pcoip-cmsg 700 /var/log/Teradici/ConnectionManager
+root:root 600 /var/log/Teradici/supervise.log
+pcoip-cmsg:pcoip-cmsg 700 /var/log/Teradici/SecurityGateway";
+
+#[test]
+fn what_faces_the_network_runs_as_the_account_and_carries_a_session() {
+    let Some(mut site) = Site::fresh() else { return };
+    site.simulate();
+    let before = site.state();
+
+    let (code, document) = site.install(&[]);
+
+    assert_eq!(code, Some(0), "{document:#}");
+    let rights = site.runs_as();
+    assert_eq!(rights.len(), 3, "the supervisor and two roles: {rights:?}");
+    for process in &rights {
+        assert_eq!(sorted(process), sorted(RIGHTS));
+    }
+    let result = site.session();
+    assert_eq!(result["error"], json!(null), "{result}");
+    let (logs, files): (Vec<_>, Vec<_>) =
+        site.accesses().into_iter().partition(|line| line.ends_with(".log") && line.contains('_'));
+    let logs_are_ours = |log: &String| log.starts_with("pcoip-cmsg:pcoip-cmsg 600 ");
+    assert!(logs.len() == 2 && logs.iter().all(logs_are_ours), "{logs:?}");
+    let mut expected: Vec<_> = ACCESSES.lines().collect();
+    // A role may just be writing its file anew.
+    let is_whole = |file: &&str| !file.ends_with(".new");
+    let mut files: Vec<_> = files.iter().map(String::as_str).filter(is_whole).collect();
+    expected.sort_unstable();
+    files.sort_unstable();
+    assert_eq!(files, expected);
+    assert_eq!(site.run(&["uninstall", "--yes", "--purge"]).status.code(), Some(0));
+    assert_eq!(site.runs_as(), [""; 0]);
+    assert_eq!(site.state(), before);
+}
+
+#[test]
+fn installing_again_on_the_machine_changes_nothing_and_mends_what_was_opened() {
+    let Some(site) = Site::fresh() else { return };
+    assert_eq!(site.install(&[]).0, Some(0));
+    let steps = |words: &[&str]| {
+        let planned = document(&site.run(&[&["install", "--dry-run"], words].concat()));
+        let steps = planned["plan"].as_array().cloned().unwrap_or_default();
+        steps.iter().map(|step| step["step"].clone()).collect::<Vec<_>>()
+    };
+
+    assert_eq!(steps(&["--runtime=host"]), [json!("wait until live")]);
+    site.machine.tell("chmod", &["644", "/opt/teradici/pcoipcm_data/certs/cmsg.key"]);
+    let mends = [json!("give files to the account"), json!("wait until live")];
+    assert_eq!(steps(&["--runtime=host"]), mends);
+    let again = site.run(&["install"]);
+
+    assert_eq!(again.status.code(), Some(0), "{}", document(&again));
+    assert_eq!(document(&again)["restarts"], json!([]));
+    let key = "root:pcoip-cmsg 640 /opt/teradici/pcoipcm_data/certs/cmsg.key".to_owned();
+    assert!(site.accesses().contains(&key));
+}
+
+#[test]
+fn what_does_not_come_to_life_on_the_machine_leaves_nothing() {
+    let Some(site) = Site::fresh() else { return };
+    let before = site.state();
+
+    let (code, document) = site.install(&["--daemon=/bin/true"]);
+
+    assert_eq!(code, Some(4), "{document:#}");
+    assert_eq!(site.state(), before);
+}
+
+#[test]
+fn an_account_of_somebody_else_stays_and_that_of_kept_files_too() {
+    let Some(site) = Site::fresh() else { return };
+    let has_account = || site.state()[0].contains("\npcoip-cmsg:");
+    assert_eq!(site.install(&[]).0, Some(0));
+
+    assert_eq!(site.run(&["uninstall", "--yes"]).status.code(), Some(0));
+    assert!(has_account(), "its files are there");
+    assert_eq!(site.run(&["install"]).status.code(), Some(0));
+    assert_eq!(site.run(&["uninstall", "--yes", "--purge"]).status.code(), Some(0));
+    assert!(!has_account());
+    site.machine.tell("useradd", &["--system", "--user-group", "pcoip-cmsg"]);
+    let before = site.state();
+    assert_eq!(site.install(&[]).0, Some(0));
+    assert_eq!(site.run(&["uninstall", "--yes", "--purge"]).status.code(), Some(0));
+    assert_eq!(site.state(), before);
+}
+
+#[test]
+fn two_installers_on_the_machine_do_not_meet() {
+    let Some(site) = Site::fresh() else { return };
+    assert_eq!(site.install(&[]).0, Some(0));
+    let setup = e2e::binaries::path("pcoip-cmsg-setup");
+    let mut second = site.machine.command("flock");
+    second.arg("/var/lib/.pcoip-cmsg-setup.lock").arg(setup).args(["uninstall", "--yes"]);
+
+    let refused = second.output().expect("`flock` starts");
+
+    assert_eq!(refused.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(told.contains("error: another installer is at work under `/`"), "{told}");
+    assert_eq!(site.runs_as().len(), 3);
+}
