@@ -146,8 +146,7 @@ impl Line {
         if is_comment(line) {
             return Self::Other(line.to_owned());
         }
-        let blank = |c: char| c.is_whitespace() || c == BYTE_ORDER_MARK;
-        match line.split_once('=').map(|(key, value)| (key.trim_matches(blank), value.trim())) {
+        match line.split_once('=').map(|(key, value)| (key.trim_matches(is_blank), value.trim())) {
             Some((key, value)) if !key.is_empty() => {
                 Self::Entry { key: key.to_owned(), value: value.to_owned() }
             }
@@ -156,8 +155,12 @@ impl Line {
     }
 }
 
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || c == BYTE_ORDER_MARK
+}
+
 fn is_comment(line: &str) -> bool {
-    let line = line.trim_start();
+    let line = line.trim_start_matches(is_blank);
     line.is_empty() || line.starts_with('#') || line.starts_with(';')
 }
 
@@ -215,6 +218,15 @@ mod tests {
             assert_eq!(file.values("A").map(|entry| entry.value).collect::<Vec<_>>(), ["1"]);
             assert_eq!(ConfFile::parse(&file.render()), file);
         }
+    }
+
+    #[test]
+    fn a_comment_behind_a_byte_order_mark_stays_one() {
+        let file = ConfFile::parse("A = 1\n \u{feff}# B = 2\n\u{feff}\n");
+
+        assert_eq!(file.entries().count(), 1);
+        assert_eq!(file.strays().count(), 0);
+        assert_eq!(ConfFile::parse(&file.render()), file);
     }
 
     #[test]
