@@ -11,8 +11,8 @@ const MASK: &str = "****";
 /// More than this of one document is cut off.
 const MAX_LOGGED: usize = 64 * 1024;
 
-/// Messages whose parts are known. In any other, and in `authenticate`, whatever is not known to be
-/// harmless is masked: it may be a credential of a kind that nobody here has met.
+/// Messages whose parts are known. What nobody here has met may be a credential, so it is masked: in
+/// these messages what is not in [`SHOWN`], in any other and in `authenticate` what is not harmless.
 const KNOWN: [&str; 13] = [
     "hello",
     "hello-resp",
@@ -29,7 +29,62 @@ const KNOWN: [&str; 13] = [
     "add-connection",
 ];
 
-/// Elements of such messages that are no secrets.
+/// Elements whose text shows in known messages.
+const SHOWN: [&str; 47] = [
+    "button-id",
+    "cap",
+    "client-ip",
+    "client-mac",
+    "client-name",
+    "connection-id",
+    "detected-by",
+    "device-name",
+    "domain",
+    "err-detail",
+    "fail-reason",
+    "hostname",
+    "id",
+    "ip-address",
+    "label",
+    "license-path",
+    "locale",
+    "mac-address",
+    "method",
+    "name",
+    "organization-id",
+    "pcoip-unique-id",
+    "platform",
+    "port",
+    "product-name",
+    "product-version",
+    "prompt",
+    "protocol",
+    "reason",
+    "resource-id",
+    "resource-name",
+    "resource-state",
+    "resource-type",
+    "result",
+    "result-id",
+    "result-str",
+    "serial-number",
+    "session-id",
+    "session-log-id",
+    "session-type",
+    "sg-sni",
+    "sni",
+    "supported-operation",
+    "tcp-port",
+    "text",
+    "time-zone-windows",
+    "username",
+];
+
+/// Attributes that show in known messages.
+const SHOWN_ATTRIBUTES: [&str; 7] =
+    ["do-not-log", "hidden", "is-default", "method", "session-type", "text-type", "type"];
+
+/// Elements of all other messages that are no secrets.
 const HARMLESS: [&str; 6] = ["username", "domain", "id", "button-id", "result-id", "result-str"];
 
 /// Attributes of such messages that are no secrets.
@@ -87,6 +142,10 @@ fn known(edits: &mut Edits, element: &Element<'_>) {
     } else if element.name() == "variable" {
         variable(edits, element);
     } else {
+        mask_attributes(edits, element, is_shown_attribute);
+        if !element.text().is_empty() && !SHOWN.contains(&element.name()) {
+            return fill(edits, element, MASK);
+        }
         element.children().iter().for_each(|child| known(edits, child));
     }
 }
@@ -135,6 +194,10 @@ fn is_harmless(element: &Element<'_>) -> bool {
         && element.children().is_empty()
         && !forbids_logging(element)
         && !is_tag(element)
+}
+
+fn is_shown_attribute(name: &str) -> bool {
+    SHOWN_ATTRIBUTES.contains(&name) || name.starts_with("xmlns")
 }
 
 fn is_harmless_attribute(name: &str) -> bool {

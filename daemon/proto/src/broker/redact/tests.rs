@@ -114,6 +114,25 @@ fn attributes_of_what_must_not_be_logged_are_masked() {
 }
 
 #[test]
+fn what_nobody_knows_is_masked_in_known_messages_too() {
+    shows(&[
+        (
+            "<allocate-resource-resp><result><result-id>ALLOC_SUCCESSFUL</result-id></result>\
+             <logon><username>other</username><key>k</key></logon><alternate user=\"u\">a</alternate>\
+             <target><port>4172</port></target></allocate-resource-resp>",
+            "<allocate-resource-resp><result><result-id>ALLOC_SUCCESSFUL</result-id></result>\
+             <logon><username>other</username><key>****</key></logon><alternate user=\"****\">****\
+             </alternate><target><port>4172</port></target></allocate-resource-resp>",
+        ),
+        (
+            "<hello n=\"x\"><client-info><platform>p</platform></client-info><x><y>z</y></x></hello>",
+            "<hello n=\"****\"><client-info><platform>p</platform></client-info><x><y>****</y></x>\
+             </hello>",
+        ),
+    ]);
+}
+
+#[test]
 fn what_is_no_document_is_only_counted() {
     assert_eq!(bytes(b"<password>p"), "(11 bytes, the document ends early)");
 }
