@@ -8,6 +8,7 @@ use cmsg_config::Paths;
 
 use crate::{
     journal::{self, Journal},
+    progress::Progress,
     step::{Step, Stopped, trace::unfinished},
     system::System,
 };
@@ -49,14 +50,19 @@ pub(crate) struct Left {
 pub(crate) fn apply(
     work: Work<'_>,
     system: &mut dyn System,
-    tell: &mut dyn FnMut(&Step),
+    progress: &Progress,
 ) -> Result<Vec<Left>, Broken> {
     let mut journal = Journal::of(work.command, work.steps);
-    if let Err(why) = perform(work, &mut journal, system, tell) {
-        let left = recover(&journal, work.paths, system);
-        return Err(Broken { why, left });
+    let performed = perform(work, &mut journal, system, progress);
+    if performed.is_err() {
+        progress.undoing();
     }
-    Ok(recover(&journal, work.paths, system))
+    let left = recover(&journal, work.paths, system);
+    progress.end();
+    match performed {
+        Ok(()) => Ok(left),
+        Err(why) => Err(Broken { why, left }),
+    }
 }
 
 /// Undoes what was begun, last first; or, where all was performed, finishes it. The journal goes
@@ -99,13 +105,13 @@ fn perform(
     work: Work<'_>,
     journal: &mut Journal,
     system: &mut dyn System,
-    tell: &mut dyn FnMut(&Step),
+    progress: &Progress,
 ) -> Result<(), Stopped> {
     for (index, step) in work.steps.iter().enumerate() {
         if system.pause(Duration::ZERO) {
             return Err(Stopped::Interrupted);
         }
-        tell(step);
+        progress.step(index + 1, work.steps.len(), step);
         write_down(journal, journal.at(index + 1), work.paths, system)?;
         // A step that does not succeed may be done in part.
         step.perform(system)?;

@@ -13,6 +13,7 @@ mod journal;
 mod pki;
 mod plan;
 mod preflight;
+mod progress;
 mod prompt;
 mod report;
 mod runtime;

@@ -37,6 +37,17 @@ impl Screen {
         }
     }
 
+    /// One that shows errors alone.
+    #[cfg(test)]
+    pub(crate) fn silent() -> Self {
+        Self { is_json: false, is_quiet: true, is_verbose: false, is_coloured: false }
+    }
+
+    /// Whether a line of standard error can change while somebody looks at it.
+    pub(crate) fn is_live(&self) -> bool {
+        !self.is_quiet && !self.is_verbose && io::stderr().is_terminal()
+    }
+
     /// Prints data for people; a quiet screen has none.
     pub(crate) fn data(&self, text: &str) {
         if !self.is_quiet && !self.is_json {

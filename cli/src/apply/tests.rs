@@ -73,7 +73,7 @@ fn before() -> State {
 
 fn perform(steps: &[Step], system: &mut Recorder) -> Result<Vec<Left>, Broken> {
     let paths = paths();
-    apply(Work { command: "install", paths: &paths, steps }, system, &mut |_| {})
+    apply(Work { command: "install", paths: &paths, steps }, system, &Progress::silent())
 }
 
 fn run(recorder: Recorder) -> (Result<Vec<Left>, Broken>, Vec<String>) {

@@ -14,7 +14,7 @@ use crate::{
     plan::layout,
     preflight,
     runtime::Runtime,
-    system::System,
+    system::Real,
     wanted::{Place, Wanted},
 };
 
@@ -50,7 +50,7 @@ pub(super) fn check(
     setup: &Setup,
     global: &Global,
     looking: Looking,
-    system: &mut dyn System,
+    system: &mut Real,
 ) -> Result<Checked, Ended> {
     let sources = Sources::read(&setup.flags.0, global.answers.as_deref())?;
     let is_left = interrupted::finding(&Place::read(&sources.resolve(&Layer::new()))?.paths());
@@ -91,7 +91,9 @@ pub(super) fn check(
     });
     let is_whole = !findings.iter().any(Finding::is_error);
 
-    let mut facts = Facts::read(&wanted, target, installed, export);
+    let mut facts = system
+        .progress()
+        .during("look at the host", || Facts::read(&wanted, target, installed, export));
     facts.given.extend(secrets.contents().map(|(name, content)| (name, Ok(content))));
     if !looking.takes_daemon && wanted.daemon.is_none() {
         facts.daemon = DaemonFact::Stays;

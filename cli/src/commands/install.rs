@@ -15,9 +15,10 @@ use crate::{
     finding::Finding,
     interrupt::Interrupt,
     plan::{self, Plan, layout},
+    progress::Progress,
     report::{Outcome, Report, changed_lines, kept_lines, plan_lines, roles::RoleView},
     screen::Screen,
-    step::{Step, Stopped},
+    step::Stopped,
     system::Real,
     wanted::Wanted,
 };
@@ -43,7 +44,7 @@ pub(super) fn change(
     screen: &Screen,
     way: Way,
 ) -> Result<Exit, Ended> {
-    let mut system = Real::new(Interrupt::watch()?);
+    let mut system = Real::new(Interrupt::watch()?, Progress::new(screen));
     let looking = Looking { locks: !way.is_dry_run, takes_daemon: way.is_install };
     let checked = checks::check(setup, global, looking, &mut system)?;
     let Checked { wanted, answers, saved, facts, findings, lock: _lock } = checked;
@@ -83,13 +84,9 @@ fn perform(
     system: &mut Real,
     screen: &Screen,
 ) -> Exit {
-    let mut tell = |step: &Step| {
-        screen.note(&format!("{} …", step.name()));
-        screen.detail(&format!("  {}", step.changes()));
-        screen.detail(&format!("  to undo: {}", step.undoing()));
-    };
     let Plan { steps, .. } = &report.plan;
-    let broken = match apply(Work { command, paths, steps }, system, &mut tell) {
+    let progress = system.progress();
+    let broken = match apply(Work { command, paths, steps }, system, &progress) {
         Ok(left) => {
             report.outcome = Outcome::Done;
             report.done = steps.len();

@@ -15,10 +15,11 @@ use crate::{
     },
     interrupt::Interrupt,
     plan::{self, layout, record::Record},
+    progress::Progress,
     prompt,
     report::{Outcome, Report, plan_lines},
     screen::Screen,
-    step::{Step, Stopped},
+    step::Stopped,
     system::Real,
 };
 
@@ -33,7 +34,7 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
     if !uninstall.dry_run && !global.yes && !is_confirmed(uninstall, global, &found.paths)? {
         return Err(anyhow::anyhow!("the removal was not confirmed").into());
     }
-    let mut system = Real::new(Interrupt::watch()?);
+    let mut system = Real::new(Interrupt::watch()?, Progress::new(screen));
     let mut lock = if uninstall.dry_run { None } else { Some(Lock::take(found.paths.root())?) };
     let interrupted = match &lock {
         Some(_) => recover::recover(&found.paths, &mut system)?,
@@ -81,13 +82,10 @@ fn is_confirmed(uninstall: &Uninstall, global: &Global, paths: &Paths) -> Result
 }
 
 fn perform(report: &mut Report, paths: &Paths, system: &mut Real, screen: &Screen) -> Exit {
-    let mut tell = |step: &Step| {
-        screen.note(&format!("{} …", step.name()));
-        screen.detail(&format!("  {}", step.changes()));
-        screen.detail(&format!("  to undo: {}", step.undoing()));
-    };
     let steps = &report.plan.steps;
-    let broken = match apply(Work { command: "uninstall", paths, steps }, system, &mut tell) {
+    let work = Work { command: "uninstall", paths, steps };
+    let progress = system.progress();
+    let broken = match apply(work, system, &progress) {
         Ok(left) => {
             report.done = steps.len();
             recover::tell_unfinished(paths, &left, report, screen);

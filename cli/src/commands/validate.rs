@@ -8,6 +8,7 @@ use crate::{
     args::{Global, Validate},
     finding::Finding,
     interrupt::Interrupt,
+    progress::Progress,
     report,
     screen::Screen,
     system::Real,
@@ -17,7 +18,7 @@ use crate::{
 pub(super) fn run(validate: &Validate, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let looking = Looking { locks: false, takes_daemon: true };
     // Without the lock it is never used.
-    let mut system = Real::new(Interrupt::watch()?);
+    let mut system = Real::new(Interrupt::watch()?, Progress::new(screen));
     let findings = match checks::check(&validate.setup, global, looking, &mut system) {
         Ok(checked) => checked.findings,
         Err(Ended::Refused(findings)) => findings,

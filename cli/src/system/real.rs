@@ -21,6 +21,7 @@ use crate::{
     interrupt::Interrupt,
     pki::generate::{self, Pair, Request},
     plan::account::Access,
+    progress::Progress,
     runtime::host::{self, Started},
     step::trace::unfinished,
 };
@@ -32,13 +33,19 @@ const STATUS_WAIT: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Real {
     interrupt: Interrupt,
+    progress: Progress,
     started: Option<Started>,
 }
 
 impl Real {
-    /// The host, with the operator's wish to stop.
-    pub(crate) fn new(interrupt: Interrupt) -> Self {
-        Self { interrupt, started: None }
+    /// The host, with the operator's wish to stop and what tells how far a long effect is.
+    pub(crate) fn new(interrupt: Interrupt, progress: Progress) -> Self {
+        Self { interrupt, progress, started: None }
+    }
+
+    /// What tells how far a long effect is.
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 }
 
@@ -64,9 +71,10 @@ impl System for Real {
     }
 
     fn copy_executable(&mut self, from: &Path, to: &Path) -> anyhow::Result<()> {
-        let mut program =
-            File::open(from).with_context(|| format!("failed to read `{}`", from.display()))?;
-        replace(to, 0o700, |file| io::copy(&mut program, file))
+        let failed = || format!("failed to read `{}`", from.display());
+        let program = File::open(from).with_context(failed)?;
+        let total = program.metadata().with_context(failed)?.len();
+        replace(to, 0o700, |file| io::copy(&mut self.progress.reading(program, total), file))
     }
 
     fn rename(&mut self, from: &Path, to: &Path) -> anyhow::Result<bool> {
@@ -199,7 +207,7 @@ mod tests {
     }
 
     fn real() -> Real {
-        Real::new(Interrupt::watch().unwrap())
+        Real::new(Interrupt::watch().unwrap(), Progress::silent())
     }
 
     #[test]

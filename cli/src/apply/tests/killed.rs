@@ -126,7 +126,7 @@ impl Site {
             // Taking back has had effects of its own.
             process = Mortal::new(&mut self.host, death);
             let work = Work { command, paths: &paths, steps: &steps };
-            let outcome = apply(work, &mut process, &mut |_| {});
+            let outcome = apply(work, &mut process, &Progress::silent());
             assert!(process.is_dead() || outcome.is_ok_and(|left| left.is_empty()), "{runs}");
         }
         let is_dead = process.is_dead();

@@ -21,6 +21,7 @@ use crate::{
     interrupt::Interrupt,
     pki::generate::{self, Key, Pair, Request},
     plan::{account::Access, layout},
+    progress::Progress,
     runtime::host,
     step::trace::unfinished,
     system::{Real, System},
@@ -37,7 +38,11 @@ pub(super) struct Host {
 
 impl Host {
     pub(super) fn new() -> Self {
-        Self { real: Real::new(Interrupt::watch().unwrap()), runs: false, roles: BTreeSet::new() }
+        Self {
+            real: Real::new(Interrupt::watch().unwrap(), Progress::silent()),
+            runs: false,
+            roles: BTreeSet::new(),
+        }
     }
 }
 
