@@ -35,6 +35,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 mod trail;
+mod unserved;
 mod upstream;
 
 /// The file in the data folder that lets sessions outlive the process. What stands in it only
@@ -102,7 +103,7 @@ impl ConnectionManagerRole {
         let settled = watch::Sender::new(());
         let journal = tokio::spawn(file.keep(changes, settled, render, finished.clone()));
         let tracker = TaskTracker::new();
-        tracker.spawn(health::watch(Arc::clone(&shared), shutdown.clone()));
+        health::watch(&shared, &tracker, &shutdown);
         tracker.spawn(sweep(Arc::clone(&shared), shutdown.clone()));
         if let Some(http) = http {
             let head = shared.config.http_head;
@@ -110,7 +111,11 @@ impl ConnectionManagerRole {
         }
         let config = &shared.config;
         let server = Server {
-            listener: Listener::new(clients, config.max_connections.as_usize()),
+            listener: Listener::new(
+                clients,
+                config.max_connections.as_usize(),
+                Arc::clone(&shared.unserved.crowded),
+            ),
             acceptor,
             handshake: config.tls_handshake,
             head: config.http_head,

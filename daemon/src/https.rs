@@ -6,12 +6,14 @@ pub(crate) mod listener;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use cmsg_proto::control;
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::{
     Request,
     body::{Body as _, Incoming},
 };
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, trace};
@@ -21,6 +23,15 @@ use listener::{Accepted, Content, Listener, speak};
 
 /// Longest wait for the body of a request.
 const BODY_WAIT: Duration = Duration::from_secs(30);
+
+/// Where load balancers ask.
+pub(crate) const HEALTH: &str = "/health";
+
+/// Longest life of a connection beyond the places; load balancers wait five seconds.
+const BESIDE: Duration = Duration::from_secs(3);
+
+/// How much of a request is read that is told there is no place.
+const UNREAD: usize = 64 * 1024;
 
 /// What takes connections.
 pub(crate) struct Server {
@@ -77,6 +88,24 @@ impl Server {
             local: local.ip().to_canonical(),
             connection: number,
         };
+        match &place {
+            Ok(_) => self.speak(stream, client, answer).await,
+            Err(_) => {
+                let answer = |client, request| self.beside(client, request, answer);
+                let served = self.speak(stream, client, &answer);
+                let _ = tokio::time::timeout(BESIDE, served).await;
+            }
+        }
+        trace!(c = number, "Connection closed");
+        drop(place);
+    }
+
+    async fn speak<A, F>(&self, stream: TcpStream, client: Client, answer: &A)
+    where
+        A: Fn(Client, Request<Incoming>) -> F,
+        F: Future<Output = Response<Content>>,
+    {
+        let number = client.connection;
         let handshake = tokio::time::timeout(self.handshake, self.acceptor.accept(stream));
         match self.shutdown.run_until_cancelled(handshake).await {
             Some(Ok(Ok(stream))) => {
@@ -89,9 +118,36 @@ impl Server {
             Some(Err(_)) => debug!(c = number, "TLS handshake took too long"),
             None => {}
         }
-        trace!(c = number, "Connection closed");
-        drop(place);
     }
+
+    /// Answers the only request of a connection for which there is no place: a health check in full,
+    /// since a load balancer has to know.
+    async fn beside<A, F>(
+        &self,
+        client: Client,
+        request: Request<Incoming>,
+        answer: &A,
+    ) -> Response<Content>
+    where
+        A: Fn(Client, Request<Incoming>) -> F,
+        F: Future<Output = Response<Content>>,
+    {
+        let mut response = if is_health_check(&request) {
+            answer(client, request).await
+        } else {
+            self.listener.count_crowded();
+            let _ = whole(request.into_body(), UNREAD).await;
+            plain(StatusCode::SERVICE_UNAVAILABLE)
+        };
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+        response
+    }
+}
+
+fn is_health_check(request: &Request<Incoming>) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
+        && [HEALTH, control::HEALTH].contains(&request.uri().path())
 }
 
 /// The body of a request, which has to come in time.

@@ -6,6 +6,7 @@ pub mod connection_manager;
 pub mod drain;
 mod https;
 mod journal;
+mod limits;
 pub mod local;
 pub mod logs;
 pub mod reload;

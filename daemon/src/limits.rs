@@ -9,7 +9,7 @@ use std::{
 
 /// Connections that were not admitted so far.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     in_all: usize,
     from_one: usize,
     present: Mutex<Present>,
@@ -23,18 +23,18 @@ struct Present {
 
 /// A connection's place, free again when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     limits: Arc<Limits>,
     source: IpAddr,
 }
 
 impl Limits {
-    pub(super) fn new(in_all: usize, from_one: usize) -> Arc<Self> {
+    pub(crate) fn new(in_all: usize, from_one: usize) -> Arc<Self> {
         Arc::new(Self { in_all, from_one, present: Mutex::default() })
     }
 
     /// A place for one more connection from there, if there is one.
-    pub(super) fn enter(self: &Arc<Self>, ip: IpAddr) -> Option<Place> {
+    pub(crate) fn enter(self: &Arc<Self>, ip: IpAddr) -> Option<Place> {
         let source = source(ip);
         let mut present = self.present();
         if present.in_all >= self.in_all {

@@ -30,7 +30,6 @@ mod counters;
 mod datagrams;
 mod gate;
 mod https;
-mod limits;
 mod relay;
 mod sockets;
 #[cfg(test)]
@@ -188,6 +187,7 @@ impl Observe for Told {
             listens: self.listens.clone(),
             sessions: self.gate.count(),
             turned_away: Some(self.gate.counters.turned_away()),
+            unserved: None,
         }
     }
 

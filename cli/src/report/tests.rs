@@ -113,6 +113,7 @@ fn a_role_is_shown_as_it_says_it_is() {
         }],
         sessions: 2,
         turned_away: None,
+        unserved: None,
     };
 
     let view = RoleView::of(Role::Cm, Ok(status));

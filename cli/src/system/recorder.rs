@@ -204,6 +204,7 @@ impl System for Recorder {
             listens: Vec::new(),
             sessions: 0,
             turned_away: None,
+            unserved: None,
         })
     }
 

@@ -42,7 +42,7 @@ pub struct ConnectionManager {
     pub license_servers: Vec<String>,
     /// Public addresses of the own gateway; empty where sessions do not go through it.
     pub own_gateway: Vec<IpAddr>,
-    /// Port of the gateways that clients are told.
+    /// Port of the own gateway that clients are told.
     pub external_port: u16,
     /// Other gateways, in the order in which they are tried.
     pub external_gateways: Vec<ExternalGateway>,

@@ -88,7 +88,12 @@ pub const CONNECTION_MANAGER: &[Key] = &[
         "sessions go through the own security gateway",
     ),
     Key::list("ExternalRoutableIP", "IP", "public address of the own gateway, one a family"),
-    Key::new("ExternalPort", "4172", "port", "port of the gateway that clients are told"),
+    Key::new(
+        "ExternalPort",
+        "4172",
+        "port",
+        "port of the own gateway that clients are told; other gateways are at 4172",
+    ),
     Key::list("ExternalSecurityGateway", "IP", "public address of another gateway, tried in order"),
     Key::list(
         "ExternalSecurityGatewayControl",

@@ -19,6 +19,10 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use counted::{DroppedDatagrams, GatewayStanding, RefusedClients, TurnedAway, Unserved};
+
+mod counted;
+
 /// One of the two services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -69,43 +73,9 @@ pub struct Status {
     /// What the gateway turned away since it started; the Connection Manager tells none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turned_away: Option<TurnedAway>,
-}
-
-/// What was not let through the gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct TurnedAway {
-    /// Datagrams, by the reason.
-    pub datagrams: DroppedDatagrams,
-    /// Connections of clients, by the reason.
-    pub clients: RefusedClients,
-}
-
-/// How many datagrams were dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct DroppedDatagrams {
-    /// They are no session's.
-    pub unknown: u64,
-    /// They may be several sessions'.
-    pub ambiguous: u64,
-    /// They are for a client of which nobody knows where it expects them.
-    pub no_destination: u64,
-    /// Too many waited to be decided, or they were too large to wait.
-    pub undecided: u64,
-    /// The system could not take them at once.
-    pub congested: u64,
-    /// The system refused them.
-    pub failed: u64,
-}
-
-/// How many connections of clients were refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct RefusedClients {
-    /// Too many were without a session, in all or from one address.
-    pub crowded: u64,
-    /// They finished no TLS handshake.
-    pub no_tls: u64,
-    /// They showed no announced session tag in time.
-    pub no_tag: u64,
+    /// What the Connection Manager did not serve since it started; the gateway tells none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unserved: Option<Unserved>,
 }
 
 /// One listener.

@@ -15,6 +15,12 @@ mod replays;
 /// Where a gateway takes announcements.
 pub const PATH: &str = "/pcoip-sg/xml";
 
+/// Where a gateway's host says whether the gateway takes sessions, apart from all else there.
+pub const HEALTH: &str = "/pcoip-sg/health";
+
+/// Where clients reach a gateway, TCP and UDP.
+pub const PORT: u16 = 4172;
+
 /// What an announcement and its reply are sent as.
 pub const CONTENT_TYPE: &str = "application/xml";
 

@@ -55,7 +55,7 @@ impl Exchange<'_> {
         Ok(ClientTarget {
             ip_address: announced.address,
             sni: Some(announced.sni),
-            port: self.shared.config.external_port,
+            port: announced.port,
             connect_tag: announced.tag,
             ..direct
         })

@@ -1,35 +1,31 @@
 //! Gateways, told of every session that will come through them: the own one over its unix socket,
 //! others over HTTPS, each announcement signed.
 
-use std::{fs::File, net::IpAddr, os::fd::AsRawFd as _, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use arc_swap::ArcSwap;
-use bytes::Bytes;
-use cmsg_config::{connection_manager::ExternalGateway, socket::Role};
+use cmsg_config::socket::GatewayStanding;
 use cmsg_proto::{
     SessionTag,
     broker::redact,
-    control::{AddConnection, Claims, PATH, Reply},
+    control::{AddConnection, Claims, Reply},
 };
-use http::{HeaderValue, header};
-use reqwest::Client;
-use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::{
     shared::random,
     trail::{GATEWAY, Trail, told},
-    upstream::{self, Failure},
 };
-use crate::{clock, reload::Files, tls::Trust, token::Signer};
+use crate::{clock, reload::Files, token::Signer};
 
-/// Longest wait for a gateway: it only notes the session.
-const WAIT: Duration = Duration::from_secs(5);
+pub(super) use gateway::Gateway;
+#[cfg(test)]
+pub(super) use gateway::PLACES;
+pub(super) use standing::Found;
 
-/// How many announcements of other hosts are passed on at once. Everybody can send some, and the
-/// gateway must keep answering its own host.
-pub(super) const PLACES: usize = 16;
+mod gateway;
+mod standing;
 
 /// The gateways, in the order in which they are tried.
 pub(super) struct Gateways {
@@ -38,22 +34,12 @@ pub(super) struct Gateways {
     signer: Option<Arc<ArcSwap<Signer>>>,
 }
 
-/// One gateway.
-pub(super) struct Gateway {
-    /// What clients are told, one a family at most.
-    addresses: Vec<IpAddr>,
-    client: Client,
-    url: String,
-    /// The client reaches the socket through this folder's descriptor.
-    folder: Option<File>,
-    /// For announcements of other hosts.
-    places: Semaphore,
-}
-
 /// A gateway that waits for the client.
 pub(super) struct Announced {
     /// Its public address.
     pub(super) address: IpAddr,
+    /// Its public port.
+    pub(super) port: u16,
     /// The tag that the client shows it.
     pub(super) tag: SessionTag,
     /// The server name that the client sends it.
@@ -81,7 +67,8 @@ impl Gateways {
     }
 
     /// Tells the first gateway that takes the session of it. Those with an address of the client's
-    /// family come first: a client that has no other one could not reach the rest.
+    /// family come first, since a client that has no other one could not reach the rest; those that
+    /// did not answer lately come last.
     pub(super) async fn announce(
         &self,
         trail: &Trail,
@@ -89,7 +76,7 @@ impl Gateways {
         client: IpAddr,
     ) -> Option<Announced> {
         for gateway in self.in_order_for(client) {
-            if gateway.folder.is_some() {
+            if gateway.is_own() {
                 told!(info, trail, GATEWAY, "Local security gateway is enabled");
             }
             match self.tell(trail, gateway, announcement, client).await {
@@ -109,13 +96,24 @@ impl Gateways {
 
     fn in_order_for(&self, client: IpAddr) -> Vec<&Gateway> {
         let mut gateways: Vec<_> = self.all.iter().collect();
-        gateways.sort_by_key(|gateway| !gateway.has_family_of(client));
+        gateways
+            .sort_by_cached_key(|gateway| (gateway.is_silent(), !gateway.has_family_of(client)));
         gateways
     }
 
     /// The gateway of this host.
     pub(super) fn own(&self) -> Option<&Gateway> {
-        self.all.iter().find(|gateway| gateway.folder.is_some())
+        self.all.iter().find(|gateway| gateway.is_own())
+    }
+
+    /// All of them, to be looked at.
+    pub(super) fn all(&self) -> &[Gateway] {
+        &self.all
+    }
+
+    /// What the unix socket tells of them.
+    pub(super) fn told(&self) -> Vec<GatewayStanding> {
+        self.all.iter().map(Gateway::told).collect()
     }
 
     /// Whether sessions go straight to their agents.
@@ -137,80 +135,17 @@ impl Gateways {
         let document = Zeroizing::new(announcement.render());
         let sent = || redact::bytes(document.as_bytes());
         told!(info, trail, GATEWAY, "Sending request to security gateway: {}", sent());
-        let request = gateway.client.post(&gateway.url).bearer_auth(token);
-        let reply = upstream::send(request, document).await?;
+        let reply = gateway.announce(token, document).await?;
         let got = || redact::bytes(&reply.body);
         told!(info, trail, GATEWAY, "Received response from security gateway: {}", got());
         let read = Reply::parse(&reply.body)
-            .with_context(|| format!("reading its answer, status {}", reply.status.as_u16()))?;
-        match read {
-            Reply::Accepted { rtag, sg_sni } => Ok(Announced { address, tag: rtag, sni: sg_sni }),
-            Reply::Refused { reason } => bail!("it refuses: {reason}"),
-        }
-    }
-}
-
-impl Gateway {
-    fn own(config: &cmsg_config::ConnectionManager, files: &Files) -> anyhow::Result<Self> {
-        let run = &config.run_directory;
-        let folder = File::open(run).with_context(|| format!("opening `{}`", run.display()))?;
-        let socket = format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), Role::Sg.socket());
-        let client =
-            upstream::client(&Trust::Off, files, WAIT, |builder| builder.unix_socket(socket))?;
-        Ok(Self {
-            addresses: config.own_gateway.clone(),
-            client,
-            url: format!("http://localhost{PATH}"),
-            folder: Some(folder),
-            places: Semaphore::new(PLACES),
-        })
-    }
-
-    fn external(
-        config: &cmsg_config::ConnectionManager,
-        gateway: &ExternalGateway,
-        files: &Files,
-    ) -> anyhow::Result<Self> {
-        let trust = upstream::trust(config, true, gateway.pin.into_iter().collect());
-        Ok(Self {
-            addresses: vec![gateway.address],
-            client: upstream::client(&trust, files, WAIT, |builder| builder)?,
-            url: format!("https://{}{PATH}", gateway.control),
-            folder: None,
-            places: Semaphore::new(PLACES),
-        })
-    }
-
-    /// Passes on what another host announces.
-    pub(super) async fn pass_on(
-        &self,
-        token: Option<HeaderValue>,
-        announcement: Bytes,
-    ) -> Result<upstream::Reply, Failure> {
-        let mut request = self.client.post(&self.url);
-        if let Some(token) = token {
-            request = request.header(header::AUTHORIZATION, token);
-        }
-        let exchange = async {
-            let _place = self.places.acquire().await;
-            upstream::send_bytes(request, announcement).await
-        };
-        tokio::time::timeout(WAIT, exchange).await.unwrap_or(Err(Failure::TimedOut))
-    }
-
-    fn address_for(&self, client: IpAddr) -> Option<IpAddr> {
-        let same_family = |address: &&IpAddr| address.is_ipv4() == client.is_ipv4();
-        self.addresses.iter().find(same_family).or_else(|| self.addresses.first()).copied()
-    }
-
-    fn has_family_of(&self, client: IpAddr) -> bool {
-        self.addresses.iter().any(|address| address.is_ipv4() == client.is_ipv4())
-    }
-
-    /// What the log calls it: its public addresses.
-    fn name(&self) -> String {
-        let names: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
-        names.join(", ")
+            .with_context(|| format!("reading its answer, status {}", reply.status.as_u16()))
+            .and_then(|reply| match reply {
+                Reply::Accepted { rtag, sg_sni } => Ok((rtag, sg_sni)),
+                Reply::Refused { reason } => bail!("it refuses: {reason}"),
+            });
+        let (tag, sni) = read.inspect_err(|_| gateway.count_refusal())?;
+        Ok(Announced { address, port: gateway.port, tag, sni })
     }
 }
 
@@ -218,35 +153,35 @@ impl Gateway {
 mod tests {
     use super::*;
 
-    fn gateway(addresses: &[&str]) -> Gateway {
-        Gateway {
-            addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
-            client: upstream::client(&Trust::Off, &Files::default(), WAIT, |builder| builder)
-                .unwrap(),
-            url: String::new(),
-            folder: None,
-            places: Semaphore::new(1),
-        }
+    fn order(all: Vec<Gateway>, client: &str) -> Vec<String> {
+        let gateways = Gateways { all, signer: None };
+        let client = client.parse().unwrap();
+        let order = gateways.in_order_for(client).into_iter();
+        order.map(|gateway| gateway.address_for(client).unwrap().to_string()).collect()
     }
 
     #[test]
     fn a_gateway_of_the_clients_family_is_tried_first() {
-        let all = vec![
-            gateway(&["2001:db8::1"]),
-            gateway(&["192.0.2.1"]),
-            gateway(&["192.0.2.2", "2001:db8::2"]),
-        ];
-        let gateways = Gateways { all, signer: None };
-
-        let order = |client: &str| {
-            let client = client.parse().unwrap();
-            let order = gateways.in_order_for(client).into_iter();
-            order
-                .map(|gateway| gateway.address_for(client).unwrap().to_string())
-                .collect::<Vec<_>>()
+        let all = || {
+            vec![
+                Gateway::at(&["2001:db8::1"]),
+                Gateway::at(&["192.0.2.1"]),
+                Gateway::at(&["192.0.2.2", "2001:db8::2"]),
+            ]
         };
 
-        assert_eq!(order("198.51.100.9"), ["192.0.2.1", "192.0.2.2", "2001:db8::1"]);
-        assert_eq!(order("2001:db8::9"), ["2001:db8::1", "2001:db8::2", "192.0.2.1"]);
+        assert_eq!(order(all(), "198.51.100.9"), ["192.0.2.1", "192.0.2.2", "2001:db8::1"]);
+        assert_eq!(order(all(), "2001:db8::9"), ["2001:db8::1", "2001:db8::2", "192.0.2.1"]);
+    }
+
+    #[test]
+    fn a_gateway_that_does_not_answer_is_tried_last() {
+        let all = vec![
+            Gateway::at(&["192.0.2.1"]).silenced(),
+            Gateway::at(&["2001:db8::1"]),
+            Gateway::at(&["192.0.2.2"]),
+        ];
+
+        assert_eq!(order(all, "198.51.100.9"), ["192.0.2.2", "2001:db8::1", "192.0.2.1"]);
     }
 }

@@ -84,9 +84,9 @@ pub(super) async fn answer(
             Err(Refusal::UnknownSession)
         }
     };
-    let answer = answered.unwrap_or_else(|refusal| Answer {
-        document: refusal.document(exchange.request.version()),
-        cookie: None,
+    let answer = answered.unwrap_or_else(|refusal| {
+        shared.unserved.count(refusal);
+        Answer { document: refusal.document(exchange.request.version()), cookie: None }
     });
     exchange.log_answer(&answer.document, started.elapsed());
     Ok(answer)

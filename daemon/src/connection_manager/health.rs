@@ -1,23 +1,30 @@
 //! Readiness, for load balancers. It is looked for in the background, so that however often
-//! `/health` is asked, the broker is not.
+//! `/health` is asked, neither the broker nor a gateway is.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use anyhow::{Context as _, bail};
-use cmsg_config::socket::{self, Role, Status};
-use tokio_util::sync::CancellationToken;
+use http::{Response, StatusCode};
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
-use super::shared::Shared;
+use super::{
+    announce::{Found, Gateway},
+    shared::Shared,
+};
+use crate::{
+    drain,
+    https::{self, listener::Content, plain},
+};
 
-/// How often broker and gateway are looked for while they are there.
+/// How often broker and gateways are looked for while they are there.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// How often while one of them is away; both roles start at the same time.
+/// How often one of them while it is away; both roles start at the same time.
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// Longest wait for the own gateway, which is on the same host.
-const GATEWAY_WAIT: Duration = Duration::from_secs(2);
 
 /// Whether sessions can be set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,43 +45,143 @@ impl Health {
     }
 }
 
-/// Looks for broker and gateway until the shutdown.
-pub(super) async fn watch(shared: Arc<Shared>, shutdown: CancellationToken) {
-    let looking = async {
-        loop {
-            let (found, cause) = match look(&shared).await {
-                Ok(()) => (Health::Ready, String::new()),
-                Err((away, cause)) => (away, format!("{cause:#}")),
-            };
-            if shared.health.send_replace(Some(found)) != Some(found) {
-                match found.reason() {
-                    None => info!("Ready for sessions"),
-                    Some(reason) => warn!(reason, cause, "Not ready for sessions"),
-                }
-            }
-            tokio::time::sleep(if found == Health::Ready { EVERY } else { AGAIN }).await;
-        }
-    };
-    shutdown.run_until_cancelled(looking).await;
+/// What the looks have found so far.
+#[derive(Debug, Default)]
+pub(super) struct Readiness {
+    /// Nothing until it was looked for; else what keeps it from answering.
+    broker: Mutex<Option<Result<(), String>>>,
+    verdict: watch::Sender<Option<Health>>,
 }
 
-/// Who is away, and why.
-async fn look(shared: &Shared) -> Result<(), (Health, anyhow::Error)> {
-    shared.broker.look().await.map_err(|cause| (Health::BrokerAway, cause))?;
-    if shared.config.own_gateway.is_empty() {
-        return Ok(());
+impl Readiness {
+    /// The verdict; nothing until enough was looked at.
+    pub(super) fn now(&self) -> Option<Health> {
+        *self.verdict.borrow()
     }
-    look_at_gateway(shared).await.map_err(|cause| (Health::GatewayAway, cause))
+
+    fn broker_found(&self, found: Result<(), String>) {
+        *self.broker.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+    }
+
+    /// Judges anew, and tells the log of a change.
+    fn settle(&self, gateways: &[Gateway]) {
+        self.verdict.send_if_modified(|verdict| {
+            let broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let found = gateways.iter().map(|gateway| (gateway.name(), gateway.found()));
+            let Some((health, cause)) = judge(broker, found.collect()) else { return false };
+            let changed = verdict.replace(health) != Some(health);
+            match health.reason() {
+                _ if !changed => {}
+                None => info!("Ready for sessions"),
+                Some(reason) => warn!(reason, cause, "Not ready for sessions"),
+            }
+            changed
+        });
+    }
 }
 
-async fn look_at_gateway(shared: &Shared) -> anyhow::Result<()> {
-    let run = shared.config.run_directory.clone();
-    let asking = tokio::task::spawn_blocking(move || {
-        socket::get::<Status>(&run, Role::Sg, "/status", GATEWAY_WAIT)
-    });
-    let status = asking.await?.with_context(|| format!("asking `{}`", Role::Sg.socket()))?;
-    match status.reason {
-        Some(reason) if !status.ready => bail!("{reason}"),
-        _ => Ok(()),
+/// Whether sessions can be set up, and what keeps them from it. One gateway that takes them is
+/// enough.
+fn judge(
+    broker: Option<Result<(), String>>,
+    gateways: Vec<(String, Option<Found>)>,
+) -> Option<(Health, String)> {
+    if let Err(cause) = broker? {
+        return Some((Health::BrokerAway, cause));
+    }
+    if gateways.is_empty() || gateways.iter().any(|(_, found)| *found == Some(Found::Takes)) {
+        return Some((Health::Ready, String::new()));
+    }
+    let cause = |(name, found)| match found? {
+        Found::Refuses(reason) | Found::Silent(reason) => Some(format!("{name}: {reason}")),
+        Found::Takes => None,
+    };
+    let causes: Option<Vec<String>> = gateways.into_iter().map(cause).collect();
+    Some((Health::GatewayAway, causes?.join("; ")))
+}
+
+/// Looks for broker and gateways until the shutdown.
+pub(super) fn watch(shared: &Arc<Shared>, tracker: &TaskTracker, shutdown: &CancellationToken) {
+    let broker = Arc::clone(shared);
+    tracker.spawn(shutdown.clone().run_until_cancelled_owned(async move {
+        loop {
+            let found = broker.broker.look().await.map_err(|cause| format!("{cause:#}"));
+            let is_there = found.is_ok();
+            broker.health.broker_found(found);
+            broker.health.settle(broker.gateways.all());
+            tokio::time::sleep(if is_there { EVERY } else { AGAIN }).await;
+        }
+    }));
+    for index in 0..shared.gateways.all().len() {
+        let shared = Arc::clone(shared);
+        tracker.spawn(shutdown.clone().run_until_cancelled_owned(async move {
+            loop {
+                let takes = shared.gateways.all()[index].look().await;
+                shared.health.settle(shared.gateways.all());
+                tokio::time::sleep(if takes { EVERY } else { AGAIN }).await;
+            }
+        }));
+    }
+}
+
+/// The answer of `/health`.
+pub(super) async fn answer(shared: &Shared) -> Response<Content> {
+    if shared.drain.is_on() {
+        return https::health(Err((StatusCode::SERVICE_UNAVAILABLE, drain::REASON)));
+    }
+    let mut found = shared.health.verdict.subscribe();
+    let found = found.wait_for(Option::is_some).await.map(|health| *health);
+    let Ok(Some(health)) = found else { return plain(StatusCode::SERVICE_UNAVAILABLE) };
+    https::health(match health.reason() {
+        None => Ok(()),
+        Some(reason) => Err((StatusCode::INTERNAL_SERVER_ERROR, reason)),
+    })
+}
+
+/// What Connection Managers on other hosts are told of the own gateway, as it was when it was looked
+/// at last. Broker and other gateways do not count: those hosts have their own.
+pub(super) fn of_gateway(gateway: &Gateway) -> Response<Content> {
+    let answer = match gateway.found() {
+        Some(Found::Takes) => Ok(()),
+        Some(Found::Refuses(reason)) => Err((StatusCode::SERVICE_UNAVAILABLE, reason)),
+        Some(Found::Silent(_)) => {
+            Err((StatusCode::BAD_GATEWAY, "the gateway does not answer".to_owned()))
+        }
+        None => Err((StatusCode::SERVICE_UNAVAILABLE, "not looked for yet".to_owned())),
+    };
+    https::health(answer.as_ref().copied().map_err(|(status, reason)| (*status, reason.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_gateway_that_takes_sessions_is_enough() {
+        let there = || Some(Ok(()));
+        let full = || Some(Found::Refuses("full".to_owned()));
+        let silent = || Some(Found::Silent("gone".to_owned()));
+        let takes = || Some(Found::Takes);
+        let table = [
+            (None, vec![takes()], None),
+            (
+                Some(Err("no route".to_owned())),
+                vec![takes()],
+                Some((Health::BrokerAway, "no route")),
+            ),
+            (there(), vec![], Some((Health::Ready, ""))),
+            (there(), vec![None], None),
+            (there(), vec![full(), None], None),
+            (there(), vec![None, takes()], Some((Health::Ready, ""))),
+            (there(), vec![full(), takes()], Some((Health::Ready, ""))),
+            (there(), vec![silent(), takes()], Some((Health::Ready, ""))),
+            (there(), vec![full(), silent()], Some((Health::GatewayAway, "sg0: full; sg1: gone"))),
+        ];
+        for (broker, gateways, judged) in table {
+            let names = (0..).map(|number| format!("sg{number}"));
+            let gateways: Vec<_> = names.zip(gateways).collect();
+            let judged = judged.map(|(health, cause)| (health, cause.to_owned()));
+            assert_eq!(judge(broker.clone(), gateways.clone()), judged, "{broker:?} {gateways:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Plain HTTP: every request is sent to HTTPS.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use cmsg_config::values::Host;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -23,7 +23,7 @@ pub(super) async fn serve(
     head: Duration,
     shutdown: CancellationToken,
 ) {
-    let listener = Listener::new(socket, MAX_CONNECTIONS);
+    let listener = Listener::new(socket, MAX_CONNECTIONS, Arc::default());
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         let shutdown = shutdown.clone();
         tokio::spawn(async move {

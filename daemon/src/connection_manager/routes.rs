@@ -11,14 +11,11 @@ use tracing::debug;
 
 use super::{
     exchange::{self, Asked},
-    forward,
+    forward, health,
     shared::Shared,
     trail::as_error,
 };
-use crate::{
-    drain,
-    https::{self, Client, content, listener::Content, not_allowed, plain, whole},
-};
+use crate::https::{Client, HEALTH, content, listener::Content, not_allowed, plain, whole};
 
 /// How many addresses of `X-Forwarded-For` are passed on.
 const MAX_FORWARDED: usize = 8;
@@ -34,8 +31,13 @@ pub(super) async fn answer(
             broker(shared, client, request).await.unwrap_or_else(plain)
         }
         (BrokerUrl::PATH, _) => not_allowed("POST"),
-        ("/health", &Method::GET | &Method::HEAD) => health(shared).await,
-        ("/health", _) => not_allowed("GET, HEAD"),
+        (HEALTH, &Method::GET | &Method::HEAD) => health::answer(shared).await,
+        (control::HEALTH, method) => match shared.gateways.own() {
+            Some(own) if matches!(*method, Method::GET | Method::HEAD) => health::of_gateway(own),
+            Some(_) => not_allowed("GET, HEAD"),
+            None => plain(StatusCode::NOT_FOUND),
+        },
+        (HEALTH, _) => not_allowed("GET, HEAD"),
         (control::PATH, method) => match shared.gateways.own() {
             Some(own) if *method == Method::POST => {
                 forward::announcement(own, client, request).await.unwrap_or_else(plain)
@@ -78,19 +80,6 @@ async fn broker(
             Err(StatusCode::BAD_REQUEST)
         }
     }
-}
-
-async fn health(shared: &Shared) -> Response<Content> {
-    if shared.drain.is_on() {
-        return https::health(Err((StatusCode::SERVICE_UNAVAILABLE, drain::REASON)));
-    }
-    let mut found = shared.health.subscribe();
-    let found = found.wait_for(Option::is_some).await.map(|health| *health);
-    let Ok(Some(health)) = found else { return plain(StatusCode::SERVICE_UNAVAILABLE) };
-    https::health(match health.reason() {
-        None => Ok(()),
-        Some(reason) => Err((StatusCode::INTERNAL_SERVER_ERROR, reason)),
-    })
 }
 
 /// The client's address behind what proxies before us have noted, as far as that are addresses.

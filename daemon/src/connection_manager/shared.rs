@@ -15,8 +15,14 @@ use cmsg_proto::broker::{
 use tokio::sync::watch;
 
 use super::{
-    JOURNAL, agent::Agents, announce::Gateways, broker::Broker, health::Health, records::Records,
+    JOURNAL,
+    agent::Agents,
+    announce::Gateways,
+    broker::Broker,
+    health::{Health, Readiness},
+    records::Records,
     seal::CookieSeal,
+    unserved::Counters,
 };
 use crate::{
     clock,
@@ -38,8 +44,8 @@ pub(super) struct Shared {
     pub(super) broker: Broker,
     pub(super) agents: Agents,
     pub(super) gateways: Gateways,
-    /// Nothing until it was looked for the first time.
-    pub(super) health: watch::Sender<Option<Health>>,
+    pub(super) health: Readiness,
+    pub(super) unserved: Counters,
     /// Told of everything that is to be written down.
     pub(super) changed: watch::Sender<()>,
     hostname: String,
@@ -65,7 +71,8 @@ impl Shared {
             broker: Broker::new(&config, &files)?,
             agents: Agents::new(&config, &files)?,
             gateways: Gateways::new(&config, &files)?,
-            health: watch::Sender::new(None),
+            health: Readiness::default(),
+            unserved: Counters::default(),
             changed: watch::Sender::new(()),
             hostname: hostname.trim().to_owned(),
             sessions: Mutex::new(sessions),
@@ -166,7 +173,7 @@ impl Shared {
 
 impl Observe for Shared {
     fn status(&self) -> Status {
-        let health = *self.health.borrow();
+        let health = self.health.now();
         Status {
             role: Role::Cm,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -180,6 +187,7 @@ impl Observe for Shared {
             listens: self.listens.clone(),
             sessions: self.sessions().len(),
             turned_away: None,
+            unserved: Some(self.unserved.told(self.gateways.told())),
         }
     }
 

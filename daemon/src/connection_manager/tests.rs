@@ -17,7 +17,9 @@ use world::{ID, World, certificate, config, gateway_says};
 
 use crate::token::Verifier;
 
+mod crowds;
 mod forward;
+mod gateways;
 mod restart;
 mod world;
 
@@ -177,14 +179,18 @@ async fn a_session_is_announced_to_the_own_gateway_and_goes_through_it() {
 
 #[tokio::test]
 async fn where_the_own_gateway_is_away_another_one_is_told() {
-    let own = "ExternalRoutableIP = 203.0.113.7";
+    let own = "ExternalRoutableIP = 203.0.113.7\nExternalPort = 14172";
     let other = format!(
         "{own}\nExternalSecurityGateway = 198.51.100.1\n\
          ExternalSecurityGatewayControl = 198.51.100.1=localhost:{{AGENT}}"
     );
     let table = [
         (own, "Security Gateway is enabled but does not respond"),
-        (&other, "<target><ip-address>198.51.100.1</ip-address>"),
+        (
+            &other,
+            "<target><ip-address>198.51.100.1</ip-address><hostname>localhost</hostname>\
+             <sni>pcoip-default-sg-sni</sni><port>4172</port>",
+        ),
     ];
     for (conf, told) in table {
         let world = World::with(conf, broker, agent_and_gateway).await;

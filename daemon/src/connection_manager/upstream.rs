@@ -93,7 +93,11 @@ pub(super) async fn send(
 
 /// Sends a document as it was received and takes the answer.
 pub(super) async fn send_bytes(request: RequestBuilder, document: Bytes) -> Result<Reply, Failure> {
-    let request = request.header(header::CONTENT_TYPE, CONTENT_TYPE).body(document);
+    exchange(request.header(header::CONTENT_TYPE, CONTENT_TYPE).body(document)).await
+}
+
+/// Sends a request and takes the answer.
+pub(super) async fn exchange(request: RequestBuilder) -> Result<Reply, Failure> {
     let mut response = request.send().await?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {

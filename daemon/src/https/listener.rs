@@ -3,11 +3,11 @@
 use std::{
     convert::Infallible,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -30,7 +30,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::logs::as_error;
+use crate::{
+    limits::{self, Limits},
+    logs::as_error,
+};
 
 /// Longest life of a connection; a client that reads too slowly holds a place no longer than that.
 const LIFE: Duration = Duration::from_secs(900);
@@ -44,40 +47,58 @@ const MAX_HEAD: usize = 64 * 1024;
 /// How long to wait for descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How many connections beyond the places are answered that there is none, or how the role is: in
+/// all and from one address. Who has others cannot keep a load balancer from its answer.
+const BESIDE: usize = 64;
+const BESIDE_OF_ONE: usize = 16;
+
 /// A listening socket with a limited number of places.
 pub(crate) struct Listener {
     socket: TcpListener,
     places: Arc<Semaphore>,
     limit: usize,
+    beside: Arc<Limits>,
+    crowded: Arc<AtomicU64>,
     /// Whether the log has told that all places are taken.
     told: AtomicBool,
 }
 
-/// A client that has a place.
+/// A client that is connected.
 pub(crate) struct Accepted {
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
-    /// Given back when the connection is dropped.
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) place: Place,
 }
 
+/// What is given back when the connection is dropped: one of the places, or where there was none
+/// what lets us say so.
+pub(crate) type Place = Result<OwnedSemaphorePermit, limits::Place>;
+
 impl Listener {
-    pub(crate) fn new(socket: TcpListener, places: usize) -> Self {
-        let told = AtomicBool::new(false);
-        Self { socket, places: Arc::new(Semaphore::new(places)), limit: places, told }
+    /// Counts in `crowded` for whom there is no place.
+    pub(crate) fn new(socket: TcpListener, places: usize, crowded: Arc<AtomicU64>) -> Self {
+        Self {
+            socket,
+            places: Arc::new(Semaphore::new(places)),
+            limit: places,
+            beside: Limits::new(BESIDE, BESIDE_OF_ONE),
+            crowded,
+            told: AtomicBool::new(false),
+        }
     }
 
-    /// The next client. While all places are taken, clients wait in the system's queue; an error
-    /// of the system is waited out. The log tells when the last place is taken.
+    /// The next client; an error of the system is waited out. While all places are taken a client
+    /// gets none of its own, and one for whom there is nothing at all is left at once. The log tells
+    /// when the last place is taken.
     pub(crate) async fn accept(&self) -> Accepted {
         loop {
-            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
-                std::future::pending().await
-            };
             match self.socket.accept().await {
                 Ok((stream, peer)) => {
+                    let Some(place) = self.place(peer.ip()) else {
+                        self.count_crowded();
+                        continue;
+                    };
                     let _ = stream.set_nodelay(true);
-                    self.tell_when_full();
                     return Accepted { stream, peer, place };
                 }
                 Err(error) if is_shortage(&error) => {
@@ -89,6 +110,21 @@ impl Listener {
                 }
             }
         }
+    }
+
+    fn place(&self, peer: IpAddr) -> Option<Place> {
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => {
+                self.tell_when_full();
+                Some(Ok(place))
+            }
+            Err(_) => self.beside.enter(peer).map(Err),
+        }
+    }
+
+    /// There was no place for a client.
+    pub(crate) fn count_crowded(&self) {
+        self.crowded.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Tells once, and again only after a tenth of the places was free.

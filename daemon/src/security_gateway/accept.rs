@@ -26,11 +26,11 @@ use zeroize::Zeroizing;
 use super::{
     counters::count,
     gate::Gate,
-    limits::{Limits, Place},
     relay::{self, Agents},
     sockets::seen_at,
 };
 use crate::{
+    limits::{Limits, Place},
     reload::Files,
     tls::{Trust, client_config, server_config},
 };

@@ -9,21 +9,25 @@ use axum::{
     extract::{DefaultBodyLimit, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::post,
+    routing::{get, post},
 };
 use cmsg_proto::{
-    control::{AddConnection, CONTENT_TYPE, MAX_BYTES, PATH, ReplayError, Reply, SG_SNI},
+    control::{AddConnection, CONTENT_TYPE, HEALTH, MAX_BYTES, PATH, ReplayError, Reply, SG_SNI},
     gateway::Refusal,
 };
 use tracing::warn;
 
 use super::gate::{Gate, NotTaken};
-use crate::token::Verifier;
+use crate::{
+    https::{self, listener::Content},
+    token::Verifier,
+};
 
 /// The route of announcements on the unix socket.
 pub(super) fn router(desk: Arc<Desk>) -> Router {
     Router::new()
         .route(PATH, post(announce))
+        .route(HEALTH, get(|State(desk): State<Arc<Desk>>| async move { desk.health() }))
         .layer(DefaultBodyLimit::max(MAX_BYTES))
         .with_state(desk)
 }
@@ -45,6 +49,16 @@ async fn announce(
 }
 
 impl Desk {
+    /// Whether the next announcement would be taken. A gateway that takes none is well, and no use to
+    /// who asks.
+    pub(super) fn health(&self) -> http::Response<Content> {
+        let reason = self.gate.why_not_ready();
+        https::health(match &reason {
+            None => Ok(()),
+            Some(reason) => Err((StatusCode::SERVICE_UNAVAILABLE, reason)),
+        })
+    }
+
     /// Takes an announcement, or says why not.
     pub(super) async fn answer(
         &self,

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use cmsg_config::socket::Listen;
-use cmsg_proto::control::{CONTENT_TYPE, MAX_BYTES, PATH};
+use cmsg_proto::control::{self, CONTENT_TYPE, MAX_BYTES, PATH};
 use http::{Method, Response, StatusCode};
 use hyper::{Request, body::Incoming};
 use tokio::net::TcpListener;
@@ -15,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::announce::Desk;
 use crate::{
     https::{
-        self, Server, content,
+        HEALTH, Server, content,
         listener::{Content, Listener},
         not_allowed, plain, whole,
     },
@@ -65,7 +65,7 @@ impl Https {
         shutdown: CancellationToken,
     ) {
         let server = Server {
-            listener: Listener::new(self.socket, CONNECTIONS),
+            listener: Listener::new(self.socket, CONNECTIONS, Arc::default()),
             acceptor: self.acceptor,
             handshake: self.handshake,
             head: self.head,
@@ -89,8 +89,8 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Response<Content> {
     match (request.uri().path(), request.method()) {
         (PATH, &Method::POST) => announcement(desk, request).await.unwrap_or_else(plain),
         (PATH, _) => not_allowed("POST"),
-        ("/health", &Method::GET | &Method::HEAD) => health(desk),
-        ("/health", _) => not_allowed("GET, HEAD"),
+        (HEALTH | control::HEALTH, &Method::GET | &Method::HEAD) => desk.health(),
+        (HEALTH | control::HEALTH, _) => not_allowed("GET, HEAD"),
         _ => plain(StatusCode::NOT_FOUND),
     }
 }
@@ -103,13 +103,4 @@ async fn announcement(
     let body = whole(body, MAX_BYTES).await?;
     let (status, reply) = desk.answer(&head.headers, Ok(body)).await;
     Ok(content(status, CONTENT_TYPE, Content::whole(reply.render())))
-}
-
-/// A gateway that takes no session is well, and no use to a load balancer.
-fn health(desk: &Desk) -> Response<Content> {
-    let reason = desk.gate.why_not_ready();
-    https::health(match &reason {
-        None => Ok(()),
-        Some(reason) => Err((StatusCode::SERVICE_UNAVAILABLE, reason)),
-    })
 }

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!          ┌── a ──┐
-//! client ──┤       ├── broker, agent
-//!          └── b ──┘
+//! client ──┼── b ──┼── broker, agent
+//!          └── c ──┘
 //! ```
 
 pub mod host;
@@ -27,13 +27,15 @@ use namespace::Namespace;
 use network::{Family, Network};
 use process::Process;
 
-/// Two hosts for the product between a client's and one for the broker and the agent.
+/// Three hosts for the product between a client's and one for the broker and the agent.
 #[derive(Debug)]
 pub struct Hosts {
     /// One host for the product.
     pub a: Host,
-    /// The other.
+    /// Another.
     pub b: Host,
+    /// One more.
+    pub c: Host,
     broker: Process,
     agent: Process,
     wan: Network,
@@ -68,6 +70,7 @@ impl Hosts {
             let namespace = Namespace::make(name).expect("a namespace can be made");
             let outside = wan.connect(&namespace, index).expect("a host can be connected");
             Host {
+                index,
                 outside,
                 pcoip: outside,
                 inside: lan.connect(&namespace, index).expect("a host can be connected"),
@@ -76,9 +79,9 @@ impl Hosts {
                 paths: Paths::under(folder.path().join(name)),
             }
         };
-        let (a, b) = (host("a", 1), host("b", 2));
+        let (a, b, c) = (host("a", 1), host("b", 2), host("c", 3));
         let (broker, agent) = (broker(&lan), agent(&lan));
-        Self { a, b, broker, agent, wan, lan, folder }
+        Self { a, b, c, broker, agent, wan, lan, folder }
     }
 
     /// Moves `a` to a second address of its outer link, as a virtual address is taken over. Its
@@ -94,6 +97,24 @@ impl Hosts {
             IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
+    }
+
+    /// Cuts a host's link to the clients' network and to the other hosts; nobody is told.
+    ///
+    /// # Panics
+    ///
+    /// Where the link cannot be cut.
+    pub fn unplug(&self, host: &Host) {
+        self.wan.set(host.index, "down").expect("a link can be cut");
+    }
+
+    /// Mends that link.
+    ///
+    /// # Panics
+    ///
+    /// Where the link cannot be mended.
+    pub fn plug(&self, host: &Host) {
+        self.wan.set(host.index, "up").expect("a link can be mended");
     }
 
     /// Where clients are.
@@ -134,9 +155,11 @@ impl Hosts {
     pub fn end(self) -> Said {
         self.a.uninstall();
         self.b.uninstall();
+        self.c.uninstall();
         let said = Said { broker: self.broker.stop(), agent: self.agent.stop() };
 
-        let hosts = [self.a.namespace, self.b.namespace, self.wan.namespace, self.lan.namespace];
+        let [a, b, c] = [self.a, self.b, self.c].map(|host| host.namespace);
+        let hosts = [a, b, c, self.wan.namespace, self.lan.namespace];
         for host in &hosts {
             assert_eq!(host.processes().expect("a namespace tells its processes"), []);
         }

@@ -1,5 +1,5 @@
-//! Sessions across hosts: clients outside, broker and agent inside, and two hosts of the product
-//! between them, each on the documented ports.
+//! Sessions across hosts: clients outside, broker and agent inside, and hosts of the product between
+//! them, each on the documented ports.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,6 +13,9 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::{Value, json};
+
+#[path = "across_hosts/failover.rs"]
+mod failover;
 
 const NEEDS: [Need; 3] = [Need::Root, Need::Namespace, Need::Tool("openssl")];
 
@@ -104,7 +107,7 @@ fn a_session_goes_through_the_own_gateway_over_ipv6() {
 }
 
 fn full_gateway(family: Family) {
-    if !met(&NEEDS) {
+    if !met(&[&NEEDS[..], &[Need::Tool("curl")]].concat()) {
         return;
     }
     let hosts = installed(family);
@@ -113,10 +116,14 @@ fn full_gateway(family: Family) {
     let mut first = hosts.client_of(a, &["--hold", "60"]);
     first.wait_for(|event| event["name"] == "udp");
     let second = result(hosts.client_of(a, &[]).end(), None);
+    failover::until_gateways(a, |gateways| !gateways[0].takes_sessions);
+    let health = ["/pcoip-sg/health", "/health"].map(|path| hosts.curl(a, path));
     let first = result(first.stop(), Some("stopped"));
 
     was_at(a, &first);
     was_at(b, &second);
+    let full = r#"{"code":503,"status":"Error","reason":"the gateway has as many sessions as it may have"}"#;
+    assert_eq!(health, [full, r#"{"code":200,"status":"success"}"#]);
     assert_eq!(sessions(a), [first["session_log_id"].clone()]);
     assert_eq!(sessions(b), [second["session_log_id"].clone()]);
     let inside = [a.inside, b.inside];

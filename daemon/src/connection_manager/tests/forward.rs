@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use cmsg_config::socket::{self, Role};
-use cmsg_proto::control::Reply;
+use cmsg_proto::control::{self, Reply};
 use http::{HeaderName, Method, Response};
 use tokio::{net::UnixListener, sync::Barrier};
 use tokio_util::sync::CancellationToken;
@@ -61,6 +61,8 @@ async fn what_is_no_announcement_for_us_is_refused_by_http() {
         ("SecurityGatewayEnabled = false", PATH, ANNOUNCEMENT, "404"),
         (OWN, "GET /pcoip-sg/xml", "", "405"),
         (OWN, "POST /pcoip-sg/xml/", ANNOUNCEMENT, "404"),
+        ("SecurityGatewayEnabled = false", "GET /pcoip-sg/health", "", "404"),
+        (OWN, "POST /pcoip-sg/health", "", "405"),
         (OWN, "POST /status", ANNOUNCEMENT, "404"),
         (OWN, PATH, &large, "413"),
     ];
@@ -70,7 +72,7 @@ async fn what_is_no_announcement_for_us_is_refused_by_http() {
         let (head, _) = world.http(what, "", body).await;
 
         assert_eq!(&head["HTTP/1.1 ".len()..][..3], status, "{what}");
-        assert!(world.gateway.lock().unwrap().iter().all(|(path, ..)| path == "/status"));
+        assert!(world.gateway.lock().unwrap().iter().all(|(path, ..)| path == control::HEALTH));
     }
 }
 

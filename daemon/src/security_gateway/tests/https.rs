@@ -61,12 +61,14 @@ async fn health_says_whether_there_is_a_place() {
     assert_eq!(content, r#"{"code":200,"status":"success"}"#);
 
     world.announce(1, agent()).await;
-    let (head, content) = world.https("GET /health", "", "").await;
-    assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{head}");
-    assert_eq!(
-        content,
-        r#"{"code":503,"status":"Error","reason":"the gateway has as many sessions as it may have"}"#
-    );
+    for path in ["GET /health", "GET /pcoip-sg/health"] {
+        let (head, content) = world.https(path, "", "").await;
+        assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{head}");
+        assert_eq!(
+            content,
+            r#"{"code":503,"status":"Error","reason":"the gateway has as many sessions as it may have"}"#
+        );
+    }
     world.stop().await;
 }
 
@@ -82,6 +84,7 @@ async fn nothing_else_is_there() {
         ("GET /live", "", "404", None),
         ("GET /pcoip-sg/xml", "", "405", Some("\r\nAllow: POST\r\n")),
         ("POST /health", "", "405", Some("\r\nAllow: GET, HEAD\r\n")),
+        ("POST /pcoip-sg/health", "", "405", Some("\r\nAllow: GET, HEAD\r\n")),
         ("POST /pcoip-sg/xml", "<x/>", "401", None),
         ("POST /pcoip-sg/xml", &large, "413", None),
     ];

@@ -15,6 +15,8 @@ use cmsg_config::{
     socket::{self, Connection, Connections, Role, Status},
 };
 
+use nix::sys::signal::{Signal, kill};
+
 use super::{namespace::Namespace, url};
 use crate::binaries;
 
@@ -29,6 +31,8 @@ pub struct Host {
     pub(super) pcoip: IpAddr,
     /// Where it comes from to the broker and to agents.
     pub inside: IpAddr,
+    /// Its number on the networks.
+    pub(super) index: u8,
     pub(super) namespace: Namespace,
     pub(super) broker: IpAddr,
     pub(super) paths: Paths,
@@ -87,6 +91,19 @@ impl Host {
         let file = OpenOptions::new().append(true).open(conf);
         writeln!(file.expect("a role's configuration is there"), "{line}")
             .expect("a line can be written");
+    }
+
+    /// Kills all that runs on it at once.
+    ///
+    /// # Panics
+    ///
+    /// Where nothing runs.
+    pub fn kill(&self) {
+        let processes = self.namespace.processes().expect("a namespace tells its processes");
+        assert!(!processes.is_empty(), "nothing runs");
+        for process in processes {
+            kill(process, Signal::SIGKILL).expect("a process can be killed");
+        }
     }
 
     /// How a role is.

@@ -50,6 +50,11 @@ impl Network {
         Ok(address)
     }
 
+    /// Sets the far end of a connected host's link `up` or `down`.
+    pub(super) fn set(&self, index: u8, state: &str) -> io::Result<()> {
+        self.namespace.ip(&format!("link set dev port{index} {state}"))
+    }
+
     /// Gives a connected host one more address.
     pub(super) fn connect_again(&self, host: &Namespace, index: u8) -> io::Result<IpAddr> {
         let address = self.family.address(self.number, index);

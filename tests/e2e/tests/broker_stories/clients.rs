@@ -1,9 +1,6 @@
 //! Clients whose HTTP or TLS is odd: what is exact in the answer, and what is refused without it.
 
-use e2e::{
-    leaks,
-    site::{Line, Site},
-};
+use e2e::site::{Line, Site};
 use pcoip_sim::broker;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -11,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::talk::{BYE, HELLO, LIST, PASSWORD, Talk, WAIT, client, connector, site};
+use crate::talk::{BYE, HELLO, LIST, PASSWORD, Talk, WAIT, client, site};
 
 const PATH: &str = "POST /pcoip-broker/xml HTTP/1.1\r\nHost: x\r\n";
 
@@ -235,25 +232,27 @@ async fn until_logged(site: &Site, start: &str) {
 }
 
 #[tokio::test]
-async fn clients_beyond_the_limit_wait_for_a_place_and_the_log_tells() {
+async fn clients_beyond_the_limit_are_told_and_load_balancers_get_their_answer() {
     let site = site("MaxConnections = 2").await;
     let (mut one, two) = (Talk::open(&site).await, Talk::open(&site).await);
     one.ask(HELLO).await;
 
-    let stream = TcpStream::connect(site.connection_manager).await.expect("the system takes it");
-    leaks::own(&stream);
-    let connector = connector(&site);
-    let name = "localhost".try_into().expect("it is a name");
-    let mut third = std::pin::pin!(connector.connect(name, stream));
-    let waiting = tokio::select! {
-        _ = third.as_mut() => false,
-        answer = one.ask(PASSWORD) => answer.contains("AUTH_SUCCESSFUL_AND_INCOMPLETE"),
-    };
-    drop(two);
+    let mut third = Talk::open(&site).await;
+    let refused = third.post(HELLO).await;
+    let mut balancer = Talk::open(&site).await;
+    balancer.send("GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let health = balancer.answer().await;
 
-    assert!(waiting);
-    timeout(WAIT, third).await.expect("it gets a place").expect("it speaks TLS");
+    assert_eq!(refused.status, "HTTP/1.1 503 Service Unavailable");
+    assert_eq!(health.status, "HTTP/1.1 200 OK");
+    assert!(third.is_over().await && balancer.is_over().await);
+    assert!(one.ask(PASSWORD).await.contains("AUTH_SUCCESSFUL_AND_INCOMPLETE"));
     let told = "All places for clients are taken limit=2";
     assert!(site.log().iter().any(|line| line.level == "WARN" && line.message == told));
+
+    drop(two);
+    let has_a_place =
+        async { while Talk::open(&site).await.post(HELLO).await.status != "HTTP/1.1 200 OK" {} };
+    timeout(WAIT, has_a_place).await.expect("it gets a place");
     site.stop().await;
 }

@@ -209,6 +209,7 @@ impl System for Mortal<'_> {
             listens: Vec::new(),
             sessions: 0,
             turned_away: None,
+            unserved: None,
         })
     }
 

@@ -1,0 +1,248 @@
+//! One gateway: how it is called, what it says, and how it stands.
+
+use std::{
+    fs::File,
+    net::IpAddr,
+    os::fd::AsRawFd as _,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use cmsg_config::{
+    connection_manager::ExternalGateway,
+    socket::{GatewayStanding, Role},
+};
+use cmsg_proto::control::{HEALTH, PATH, PORT};
+use http::{HeaderValue, StatusCode, header};
+use reqwest::Client;
+use tokio::sync::Semaphore;
+use tracing::{info, warn};
+use zeroize::Zeroizing;
+
+use super::standing::{Change, Found, Standing};
+use crate::{
+    clock,
+    connection_manager::upstream::{self, Failure, Reply},
+    reload::Files,
+    tls::Trust,
+};
+
+/// Longest wait for a gateway: it only notes the session.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// Longest wait when only asking how it is; load balancers wait five seconds for us.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// How many announcements of other hosts are passed on at once. Everybody can send some, and the
+/// gateway must keep answering its own host.
+pub(in crate::connection_manager) const PLACES: usize = 16;
+
+/// One gateway.
+pub(in crate::connection_manager) struct Gateway {
+    /// What clients are told, one address a family at most.
+    addresses: Vec<IpAddr>,
+    pub(super) port: u16,
+    client: Client,
+    /// Without a path.
+    url: String,
+    /// The client reaches the socket through this folder's descriptor.
+    folder: Option<File>,
+    /// For announcements of other hosts.
+    places: Semaphore,
+    standing: Mutex<Standing>,
+    refused: AtomicU64,
+    silent: AtomicU64,
+}
+
+impl Gateway {
+    pub(super) fn own(
+        config: &cmsg_config::ConnectionManager,
+        files: &Files,
+    ) -> anyhow::Result<Self> {
+        let run = &config.run_directory;
+        let folder = File::open(run).with_context(|| format!("opening `{}`", run.display()))?;
+        let socket = format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), Role::Sg.socket());
+        let client =
+            upstream::client(&Trust::Off, files, WAIT, |builder| builder.unix_socket(socket))?;
+        let gateway = Self::new(config.own_gateway.clone(), client, "http://localhost".to_owned());
+        Ok(Self { port: config.external_port, folder: Some(folder), ..gateway })
+    }
+
+    pub(super) fn external(
+        config: &cmsg_config::ConnectionManager,
+        gateway: &ExternalGateway,
+        files: &Files,
+    ) -> anyhow::Result<Self> {
+        let trust = upstream::trust(config, true, gateway.pin.into_iter().collect());
+        let client = upstream::client(&trust, files, WAIT, |builder| builder)?;
+        Ok(Self::new(vec![gateway.address], client, format!("https://{}", gateway.control)))
+    }
+
+    fn new(addresses: Vec<IpAddr>, client: Client, url: String) -> Self {
+        Self {
+            addresses,
+            port: PORT,
+            client,
+            url,
+            folder: None,
+            places: Semaphore::new(PLACES),
+            standing: Mutex::default(),
+            refused: AtomicU64::default(),
+            silent: AtomicU64::default(),
+        }
+    }
+
+    /// Whether it is on this host.
+    pub(super) fn is_own(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// Asks how it is, and tells the log when it went away or is back. Whether it takes sessions.
+    pub(in crate::connection_manager) async fn look(&self) -> bool {
+        let asked = self.client.get(format!("{}{HEALTH}", self.url)).timeout(LOOK);
+        let asked = asked.header(header::CONNECTION, "close");
+        let found = match upstream::exchange(asked).await {
+            Ok(reply) => found(&reply),
+            Err(failure) => Found::Silent(format!("{:#}", anyhow::Error::new(failure))),
+        };
+        self.changes(|standing| standing.looked(found, clock::now()));
+        self.found() == Some(Found::Takes)
+    }
+
+    /// What it said last; nothing until it was looked at.
+    pub(in crate::connection_manager) fn found(&self) -> Option<Found> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).found().cloned()
+    }
+
+    /// Announces a session with that token.
+    pub(super) async fn announce(
+        &self,
+        token: String,
+        document: Zeroizing<String>,
+    ) -> anyhow::Result<Reply> {
+        let request = self.client.post(format!("{}{PATH}", self.url)).bearer_auth(token);
+        let sent = upstream::send(request, document).await.map_err(anyhow::Error::new);
+        let answered = sent.and_then(|reply| match is_away(reply.status) {
+            false => Ok(reply),
+            true => Err(anyhow::anyhow!("it answers {}", reply.status)),
+        });
+        match &answered {
+            Ok(_) => self.changes(Standing::answered),
+            Err(error) => {
+                self.silent.fetch_add(1, Relaxed);
+                let why = format!("{error:#}");
+                self.changes(|standing| standing.unanswered(why, clock::now()));
+            }
+        }
+        answered
+    }
+
+    /// It did not take a session, though it answered.
+    pub(super) fn count_refusal(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    fn changes(&self, change: impl FnOnce(&mut Standing) -> Option<Change>) {
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let gateway = || self.name();
+        match (change(&mut standing), standing.found()) {
+            (Some(Change::Away), Some(Found::Silent(error))) => {
+                warn!(gateway = gateway(), error, "A gateway is away, and is tried last");
+            }
+            (Some(Change::Back), _) => info!(gateway = gateway(), "A gateway is back"),
+            _ => {}
+        }
+    }
+
+    pub(super) fn is_silent(&self) -> bool {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).is_silent()
+    }
+
+    /// Passes on what another host announces.
+    pub(in crate::connection_manager) async fn pass_on(
+        &self,
+        token: Option<HeaderValue>,
+        announcement: Bytes,
+    ) -> Result<Reply, Failure> {
+        let mut request = self.client.post(format!("{}{PATH}", self.url));
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, token);
+        }
+        let exchange = async {
+            let _place = self.places.acquire().await;
+            upstream::send_bytes(request, announcement).await
+        };
+        tokio::time::timeout(WAIT, exchange).await.unwrap_or(Err(Failure::TimedOut))
+    }
+
+    pub(super) fn address_for(&self, client: IpAddr) -> Option<IpAddr> {
+        let same_family = |address: &&IpAddr| address.is_ipv4() == client.is_ipv4();
+        self.addresses.iter().find(same_family).or_else(|| self.addresses.first()).copied()
+    }
+
+    pub(super) fn has_family_of(&self, client: IpAddr) -> bool {
+        self.addresses.iter().any(|address| address.is_ipv4() == client.is_ipv4())
+    }
+
+    /// What the log calls it: its public addresses.
+    pub(in crate::connection_manager) fn name(&self) -> String {
+        let names: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
+        names.join(", ")
+    }
+
+    /// What the unix socket tells of it.
+    pub(super) fn told(&self) -> GatewayStanding {
+        let (takes_sessions, reason) = match self.found() {
+            None => (false, Some("not looked for yet".to_owned())),
+            Some(Found::Takes) => (true, None),
+            Some(Found::Refuses(reason) | Found::Silent(reason)) => (false, Some(reason)),
+        };
+        GatewayStanding {
+            gateway: self.name(),
+            takes_sessions,
+            reason,
+            refused: self.refused.load(Relaxed),
+            silent: self.silent.load(Relaxed),
+        }
+    }
+}
+
+/// A proxy, or the Connection Manager beside it, does not reach it.
+fn is_away(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
+}
+
+/// What an answer to a look says. One that knows no such question may take sessions all the same.
+fn found(reply: &Reply) -> Found {
+    let told = || {
+        let document: Option<serde_json::Value> = serde_json::from_slice(&reply.body).ok();
+        let reason = document.as_ref().and_then(|document| document.get("reason")?.as_str());
+        reason.map_or_else(|| format!("it answers {}", reply.status), str::to_owned)
+    };
+    match reply.status {
+        status if is_away(status) => Found::Silent(told()),
+        StatusCode::SERVICE_UNAVAILABLE => Found::Refuses(told()),
+        _ => Found::Takes,
+    }
+}
+
+#[cfg(test)]
+impl Gateway {
+    /// One with these addresses, that nobody calls.
+    pub(super) fn at(addresses: &[&str]) -> Self {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let client = upstream::client(&Trust::Off, &Files::default(), WAIT, |builder| builder);
+        Self::new(addresses, client.unwrap(), String::new())
+    }
+
+    /// As after an announcement without an answer.
+    pub(super) fn silenced(self) -> Self {
+        self.changes(|standing| standing.unanswered(String::new(), clock::now()));
+        self
+    }
+}

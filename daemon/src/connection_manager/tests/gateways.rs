@@ -1,0 +1,153 @@
+//! Gateways of other hosts that hang and come back.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use cmsg_config::socket::{GatewayStanding, Status};
+use http::Response;
+use tokio::{net::TcpListener, time::timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ALLOCATE, agent, agent_and_gateway, broker, hello, logged, request, told,
+    world::{WAIT, World, gateway_says},
+};
+use crate::{
+    https::listener::{Content, speak},
+    reload::Files,
+    tls,
+};
+
+/// A gateway that is at 198.51.100.1 for clients.
+struct Fickle {
+    answers: Arc<AtomicBool>,
+}
+
+impl Fickle {
+    /// A Connection Manager that knows it, with these further lines, while it hangs.
+    async fn with(more: &str) -> (World, Self) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let conf = format!(
+            "SecurityGatewayEnabled = false\nExternalSecurityGateway = 198.51.100.1\n\
+             ExternalSecurityGatewayControl = 198.51.100.1=localhost:{port}\n{more}"
+        );
+        let world = World::with(&conf, broker, agent_and_gateway).await;
+        let (key, crt) = (world.run().join("key"), world.run().join("crt"));
+        let tls: TlsAcceptor = tls::server_config(&crt, &key, &Files::default()).unwrap().into();
+        let answers = Arc::new(AtomicBool::new(false));
+        let answering = Arc::clone(&answers);
+        tokio::spawn(async move {
+            let mut hung = Vec::new();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                if !answering.load(Ordering::Relaxed) {
+                    hung.push(stream);
+                    continue;
+                }
+                let tls = tls.clone();
+                tokio::spawn(async move {
+                    let Ok(stream) = tls.accept(stream).await else { return };
+                    let answer = |request: hyper::Request<_>| async move {
+                        let what = if request.method() == "GET" { "" } else { "<announced />" };
+                        Response::new(Content::whole(gateway_says(what).1))
+                    };
+                    speak(stream, WAIT, CancellationToken::new(), answer).await;
+                });
+            }
+        });
+        (world, Self { answers })
+    }
+
+    fn answers(&self) {
+        self.answers.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Returns when the first gateway stands like that.
+async fn until(world: &World, like: impl Fn(&GatewayStanding) -> bool) -> Vec<GatewayStanding> {
+    let stands = async {
+        loop {
+            let gateways = told::<Status>(world, "/status").await.unserved.unwrap().gateways;
+            if like(&gateways[0]) {
+                return gateways;
+            }
+        }
+    };
+    timeout(WAIT, stands).await.unwrap()
+}
+
+async fn session(world: &World) -> String {
+    let cookie = hello(world).await;
+    world.post(Some(&cookie), &request(ALLOCATE)).await.1
+}
+
+#[tokio::test]
+async fn no_session_waits_for_a_gateway_that_hangs_and_it_is_used_again_when_it_answers() {
+    let (log, _guard) = logged();
+    let other = "ExternalSecurityGateway = 198.51.100.2\n\
+                 ExternalSecurityGatewayControl = 198.51.100.2=localhost:{AGENT}";
+    let (world, gateway) = Fickle::with(other).await;
+    let away = |gateway: &GatewayStanding| {
+        gateway.reason.as_deref() == Some("no answer in time") && !gateway.takes_sessions
+    };
+    until(&world, away).await;
+
+    for _ in 0..3 {
+        let content = session(&world).await;
+        assert!(content.contains("<ip-address>198.51.100.2</ip-address>"), "{content}");
+    }
+    let told = until(&world, away).await;
+    assert_eq!([told[0].silent, told[1].silent], [0, 0]);
+
+    gateway.answers();
+    until(&world, |gateway| gateway.takes_sessions).await;
+    let content = session(&world).await;
+
+    assert!(content.contains("<ip-address>198.51.100.1</ip-address>"), "{content}");
+    let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    for line in [
+        "A gateway is away, and is tried last gateway=\"198.51.100.1\" error=\"no answer in time\"",
+        "A gateway is back gateway=\"198.51.100.1\"",
+    ] {
+        assert_eq!(log.matches(line).count(), 1, "{line} in {log}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_gateway_that_answers_health_fails_and_the_refusals_are_counted() {
+    let (world, gateway) = Fickle::with("").await;
+
+    let (head, content) = world.http("GET /health", "", "").await;
+    assert!(head.starts_with("HTTP/1.1 500 "), "{head}");
+    assert!(content.contains("Security Gateway is enabled but does not respond"), "{content}");
+    let content = session(&world).await;
+    assert!(content.contains("Security Gateway is enabled but does not respond"), "{content}");
+    let unserved = told::<Status>(&world, "/status").await.unserved.unwrap();
+    assert_eq!((unserved.gateway, unserved.broker, unserved.gateways[0].silent), (1, 0, 1));
+
+    gateway.answers();
+    until(&world, |gateway| gateway.takes_sessions).await;
+    let is_healthy =
+        async { while !world.http("GET /health", "", "").await.0.starts_with("HTTP/1.1 200 ") {} };
+    timeout(WAIT, is_healthy).await.unwrap();
+}
+
+#[tokio::test]
+async fn other_hosts_are_told_of_the_own_gateway_alone() {
+    let world = World::with("ExternalRoutableIP = 203.0.113.7", super::away, agent).await;
+    let is_told = async {
+        while !world.http("GET /pcoip-sg/health", "", "").await.0.starts_with("HTTP/1.1 200 ") {}
+    };
+    timeout(WAIT, is_told).await.unwrap();
+
+    std::fs::remove_file(world.run().join("sg.sock")).unwrap();
+
+    let is_told = async {
+        while !world.http("GET /pcoip-sg/health", "", "").await.0.starts_with("HTTP/1.1 502 ") {}
+    };
+    timeout(WAIT, is_told).await.unwrap();
+}

@@ -1,0 +1,48 @@
+//! What was not served, counted for the unix socket.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use cmsg_config::socket::{GatewayStanding, Unserved};
+use cmsg_proto::broker::Refusal;
+
+/// One counter a reason.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    /// The listener counts these.
+    pub(super) crowded: Arc<AtomicU64>,
+    broker: AtomicU64,
+    gateway: AtomicU64,
+    session: AtomicU64,
+    too_many_sessions: AtomicU64,
+    draining: AtomicU64,
+}
+
+impl Counters {
+    /// A request was refused.
+    pub(super) fn count(&self, refusal: Refusal) {
+        let counter = match refusal {
+            Refusal::BrokerTimedOut | Refusal::BrokerFailed => &self.broker,
+            Refusal::GatewayFailed => &self.gateway,
+            Refusal::UnknownSession | Refusal::InvalidSession => &self.session,
+            Refusal::TooManySessions => &self.too_many_sessions,
+            Refusal::Draining => &self.draining,
+        };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    /// All of them, with what is known of gateways.
+    pub(super) fn told(&self, gateways: Vec<GatewayStanding>) -> Unserved {
+        Unserved {
+            crowded: self.crowded.load(Relaxed),
+            broker: self.broker.load(Relaxed),
+            gateway: self.gateway.load(Relaxed),
+            session: self.session.load(Relaxed),
+            too_many_sessions: self.too_many_sessions.load(Relaxed),
+            draining: self.draining.load(Relaxed),
+            gateways,
+        }
+    }
+}
