@@ -19,6 +19,7 @@ use nix::{
     unistd::{Pid, getppid},
 };
 use pcoip_cmsgd::{connection_manager, logs, security_gateway, supervise};
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -110,7 +111,7 @@ async fn connection_manager(conf: &Path) -> anyhow::Result<()> {
     warn_of(conf, &read.warnings);
     let shutdown = shutdown_on_signal()?;
     let role = connection_manager::bind(read.value).await?;
-    tell_listeners(&role.listens());
+    tell_ready(&role.listens());
     role.serve(shutdown).await
 }
 
@@ -122,7 +123,7 @@ async fn security_gateway(conf: &Path) -> anyhow::Result<()> {
     warn_of(conf, &read.warnings);
     let shutdown = shutdown_on_signal()?;
     let role = security_gateway::bind(read.value).await?;
-    tell_listeners(&role.listens());
+    tell_ready(&role.listens());
     role.serve(shutdown).await
 }
 
@@ -145,9 +146,13 @@ fn warn_of(conf: &Path, warnings: &[Warning]) {
     }
 }
 
-fn tell_listeners(listens: &[socket::Listen]) {
+/// From here on clients can connect; systemd is told, where it has started the role.
+fn tell_ready(listens: &[socket::Listen]) {
     for listen in listens {
         info!(key = listen.key, transport = listen.transport, address = %listen.address, "Listening");
+    }
+    if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
+        warn!(%error, "Failed to tell systemd that the role is ready");
     }
 }
 
