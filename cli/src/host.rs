@@ -15,6 +15,7 @@ pub(crate) mod peers;
 pub(crate) mod ports;
 pub(crate) mod sockets;
 pub(crate) mod target;
+pub(crate) mod units;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

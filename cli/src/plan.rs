@@ -9,6 +9,7 @@ pub(crate) mod layout;
 pub(crate) mod record;
 mod removal;
 mod turnover;
+pub(crate) mod units;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -54,8 +55,9 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
         let replaces = installed.has_daemon;
         read_by_roles.push(Step::CopyDaemon { from: from.clone(), to: paths.daemon(), replaces });
     }
-    let Turnover { stops: mut steps, starts, restarts } =
-        Turnover::around(&read_by_roles, wanted, facts);
+    let units = units::install(wanted, facts);
+    let read = [&read_by_roles[..], units.as_slice()].concat();
+    let Turnover { stops: mut steps, starts, restarts } = Turnover::around(&read, wanted, facts);
     if !installed.missing_folders.is_empty() {
         let folders = installed.missing_folders.clone();
         steps.push(Step::MakeFolders { paths: paths.clone(), folders });
@@ -74,6 +76,7 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     steps.extend(later::steps(wanted, facts));
     steps.extend(read_by_roles);
     steps.extend(account::hand_over(&steps, &paths, facts));
+    steps.extend(units);
     steps.extend(starts);
     let listens = facts.listeners.iter().map(listen).collect();
     steps.push(Step::AwaitLive { paths, roles: wanted.roles(), listens });

@@ -1,6 +1,7 @@
 //! Where the daemon runs.
 
 pub(crate) mod host;
+pub(crate) mod units;
 
 use std::{fmt, str::FromStr};
 

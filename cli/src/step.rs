@@ -2,6 +2,7 @@
 
 mod live;
 pub(crate) mod trace;
+pub(crate) mod units;
 
 use std::{
     fmt,
@@ -22,6 +23,7 @@ use crate::{
 };
 pub(crate) use live::NotLive;
 use trace::{Trace, aside};
+use units::Units;
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +111,8 @@ pub(crate) enum Step {
     MakeAccount,
     /// Gives files and folders to whom they belong.
     HandOver(Vec<Change>),
+    /// Changes systemd's units.
+    Units(Units),
     /// Removes the account when all else is done.
     RemoveAccount,
     /// Deletes files and whole folders.
@@ -196,6 +200,7 @@ impl Step {
             Self::HandOver(changes) => {
                 changes.iter().try_for_each(|it| system.hand_over(&it.path, it.access))?;
             }
+            Self::Units(units) => units.perform(system)?,
             // They go when what is aside is gone.
             Self::RemoveEmptyFolders(_) | Self::RemoveAccount => {}
         }
@@ -227,6 +232,7 @@ impl Step {
                 let before = |it: &Change| Some(Trace::HandedOver(it.path.clone(), it.before?));
                 changes.iter().filter_map(before).collect()
             }
+            Self::Units(units) => units.traces(),
             Self::RemoveAccount => vec![Trace::AccountGoes],
             Self::RemoveEmptyFolders(folders) => vec![Trace::Emptied(folders.clone())],
         }
@@ -251,6 +257,7 @@ impl Step {
             Self::Delete(_) => "delete files".to_owned(),
             Self::MakeAccount => format!("make the account {}", account::NAME),
             Self::HandOver(_) => "give files to the account".to_owned(),
+            Self::Units(_) => "change the units of systemd".to_owned(),
             Self::RemoveAccount => format!("remove the account {}", account::NAME),
             Self::RemoveEmptyFolders(_) => "remove empty folders".to_owned(),
         }
@@ -277,7 +284,7 @@ impl Step {
                 Role::Cm => "nobody can log on for some seconds; sessions go on".to_owned(),
                 Role::Sg => "sessions through the gateway pause for some seconds".to_owned(),
             },
-            Self::StartRole { .. } => "it reads its files again".to_owned(),
+            Self::StartRole { .. } => "it reads its files, and runs".to_owned(),
             Self::AwaitLive { listens, .. } => {
                 format!("nothing; the roles listen on {}", listens.join(", "))
             }
@@ -289,6 +296,7 @@ impl Step {
                 let paths: Vec<_> = changes.iter().map(|change| change.path.clone()).collect();
                 format!("owner, group and mode of {}", List(&paths))
             }
+            Self::Units(units) => units.changes(),
             Self::RemoveAccount => format!("gone: the user and group `{}`", account::NAME),
             Self::RemoveEmptyFolders(folders) => format!("gone, if empty: {}", List(folders)),
         }
@@ -314,6 +322,7 @@ impl Step {
             Self::Delete(_) => "all is put back",
             Self::MakeAccount => "the account is removed",
             Self::HandOver(_) => "owners and modes are set as they were",
+            Self::Units(_) => "the units are as they were",
             Self::RemoveAccount => "it stays until all else is done",
             Self::RemoveEmptyFolders(_) => "they stay until all else is done",
         }

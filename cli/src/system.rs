@@ -4,6 +4,7 @@ mod account;
 mod real;
 #[cfg(test)]
 pub(crate) mod recorder;
+pub(crate) mod units;
 
 use std::{path::Path, time::Duration};
 
@@ -19,9 +20,10 @@ use crate::{
     plan::account::Access,
 };
 pub(crate) use real::Real;
+use units::Units;
 
 /// What steps do to a host.
-pub(crate) trait System {
+pub(crate) trait System: Units {
     /// Makes a folder; one that is there stays as it is.
     fn make_folder(&mut self, path: &Path) -> anyhow::Result<()>;
 
@@ -61,10 +63,12 @@ pub(crate) trait System {
     /// Stops the supervisor, if one runs, and waits until it is gone.
     fn stop(&mut self, paths: &Paths) -> anyhow::Result<()>;
 
-    /// Has the supervisor stop one role and waits until it has; without a supervisor none runs.
+    /// Has its unit, or else the supervisor, stop one role and waits until it has; without a
+    /// supervisor none runs.
     fn stop_role(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()>;
 
-    /// Has the supervisor start one role; without a supervisor, starts that with all its roles.
+    /// Has its unit, or else the supervisor, start one role; without a supervisor, starts that with
+    /// all its roles.
     fn start_role(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()>;
 
     /// How the supervisor that was started has ended, if it has.

@@ -19,6 +19,7 @@ use crate::{
         record::Record,
     },
     report::roles::RoleView,
+    runtime::units,
     screen::Screen,
     wanted::Place,
 };
@@ -66,14 +67,23 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
 fn down(views: &[RoleView], paths: &Paths) -> Option<Finding> {
     let names: Vec<_> = views.iter().filter(|v| v.is_down()).map(RoleView::name).collect();
     (!names.is_empty()).then(|| {
+        let place = if layout::is_machine(paths) {
+            "--runtime=host".to_owned()
+        } else {
+            format!("--root {}", paths.root().display())
+        };
+        let units: Vec<_> = views
+            .iter()
+            .filter(|view| view.is_down() && units::keep(paths, view.role()))
+            .map(|view| format!("`journalctl -u {}`", layout::unit_name(view.role())))
+            .collect();
+        let why = if units.is_empty() {
+            format!("is at the end of `{}`", layout::supervise_log(paths).display())
+        } else {
+            format!("{} tells", units.join(", "))
+        };
         let cure = format!(
-            "`pcoip-cmsg-setup install {}` starts what does not run; why it ended is at the end of `{}`",
-            if layout::is_machine(paths) {
-                "--runtime=host".to_owned()
-            } else {
-                format!("--root {}", paths.root().display())
-            },
-            layout::supervise_log(paths).display(),
+            "`pcoip-cmsg-setup install {place}` starts what does not run; why it ended {why}"
         );
         let what = format!("what is installed does not run: {}", names.join(", "));
         Finding::error("role.down", what, cure)

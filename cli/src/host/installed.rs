@@ -15,7 +15,7 @@ use cmsg_config::{
     socket::{self, Role, Status},
 };
 
-use super::{account::Found, files, interrupted::is_away, lock::Lock};
+use super::{account::Found, files, interrupted::is_away, lock::Lock, units::UnitsFact};
 use crate::{
     content::Content,
     plan::{account, layout},
@@ -37,6 +37,8 @@ pub(crate) struct Installed {
     pub(crate) has_log: bool,
     /// Whether the supervisor runs.
     pub(crate) supervisor_runs: bool,
+    /// What systemd has to do with it.
+    pub(crate) units: UnitsFact,
     /// The roles that read a file which was changed after they started.
     pub(crate) edited: Vec<Role>,
     /// The addresses that its roles listen on.
@@ -72,7 +74,8 @@ impl Installed {
     pub(crate) fn look(paths: &Paths) -> anyhow::Result<Self> {
         let mut found = BTreeMap::new();
         let is_machine = layout::is_machine(paths);
-        for path in layout::files(paths) {
+        let units = [Role::Cm, Role::Sg].map(|role| layout::unit(paths, role));
+        for path in layout::files(paths).into_iter().chain(units) {
             if let Some(mut file) = read_file(&path)
                 .with_context(|| format!("failed to read the installed `{}`", path.display()))?
             {
@@ -92,6 +95,7 @@ impl Installed {
             access,
             has_daemon: is_file(&paths.daemon())?,
             has_log: is_file(&layout::supervise_log(paths))?,
+            units: UnitsFact::look(paths),
             ..Self::default()
         })
     }
@@ -107,13 +111,15 @@ impl Installed {
         let just_made = lock.map_or(&[][..], Lock::made);
         let is_missing = |folder: &PathBuf| !folder.exists() || just_made.contains(folder);
         let listens = listens(paths);
+        let units = UnitsFact::read(paths)?;
         let supervisor_runs = match lock {
             Some(_) => host::is_running(paths).context("failed to ask for the supervisor")?,
-            None => !listens.is_empty(),
+            None => !listens.is_empty() && units.running.is_empty(),
         };
         Ok(Self {
             missing_folders: layout::all_folders(paths).into_iter().filter(is_missing).collect(),
             supervisor_runs,
+            units,
             edited: [Role::Cm, Role::Sg].into_iter().filter(|r| is_edited(paths, *r)).collect(),
             listens,
             ..Self::look(paths)?

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cmsg_config::Paths;
+use cmsg_config::{Paths, socket::Role};
 
 use super::{Record, layout};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
         Facts,
         account::{AccountFact, Found},
     },
-    step::{Step, trace::Trace},
+    step::{Step, trace::Trace, units},
 };
 
 /// Its name, and its group's.
@@ -60,6 +60,7 @@ fn accesses(paths: &Paths) -> Vec<(PathBuf, Access)> {
         .chain(read.into_iter().map(all(Owner::RootForGroup, 0o640)))
         .chain([all(Owner::RootForGroup, 0o750)(paths.daemon())])
         .chain(roots.into_iter().map(all(Owner::Root, 0o600)))
+        .chain([Role::Cm, Role::Sg].map(|role| (layout::unit(paths, role), units::ACCESS)))
         .collect()
 }
 

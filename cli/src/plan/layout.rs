@@ -95,6 +95,21 @@ pub(crate) fn disabled_conf(paths: &Paths, role: Role) -> PathBuf {
     conf(paths, role).with_extension("conf.disabled")
 }
 
+/// The name of a role's unit.
+pub(crate) fn unit_name(role: Role) -> String {
+    format!("pcoip-cmsg-{}.service", role.command())
+}
+
+/// The file of a role's unit.
+pub(crate) fn unit(paths: &Paths, role: Role) -> PathBuf {
+    paths.root().join("etc/systemd/system").join(unit_name(role))
+}
+
+/// The link by which systemd starts a role at boot.
+pub(crate) fn unit_at_boot(paths: &Paths, role: Role) -> PathBuf {
+    paths.root().join("etc/systemd/system/multi-user.target.wants").join(unit_name(role))
+}
+
 /// What the supervisor and the roles print.
 pub(crate) fn supervise_log(paths: &Paths) -> PathBuf {
     paths.logs().join("supervise.log")

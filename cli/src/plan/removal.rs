@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use cmsg_config::Paths;
 
-use super::{Plan, Record, layout};
+use super::{Plan, Record, layout, units};
 use crate::{host::installed::Installed, step::Step};
 
 /// Plans the removal. Configuration, certificates, keys and logs stay unless they are purged; of
@@ -15,6 +15,9 @@ pub(crate) fn uninstall(paths: &Paths, installed: &Installed, purges: bool) -> P
     if installed.supervisor_runs {
         steps.push(Step::Stop { paths: paths.clone(), roles: installed.roles(paths) });
     }
+    let running = installed.units.running.iter();
+    steps.extend(running.map(|role| Step::StopRole { paths: paths.clone(), role: *role }));
+    steps.extend(units::remove(paths, installed));
     steps.push(Step::Delete(delete(paths, &made, purges)));
     let mut folders: Vec<PathBuf> = if purges {
         made

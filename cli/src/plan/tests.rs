@@ -113,13 +113,21 @@ pub(crate) fn after(plan: &Plan, mut facts: Facts) -> Facts {
                 put(key, &pair.key);
                 put(certificate, &pair.certificate);
             }
+            Step::Units(units) => {
+                for file in &units.files {
+                    let path = layout::unit(&units.paths, file.role);
+                    file.content.iter().for_each(|content| put(&path, content));
+                }
+                facts.installed.units.enabled.clone_from(&units.enables);
+                facts.installed.units.running.clone_from(&units.enables);
+            }
             _ => {}
         }
     }
     facts.installed.missing_folders.clear();
     facts.installed.has_daemon = true;
     facts.installed.has_log = true;
-    facts.installed.supervisor_runs = true;
+    facts.installed.supervisor_runs = !facts.installed.units.are_used;
     facts.daemon = DaemonFact::Stays;
     facts
 }

@@ -28,6 +28,9 @@ impl Turnover {
     pub(super) fn around(steps: &[Step], wanted: &Wanted, facts: &Facts) -> Self {
         let paths = wanted.place.paths();
         let installed = &facts.installed;
+        if installed.units.are_used {
+            return Self::of_units(steps, wanted, facts);
+        }
         let start = Step::Start { paths: paths.clone(), has_log: installed.has_log };
         if !installed.supervisor_runs {
             return Self { starts: vec![start], ..Self::default() };
@@ -56,6 +59,37 @@ impl Turnover {
                 .collect(),
         }
     }
+
+    /// systemd runs each role by itself. A supervisor, from before it did, goes.
+    fn of_units(steps: &[Step], wanted: &Wanted, facts: &Facts) -> Self {
+        let paths = wanted.place.paths();
+        let installed = &facts.installed;
+        let mut turnover = Self::default();
+        if installed.supervisor_runs {
+            let roles = installed.roles(&paths);
+            turnover.stops.push(Step::Stop { paths: paths.clone(), roles });
+        }
+        let is_new_daemon = matches!(facts.daemon, DaemonFact::Copy(_));
+        for role in [Role::Cm, Role::Sg] {
+            let is_changed = is_new_daemon
+                || installed.edited.contains(&role)
+                || steps.iter().any(|step| is_read(step, &paths, role));
+            let runs = installed.units.running.contains(&role);
+            let is_wanted = wanted.roles().contains(&role);
+            if runs && (is_changed || !is_wanted) {
+                turnover.stops.push(Step::StopRole { paths: paths.clone(), role });
+            }
+            if is_wanted && (is_changed || !runs) {
+                turnover.starts.push(Step::StartRole { paths: paths.clone(), role });
+            }
+            let ran =
+                runs || (installed.supervisor_runs && installed.roles(&paths).contains(&role));
+            if ran && is_wanted && (is_changed || installed.supervisor_runs) {
+                turnover.restarts.push(role);
+            }
+        }
+        turnover
+    }
 }
 
 /// Whether a step changes what a role reads when it starts.
@@ -65,6 +99,7 @@ fn is_read(step: &Step, paths: &Paths, role: Role) -> bool {
     match step {
         Step::Write { path, .. } | Step::Remove(path) => reads(path),
         Step::MakeCertificate { key, certificate, .. } => reads(key) || reads(certificate),
+        Step::Units(units) => units.changes_unit_of(role),
         _ => false,
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
 /// Checks the machine's limits against the configuration that it will have.
 pub(super) fn limits(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let draft = Configuration::draft(wanted, facts);
-    limits::check(&draft, wanted.place.runtime, &facts.machine)
+    limits::check(&draft, wanted.place.runtime, facts)
 }
 
 /// Other container tools and Docker disturb each other's networks and sockets.

@@ -51,6 +51,11 @@ impl RoleView {
         }
     }
 
+    /// Which role.
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
     /// The role's name in a document.
     pub(crate) fn key(&self) -> &'static str {
         match self.role {

@@ -9,7 +9,7 @@ use std::{
 use cmsg_config::{Paths, socket::Role};
 use serde::{Deserialize, Serialize};
 
-use super::live;
+use super::{live, units::UnitsTrace};
 use crate::{
     host::account::Found,
     plan::{account, layout},
@@ -31,6 +31,8 @@ pub(crate) enum Trace {
     NewAccount,
     /// The owner, group and mode of a path were these.
     HandedOver(PathBuf, Found),
+    /// systemd's units have changed.
+    Units(UnitsTrace),
     /// The account goes when everything else is done.
     AccountGoes,
     /// Folders go when everything else is done, inner ones first.
@@ -67,6 +69,7 @@ impl Trace {
             Self::Folders(folders) => unmake(folders, paths, system),
             Self::NewAccount => system.remove_account(),
             Self::HandedOver(path, before) => system.hand_back(path, *before),
+            Self::Units(units) => units.undo(paths, system),
             Self::Emptied(_) | Self::AccountGoes => Ok(()),
             Self::Stopped(roles) => {
                 system.start(paths)?;
@@ -119,6 +122,7 @@ impl Trace {
                 let path = path.display();
                 format!("run `chown {user}:{group} {path}` and `chmod {mode:o} {path}`")
             }
+            Self::Units(units) => units.undoing_by_hand(),
             Self::Emptied(_) | Self::AccountGoes => "do nothing".to_owned(),
             Self::Stopped(_) => "start the roles".to_owned(),
             Self::StoppedRole(role) => format!("start the {}", super::named(*role)),

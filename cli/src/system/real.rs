@@ -22,7 +22,10 @@ use crate::{
     pki::generate::{self, Pair, Request},
     plan::account::Access,
     progress::Progress,
-    runtime::host::{self, Started},
+    runtime::{
+        host::{self, Started},
+        units,
+    },
     step::trace::unfinished,
 };
 
@@ -122,6 +125,9 @@ impl System for Real {
     }
 
     fn stop_role(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()> {
+        if units::keep(paths, role) {
+            return units::stop(role);
+        }
         // A reboot may have come since it was started.
         if !host::is_running(paths).context("failed to ask for the supervisor")? {
             return Ok(());
@@ -130,6 +136,9 @@ impl System for Real {
     }
 
     fn start_role(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()> {
+        if units::keep(paths, role) {
+            return units::start(role);
+        }
         // It starts every role that has a configuration.
         if !host::is_running(paths).context("failed to ask for the supervisor")? {
             return self.start(paths);
@@ -146,6 +155,9 @@ impl System for Real {
     }
 
     fn log_tail(&mut self, paths: &Paths) -> Vec<String> {
+        if [Role::Cm, Role::Sg].into_iter().any(|role| units::keep(paths, role)) {
+            return units::log_tail();
+        }
         let tail = self.started.as_ref().map(|started| started.log_tail(paths));
         tail.and_then(Result::ok).unwrap_or_default()
     }

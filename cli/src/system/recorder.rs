@@ -13,7 +13,7 @@ use cmsg_config::{
     socket::{Role, Status},
 };
 
-use super::System;
+use super::{System, units::Units};
 use crate::{
     content::Content,
     host::account::Found,
@@ -32,6 +32,36 @@ pub(crate) struct State {
     pub(crate) has_account: bool,
     /// Whether the supervisor runs.
     pub(crate) runs: bool,
+    /// What systemd knows and does.
+    pub(crate) systemd: Systemd,
+}
+
+/// What systemd knows and does. A role without a unit is the supervisor's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Systemd {
+    /// The units as it has read them.
+    pub(crate) known: BTreeMap<PathBuf, String>,
+    /// The roles that it starts at boot.
+    pub(crate) enabled: BTreeSet<&'static str>,
+    /// The roles that it runs.
+    pub(crate) running: BTreeSet<&'static str>,
+}
+
+impl Systemd {
+    /// Has it read these files and those of others.
+    pub(crate) fn read(&mut self, files: &BTreeMap<PathBuf, String>) {
+        let is_unit = |path: &Path| path.extension().is_some_and(|ending| ending == "service");
+        let units = files.iter().filter(|(path, _)| is_unit(path));
+        self.known = units.map(|(path, text)| (path.clone(), text.clone())).collect();
+    }
+
+    /// It does with a unit only what it has been told of.
+    fn refuse_unknown(&self, path: &Path, files: &BTreeMap<PathBuf, String>) -> anyhow::Result<()> {
+        if self.known.get(path) != files.get(path) {
+            bail!("`{}` is not as systemd knows it", path.display());
+        }
+        Ok(())
+    }
 }
 
 /// A host that takes notes. Paths are noted without its root, `/r`; what waits aside ends in `~`,
@@ -180,11 +210,19 @@ impl System for Recorder {
     }
 
     fn stop_role(&mut self, _paths: &Paths, role: Role) -> anyhow::Result<()> {
-        self.note(format!("stop {}", role.command()))
+        self.note(format!("stop {}", role.command()))?;
+        self.state.systemd.running.remove(role.command());
+        Ok(())
     }
 
-    fn start_role(&mut self, _paths: &Paths, role: Role) -> anyhow::Result<()> {
-        self.note(format!("start {}", role.command()))
+    fn start_role(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()> {
+        self.note(format!("start {}", role.command()))?;
+        let unit = layout::unit(paths, role);
+        if self.state.files.contains_key(&unit) {
+            self.state.systemd.refuse_unknown(&unit, &self.state.files)?;
+            self.state.systemd.running.insert(role.command());
+        }
+        Ok(())
     }
 
     fn supervisor_ended(&mut self) -> Option<String> {
@@ -214,5 +252,29 @@ impl System for Recorder {
 
     fn pause(&mut self, _time: Duration) -> bool {
         self.interrupted_after.is_some_and(|after| self.calls.len() >= after)
+    }
+}
+
+impl Units for Recorder {
+    fn reload_units(&mut self, _paths: &Paths) -> anyhow::Result<()> {
+        self.note("reload units".to_owned())?;
+        self.state.systemd.read(&self.state.files);
+        Ok(())
+    }
+
+    fn enable_unit(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()> {
+        self.note(format!("enable {}", role.command()))?;
+        let unit = layout::unit(paths, role);
+        self.state.systemd.refuse_unknown(&unit, &self.state.files)?;
+        self.state.systemd.enabled.insert(role.command());
+        Ok(())
+    }
+
+    fn disable_unit(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()> {
+        self.note(format!("disable {}", role.command()))?;
+        if self.state.files.contains_key(&layout::unit(paths, role)) {
+            self.state.systemd.enabled.remove(role.command());
+        }
+        Ok(())
     }
 }

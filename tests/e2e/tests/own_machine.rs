@@ -4,3 +4,5 @@
 mod installed;
 #[path = "own_machine/supervised.rs"]
 mod supervised;
+#[path = "own_machine/units.rs"]
+mod units;

@@ -14,7 +14,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    host::{daemon::DaemonFact, export::Export, installed::Installed, interrupted, lock::Lock},
+    host::{
+        daemon::DaemonFact, export::Export, installed::Installed, interrupted, lock::Lock,
+        units::UnitsFact,
+    },
     plan::{
         self, Plan,
         tests::{BOTH, facts, wanted},
@@ -31,6 +34,8 @@ enum Ask {
     Uninstall(bool),
     /// Nothing, but to take back what was left.
     Nothing,
+    /// That systemd be the first process from now on.
+    Systemd,
 }
 
 const FIRST: Ask = Ask::Install(BOTH, "one");
@@ -47,11 +52,13 @@ const ONE_ROLE: Ask = Ask::Install(
 
 const NONE: [PathBuf; 0] = [];
 
-/// Every path with its mode and content, and the roles that run.
+/// Every path with its mode and content, the roles that run, and what systemd knows and starts at boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Tree {
     files: BTreeMap<PathBuf, String>,
     runs: BTreeSet<&'static str>,
+    known: BTreeMap<&'static str, String>,
+    enabled: BTreeSet<&'static str>,
 }
 
 impl Tree {
@@ -62,6 +69,9 @@ impl Tree {
         let mut paths: Vec<_> = all.filter(is_other).cloned().collect();
         if self.runs != other.runs {
             paths.push("the roles".into());
+        }
+        if (&self.known, &self.enabled) != (&other.known, &other.enabled) {
+            paths.push("systemd".into());
         }
         paths
     }
@@ -90,7 +100,7 @@ impl Site {
 
     fn with_things_of_others(asked: &[Ask]) -> Self {
         let mut site = Self::after(&[]);
-        for name in ["opt/other/thing", "var/log/other.log"] {
+        for name in ["opt/other/thing", "var/log/other.log", "etc/systemd/system/other.service"] {
             let path = site.root().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             put(&path, b"not ours");
@@ -106,11 +116,17 @@ impl Site {
     fn tree(&self) -> Tree {
         let mut files = BTreeMap::new();
         list(self.folder.path(), self.folder.path(), &mut files);
-        Tree { files, runs: self.host.roles.clone() }
+        let Host { roles, known, enabled, .. } = &self.host;
+        // As in files, below.
+        let top = self.folder.path().display().to_string();
+        let plain = |text: &[u8]| String::from_utf8_lossy(text).replace(&top, "");
+        let known = known.iter().map(|(role, text)| (*role, plain(text))).collect();
+        Tree { files, runs: roles.clone(), known, enabled: enabled.clone() }
     }
 
     /// Does it as a process that dies then; says whether it came to its end.
     fn run(&mut self, ask: Ask, death: Option<Death>) -> bool {
+        self.host.is_booted |= matches!(ask, Ask::Systemd);
         let root = self.root();
         let paths = Paths::under(&root);
         let lock = Lock::take(&root).unwrap();
@@ -122,7 +138,7 @@ impl Site {
         };
         if !process.is_dead() {
             assert!(left.is_empty(), "{left:?}");
-            let (command, steps) = plan(ask, &paths, self.folder.path(), &lock, self.host.runs);
+            let (command, steps) = plan(ask, &paths, self.folder.path(), &lock, &self.host);
             // Taking back has had effects of its own.
             process = Mortal::new(&mut self.host, death);
             let work = Work { command, paths: &paths, steps: &steps };
@@ -153,12 +169,21 @@ fn plan(
     paths: &Paths,
     folder: &Path,
     lock: &Lock,
-    runs: bool,
+    host: &Host,
 ) -> (&'static str, Vec<Step>) {
     let installed = Installed::read(paths, Some(lock)).unwrap();
-    let installed = Installed { supervisor_runs: runs, edited: Vec::new(), ..installed };
+    let such = |all: &BTreeSet<&str>| {
+        [Role::Cm, Role::Sg].into_iter().filter(|role| all.contains(role.command())).collect()
+    };
+    let units = UnitsFact {
+        are_used: host.is_booted,
+        enabled: such(&host.enabled),
+        running: if host.runs { Vec::new() } else { such(&host.roles) },
+    };
+    let supervisor_runs = host.runs;
+    let installed = Installed { supervisor_runs, units, edited: Vec::new(), ..installed };
     match ask {
-        Ask::Nothing => ("nothing", Vec::new()),
+        Ask::Nothing | Ask::Systemd => ("nothing", Vec::new()),
         Ask::Uninstall(purges) => ("uninstall", plan::uninstall(paths, &installed, purges).steps),
         Ask::Install(text, daemon) => {
             let root = format!("root: {}\n", paths.root().display());
@@ -200,6 +225,10 @@ fn cases() -> Vec<(Vec<Ask>, Ask)> {
         (vec![FIRST], Ask::Uninstall(false)),
         (vec![FIRST], Ask::Uninstall(true)),
         (vec![FIRST, Ask::Uninstall(false)], Ask::Uninstall(true)),
+        (vec![Ask::Systemd], FIRST),
+        (vec![Ask::Systemd, FIRST], ONE_ROLE),
+        (vec![FIRST, Ask::Systemd], OTHER),
+        (vec![Ask::Systemd, FIRST], Ask::Uninstall(true)),
     ]
 }
 

@@ -1,15 +1,16 @@
 //! Wherever a plan breaks, the host is as it was.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use super::*;
 use crate::{
-    host::{Facts, daemon::DaemonFact, export::Export},
+    host::{Facts, daemon::DaemonFact, export::Export, installed::Installed},
     plan::{
         self, layout,
         tests::{BOTH, facts, installed, wanted},
+        units,
     },
-    system::recorder::State,
+    system::recorder::{State, Systemd},
 };
 
 /// A plan and the host before it.
@@ -36,6 +37,42 @@ fn other_installation() -> Case {
     (plan::install(&wanted, &facts, &answers).steps, state(&facts))
 }
 
+/// Everything is new, under systemd.
+fn first_units() -> Case {
+    let (wanted, answers) = wanted(BOTH);
+    let mut facts = units::tests::booted();
+    facts.installed.missing_folders = layout::all_folders(&paths()).split_off(2);
+    (plan::install(&wanted, &facts, &answers).steps, state(&facts))
+}
+
+/// One role less, a unit of another version, one that was disabled.
+fn other_units() -> Case {
+    let (wanted, answers) = wanted(&format!("{BOTH}enable-security-gateway: false\n"));
+    let mut facts = units::tests::installed();
+    let unit = layout::unit(&paths(), Role::Cm);
+    facts.installed.files.get_mut(&unit).unwrap().content = "older".into();
+    facts.installed.units.enabled = vec![Role::Sg];
+    (plan::install(&wanted, &facts, &answers).steps, state(&facts))
+}
+
+/// All that is done under systemd goes.
+fn removal_of_units() -> Case {
+    let facts = units::tests::installed();
+    (plan::uninstall(&paths(), &facts.installed, true).steps, state(&facts))
+}
+
+fn cases() -> [Case; 5] {
+    [first_installation(), other_installation(), first_units(), other_units(), removal_of_units()]
+}
+
+fn systemd(there: &Installed, files: &BTreeMap<PathBuf, String>) -> Systemd {
+    let such = |roles: &[Role]| roles.iter().map(|role| role.command()).collect();
+    let (enabled, running) = (such(&there.units.enabled), such(&there.units.running));
+    let mut systemd = Systemd { enabled, running, ..Systemd::default() };
+    systemd.read(files);
+    systemd
+}
+
 /// The host as a plan finds it.
 fn state(facts: &Facts) -> State {
     let there = &facts.installed;
@@ -47,12 +84,15 @@ fn state(facts: &Facts) -> State {
     if there.has_log {
         files.push((layout::supervise_log(&paths()), String::new()));
     }
+    let files = files.into_iter().collect();
+    let systemd = systemd(there, &files);
     let is_there = |folder: &PathBuf| !there.missing_folders.contains(folder);
     State {
-        files: files.into_iter().collect(),
+        files,
         folders: layout::all_folders(&paths()).into_iter().filter(is_there).collect(),
         has_account: false,
         runs: there.supervisor_runs,
+        systemd,
     }
 }
 
@@ -71,7 +111,7 @@ fn goes_well((steps, start): &Case, recorder: Recorder, is_clean: bool) -> bool 
 
 #[test]
 fn whichever_effect_fails_the_host_is_as_it_was() {
-    for (case, least) in [(first_installation(), 25), (other_installation(), 12)] {
+    for (case, least) in cases().into_iter().zip([25, 12, 25, 12, 12]) {
         let failing = |after| Recorder { fails_after: Some(after), ..Recorder::default() };
 
         let end = (0..).find(|after| goes_well(&case, failing(*after), true));
@@ -82,7 +122,7 @@ fn whichever_effect_fails_the_host_is_as_it_was() {
 
 #[test]
 fn whenever_the_operator_interrupts_the_host_is_as_it_was() {
-    for case in [first_installation(), other_installation()] {
+    for case in cases() {
         let interrupted =
             |after| Recorder { interrupted_after: Some(after), ..Recorder::default() };
 
@@ -94,7 +134,8 @@ fn whenever_the_operator_interrupts_the_host_is_as_it_was() {
 
 #[test]
 fn where_the_roles_do_not_live_the_host_is_as_it_was() {
-    for case in [first_installation(), other_installation()] {
+    // A removal waits for no role.
+    for case in cases().into_iter().take(4) {
         let dead = Recorder { is_dead: true, ..Recorder::default() };
 
         assert!(!goes_well(&case, dead, false));
@@ -103,8 +144,7 @@ fn where_the_roles_do_not_live_the_host_is_as_it_was() {
 
 #[test]
 fn every_step_that_can_be_undone_stands_in_one_of_the_plans() {
-    let steps: Vec<Step> =
-        [first_installation(), other_installation()].into_iter().flat_map(|case| case.0).collect();
+    let steps: Vec<Step> = cases().into_iter().flat_map(|case| case.0).collect();
     let has = |is_such: fn(&Step) -> bool| steps.iter().any(is_such);
 
     assert!(has(|step| matches!(step, Step::Stop { .. })));
@@ -117,4 +157,7 @@ fn every_step_that_can_be_undone_stands_in_one_of_the_plans() {
     assert!(has(|step| matches!(step, Step::CopyDaemon { replaces: false, .. })));
     assert!(has(|step| matches!(step, Step::CopyDaemon { replaces: true, .. })));
     assert!(has(|step| matches!(step, Step::Start { .. })));
+    assert!(has(|step| matches!(step, Step::Units(_))));
+    assert!(has(|step| matches!(step, Step::StartRole { .. })));
+    assert!(has(|step| matches!(step, Step::StopRole { .. })));
 }

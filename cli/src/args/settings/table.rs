@@ -18,7 +18,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting::one(
         "runtime",
         "swarm|host",
-        "What runs the daemon: Docker Swarm, or the host itself with its own supervisor",
+        "What runs the daemon: Docker Swarm, or the host itself with systemd or a supervisor of ours",
     )
     .by_default("swarm")
     .under(PLACE),

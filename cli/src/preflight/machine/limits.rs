@@ -5,7 +5,7 @@ use cmsg_config::{ConfFile, ConnectionManager, SecurityGateway};
 use crate::{
     finding::Finding,
     host::{Facts, machine::Machine},
-    plan::configuration::Configuration,
+    plan::{configuration::Configuration, units},
     runtime::Runtime,
     wanted::listen::ListenKey,
 };
@@ -26,9 +26,9 @@ struct Most {
 }
 
 /// Checks the limits on files and connections.
-pub(super) fn check(draft: &Configuration, runtime: Runtime, machine: &Machine) -> Vec<Finding> {
+pub(super) fn check(draft: &Configuration, runtime: Runtime, facts: &Facts) -> Vec<Finding> {
     let most = Most::of(draft);
-    files(&most, runtime, machine).into_iter().chain(connections(&most, machine)).collect()
+    files(&most, runtime, facts).into_iter().chain(connections(&most, &facts.machine)).collect()
 }
 
 /// Checks that nobody can be lent the port that datagrams to agents come from.
@@ -59,8 +59,15 @@ pub(super) fn udp_source(facts: &Facts) -> Option<Finding> {
 }
 
 /// Each role is one process.
-fn files(most: &Most, runtime: Runtime, machine: &Machine) -> Option<Finding> {
+fn files(most: &Most, runtime: Runtime, facts: &Facts) -> Option<Finding> {
+    let machine = &facts.machine;
     let (limit, cure) = match runtime {
+        // The kernel gives a service no more than that either.
+        Runtime::Host if facts.installed.units.are_used => (
+            units::OPEN_FILES.min(machine.most_files?),
+            "raise it (`LimitNOFILE=` by `systemctl edit`, `sysctl -w fs.nr_open`), or lower \
+             `MaxConnections`",
+        ),
         Runtime::Host => (
             machine.own_files?,
             "raise it (`ulimit -Hn`, `/etc/security/limits.conf`), or lower `MaxConnections`",

@@ -120,10 +120,14 @@ fn the_limits_follow_the_configuration_and_the_runtime() {
         ("swarm", "MaxConnections = 100000\n", Some(1), Some(200_999), vec!["host.file-limit"]),
         ("swarm", "MaxConnections = 100000\n", Some(1), Some(201_000), vec![]),
         ("host", "MaxConnections = many\n", Some(20_999), None, vec!["host.file-limit"]),
+        ("units", "MaxConnections = 100000\n", Some(1), Some(200_999), vec!["host.file-limit"]),
+        ("units", "MaxConnections = 100000\n", Some(1), Some(201_000), vec![]),
     ];
     for (runtime, conf, own_files, most_files, expected) in table {
-        let (wanted, _) = wanted(&BOTH.replace("runtime: host", &format!("runtime: {runtime}")));
+        let kept_by = if runtime == "units" { "host" } else { runtime };
+        let (wanted, _) = wanted(&BOTH.replace("runtime: host", &format!("runtime: {kept_by}")));
         let mut facts = configured_facts(&wanted);
+        facts.installed.units.are_used = runtime == "units";
         configured(&mut facts, Role::Sg, conf);
         facts.machine = Machine { own_files, most_files, ..Machine::default() };
 

@@ -1,6 +1,11 @@
 //! A machine with the installer, a simulated broker and a simulated agent.
 
-use std::process::Output;
+use std::{
+    fs::{self, File, Permissions},
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    process::Output,
+};
 
 use e2e::{
     binaries,
@@ -14,7 +19,10 @@ use serde_json::Value;
 const USERS: [&str; 4] = ["/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"];
 /// Where the installer leaves something, and nobody else on a fresh machine.
 const PLACES: &str = "ls -dA /opt/teradici /var/log/Teradici /var/lib/.pcoip-cmsg* \
-                      /etc/systemd/system/pcoip-cmsg* 2>/dev/null; true";
+                      /etc/systemd/system/{,multi-user.target.wants/}pcoip-cmsg* 2>/dev/null; true";
+
+/// Does what systemd does with units, where it is not the first process.
+const SYSTEMCTL: &str = include_str!("systemctl.sh");
 
 /// Where clients reach the machine.
 const ADDRESS: &str = "192.0.2.1/32";
@@ -25,6 +33,8 @@ pub(crate) struct Site {
     pub(crate) machine: Machine,
     /// They run until it is gone.
     _simulators: Option<[Process; 2]>,
+    /// Whether `systemctl` is the one below.
+    is_booted: bool,
 }
 
 impl Site {
@@ -35,8 +45,27 @@ impl Site {
         met(&needs).then(|| {
             let machine = Machine::start();
             machine.tell("ip", &["address", "add", ADDRESS, "dev", "lo"]);
-            Self { machine, _simulators: None }
+            Self { machine, _simulators: None, is_booted: false }
         })
+    }
+
+    /// Lets systemd be the machine's first process, as far as an installer can tell.
+    pub(crate) fn boot(&mut self) {
+        self.machine.tell("mkdir", &["-p", "/run/systemd/system", "/run/systemd/units"]);
+        let tools = self.machine.folder().join("tools");
+        fs::create_dir(&tools).expect("the machine's folder can be written to");
+        let mut script = File::create(tools.join("systemctl")).expect("a script can be made");
+        script.write_all(SYSTEMCTL.as_bytes()).expect("it can be written");
+        script.set_permissions(Permissions::from_mode(0o755)).expect("it can be run");
+        self.is_booted = true;
+    }
+
+    /// What `systemctl` was asked since the last time, but for what runs.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        const TAKE: &str = "cd /run/systemd/units; touch calls; cat calls; rm calls";
+        let calls = self.machine.tell("bash", &["-c", TAKE]);
+        let changes = calls.lines().filter(|call| !call.starts_with("is-active "));
+        changes.map(|call| call.replace("pcoip-cmsg-", "").replace(".service", "")).collect()
     }
 
     /// Starts the broker and the agent.
@@ -59,6 +88,11 @@ impl Site {
         let mut command = self.machine.command(binaries::path("pcoip-cmsg-setup"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PCOIP_CMSG_")) {
             command.env_remove(name);
+        }
+        if self.is_booted {
+            let path = std::env::var("PATH").expect("there is a path");
+            let tools = self.machine.folder().join("tools");
+            command.env("PATH", format!("{}:{path}", tools.display()));
         }
         command.arg("--output=json").args(words).output().expect("the installer can be run")
     }

@@ -5,11 +5,11 @@ use serde_json::json;
 use crate::installed::{Site, document};
 
 /// The rights to bind ports below 1024, and no others.
-const RIGHTS: &str = "pcoip-cmsg NoNewPrivs: 1 Groups: CapPrm: 0000000000000400 \
+pub(crate) const RIGHTS: &str = "pcoip-cmsg NoNewPrivs: 1 Groups: CapPrm: 0000000000000400 \
                       CapBnd: 0000000000000400";
 
 /// Whatever the order in which a kernel tells them.
-fn sorted(words: &str) -> Vec<&str> {
+pub(crate) fn sorted(words: &str) -> Vec<&str> {
     let mut words: Vec<_> = words.split_whitespace().collect();
     words.sort_unstable();
     words

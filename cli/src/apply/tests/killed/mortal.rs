@@ -1,15 +1,16 @@
 //! A real folder with a supervisor that is only remembered, and a process that dies on the way.
 
 use std::{
-    collections::BTreeSet,
-    fs::{self, File, OpenOptions},
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File, OpenOptions, Permissions},
     io::{self, Write as _},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     sync::LazyLock,
     time::Duration,
 };
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use cmsg_config::{
     Paths,
     socket::{Role, Status},
@@ -24,7 +25,7 @@ use crate::{
     progress::Progress,
     runtime::host,
     step::trace::unfinished,
-    system::{Real, System},
+    system::{Real, System, units::Units},
 };
 
 /// What outlives a process.
@@ -32,8 +33,14 @@ pub(super) struct Host {
     real: Real,
     /// Whether the supervisor runs.
     pub(super) runs: bool,
-    /// The roles that it runs.
+    /// The roles that run.
     pub(super) roles: BTreeSet<&'static str>,
+    /// Whether systemd is the first process.
+    pub(super) is_booted: bool,
+    /// The units as systemd has read them.
+    pub(super) known: BTreeMap<&'static str, Vec<u8>>,
+    /// The roles that systemd starts at boot.
+    pub(super) enabled: BTreeSet<&'static str>,
 }
 
 impl Host {
@@ -42,7 +49,24 @@ impl Host {
             real: Real::new(Interrupt::watch().unwrap(), Progress::silent()),
             runs: false,
             roles: BTreeSet::new(),
+            is_booted: false,
+            known: BTreeMap::new(),
+            enabled: BTreeSet::new(),
         }
+    }
+}
+
+/// What lies there of a unit.
+fn unit(paths: &Paths, role: Role) -> Option<Vec<u8>> {
+    fs::read(layout::unit(paths, role)).ok()
+}
+
+impl Host {
+    /// Whether a role has a unit, and systemd knows it as it is.
+    fn is_known(&self, paths: &Paths, role: Role) -> anyhow::Result<bool> {
+        let there = unit(paths, role);
+        ensure!(self.known.get(role.command()) == there.as_ref(), "systemd knows another unit");
+        Ok(there.is_some())
     }
 }
 
@@ -133,7 +157,9 @@ impl System for Mortal<'_> {
     }
 
     fn hand_over(&mut self, path: &Path, access: Access) -> anyhow::Result<()> {
-        self.act(|host| host.real.hand_over(path, access), |_| {})
+        // Whoever runs these tests may change modes, and not every owner.
+        let mode = Permissions::from_mode(access.mode);
+        self.act(|_| Ok(fs::set_permissions(path, mode)?), |_| {})
     }
 
     fn hand_back(&mut self, path: &Path, before: Found) -> anyhow::Result<()> {
@@ -183,13 +209,14 @@ impl System for Mortal<'_> {
         self.act(whole, stop)
     }
 
-    fn start_role(&mut self, _paths: &Paths, role: Role) -> anyhow::Result<()> {
-        let start = |host: &mut Host| host.roles.extend([role.command()]);
-        let whole = |host: &mut Host| {
-            start(host);
+    fn start_role(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()> {
+        let start = |host: &mut Host| {
+            if host.runs || host.is_known(paths, role)? {
+                host.roles.extend([role.command()]);
+            }
             Ok(())
         };
-        self.act(whole, start)
+        self.act(start, |host| drop(start(host)))
     }
 
     fn supervisor_ended(&mut self) -> Option<String> {
@@ -219,6 +246,42 @@ impl System for Mortal<'_> {
 
     fn pause(&mut self, _time: Duration) -> bool {
         false
+    }
+}
+
+impl Units for Mortal<'_> {
+    fn reload_units(&mut self, paths: &Paths) -> anyhow::Result<()> {
+        let read = |host: &mut Host| {
+            let known = |role: Role| Some((role.command(), unit(paths, role)?));
+            host.known = [Role::Cm, Role::Sg].into_iter().filter_map(known).collect();
+        };
+        let whole = |host: &mut Host| {
+            read(host);
+            Ok(())
+        };
+        self.act(whole, read)
+    }
+
+    fn enable_unit(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()> {
+        let enable = |host: &mut Host| {
+            ensure!(host.is_known(paths, role)?, "there is no such unit");
+            host.enabled.extend([role.command()]);
+            Ok(())
+        };
+        self.act(enable, |host| drop(enable(host)))
+    }
+
+    fn disable_unit(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()> {
+        let disable = |host: &mut Host| {
+            if unit(paths, role).is_some() {
+                host.enabled.remove(role.command());
+            }
+        };
+        let whole = |host: &mut Host| {
+            disable(host);
+            Ok(())
+        };
+        self.act(whole, disable)
     }
 }
 

@@ -1,0 +1,76 @@
+//! Plans systemd's units, each from the one template.
+
+use cmsg_config::{Paths, socket::Role};
+
+use super::{account, layout};
+use crate::{
+    content::Content,
+    host::{Facts, installed::Installed},
+    step::{
+        Step,
+        units::{UnitFile, Units},
+    },
+    wanted::Wanted,
+};
+
+/// So many files a role may open.
+pub(crate) const OPEN_FILES: u64 = 524_288;
+
+const TEMPLATE: &str = include_str!("../../../packaging/systemd/pcoip-cmsg.service.in");
+
+/// The step that gives every wanted role its unit and takes it from every other, unless it is so.
+pub(super) fn install(wanted: &Wanted, facts: &Facts) -> Option<Step> {
+    let installed = &facts.installed;
+    installed.units.are_used.then(|| step(wanted.place.paths(), &wanted.roles(), installed))?
+}
+
+/// The step that takes away all units, also where another process than systemd is the first by now.
+pub(super) fn remove(paths: &Paths, installed: &Installed) -> Option<Step> {
+    let are_ours = installed.units.are_used || layout::is_machine(paths);
+    are_ours.then(|| step(paths.clone(), &[], installed))?
+}
+
+fn step(paths: Paths, wanted: &[Role], installed: &Installed) -> Option<Step> {
+    let mut files = Vec::new();
+    for role in [Role::Cm, Role::Sg] {
+        let there = installed.content(&layout::unit(&paths, role));
+        let content = wanted.contains(&role).then(|| render(&paths, role));
+        if there != content.as_ref() {
+            files.push(UnitFile { role, content, replaces: there.is_some() });
+        }
+    }
+    let enabled = &installed.units.enabled;
+    let disables: Vec<_> = enabled.iter().copied().filter(|role| !wanted.contains(role)).collect();
+    let enables: Vec<_> = wanted.iter().copied().filter(|role| !enabled.contains(role)).collect();
+    let changes_nothing = files.is_empty() && disables.is_empty() && enables.is_empty();
+    (!changes_nothing).then_some(Step::Units(Units { paths, files, disables, enables }))
+}
+
+/// The unit of a role.
+fn render(paths: &Paths, role: Role) -> Content {
+    let (description, logs) = match role {
+        Role::Cm => ("PCoIP Connection Manager", paths.connection_manager_logs()),
+        Role::Sg => ("PCoIP Security Gateway", paths.security_gateway_logs()),
+    };
+    let [daemon, conf, data, run, logs] =
+        [paths.daemon(), layout::conf(paths, role), paths.data(), paths.run(), logs]
+            .map(|path| path.display().to_string());
+    let (name, files) = (layout::unit_name(role), OPEN_FILES.to_string());
+    let values = [
+        ("{name}", name.as_str()),
+        ("{description}", description),
+        ("{daemon}", &daemon),
+        ("{command}", role.command()),
+        ("{conf}", &conf),
+        ("{data}", &data),
+        ("{run}", &run),
+        ("{logs}", &logs),
+        ("{files}", &files),
+        ("{account}", account::NAME),
+    ];
+    let fill = |text: String, (name, value): (&str, &str)| text.replace(name, value);
+    values.into_iter().fold(TEMPLATE.to_owned(), fill).into()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,136 @@
+//! Changes systemd's units: their files, what systemd knows of them and what it starts at boot.
+
+use std::path::PathBuf;
+
+use cmsg_config::{Paths, socket::Role};
+use serde::{Deserialize, Serialize};
+
+use super::{List, named, put_aside, trace::Trace};
+use crate::{
+    content::Content,
+    plan::{
+        account::{Access, Owner},
+        layout,
+    },
+    system::System,
+};
+
+/// systemd warns of a unit that not everybody may read; there is no secret in it.
+pub(crate) const ACCESS: Access = Access { owner: Owner::Root, mode: 0o644 };
+
+/// What changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Units {
+    /// Whose.
+    pub(crate) paths: Paths,
+    /// The files.
+    pub(crate) files: Vec<UnitFile>,
+    /// What does not start at boot any more.
+    pub(crate) disables: Vec<Role>,
+    /// What does from now on.
+    pub(crate) enables: Vec<Role>,
+}
+
+/// A unit's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnitFile {
+    /// Which role it runs.
+    pub(crate) role: Role,
+    /// What it contains; nothing where it goes.
+    pub(crate) content: Option<Content>,
+    /// Whether one is there.
+    pub(crate) replaces: bool,
+}
+
+/// What a change leaves besides its files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum UnitsTrace {
+    /// These started at boot, and systemd knew the files that were there.
+    Before(Vec<Role>),
+    /// These start at boot.
+    Enabled(Vec<Role>),
+}
+
+impl Units {
+    /// Whether the unit of a role changes.
+    pub(crate) fn changes_unit_of(&self, role: Role) -> bool {
+        self.files.iter().any(|file| file.role == role)
+    }
+
+    pub(super) fn perform(&self, system: &mut dyn System) -> anyhow::Result<()> {
+        let Self { paths, files, disables, enables } = self;
+        disables.iter().try_for_each(|role| system.disable_unit(paths, *role))?;
+        for file in files {
+            let path = layout::unit(paths, file.role);
+            put_aside(&path, file.replaces, system)?;
+            if let Some(content) = &file.content {
+                system.write(&path, content)?;
+                system.hand_over(&path, ACCESS)?;
+            }
+        }
+        system.reload_units(paths)?;
+        enables.iter().try_for_each(|role| system.enable_unit(paths, *role))
+    }
+
+    /// To be undone last first: what starts at boot has a file before and after.
+    pub(super) fn traces(&self) -> Vec<Trace> {
+        let file = |file: &UnitFile| {
+            let path = layout::unit(&self.paths, file.role);
+            if file.replaces { Trace::Replaced(path) } else { Trace::New(path) }
+        };
+        let before = Trace::Units(UnitsTrace::Before(self.disables.clone()));
+        let enabled = Trace::Units(UnitsTrace::Enabled(self.enables.clone()));
+        [before].into_iter().chain(self.files.iter().map(file)).chain([enabled]).collect()
+    }
+
+    pub(super) fn changes(&self) -> String {
+        let such = |is_such: fn(&UnitFile) -> bool| -> Vec<PathBuf> {
+            let files = self.files.iter().filter(|file| is_such(file));
+            files.map(|file| layout::unit(&self.paths, file.role)).collect()
+        };
+        let files = [
+            ("new", such(|file| !file.replaces)),
+            ("changed", such(|file| file.replaces && file.content.is_some())),
+            ("removed", such(|file| file.content.is_none())),
+        ];
+        let files = files.into_iter().filter(|(_, paths)| !paths.is_empty());
+        let files = files.map(|(how, paths)| format!("{how}: {}", List(&paths)));
+        let roles = [("from now on", &self.enables), ("not any more", &self.disables)];
+        let roles = roles.into_iter().filter(|(_, roles)| !roles.is_empty());
+        let roles = roles.map(|(how, roles)| {
+            let names: Vec<_> = roles.iter().map(|role| named(*role)).collect();
+            format!("starts at boot {how}: {}", names.join(", "))
+        });
+        files.chain(roles).collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl UnitsTrace {
+    pub(super) fn undo(&self, paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
+        match self {
+            Self::Before(roles) => {
+                system.reload_units(paths)?;
+                roles.iter().try_for_each(|role| system.enable_unit(paths, *role))
+            }
+            Self::Enabled(roles) => {
+                roles.iter().try_for_each(|role| system.disable_unit(paths, *role))
+            }
+        }
+    }
+
+    pub(super) fn undoing_by_hand(&self) -> String {
+        let all = |what: &str, roles: &[Role]| {
+            let names = roles.iter().map(|role| format!(" {}", layout::unit_name(*role)));
+            format!("run `systemctl {what}{}`", names.collect::<String>())
+        };
+        match self {
+            Self::Before(roles) if roles.is_empty() => all("daemon-reload", &[]),
+            Self::Before(roles) => {
+                format!("{} and {}", all("daemon-reload", &[]), all("enable", roles))
+            }
+            Self::Enabled(roles) if roles.is_empty() => "do nothing".to_owned(),
+            Self::Enabled(roles) => all("disable", roles),
+        }
+    }
+}
