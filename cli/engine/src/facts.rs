@@ -1,29 +1,55 @@
 //! What the engine says about itself, as far as checks and plan ask.
 
-use std::collections::HashMap;
+mod services;
+mod swarm;
+mod version;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::PathBuf,
+};
 
 use anyhow::Context as _;
 use bollard::{
     Docker,
-    models::{LocalNodeState, Network, Service, SystemInfo},
-    query_parameters::{
-        ListImagesOptions, ListNetworksOptions, ListNodesOptions, ListServicesOptions,
-    },
+    models::{Network, SystemInfo},
+    query_parameters::{ListImagesOptions, ListNetworksOptions},
 };
 
-use crate::{LABEL, LABEL_VALUE, LAYER_LABEL, services::NAMESPACE};
+use crate::{LABEL, LABEL_VALUE, LAYER_LABEL};
+
+pub use services::{MountFact, ServiceFact};
+pub use swarm::{Availability, NodeFact, SwarmFact};
+pub use version::Version;
 
 /// The engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EngineFacts {
     /// Its version, e.g. `20.10.24+dfsg1`.
     pub version: String,
+    /// The three numbers of it, where it begins with such.
+    pub release: Option<Version>,
+    /// What its processors are, e.g. `amd64`.
+    pub architecture: String,
     /// Whether it is podman behind Docker's socket.
     pub is_podman: bool,
     /// Whether containers outlive it, which a swarm does not allow.
     pub has_live_restore: bool,
+    /// Where images and containers lie.
+    pub data_root: PathBuf,
+    /// How it limits containers: `1` or `2` and who does it, e.g. `systemd`.
+    pub cgroups: CgroupFact,
+    /// What keeps containers from the host, e.g. `apparmor`, `seccomp`, `selinux`, `rootless`,
+    /// `userns`.
+    pub security: BTreeSet<String>,
+    /// The ranges that it takes the networks of containers from, where its file names some.
+    pub address_pools: Vec<String>,
     /// Its place in a swarm.
     pub swarm: SwarmFact,
+    /// Its own node, where it manages a swarm.
+    pub node: Option<NodeFact>,
+    /// The ranges that its swarm takes overlay networks from, where it manages one.
+    pub swarm_pools: Vec<String>,
     /// Its networks.
     pub networks: Vec<NetworkFact>,
     /// The swarm's services.
@@ -32,24 +58,13 @@ pub struct EngineFacts {
     pub images: Vec<ImageFact>,
 }
 
-/// The engine's place in a swarm.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SwarmFact {
-    /// In none.
-    Inactive,
-    /// It manages one.
-    Manager {
-        /// Whether this installer made it.
-        is_ours: bool,
-        /// How many hosts are in it.
-        nodes: usize,
-    },
-    /// It works in a swarm that others manage.
-    Worker,
-    /// Its swarm waits for a key.
-    Locked,
-    /// Its swarm is out of order, e.g. its certificate has expired.
-    Broken(String),
+/// How the engine limits containers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CgroupFact {
+    /// The version of control groups.
+    pub version: String,
+    /// Who makes them.
+    pub driver: String,
 }
 
 /// A network.
@@ -61,21 +76,6 @@ pub struct NetworkFact {
     pub subnets: Vec<String>,
     /// Whether this installer made it.
     pub is_ours: bool,
-}
-
-/// A service of the swarm.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServiceFact {
-    /// Its name, e.g. `pcoipcm_cm`.
-    pub name: String,
-    /// The stack that it belongs to.
-    pub stack: Option<String>,
-    /// The image that it runs, as the stack file named it.
-    pub image: String,
-    /// Whether this installer made it.
-    pub is_ours: bool,
-    /// How many of its tasks run.
-    pub running: u64,
 }
 
 /// An image with a name.
@@ -91,63 +91,53 @@ pub struct ImageFact {
 
 /// Asks for all of it.
 pub(super) async fn read(docker: &Docker) -> anyhow::Result<EngineFacts> {
-    let info = docker.info().await.context("asking the docker engine about itself")?;
     let version = docker.version().await.context("asking the docker engine for its version")?;
     let components = version.components.unwrap_or_default();
     let is_podman = components.iter().any(|component| component.name.contains("Podman"));
-    let swarm = swarm(docker, &info).await?;
-    let services = match swarm {
-        SwarmFact::Manager { .. } => services(docker).await?,
+    let info = swarm::settled(docker).await?;
+    let swarm = swarm::read(docker, &info).await?;
+    let services = match swarm.fact {
+        SwarmFact::Manager { .. } => services::read(docker).await?,
         _ => Vec::new(),
     };
+    let text = version.version.unwrap_or_default();
     Ok(EngineFacts {
-        version: version.version.unwrap_or_default(),
+        release: Version::parse(&text),
+        version: text,
+        architecture: version.arch.unwrap_or_default(),
         is_podman,
         has_live_restore: info.live_restore_enabled.unwrap_or_default(),
-        swarm,
+        data_root: info.docker_root_dir.clone().unwrap_or_default().into(),
+        cgroups: cgroups(&info),
+        security: info.security_options.iter().flatten().map(|option| security(option)).collect(),
+        address_pools: pools(&info),
+        swarm: swarm.fact,
+        node: swarm.node,
+        swarm_pools: swarm.pools,
         networks: networks(docker).await?,
         services,
         images: images(docker).await?,
     })
 }
 
-async fn swarm(docker: &Docker, info: &SystemInfo) -> anyhow::Result<SwarmFact> {
-    let Some(swarm) = &info.swarm else { return Ok(SwarmFact::Inactive) };
-    let problem = swarm.error.clone().unwrap_or_default();
-    match swarm.local_node_state {
-        Some(LocalNodeState::ACTIVE) if swarm.control_available == Some(true) => {
-            let spec = docker.inspect_swarm().await.context("asking for the swarm")?.spec;
-            let nodes = docker.list_nodes(None::<ListNodesOptions>).await;
-            Ok(SwarmFact::Manager {
-                is_ours: is_ours(spec.and_then(|spec| spec.labels).as_ref()),
-                nodes: nodes.context("asking for the swarm's nodes")?.len(),
-            })
-        }
-        Some(LocalNodeState::ACTIVE) => Ok(SwarmFact::Worker),
-        Some(LocalNodeState::LOCKED) => Ok(SwarmFact::Locked),
-        Some(LocalNodeState::ERROR | LocalNodeState::PENDING) => Ok(SwarmFact::Broken(problem)),
-        _ => Ok(SwarmFact::Inactive),
+fn cgroups(info: &SystemInfo) -> CgroupFact {
+    let text = |value: Option<String>| value.unwrap_or_default();
+    CgroupFact {
+        version: text(info.cgroup_version.map(|version| version.to_string())),
+        driver: text(info.cgroup_driver.map(|driver| driver.to_string())),
     }
 }
 
-async fn services(docker: &Docker) -> anyhow::Result<Vec<ServiceFact>> {
-    let options = ListServicesOptions { status: Some(true), ..ListServicesOptions::default() };
-    let services = docker.list_services(Some(options)).await;
-    Ok(services.context("asking for the swarm's services")?.into_iter().map(service).collect())
+/// The name in `name=seccomp,profile=default`.
+fn security(option: &str) -> String {
+    let mut parts = option.split(',');
+    let name = parts.find_map(|part| part.strip_prefix("name="));
+    name.unwrap_or(option).to_owned()
 }
 
-fn service(service: Service) -> ServiceFact {
-    let status = service.service_status.unwrap_or_default();
-    let spec = service.spec.unwrap_or_default();
-    let labels = spec.labels.unwrap_or_default();
-    let container = spec.task_template.and_then(|task| task.container_spec);
-    ServiceFact {
-        name: spec.name.unwrap_or_default(),
-        stack: labels.get(NAMESPACE).cloned(),
-        image: container.and_then(|container| container.image).unwrap_or_default(),
-        is_ours: is_ours(Some(&labels)),
-        running: status.running_tasks.unwrap_or_default(),
-    }
+fn pools(info: &SystemInfo) -> Vec<String> {
+    let pools = info.default_address_pools.iter().flatten();
+    pools.filter_map(|pool| pool.base.clone()).collect()
 }
 
 async fn networks(docker: &Docker) -> anyhow::Result<Vec<NetworkFact>> {
@@ -181,4 +171,20 @@ async fn images(docker: &Docker) -> anyhow::Result<Vec<ImageFact>> {
 
 fn is_ours(labels: Option<&HashMap<String, String>>) -> bool {
     labels.and_then(|labels| labels.get(LABEL)).is_some_and(|value| value == LABEL_VALUE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_security_option_is_known_by_its_name() {
+        for (option, name) in [
+            ("name=seccomp,profile=default", "seccomp"),
+            ("name=rootless", "rootless"),
+            ("selinux", "selinux"),
+        ] {
+            assert_eq!(security(option), name);
+        }
+    }
 }

@@ -8,14 +8,19 @@ mod images;
 mod services;
 pub mod stack;
 mod swarm;
+mod words;
 
 use std::{os::unix::net::UnixStream, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
-pub use facts::{EngineFacts, ImageFact, NetworkFact, ServiceFact, SwarmFact};
+pub use facts::{
+    Availability, CgroupFact, EngineFacts, ImageFact, MountFact, NetworkFact, NodeFact,
+    ServiceFact, SwarmFact, Version,
+};
 pub use images::Credentials;
+pub use services::{Failure, Running};
 
 /// Where the engine listens unless `DOCKER_HOST` says otherwise.
 const SOCKET: &str = "/var/run/docker.sock";

@@ -1,6 +1,9 @@
 //! The stack: deployed by Docker's own command, which knows every key of a compose file; looked at
 //! and removed by what it labelled.
 
+mod failures;
+mod one;
+
 use std::{
     collections::HashMap,
     io::Read as _,
@@ -16,12 +19,15 @@ use bollard::{
 };
 use futures_util::TryStreamExt as _;
 
-use crate::{Engine, STACK, unless_absent};
+use crate::{Engine, STACK, unless_absent, words::plain};
+
+pub use failures::Failure;
+pub use one::Running;
 
 /// The label that the stack deploy command gives everything of a stack.
 pub(super) const NAMESPACE: &str = "com.docker.stack.namespace";
 /// So much of what a failing command said is shown.
-const SAID: u64 = 1024;
+const SAID: usize = 1024;
 
 impl Engine {
     /// Deploys the stack file with that `docker` command. No registry is asked: the images are there.
@@ -30,23 +36,33 @@ impl Engine {
     ///
     /// What Docker's command says.
     pub fn deploy(&self, docker: &Path, file: &Path) -> anyhow::Result<()> {
+        self.deploy_with(docker, file, &[])
+    }
+
+    /// Deploys a stack file that names variables, e.g. for its images, with their values. Services
+    /// whose part of it is as before go on as they are.
+    ///
+    /// # Errors
+    ///
+    /// What Docker's command says.
+    pub fn deploy_with(
+        &self,
+        docker: &Path,
+        file: &Path,
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<()> {
+        let mut command = self.command(docker);
+        command.envs(variables.iter().copied());
+        command.args(["stack", "deploy", "--resolve-image", "never", "--prune", "--compose-file"]);
+        command.arg(file).arg(STACK);
+        run(command, "docker stack deploy")
+    }
+
+    /// Docker's own command, for this engine.
+    fn command(&self, docker: &Path) -> Command {
         let mut command = Command::new(docker);
         command.env("DOCKER_HOST", &self.address);
-        command.args(["stack", "deploy", "--resolve-image", "never", "--prune", "--compose-file"]);
-        command.arg(file).arg(STACK).stdin(Stdio::null()).stdout(Stdio::null());
-        let mut child =
-            command.stderr(Stdio::piped()).spawn().context("starting `docker stack deploy`")?;
-        let mut said = Vec::new();
-        if let Some(stderr) = child.stderr.take() {
-            let mut stderr = stderr;
-            stderr.by_ref().take(SAID).read_to_end(&mut said).context("reading what it says")?;
-            std::io::copy(&mut stderr, &mut std::io::sink()).context("reading what it says")?;
-        }
-        if !child.wait().context("waiting for `docker stack deploy`")?.success() {
-            let said = String::from_utf8_lossy(&said).replace(char::is_control, " ");
-            bail!("`docker stack deploy` failed: {}", said.trim());
-        }
-        Ok(())
+        command
     }
 
     /// Removes the stack's services; their containers go on their own.
@@ -104,7 +120,7 @@ impl Engine {
         let options = LogsOptions {
             stdout: true,
             stderr: true,
-            tail: lines.to_string(),
+            tail: lines.min(failures::MOST_LINES).to_string(),
             ..LogsOptions::default()
         };
         let said = self.docker.service_logs(service, Some(options));
@@ -112,10 +128,7 @@ impl Engine {
             .runtime
             .block_on(said.try_collect())
             .with_context(|| format!("asking for the log of `{service}`"))?;
-        Ok(said
-            .into_iter()
-            .map(|line| line.to_string().trim_end().replace(char::is_control, " "))
-            .collect())
+        Ok(said.iter().map(failures::line).collect())
     }
 
     fn tasks(&self) -> anyhow::Result<Vec<TaskStatus>> {
@@ -124,6 +137,21 @@ impl Engine {
         let tasks = tasks.context("asking for the stack's tasks")?;
         Ok(tasks.into_iter().filter_map(|task| task.status).collect())
     }
+}
+
+/// Runs a command that is called so, and tells the beginning of what it said where it fails.
+fn run(mut command: Command, called: &str) -> anyhow::Result<()> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("starting `{called}`"))?;
+    let mut said = Vec::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        stderr.by_ref().take(SAID as u64).read_to_end(&mut said).context("reading what it says")?;
+        std::io::copy(&mut stderr, &mut std::io::sink()).context("reading what it says")?;
+    }
+    if !child.wait().with_context(|| format!("waiting for `{called}`"))?.success() {
+        bail!("`{called}` failed: {}", plain(&String::from_utf8_lossy(&said), SAID));
+    }
+    Ok(())
 }
 
 fn of_stack() -> HashMap<String, Vec<String>> {

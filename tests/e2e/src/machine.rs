@@ -136,6 +136,24 @@ impl Machine {
         }
     }
 
+    /// Connects it with another one, each with its address, e.g. `192.0.2.1/24`.
+    ///
+    /// # Panics
+    ///
+    /// Where the system refuses.
+    pub fn connect(&self, other: &Self, addresses: [&str; 2]) {
+        let peer = other.first.to_string();
+        // Seen from outside, where both machines have a number.
+        let words = ["link", "add", "eth0", "netns", &self.first.to_string(), "type", "veth"];
+        let mut added = Command::new("ip");
+        added.args(words).args(["peer", "name", "eth0", "netns", &peer]);
+        assert!(added.status().expect("`ip` starts").success());
+        for (machine, address) in [self, other].into_iter().zip(addresses) {
+            machine.tell("ip", &["address", "add", address, "dev", "eth0"]);
+            machine.tell("ip", &["link", "set", "eth0", "up"]);
+        }
+    }
+
     /// Kills its Docker engine, as a crash does; containers are left to the next one.
     ///
     /// # Panics

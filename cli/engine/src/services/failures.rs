@@ -1,0 +1,164 @@
+//! Why a service keeps dying: what the engine says of its last task, and what that one said itself.
+
+use std::collections::HashMap;
+
+use anyhow::Context as _;
+use bollard::{
+    container::LogOutput,
+    errors::Error,
+    models::{Task, TaskState},
+    query_parameters::{ListTasksOptions, LogsOptions},
+};
+use futures_util::TryStreamExt as _;
+
+use crate::{Engine, unless_absent, words::plain};
+
+/// No more lines than these are asked for.
+pub(super) const MOST_LINES: usize = 200;
+/// So much of a line is shown.
+pub(super) const LINE: usize = 500;
+
+/// A task that ended though it should run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// When, as the engine writes it.
+    pub when: String,
+    /// What became of it, e.g. `failed`; `rejected` where it did not even start.
+    pub state: String,
+    /// What its process ended with, where there was one.
+    pub exit_code: Option<i64>,
+    /// What the engine says, e.g. `starting container failed: …`.
+    pub error: String,
+    /// The last lines of the newest container that is still there and said something.
+    pub log: Vec<String>,
+}
+
+impl Engine {
+    /// The last task of a service, e.g. `pcoipcm_cm`, that ended though it should run, with the last
+    /// lines that it said; none where no task did.
+    ///
+    /// # Errors
+    ///
+    /// Where the engine does not answer.
+    pub fn last_failure(&self, service: &str, lines: usize) -> anyhow::Result<Option<Failure>> {
+        self.runtime.block_on(async {
+            let filters = HashMap::from([("service".to_owned(), vec![service.to_owned()])]);
+            let options = ListTasksOptions { filters: Some(filters) };
+            let tasks = unless_absent(self.docker.list_tasks(Some(options)).await);
+            let tasks = tasks.with_context(|| format!("asking for tasks of `{service}`"))?;
+            let failed = newest_first(tasks);
+            let Some(mut failure) = failed.first().map(failure) else { return Ok(None) };
+            for container in failed.iter().filter_map(container) {
+                failure.log = self
+                    .last_words(container, lines)
+                    .await
+                    .with_context(|| format!("asking for the log of `{service}`"))?;
+                if !failure.log.is_empty() {
+                    break;
+                }
+            }
+            Ok(Some(failure))
+        })
+    }
+
+    /// The last lines of a container; none where it is gone, or keeps no log.
+    async fn last_words(&self, container: &str, lines: usize) -> Result<Vec<String>, Error> {
+        let options = LogsOptions {
+            stdout: true,
+            stderr: true,
+            tail: lines.min(MOST_LINES).to_string(),
+            ..LogsOptions::default()
+        };
+        let said: Result<Vec<LogOutput>, Error> =
+            self.docker.logs(container, Some(options)).try_collect().await;
+        match said {
+            Err(Error::DockerResponseServerError { status_code: 404 | 409 | 501, .. }) => {
+                Ok(Vec::new())
+            }
+            said => Ok(said?.iter().map(line).filter(|line| !line.is_empty()).collect()),
+        }
+    }
+}
+
+/// A line of a log, fit to be shown.
+pub(super) fn line(said: &LogOutput) -> String {
+    plain(&said.to_string(), LINE)
+}
+
+fn newest_first(mut tasks: Vec<Task>) -> Vec<Task> {
+    tasks.retain(|task| {
+        let state = task.status.as_ref().and_then(|status| status.state);
+        matches!(
+            state,
+            Some(
+                TaskState::FAILED | TaskState::REJECTED | TaskState::ORPHANED | TaskState::COMPLETE
+            )
+        )
+    });
+    // Fractions of seconds are as long as they need to be.
+    let when = |task: &Task| {
+        let when = task.status.as_ref().and_then(|status| status.timestamp.clone());
+        when.unwrap_or_default().trim_end_matches('Z').to_owned()
+    };
+    tasks.sort_by_key(|task| std::cmp::Reverse(when(task)));
+    tasks
+}
+
+fn failure(task: &Task) -> Failure {
+    let status = task.status.clone().unwrap_or_default();
+    let exit_code = container(task).and(status.container_status);
+    Failure {
+        when: status.timestamp.unwrap_or_default(),
+        state: status.state.map(|state| state.to_string()).unwrap_or_default(),
+        exit_code: exit_code.and_then(|status| status.exit_code),
+        error: plain(&status.err.unwrap_or_default(), LINE),
+        log: Vec::new(),
+    }
+}
+
+/// One that did not start has none, or one without a name.
+fn container(task: &Task) -> Option<&str> {
+    let status = task.status.as_ref()?.container_status.as_ref()?;
+    status.container_id.as_deref().filter(|id| !id.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::models::{ContainerStatus, TaskStatus};
+
+    use super::*;
+
+    fn task(state: TaskState, when: &str, error: &str) -> Task {
+        let container = ContainerStatus {
+            container_id: Some("c".to_owned()),
+            exit_code: Some(78),
+            ..ContainerStatus::default()
+        };
+        let status = TaskStatus {
+            state: Some(state),
+            timestamp: Some(when.to_owned()),
+            err: Some(error.to_owned()),
+            container_status: Some(container),
+            ..TaskStatus::default()
+        };
+        Task { status: Some(status), ..Task::default() }
+    }
+
+    #[test]
+    fn the_newest_that_failed_is_told_and_none_that_was_stopped_or_runs() {
+        let tasks = vec![
+            task(TaskState::FAILED, "2026-01-01T00:00:02.1Z", "older"),
+            task(TaskState::FAILED, "2026-01-01T00:00:02.12Z", "newest\u{1b}[1m"),
+            task(TaskState::RUNNING, "2026-01-01T00:00:03Z", ""),
+            task(TaskState::SHUTDOWN, "2026-01-01T00:00:04Z", ""),
+        ];
+
+        let failed = newest_first(tasks);
+
+        assert_eq!(failed.len(), 2);
+        let told = failure(&failed[0]);
+        assert_eq!((told.error.as_str(), told.exit_code), ("newest [1m", Some(78)));
+        assert_eq!(told.state, "failed");
+        assert_eq!(container(&failed[0]), Some("c"));
+    }
+}
