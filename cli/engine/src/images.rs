@@ -1,5 +1,11 @@
 //! Images: loaded from an archive, or pulled from a registry.
 
+mod names;
+mod ours;
+mod progress;
+mod pull;
+mod refusal;
+
 use std::{
     fs::File,
     io::{self, Read as _},
@@ -8,15 +14,19 @@ use std::{
 
 use anyhow::Context as _;
 use bollard::{
-    auth::DockerCredentials,
     models::ImageInspect,
-    query_parameters::{CreateImageOptions, ImportImageOptions, RemoveImageOptions},
+    query_parameters::{ImportImageOptions, RemoveImageOptions, TagImageOptions},
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::{TryStreamExt as _, stream};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 
 use crate::{Engine, unless_absent};
+
+pub use names::{image_name, reference};
+pub use ours::Foreign;
+pub use pull::{Pull, Pulled, Pulling, Tell};
+pub use refusal::{PullError, Refusal};
 
 /// So much of an archive is in memory.
 const CHUNK: usize = 256 * 1024;
@@ -57,37 +67,6 @@ impl Engine {
         loaded.with_context(|| format!("loading the images `{}`", archive.display()))
     }
 
-    /// Pulls an image, and tells what the engine says about its progress: bytes there and in all.
-    ///
-    /// # Errors
-    ///
-    /// Where the registry refuses, cannot be reached, or does not have it.
-    pub fn pull_image(
-        &self,
-        reference: &str,
-        credentials: Option<&Credentials>,
-        mut tell: impl FnMut(u64, u64),
-    ) -> anyhow::Result<()> {
-        let options = CreateImageOptions {
-            from_image: Some(reference.to_owned()),
-            ..CreateImageOptions::default()
-        };
-        let credentials = credentials.map(|credentials| DockerCredentials {
-            username: Some(credentials.user.clone()),
-            password: Some(credentials.password.expose_secret().to_owned()),
-            ..DockerCredentials::default()
-        });
-        let pulling = self.docker.create_image(Some(options), None, credentials);
-        let pulled = self.runtime.block_on(pulling.try_for_each(|said| {
-            if let Some(progress) = said.progress_detail {
-                let count = |bytes: Option<i64>| bytes.and_then(|bytes| u64::try_from(bytes).ok());
-                tell(count(progress.current).unwrap_or(0), count(progress.total).unwrap_or(0));
-            }
-            std::future::ready(Ok(()))
-        }));
-        pulled.with_context(|| format!("pulling the image `{reference}`"))
-    }
-
     /// What the engine calls the image of that name; none where it has no such image.
     ///
     /// # Errors
@@ -98,6 +77,16 @@ impl Engine {
         let found = unless_absent(found.map(Some))
             .with_context(|| format!("asking for the image `{name}`"))?;
         Ok(found.and_then(|ImageInspect { id, .. }| id))
+    }
+
+    /// Gives an image, by id or name, one more name, which includes a tag. Who had the name loses it.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such image, or the name is none.
+    pub fn tag_image(&self, image: &str, name: &str) -> anyhow::Result<()> {
+        let tagged = self.runtime.block_on(self.docker.tag_image(image, Some(tag(name))));
+        tagged.with_context(|| format!("calling the image `{image}` `{name}`"))
     }
 
     /// Removes a name of an image, and the image with its last name; one that is not there stays
@@ -111,6 +100,15 @@ impl Engine {
         let removed = self.runtime.block_on(removing);
         unless_absent(removed.map(drop)).with_context(|| format!("removing the image `{name}`"))
     }
+}
+
+/// A name in its two parts; the port of a registry is no tag.
+fn tag(name: &str) -> TagImageOptions {
+    let (repo, tag) = match name.rsplit_once(':') {
+        Some((repo, tag)) if !tag.contains('/') => (repo, tag),
+        _ => (name, "latest"),
+    };
+    TagImageOptions { repo: Some(repo.to_owned()), tag: Some(tag.to_owned()) }
 }
 
 fn read(file: &mut File) -> io::Result<Bytes> {

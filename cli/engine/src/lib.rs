@@ -19,7 +19,9 @@ pub use facts::{
     Availability, CgroupFact, EngineFacts, ImageFact, MountFact, NetworkFact, NodeFact,
     ServiceFact, SwarmFact, Version,
 };
-pub use images::Credentials;
+pub use images::{
+    Credentials, Foreign, Pull, PullError, Pulled, Pulling, Refusal, Tell, image_name, reference,
+};
 pub use services::{Failure, Running};
 
 /// Where the engine listens unless `DOCKER_HOST` says otherwise.
@@ -37,6 +39,8 @@ pub const LABEL: &str = "pcoip-cmsg.installed-by";
 pub const LABEL_VALUE: &str = "pcoip-cmsg-setup";
 /// Names the layer of an image of ours, by digest.
 pub const LAYER_LABEL: &str = "pcoip-cmsg.layer";
+/// Names the version of an image, as the Open Container Initiative has it.
+pub const VERSION_LABEL: &str = "org.opencontainers.image.version";
 
 /// A connection to the engine of this host.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sched::{CloneFlags, setns};
 use tempfile::TempDir;
 
 /// A busy machine starts an engine ten times slower than an idle one.
@@ -152,6 +153,23 @@ impl Machine {
             machine.tell("ip", &["address", "add", address, "dev", "eth0"]);
             machine.tell("ip", &["link", "set", "eth0", "up"]);
         }
+    }
+
+    /// Does something in its network, e.g. binds a port there.
+    ///
+    /// # Panics
+    ///
+    /// Where the system refuses, or what is done panics.
+    pub fn in_network<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
+        let network = fs::File::open(format!("/proc/{}/ns/net", self.first));
+        let network = network.expect("it has a network");
+        std::thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                setns(network, CloneFlags::CLONE_NEWNET).expect("root may enter it");
+                act()
+            });
+            inside.join().expect("what is done there succeeds")
+        })
     }
 
     /// Kills its Docker engine, as a crash does; containers are left to the next one.

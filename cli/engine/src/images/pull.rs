@@ -1,0 +1,264 @@
+//! Pulling an image from a registry: asked again where that may help, ended where the operator wants
+//! it, and kept only where it is the one that was asked for.
+
+use std::{
+    collections::BTreeSet,
+    ops::ControlFlow,
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use bollard::{
+    Docker,
+    auth::DockerCredentials,
+    errors::Error,
+    models::ImageInspect,
+    query_parameters::{CreateImageOptions, ListImagesOptions, RemoveImageOptions},
+};
+use cmsg_config::socket::Role;
+use futures_util::TryStreamExt as _;
+use secrecy::ExposeSecret as _;
+
+use super::{
+    Credentials, ours,
+    progress::Progress,
+    reference,
+    refusal::{PullError, Refusal},
+    tag,
+};
+use crate::{Engine, unless_absent};
+
+/// So often a registry is asked that may be better in a moment.
+const ATTEMPTS: u32 = 5;
+/// How long it is left alone after the first time, twice as long after each further one.
+const PAUSE: Duration = Duration::from_secs(1);
+/// So often the operator is asked.
+const TICK: Duration = Duration::from_millis(100);
+/// An engine that pulls says something within this time.
+const QUIET: Duration = Duration::from_secs(120);
+/// How long an engine may take to see that nobody waits for its image.
+const FORGET: Duration = Duration::from_secs(1);
+
+/// An image in a registry.
+#[derive(Debug)]
+pub struct Pull<'a> {
+    /// `HOST[:PORT][/PATH]`.
+    pub registry: &'a str,
+    /// The role that the image runs.
+    pub role: Role,
+    /// Its version, which is its tag too.
+    pub version: &'a str,
+    /// Who asks.
+    pub credentials: Option<&'a Credentials>,
+}
+
+/// What is told while an image is pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pulling<'a> {
+    /// How many bytes are there, and how many there are as far as the engine knows.
+    Progress {
+        /// Bytes that are there.
+        there: u64,
+        /// Bytes in all.
+        all: u64,
+    },
+    /// It did not work, and is tried again.
+    Again {
+        /// After this time.
+        after: Duration,
+        /// What was wrong.
+        why: &'a PullError,
+    },
+}
+
+/// An image that was pulled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulled {
+    /// Its name.
+    pub name: String,
+    /// What the engine calls it.
+    pub id: String,
+    /// The digest of its layer.
+    pub layer: String,
+    /// What the registry calls it, `NAME@sha256:…`.
+    pub digest: Option<String>,
+    /// Whether it was there before.
+    pub was_there: bool,
+}
+
+/// Who hears of it; called at least ten times a second, and `Break` ends it.
+pub type Tell<'a> = dyn FnMut(Pulling<'_>) -> ControlFlow<()> + 'a;
+
+/// What was there before.
+struct Before {
+    /// The image that had the name.
+    named: Option<String>,
+    /// All images.
+    ids: BTreeSet<String>,
+}
+
+impl Engine {
+    /// Pulls an image. What is not the one that was asked for is not kept, and neither is anything of
+    /// one that was interrupted.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, with what to do.
+    pub fn pull(&self, pull: &Pull<'_>, tell: &mut Tell<'_>) -> Result<Pulled, PullError> {
+        let name = reference(pull.registry, pull.role, pull.version);
+        self.runtime.block_on(async {
+            let other = |error: Error| PullError::of(&name, &error.to_string(), true);
+            let before = before(&self.docker, &name).await.map_err(other)?;
+            let fetched = fetch(&self.docker, &name, pull.credentials, tell).await;
+            let judged = match fetched {
+                Ok(()) => accept(&self.docker, &name, pull.version, &before).await,
+                Err(error) => Err(error),
+            };
+            let mut error = match judged {
+                Ok(pulled) => return Ok(pulled),
+                Err(error) => error,
+            };
+            if let Err(left) = restore(&self.docker, &name, &before, &error.why).await {
+                error.said = format!("{}; removing it again: {}", error.said, words(left));
+            }
+            Err(error)
+        })
+    }
+}
+
+async fn before(docker: &Docker, name: &str) -> Result<Before, Error> {
+    let images = docker.list_images(None::<ListImagesOptions>).await?;
+    let ids = images.into_iter().map(|image| image.id).collect();
+    Ok(Before { named: inspect(docker, name).await?.and_then(|image| image.id), ids })
+}
+
+/// Has the engine fetch it, more than once where that may help.
+async fn fetch(
+    docker: &Docker,
+    name: &str,
+    credentials: Option<&Credentials>,
+    tell: &mut Tell<'_>,
+) -> Result<(), PullError> {
+    let mut after = PAUSE;
+    for attempt in 1.. {
+        match attempt_once(docker, name, credentials, tell).await {
+            Err(why) if why.is_transient() && attempt < ATTEMPTS => {
+                let mut is_over = tell(Pulling::Again { after, why: &why }).is_break();
+                let begun = Instant::now();
+                while !is_over && begun.elapsed() < after {
+                    tokio::time::sleep(TICK.min(after)).await;
+                    is_over = tell(Pulling::Progress { there: 0, all: 0 }).is_break();
+                }
+                if is_over {
+                    return Err(PullError::new(name, Refusal::Cancelled));
+                }
+                after *= 2;
+            }
+            ended => return ended,
+        }
+    }
+    Ok(())
+}
+
+async fn attempt_once(
+    docker: &Docker,
+    name: &str,
+    credentials: Option<&Credentials>,
+    tell: &mut Tell<'_>,
+) -> Result<(), PullError> {
+    let options =
+        CreateImageOptions { from_image: Some(name.to_owned()), ..CreateImageOptions::default() };
+    let who = credentials.map(|credentials| DockerCredentials {
+        username: Some(credentials.user.clone()),
+        password: Some(credentials.password.expose_secret().to_owned()),
+        ..DockerCredentials::default()
+    });
+    let mut said = pin!(docker.create_image(Some(options), None, who));
+    let mut progress = Progress::default();
+    let mut heard = Instant::now();
+    loop {
+        match tokio::time::timeout(TICK, said.try_next()).await {
+            Ok(Ok(Some(news))) => {
+                progress.note(news);
+                heard = Instant::now();
+            }
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Err(error)) => {
+                return Err(PullError::of(name, &words(error), credentials.is_some()));
+            }
+            Err(_) if heard.elapsed() > QUIET => {
+                return Err(PullError::new(name, Refusal::TimedOut));
+            }
+            Err(_) => {}
+        }
+        let (there, all) = progress.sum();
+        if tell(Pulling::Progress { there, all }).is_break() {
+            // The engine ends what nobody listens to.
+            return Err(PullError::new(name, Refusal::Cancelled));
+        }
+    }
+}
+
+/// What the engine said, without what its library puts around it.
+fn words(error: Error) -> String {
+    match error {
+        Error::DockerResponseServerError { message, .. } => message,
+        Error::DockerStreamError { error } => error,
+        error => error.to_string(),
+    }
+}
+
+/// Takes the image that has the name, where it is the one that was asked for.
+async fn accept(
+    docker: &Docker,
+    name: &str,
+    version: &str,
+    before: &Before,
+) -> Result<Pulled, PullError> {
+    let other = |error: Error| PullError::of(name, &words(error), true);
+    let image = inspect(docker, name).await.map_err(other)?;
+    let Some(image) = image else { return Err(PullError::new(name, Refusal::NotFound)) };
+    let architecture = docker.version().await.map_err(other)?.arch.unwrap_or_default();
+    let foreign = |foreign| PullError::new(name, Refusal::Foreign(foreign));
+    let layer = ours::judge(&image, version, &architecture).map_err(foreign)?;
+    let id = image.id.unwrap_or_default();
+    let repository = name.rsplit_once(':').map_or(name, |(repository, _)| repository);
+    let is_of_it = |digest: &String| digest.split('@').next() == Some(repository);
+    Ok(Pulled {
+        digest: image.repo_digests.into_iter().flatten().find(is_of_it),
+        was_there: before.ids.contains(&id),
+        name: name.to_owned(),
+        id,
+        layer,
+    })
+}
+
+/// Gives the name back to who had it, and removes what came.
+async fn restore(docker: &Docker, name: &str, before: &Before, why: &Refusal) -> Result<(), Error> {
+    let begun = Instant::now();
+    loop {
+        let now = inspect(docker, name).await?.and_then(|image| image.id);
+        if let Some(id) = now.filter(|id| before.named.as_ref() != Some(id)) {
+            let mut gone = name;
+            if let Some(former) = &before.named {
+                docker.tag_image(former, Some(tag(name))).await?;
+                gone = &id;
+            }
+            // What was there under another name, or without any, stays.
+            if before.named.is_some() && before.ids.contains(&id) {
+                return Ok(());
+            }
+            let removed = docker.remove_image(gone, None::<RemoveImageOptions>, None).await;
+            return unless_absent(removed.map(drop));
+        }
+        // One that was interrupted at its end may still come.
+        if *why != Refusal::Cancelled || begun.elapsed() > FORGET {
+            return Ok(());
+        }
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+async fn inspect(docker: &Docker, name: &str) -> Result<Option<ImageInspect>, Error> {
+    unless_absent(docker.inspect_image(name).await.map(Some))
+}

@@ -1,0 +1,316 @@
+//! Why there is no image: what the engine says in the words of others becomes something that a
+//! person can act on.
+
+use std::fmt;
+
+use super::{names::host, ours::Foreign};
+use crate::words::plain;
+
+/// So much of what the engine said is shown.
+const SAID: usize = 300;
+
+/// An image that was not pulled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullError {
+    /// Its name.
+    pub image: String,
+    /// What is wrong.
+    pub why: Refusal,
+    /// What the engine said, fit to be shown; empty where it said nothing.
+    pub said: String,
+}
+
+/// What is wrong with an image or its registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The registry asks who we are.
+    NoCredentials,
+    /// It does not know that user or that password.
+    WrongCredentials,
+    /// The user may not have the image.
+    Denied,
+    /// It does not have the image.
+    NotFound,
+    /// It has the image for other processors only.
+    NoPlatform,
+    /// Its certificate is of an authority that the engine does not trust.
+    UnknownAuthority,
+    /// Its certificate is for another name.
+    CertificateName,
+    /// Its certificate has expired, or a clock is wrong.
+    CertificateExpired,
+    /// It speaks HTTP without TLS.
+    PlainHttp,
+    /// No name server knows its name.
+    UnknownHost,
+    /// It cannot be connected to, or the connection breaks.
+    Unreachable,
+    /// It does not answer in time.
+    TimedOut,
+    /// It answers that something is wrong with itself.
+    Failing,
+    /// It was asked too often.
+    RateLimited,
+    /// The disk is full.
+    DiskFull,
+    /// The image is not the one that was asked for; it is not kept.
+    Foreign(Foreign),
+    /// The operator wanted it to end.
+    Cancelled,
+    /// Something else, which the engine said.
+    Other,
+}
+
+/// What the engine's words mean, the first that fits; all in lower case.
+const WORDS: &[(&[&str], Refusal)] = &[
+    (&["no space left on device"], Refusal::DiskFull),
+    (&["signed by unknown authority", "certificate is not trusted"], Refusal::UnknownAuthority),
+    (&["certificate has expired or is not yet valid"], Refusal::CertificateExpired),
+    (
+        &[
+            "certificate is valid for",
+            "certificate is not valid for",
+            "cannot validate certificate for",
+            "legacy common name",
+        ],
+        Refusal::CertificateName,
+    ),
+    (&["server gave http response to https client"], Refusal::PlainHttp),
+    (&["toomanyrequests", "too many requests"], Refusal::RateLimited),
+    (
+        &["unauthorized", "authentication required", "no basic auth credentials", "incorrect user"],
+        Refusal::WrongCredentials,
+    ),
+    (&["no matching manifest"], Refusal::NoPlatform),
+    (&["denied", "403 forbidden", "http 403"], Refusal::Denied),
+    (&["no such host"], Refusal::UnknownHost),
+    (
+        &[
+            "connection refused",
+            "connection reset",
+            "broken pipe",
+            "no route to host",
+            "network is unreachable",
+            "unexpected eof",
+            ": eof",
+            "server misbehaving",
+            "temporary failure in name resolution",
+        ],
+        Refusal::Unreachable,
+    ),
+    (&["timeout", "timed out", "deadline exceeded"], Refusal::TimedOut),
+    (
+        &["http status: 5", "http 500", "http 502", "http 503", "http 504", "unavailable"],
+        Refusal::Failing,
+    ),
+    (&["not found", "manifest unknown", "name unknown", "404"], Refusal::NotFound),
+];
+
+impl PullError {
+    pub(super) fn new(image: &str, why: Refusal) -> Self {
+        Self { image: image.to_owned(), why, said: String::new() }
+    }
+
+    /// Understands what the engine said.
+    pub(super) fn of(image: &str, said: &str, has_credentials: bool) -> Self {
+        let words = said.to_lowercase();
+        let fits = |(parts, _): &&(&[&str], Refusal)| parts.iter().any(|part| words.contains(part));
+        let why = WORDS.iter().find(fits).map_or(Refusal::Other, |(_, why)| why.clone());
+        let why = match why {
+            Refusal::WrongCredentials if !has_credentials => Refusal::NoCredentials,
+            why => why,
+        };
+        Self { image: image.to_owned(), why, said: plain(said, SAID) }
+    }
+
+    /// Whether the same question may be answered otherwise in a moment.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.why, Refusal::Unreachable | Refusal::TimedOut | Refusal::Failing)
+    }
+
+    /// What the operator can do.
+    pub fn hint(&self) -> Option<String> {
+        let host = host(&self.image);
+        let hint = match &self.why {
+            Refusal::NoCredentials => "give `--docker-username` and `--docker-password`".to_owned(),
+            Refusal::WrongCredentials => {
+                "check `--docker-username` and `--docker-password`".to_owned()
+            }
+            Refusal::Denied => {
+                "the user needs the right to pull it; check `--docker-registry` and \
+                 `--docker-username`"
+                    .to_owned()
+            }
+            Refusal::NotFound => format!(
+                "check `--docker-registry`, and that the image was pushed: `docker push {}`",
+                self.image
+            ),
+            Refusal::UnknownAuthority => format!(
+                "put the certificate of its authority into `/etc/docker/certs.d/{host}/ca.crt`"
+            ),
+            Refusal::CertificateName => "name the registry as its certificate does".to_owned(),
+            Refusal::CertificateExpired => {
+                "renew the registry's certificate, or set this host's clock".to_owned()
+            }
+            Refusal::PlainHttp => format!(
+                "give the registry a certificate, or put `\"insecure-registries\": [\"{host}\"]` \
+                 into `/etc/docker/daemon.json` and restart docker"
+            ),
+            Refusal::UnknownHost => {
+                format!(
+                    "check `--docker-registry` and this host's name servers: `getent hosts {}`",
+                    host.rsplit_once(':').map_or(host, |(name, _)| name)
+                )
+            }
+            Refusal::Unreachable | Refusal::TimedOut => format!(
+                "check that the registry runs and that no firewall is in between: \
+                 `curl https://{host}/v2/`"
+            ),
+            Refusal::Failing => "look at the log of the registry".to_owned(),
+            Refusal::RateLimited => "wait, or give `--docker-username`".to_owned(),
+            Refusal::DiskFull => {
+                "make room where docker keeps images: `docker system df`".to_owned()
+            }
+            Refusal::NoPlatform | Refusal::Foreign(_) => {
+                "push the image that belongs to this version of the installer".to_owned()
+            }
+            Refusal::Cancelled | Refusal::Other => return None,
+        };
+        Some(hint)
+    }
+}
+
+impl fmt::Display for PullError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pulling the image `{}`: {}", self.image, self.why)?;
+        if self.said.is_empty() { Ok(()) } else { write!(f, " ({})", self.said) }
+    }
+}
+
+impl std::error::Error for PullError {}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoCredentials => "the registry asks for a user and a password",
+            Self::WrongCredentials => "the registry refuses the user or the password",
+            Self::Denied => "the registry does not give it to this user",
+            Self::NotFound => "the registry does not have it",
+            Self::NoPlatform => "the registry has it for other processors only",
+            Self::UnknownAuthority => {
+                "the registry's certificate is of an authority that docker does not trust"
+            }
+            Self::CertificateName => "the registry's certificate is for another name",
+            Self::CertificateExpired => {
+                "the registry's certificate has expired or is not valid yet"
+            }
+            Self::PlainHttp => "the registry speaks HTTP without TLS",
+            Self::UnknownHost => "no name server knows the registry",
+            Self::Unreachable => "the registry cannot be reached",
+            Self::TimedOut => "the registry does not answer in time",
+            Self::Failing => "something is wrong with the registry",
+            Self::RateLimited => "the registry was asked too often",
+            Self::DiskFull => "the disk is full",
+            Self::Foreign(foreign) => return foreign.fmt(f),
+            Self::Cancelled => "it was interrupted",
+            Self::Other => "docker cannot pull it",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What engines said, whether there were credentials, and what it means.
+    const SAYINGS: &[(&str, bool, Refusal)] = &[
+        (
+            r#"Get "https://r:5000/v2/": dial tcp 192.0.2.1:5000: connect: connection refused"#,
+            false,
+            Refusal::Unreachable,
+        ),
+        (
+            r#"Get "https://r:5000/v2/": x509: certificate signed by unknown authority"#,
+            false,
+            Refusal::UnknownAuthority,
+        ),
+        (
+            "tls: failed to verify certificate: x509: certificate is valid for a, not r",
+            false,
+            Refusal::CertificateName,
+        ),
+        (
+            "x509: certificate has expired or is not yet valid: current time 2026 is after",
+            false,
+            Refusal::CertificateExpired,
+        ),
+        (
+            r#"Get "https://r:5000/v2/": http: server gave HTTP response to HTTPS client"#,
+            false,
+            Refusal::PlainHttp,
+        ),
+        (r#"Head "http://r/v2/": no basic auth credentials"#, false, Refusal::NoCredentials),
+        ("unauthorized: authentication required", true, Refusal::WrongCredentials),
+        (
+            "pull access denied for r/sg, repository does not exist or may require login: \
+             denied: requested access to the resource is denied",
+            true,
+            Refusal::Denied,
+        ),
+        ("error parsing HTTP 403 response body: <html>", true, Refusal::Denied),
+        ("manifest for r/sg:1 not found: manifest unknown: ", false, Refusal::NotFound),
+        ("no matching manifest for linux/amd64 in the manifest list", false, Refusal::NoPlatform),
+        ("dial tcp: lookup r on 192.0.2.3:53: no such host", false, Refusal::UnknownHost),
+        ("received unexpected HTTP status: 503 Service Unavailable", false, Refusal::Failing),
+        ("net/http: TLS handshake timeout", false, Refusal::TimedOut),
+        ("context deadline exceeded", false, Refusal::TimedOut),
+        ("unexpected EOF", false, Refusal::Unreachable),
+        ("toomanyrequests: You have reached your pull rate limit", false, Refusal::RateLimited),
+        ("write /var/lib/docker/tmp/x: no space left on device", false, Refusal::DiskFull),
+        ("filesystem layer verification failed", false, Refusal::Other),
+    ];
+
+    #[test]
+    fn what_an_engine_says_is_understood() {
+        for (said, has_credentials, expected) in SAYINGS {
+            assert_eq!(&PullError::of("r/sg:1", said, *has_credentials).why, expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn only_what_may_pass_is_asked_again() {
+        let transient = |why| PullError::new("r/sg:1", why).is_transient();
+        assert!(
+            [Refusal::Unreachable, Refusal::TimedOut, Refusal::Failing].map(transient) == [true; 3]
+        );
+        for why in [
+            Refusal::WrongCredentials,
+            Refusal::Denied,
+            Refusal::NotFound,
+            Refusal::UnknownAuthority,
+            Refusal::Foreign(Foreign::Unmarked),
+            Refusal::Cancelled,
+        ] {
+            assert!(!transient(why));
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_is_wrong_and_what_to_do() {
+        let error = PullError::of(
+            "mirror:5000/a/sg:1",
+            "x509: certificate signed by unknown authority\u{1b}[2J",
+            true,
+        );
+
+        assert_eq!(
+            error.to_string(),
+            "pulling the image `mirror:5000/a/sg:1`: the registry's certificate is of an authority \
+             that docker does not trust (x509: certificate signed by unknown authority [2J)"
+        );
+        assert_eq!(
+            error.hint().unwrap(),
+            "put the certificate of its authority into `/etc/docker/certs.d/mirror:5000/ca.crt`"
+        );
+    }
+}
