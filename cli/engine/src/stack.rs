@@ -1,6 +1,8 @@
 //! The stack file: both services in the host's network, as a user without rights, with nothing of
 //! the host but the documented folders.
 
+pub mod compose;
+
 use cmsg_config::{Paths, socket::Role};
 use serde_json::{Map, Value, json};
 

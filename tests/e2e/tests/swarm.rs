@@ -2,6 +2,8 @@
 
 #[path = "swarm/deployment.rs"]
 mod deployment;
+#[path = "swarm/own_file.rs"]
+mod own_file;
 #[path = "swarm/places.rs"]
 mod places;
 #[path = "swarm/services.rs"]

@@ -1,0 +1,187 @@
+//! A compose file of an administrator's own: what it lacks for our services, said before anything is
+//! deployed. What Docker's command refuses by itself is left to it.
+
+mod mounts;
+mod ports;
+mod problem;
+mod service;
+mod variables;
+
+use std::{collections::BTreeMap, fs::File, io::Read as _, path::Path};
+
+use anyhow::{Context as _, bail};
+use cmsg_config::{Paths, socket::Role};
+use serde_yaml::{Mapping, Value};
+
+use super::{NETWORK, service as name_of};
+use crate::{STACK, image_name};
+
+pub use ports::Protocol;
+pub use problem::{Lack, Problem};
+
+/// No file that a person writes is larger.
+const LARGEST: u64 = 256 * 1024;
+/// The time that the reader takes grows with the square of how deep brackets are nested.
+const MOST_BRACKETS: usize = 1000;
+/// The newest version of a compose file that Docker 20.10 deploys.
+const NEWEST_MINOR: u32 = 9;
+
+/// What the file has to be good for.
+#[derive(Debug)]
+pub struct Expected<'a> {
+    /// The roles that are to run.
+    pub roles: &'a [Role],
+    /// Where everything lies, on the host and in the containers.
+    pub paths: &'a Paths,
+    /// The user and group that the files belong to, by number.
+    pub account: (u32, u32),
+    /// The environment that Docker's command will see, which its variables are taken from.
+    pub environment: &'a BTreeMap<String, String>,
+}
+
+/// The variable by which a compose file may name the image of a role; whoever deploys it sets it.
+pub fn image_variable(role: Role) -> &'static str {
+    match role {
+        Role::Cm => "PCOIP_CM_IMAGE",
+        Role::Sg => "PCOIP_SG_IMAGE",
+    }
+}
+
+/// Reads a file of a bearable size.
+///
+/// # Errors
+///
+/// Where it cannot be read, is no text, or is too large.
+pub fn load(path: &Path) -> anyhow::Result<String> {
+    let reading = || format!("reading the compose file `{}`", path.display());
+    let file = File::open(path).with_context(reading)?;
+    if !file.metadata().with_context(reading)?.is_file() {
+        bail!("the compose file `{}` is no file", path.display());
+    }
+    let mut text = String::new();
+    file.take(LARGEST + 1).read_to_string(&mut text).with_context(reading)?;
+    if text.len() as u64 > LARGEST {
+        bail!("the compose file `{}` is larger than {} KiB", path.display(), LARGEST / 1024);
+    }
+    Ok(text)
+}
+
+/// Everything that the file lacks, and what of it has no effect.
+pub fn check(text: &str, expected: &Expected<'_>) -> Vec<Problem> {
+    let mut found = Found::default();
+    match parse(text) {
+        Ok(mut file) => {
+            variables::replace(&mut file, &|name| value(name, expected), &mut |name| {
+                found.file(Lack::Variable(name));
+            });
+            file_of(&file, expected, &mut found);
+        }
+        Err(why) => found.file(Lack::Unreadable(why)),
+    }
+    found.problems
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    problems: Vec<Problem>,
+}
+
+impl Found {
+    fn file(&mut self, what: Lack) {
+        self.problems.push(Problem { service: None, what });
+    }
+
+    fn service(&mut self, name: &str, what: Lack) {
+        self.problems.push(Problem { service: Some(name.to_owned()), what });
+    }
+}
+
+fn parse(text: &str) -> Result<Value, String> {
+    if text.len() as u64 > LARGEST {
+        return Err(format!("it is larger than {} KiB", LARGEST / 1024));
+    }
+    if text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() > MOST_BRACKETS {
+        return Err(format!("it has more than {MOST_BRACKETS} opening brackets"));
+    }
+    let said = |error: serde_yaml::Error| crate::words::plain(&error.to_string(), 200);
+    let mut file: Value = serde_yaml::from_str(text).map_err(said)?;
+    file.apply_merge().map_err(said)?;
+    if file.is_mapping() { Ok(file) } else { Err("it is not a list of `name: value`".to_owned()) }
+}
+
+/// The value of a variable; those of images are set when the file is deployed.
+fn value(name: &str, expected: &Expected<'_>) -> Option<String> {
+    for role in [Role::Cm, Role::Sg] {
+        if name == image_variable(role) {
+            return Some(format!("{STACK}/{}", image_name(role)));
+        }
+    }
+    expected.environment.get(name).cloned()
+}
+
+fn file_of(file: &Value, expected: &Expected<'_>, found: &mut Found) {
+    if let Some(lack) = version(file.get("version")) {
+        found.file(lack);
+    }
+    takes_our_network(file, found);
+    for role in [Role::Cm, Role::Sg] {
+        let name = name_of(role);
+        let service = file.get("services").and_then(|services| services.get(name));
+        match service.filter(|service| service.is_mapping()) {
+            Some(service) if expected.roles.contains(&role) => {
+                service::check(&service::Asked { role, service, file, expected }, found);
+            }
+            Some(_) => found.service(name, Lack::UnwantedService),
+            None if expected.roles.contains(&role) => found.service(name, Lack::NoService),
+            None => {}
+        }
+    }
+}
+
+fn version(version: Option<&Value>) -> Option<Lack> {
+    let Some(text) = version.and_then(scalar) else { return Some(Lack::NoVersion) };
+    let (major, minor) = text.split_once('.').unwrap_or((&text, "0"));
+    match (major, minor.parse::<u32>()) {
+        ("3", Ok(minor)) if minor > NEWEST_MINOR => Some(Lack::NewVersion(text)),
+        ("3", Ok(_)) => None,
+        _ => Some(Lack::Version(crate::words::plain(&text, 20))),
+    }
+}
+
+/// A network that the file makes is called by the stack's name and its own.
+fn takes_our_network(file: &Value, found: &mut Found) {
+    let networks = file.get("networks").and_then(Value::as_mapping);
+    for (key, network) in networks.into_iter().flatten() {
+        let name = network.get("name").and_then(scalar);
+        let name = name.or_else(|| Some(format!("{STACK}_{}", scalar(key)?)));
+        let is_external = network
+            .get("external")
+            .is_some_and(|external| external.is_mapping() || external.as_bool() == Some(true));
+        if name.as_deref() == Some(NETWORK) && !is_external {
+            found.file(Lack::NetworkName);
+        }
+    }
+}
+
+/// A word or number, as text.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        _ => None,
+    }
+}
+
+/// The words of a list; those of a mapping are its keys.
+fn words(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::Sequence(list)) => list.iter().filter_map(scalar).collect(),
+        Some(Value::Mapping(map)) => Mapping::keys(map).filter_map(scalar).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+use super::*;
+use crate::stack::Stack;
+
+fn lacks(text: &str, roles: &[Role]) -> Vec<(String, bool)> {
+    let environment = BTreeMap::from([("DATA".to_owned(), "/opt/teradici".to_owned())]);
+    let paths = Paths::under("/");
+    let expected =
+        Expected { roles, paths: &paths, account: (977, 976), environment: &environment };
+    let problems = check(text, &expected);
+    problems.iter().map(|problem| (problem.to_string(), problem.is_error())).collect()
+}
+
+/// A file of one service that lacks nothing.
+const WHOLE: &str = r#"
+version: "3.8"
+x-common: &common
+  user: "977:976"
+  networks: [outside]
+  environment: {SSL_CERT_FILE: /opt/teradici/pcoipcm_data/certs/a.crt}
+services:
+  sg:
+    <<: *common
+    image: ${PCOIP_SG_IMAGE}
+    command: security-gateway --config=/opt/teradici/pcoipcm_data/data/SecurityGateway.conf
+    cap_drop: [ALL]
+    cap_add: [CAP_NET_BIND_SERVICE]
+    volumes:
+      - ${DATA:-/opt}:/opt/teradici
+      - {type: bind, source: /var/log/Teradici/SecurityGateway, target: /var/log/Teradici/SecurityGateway}
+  shipper: {image: fluentd}
+networks:
+  outside: {external: true, name: host}
+"#;
+
+#[test]
+fn our_own_file_lacks_nothing() {
+    let stack = Stack {
+        paths: Paths::under("/"),
+        account: (977, 976),
+        version: "1.2.3".to_owned(),
+        authorities: "/opt/teradici/pcoipcm_data/certs/host-authorities.crt".into(),
+    };
+    let images = [(Role::Cm, "r/pcoip-cm:1".to_owned()), (Role::Sg, "r/sg:1".to_owned())];
+
+    assert_eq!(lacks(&stack.render(&images).unwrap(), &[Role::Cm, Role::Sg]), []);
+    assert_eq!(lacks(WHOLE, &[Role::Sg]), []);
+}
+
+#[test]
+fn the_example_of_the_page_lacks_nothing() {
+    let page = include_str!("../../../../../docs/compose-file.md");
+    let (_, example) = page.split_once("## Example\n").unwrap();
+
+    assert_eq!(lacks(example, &[Role::Sg]), []);
+}
+
+/// What is put in place of what in the whole file, and what is said of it then.
+const CHANGES: &[(&str, &str, &str, bool)] = &[
+    ("version: \"3.8\"", "", "the compose file has no `version`, e.g. `version: \"3.8\"`", true),
+    ("\"3.8\"", "\"2.4\"", "the compose file is of version `2.4`, not of 3", true),
+    (
+        "\"3.8\"",
+        "\"3.12\"",
+        "the compose file is of version `3.12`, which docker 20.10 does not know",
+        false,
+    ),
+    (
+        "outside: {external: true, name: host}",
+        "outside: {external: {name: host}}\n  network: {driver: overlay}",
+        "the compose file makes the network `pcoipcm_network`, which the installer makes",
+        true,
+    ),
+    (
+        "${DATA:-/opt}",
+        "${DATUM:?give it}",
+        "the compose file names the variable `DATUM`, which has no value",
+        true,
+    ),
+    ("image: ${PCOIP_SG_IMAGE}", "", "the service `sg` names no `image`", true),
+    (
+        "${PCOIP_SG_IMAGE}",
+        "${PCOIP_CM_IMAGE}",
+        "the service `sg` has the other service's image `pcoipcm/pcoip-cm`",
+        true,
+    ),
+    (
+        "${PCOIP_SG_IMAGE}",
+        "r:5000/gateway:1",
+        "the service `sg` has an image that is not called as ours are: `r:5000/gateway:1`",
+        false,
+    ),
+    (
+        "security-gateway --config=",
+        "security-gateway --configuration=",
+        "the service `sg` has not the command `security-gateway --config /opt/teradici/pcoipcm_data/data/SecurityGateway.conf`",
+        true,
+    ),
+    ("user: \"977:976\"", "", "the service `sg` has no `user: \"977:976\"`", true),
+    (
+        "user: \"977:976\"",
+        "user: 0",
+        "the service `sg` runs as `0`, whom our files do not belong to",
+        false,
+    ),
+    (
+        "cap_add: [CAP_NET_BIND_SERVICE]",
+        "",
+        "the service `sg` drops capabilities without `cap_add: [NET_BIND_SERVICE]`, and does not start",
+        true,
+    ),
+    (
+        "cap_drop: [ALL]",
+        "healthcheck: {test: curl -k https://localhost/health}",
+        "the service `sg` has a health check that wants a shell, which the image does not have",
+        true,
+    ),
+    ("cap_drop: [ALL]", "deploy: {replicas: 2}", "the service `sg` has 2 replicas, not one", true),
+    (
+        "cap_drop: [ALL]",
+        "deploy: {update_config: {order: start-first}}",
+        "the service `sg` has `order: start-first`, but two of it want the same ports",
+        false,
+    ),
+    (
+        "SSL_CERT_FILE",
+        "OTHER",
+        "the service `sg` has no `SSL_CERT_FILE`, and trusts none of the host's authorities",
+        false,
+    ),
+    (
+        "cap_drop: [ALL]",
+        "restart: always",
+        "the service `sg` has `restart`, which `docker stack deploy` passes over",
+        false,
+    ),
+    (
+        "/SecurityGateway, target",
+        "/Other, target",
+        "the service `sg` mounts `/var/log/Teradici/Other` in place of `/var/log/Teradici/SecurityGateway`",
+        true,
+    ),
+    (
+        "target: /var/log/Teradici/SecurityGateway",
+        "target: /var/log/Teradici/SecurityGateway, read_only: true",
+        "the service `sg` cannot write to `/var/log/Teradici/SecurityGateway`",
+        true,
+    ),
+    (
+        "target: /var/log/Teradici/SecurityGateway",
+        "target: /logs",
+        "the service `sg` does not mount `/var/log/Teradici/SecurityGateway`",
+        true,
+    ),
+];
+
+#[test]
+fn what_a_file_lacks_is_told_one_by_one() {
+    for (part, other, problem, is_error) in CHANGES {
+        let text = WHOLE.replacen(part, other, 1);
+        assert_ne!(text, WHOLE, "{part}");
+
+        let lacks = lacks(&text, &[Role::Sg]);
+
+        let expected = ((*problem).to_owned(), *is_error);
+        assert!(lacks.contains(&expected), "{part} -> {other}: {lacks:#?}");
+        // A variable without a value takes its folders with it.
+        assert!(lacks.len() == 1 || problem.contains("variable"), "{lacks:#?}");
+    }
+}
+
+#[test]
+fn without_the_hosts_network_ports_are_on_the_host() {
+    let published = |ports: &str| {
+        let text = WHOLE.replace("networks: [outside]", &format!("ports: {ports}"));
+        lacks(&text, &[Role::Sg]).into_iter().map(|(lack, _)| lack).collect::<Vec<_>>()
+    };
+    let none = "is neither in the network `host` nor publishes";
+    let ingress = "without `mode: host`, which hides clients' addresses";
+    let host =
+        |carried| format!("{{target: 4172, published: 4172, protocol: {carried}, mode: host}}");
+
+    assert_eq!(published(&format!("[{}, {}]", host("tcp"), host("udp"))), [""; 0]);
+    assert_eq!(
+        published(&format!("[{}, \"4172:4172/udp\"]", host("tcp"))),
+        [format!("the service `sg` publishes 4172/udp {ingress}")]
+    );
+    assert_eq!(
+        published("[\"0.0.0.0:4170-4175:4170-4175\", 4172, \"4172:443/udp\"]"),
+        [
+            format!("the service `sg` publishes 4172/tcp {ingress}"),
+            format!("the service `sg` {none} 4172/udp with `mode: host`"),
+        ]
+    );
+}
+
+#[test]
+fn services_are_those_of_the_roles_that_run() {
+    let missing = ("the service `cm` is missing".to_owned(), true);
+    let unwanted = ("the service `sg` is for a role that is not installed".to_owned(), false);
+    assert_eq!(lacks(WHOLE, &[Role::Cm, Role::Sg]), std::slice::from_ref(&missing));
+    assert_eq!(lacks(WHOLE, &[Role::Cm]), [missing, unwanted]);
+}
+
+#[test]
+fn what_is_no_compose_file_is_refused_at_once() {
+    let bomb = (0..30).fold("a0: &a0 [x, x]\n".to_owned(), |text, n| {
+        format!("{text}a{0}: &a{0} [*a{n}, *a{n}]\n", n + 1)
+    });
+    for (text, expected) in [
+        ("", "it is not a list of `name: value`"),
+        ("- a", "it is not a list of `name: value`"),
+        (&"[".repeat(100_000), "it has more than 1000 opening brackets"),
+        (&"x".repeat(300_000), "it is larger than 256 KiB"),
+        (&"- ".repeat(10_000), "recursion limit exceeded"),
+        (&bomb, "repetition limit exceeded"),
+        ("a: b: c", "mapping values are not allowed"),
+    ] {
+        let lacks = lacks(text, &[Role::Sg]);
+        assert_eq!(lacks.len(), 1);
+        assert!(lacks[0].1 && lacks[0].0.contains(expected), "{lacks:?}");
+    }
+}
+
+#[test]
+fn only_a_file_of_a_bearable_size_is_read() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    assert_eq!(load(file.path()).unwrap(), "");
+    file.as_file().set_len(300 * 1024).unwrap();
+
+    let error = load(file.path()).unwrap_err().to_string();
+
+    assert!(error.ends_with("is larger than 256 KiB"), "{error}");
+    assert!(load(Path::new("/proc")).unwrap_err().to_string().ends_with("is no file"));
+    assert!(load(Path::new("/nowhere")).is_err());
+}
