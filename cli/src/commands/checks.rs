@@ -53,18 +53,19 @@ pub(super) fn check(
     system: &mut Real,
 ) -> Result<Checked, Ended> {
     let sources = Sources::read(&setup.flags.0, global.answers.as_deref())?;
-    let is_left = interrupted::finding(&Place::read(&sources.resolve(&Layer::new()))?.paths());
+    let place = Place::read(&sources.resolve(&Layer::new()))?;
+    let paths = place.paths();
+    let is_left = interrupted::finding(&paths);
     if !looking.takes_daemon && is_left.is_none() {
         super::find_installed(&sources)?;
     }
     // Before the lock, which makes the root's folder.
     let mut export = setup.save_answers.as_deref().map(Export::look);
-    let place = Place::read(&sources.resolve(&Layer::new()))?;
     let target = Target::look(&place);
-    let paths = place.paths();
     // Nobody changes an installation on the machine itself without its rights, nor one of Swarm.
     let may = place.root.is_some() || nix::unistd::geteuid().is_root();
-    let locks = looking.locks && may && place.runtime == Runtime::Host && target.is_usable();
+    let is_here = is_left.is_some() || is_of_host(setup, &sources, &paths)?;
+    let locks = looking.locks && may && is_here && target.is_usable();
     let lock = if locks { Some(Lock::take(paths.root())?) } else { None };
     let interrupted = match &lock {
         Some(_) => recover::recover(&paths, system)?,
@@ -105,6 +106,16 @@ pub(super) fn check(
     }
     findings.splice(..0, interrupted);
     Ok(Checked { wanted, answers, saved, facts, findings, lock })
+}
+
+/// Whether the host is the runtime that is meant. What keeps the answers of the last installation
+/// from being read is told when they are needed.
+fn is_of_host(setup: &Setup, sources: &Sources, paths: &Paths) -> Result<bool, Ended> {
+    let saved = match setup.defaults {
+        true => Layer::new(),
+        false => file::load_saved(&layout::answers(paths)).unwrap_or_default(),
+    };
+    Ok(Place::read(&sources.resolve(&saved))?.runtime == Runtime::Host)
 }
 
 /// The answers of the last installation.
