@@ -20,7 +20,10 @@ use crate::{
     answers::{Answers, Layer, Origin, file, sources::Sources},
     args::{Cli, Command},
     finding::Finding,
-    host::installed::Installed,
+    host::{
+        installed::Installed,
+        lock::{Busy, Lock},
+    },
     plan::layout,
     report,
     runtime::Runtime,
@@ -71,7 +74,9 @@ pub(crate) fn run(cli: &Cli) -> Exit {
         Command::Resume(resume) => drain::resume(&resume.flags, &cli.global, &screen),
         Command::Completions { shell } => completions::run(*shell, &screen),
         Command::Man { to } => man::run(to, &screen),
-        Command::Detach { as_account, command } => detach::run(*as_account, command),
+        Command::Detach { as_account, started_by, command } => {
+            detach::run(*as_account, *started_by, command)
+        }
     };
     match outcome {
         Ok(exit) => exit,
@@ -135,6 +140,15 @@ fn find_installed(sources: &Sources) -> Result<(Found, Installed), Ended> {
         return Err(Ended::nothing_installed(&found.paths));
     }
     Ok((found, installed))
+}
+
+/// The right to change an installation.
+fn lock(paths: &Paths) -> Result<Lock, Ended> {
+    const CURE: &str = "wait until it has ended, and run the command again";
+    Lock::take(paths.root()).map_err(|error| match error.downcast_ref::<Busy>() {
+        Some(busy) => vec![Finding::error("installation.busy", busy.to_string(), CURE)].into(),
+        None => error.into(),
+    })
 }
 
 fn refuse(screen: &Screen, findings: &[Finding]) -> Exit {

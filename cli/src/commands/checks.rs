@@ -66,7 +66,7 @@ pub(super) fn check(
     let may = place.root.is_some() || nix::unistd::geteuid().is_root();
     let is_here = is_left.is_some() || is_of_host(setup, &sources, &paths)?;
     let locks = looking.locks && may && is_here && target.is_usable();
-    let lock = if locks { Some(Lock::take(paths.root())?) } else { None };
+    let lock = if locks { Some(super::lock(&paths)?) } else { None };
     let interrupted = match &lock {
         Some(_) => recover::recover(&paths, system)?,
         None => is_left,

@@ -8,11 +8,7 @@ use crate::{
     apply::{Work, apply},
     args::{Global, Uninstall},
     finding::Finding,
-    host::{
-        installed::Installed,
-        interrupted,
-        lock::{self, Lock},
-    },
+    host::{installed::Installed, interrupted, lock},
     interrupt::Interrupt,
     plan::{self, layout, record::Record},
     progress::Progress,
@@ -35,7 +31,7 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
         return Err(anyhow::anyhow!("the removal was not confirmed").into());
     }
     let mut system = Real::new(Interrupt::watch()?, Progress::new(screen));
-    let mut lock = if uninstall.dry_run { None } else { Some(Lock::take(found.paths.root())?) };
+    let mut lock = if uninstall.dry_run { None } else { Some(super::lock(&found.paths)?) };
     let interrupted = match &lock {
         Some(_) => recover::recover(&found.paths, &mut system)?,
         None => interrupted::finding(&found.paths),

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use cmsg_config::Paths;
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,18 @@ struct Note {
     made: Vec<PathBuf>,
 }
 
+/// Another installer holds the lock.
+#[derive(Debug, thiserror::Error)]
+#[error("another installer{} is at work under `{}`", process(*.pid), .root.display())]
+pub(crate) struct Busy {
+    pid: Option<u32>,
+    root: PathBuf,
+}
+
+fn process(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+}
+
 /// Whether an installer was killed that held the lock, or holds it.
 pub(crate) fn is_left(root: &Path) -> bool {
     path(root).symlink_metadata().is_ok()
@@ -47,7 +59,7 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// Where another installer holds it, or the root cannot be used.
+    /// [`Busy`] where another installer holds it, else where the root cannot be used.
     pub(crate) fn take(root: &Path) -> anyhow::Result<Self> {
         let folders = layout::all_folders(&Paths::under(root));
         let inside: Vec<_> = folders.iter().filter(|folder| folder.starts_with(root)).collect();
@@ -134,9 +146,8 @@ fn lock(path: &Path, root: &Path) -> anyhow::Result<File> {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let holder = read(&mut file).map(|note| format!(" (process {})", note.pid));
-                let root = root.display();
-                bail!("another installer{} is at work under `{root}`", holder.unwrap_or_default())
+                let pid = read(&mut file).map(|note| note.pid);
+                return Err(Busy { pid, root: root.to_owned() }.into());
             }
             Err(TryLockError::Error(error)) => return Err(error).with_context(locking),
         }
