@@ -121,6 +121,9 @@ pub(crate) enum Command {
         /// Run it as the account of the roles
         #[arg(long)]
         as_account: bool,
+        /// End with this process, the installer, unless the program decides otherwise
+        #[arg(long, value_name = "PID")]
+        started_by: i32,
         /// The program and its arguments
         #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
         command: Vec<OsString>,

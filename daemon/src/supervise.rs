@@ -18,7 +18,10 @@ use cmsg_config::socket::Role;
 use nix::{
     errno::Errno,
     fcntl::{Flock, FlockArg},
-    sys::signal::{Signal, kill},
+    sys::{
+        prctl,
+        signal::{Signal, kill},
+    },
     unistd::Pid,
 };
 use tokio::{
@@ -63,6 +66,8 @@ pub async fn run(base: &Path, shutdown: CancellationToken) -> anyhow::Result<()>
     let executable = std::env::current_exe().context("finding the own executable")?;
     let pidfile = run.join(PIDFILE);
     write_pid(&pidfile).with_context(|| format!("writing `{}`", pidfile.display()))?;
+    // Whoever started this process can be done without: others find it by the lock and the number.
+    prctl::set_pdeathsig(None).context("leaving who started the supervisor")?;
     let socket = local::Socket::bind_supervisor(&run)?;
 
     let mut desk = Desk::default();

@@ -86,7 +86,7 @@ pub(crate) fn start(paths: &Paths) -> anyhow::Result<Started> {
     for setting in secrets::all() {
         supervisor.env_remove(setting.variable());
     }
-    supervisor.arg("detach");
+    supervisor.arg("detach").arg("--started-by").arg(std::process::id().to_string());
     if layout::is_machine(paths) {
         supervisor.arg("--as-account");
     }
