@@ -4,9 +4,10 @@
 pub(crate) mod rights;
 
 use std::{
+    ffi::OsStr,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, SeekFrom},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc::channel,
@@ -209,18 +210,31 @@ fn pid(paths: &Paths) -> anyhow::Result<i32> {
     }
 }
 
-/// The account writes its supervisor's number down; it is not to have root stop anything else.
+/// The number may be a former supervisor's, and on the machine itself the account writes it down: it
+/// is not to have anything else stopped.
 fn refuse_other(pid: i32, paths: &Paths) -> anyhow::Result<()> {
-    if !layout::is_machine(paths) {
-        return Ok(());
+    let looking = || format!("failed to look at process {pid}");
+    let words = fs::read(format!("/proc/{pid}/cmdline")).with_context(looking)?;
+    let mut is_supervisor = supervises(&words, paths);
+    if layout::is_machine(paths) {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).with_context(looking)?;
+        let user = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+        let user = user.and_then(|users| users.split_whitespace().next());
+        is_supervisor &= user == Some(&account::numbers()?.user.to_string());
     }
-    let status = fs::read_to_string(format!("/proc/{pid}/status"));
-    let status = status.with_context(|| format!("failed to look at process {pid}"))?;
-    let user = status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next());
-    if user != Some(&account::numbers()?.user.to_string()) {
+    if !is_supervisor {
         bail!("process {pid}, which `{}` names, is no supervisor", pidfile(paths).display());
     }
     Ok(())
+}
+
+/// Whether a command line ends as [`start`] has it end, however the root was spelt then.
+fn supervises(words: &[u8], paths: &Paths) -> bool {
+    let words: Vec<_> = words.strip_suffix(&[0]).unwrap_or(words).split(|b| *b == 0).collect();
+    let [.., b"supervise", b"--base", base] = words[..] else { return false };
+    let base = Path::new(OsStr::from_bytes(base));
+    let real = |path: &Path| path.canonicalize().ok();
+    base == paths.base() || real(base).is_some_and(|base| real(&paths.base()) == Some(base))
 }
 
 fn unless_gone(result: nix::Result<()>) -> nix::Result<()> {

@@ -23,12 +23,14 @@ fn a_supervisor_runs_while_its_lock_is_held() {
 
 #[test]
 fn a_supervisor_is_stopped_by_its_number() {
-    const SCRIPT: &str = "exec 9>supervise.lock; flock 9; echo $$ >supervise.pid; echo held; \
-                          exec sleep 600";
+    const SCRIPT: &str =
+        "exec 9>supervise.lock; flock 9; echo $$ >supervise.pid; echo held; read _";
     let (_root, paths) = paths();
     let mut process = Command::new("sh")
-        .args(["-c", SCRIPT])
+        .args(["-c", SCRIPT, "sh", "supervise", "--base"])
+        .arg(paths.base())
         .current_dir(paths.run())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -39,6 +41,25 @@ fn a_supervisor_is_stopped_by_its_number() {
 
     assert!(!is_running(&paths).unwrap());
     assert_eq!(process.wait().unwrap().to_string(), "signal: 15 (SIGTERM)");
+}
+
+#[test]
+fn a_supervisor_is_known_by_its_words_however_its_root_is_spelt() {
+    let (root, paths) = paths();
+    let link = root.path().with_extension("link");
+    std::os::unix::fs::symlink(root.path(), &link).unwrap();
+    let words = |base: &Path| format!("/bin/daemon\0supervise\0--base\0{}\0", base.display());
+    let table = [
+        (words(&paths.base()), true),
+        (words(&Paths::under(&link).base()), true),
+        (words(Path::new("/opt/teradici/pcoipcm_data")), false),
+        (format!("sleep\0{}\0", paths.base().display()), false),
+        (String::new(), false),
+    ];
+    for (words, is_one) in table {
+        assert_eq!(supervises(words.as_bytes(), &paths), is_one, "{words}");
+    }
+    fs::remove_file(link).unwrap();
 }
 
 #[test]
