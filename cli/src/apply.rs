@@ -116,6 +116,10 @@ fn perform(
         // A step that does not succeed may be done in part.
         step.perform(system)?;
     }
+    // Once it is settled it is not undone any more.
+    if system.pause(Duration::ZERO) {
+        return Err(Stopped::Interrupted);
+    }
     Ok(write_down(journal, journal.settled(), work.paths, system)?)
 }
 
