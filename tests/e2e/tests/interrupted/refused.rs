@@ -1,0 +1,211 @@
+//! A second installer, and files and disks that fail.
+
+use std::{fs, process::Output};
+
+use e2e::{
+    binaries,
+    installation::{document, plain},
+    machine::Machine,
+    needs::{Need, met},
+};
+use serde_json::{Value, json};
+
+use crate::site::{INSTALL, PURGE, Site, differences};
+
+fn last_finding(output: &Output) -> Value {
+    let document = document(output);
+    document["findings"].as_array().and_then(|all| all.last()).cloned().unwrap_or_default()
+}
+
+#[test]
+fn a_second_installer_is_refused_and_the_first_goes_on() {
+    let site = Site::fresh();
+    let before = site.tree();
+    let mut first = site.start(&INSTALL);
+    assert!(first.after(3));
+    let during = site.tree();
+    let what = format!(
+        "another installer (process {}) is at work under `{}`",
+        first.id(),
+        site.root().display()
+    );
+
+    for words in [&INSTALL[..], &["install"], &PURGE] {
+        let second = site.run(words);
+
+        assert_eq!(second.status.code(), Some(3), "{words:?}");
+        let finding = last_finding(&second);
+        assert_eq!([&finding["id"], &finding["what"]], ["installation.busy", &what], "{words:?}");
+        assert_eq!(differences(&during, &site.tree()), [""; 0], "{words:?}");
+    }
+    let (output, said) = first.end();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    site.is_live();
+    site.is_gone_without_trace(&before);
+}
+
+#[test]
+fn a_daemon_that_is_gone_before_it_is_copied_is_told_and_everything_undone() {
+    let site = Site::fresh();
+    let before = site.tree();
+    let daemon = site.beside("daemon");
+    fs::copy(binaries::path("pcoip-cmsgd"), &daemon).expect("it can be copied");
+    let named = format!("--daemon={}", daemon.display());
+    let mut installer = site.start(&[&INSTALL[..], &[&named]].concat());
+    assert!(installer.after(1));
+
+    fs::remove_file(&daemon).expect("it can be removed");
+    let (output, said) = installer.end();
+
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let finding = last_finding(&output);
+    assert_eq!(finding["id"], json!("step.failed"));
+    assert_eq!(
+        finding["what"],
+        json!(format!(
+            "failed to read `{}`: No such file or directory (os error 2)",
+            daemon.display()
+        ))
+    );
+    site.is_as(&before);
+}
+
+#[test]
+fn a_certificate_that_is_gone_once_it_was_read_is_installed_as_it_was() {
+    let site = Site::installed();
+    let given = ["crt", "key"].map(|kind| {
+        let path = site.beside(&format!("given.{kind}"));
+        let from = site.paths().certs().join(format!("cmsg.{kind}"));
+        fs::copy(from, &path).expect("it can be copied");
+        path
+    });
+    let certificate = fs::read(&given[0]).expect("it can be read");
+    let words = [("ssl-cert", 0), ("ssl-key", 1), ("ca-cert", 0)]
+        .map(|(flag, file)| format!("--{flag}={}", given[file].display()));
+    site.done(&PURGE);
+    let unsigned = INSTALL.iter().copied().filter(|word| *word != "--self-signed");
+    let words: Vec<_> = unsigned.chain(words.iter().map(String::as_str)).collect();
+    let mut installer = site.start(&words);
+    assert!(installer.after(1));
+
+    given.iter().for_each(|file| fs::remove_file(file).expect("it can be removed"));
+    let (output, said) = installer.end();
+
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let installed = fs::read(site.paths().certs().join("cmsg.crt")).expect("it is installed");
+    assert_eq!(installed, certificate);
+}
+
+#[test]
+fn a_file_that_is_gone_before_it_is_replaced_is_told_and_everything_else_undone() {
+    let site = Site::installed();
+    let answers = site.paths().data().join("answers.yaml");
+    let mut installer = site.start(&["configure", "--agent-port=6000"]);
+    assert!(installer.after(1));
+
+    fs::remove_file(&answers).expect("it can be removed");
+    let mut before = site.installed_tree();
+    let (output, said) = installer.end();
+
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let gone = format!("`{}` is gone since it was read", answers.display());
+    assert!(said.contains(&format!("error: {gone}\n")), "{said}");
+    before.retain(|path, _| !path.starts_with(".pcoip-cmsg-setup.journal"));
+    before.retain(|path, _| !path.starts_with(".pcoip-cmsg-setup.lock"));
+    assert_eq!(differences(&before, &site.installed_tree()), [""; 0]);
+    site.is_live();
+}
+
+/// Every path under a folder of a machine, with its mode, size and time.
+fn listed(machine: &Machine, root: &str) -> String {
+    let find = "find \"$1\" -printf '%P %m %s\\n' | sort";
+    machine.tell("bash", &["-c", find, "bash", root])
+}
+
+fn install_on(machine: &Machine, root: &str) -> Output {
+    let mut command = machine.command(binaries::path("pcoip-cmsg-setup"));
+    command.arg("--output=json").args(INSTALL).args(["--root", root]);
+    plain(&mut command).output().expect("the installer can be run")
+}
+
+fn machine() -> Option<Machine> {
+    let tools = ["unshare", "nsenter", "mount", "find", "ip"].map(Need::Tool);
+    met(&[&[Need::Root, Need::Namespace][..], &tools].concat()).then(Machine::start)
+}
+
+#[test]
+fn a_disk_that_becomes_full_at_any_step_is_told_and_everything_undone() {
+    let Some(machine) = machine() else { return };
+    let daemon = binaries::path("pcoip-cmsgd").metadata().expect("it is built").len();
+    let root = "/opt/small";
+    let mut steps = std::collections::BTreeSet::new();
+    machine.tell("mkdir", &[root]);
+    // Files, then bytes: with more of either, one step more is done before the disk is full.
+    let files = (3..=24).step_by(3).map(|files| format!("size=1g,nr_inodes={files}"));
+    let bytes = [4, 8, 16, 24, 40, 1024, (daemon / 1024) - 64];
+    let bytes = bytes.iter().map(|kib| format!("size={kib}k"));
+    for size in files.chain(bytes) {
+        machine.tell("mount", &["-t", "tmpfs", "-o", &format!("mode=755,{size}"), "tmpfs", root]);
+        let before = listed(&machine, root);
+
+        let output = install_on(&machine, root);
+
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        let code = output.status.code();
+        assert!(code == Some(1) || code == Some(3), "{size}: {code:?} {complaint}");
+        let document = document(&output);
+        let findings = document["findings"].as_array().expect("there are findings");
+        let errors: Vec<_> = findings.iter().filter(|it| it["level"] == "error").collect();
+        let is_told =
+            |what: &str| what.contains("No space left on device") || what.contains("full");
+        let told = errors.iter().any(|it| it["what"].as_str().is_some_and(is_told));
+        assert!(told && errors.len() == 1, "{size}: {errors:#?}");
+        assert_eq!(listed(&machine, root), before, "{size}");
+        let last = complaint.lines().rfind(|line| line.ends_with(" …")).unwrap_or("none");
+        steps.insert(last.to_owned());
+        machine.tell("umount", &[root]);
+    }
+    assert!(steps.len() >= 4, "the disk was full at {steps:?}");
+    assert_eq!(machine.processes(), [""; 0]);
+}
+
+#[test]
+fn a_root_that_is_read_only_is_refused() {
+    let Some(machine) = machine() else { return };
+    let root = "/opt/read-only";
+    machine.tell("mkdir", &[root]);
+    machine.tell("mount", &["-t", "tmpfs", "-o", "ro,mode=755", "tmpfs", root]);
+
+    let output = install_on(&machine, root);
+
+    assert_eq!(output.status.code(), Some(3));
+    let document = document(&output);
+    let findings = document["findings"].as_array().expect("there are findings");
+    let ids = findings.iter().filter(|it| it["level"] == "error").map(|it| it["id"].clone());
+    assert_eq!(ids.collect::<Vec<_>>(), [json!("target.read-only")]);
+    assert_eq!(listed(&machine, root).lines().count(), 1);
+}
+
+#[test]
+fn an_installation_whose_disk_became_read_only_is_changed_by_nothing() {
+    let Some(machine) = machine() else { return };
+    let root = "/opt/read-only";
+    machine.tell("mkdir", &[root]);
+    machine.tell("mount", &["-t", "tmpfs", "-o", "mode=755", "tmpfs", root]);
+    assert_eq!(install_on(&machine, root).status.code(), Some(0));
+    machine.tell("pkill", &["-9", "pcoip-cmsgd"]);
+    let before = listed(&machine, root);
+    machine.tell("mount", &["-o", "remount,ro", root]);
+
+    for words in [&["configure", "--agent-port=6000"][..], &PURGE] {
+        let mut command = machine.command(binaries::path("pcoip-cmsg-setup"));
+        command.arg("--output=json").args(words).args(["--root", root]);
+        let output = plain(&mut command).output().expect("the installer can be run");
+
+        let code = output.status.code();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(code == Some(1) || code == Some(3), "{words:?}: {code:?} {said}");
+        assert!(said.to_lowercase().contains("read-only"), "{words:?}: {said}");
+        assert_eq!(listed(&machine, root), before, "{words:?}");
+    }
+}

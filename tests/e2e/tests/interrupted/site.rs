@@ -1,0 +1,210 @@
+//! A root with things of others in it, and what an installer leaves there.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use cmsg_config::Paths;
+use e2e::installation::{document, plain};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::stepped::Stepped;
+
+/// Longer than a process takes to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What installs both roles for a broker that is not there.
+pub(crate) const INSTALL: [&str; 7] = [
+    "install",
+    "--runtime=host",
+    "--accept-policies",
+    "--self-signed",
+    "--ignore-disk-req",
+    "--broker-url=https://127.0.0.1:1",
+    "--external-pcoip-ip=192.0.2.1",
+];
+/// What leaves nothing.
+pub(crate) const PURGE: [&str; 3] = ["uninstall", "--yes", "--purge"];
+
+/// Every path with its mode, and what is in it.
+pub(crate) type Tree = BTreeMap<PathBuf, (u32, Vec<u8>)>;
+
+/// The root; whatever is installed there goes with it.
+pub(crate) struct Site {
+    folder: TempDir,
+}
+
+impl Site {
+    /// Nothing is installed.
+    pub(crate) fn fresh() -> Self {
+        // In memory where there is such a folder: nobody waits for a disk there.
+        let in_memory = tempfile::tempdir_in("/dev/shm");
+        let folder = in_memory.or_else(|_| tempfile::tempdir()).expect("a folder can be made");
+        let site = Self { folder };
+        for (name, mode) in [("opt/other/thing", 0o640), ("var/log/other.log", 0o604)] {
+            let path = site.root().join(name);
+            fs::create_dir_all(path.parent().expect("it lies in a folder")).expect("it is made");
+            put(&path, b"not ours");
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+        }
+        site
+    }
+
+    /// Both roles are installed.
+    pub(crate) fn installed() -> Self {
+        let site = Self::fresh();
+        site.done(&INSTALL);
+        site
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    /// A place for files that are no part of the root.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn paths(&self) -> Paths {
+        Paths::under(self.root())
+    }
+
+    /// The installer, about this root.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        let mut command = e2e::binaries::command("pcoip-cmsg-setup");
+        command.arg("--output=json").args(words).arg("--root").arg(self.root());
+        plain(&mut command).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().expect("the installer can be run")
+    }
+
+    /// Runs it to an end that has to be good.
+    pub(crate) fn done(&self, words: &[&str]) -> Value {
+        let output = self.run(words);
+        let document = document(&output);
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {document:#}");
+        document
+    }
+
+    /// Starts one that stops between its steps.
+    pub(crate) fn start(&self, words: &[&str]) -> Stepped {
+        Stepped::start(self.command(words), &self.paths())
+    }
+
+    /// How many steps a command has.
+    pub(crate) fn steps(&self, words: &[&str]) -> usize {
+        let planned = self.done(&[words, &["--dry-run"]].concat());
+        planned["plan"].as_array().expect("there is a plan").len()
+    }
+
+    /// Asserts that both roles answer.
+    pub(crate) fn is_live(&self) {
+        let status = self.done(&["status"]);
+        let roles = &status["roles"];
+        assert_eq!([&roles["cm"]["live"], &roles["sg"]["live"]], [&json!(true); 2], "{status:#}");
+    }
+
+    /// A setting that was saved.
+    pub(crate) fn setting(&self, name: &str) -> Value {
+        self.done(&["status"])["settings"][name]["value"].clone()
+    }
+
+    /// Everything under the root.
+    pub(crate) fn tree(&self) -> Tree {
+        let mut tree = Tree::new();
+        list(&self.root(), &self.root(), &mut tree);
+        tree
+    }
+
+    /// What an installation has under the root whether or not its roles are at work.
+    pub(crate) fn installed_tree(&self) -> Tree {
+        let (paths, root) = (self.paths(), self.root());
+        let of_roles = ["connection-manager.sessions", "security-gateway.journal"];
+        let mut tree = self.tree();
+        tree.retain(|path, _| {
+            let path = root.join(path);
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let is_of_roles = of_roles.iter().any(|file| name.contains(file));
+
+            !is_of_roles && !path.starts_with(paths.run()) && !path.starts_with(paths.logs())
+        });
+        tree
+    }
+
+    /// The command lines of all processes that are about this root.
+    pub(crate) fn processes(&self) -> Vec<String> {
+        let root = self.root().display().to_string();
+        let all = fs::read_dir("/proc").expect("processes are listed");
+        let words = all.filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
+        let words = words.map(|words| String::from_utf8_lossy(&words).replace('\0', " "));
+        words.filter(|words| words.contains(&root)).collect()
+    }
+
+    /// Removes what is installed, and asserts that nothing is left.
+    pub(crate) fn is_gone_without_trace(&self, before: &Tree) {
+        let output = self.run(&PURGE);
+
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{complaint}");
+        self.is_as(before);
+    }
+
+    /// Asserts that the root is as it was, and that nothing works there.
+    pub(crate) fn is_as(&self, before: &Tree) {
+        assert_eq!(differences(before, &self.tree()), [""; 0]);
+        // Whoever gave its lock back may still be about to end.
+        let begun = Instant::now();
+        while !self.processes().is_empty() && begun.elapsed() < PATIENCE {
+            std::thread::yield_now();
+        }
+        assert_eq!(self.processes(), [""; 0]);
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = self.run(&PURGE);
+    }
+}
+
+/// The paths that are in one of them only, or different.
+pub(crate) fn differences(one: &Tree, other: &Tree) -> Vec<String> {
+    let all = one.keys().chain(other.keys().filter(|path| !one.contains_key(*path)));
+    let differ = all.filter(|path| one.get(*path) != other.get(*path));
+    let state = |tree: &Tree, path| tree.get(path).map(|(mode, content)| (*mode, content.len()));
+    let told = differ.map(|path| {
+        format!("{}: {:?}, {:?}", path.display(), state(one, path), state(other, path))
+    });
+    told.collect()
+}
+
+/// Makes a file.
+pub(crate) fn put(path: &Path, content: &[u8]) {
+    File::create(path).and_then(|mut file| file.write_all(content)).expect("a file can be made");
+}
+
+fn list(top: &Path, folder: &Path, all: &mut Tree) {
+    // What the roles have may go while it is listed.
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let Ok(metadata) = path.symlink_metadata() else { continue };
+        let content = if metadata.is_file() { fs::read(&path).unwrap_or_default() } else { vec![] };
+        if metadata.is_dir() {
+            list(top, &path, all);
+        }
+        let name = path.strip_prefix(top).expect("it is below").to_owned();
+        all.insert(name, (metadata.permissions().mode(), content));
+    }
+}

@@ -1,0 +1,163 @@
+//! An installer that cannot go on to its next step unless it is let. Its standard error is a pipe
+//! with room for one write, and it tells every step before performing it.
+
+use std::{
+    fs::{self, File},
+    io::Read as _,
+    os::fd::AsFd as _,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use cmsg_config::Paths;
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::{Signal, kill},
+    unistd::{Pid, pipe2},
+};
+use serde_json::Value;
+
+/// Longer than any step takes on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The smallest pipe. Each write of a pipe of packets takes a page.
+const ONE_PAGE: i32 = 4096;
+
+/// A running installer; it is killed when it is dropped.
+pub(crate) struct Stepped {
+    child: Child,
+    errors: File,
+    journal: PathBuf,
+    /// What it has said so far.
+    said: String,
+    /// How many steps it has told.
+    told: usize,
+}
+
+impl Stepped {
+    pub(crate) fn start(mut command: Command, paths: &Paths) -> Self {
+        let (errors, write) = pipe2(OFlag::O_DIRECT | OFlag::O_CLOEXEC).expect("a pipe is made");
+        fcntl(&write, FcntlArg::F_SETPIPE_SZ(ONE_PAGE)).expect("its size can be set");
+        let child = command.stdout(Stdio::piped()).stderr(write).spawn();
+        Self {
+            child: child.expect("the installer starts"),
+            errors: errors.into(),
+            journal: paths.root().join(".pcoip-cmsg-setup.journal"),
+            said: String::new(),
+            told: 0,
+        }
+    }
+
+    /// Its process number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Lets it perform so many steps, no more; says whether it is about to perform another.
+    pub(crate) fn after(&mut self, steps: usize) -> bool {
+        while self.told < steps {
+            if !self.hear() {
+                return false;
+            }
+        }
+        self.says_more()
+    }
+
+    /// Lets it perform so many steps and begin another, and kills it anywhere in that one. One more
+    /// step than there are is the cleaning up.
+    pub(crate) fn kill_in(mut self, step: usize, of: usize) {
+        let is_settling = step > of;
+        self.after(step - 1);
+        while self.told < step.min(of) && self.hear() {}
+        let begun = Instant::now();
+        loop {
+            // Between two journals there is none, or one that goes away while it is read.
+            let text = fs::read_to_string(&self.journal).unwrap_or_default();
+            let journal = serde_json::from_str::<Value>(&text).unwrap_or_default();
+            let is_begun = journal["begun"].as_u64() >= u64::try_from(step.min(of)).ok();
+            // What is cleaned up may be gone before it is seen.
+            let is_settled = journal["is_settled"] == true;
+            let is_past = is_settled || self.speaks(PollTimeout::ZERO).is_some();
+            if if is_settling { is_past } else { is_begun } || self.has_ended() {
+                return self.kill();
+            }
+            assert!(begun.elapsed() < PATIENCE, "it does not come to step {step}:\n{}", self.said);
+        }
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("a child can be killed");
+        let _: ExitStatus = self.child.wait().expect("a child can be waited for");
+    }
+
+    /// Sends it a signal, and returns when it was taken.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).expect("a process number is positive");
+        kill(Pid::from_raw(pid), signal).expect("a child can be told to end");
+        let begun = Instant::now();
+        let status = format!("/proc/{pid}/status");
+        loop {
+            let told = fs::read_to_string(&status).expect("the installer runs");
+            let pending = told.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+            if pending.is_some_and(|mask| mask.trim().bytes().all(|digit| digit == b'0')) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "it does not take {signal}");
+        }
+    }
+
+    /// Lets it go on to its end.
+    pub(crate) fn end(mut self) -> (Output, String) {
+        while self.hear() {}
+        let mut stdout = Vec::new();
+        let mut output = self.child.stdout.take().expect("it is piped");
+        output.read_to_end(&mut stdout).expect("it can be read");
+        let status = self.child.wait().expect("a child can be waited for");
+        let stderr = self.said.clone().into_bytes();
+        (Output { status, stdout, stderr }, std::mem::take(&mut self.said))
+    }
+
+    /// Reads a line; says whether there was one.
+    fn hear(&mut self) -> bool {
+        let mut line = String::new();
+        while !line.ends_with('\n') {
+            let mut packet = [0; 4096];
+            self.says_more();
+            match self.errors.read(&mut packet).expect("a pipe can be read") {
+                0 => return false,
+                length => line.push_str(&String::from_utf8_lossy(&packet[..length])),
+            }
+        }
+        self.told += usize::from(line.starts_with('[') && line.ends_with(" …\n"));
+        self.said.push_str(&line);
+        true
+    }
+
+    /// Waits until it has something to say, which it cannot finish unless it is heard, or has ended.
+    fn says_more(&self) -> bool {
+        let patience = PollTimeout::try_from(PATIENCE).expect("it is a minute");
+        let speaks = self.speaks(patience);
+        speaks.unwrap_or_else(|| panic!("it says nothing for a minute, after\n{}", self.said))
+    }
+
+    /// Whether it has something to say, or has ended; nothing where neither comes in time.
+    fn speaks(&self, patience: PollTimeout) -> Option<bool> {
+        let mut polled = [PollFd::new(self.errors.as_fd(), PollFlags::POLLIN)];
+        let ready = poll(&mut polled, patience).expect("a pipe can be polled");
+        let events = polled[0].revents().unwrap_or(PollFlags::empty());
+        (ready > 0).then(|| events.contains(PollFlags::POLLIN))
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+}
+
+impl Drop for Stepped {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,118 @@
+//! Supervisors that nobody knows of any more.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use cmsg_config::socket::Role;
+use e2e::binaries;
+use nix::{
+    sys::signal::{Signal, kill},
+    sys::stat::Mode,
+    unistd::{Pid, mkfifo},
+};
+use serde_json::json;
+
+use crate::site::{INSTALL, Site, put};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A daemon whose supervisor begins its work only when somebody opens `gate`.
+fn late_daemon(site: &Site) -> String {
+    mkfifo(&site.beside("gate"), Mode::S_IRWXU).expect("a pipe can be made");
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = supervise ] && : >'{0}/started' && read -r _ <'{0}/gate'\n\
+         exec '{1}' \"$@\"\n",
+        site.beside("").display().to_string().trim_end_matches('/'),
+        binaries::path("pcoip-cmsgd").display()
+    );
+    let daemon = site.beside("daemon");
+    put(&daemon, script.as_bytes());
+    fs::set_permissions(&daemon, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    format!("--daemon={}", daemon.display())
+}
+
+fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_supervisor_that_holds_no_lock_yet_ends_with_the_installer_that_started_it() {
+    let site = Site::fresh();
+    let before = site.tree();
+    let daemon = late_daemon(&site);
+    let words = [&INSTALL[..], &[&daemon]].concat();
+    let steps = site.steps(&words);
+    let mut installer = site.start(&words);
+    // The last one waits until the roles are live.
+    assert!(installer.after(steps - 1));
+    wait_for("the supervisor does not start", || site.beside("started").exists());
+
+    installer.kill();
+
+    wait_for("the supervisor goes on", || site.processes().is_empty());
+    site.is_gone_without_trace(&before);
+}
+
+#[test]
+fn the_supervisor_of_an_installer_that_ended_well_outlives_it() {
+    let site = Site::installed();
+    let running = site.processes();
+
+    assert_eq!(running.len(), 3, "the supervisor and two roles: {running:?}");
+    site.is_live();
+}
+
+#[test]
+fn a_number_that_a_killed_supervisor_left_is_not_taken_for_the_next_one() {
+    let site = Site::installed();
+    let file = site.paths().run().join("supervise.pid");
+    let number = fs::read_to_string(&file).expect("there is a supervisor");
+    let number = number.trim().parse().expect("it is a number");
+    let mut innocent =
+        Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().expect("`sleep` starts");
+
+    kill(Pid::from_raw(number), Signal::SIGKILL).expect("it is ours");
+    wait_for("its roles go on", || site.processes().is_empty());
+    put(&file, innocent.id().to_string().as_bytes());
+    let roles = [Role::Cm, Role::Sg].map(Role::socket);
+    roles.iter().for_each(|socket| put(&site.paths().run().join(socket), b"no socket"));
+    let again = site.done(&["install"]);
+
+    assert_eq!(again["outcome"], json!("done"));
+    site.is_live();
+    site.done(&["uninstall", "--yes"]);
+    assert_eq!(innocent.try_wait().expect("it is ours"), None, "it was not meant");
+    innocent.kill().expect("it is ours");
+    innocent.wait().expect("it is ours");
+}
+
+#[test]
+fn a_held_lock_with_the_number_of_something_else_ends_nothing_else() {
+    let site = Site::installed();
+    let file = site.paths().run().join("supervise.pid");
+    let number = fs::read(&file).expect("there is a supervisor");
+    let mut innocent =
+        Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().expect("`sleep` starts");
+
+    put(&file, innocent.id().to_string().as_bytes());
+    let refused = site.run(&["uninstall", "--yes"]);
+
+    assert_eq!(innocent.try_wait().expect("it is ours"), None, "it was not meant");
+    assert_eq!(refused.status.code(), Some(1));
+    let complaint = String::from_utf8_lossy(&refused.stderr);
+    let what =
+        format!("process {}, which `{}` names, is no supervisor", innocent.id(), file.display());
+    assert!(complaint.contains(&what), "{complaint}");
+    site.is_live();
+    innocent.kill().expect("it is ours");
+    innocent.wait().expect("it is ours");
+    put(&file, &number);
+}
