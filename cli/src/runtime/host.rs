@@ -10,7 +10,7 @@ use std::{
     os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc::channel,
+    sync::mpsc::{Receiver, channel},
     thread,
     time::Duration,
 };
@@ -33,6 +33,8 @@ use crate::{answers::secrets, host::account, plan::layout};
 const STOP_WAIT: Duration = Duration::from_secs(20);
 /// A killed process is gone at once.
 const KILL_WAIT: Duration = Duration::from_secs(5);
+/// One that has given its number back has nothing else to do.
+const GONE_WAIT: Duration = Duration::from_secs(1);
 /// So much of a log is shown.
 const TAIL_BYTES: u64 = 4096;
 const TAIL_LINES: usize = 8;
@@ -132,23 +134,19 @@ pub(crate) fn stop(paths: &Paths, started: Option<Started>) -> anyhow::Result<()
             i32::try_from(child.id()).context("its number is too large")?
         }
         None if is_running(paths).context("failed to ask for the supervisor")? => {
-            let pid = pid(paths)?;
-            refuse_other(pid, paths)?;
-            pid
+            match pid(paths).and_then(|pid| refuse_other(pid, paths).map(|()| pid)) {
+                Ok(pid) => pid,
+                // One that is just ending gives its number back before its lock.
+                Err(why) => {
+                    let outcome = end_of(paths, None).recv_timeout(GONE_WAIT).map_err(|_| why)?;
+                    return outcome.context("failed to wait for the supervisor");
+                }
+            }
         }
         None => return Ok(()),
     };
     let pid = Pid::from_raw(pid);
-    let (gone, is_gone) = channel();
-    let paths = paths.clone();
-    thread::spawn(move || {
-        if let Some(Started { mut child, .. }) = started {
-            let _ = child.wait();
-        }
-        // The lock is free when whoever held it is gone.
-        let outcome = open_lock(&paths).and_then(|lock| lock.map_or(Ok(()), |lock| lock.lock()));
-        let _ = gone.send(outcome);
-    });
+    let is_gone = end_of(paths, started);
     unless_gone(kill(pid, Signal::SIGTERM)).context("failed to stop the supervisor")?;
     if let Ok(outcome) = is_gone.recv_timeout(STOP_WAIT) {
         return outcome.context("failed to wait for the supervisor");
@@ -160,6 +158,21 @@ pub(crate) fn stop(paths: &Paths, started: Option<Started>) -> anyhow::Result<()
         Ok(outcome) => outcome.context("failed to wait for the supervisor"),
         Err(_) => bail!("the supervisor {pid} does not end"),
     }
+}
+
+/// Tells when the supervisor is gone.
+fn end_of(paths: &Paths, started: Option<Started>) -> Receiver<io::Result<()>> {
+    let (gone, is_gone) = channel();
+    let paths = paths.clone();
+    thread::spawn(move || {
+        if let Some(Started { mut child, .. }) = started {
+            let _ = child.wait();
+        }
+        // The lock is free when whoever held it is gone.
+        let outcome = open_lock(&paths).and_then(|lock| lock.map_or(Ok(()), |lock| lock.lock()));
+        let _ = gone.send(outcome);
+    });
+    is_gone
 }
 
 /// Has the supervisor stop or start one role.

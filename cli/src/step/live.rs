@@ -58,19 +58,21 @@ pub(super) fn wait(paths: &Paths, roles: &[Role], system: &mut dyn System) -> Re
 ///
 /// # Errors
 ///
-/// As above.
+/// As above, and where the host refuses.
 pub(super) fn wait_again(
     paths: &Paths,
     roles: &[Role],
     system: &mut dyn System,
-) -> Result<(), NotLive> {
+) -> anyhow::Result<()> {
     for _ in 0..TIMES {
         if is_settled(paths, roles, system) {
             break;
         }
+        // One that was told to end is still there for a while, and then no other one is.
+        system.start(paths)?;
         system.pause(EVERY);
     }
-    judge(paths, roles, system)
+    Ok(judge(paths, roles, system)?)
 }
 
 fn is_settled(paths: &Paths, roles: &[Role], system: &mut dyn System) -> bool {

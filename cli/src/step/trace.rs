@@ -73,11 +73,11 @@ impl Trace {
             Self::Emptied(_) | Self::AccountGoes => Ok(()),
             Self::Stopped(roles) => {
                 system.start(paths)?;
-                Ok(live::wait_again(paths, roles, system)?)
+                live::wait_again(paths, roles, system)
             }
             Self::StoppedRole(role) => {
                 system.start_role(paths, *role)?;
-                Ok(live::wait_again(paths, &[*role], system)?)
+                live::wait_again(paths, &[*role], system)
             }
             Self::StartedRole(role) => system.stop_role(paths, *role),
             Self::Started { has_log } => {

@@ -114,7 +114,9 @@ impl System for Real {
     }
 
     fn start(&mut self, paths: &Paths) -> anyhow::Result<()> {
-        if !host::is_running(paths).context("failed to ask for the supervisor")? {
+        // To ask for its lock could keep one from taking it that was just started.
+        let starts = self.started.as_mut().is_some_and(|started| started.ended().is_none());
+        if !starts && !host::is_running(paths).context("failed to ask for the supervisor")? {
             self.started = Some(host::start(paths)?);
         }
         Ok(())

@@ -16,7 +16,7 @@ use nix::{
 };
 use serde_json::json;
 
-use crate::site::{INSTALL, Site, put};
+use crate::site::{INSTALL, PURGE, Site, put};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -59,6 +59,30 @@ fn a_supervisor_that_holds_no_lock_yet_ends_with_the_installer_that_started_it()
 
     wait_for("the supervisor goes on", || site.processes().is_empty());
     site.is_gone_without_trace(&before);
+}
+
+#[test]
+fn a_supervisor_that_is_about_to_end_is_not_taken_for_one_that_runs_on() {
+    let site = Site::installed();
+    let file = site.paths().run().join("supervise.pid");
+    let number = fs::read_to_string(&file).expect("there is a supervisor");
+    let supervisor = Pid::from_raw(number.trim().parse().expect("it is a number"));
+    kill(supervisor, Signal::SIGSTOP).expect("it is ours");
+    // It is told to end, and cannot yet.
+    site.start(&PURGE).kill_in(1, 3);
+    kill(supervisor, Signal::SIGTERM).expect("it is ours");
+    let lock = site.root().join(".pcoip-cmsg-setup.lock");
+    let mut next = site.command(&["install"]).stdout(Stdio::null()).spawn().expect("it starts");
+    let number = format!("\"pid\":{},", next.id());
+    wait_for("the next one does not begin", || {
+        fs::read_to_string(&lock).is_ok_and(|note| note.contains(&number))
+    });
+
+    kill(supervisor, Signal::SIGCONT).expect("it is ours");
+
+    let status = next.wait().expect("it is ours");
+    assert_eq!(status.code(), Some(0));
+    site.is_live();
 }
 
 #[test]
