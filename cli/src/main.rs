@@ -24,7 +24,11 @@ mod wanted;
 
 use std::process::ExitCode;
 
+use nix::sys::resource::{Resource, setrlimit};
+
 fn main() -> ExitCode {
+    // No password or key may end in a core dump.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let words: Vec<_> = std::env::args_os().collect();
     match args::parse(&words) {
         Ok(cli) => commands::run(&cli).into(),
