@@ -31,6 +31,9 @@ pub enum Fault {
     Close,
 }
 
+/// The session cookie that brokers set.
+const COOKIE: &str = "JSESSIONID";
+
 /// The faults that are to come, and the requests that have come.
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Arc<Inner>);
@@ -39,6 +42,7 @@ pub struct Faults(Arc<Inner>);
 struct Inner {
     plan: Mutex<Vec<(String, Fault)>>,
     heard: Mutex<Vec<String>>,
+    cookies: Mutex<Vec<String>>,
     held: watch::Sender<usize>,
 }
 
@@ -72,6 +76,12 @@ impl Faults {
         heard.iter().filter(|body| has(body, message)).cloned().collect()
     }
 
+    /// The session cookies of all requests, in their order.
+    #[must_use]
+    pub fn cookies(&self) -> Vec<String> {
+        lock(&self.0.cookies).clone()
+    }
+
     /// Returns when exactly that many requests are kept waiting by [`Fault::Silence`].
     pub async fn held(&self, count: usize) {
         let mut held = self.0.held.subscribe();
@@ -85,6 +95,8 @@ impl Faults {
             return None;
         }
         lock(&self.0.heard).push(request.body.clone());
+        let cookies = request.headers.cookies(COOKIE);
+        lock(&self.0.cookies).extend(cookies.into_iter().map(str::to_owned));
         let mut plan = lock(&self.0.plan);
         let at = plan.iter().position(|(message, _)| has(&request.body, message))?;
         Some(plan.remove(at).1)
