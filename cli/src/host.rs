@@ -113,7 +113,7 @@ impl Facts {
         Self {
             now,
             is_root,
-            machine: Machine::read(is_root),
+            machine: Machine::read(is_root, &paths),
             networks: taken_networks(wanted),
             hostname,
             account: AccountFact::look(&wanted.place),

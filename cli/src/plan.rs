@@ -8,6 +8,7 @@ mod later;
 pub(crate) mod layout;
 pub(crate) mod record;
 mod removal;
+pub(crate) mod surroundings;
 mod turnover;
 pub(crate) mod units;
 
@@ -65,7 +66,8 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     let make_account = account::make(facts);
     let mut record = Record::of(installed, &paths);
     record.account |= make_account.is_some();
-    let record = record.and(&installed.missing_folders, configuration.written);
+    let mut record = record.and(&installed.missing_folders, configuration.written);
+    let prepared = surroundings::prepare(facts, &paths, &mut record);
     steps.extend(make_account);
     steps.extend(write(installed, layout::record(&paths), record.render().into()));
     let saved = file::render(answers);
@@ -75,6 +77,7 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     }
     steps.extend(later::steps(wanted, facts));
     steps.extend(read_by_roles);
+    steps.extend(prepared);
     steps.extend(account::hand_over(&steps, &paths, facts));
     steps.extend(units);
     steps.extend(starts);

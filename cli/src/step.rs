@@ -1,5 +1,7 @@
 //! One step of a plan: what it changes, how it is performed and what it leaves to undo.
 
+pub(crate) mod firewall;
+pub(crate) mod kernel;
 mod live;
 pub(crate) mod trace;
 pub(crate) mod units;
@@ -21,6 +23,8 @@ use crate::{
     },
     system::System,
 };
+use firewall::FirewallStep;
+use kernel::KernelStep;
 pub(crate) use live::NotLive;
 use trace::{Trace, aside};
 use units::Units;
@@ -115,6 +119,10 @@ pub(crate) enum Step {
     Units(Units),
     /// Removes the account when all else is done.
     RemoveAccount,
+    /// Changes rules of firewalld.
+    Firewall(FirewallStep),
+    /// Sets what the kernel holds.
+    Kernel(KernelStep),
     /// Deletes files and whole folders.
     Delete(Vec<PathBuf>),
     /// Removes folders that are empty when all else is done.
@@ -196,6 +204,8 @@ impl Step {
             Self::Delete(paths) => {
                 paths.iter().try_for_each(|path| system.rename(path, &aside(path)).map(drop))?;
             }
+            Self::Firewall(step) => step.perform(system)?,
+            Self::Kernel(step) => step.perform(system)?,
             Self::MakeAccount => system.make_account()?,
             Self::HandOver(changes) => {
                 changes.iter().try_for_each(|it| system.hand_over(&it.path, it.access))?;
@@ -227,6 +237,8 @@ impl Step {
             Self::StartRole { role, .. } => vec![Trace::StartedRole(*role)],
             Self::AwaitLive { .. } => Vec::new(),
             Self::Delete(paths) => paths.iter().map(|path| file(path, true)).collect(),
+            Self::Firewall(step) => vec![Trace::Firewall(step.clone())],
+            Self::Kernel(step) => vec![Trace::Kernel(step.clone())],
             Self::MakeAccount => vec![Trace::NewAccount],
             Self::HandOver(changes) => {
                 let before = |it: &Change| Some(Trace::HandedOver(it.path.clone(), it.before?));
@@ -255,6 +267,8 @@ impl Step {
             Self::StartRole { role, .. } => format!("start the {}", named(*role)),
             Self::AwaitLive { .. } => "wait until live".to_owned(),
             Self::Delete(_) => "delete files".to_owned(),
+            Self::Firewall(_) => "set the firewall".to_owned(),
+            Self::Kernel(_) => "set the kernel".to_owned(),
             Self::MakeAccount => format!("make the account {}", account::NAME),
             Self::HandOver(_) => "give files to the account".to_owned(),
             Self::Units(_) => "change the units of systemd".to_owned(),
@@ -289,6 +303,8 @@ impl Step {
                 format!("nothing; the roles listen on {}", listens.join(", "))
             }
             Self::Delete(paths) => format!("gone: {}", List(paths)),
+            Self::Firewall(step) => step.changes(),
+            Self::Kernel(step) => step.changes(),
             Self::MakeAccount => {
                 format!("new: the system user and group `{}`, which run the roles", account::NAME)
             }
@@ -320,6 +336,8 @@ impl Step {
             Self::StartRole { .. } => "it is stopped",
             Self::AwaitLive { .. } => "nothing to undo",
             Self::Delete(_) => "all is put back",
+            Self::Firewall(_) => "the rules are set as they were",
+            Self::Kernel(_) => "the values are set as they were",
             Self::MakeAccount => "the account is removed",
             Self::HandOver(_) => "owners and modes are set as they were",
             Self::Units(_) => "the units are as they were",

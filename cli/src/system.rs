@@ -1,6 +1,8 @@
 //! Every effect on a host. The real one performs, the recorder of the tests notes.
 
 mod account;
+mod firewall;
+mod kernel;
 mod real;
 #[cfg(test)]
 pub(crate) mod recorder;
@@ -19,11 +21,13 @@ use crate::{
     pki::generate::{Pair, Request},
     plan::account::Access,
 };
+pub(crate) use firewall::FirewallSystem;
+pub(crate) use kernel::KernelSystem;
 pub(crate) use real::Real;
 use units::Units;
 
 /// What steps do to a host.
-pub(crate) trait System: Units {
+pub(crate) trait System: FirewallSystem + KernelSystem + Units {
     /// Makes a folder; one that is there stays as it is.
     fn make_folder(&mut self, path: &Path) -> anyhow::Result<()>;
 

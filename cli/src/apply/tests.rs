@@ -68,13 +68,7 @@ const FINISHED: [&str; 3] = ["delete changed~", "delete gone~", "delete bin/pcoi
 fn before() -> State {
     let files = ["/r/changed".into(), "/r/gone".into(), paths().daemon()];
     let files = files.map(|path: PathBuf| (path, "old".to_owned())).into();
-    State {
-        files,
-        folders: ["/r/outer".into()].into(),
-        has_account: false,
-        runs: true,
-        ..State::default()
-    }
+    State { files, folders: ["/r/outer".into()].into(), runs: true, ..State::default() }
 }
 
 fn perform(steps: &[Step], system: &mut Recorder) -> Result<Vec<Left>, Broken> {

@@ -1,6 +1,7 @@
 //! `uninstall`: stops what runs and removes what was installed, never anything else.
 
 use cmsg_config::Paths;
+use nix::unistd;
 
 use super::{Ended, Exit, recover};
 use crate::{
@@ -8,7 +9,7 @@ use crate::{
     apply::{Work, apply},
     args::{Global, Uninstall},
     finding::Finding,
-    host::{installed::Installed, interrupted, lock},
+    host::{installed::Installed, interrupted, lock, machine::Machine},
     interrupt::Interrupt,
     plan::{self, layout, record::Record},
     progress::Progress,
@@ -43,7 +44,8 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
         lock.goes_with(&[lock.made(), &made].concat())?;
     }
 
-    let plan = plan::uninstall(&found.paths, &installed, uninstall.purge);
+    let machine = Machine::read(unistd::geteuid().is_root(), &found.paths);
+    let plan = plan::uninstall(&found.paths, &installed, &machine, uninstall.purge);
     let settings = found.answers.document();
     let findings = interrupted.into_iter().collect();
     let mut report = Report { outcome: Outcome::Planned, findings, plan, done: 0, settings };

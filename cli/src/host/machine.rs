@@ -2,12 +2,17 @@
 //! found wrong with it.
 
 pub(crate) mod firewall;
+pub(crate) mod kernel;
 
 use std::{fs, io::Read as _, ops::RangeInclusive, path::PathBuf};
 
+use cmsg_config::Paths;
 use nix::sys::resource::{Resource, getrlimit};
 
+use crate::plan::layout;
+
 use firewall::Firewall;
+use kernel::Kernel;
 
 /// More than any file of /proc or /sys that is read here.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -16,6 +21,8 @@ const KIBIBYTE: u64 = 1024;
 /// What is known of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Machine {
+    /// Whether the installation is the machine's own, for which the machine is prepared.
+    pub(crate) is_prepared: bool,
     /// Its operating system.
     pub(crate) system: Option<System>,
     /// Processors that may be used.
@@ -34,6 +41,8 @@ pub(crate) struct Machine {
     pub(crate) lent_ports: Option<RangeInclusive<u16>>,
     /// Ports of those that it does not lend.
     pub(crate) reserved_ports: Option<Vec<RangeInclusive<u16>>>,
+    /// What is set of the kernel, where the machine is prepared.
+    pub(crate) kernel: Kernel,
     /// Files that a process which is started from here may open.
     pub(crate) own_files: Option<u64>,
     /// Files that any process may open.
@@ -57,17 +66,20 @@ pub(crate) struct System {
 
 impl Machine {
     /// Reads the machine. The firewall tells its rules to root alone, so it is not asked for others.
-    pub(crate) fn read(is_root: bool) -> Self {
+    pub(crate) fn read(is_root: bool, paths: &Paths) -> Self {
+        let is_prepared = layout::is_machine(paths);
         let memory = text("/proc/meminfo");
         let memory = |key| bytes_of(memory.as_deref()?, key);
         Self {
+            is_prepared,
+            kernel: if is_prepared { Kernel::read(paths.root()) } else { Kernel::default() },
             system: text("/etc/os-release").and_then(|text| System::parse(&text)),
             processors: std::thread::available_parallelism().ok().map(Into::into),
             megahertz: megahertz(),
             memory: memory("MemTotal"),
             swap: memory("SwapTotal"),
             enforces_selinux: text("/sys/fs/selinux/enforce").map(|text| text.trim() == "1"),
-            firewall: if is_root { Firewall::ask() } else { None },
+            firewall: if is_root { Firewall::ask(is_prepared) } else { None },
             lent_ports: text("/proc/sys/net/ipv4/ip_local_port_range").and_then(|text| lent(&text)),
             reserved_ports: text("/proc/sys/net/ipv4/ip_local_reserved_ports")
                 .map(|text| ranges(&text)),
@@ -149,7 +161,7 @@ fn lent(text: &str) -> Option<RangeInclusive<u16>> {
 }
 
 /// Ports and ranges with commas between: `8080,9148-9150`.
-fn ranges(text: &str) -> Vec<RangeInclusive<u16>> {
+pub(crate) fn ranges(text: &str) -> Vec<RangeInclusive<u16>> {
     let range = |text: &str| {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use cmsg_config::{ConfFile, Paths, socket::Role};
 use serde::{Deserialize, Serialize};
 
-use super::layout;
+use super::{layout, surroundings};
 use crate::host::installed::Installed;
 
 /// The note in `installation.json`.
@@ -25,6 +25,9 @@ pub(crate) struct Record {
     /// What it wrote into the configurations.
     #[serde(default)]
     pub(crate) written: Written,
+    /// What it changed on the machine around them.
+    #[serde(default)]
+    pub(crate) surroundings: surroundings::Ours,
 }
 
 /// The values that the installer wrote into the configuration of each role.
@@ -47,6 +50,7 @@ impl Record {
             folders: Vec::new(),
             account: false,
             written: Written::default(),
+            surroundings: surroundings::Ours::default(),
         };
         installed
             .content(&layout::record(paths))

@@ -4,13 +4,22 @@ use std::path::{Path, PathBuf};
 
 use cmsg_config::Paths;
 
-use super::{Plan, Record, layout, units};
-use crate::{host::installed::Installed, step::Step};
+use super::{Plan, Record, layout, surroundings, units, write};
+use crate::{
+    host::{installed::Installed, machine::Machine},
+    step::Step,
+};
 
 /// Plans the removal. Configuration, certificates, keys and logs stay unless they are purged; of
 /// folders that were there before us, only our files go.
-pub(crate) fn uninstall(paths: &Paths, installed: &Installed, purges: bool) -> Plan {
-    let Record { folders: made, account, .. } = Record::of(installed, paths);
+pub(crate) fn uninstall(
+    paths: &Paths,
+    installed: &Installed,
+    machine: &Machine,
+    purges: bool,
+) -> Plan {
+    let mut record = Record::of(installed, paths);
+    let restored = surroundings::restore(machine, paths, &mut record);
     let mut steps = Vec::new();
     if installed.supervisor_runs {
         steps.push(Step::Stop { paths: paths.clone(), roles: installed.roles(paths) });
@@ -18,6 +27,12 @@ pub(crate) fn uninstall(paths: &Paths, installed: &Installed, purges: bool) -> P
     let running = installed.units.running.iter();
     steps.extend(running.map(|role| Step::StopRole { paths: paths.clone(), role: *role }));
     steps.extend(units::remove(paths, installed));
+    if !purges && !restored.is_empty() {
+        // The next removal takes back nothing twice.
+        steps.extend(write(installed, layout::record(paths), record.render().into()));
+    }
+    steps.extend(restored);
+    let Record { folders: made, account, .. } = record;
     steps.push(Step::Delete(delete(paths, &made, purges)));
     let mut folders: Vec<PathBuf> = if purges {
         made

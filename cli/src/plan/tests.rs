@@ -307,7 +307,7 @@ fn a_role_that_is_not_wanted_any_more_keeps_its_configuration_aside() {
 
 /// What a removal deletes and which folders it removes when empty, without the root's name.
 fn removal(facts: &Facts, purges: bool) -> (Vec<String>, usize) {
-    let plan = uninstall(&Paths::under("/r"), &facts.installed, purges);
+    let plan = uninstall(&Paths::under("/r"), &facts.installed, &facts.machine, purges);
     let folders = plan.steps.iter().find_map(|step| match step {
         Step::RemoveEmptyFolders(folders) => Some(folders.len()),
         _ => None,

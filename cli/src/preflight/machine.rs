@@ -41,6 +41,7 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     findings.extend(requirements::check(&facts.machine));
     findings.extend(firewall::check(facts));
     findings.extend(limits::udp_source(facts));
+    findings.extend(limits::overridden(wanted, facts));
     findings.extend(other_engines(&wanted.place, &facts.machine));
     findings
 }

@@ -9,7 +9,7 @@ use std::{
 use cmsg_config::{Paths, socket::Role};
 use serde::{Deserialize, Serialize};
 
-use super::{live, units::UnitsTrace};
+use super::{firewall::FirewallStep, kernel::KernelStep, live, units::UnitsTrace};
 use crate::{
     host::account::Found,
     plan::{account, layout},
@@ -27,6 +27,10 @@ pub(crate) enum Trace {
     New(PathBuf),
     /// Folders are there that were not, outer ones first.
     Folders(Vec<PathBuf>),
+    /// Rules of firewalld were others.
+    Firewall(FirewallStep),
+    /// Settings of the kernel had other values.
+    Kernel(KernelStep),
     /// The account is there that was not.
     NewAccount,
     /// The owner, group and mode of a path were these.
@@ -67,6 +71,8 @@ impl Trace {
                 system.delete(path)
             }
             Self::Folders(folders) => unmake(folders, paths, system),
+            Self::Firewall(step) => step.undo(system),
+            Self::Kernel(step) => step.undo(system),
             Self::NewAccount => system.remove_account(),
             Self::HandedOver(path, before) => system.hand_back(path, *before),
             Self::Units(units) => units.undo(paths, system),
@@ -117,6 +123,8 @@ impl Trace {
             }
             Self::New(path) => format!("remove `{}`", path.display()),
             Self::Folders(folders) => format!("remove {}", super::List(folders)),
+            Self::Firewall(step) => step.undoing_by_hand(),
+            Self::Kernel(step) => step.undoing_by_hand(),
             Self::NewAccount => format!("run `userdel {}`", account::NAME),
             Self::HandedOver(path, Found { user, group, mode, .. }) => {
                 let path = path.display();

@@ -12,7 +12,7 @@ use nix::fcntl::OFlag;
 
 use crate::{
     host::account::{Found, is_there, numbers},
-    plan::account::{Access, NAME},
+    plan::account::{Access, NAME, Owner},
 };
 
 /// Makes the account.
@@ -36,7 +36,10 @@ pub(super) fn remove() -> anyhow::Result<()> {
 
 /// Gives a file or folder to whom it belongs.
 pub(super) fn hand_over(path: &Path, access: Access) -> anyhow::Result<()> {
-    let (user, group) = access.owner.numbers(numbers()?);
+    let (user, group) = match access.owner {
+        Owner::Root => (0, 0),
+        owner => owner.numbers(numbers()?),
+    };
     set(path, user, group, access.mode)
 }
 

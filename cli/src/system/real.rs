@@ -170,7 +170,7 @@ impl System for Real {
 }
 
 /// Puts a file in place at once, so that nobody ever reads half of it.
-fn replace(
+pub(super) fn replace(
     path: &Path,
     mode: u32,
     fill: impl FnOnce(&mut File) -> io::Result<u64>,

@@ -1,5 +1,7 @@
 //! Notes effects for tests, on a host that is only remembered.
 
+pub(crate) mod firewall;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -16,10 +18,11 @@ use cmsg_config::{
 use super::{System, units::Units};
 use crate::{
     content::Content,
-    host::account::Found,
+    host::{account::Found, machine::kernel::KernelKey},
     pki::generate::{Pair, Request},
     plan::{account::Access, layout},
 };
+use firewall::Remembered;
 
 /// What is on a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +35,10 @@ pub(crate) struct State {
     pub(crate) has_account: bool,
     /// Whether the supervisor runs.
     pub(crate) runs: bool,
+    /// Rules of firewalld.
+    pub(crate) firewall: Remembered,
+    /// Settings of the kernel.
+    pub(crate) kernel: BTreeMap<KernelKey, String>,
     /// What systemd knows and does.
     pub(crate) systemd: Systemd,
 }
@@ -85,7 +92,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    fn note(&mut self, call: String) -> anyhow::Result<()> {
+    pub(super) fn note(&mut self, call: String) -> anyhow::Result<()> {
         let fails = self.fails == Some(call.as_str()) || self.fails_after == Some(self.calls.len());
         self.calls.push(call);
         if fails { bail!("no space left") } else { Ok(()) }

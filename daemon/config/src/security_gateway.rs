@@ -15,6 +15,10 @@ use crate::{
     values::{AbsolutePath, BadValue, ConnectionLimit, Host, LogLevel, Seconds, Switch},
 };
 
+/// Bytes that each socket for datagrams asks the system to hold: what a burst of every session may
+/// take until a worker reads it. The system gives less where its limit is lower.
+pub const DATAGRAM_BUFFER: usize = 4 * 1024 * 1024;
+
 /// Everything the Security Gateway is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecurityGateway {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use cmsg_config::socket::Listen;
+use cmsg_config::{security_gateway::DATAGRAM_BUFFER, socket::Listen};
 use cmsg_proto::gateway::{Destination, canonical};
 use nix::{
     errno::Errno,
@@ -86,9 +86,6 @@ const TRIES: usize = 16;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// What a burst of every session may take until a worker reads it.
-const BUFFER: usize = 4 * 1024 * 1024;
-
 fn in_use(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrInUse
 }
@@ -115,8 +112,8 @@ impl Datagrams {
     fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = open(address, Type::DGRAM, Protocol::UDP)?;
         // The system may allow less; what it allows will have to do.
-        let _ = socket.set_recv_buffer_size(BUFFER);
-        let _ = socket.set_send_buffer_size(BUFFER);
+        let _ = socket.set_recv_buffer_size(DATAGRAM_BUFFER);
+        let _ = socket.set_send_buffer_size(DATAGRAM_BUFFER);
         socket.bind(&address.into())?;
         Ok(Self { socket: UdpSocket::from_std(socket.into())?, mapped: address.is_ipv6() })
     }

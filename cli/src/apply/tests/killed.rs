@@ -16,12 +16,14 @@ use super::*;
 use crate::{
     host::{
         daemon::DaemonFact, export::Export, installed::Installed, interrupted, lock::Lock,
-        units::UnitsFact,
+        machine::kernel::KernelKey, units::UnitsFact,
     },
     plan::{
         self, Plan,
         tests::{BOTH, facts, wanted},
     },
+    system::recorder::firewall::Remembered,
+    wanted::listen::ListenKey,
 };
 use mortal::{Death, Host, Mortal, put};
 
@@ -52,6 +54,13 @@ const ONE_ROLE: Ask = Ask::Install(
 
 const NONE: [PathBuf; 0] = [];
 
+const THINGS_OF_OTHERS: [(&str, &str); 4] = [
+    ("opt/other/thing", "not ours"),
+    ("var/log/other.log", "not ours"),
+    ("etc/sysctl.d/50-other.conf", "net.ipv4.ip_local_reserved_ports = 8080\n"),
+    ("etc/systemd/system/other.service", "not ours"),
+];
+
 /// Every path with its mode and content, the roles that run, and what systemd knows and starts at boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Tree {
@@ -59,6 +68,8 @@ struct Tree {
     runs: BTreeSet<&'static str>,
     known: BTreeMap<&'static str, String>,
     enabled: BTreeSet<&'static str>,
+    firewall: Remembered,
+    kernel: BTreeMap<KernelKey, String>,
 }
 
 impl Tree {
@@ -72,6 +83,12 @@ impl Tree {
         }
         if (&self.known, &self.enabled) != (&other.known, &other.enabled) {
             paths.push("systemd".into());
+        }
+        if self.firewall != other.firewall {
+            paths.push("the firewall".into());
+        }
+        if self.kernel != other.kernel {
+            paths.push("the kernel".into());
         }
         paths
     }
@@ -100,10 +117,10 @@ impl Site {
 
     fn with_things_of_others(asked: &[Ask]) -> Self {
         let mut site = Self::after(&[]);
-        for name in ["opt/other/thing", "var/log/other.log", "etc/systemd/system/other.service"] {
+        for (name, text) in THINGS_OF_OTHERS {
             let path = site.root().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            put(&path, b"not ours");
+            put(&path, text.as_bytes());
         }
         asked.iter().for_each(|ask| assert!(site.run(*ask, None)));
         site
@@ -116,12 +133,19 @@ impl Site {
     fn tree(&self) -> Tree {
         let mut files = BTreeMap::new();
         list(self.folder.path(), self.folder.path(), &mut files);
-        let Host { roles, known, enabled, .. } = &self.host;
+        let Host { roles, known, enabled, firewall, kernel, .. } = &self.host;
         // As in files, below.
         let top = self.folder.path().display().to_string();
         let plain = |text: &[u8]| String::from_utf8_lossy(text).replace(&top, "");
         let known = known.iter().map(|(role, text)| (*role, plain(text))).collect();
-        Tree { files, runs: roles.clone(), known, enabled: enabled.clone() }
+        Tree {
+            files,
+            runs: roles.clone(),
+            known,
+            enabled: enabled.clone(),
+            firewall: firewall.clone(),
+            kernel: kernel.clone(),
+        }
     }
 
     /// Does it as a process that dies then; says whether it came to its end.
@@ -184,12 +208,21 @@ fn plan(
     let installed = Installed { supervisor_runs, units, edited: Vec::new(), ..installed };
     match ask {
         Ask::Nothing | Ask::Systemd => ("nothing", Vec::new()),
-        Ask::Uninstall(purges) => ("uninstall", plan::uninstall(paths, &installed, purges).steps),
+        Ask::Uninstall(purges) => {
+            let machine = host.machine(paths.root());
+            ("uninstall", plan::uninstall(paths, &installed, &machine, purges).steps)
+        }
         Ask::Install(text, daemon) => {
             let root = format!("root: {}\n", paths.root().display());
             let (wanted, answers) = wanted(&text.replace("root: /r\n", &root));
             let mut facts = facts(&wanted);
             facts.installed = installed;
+            facts.machine = host.machine(paths.root());
+            for (key, port) in [(ListenKey::Broker, 443), (ListenKey::Pcoip, 4172)] {
+                if let Some(listener) = facts.listeners.get_mut(&key) {
+                    listener.address = Some(([0, 0, 0, 0], port).into());
+                }
+            }
             facts.daemon = DaemonFact::read(Some(&folder.join(daemon)), paths);
             facts.export = Some(Export::look(&folder.join("mine.yaml")));
             let Plan { steps, .. } = plan::install(&wanted, &facts, &answers);

@@ -4,13 +4,16 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use super::*;
 use crate::{
-    host::{Facts, daemon::DaemonFact, export::Export, installed::Installed},
+    host::{
+        Facts, daemon::DaemonFact, export::Export, installed::Installed, machine::kernel::KernelKey,
+    },
     plan::{
         self, layout,
         tests::{BOTH, facts, installed, wanted},
         units,
     },
-    system::recorder::{State, Systemd},
+    system::recorder::{State, Systemd, firewall::Remembered},
+    wanted::listen::ListenKey,
 };
 
 /// A plan and the host before it.
@@ -22,7 +25,23 @@ fn first_installation() -> Case {
     let mut facts = facts(&wanted);
     facts.installed.missing_folders = layout::all_folders(&paths()).split_off(2);
     facts.export = Some(Export { path: "/r/mine.yaml".into(), found: Ok(None) });
+    prepare(&mut facts);
     (plan::install(&wanted, &facts, &answers).steps, state(&facts))
+}
+
+/// Has the machine prepared.
+fn prepare(facts: &mut Facts) {
+    facts.machine.is_prepared = true;
+    facts.machine.firewall = Some(Remembered::default().facts());
+    for key in [ListenKey::Broker, ListenKey::Pcoip] {
+        let listener = facts.listeners.get_mut(&key).unwrap();
+        listener.address = Some(([0, 0, 0, 0], listener.port().unwrap()).into());
+    }
+    facts.machine.kernel.has_folder = true;
+    facts.machine.kernel.values =
+        [(KernelKey::ReservedPorts, "8080"), (KernelKey::SendBuffer, "212992")]
+            .map(|(key, value)| (key, value.to_owned()))
+            .into();
 }
 
 /// Another daemon, other names, another broker, one role less, and a folder that was removed.
@@ -58,7 +77,7 @@ fn other_units() -> Case {
 /// All that is done under systemd goes.
 fn removal_of_units() -> Case {
     let facts = units::tests::installed();
-    (plan::uninstall(&paths(), &facts.installed, true).steps, state(&facts))
+    (plan::uninstall(&paths(), &facts.installed, &facts.machine, true).steps, state(&facts))
 }
 
 fn cases() -> [Case; 5] {
@@ -93,6 +112,8 @@ fn state(facts: &Facts) -> State {
         has_account: false,
         runs: there.supervisor_runs,
         systemd,
+        firewall: Remembered::default(),
+        kernel: facts.machine.kernel.values.clone(),
     }
 }
 
@@ -156,6 +177,8 @@ fn every_step_that_can_be_undone_stands_in_one_of_the_plans() {
     assert!(has(|step| matches!(step, Step::MakeCertificate { replaces_key: true, .. })));
     assert!(has(|step| matches!(step, Step::CopyDaemon { replaces: false, .. })));
     assert!(has(|step| matches!(step, Step::CopyDaemon { replaces: true, .. })));
+    assert!(has(|step| matches!(step, Step::Firewall(_))));
+    assert!(has(|step| matches!(step, Step::Kernel(_))));
     assert!(has(|step| matches!(step, Step::Start { .. })));
     assert!(has(|step| matches!(step, Step::Units(_))));
     assert!(has(|step| matches!(step, Step::StartRole { .. })));

@@ -1,26 +1,36 @@
-//! The rules of firewalld, asked for with a time limit, and not at all where it cannot answer.
+//! The rules of firewalld, asked for with a time limit: what holds at present through its daemon,
+//! where that runs, and for the machine's own installation what stands in its files too.
 
-use std::{
-    io::Read as _,
-    path::Path,
-    process::{Command, Stdio},
-    sync::mpsc::channel,
-    thread,
-    time::Duration,
-};
+mod ask;
+pub(crate) mod door;
 
-/// firewalld answers within half a second, unless it is starting.
-const WAIT: Duration = Duration::from_secs(3);
-/// The rules of a few dozen zones are far smaller.
-const MAX_BYTES: u64 = 1024 * 1024;
-/// What firewalld is asked through.
-const BUS: &str = "/run/dbus/system_bus_socket";
+use door::Door;
 
-/// The zones that some interface or source is in.
+use crate::step::firewall::{Rule, SERVICE};
+
+/// Where our service is defined.
+pub(crate) const DEFINITION: &str = "/etc/firewalld/services/pcoip-cmsg.xml";
+/// The zone that firewalld begins with.
+const FIRST_DEFAULT: &str = "public";
+/// Where the vendor's guide sends what comes for these ports.
+const VENDORS: [(u16, u16); 2] = [(443, 8443), (80, 8080)];
+
+/// What is known of firewalld.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Firewall {
-    /// Each with its rules.
+    /// What holds at present, where it runs.
+    pub(crate) now: Option<Rules>,
+    /// What stands in its files, where that was asked for.
+    pub(crate) kept: Option<Rules>,
+}
+
+/// One set of rules.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Rules {
+    /// All zones.
     pub(crate) zones: Vec<Zone>,
+    /// The ports of our service; none where there is no such service.
+    pub(crate) service: Vec<String>,
 }
 
 /// One zone.
@@ -28,6 +38,12 @@ pub(crate) struct Firewall {
 pub(crate) struct Zone {
     /// Its name.
     pub(crate) name: String,
+    /// Whether some interface or source is in it, or everything that is in no other.
+    pub(crate) is_used: bool,
+    /// Whether it is the one for everything that is in no other.
+    pub(crate) is_default: bool,
+    /// Whether interfaces are in it.
+    pub(crate) has_interfaces: bool,
     /// What happens to what no rule lets in.
     pub(crate) target: String,
     /// What is let in by the name of a service.
@@ -41,47 +57,59 @@ pub(crate) struct Zone {
 }
 
 impl Firewall {
-    /// Asks firewalld; none where it does not run or does not answer.
-    pub(super) fn ask() -> Option<Self> {
-        if !Path::new(BUS).exists() {
-            return None;
-        }
-        let mut child = Command::new("firewall-cmd")
-            .arg("--list-all-zones")
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let output = child.stdout.take()?;
-        let (answer, answered) = channel();
-        thread::spawn(move || {
-            let mut text = String::new();
-            let read = output.take(MAX_BYTES).read_to_string(&mut text);
-            let _ = answer.send(read.is_ok().then_some(text));
-        });
-        let text = answered.recv_timeout(WAIT).ok().flatten();
-        if text.is_none() {
-            // It may have ended by itself meanwhile.
-            let _ = child.kill();
-        }
-        let status = child.wait().ok()?;
-        Some(Self::parse(&text.filter(|_| status.success())?))
+    /// What holds, or will when it starts.
+    pub(crate) fn rules(&self) -> Option<&Rules> {
+        self.now.as_ref().or(self.kept.as_ref())
+    }
+
+    /// Whether a zone is in use.
+    pub(crate) fn uses(&self, zone: &str) -> bool {
+        self.rules().is_some_and(|rules| rules.used().any(|used| used.name == zone))
+    }
+
+    /// The zones by which clients come in: those of interfaces, the default one, and those of
+    /// sources, but for zones that let everybody in anyway and those that are to keep sources out.
+    pub(crate) fn entrances(&self) -> Vec<&str> {
+        let is_entrance = |zone: &&Zone| match zone.target.as_str() {
+            "ACCEPT" => false,
+            "default" => true,
+            _ => zone.is_default || zone.has_interfaces,
+        };
+        let used = self.rules().into_iter().flat_map(Rules::used);
+        used.filter(is_entrance).map(|zone| zone.name.as_str()).collect()
+    }
+}
+
+impl Rules {
+    /// The zones in use.
+    pub(crate) fn used(&self) -> impl Iterator<Item = &Zone> {
+        self.zones.iter().filter(|zone| zone.is_used)
+    }
+
+    /// A zone.
+    pub(crate) fn zone(&self, name: &str) -> Option<&Zone> {
+        self.zones.iter().find(|zone| zone.name == name)
+    }
+
+    /// Whether a zone lets clients in to a door.
+    pub(crate) fn let_in(&self, zone: &Zone, door: Door) -> bool {
+        let by_ours = zone.has_our_service() && self.service.contains(&door.name());
+        by_ours || zone.lets_in(door)
     }
 
     /// Reads what `firewall-cmd --list-all-zones` tells.
-    pub(crate) fn parse(text: &str) -> Self {
-        let mut zones: Vec<(bool, Zone)> = Vec::new();
+    pub(crate) fn parse(text: &str, default: &str) -> Self {
+        let mut zones: Vec<Zone> = Vec::new();
         let mut key = String::new();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             if !line.starts_with(char::is_whitespace) {
                 let (name, state) = line.split_once(' ').unwrap_or((line, ""));
-                let zone = Zone { name: name.to_owned(), ..Zone::default() };
-                zones.push((state.contains("active"), zone));
+                let is_default = name == default;
+                let is_used = is_default || state.contains("active");
+                zones.push(Zone { name: name.to_owned(), is_default, is_used, ..Zone::default() });
                 continue;
             }
-            let Some((_, zone)) = zones.last_mut() else { continue };
+            let Some(zone) = zones.last_mut() else { continue };
             // Values that do not fit on the line of their key follow it, further to the right.
             let is_more = line.starts_with('\t');
             let value = match line.split_once(':') {
@@ -93,9 +121,7 @@ impl Firewall {
             };
             zone.add(&key, value.trim());
         }
-        Self {
-            zones: zones.into_iter().filter(|(is_active, _)| *is_active).map(|(_, z)| z).collect(),
-        }
+        Self { zones, service: Vec::new() }
     }
 }
 
@@ -103,6 +129,10 @@ impl Zone {
     fn add(&mut self, key: &str, value: &str) {
         let words = value.split_whitespace().map(str::to_owned);
         match key {
+            "interfaces" | "sources" if !value.is_empty() => {
+                self.is_used = true;
+                self.has_interfaces |= key == "interfaces";
+            }
             "target" => value.clone_into(&mut self.target),
             "services" => self.services.extend(words),
             "ports" => self.ports.extend(words),
@@ -111,6 +141,60 @@ impl Zone {
             _ => {}
         }
     }
+
+    /// Whether our service is let in.
+    pub(crate) fn has_our_service(&self) -> bool {
+        self.services.iter().any(|service| service == SERVICE)
+    }
+
+    /// Whether it has a rule.
+    pub(crate) fn has(&self, rule: &Rule) -> bool {
+        match rule {
+            Rule::Service => self.has_our_service(),
+            Rule::Port(text) => self.ports.contains(text),
+            Rule::Forward(text) => self.forwards.contains(text),
+            Rule::Rich(text) => self.rules.contains(text),
+        }
+    }
+
+    /// Whether clients are let in to a door, but for our service.
+    pub(crate) fn lets_in(&self, door: Door) -> bool {
+        let word = format!("port port=\"{}\" protocol=\"{}\"", door.port, door.transport);
+        let opens = |rule: &String| {
+            let by_service = |name| rule.contains(&format!("service name=\"{name}\""));
+            rule.ends_with(" accept")
+                && (rule.contains(&word) || door.service().is_some_and(by_service))
+        };
+        self.target == "ACCEPT"
+            || self.ports.iter().any(|ports| door.is_within(ports))
+            || door.service().is_some_and(|name| self.services.iter().any(|s| s == name))
+            || self.rules.iter().any(opens)
+    }
+
+    /// The rules that send elsewhere what comes for a door.
+    pub(crate) fn diversions(&self, door: Door) -> Vec<Rule> {
+        let start = format!("port={}:proto={}:", door.port, door.transport);
+        let forwards = self.forwards.iter().filter(|forward| forward.starts_with(&start));
+        let word = format!("forward-port port=\"{}\" protocol=\"{}\"", door.port, door.transport);
+        let rules = self.rules.iter().filter(|rule| rule.contains(&word));
+        forwards.cloned().map(Rule::Forward).chain(rules.cloned().map(Rule::Rich)).collect()
+    }
+}
+
+/// The port that a rule of the vendor's guide sends elsewhere, if it is one of those.
+pub(crate) fn diverted_by_vendor(rule: &Rule) -> Option<u16> {
+    let is_it = |(from, to): &(u16, u16)| match rule {
+        Rule::Forward(text) => *text == format!("port={from}:proto=tcp:toport={to}:toaddr="),
+        Rule::Rich(text) => ["ipv4", "ipv6"].iter().any(|family| {
+            *text
+                == format!(
+                    "rule family=\"{family}\" forward-port port=\"{from}\" protocol=\"tcp\" \
+                     to-port=\"{to}\""
+                )
+        }),
+        Rule::Service | Rule::Port(_) => false,
+    };
+    VENDORS.iter().find(|ports| is_it(ports)).map(|(from, _)| *from)
 }
 
 #[cfg(test)]
@@ -144,11 +228,20 @@ public (active)
 ";
 
     #[test]
-    fn zones_in_use_are_read_with_their_rules() {
+    fn zones_are_read_with_their_rules() {
         let old = TOLD.replace("forward-ports: \n\t", "forward-ports: ");
         let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let drop = Zone {
+            name: "drop".to_owned(),
+            target: "DROP".to_owned(),
+            ports: texts(&["1/tcp"]),
+            ..Zone::default()
+        };
         let public = Zone {
             name: "public".to_owned(),
+            is_used: true,
+            is_default: false,
+            has_interfaces: true,
             target: "default".to_owned(),
             services: texts(&["dhcpv6-client", "https"]),
             ports: texts(&["80/tcp", "4172/udp"]),
@@ -162,8 +255,44 @@ public (active)
         };
 
         for text in [TOLD, &old, &TOLD.replace("(active)", "(default, active)")] {
-            assert_eq!(Firewall::parse(text), Firewall { zones: vec![public.clone()] });
+            let rules = Rules::parse(text, "work");
+            assert_eq!(rules.zones, [drop.clone(), public.clone()]);
         }
-        assert_eq!(Firewall::parse("\n  ports: 1/tcp\n"), Firewall::default());
+        assert_eq!(Rules::parse("\n  ports: 1/tcp\n", "work"), Rules::default());
+        assert!(Rules::parse(TOLD, "drop").zones[0].is_default);
+    }
+
+    #[test]
+    fn clients_come_in_by_interfaces_the_default_zone_and_sources_that_are_not_kept_out() {
+        let zone =
+            |name: &str, target: &str, more: &str| format!("{name}\n  target: {target}\n{more}\n");
+        let text = [
+            zone("banned", "DROP", "  sources: 192.0.2.0/24"),
+            zone("docker", "ACCEPT", "  interfaces: docker0"),
+            zone("hard", "DROP", "  interfaces: eth1"),
+            zone("office", "default", "  sources: 198.51.100.0/24"),
+            zone("public", "%%REJECT%%", ""),
+            zone("unused", "default", ""),
+        ]
+        .concat();
+        let firewall = Firewall { now: Some(Rules::parse(&text, "public")), kept: None };
+
+        assert_eq!(firewall.entrances(), ["hard", "office", "public"]);
+        assert!(firewall.uses("banned") && !firewall.uses("unused"));
+    }
+
+    #[test]
+    fn only_the_guide_s_own_rules_are_the_vendor_s() {
+        let forward = |text: &str| diverted_by_vendor(&Rule::Forward(text.to_owned()));
+        let rich = |text: &str| diverted_by_vendor(&Rule::Rich(text.to_owned()));
+
+        assert_eq!(forward("port=443:proto=tcp:toport=8443:toaddr="), Some(443));
+        assert_eq!(forward("port=80:proto=tcp:toport=8080:toaddr="), Some(80));
+        assert_eq!(forward("port=443:proto=tcp:toport=8443:toaddr=192.0.2.1"), None);
+        assert_eq!(forward("port=443:proto=tcp:toport=8080:toaddr="), None);
+        let rule =
+            "rule family=\"ipv6\" forward-port port=\"80\" protocol=\"tcp\" to-port=\"8080\"";
+        assert_eq!(rich(rule), Some(80));
+        assert_eq!(rich(&format!("{rule} to-addr=\"2001:db8::1\"")), None);
     }
 }

@@ -103,7 +103,9 @@ fn the_account_goes_with_everything_where_it_was_made_for_it() {
     let goes = |facts: &Facts, purges| {
         let plan = plan::install(&wanted, facts, &answers);
         let installed = after(&plan, Facts { account: facts.account, ..machine().2 }).installed;
-        plan::uninstall(&paths, &installed, purges).steps.contains(&Step::RemoveAccount)
+        plan::uninstall(&paths, &installed, &facts.machine, purges)
+            .steps
+            .contains(&Step::RemoveAccount)
     };
 
     assert!(goes(&facts, true));

@@ -4,10 +4,20 @@ use cmsg_config::{ConfFile, ConnectionManager, SecurityGateway};
 
 use crate::{
     finding::Finding,
-    host::{Facts, machine::Machine},
-    plan::{configuration::Configuration, units},
+    host::{
+        Facts,
+        machine::{
+            Machine,
+            kernel::{FILE, KernelKey, Said},
+        },
+    },
+    plan::{
+        configuration::Configuration,
+        surroundings::{self, kernel::list},
+        units,
+    },
     runtime::Runtime,
-    wanted::listen::ListenKey,
+    wanted::{Wanted, listen::ListenKey},
 };
 
 /// Clients' side and the other side of each.
@@ -39,23 +49,41 @@ pub(super) fn udp_source(facts: &Facts) -> Option<Finding> {
     if reserved.iter().any(|range| range.contains(&port)) {
         return None;
     }
-    let name = |range: &std::ops::RangeInclusive<u16>| match (range.start(), range.end()) {
-        (first, last) if first == last => first.to_string(),
-        (first, last) => format!("{first}-{last}"),
+    let cure = if facts.machine.is_prepared {
+        "nothing to do: `install` reserves it, and `uninstall` takes that back".to_owned()
+    } else {
+        let all = [&reserved[..], &[port..=port]].concat();
+        format!(
+            "`sysctl -w {}={}`, and the same in a file under `/etc/sysctl.d`",
+            KernelKey::ReservedPorts.name(),
+            list(&all)
+        )
     };
-    let all: Vec<_> = reserved.iter().map(name).chain([port.to_string()]).collect();
     Some(Finding::warning(
         "host.reserved-ports",
         format!(
             "the system may lend port {port}, where `udp-source` listens, to another program \
              while the gateway is stopped"
         ),
-        format!(
-            "`sysctl -w net.ipv4.ip_local_reserved_ports={}`, and the same in a file under \
-             `/etc/sysctl.d`",
-            all.join(",")
-        ),
+        cure,
     ))
+}
+
+/// Checks that the settings of the kernel that `install` writes down will hold.
+pub(super) fn overridden(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
+    let finding = |(said, value): (Said, String)| {
+        let (path, name) = (said.path.display(), said.key.name());
+        Finding::warning(
+            "host.kernel-settings",
+            format!(
+                "`{path}` sets `{name}` to `{}` when the machine starts, after the installer's own \
+                 `/{FILE}`",
+                said.value
+            ),
+            format!("set it to `{value}` in that file, or remove the line"),
+        )
+    };
+    surroundings::overridden(facts, &wanted.place.paths()).into_iter().map(finding).collect()
 }
 
 /// Each role is one process.

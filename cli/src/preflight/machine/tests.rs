@@ -4,7 +4,11 @@ use super::{
 };
 use crate::{
     finding::Level,
-    host::machine::{Machine, System, firewall::Firewall},
+    host::machine::{
+        Machine, System,
+        firewall::{Firewall, Rules},
+        kernel::{KernelKey, Said},
+    },
     plan::tests::wanted,
     wanted::listen::ListenKey,
 };
@@ -166,6 +170,48 @@ fn the_port_to_agents_is_to_be_reserved_where_the_system_lends_it() {
 }
 
 #[test]
+fn what_the_installer_sets_itself_needs_no_cure_unless_another_file_has_the_last_word() {
+    let said = |path: &str, is_after_ours, value: &str| Said {
+        path: path.into(),
+        is_after_ours,
+        key: KernelKey::ReservedPorts,
+        value: value.to_owned(),
+    };
+    let told = |said: Vec<Said>, is_prepared| {
+        found(|facts| {
+            everywhere(facts);
+            facts.machine.is_prepared = is_prepared;
+            facts.machine.lent_ports = Some(32_768..=60_999);
+            facts.machine.reserved_ports = Some(Vec::new());
+            facts.machine.kernel.values = [(KernelKey::ReservedPorts, String::new())].into();
+            facts.machine.kernel.said = said;
+        })
+    };
+    let reserved = (
+        "host.reserved-ports",
+        "the system may lend port 55000, where `udp-source` listens, to another program while \
+         the gateway is stopped; nothing to do: `install` reserves it, and `uninstall` takes that \
+         back"
+            .to_owned(),
+    );
+    let overridden = (
+        "host.kernel-settings",
+        "`/etc/sysctl.d/99-a.conf` sets `net.ipv4.ip_local_reserved_ports` to `8080` when the \
+         machine starts, after the installer's own `/etc/sysctl.d/60-pcoip-cmsg.conf`; set it to \
+         `8080,55000` in that file, or remove the line"
+            .to_owned(),
+    );
+
+    let early = said("/etc/sysctl.d/50-a.conf", false, "8080");
+    assert_eq!(told(vec![early.clone()], true), std::slice::from_ref(&reserved));
+    let late = said("/etc/sysctl.d/99-a.conf", true, "8080");
+    assert_eq!(told(vec![early, late.clone()], true), [reserved, overridden]);
+    let enough = said("/etc/sysctl.d/99-a.conf", true, "8080,55000");
+    assert_eq!(told(vec![enough], true).len(), 1);
+    assert_eq!(told(vec![late], false).len(), 1);
+}
+
+#[test]
 fn other_container_tools_matter_to_swarm_alone() {
     let told = |runtime: &str, paths: &[&str]| {
         let (wanted, _) = wanted(&BOTH.replace("runtime: host", &format!("runtime: {runtime}")));
@@ -186,7 +232,8 @@ fn other_container_tools_matter_to_swarm_alone() {
 
 /// What firewalld tells of the one zone in use.
 fn firewall(lines: &str) -> Option<Firewall> {
-    Some(Firewall::parse(&format!("work (active)\n  target: default\n{lines}")))
+    let text = format!("work (active)\n  target: default\n{lines}");
+    Some(Firewall { now: Some(Rules::parse(&text, "public")), kept: None })
 }
 
 /// The documented ports on all addresses.
@@ -266,4 +313,45 @@ fn a_forward_away_from_a_port_of_ours_is_told() {
         ),
     ];
     assert_eq!(told, expected.map(|text| ("host.firewall-forward", text)));
+}
+
+#[test]
+fn what_the_installer_does_about_a_firewall_itself_needs_no_cure() {
+    let vendors = "port=443:proto=tcp:toport=8443:toaddr=";
+    let other = "port=80:proto=tcp:toport=8080:toaddr=192.0.2.9";
+    let told = found(|facts| {
+        everywhere(facts);
+        facts.machine.is_prepared = true;
+        let lines = format!(
+            "  services: http https\n  ports: 4172/tcp\n  forward-ports: \n\t{vendors}\n\t{other}\n"
+        );
+        facts.machine.firewall = firewall(&lines).map(|firewall| {
+            let kept = firewall.now.clone();
+            Firewall { kept, ..firewall }
+        });
+    });
+
+    let expected = [
+        (
+            "host.firewall-closed",
+            "firewalld does not let clients in to 4172/udp; nothing to do: `install` lets them \
+             in, and `uninstall` takes that back"
+                .to_owned(),
+        ),
+        (
+            "host.firewall-forward",
+            format!(
+                "firewalld sends what comes for 443/tcp elsewhere: {vendors}; nothing to do: \
+                 `install` removes that rule, and `uninstall` brings it back"
+            ),
+        ),
+        (
+            "host.firewall-forward",
+            format!(
+                "firewalld sends what comes for 80/tcp elsewhere: {other}; `firewall-cmd \
+                 --zone=work --remove-forward-port={other}`, and again with `--permanent`"
+            ),
+        ),
+    ];
+    assert_eq!(told, expected);
 }

@@ -18,14 +18,25 @@ use cmsg_config::{
 
 use crate::{
     content::Content,
-    host::account::Found,
+    host::{
+        account::Found,
+        machine::{
+            Machine,
+            kernel::{Kernel, KernelKey},
+        },
+    },
     interrupt::Interrupt,
     pki::generate::{self, Key, Pair, Request},
     plan::{account::Access, layout},
     progress::Progress,
     runtime::host,
-    step::trace::unfinished,
-    system::{Real, System, units::Units},
+    step::{
+        firewall::{Edit, Rule},
+        trace::unfinished,
+    },
+    system::{
+        FirewallSystem, KernelSystem, Real, System, recorder::firewall::Remembered, units::Units,
+    },
 };
 
 /// What outlives a process.
@@ -41,10 +52,15 @@ pub(super) struct Host {
     pub(super) known: BTreeMap<&'static str, Vec<u8>>,
     /// The roles that systemd starts at boot.
     pub(super) enabled: BTreeSet<&'static str>,
+    /// Rules of firewalld.
+    pub(super) firewall: Remembered,
+    /// Settings of the kernel.
+    pub(super) kernel: BTreeMap<KernelKey, String>,
 }
 
 impl Host {
     pub(super) fn new() -> Self {
+        let values = [(KernelKey::ReservedPorts, "8080"), (KernelKey::ReceiveBuffer, "212992")];
         Self {
             real: Real::new(Interrupt::watch().unwrap(), Progress::silent()),
             runs: false,
@@ -52,7 +68,19 @@ impl Host {
             is_booted: false,
             known: BTreeMap::new(),
             enabled: BTreeSet::new(),
+            firewall: Remembered::with(&[
+                Rule::Port("22/tcp".to_owned()),
+                Rule::Forward("port=443:proto=tcp:toport=8443:toaddr=".to_owned()),
+            ]),
+            kernel: values.map(|(key, value)| (key, value.to_owned())).into(),
         }
+    }
+
+    /// What the installer reads of the machine.
+    pub(super) fn machine(&self, root: &Path) -> Machine {
+        let kernel = Kernel { values: self.kernel.clone(), ..Kernel::of_files(root) };
+        let firewall = Some(self.firewall.facts());
+        Machine { is_prepared: true, firewall, kernel, ..Machine::default() }
     }
 }
 
@@ -112,6 +140,32 @@ impl<'a> Mortal<'a> {
             part(self.host);
         }
         bail!("killed")
+    }
+}
+
+impl FirewallSystem for Mortal<'_> {
+    fn edit_firewall(&mut self, edit: &Edit) -> anyhow::Result<()> {
+        let part = |host: &mut Host| {
+            // Of several ports some are there.
+            if let Edit::Define { after, .. } = edit {
+                host.firewall.service.extend(after.first().cloned());
+            }
+        };
+        let whole = |host: &mut Host| {
+            host.firewall.edit(edit);
+            Ok(())
+        };
+        self.act(whole, part)
+    }
+}
+
+impl KernelSystem for Mortal<'_> {
+    fn set_kernel(&mut self, key: KernelKey, value: &str) -> anyhow::Result<()> {
+        let set = |host: &mut Host| {
+            host.kernel.insert(key, value.to_owned());
+            Ok(())
+        };
+        self.act(set, |_| {})
     }
 }
 
