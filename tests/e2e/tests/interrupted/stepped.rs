@@ -101,7 +101,9 @@ impl Stepped {
         loop {
             let told = fs::read_to_string(&status).expect("the installer runs");
             let pending = told.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
-            if pending.is_some_and(|mask| mask.trim().bytes().all(|digit| digit == b'0')) {
+            let is_taken =
+                pending.is_some_and(|mask| mask.trim().bytes().all(|digit| digit == b'0'));
+            if is_taken && is_asleep(pid) {
                 return;
             }
             assert!(begun.elapsed() < PATIENCE, "it does not take {signal}");
@@ -153,6 +155,13 @@ impl Stepped {
     fn has_ended(&mut self) -> bool {
         self.child.try_wait().is_ok_and(|status| status.is_some())
     }
+}
+
+/// Whether every thread of a process waits for something, so that what was told to one is known to all.
+fn is_asleep(pid: i32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the installer runs");
+    let mut states = threads.flatten().map(|thread| fs::read_to_string(thread.path().join("stat")));
+    states.all(|stat| stat.is_ok_and(|stat| stat.contains(") S ")))
 }
 
 impl Drop for Stepped {
