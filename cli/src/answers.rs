@@ -1,5 +1,5 @@
 //! What was answered and by whom: flags, then the environment, then the answers file, then the
-//! answers saved by the last installation, then defaults. Texts only; `wanted` gives them meaning.
+//! answers saved by the last installation, then a person who is asked, then defaults. Texts only; `wanted` gives them meaning.
 
 pub(crate) mod file;
 pub(crate) mod secrets;
@@ -25,6 +25,8 @@ pub(crate) type Layer = BTreeMap<&'static str, Vec<String>>;
 pub(crate) enum Origin {
     /// Nobody.
     Default,
+    /// A person who was asked.
+    Prompt,
     /// The last installation.
     Saved,
     /// The answers file.

@@ -67,10 +67,10 @@ pub(crate) struct Global {
     /// Print without colours
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
-    /// Answer yes to every question
+    /// Perform plans and removals without asking
     #[arg(long, global = true)]
     pub(crate) yes: bool,
-    /// Ask nothing
+    /// Ask nothing, also in a terminal
     #[arg(long, global = true)]
     pub(crate) non_interactive: bool,
     /// Read answers from a YAML file: the flags' names without dashes in front

@@ -25,6 +25,7 @@ use crate::{
         lock::{Busy, Lock},
     },
     plan::layout,
+    prompt::{self, Gone},
     report,
     runtime::Runtime,
     screen::Screen,
@@ -82,6 +83,10 @@ pub(crate) fn run(cli: &Cli) -> Exit {
         Ok(exit) => exit,
         Err(Ended::Refused(findings)) => refuse(&screen, &findings),
         Err(Ended::Failed(error, hint)) => fail(&screen, &error, hint.as_deref()),
+        Err(Ended::Interrupted) => {
+            screen.note("interrupted; nothing is changed");
+            Exit::Interrupted
+        }
     }
 }
 
@@ -92,6 +97,23 @@ enum Ended {
     Refused(Vec<Finding>),
     /// Something failed; with what to do about it.
     Failed(anyhow::Error, Option<String>),
+    /// The person who was asked went away; nothing is changed.
+    Interrupted,
+}
+
+impl From<Gone> for Ended {
+    fn from(_: Gone) -> Self {
+        Self::Interrupted
+    }
+}
+
+impl From<prompt::Stopped> for Ended {
+    fn from(stopped: prompt::Stopped) -> Self {
+        match stopped {
+            prompt::Stopped::Gone => Self::Interrupted,
+            prompt::Stopped::Refused(findings) => Self::Refused(findings),
+        }
+    }
 }
 
 impl From<Vec<Finding>> for Ended {

@@ -188,12 +188,17 @@ fn look_at_broker(
     now: OffsetDateTime,
 ) -> BrokerFact {
     let Some(manager) = &wanted.connection_manager else { return BrokerFact::NotAsked };
-    let conf = configuration::present(installed, &wanted.place.paths(), Role::Cm);
-    let is_off = conf.is_some_and(|conf| {
+    let paths = wanted.place.paths();
+    let conf = configuration::present(installed, &paths, Role::Cm);
+    let stands_off = conf.is_some_and(|conf| {
         let value = conf.values("BrokerCertCheck").next().map(|entry| entry.value.parse());
+        let ours = Record::of(installed, &paths).written;
+        // What the installer wrote goes when it is not said any more.
         matches!(value, Some(Ok(Switch(false))))
+            && !ours.of(Role::Cm).holds("BrokerCertCheck", &conf)
     });
-    if is_off {
+    let is_on = manager.broker_check.unwrap_or(!stands_off);
+    if !is_on {
         return BrokerFact::NotAsked;
     }
     let authority = given.get("ca-cert").and_then(|given| given.as_ref().ok());

@@ -111,16 +111,16 @@ impl<R: Read> Read for Counted<R> {
 }
 
 fn show(line: &ProgressBar, what: String) {
-    line.reset();
-    line.unset_length();
     line.set_message(what);
+    line.unset_length();
+    line.reset();
     line.enable_steady_tick(TICK);
 }
 
 fn clear(line: &ProgressBar) {
     line.disable_steady_tick();
-    line.set_message("");
     line.finish_and_clear();
+    line.set_message("");
 }
 
 /// What stands behind a step: bytes, where it tells of them, else how long it has taken.

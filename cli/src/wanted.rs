@@ -76,6 +76,8 @@ pub(crate) struct Wanted {
 pub(crate) struct ConnectionManager {
     /// The connection broker.
     pub(crate) broker: BrokerUrl,
+    /// Whether its certificate is verified, if that was said.
+    pub(crate) broker_check: Option<bool>,
     /// Where agents are called, if that was said.
     pub(crate) agent_port: Option<Port>,
     /// License servers.
@@ -216,6 +218,8 @@ impl Wanted {
 
 fn connection_manager(reader: &mut Reader<'_>, place: &Place) -> Option<ConnectionManager> {
     let broker = reader.required("broker-url");
+    let broker_check = reader.switch("broker-cert-check");
+    let broker_check = reader.is_said("broker-cert-check").then_some(broker_check);
     let agent_port = reader.one("agent-port");
     let is_said = reader.from("agent-port") != Origin::Default;
     let external_gateways =
@@ -237,6 +241,7 @@ fn connection_manager(reader: &mut Reader<'_>, place: &Place) -> Option<Connecti
     Some(ConnectionManager {
         license_servers: reader.many("license-server-url"),
         broker: broker?,
+        broker_check,
         agent_port: agent_port.filter(|_| is_said),
         external_gateways,
         controls,

@@ -77,11 +77,7 @@ impl Secrets {
                 Ok(secret) => {
                     secrets.0.insert(setting.name, secret);
                 }
-                Err(why) => findings.push(Finding::error(
-                    "settings.secret",
-                    format!("`--{}`: {why}", setting.name),
-                    format!("give it in a file: `--{} @FILE`", setting.name),
-                )),
+                Err(why) => findings.push(unusable(setting, &why)),
             }
         }
         (secrets, findings)
@@ -116,10 +112,11 @@ pub(super) fn shown(setting: &Setting, from: Origin, text: &str) -> String {
     if is_hidden { HIDDEN.to_owned() } else { text.to_owned() }
 }
 
-/// Whether a text only says where the password is. The environment has the password itself, so that
-/// it may begin with `@`.
+/// Whether a text only says where the password is. The environment has the password itself, and a
+/// person types it, so that it may begin with `@`.
 fn is_reference(from: Origin, text: &str) -> bool {
-    from != Origin::Environment && (text == STANDARD_INPUT || text.starts_with('@'))
+    !matches!(from, Origin::Environment | Origin::Prompt)
+        && (text == STANDARD_INPUT || text.starts_with('@'))
 }
 
 /// What is to be told of a password that was given as it is.
@@ -140,7 +137,7 @@ fn told(setting: &Setting, from: Origin) -> Option<Finding> {
             format!("`{name}` stands in the answers file itself"),
             cure,
         )),
-        Origin::Default | Origin::Saved | Origin::Environment => None,
+        Origin::Default | Origin::Prompt | Origin::Saved | Origin::Environment => None,
     }
 }
 
@@ -165,6 +162,23 @@ fn text(bytes: &[u8]) -> Result<SecretString, &'static str> {
     let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
     let text = text.strip_suffix('\n').unwrap_or(text);
     Ok(text.strip_suffix('\r').unwrap_or(text).into())
+}
+
+/// Whether a password that was typed can be one.
+///
+/// # Errors
+///
+/// Why not.
+pub(super) fn check_typed(setting: &Setting, text: &str) -> Result<(), Finding> {
+    usable(text.into()).map(drop).map_err(|why| unusable(setting, &why))
+}
+
+fn unusable(setting: &Setting, why: &str) -> Finding {
+    Finding::error(
+        "settings.secret",
+        format!("`--{}`: {why}", setting.name),
+        format!("give it in a file: `--{} @FILE`", setting.name),
+    )
 }
 
 fn usable(secret: SecretString) -> Result<SecretString, String> {

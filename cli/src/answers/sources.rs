@@ -1,17 +1,24 @@
-//! The sources of answers but the saved ones, read once.
+//! The sources of answers but the saved ones: read once, and what a person answers.
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::{Answers, Layer, Origin, absolute, environment, file, secrets::Literals};
-use crate::finding::Finding;
+use super::{
+    Answers, Layer, Origin, absolute, environment, file,
+    secrets::{self, Literals},
+};
+use crate::{
+    args::settings::{Kind, Setting},
+    finding::Finding,
+};
 
-/// Flags, environment and answers file.
+/// Flags, environment, answers file, and what a person answered.
 #[derive(Debug)]
 pub(crate) struct Sources {
     flags: Layer,
     environment: Layer,
     answers: Layer,
     literals: Literals,
+    prompted: Layer,
 }
 
 impl Sources {
@@ -33,6 +40,7 @@ impl Sources {
             environment: environment(&variables),
             answers,
             literals: Literals::default(),
+            prompted: Layer::new(),
         };
         // Without a working folder relative paths stay relative, and are not found.
         let folder = std::env::current_dir().unwrap_or_default();
@@ -45,6 +53,45 @@ impl Sources {
         Ok(sources)
     }
 
+    /// Takes what a person answers; the last answer to a setting holds.
+    ///
+    /// # Errors
+    ///
+    /// Why it can be no answer.
+    pub(crate) fn answer(
+        &mut self,
+        name: &'static str,
+        texts: Vec<String>,
+    ) -> Result<(), Vec<Finding>> {
+        let setting = Setting::named(name);
+        if let (Kind::Secret, [text]) = (setting.kind, &texts[..]) {
+            secrets::check_typed(setting, text).map_err(|finding| vec![finding])?;
+        }
+        let folder = std::env::current_dir().unwrap_or_default();
+        let mut answered = Layer::from([(name, texts)]);
+        absolute(&mut answered, &folder)?;
+        self.literals.take(Origin::Prompt, &mut answered, &folder);
+        self.prompted.extend(answered);
+        Ok(())
+    }
+
+    /// Forgets what a person answered.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.prompted.remove(name);
+    }
+
+    /// Nothing but flags.
+    #[cfg(test)]
+    pub(crate) fn of_flags(flags: Layer) -> Self {
+        Self {
+            flags,
+            environment: Layer::new(),
+            answers: Layer::new(),
+            literals: Literals::default(),
+            prompted: Layer::new(),
+        }
+    }
+
     /// The answers, with those of the last installation.
     pub(crate) fn resolve(&self, saved: &Layer) -> Answers {
         Answers::resolve(&[
@@ -52,6 +99,7 @@ impl Sources {
             (Origin::Environment, &self.environment),
             (Origin::Answers, &self.answers),
             (Origin::Saved, saved),
+            (Origin::Prompt, &self.prompted),
         ])
     }
 

@@ -8,12 +8,14 @@ use crate::{
     args::{Global, Setup},
     finding::Finding,
     host::{
-        Facts, daemon::DaemonFact, export::Export, installed::Installed, interrupted, lock::Lock,
-        target::Target,
+        Facts, broker::BrokerFact, daemon::DaemonFact, export::Export, installed::Installed,
+        interrupted, lock::Lock, networks, target::Target,
     },
     plan::layout,
     preflight,
+    prompt::{Terminal, Trust, ask_for_missing, how_to_trust},
     runtime::Runtime,
+    screen::Screen,
     system::Real,
     wanted::{Place, Wanted},
 };
@@ -36,12 +38,14 @@ pub(super) struct Checked {
 
 /// What a check is for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Looking {
+pub(super) struct Looking<'a> {
     /// Whether the installation is about to be changed.
     pub(super) locks: bool,
     /// Whether the daemon may come too. Else one must be installed, and stays unless another is
     /// named.
     pub(super) takes_daemon: bool,
+    /// Where a person is asked for what is missing, if one is there.
+    pub(super) asks: Option<&'a Screen>,
 }
 
 /// Checks it. Nothing is changed but for the lock, which makes its folder, and under the lock for
@@ -49,10 +53,10 @@ pub(super) struct Looking {
 pub(super) fn check(
     setup: &Setup,
     global: &Global,
-    looking: Looking,
+    looking: Looking<'_>,
     system: &mut Real,
 ) -> Result<Checked, Ended> {
-    let sources = Sources::read(&setup.flags.0, global.answers.as_deref())?;
+    let mut sources = Sources::read(&setup.flags.0, global.answers.as_deref())?;
     let place = Place::read(&sources.resolve(&Layer::new()))?;
     let paths = place.paths();
     let is_left = interrupted::finding(&paths);
@@ -65,7 +69,8 @@ pub(super) fn check(
     // Nobody changes an installation on the machine itself without its rights, nor one of Swarm.
     let may = place.root.is_some() || nix::unistd::geteuid().is_root();
     let is_here = is_left.is_some() || is_of_host(setup, &sources, &paths)?;
-    let locks = looking.locks && may && is_here && target.is_usable();
+    let can = may && is_here && target.is_usable();
+    let locks = looking.locks && can;
     let lock = if locks { Some(super::lock(&paths)?) } else { None };
     let interrupted = match &lock {
         Some(_) => recover::recover(&paths, system)?,
@@ -78,25 +83,62 @@ pub(super) fn check(
             super::find_installed(&sources)?;
         }
     }
-    let saved = if setup.defaults { Layer::new() } else { saved(&place)? };
-    let mut answers = sources.resolve(&saved);
+    let saved = if setup.defaults { Layer::new() } else { read_saved(&place)? };
+    // Nobody is asked for an installation that is refused whatever the answers are.
+    let asks = looking.asks.filter(|_| can);
+    if let Some(screen) = asks {
+        let place = Place::read(&sources.resolve(&saved))?;
+        is_readable(&sources.resolve(&saved), &place)?;
+        let mut person = Terminal::new(screen, system);
+        let around = (&saved, &place);
+        ask_for_missing(&mut person, &mut sources, around, &networks::addresses())?;
+    }
+    let site = Site { place, target, export, interrupted, takes_daemon: looking.takes_daemon };
+    loop {
+        let mut checked = judge(&sources, &saved, &site, lock.as_ref(), system)?;
+        if is_trusted(&checked, asks, (&mut sources, &saved), system)? {
+            checked.lock = lock;
+            return Ok(checked);
+        }
+    }
+}
+
+/// What does not depend on the answers.
+struct Site {
+    place: Place,
+    target: Target,
+    export: Option<Export>,
+    interrupted: Option<Finding>,
+    takes_daemon: bool,
+}
+
+/// Checks one set of answers.
+fn judge(
+    sources: &Sources,
+    saved: &Layer,
+    site: &Site,
+    lock: Option<&Lock>,
+    system: &Real,
+) -> Result<Checked, Ended> {
+    let paths = site.place.paths();
+    let mut answers = sources.resolve(saved);
     let (wanted, mut findings) = Wanted::read(&answers, Place::read(&answers)?);
     if findings.iter().any(Finding::is_usage) {
         return Err(findings.into());
     }
-    let secrets = take_secrets(&mut answers, &sources, &paths, &mut findings);
+    let secrets = take_secrets(&mut answers, sources, &paths, &mut findings);
     findings.extend(preflight::of_settings(&answers));
-    let installed = Installed::read(&paths, lock.as_ref()).unwrap_or_else(|why| {
+    let installed = Installed::read(&paths, lock).unwrap_or_else(|why| {
         findings.push(preflight::unreadable_installation(&why));
         Installed::default()
     });
     let is_whole = !findings.iter().any(Finding::is_error);
 
-    let mut facts = system
-        .progress()
-        .during("look at the host", || Facts::read(&wanted, target, installed, export));
+    let (target, export) = (site.target.clone(), site.export.clone());
+    let read = || Facts::read(&wanted, target, installed, export);
+    let mut facts = system.progress().during("look at the host", read);
     facts.given.extend(secrets.contents().map(|(name, content)| (name, Ok(content))));
-    if !looking.takes_daemon && wanted.daemon.is_none() {
+    if !site.takes_daemon && wanted.daemon.is_none() {
         facts.daemon = DaemonFact::Stays;
         facts.daemon_bytes = 0;
     }
@@ -104,8 +146,39 @@ pub(super) fn check(
     if is_whole {
         findings.extend(preflight::of_plan(&wanted, &facts));
     }
-    findings.splice(..0, interrupted);
-    Ok(Checked { wanted, answers, saved, facts, findings, lock })
+    findings.splice(..0, site.interrupted.clone());
+    Ok(Checked { wanted, answers, saved: saved.clone(), facts, findings, lock: None })
+}
+
+/// Refuses what cannot be read before anybody is asked for the rest.
+fn is_readable(answers: &Answers, place: &Place) -> Result<(), Ended> {
+    let (_, findings) = Wanted::read(answers, place.clone());
+    if findings.iter().any(Finding::is_usage) { Err(findings.into()) } else { Ok(()) }
+}
+
+/// Whether the broker is trusted as far as the answers go. Where it would be pinned, a person is asked
+/// before, and may answer something else, which is to be checked anew.
+fn is_trusted(
+    checked: &Checked,
+    asks: Option<&Screen>,
+    (sources, saved): (&mut Sources, &Layer),
+    system: &mut Real,
+) -> Result<bool, Ended> {
+    let Checked { wanted, facts, findings, .. } = checked;
+    let is_refused = findings.iter().any(Finding::is_error);
+    let is_pinned = findings.iter().any(|finding| finding.id == preflight::PINNED);
+    let (Some(screen), Some(manager), BrokerFact::Seen(seen)) =
+        (asks, &wanted.connection_manager, &facts.broker)
+    else {
+        return Ok(true);
+    };
+    if is_refused || !is_pinned {
+        return Ok(true);
+    }
+    let mut person = Terminal::new(screen, system);
+    let broker = (&*manager.broker.to_string(), seen);
+    let trust = how_to_trust(&mut person, sources, (saved, &wanted.place), broker)?;
+    Ok(trust == Trust::Pin)
 }
 
 /// Whether the host is the runtime that is meant. What keeps the answers of the last installation
@@ -119,7 +192,7 @@ fn is_of_host(setup: &Setup, sources: &Sources, paths: &Paths) -> Result<bool, E
 }
 
 /// The answers of the last installation.
-fn saved(place: &Place) -> Result<Layer, Ended> {
+fn read_saved(place: &Place) -> Result<Layer, Ended> {
     let saved = file::load_saved(&layout::answers(&place.paths()));
     Ok(saved.map_err(|why| preflight::unreadable(place, why.into()))?)
 }

@@ -16,9 +16,10 @@ use crate::{
     interrupt::Interrupt,
     plan::{self, Plan, layout},
     progress::Progress,
+    prompt::{self, Person as _, Terminal},
     report::{Outcome, Report, changed_lines, kept_lines, plan_lines, roles::RoleView},
     screen::Screen,
-    step::Stopped,
+    step::{Step, Stopped},
     system::Real,
     wanted::Wanted,
 };
@@ -45,7 +46,8 @@ pub(super) fn change(
     way: Way,
 ) -> Result<Exit, Ended> {
     let mut system = Real::new(Interrupt::watch()?, Progress::new(screen));
-    let looking = Looking { locks: !way.is_dry_run, takes_daemon: way.is_install };
+    let asks = prompt::is_possible(global).then_some(screen);
+    let looking = Looking { locks: !way.is_dry_run, takes_daemon: way.is_install, asks };
     let checked = checks::check(setup, global, looking, &mut system)?;
     let Checked { wanted, answers, saved, facts, findings, lock: _lock } = checked;
     if findings.iter().any(Finding::is_error) {
@@ -68,6 +70,9 @@ pub(super) fn change(
         report.show_document(screen);
         return Ok(Exit::Done);
     }
+    if !global.yes && asks.is_some() && !is_confirmed(&report.plan, screen, &mut system)? {
+        return Err(anyhow::anyhow!("the plan was not confirmed; nothing is changed").into());
+    }
     let command = if way.is_install { "install" } else { "configure" };
     let exit = perform(&mut report, (command, &paths), &mut system, screen);
     if exit == Exit::Done {
@@ -75,6 +80,16 @@ pub(super) fn change(
     }
     report.show_document(screen);
     Ok(exit)
+}
+
+/// Shows the plan and asks for a yes, where there is anything to do.
+fn is_confirmed(plan: &Plan, screen: &Screen, system: &mut Real) -> Result<bool, Ended> {
+    if plan.steps.iter().all(|step| matches!(step, Step::AwaitLive { .. })) {
+        return Ok(true);
+    }
+    let mut person = Terminal::new(screen, system);
+    person.tell(&plan_lines(plan));
+    Ok(prompt::confirm(&mut person, "Perform this plan (--yes)?")?)
 }
 
 /// Performs the plan and puts down in the report how that went.

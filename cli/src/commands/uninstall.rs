@@ -13,7 +13,7 @@ use crate::{
     interrupt::Interrupt,
     plan::{self, layout, record::Record},
     progress::Progress,
-    prompt,
+    prompt::{self, Terminal},
     report::{Outcome, Report, plan_lines},
     screen::Screen,
     step::Stopped,
@@ -28,10 +28,11 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
     if found.is_elsewhere || !is_there {
         return Err(Ended::nothing_installed(&found.paths));
     }
-    if !uninstall.dry_run && !global.yes && !is_confirmed(uninstall, global, &found.paths)? {
+    let mut system = Real::new(Interrupt::watch()?, Progress::new(screen));
+    let is_asked = !uninstall.dry_run && !global.yes;
+    if is_asked && !is_confirmed(uninstall, global, &found.paths, (screen, &mut system))? {
         return Err(anyhow::anyhow!("the removal was not confirmed").into());
     }
-    let mut system = Real::new(Interrupt::watch()?, Progress::new(screen));
     let mut lock = if uninstall.dry_run { None } else { Some(super::lock(&found.paths)?) };
     let interrupted = match &lock {
         Some(_) => recover::recover(&found.paths, &mut system)?,
@@ -65,8 +66,13 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
     Ok(exit)
 }
 
-fn is_confirmed(uninstall: &Uninstall, global: &Global, paths: &Paths) -> Result<bool, Ended> {
-    if global.non_interactive || !prompt::is_possible() {
+fn is_confirmed(
+    uninstall: &Uninstall,
+    global: &Global,
+    paths: &Paths,
+    (screen, system): (&Screen, &mut Real),
+) -> Result<bool, Ended> {
+    if !prompt::is_possible(global) {
         let finding = Finding::error(
             "usage.confirmation",
             "nobody can be asked whether the installation may be removed",
@@ -76,7 +82,8 @@ fn is_confirmed(uninstall: &Uninstall, global: &Global, paths: &Paths) -> Result
     }
     let extent = if uninstall.purge { " with its configuration, keys and logs" } else { "" };
     let root = paths.root().display();
-    Ok(prompt::confirm(&format!("Remove the installation under {root}{extent}?"))?)
+    let question = format!("Remove the installation under {root}{extent} (--yes)?");
+    Ok(prompt::confirm(&mut Terminal::new(screen, system), &question)?)
 }
 
 fn perform(report: &mut Report, paths: &Paths, system: &mut Real, screen: &Screen) -> Exit {

@@ -16,12 +16,13 @@ use crate::{
 
 /// Runs it.
 pub(super) fn run(validate: &Validate, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
-    let looking = Looking { locks: false, takes_daemon: true };
+    let looking = Looking { locks: false, takes_daemon: true, asks: None };
     // Without the lock it is never used.
     let mut system = Real::new(Interrupt::watch()?, Progress::new(screen));
     let findings = match checks::check(&validate.setup, global, looking, &mut system) {
         Ok(checked) => checked.findings,
         Err(Ended::Refused(findings)) => findings,
+        Err(Ended::Interrupted) => return Err(Ended::Interrupted),
         Err(Ended::Failed(error, hint)) => {
             let cure =
                 hint.unwrap_or_else(|| "mend the cause and run the command again".to_owned());

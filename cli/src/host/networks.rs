@@ -69,6 +69,23 @@ fn routes(text: &str) -> Vec<Taken> {
     text.lines().skip(1).filter_map(route).collect()
 }
 
+/// The addresses of this host by which others may reach it, those of IPv4 first.
+pub(crate) fn addresses() -> Vec<IpAddr> {
+    let address = |interface: nix::ifaddrs::InterfaceAddress| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|address| IpAddr::from(address.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::from(address.ip())))
+    };
+    let reaches = |address: &IpAddr| match address {
+        IpAddr::V4(address) => !address.is_loopback() && !address.is_link_local(),
+        IpAddr::V6(address) => !address.is_loopback() && !address.is_unicast_link_local(),
+    };
+    let mut addresses: Vec<_> =
+        getifaddrs().into_iter().flatten().filter_map(address).filter(reaches).collect();
+    addresses.sort_by_key(IpAddr::is_ipv6);
+    addresses
+}
+
 fn interfaces() -> Vec<Taken> {
     let taken = |interface: nix::ifaddrs::InterfaceAddress| {
         let address = interface.address?.as_sockaddr_in()?.ip();

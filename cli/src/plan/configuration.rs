@@ -105,6 +105,10 @@ fn connection_manager(
     facts: &Facts,
 ) {
     broker(&mut draft.file, manager, facts);
+    match manager.broker_check {
+        Some(is_on) => draft.set("BrokerCertCheck", &is_on.to_string()),
+        None => draft.take_back("BrokerCertCheck"),
+    }
     match manager.agent_port {
         Some(port) => draft.set("AgentPort", &port.to_string()),
         None => draft.take_back("AgentPort"),

@@ -36,9 +36,12 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Option<Finding> {
     }
 }
 
+/// The finding of a broker whose key is pinned for want of anything better.
+pub(crate) const PINNED: &str = "broker.pinned";
+
 fn pinned(seen: &Seen) -> Finding {
     Finding::warning(
-        "broker.pinned",
+        PINNED,
         format!(
             "the broker's certificate cannot be verified ({}), so its key is trusted as it is: {}, \
              for {}",

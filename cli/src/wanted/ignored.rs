@@ -9,8 +9,9 @@ use super::{
 use crate::{answers::Origin, runtime::Runtime};
 
 /// Settings of the Connection Manager alone.
-const MANAGER: [&str; 7] = [
+const MANAGER: [&str; 8] = [
     "broker-url",
+    "broker-cert-check",
     "external-sg-ip",
     "external-sg-control",
     "external-sg-pin",

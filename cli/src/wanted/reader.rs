@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
     ) -> Option<T> {
         let setting = Setting::named(name);
         let source = match answer.from {
-            Origin::Flag | Origin::Default => format!("`--{name}`"),
+            Origin::Flag | Origin::Prompt | Origin::Default => format!("`--{name}`"),
             Origin::Environment => format!("`{}` in the environment", setting.variable()),
             Origin::Answers => format!("`{name}` in the answers file"),
             Origin::Saved => format!("`{name}` in the saved answers"),

@@ -27,8 +27,7 @@ impl Installation {
     /// Where the installer fails.
     #[must_use]
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let installation = Self { folder };
+        let installation = Self::nothing();
         let document = installation.done(&[
             "install",
             "--runtime=host",
@@ -41,6 +40,16 @@ impl Installation {
         ]);
         assert_eq!(document["restarts"], json!([]));
         installation
+    }
+
+    /// Nothing yet: the test installs there by itself.
+    ///
+    /// # Panics
+    ///
+    /// Where no folder can be made.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder can be made") }
     }
 
     /// What `--root` names.

@@ -7,3 +7,4 @@ pub mod leaks;
 pub mod machine;
 pub mod needs;
 pub mod site;
+pub mod terminal;

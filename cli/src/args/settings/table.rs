@@ -57,6 +57,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "The connection broker: https://HOST[:PORT]",
     )
     .under(SESSIONS),
+    Setting::switch(
+        "broker-cert-check",
+        "true",
+        "Verify the certificate of the connection broker",
+    )
+    .under(SESSIONS),
     Setting::list(
         "external-pcoip-ip",
         "IP",

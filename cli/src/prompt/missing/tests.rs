@@ -1,0 +1,105 @@
+use std::io::Write as _;
+
+use super::*;
+use crate::{answers::Origin, prompt::scripted::Scripted};
+
+/// What came of it, with the answers that were taken.
+fn asked(
+    flags: &[(&'static str, &str)],
+    answers: &[&str],
+) -> (Result<(), Stopped>, Sources, Scripted) {
+    let flags = flags.iter().map(|(name, text)| (*name, vec![(*text).to_owned()])).collect();
+    let mut sources = Sources::of_flags(flags);
+    let mut person = Scripted::answering(answers);
+    let saved = Layer::new();
+    let place = Place::read(&sources.resolve(&saved)).unwrap();
+    let addresses = ["10.0.0.7", "203.0.113.7"].map(|text| text.parse().unwrap());
+    let outcome = ask_for_missing(&mut person, &mut sources, (&saved, &place), &addresses);
+    (outcome, sources, person)
+}
+
+fn typed(sources: &Sources, name: &str) -> Vec<String> {
+    let answers = sources.resolve(&Layer::new());
+    assert_eq!(answers.of(name).from, Origin::Prompt, "{name}");
+    answers.of(name).texts.clone()
+}
+
+#[test]
+fn an_installation_is_answered_by_hand() {
+    let (outcome, sources, person) = asked(&[], &["yes", "https://b.example", "", "2"]);
+
+    outcome.unwrap();
+    assert_eq!(typed(&sources, "accept-policies"), ["true"]);
+    assert_eq!(typed(&sources, "broker-url"), ["https://b.example"]);
+    assert_eq!(typed(&sources, "external-pcoip-ip"), ["203.0.113.7"]);
+    assert_eq!(typed(&sources, "self-signed"), ["true"]);
+    assert_eq!(person.refused, [""; 0]);
+}
+
+#[test]
+fn a_wrong_answer_is_told_as_the_flags_would_be_and_asked_again() {
+    let answers = ["broker.example", "", "https://b.example", "::1", "203.0.113.1 203.0.113.2"];
+    let flags = [("accept-policies", "true"), ("self-signed", "true")];
+
+    let (outcome, sources, person) = asked(&flags, &[&answers[..], &["203.0.113.1"]].concat());
+
+    outcome.unwrap();
+    assert_eq!(typed(&sources, "external-pcoip-ip"), ["203.0.113.1"]);
+    assert_eq!(person.asked.len(), 6);
+    let [broker, loopback, several] = &person.refused[..] else { panic!("{:?}", person.refused) };
+    assert!(broker.starts_with("`--broker-url`: `broker.example` "), "{broker}");
+    assert!(loopback.contains("which is the host itself"), "{loopback}");
+    assert_eq!(several, "`--external-pcoip-ip` gives 2 addresses of IPv4");
+}
+
+#[test]
+fn a_file_is_looked_into_when_it_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut odd = tempfile::NamedTempFile::new().unwrap();
+    odd.write_all(b"odd").unwrap();
+    let odd = odd.path();
+    let flags = [
+        ("accept-policies", "true"),
+        ("broker-url", "https://b"),
+        ("enable-security-gateway", "false"),
+    ];
+
+    let (outcome, _, person) =
+        asked(&flags, &["1", folder.path().to_str().unwrap(), odd.to_str().unwrap()]);
+
+    assert!(matches!(outcome, Err(Stopped::Gone)));
+    let [folder_told, odd_told] = &person.refused[..] else { panic!("{:?}", person.refused) };
+    assert!(folder_told.ends_with("is not a regular file"), "{folder_told}");
+    assert!(odd_told.contains(&*odd.to_string_lossy()), "{odd_told}");
+    assert_eq!(person.asked[1..].iter().filter(|asked| asked.contains("--ssl-cert")).count(), 3);
+}
+
+#[test]
+fn policies_that_are_not_accepted_refuse() {
+    for answer in ["", "no"] {
+        let (outcome, _, person) = asked(&[], &[answer]);
+
+        let Err(Stopped::Refused(findings)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(findings[0].id, "settings.policies");
+        assert_eq!(person.told, [POLICIES]);
+    }
+}
+
+#[test]
+fn a_password_is_asked_for_unseen_and_stands_nowhere() {
+    let flags = [
+        ("accept-policies", "true"),
+        ("broker-url", "https://b"),
+        ("enable-security-gateway", "false"),
+        ("self-signed", "true"),
+        ("docker-username", "me"),
+    ];
+
+    let (outcome, sources, person) = asked(&flags, &["", "@hunter2"]);
+
+    outcome.unwrap();
+    assert_eq!(typed(&sources, "docker-password"), ["(hidden)"]);
+    assert_eq!(person.asked, ["Password at the registry (--docker-password):  (unseen)"; 2]);
+    assert_eq!(person.refused, ["`--docker-password`: the password is empty"]);
+    assert!(!format!("{sources:?}").contains("hunter2"));
+}

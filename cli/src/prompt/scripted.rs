@@ -1,0 +1,44 @@
+//! A person of the tests, whose answers are written down before.
+
+use std::collections::VecDeque;
+
+use zeroize::Zeroizing;
+
+use super::{Gone, Person};
+use crate::finding::Finding;
+
+/// Gives the answers in their order, and goes away after the last.
+#[derive(Debug, Default)]
+pub(super) struct Scripted {
+    answers: VecDeque<String>,
+    /// What was asked.
+    pub(super) asked: Vec<String>,
+    /// What was told.
+    pub(super) told: Vec<String>,
+    /// What was wrong with answers.
+    pub(super) refused: Vec<String>,
+}
+
+impl Scripted {
+    /// Has these answers.
+    pub(super) fn answering(answers: &[&str]) -> Self {
+        let answers = answers.iter().map(ToString::to_string).collect();
+        Self { answers, ..Self::default() }
+    }
+}
+
+impl Person for Scripted {
+    fn tell(&mut self, text: &str) {
+        self.told.push(text.to_owned());
+    }
+
+    fn refuse(&mut self, finding: &Finding) {
+        self.refused.push(finding.what.clone());
+    }
+
+    fn ask(&mut self, question: &str, is_secret: bool) -> Result<Zeroizing<String>, Gone> {
+        let mark = if is_secret { " (unseen)" } else { "" };
+        self.asked.push(format!("{question}{mark}"));
+        self.answers.pop_front().map(Zeroizing::new).ok_or(Gone)
+    }
+}

@@ -1,0 +1,130 @@
+//! A program in a terminal of its own, and somebody who types there.
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    os::fd::{AsFd as _, OwnedFd},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    pty::{Winsize, openpty},
+};
+
+/// The key that interrupts.
+pub const CTRL_C: &str = "\u{3}";
+/// The key that ends the input.
+pub const CTRL_D: &str = "\u{4}";
+
+/// Waits are for the slowest machine.
+const WAIT: Duration = Duration::from_secs(120);
+const SIZE: Winsize = Winsize { ws_row: 50, ws_col: 160, ws_xpixel: 0, ws_ypixel: 0 };
+
+/// The terminal. It needs [`crate::needs::Need::Tool`] with `setsid`.
+#[derive(Debug)]
+pub struct Terminal {
+    program: Child,
+    keys: File,
+    /// All that was shown.
+    shown: String,
+    /// How much of it was expected.
+    met: usize,
+}
+
+impl Terminal {
+    /// Starts a program there, which gets the signals of its keys.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no terminal, or no such program.
+    #[must_use]
+    pub fn run(command: &Command) -> Self {
+        let ends = openpty(&SIZE, None).expect("there is a terminal");
+        // What the program starts is to keep neither of them open.
+        for end in [&ends.master, &ends.slave] {
+            fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).expect("it can be kept from others");
+        }
+        let program = start(command, &ends.slave);
+        Self { program, keys: File::from(ends.master), shown: String::new(), met: 0 }
+    }
+
+    /// Waits until a text is shown, after the last that was expected.
+    ///
+    /// # Panics
+    ///
+    /// Where it is not.
+    pub fn expect(&mut self, text: &str) {
+        let begun = Instant::now();
+        loop {
+            if let Some(place) = self.shown[self.met..].find(text) {
+                self.met += place + text.len();
+                return;
+            }
+            let goes_on = begun.elapsed() < WAIT && self.read();
+            assert!(goes_on, "`{text}` is not shown:\n{}", &self.shown);
+        }
+    }
+
+    /// Presses keys.
+    ///
+    /// # Panics
+    ///
+    /// Where nobody reads them.
+    pub fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).expect("the terminal takes keys");
+    }
+
+    /// Waits for a question and answers it.
+    pub fn answer(&mut self, question: &str, answer: &str) {
+        self.expect(question);
+        self.press(&format!("{answer}\r"));
+    }
+
+    /// Waits until the program has ended; returns its exit code and all that was shown.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not end.
+    #[must_use]
+    pub fn ended(mut self) -> (i32, String) {
+        let begun = Instant::now();
+        while self.read() {
+            assert!(begun.elapsed() < WAIT, "it does not end:\n{}", self.shown);
+        }
+        let status = self.program.wait().expect("its end can be waited for");
+        (status.code().expect("it ends by itself"), std::mem::take(&mut self.shown))
+    }
+
+    /// Reads what is shown next; false where nothing will be.
+    fn read(&mut self) -> bool {
+        let mut waiting = [PollFd::new(self.keys.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut waiting, PollTimeout::from(200_u8)).expect("the terminal can be waited for")
+            == 0
+        {
+            return true;
+        }
+        let mut bytes = [0; 4096];
+        // The system says that the last program left by an error.
+        let count = self.keys.read(&mut bytes).unwrap_or_default();
+        self.shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        count > 0
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
+
+fn start(command: &Command, slave: &OwnedFd) -> Child {
+    let end = || Stdio::from(slave.try_clone().expect("a descriptor can be copied"));
+    let mut setsid = Command::new("setsid");
+    setsid.arg("--ctty").arg(command.get_program()).args(command.get_args());
+    setsid.env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
+    crate::installation::plain(&mut setsid).spawn().expect("the program can be run")
+}

@@ -1,0 +1,222 @@
+//! The installer at a terminal: every question is answered by hand.
+
+use std::{path::Path, process::Command};
+
+use e2e::{
+    binaries,
+    installation::{Installation, document},
+    needs::{Need, met},
+    terminal::{CTRL_C, CTRL_D, Terminal},
+};
+use serde_json::json;
+
+/// Every question of an installation of both roles, with its answer.
+const ANSWERS: [(&str, &str); 5] = [
+    ("(--accept-policies)? [y/N] ", "y"),
+    ("(--broker-url): ", "https://127.0.0.1:1"),
+    ("(--external-pcoip-ip)", "192.0.2.1"),
+    ("1 to 2: ", "2"),
+    ("(--yes)? [y/N] ", "y"),
+];
+
+/// The installer, with a command for an installation under that root.
+fn setup(words: &[&str], root: &Path) -> Command {
+    let mut command = binaries::command("pcoip-cmsg-setup");
+    command.args(words).arg("--root").arg(root);
+    command
+}
+
+fn install(root: &Path) -> Command {
+    setup(&["install", "--runtime=host", "--ignore-disk-req"], root)
+}
+
+fn is_ready() -> bool {
+    met(&[Need::Tool("setsid")])
+}
+
+#[test]
+fn an_installation_is_answered_by_hand_and_asks_nothing_twice() {
+    if !is_ready() {
+        return;
+    }
+    let site = Installation::nothing();
+    let mut terminal = Terminal::run(&install(&site.root()));
+
+    let [policies, broker, gateway, certificate, plan] = ANSWERS;
+    terminal.answer(policies.0, policies.1);
+    terminal.answer(broker.0, "broker.example");
+    terminal.expect("`--broker-url`: `broker.example` is not a URL of the form");
+    for (question, answer) in [broker, gateway, certificate, plan] {
+        terminal.answer(question, answer);
+    }
+    terminal.expect("[1/");
+    terminal.expect("] wait until live …");
+    let (code, shown) = terminal.ended();
+
+    assert_eq!(code, 0, "{shown}");
+    let planned = site.done(&["install", "--dry-run"]);
+    assert_eq!(
+        planned["settings"]["broker-url"],
+        json!({ "value": "https://127.0.0.1:1", "from": "saved" })
+    );
+    let again = Terminal::run(&setup(&["install", "--ignore-disk-req"], &site.root()));
+    let (code, shown) = again.ended();
+    assert_eq!(code, 0, "{shown}");
+}
+
+#[test]
+fn who_is_asked_holds_the_installation() {
+    if !is_ready() {
+        return;
+    }
+    let site = Installation::start();
+    let change = setup(&["configure", "--ignore-disk-req", "--agent-port=60000"], &site.root());
+    let mut terminal = Terminal::run(&change);
+    terminal.expect("The connection manager restarts.");
+    terminal.expect("(--yes)? [y/N] ");
+
+    let other = site.run(&["configure", "--agent-port=60001"]);
+
+    assert_eq!(other.status.code(), Some(3));
+    let what = document(&other)["findings"][0]["what"].to_string();
+    assert!(what.contains("another installer (process"), "{what}");
+    terminal.press("y\r");
+    let (code, shown) = terminal.ended();
+    assert_eq!(code, 0, "{shown}");
+    let conf = site.paths().connection_manager_conf();
+    assert_eq!(site.values(&conf, "AgentPort"), ["60000"]);
+}
+
+#[test]
+fn who_leaves_at_a_question_leaves_nothing_behind() {
+    if !is_ready() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("site");
+    for key in [CTRL_C, CTRL_D] {
+        for last in 0..ANSWERS.len() {
+            let mut terminal = Terminal::run(&install(&root));
+
+            for (question, answer) in &ANSWERS[..last] {
+                terminal.answer(question, answer);
+            }
+            terminal.expect(ANSWERS[last].0);
+            terminal.press(key);
+
+            let (code, shown) = terminal.ended();
+            assert_eq!(code, 130, "{shown}");
+            assert!(shown.contains("interrupted; nothing is changed"), "{shown}");
+            assert!(!root.exists(), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn a_no_leaves_nothing_behind_and_silence_is_one() {
+    if !is_ready() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("site");
+    for (declined, code, why) in
+        [(0, 3, "the policies are not accepted"), (4, 1, "the plan was not confirmed")]
+    {
+        for no in ["", "n"] {
+            let mut terminal = Terminal::run(&install(&root));
+
+            for (question, answer) in &ANSWERS[..declined] {
+                terminal.answer(question, answer);
+            }
+            terminal.answer(ANSWERS[declined].0, no);
+
+            let (ended, shown) = terminal.ended();
+            assert_eq!(ended, code, "{shown}");
+            assert!(shown.contains(why), "{shown}");
+            assert!(!root.exists(), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn a_password_is_not_shown() {
+    if !is_ready() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("site");
+    let mut command = install(&root);
+    command.args(["--accept-policies", "--self-signed", "--enable-security-gateway=false"]);
+    command.args(["--broker-url=https://127.0.0.1:1", "--docker-username=me"]);
+    let mut terminal = Terminal::run(&command);
+
+    terminal.answer("(--docker-password): ", "");
+    terminal.expect("the password is empty");
+    terminal.answer("(--docker-password): ", "hunter2");
+    terminal.expect("write docker-password");
+    terminal.expect("(--yes)? [y/N] ");
+    terminal.press(CTRL_C);
+
+    let (code, shown) = terminal.ended();
+    assert_eq!(code, 130, "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn a_broker_that_cannot_be_verified_is_pinned_listed_or_not_verified() {
+    if !is_ready() {
+        return;
+    }
+    // Its Connection Manager shows a self-signed certificate, as such a broker does.
+    let site = Installation::start();
+    let conf = site.paths().connection_manager_conf();
+    let value = |key| site.values(&conf, key).remove(0);
+    let broker = format!("--broker-url=https://{}", value("ListenAddress"));
+    let certificate = value("SslCertificate");
+    let folder = tempfile::tempdir().unwrap();
+    let plan = |answers: &[(&str, &str)]| {
+        let mut command = install(&folder.path().join("site"));
+        command.args(["--accept-policies", "--self-signed", "--enable-security-gateway=false"]);
+        command.args([&*broker, "--dry-run"]);
+        let mut terminal = Terminal::run(&command);
+        terminal.expect("key:         sha256:");
+        terminal.expect("How is it to be trusted?");
+        answers.iter().for_each(|(question, answer)| terminal.answer(question, answer));
+        let (code, shown) = terminal.ended();
+        assert_eq!(code, 0, "{shown}");
+        shown
+    };
+
+    let pinned = plan(&[("1 to 3: ", "1")]);
+    let listed = plan(&[("1 to 3: ", "2"), ("(--ca-cert): ", &certificate)]);
+    let unverified = plan(&[("1 to 3: ", "3")]);
+
+    const WARNING: &str = "so its key is trusted as it is: sha256:";
+    assert!(pinned.contains(WARNING), "{pinned}");
+    assert!(listed.contains("write ca.crt") && !listed.contains(WARNING), "{listed}");
+    assert!(!unverified.contains(WARNING), "{unverified}");
+}
+
+#[test]
+fn a_removal_is_confirmed_by_hand() {
+    if !is_ready() {
+        return;
+    }
+    let site = Installation::start();
+    let remove = |answer: &str| {
+        let mut terminal = Terminal::run(&setup(&["uninstall", "--purge"], &site.root()));
+        terminal.expect("(--yes)? [y/N] ");
+        terminal.press(answer);
+        terminal.ended()
+    };
+
+    for (answer, code) in [("\r", 1), (CTRL_C, 130), (CTRL_D, 130)] {
+        let (ended, shown) = remove(answer);
+
+        assert_eq!(ended, code, "{shown}");
+        let _ = site.pids();
+    }
+    let (code, shown) = remove("yes\r");
+    assert_eq!(code, 0, "{shown}");
+    assert!(!site.root().exists());
+}
