@@ -136,7 +136,16 @@ Examples, each behind `pcoip-cmsg-setup install --runtime=host --root /srv/pcoip
   --self-signed --broker-url https://broker.example --external-pcoip-ip 203.0.113.7
   --self-signed --enable-connection-manager=false --external-pcoip-ip 203.0.113.8 \
 --jwt-verifying-cert jwt-verifying.crt
-  --docker-username me --docker-password @password-file --broker-url ...";
+  --docker-username me --docker-password @password-file --broker-url ...
+In a terminal what is missing is asked for.";
+
+/// What stands below the help of `configure`.
+const CHANGES: &str = "\
+Examples, each behind `pcoip-cmsg-setup configure --root /srv/pcoip`:
+  --broker-url https://broker.example
+  --external-sg-ip 198.51.100.4 --external-sg-ip 198.51.100.5
+  --ssl-cert new.crt --ssl-key new.key --ca-cert authority.crt --dry-run
+  --license-server-url=        takes back what was saved";
 
 /// `install`.
 #[derive(Debug, clap::Args)]
@@ -174,6 +183,7 @@ pub(crate) struct Setup {
 
 /// `configure`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = CHANGES)]
 pub(crate) struct Configure {
     /// The flags that change.
     #[command(flatten)]

@@ -82,6 +82,23 @@ fn a_broker_that_cannot_be_verified_is_pinned_and_another_brokers_pin_goes() {
 }
 
 #[test]
+fn the_check_of_the_broker_is_as_it_was_said_and_else_the_administrators() {
+    const KEY: &str = "BrokerCertCheck";
+    let off = wanted(&format!("{BOTH}broker-cert-check: false\n"));
+    let unsaid = wanted(BOTH);
+
+    let switched = again(installed(BOTH), &off);
+    assert_eq!(values(&switched, Role::Cm, KEY), ["false"]);
+    let back = again(switched, &unsaid);
+    assert_eq!(values(&back, Role::Cm, KEY), [""; 0]);
+
+    let mut theirs = installed(BOTH);
+    edit(&mut theirs, Role::Cm, &[(KEY, "false")]);
+    let theirs = again(theirs, &unsaid);
+    assert_eq!(values(&theirs, Role::Cm, KEY), ["false"]);
+}
+
+#[test]
 fn a_fresh_configuration_says_all_that_the_roles_need() {
     let (wanted, _) = wanted(&format!(
         "{BOTH}agent-port: 6000\nlicense-server-url: 2589@lls\nexternal-sg-ip: 192.0.2.9\n\
