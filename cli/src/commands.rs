@@ -24,10 +24,9 @@ use crate::{
         installed::Installed,
         lock::{Busy, Lock},
     },
-    plan::layout,
+    plan::{layout, record::Record},
     prompt::{self, Gone},
     report,
-    runtime::Runtime,
     screen::Screen,
     wanted::Place,
 };
@@ -140,8 +139,6 @@ impl Ended {
 struct Found {
     paths: Paths,
     answers: Answers,
-    /// Another runtime is meant than the one that this version knows.
-    is_elsewhere: bool,
 }
 
 /// Finds it, with its saved answers.
@@ -149,16 +146,17 @@ fn find(sources: &Sources) -> Result<Found, Ended> {
     let paths = Place::read(&sources.resolve(&Layer::new()))?.paths();
     let saved = file::load_saved(&layout::answers(&paths)).map_err(|why| vec![why.into()])?;
     let answers = sources.resolve(&saved);
-    let is_said = answers.of("runtime").from != Origin::Default;
-    let is_elsewhere = is_said && Place::read(&answers)?.runtime == Runtime::Swarm;
-    Ok(Found { paths, answers, is_elsewhere })
+    Ok(Found { paths, answers })
 }
 
-/// Finds one that this version has installed.
+/// Finds one that is to run.
 fn find_installed(sources: &Sources) -> Result<(Found, Installed), Ended> {
     let found = find(sources)?;
     let installed = Installed::look(&found.paths)?;
-    if found.is_elsewhere || !installed.has_daemon {
+    let said = found.answers.of("runtime");
+    let runtime = Record::of(&installed, &found.paths).runtime;
+    let is_other = said.from != Origin::Default && Place::read(&found.answers)?.runtime != runtime;
+    if is_other || !installed.is_there(&found.paths) {
         return Err(Ended::nothing_installed(&found.paths));
     }
     Ok((found, installed))

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod broker;
 pub(crate) mod daemon;
+pub(crate) mod engine;
 pub(crate) mod export;
 pub(crate) mod files;
 pub(crate) mod installed;
@@ -42,6 +43,7 @@ use crate::{
 use account::AccountFact;
 use broker::BrokerFact;
 use daemon::DaemonFact;
+use engine::{Deploying, EngineFact};
 use export::Export;
 use installed::Installed;
 use machine::Machine;
@@ -83,6 +85,12 @@ pub(crate) struct Facts {
     pub(crate) daemon: DaemonFact,
     /// The bytes that it takes on disk, where it is copied.
     pub(crate) daemon_bytes: u64,
+    /// The Docker engine, where the roles are to run on it.
+    pub(crate) engine: EngineFact,
+    /// What deploying there takes beside it.
+    pub(crate) deploying: Option<Deploying>,
+    /// The host's bundle of authorities, where an image needs it.
+    pub(crate) authorities: Option<Content>,
     /// What the broker shows.
     pub(crate) broker: BrokerFact,
     /// Where the answers are exported to, if they are.
@@ -107,19 +115,28 @@ impl Facts {
             .map(|given| (given.setting, read_given(given, &installed, &paths)))
             .collect();
         let given = given.into_iter().chain(later::read(&wanted.later)).collect();
-        let daemon = DaemonFact::read(wanted.daemon.as_deref(), &paths);
+        let is_swarm = wanted.place.runtime == Runtime::Swarm;
+        let daemon = if is_swarm {
+            DaemonFact::Stays
+        } else {
+            DaemonFact::read(wanted.daemon.as_deref(), &paths)
+        };
+        let engine = EngineFact::read(wanted.place.runtime);
         let hostname = unistd::gethostname().ok().and_then(|n| n.to_str()?.parse().ok());
         let is_root = unistd::geteuid().is_root();
         Self {
             now,
             is_root,
             machine: Machine::read(is_root, &paths),
-            networks: taken_networks(wanted),
+            networks: taken_networks(wanted, &engine),
+            engine,
+            deploying: is_swarm.then(Deploying::read),
+            authorities: if is_swarm { host_authorities() } else { None },
             hostname,
             account: AccountFact::look(&wanted.place),
             free_disk: free_disk(wanted.place.root.as_deref().unwrap_or(Path::new("/var"))),
             target,
-            listeners: ports::find(&choices(wanted, &installed, &paths), &installed.listens),
+            listeners: ports::find(&choices(wanted, &installed, &paths), &installed.listens()),
             daemon_bytes: daemon.bytes(),
             daemon,
             broker: look_at_broker(wanted, &installed, &given, now),
@@ -172,12 +189,23 @@ fn choices(wanted: &Wanted, installed: &Installed, paths: &Paths) -> Vec<(Listen
         .collect()
 }
 
-fn taken_networks(wanted: &Wanted) -> Vec<Taken> {
+/// Where distributions keep their bundle.
+const BUNDLES: [&str; 3] = [
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+];
+
+fn host_authorities() -> Option<Content> {
+    BUNDLES.iter().find_map(|path| files::read(Path::new(path)).ok())
+}
+
+fn taken_networks(wanted: &Wanted, engine: &EngineFact) -> Vec<Taken> {
     if wanted.place.runtime != Runtime::Swarm {
         return Vec::new();
     }
     let broker = wanted.connection_manager.as_ref().map(|manager| &manager.broker.0.host);
-    networks::read(broker.and_then(|host| host.as_str().parse().ok()), &[])
+    networks::read(broker.and_then(|host| host.as_str().parse().ok()), &engine::networks(engine))
 }
 
 /// Looks at the broker's certificate, unless the administrator has switched that check off.

@@ -9,6 +9,7 @@ pub(crate) mod layout;
 pub(crate) mod record;
 mod removal;
 pub(crate) mod surroundings;
+pub(crate) mod swarm;
 mod turnover;
 pub(crate) mod units;
 
@@ -26,7 +27,8 @@ use crate::{
         installed::{Installed, InstalledFile},
         ports::Listener,
     },
-    step::Step,
+    runtime::Runtime,
+    step::{Awaited, Step},
     wanted::{Wanted, listen::ListenKey},
 };
 use configuration::Configuration;
@@ -50,15 +52,14 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     let installed = &facts.installed;
 
     let configuration = Configuration::draft(wanted, facts);
-    let mut read_by_roles = certificates::steps(wanted, facts);
-    read_by_roles.extend(configuration_steps(&paths, installed, &configuration));
-    if let DaemonFact::Copy(from) = &facts.daemon {
-        let replaces = installed.has_daemon;
-        read_by_roles.push(Step::CopyDaemon { from: from.clone(), to: paths.daemon(), replaces });
-    }
+    let read_by_roles = read_by_roles(wanted, facts, &configuration);
     let units = units::install(wanted, facts);
     let read = [&read_by_roles[..], units.as_slice()].concat();
-    let Turnover { stops: mut steps, starts, restarts } = Turnover::around(&read, wanted, facts);
+    let turnover = match wanted.place.runtime {
+        Runtime::Host => Turnover::around(&read, wanted, facts),
+        Runtime::Swarm => swarm::around(&read_by_roles, wanted, facts, &configuration),
+    };
+    let Turnover { stops: mut steps, starts, restarts, deployments } = turnover;
     if !installed.missing_folders.is_empty() {
         let folders = installed.missing_folders.clone();
         steps.push(Step::MakeFolders { paths: paths.clone(), folders });
@@ -66,7 +67,8 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     let make_account = account::make(facts);
     let mut record = Record::of(installed, &paths);
     record.account |= make_account.is_some();
-    let mut record = record.and(&installed.missing_folders, configuration.written);
+    let mut record =
+        record.and(wanted.place.runtime, &installed.missing_folders, configuration.written);
     let prepared = surroundings::prepare(facts, &paths, &mut record);
     steps.extend(make_account);
     steps.extend(write(installed, layout::record(&paths), record.render().into()));
@@ -82,8 +84,30 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     steps.extend(units);
     steps.extend(starts);
     let listens = facts.listeners.iter().map(listen).collect();
-    steps.push(Step::AwaitLive { paths, roles: wanted.roles(), listens });
+    let awaited = |role| Awaited {
+        role,
+        deployment: deployments.iter().find(|of| of.0 == role).map(|of| of.1.clone()),
+        was_ready: false,
+    };
+    let roles = wanted.roles().into_iter().map(awaited).collect();
+    steps.push(Step::AwaitLive { paths, roles, listens });
     Plan { steps, restarts }
+}
+
+/// What changes of the files that the roles read, their program among them.
+fn read_by_roles(wanted: &Wanted, facts: &Facts, configuration: &Configuration) -> Vec<Step> {
+    let paths = wanted.place.paths();
+    let installed = &facts.installed;
+    let mut steps = certificates::steps(wanted, facts);
+    steps.extend(configuration_steps(&paths, installed, configuration));
+    if let Some(bundle) = &facts.authorities {
+        steps.extend(write(installed, layout::host_authorities(&paths), bundle.clone()));
+    }
+    if let DaemonFact::Copy(from) = &facts.daemon {
+        let replaces = installed.has_daemon;
+        steps.push(Step::CopyDaemon { from: from.clone(), to: paths.daemon(), replaces });
+    }
+    steps
 }
 
 /// A role that is not wanted keeps its configuration under another name, for the day it is wanted

@@ -4,10 +4,11 @@ mod agents;
 mod broker;
 mod certificates;
 mod configuration;
+mod engine;
 mod export;
 mod later;
 mod machine;
-mod network;
+pub(crate) mod network;
 mod peers;
 mod ports;
 mod target;
@@ -15,7 +16,6 @@ mod target;
 use crate::{
     finding::Finding,
     host::Facts,
-    runtime::Runtime,
     wanted::{Place, Wanted},
 };
 
@@ -24,7 +24,7 @@ pub(crate) use later::of_settings;
 
 /// Checks the host, also for an installation that was asked for wrongly.
 pub(crate) fn of_host(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = place(&wanted.place).into_iter().collect();
+    let mut findings = engine::check(wanted, facts);
     findings.extend(machine::check(wanted, facts));
     findings.extend(network::check(wanted, facts));
     findings.extend(target::check(wanted, facts));
@@ -55,17 +55,6 @@ pub(crate) fn unreadable(place: &Place, why: Finding) -> Vec<Finding> {
 pub(crate) fn unreadable_installation(why: &anyhow::Error) -> Finding {
     const CURE: &str = "run the command as the user that installed, and look at the file system";
     Finding::error("installation.unreadable", format!("{why:#}"), CURE)
-}
-
-/// Checks whether this version can install there at all.
-fn place(place: &Place) -> Option<Finding> {
-    (place.runtime == Runtime::Swarm).then(|| {
-        Finding::error(
-            "runtime.swarm",
-            "this version cannot deploy to Docker Swarm, which is the default runtime",
-            "install with `--runtime=host`",
-        )
-    })
 }
 
 #[cfg(test)]

@@ -6,13 +6,16 @@ pub(crate) mod units;
 use std::{fmt, str::FromStr};
 
 use cmsg_config::values::BadValue;
+use serde::{Deserialize, Serialize};
 
 /// What runs the daemon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Runtime {
     /// Docker Swarm.
     Swarm,
     /// The host itself.
+    #[default]
     Host,
 }
 

@@ -1,33 +1,26 @@
 //! One step of a plan: what it changes, how it is performed and what it leaves to undo.
 
+pub(crate) mod engine;
 pub(crate) mod firewall;
 pub(crate) mod kernel;
 mod live;
 pub(crate) mod trace;
 pub(crate) mod units;
+mod words;
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use cmsg_config::{Paths, socket::Role};
 
-use crate::{
-    content::Content,
-    pki::generate::{Key, Request, SIGNING_DAYS, TLS_DAYS},
-    plan::{
-        account::{self, Change},
-        layout,
-    },
-    system::System,
-};
+use crate::{content::Content, pki::generate::Request, plan::account::Change, system::System};
+use engine::EngineStep;
 use firewall::FirewallStep;
 use kernel::KernelStep;
-pub(crate) use live::NotLive;
+pub(crate) use live::{Awaited, NotLive};
 use trace::{Trace, aside};
 use units::Units;
+use words::{List, named, written};
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,11 +99,22 @@ pub(crate) enum Step {
     AwaitLive {
         /// Whose.
         paths: Paths,
-        /// Which.
-        roles: Vec<Role>,
+        /// Which, and how.
+        roles: Vec<Awaited>,
         /// Where they listen, for people.
         listens: Vec<String>,
     },
+    /// Has a role read its certificates and keys again.
+    Reload {
+        /// Whose.
+        paths: Paths,
+        /// Which.
+        role: Role,
+    },
+    /// Changes nothing: what runs comes back when all that follows is undone.
+    Hold(Vec<Trace>),
+    /// Something at the Docker engine.
+    Engine(EngineStep),
     /// Makes the account that runs the roles.
     MakeAccount,
     /// Gives files and folders to whom they belong.
@@ -181,15 +185,8 @@ impl Step {
                 replaces_key,
                 replaces_certificate,
             } => {
-                let pair = system.make_pair(request)?;
-                let chain = [pair.certificate.bytes(), followed_by.bytes()].concat();
-                for (path, is_there, content) in [
-                    (key, *replaces_key, pair.key),
-                    (certificate, *replaces_certificate, chain.into()),
-                ] {
-                    put_aside(path, is_there, system)?;
-                    system.write(path, &content)?;
-                }
+                let files = [(key, *replaces_key), (certificate, *replaces_certificate)];
+                make_certificate(request, followed_by, files, system)?;
             }
             Self::CopyDaemon { from, to, replaces } => {
                 put_aside(to, *replaces, system)?;
@@ -211,6 +208,9 @@ impl Step {
                 changes.iter().try_for_each(|it| system.hand_over(&it.path, it.access))?;
             }
             Self::Units(units) => units.perform(system)?,
+            Self::Reload { paths, role } => system.reload(paths, *role)?,
+            Self::Engine(step) => step.perform(system)?,
+            Self::Hold(_) => {}
             // They go when what is aside is gone.
             Self::RemoveEmptyFolders(_) | Self::RemoveAccount => {}
         }
@@ -219,24 +219,25 @@ impl Step {
 
     /// What it leaves until the plan is settled, in its order.
     pub(crate) fn traces(&self) -> Vec<Trace> {
-        let file = |path: &PathBuf, is_there: bool| match is_there {
-            true => Trace::Replaced(path.clone()),
-            false => Trace::New(path.clone()),
-        };
         match self {
             Self::MakeFolders { folders, .. } => vec![Trace::Folders(folders.clone())],
-            Self::Write { path, replaces, .. } => vec![file(path, *replaces)],
-            Self::Remove(path) => vec![file(path, true)],
+            Self::Write { path, replaces, .. } => vec![Trace::file(path, *replaces)],
+            Self::Remove(path) => vec![Trace::file(path, true)],
             Self::MakeCertificate {
                 key, certificate, replaces_key, replaces_certificate, ..
-            } => vec![file(key, *replaces_key), file(certificate, *replaces_certificate)],
-            Self::CopyDaemon { to, replaces, .. } => vec![file(to, *replaces)],
+            } => vec![
+                Trace::file(key, *replaces_key),
+                Trace::file(certificate, *replaces_certificate),
+            ],
+            Self::CopyDaemon { to, replaces, .. } => vec![Trace::file(to, *replaces)],
             Self::Stop { roles, .. } => vec![Trace::Stopped(roles.clone())],
             Self::Start { has_log, .. } => vec![Trace::Started { has_log: *has_log }],
             Self::StopRole { role, .. } => vec![Trace::StoppedRole(*role)],
             Self::StartRole { role, .. } => vec![Trace::StartedRole(*role)],
-            Self::AwaitLive { .. } => Vec::new(),
-            Self::Delete(paths) => paths.iter().map(|path| file(path, true)).collect(),
+            Self::AwaitLive { .. } | Self::Reload { .. } => Vec::new(),
+            Self::Hold(traces) => traces.clone(),
+            Self::Engine(step) => step.traces(),
+            Self::Delete(paths) => paths.iter().map(|path| Trace::file(path, true)).collect(),
             Self::Firewall(step) => vec![Trace::Firewall(step.clone())],
             Self::Kernel(step) => vec![Trace::Kernel(step.clone())],
             Self::MakeAccount => vec![Trace::NewAccount],
@@ -249,106 +250,22 @@ impl Step {
             Self::RemoveEmptyFolders(folders) => vec![Trace::Emptied(folders.clone())],
         }
     }
-
-    /// What it does, in a few words.
-    pub(crate) fn name(&self) -> String {
-        let file = |path: &Path| {
-            path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
-        };
-        match self {
-            Self::MakeFolders { .. } => "make folders".to_owned(),
-            Self::Write { path, .. } => format!("write {}", file(path)),
-            Self::Remove(path) => format!("remove {}", file(path)),
-            Self::MakeCertificate { certificate, .. } => format!("make {}", file(certificate)),
-            Self::CopyDaemon { .. } => "copy the daemon".to_owned(),
-            Self::Stop { .. } => "stop the roles".to_owned(),
-            Self::Start { .. } => "start the roles".to_owned(),
-            Self::StopRole { role, .. } => format!("stop the {}", named(*role)),
-            Self::StartRole { role, .. } => format!("start the {}", named(*role)),
-            Self::AwaitLive { .. } => "wait until live".to_owned(),
-            Self::Delete(_) => "delete files".to_owned(),
-            Self::Firewall(_) => "set the firewall".to_owned(),
-            Self::Kernel(_) => "set the kernel".to_owned(),
-            Self::MakeAccount => format!("make the account {}", account::NAME),
-            Self::HandOver(_) => "give files to the account".to_owned(),
-            Self::Units(_) => "change the units of systemd".to_owned(),
-            Self::RemoveAccount => format!("remove the account {}", account::NAME),
-            Self::RemoveEmptyFolders(_) => "remove empty folders".to_owned(),
-        }
-    }
-
-    /// What is different afterwards.
-    pub(crate) fn changes(&self) -> String {
-        match self {
-            Self::MakeFolders { folders, .. } => format!("new: {}", List(folders)),
-            Self::Write { path, replaces, .. } => written(path, *replaces),
-            Self::Remove(path) => format!("removed: `{}`", path.display()),
-            Self::MakeCertificate { request, key, certificate, .. } => {
-                format!("{} in {}", pair(request), List(&[certificate.clone(), key.clone()]))
-            }
-            Self::CopyDaemon { from, to, .. } => {
-                format!("`{}`, copied from `{}`", to.display(), from.display())
-            }
-            Self::Stop { .. } => "sessions end; clients cannot connect for some seconds".to_owned(),
-            Self::Start { paths, .. } => {
-                let log = layout::supervise_log(paths);
-                format!("a supervisor runs the roles and logs to `{}`", log.display())
-            }
-            Self::StopRole { role, .. } => match role {
-                Role::Cm => "nobody can log on for some seconds; sessions go on".to_owned(),
-                Role::Sg => "sessions through the gateway pause for some seconds".to_owned(),
-            },
-            Self::StartRole { .. } => "it reads its files, and runs".to_owned(),
-            Self::AwaitLive { listens, .. } => {
-                format!("nothing; the roles listen on {}", listens.join(", "))
-            }
-            Self::Delete(paths) => format!("gone: {}", List(paths)),
-            Self::Firewall(step) => step.changes(),
-            Self::Kernel(step) => step.changes(),
-            Self::MakeAccount => {
-                format!("new: the system user and group `{}`, which run the roles", account::NAME)
-            }
-            Self::HandOver(changes) => {
-                let paths: Vec<_> = changes.iter().map(|change| change.path.clone()).collect();
-                format!("owner, group and mode of {}", List(&paths))
-            }
-            Self::Units(units) => units.changes(),
-            Self::RemoveAccount => format!("gone: the user and group `{}`", account::NAME),
-            Self::RemoveEmptyFolders(folders) => format!("gone, if empty: {}", List(folders)),
-        }
-    }
-
-    /// What undoing does.
-    pub(crate) fn undoing(&self) -> &'static str {
-        match self {
-            Self::MakeFolders { .. } => "the folders are removed",
-            Self::Write { replaces: true, .. } | Self::Remove(_) => "the old file is put back",
-            Self::Write { replaces: false, .. } => "the file is removed",
-            Self::MakeCertificate { replaces_certificate: true, .. } => {
-                "the old files are put back"
-            }
-            Self::MakeCertificate { replaces_certificate: false, .. } => "both files are removed",
-            Self::CopyDaemon { replaces: true, .. } => "the old daemon is put back",
-            Self::CopyDaemon { replaces: false, .. } => "the daemon is removed",
-            Self::Stop { .. } => "the roles are started again",
-            Self::Start { .. } => "the roles are stopped",
-            Self::StopRole { .. } => "it is started again",
-            Self::StartRole { .. } => "it is stopped",
-            Self::AwaitLive { .. } => "nothing to undo",
-            Self::Delete(_) => "all is put back",
-            Self::Firewall(_) => "the rules are set as they were",
-            Self::Kernel(_) => "the values are set as they were",
-            Self::MakeAccount => "the account is removed",
-            Self::HandOver(_) => "owners and modes are set as they were",
-            Self::Units(_) => "the units are as they were",
-            Self::RemoveAccount => "it stays until all else is done",
-            Self::RemoveEmptyFolders(_) => "they stay until all else is done",
-        }
-    }
 }
 
-fn named(role: Role) -> String {
-    role.command().replace('-', " ")
+/// Makes a key and its certificate, and writes both.
+fn make_certificate(
+    request: &Request,
+    followed_by: &Content,
+    files: [(&PathBuf, bool); 2],
+    system: &mut dyn System,
+) -> anyhow::Result<()> {
+    let pair = system.make_pair(request)?;
+    let chain = [pair.certificate.bytes(), followed_by.bytes()].concat();
+    for ((path, is_there), content) in files.into_iter().zip([pair.key, chain.into()]) {
+        put_aside(path, is_there, system)?;
+        system.write(path, &content)?;
+    }
+    Ok(())
 }
 
 /// Keeps what will be replaced.
@@ -357,35 +274,4 @@ fn put_aside(path: &Path, is_there: bool, system: &mut dyn System) -> anyhow::Re
         bail!("`{}` is gone since it was read", path.display());
     }
     Ok(())
-}
-
-fn written(path: &Path, is_there: bool) -> String {
-    let how = if is_there { "changed" } else { "new" };
-    format!("{how}: `{}`", path.display())
-}
-
-fn pair(request: &Request) -> String {
-    match &request.key {
-        Key::NewRsa => format!(
-            "self-signed certificate with an RSA key of 3072 bits, valid for {TLS_DAYS} days, for {}",
-            request.names.join(", ")
-        ),
-        Key::NewP256 => format!(
-            "key that signs announcements (P-256) and its certificate, valid for {SIGNING_DAYS} days"
-        ),
-        Key::Given(_) => "certificate of the given key that signs announcements".to_owned(),
-    }
-}
-
-/// Paths as a list for people.
-struct List<'a>(&'a [PathBuf]);
-
-impl fmt::Display for List<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, path) in self.0.iter().enumerate() {
-            let comma = if index == 0 { "" } else { ", " };
-            write!(f, "{comma}`{}`", path.display())?;
-        }
-        Ok(())
-    }
 }

@@ -1,6 +1,7 @@
 //! Every effect on a host. The real one performs, the recorder of the tests notes.
 
 mod account;
+mod engine;
 mod firewall;
 mod kernel;
 mod real;
@@ -21,13 +22,14 @@ use crate::{
     pki::generate::{Pair, Request},
     plan::account::Access,
 };
+pub(crate) use engine::EngineSystem;
 pub(crate) use firewall::FirewallSystem;
 pub(crate) use kernel::KernelSystem;
 pub(crate) use real::Real;
 use units::Units;
 
 /// What steps do to a host.
-pub(crate) trait System: FirewallSystem + KernelSystem + Units {
+pub(crate) trait System: EngineSystem + FirewallSystem + KernelSystem + Units {
     /// Makes a folder; one that is there stays as it is.
     fn make_folder(&mut self, path: &Path) -> anyhow::Result<()>;
 
@@ -61,7 +63,7 @@ pub(crate) trait System: FirewallSystem + KernelSystem + Units {
     /// Makes a key and its certificate.
     fn make_pair(&mut self, request: &Request) -> anyhow::Result<Pair>;
 
-    /// Starts the supervisor in a session of its own, unless one runs.
+    /// Starts the supervisor in a session of its own, unless one runs or systemd keeps the roles.
     fn start(&mut self, paths: &Paths) -> anyhow::Result<()>;
 
     /// Stops the supervisor, if one runs, and waits until it is gone.
@@ -81,8 +83,11 @@ pub(crate) trait System: FirewallSystem + KernelSystem + Units {
     /// Asks a role how it is.
     fn status(&mut self, paths: &Paths, role: Role) -> std::io::Result<Status>;
 
-    /// The last lines that supervisor and roles logged.
-    fn log_tail(&mut self, paths: &Paths) -> Vec<String>;
+    /// Has a role read its certificates and keys again.
+    fn reload(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()>;
+
+    /// The last lines that the supervisor and these roles logged.
+    fn log_tail(&mut self, paths: &Paths, roles: &[Role]) -> Vec<String>;
 
     /// Lets time pass; says whether the operator interrupted it, then or before.
     fn pause(&mut self, time: Duration) -> bool;

@@ -5,7 +5,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use cmsg_config::socket::{Connections, Listen, Role, Status};
+use cmsg_config::socket::{self, Connections, Listen, Role, Status};
 use cmsg_proto::gateway::{Journal, Side};
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -186,6 +186,7 @@ impl Observe for Told {
             reason,
             listens: self.listens.clone(),
             sessions: self.gate.count(),
+            deployment: socket::deployment(),
             turned_away: Some(self.gate.counters.turned_away()),
             unserved: None,
         }

@@ -6,8 +6,9 @@ mod one;
 
 use std::{
     collections::HashMap,
+    ffi::OsStr,
     io::Read as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -30,16 +31,17 @@ pub(super) const NAMESPACE: &str = "com.docker.stack.namespace";
 const SAID: usize = 1024;
 
 impl Engine {
-    /// Deploys the stack file with that `docker` command. No registry is asked: the images are there.
+    /// Deploys stack files, a later one on top of those before it, with that `docker` command. No
+    /// registry is asked: the images are there.
     ///
     /// # Errors
     ///
     /// What Docker's command says.
-    pub fn deploy(&self, docker: &Path, file: &Path) -> anyhow::Result<()> {
-        self.deploy_with(docker, file, &[])
+    pub fn deploy(&self, docker: &Path, files: &[PathBuf]) -> anyhow::Result<()> {
+        self.deploy_with(docker, files, &[])
     }
 
-    /// Deploys a stack file that names variables, e.g. for its images, with their values. Services
+    /// Deploys stack files that name variables, e.g. for its images, with their values. Services
     /// whose part of it is as before go on as they are.
     ///
     /// # Errors
@@ -48,13 +50,14 @@ impl Engine {
     pub fn deploy_with(
         &self,
         docker: &Path,
-        file: &Path,
+        files: &[PathBuf],
         variables: &[(&str, &str)],
     ) -> anyhow::Result<()> {
         let mut command = self.command(docker);
         command.envs(variables.iter().copied());
-        command.args(["stack", "deploy", "--resolve-image", "never", "--prune", "--compose-file"]);
-        command.arg(file).arg(STACK);
+        command.args(["stack", "deploy", "--resolve-image", "never", "--prune"]);
+        command.args(files.iter().flat_map(|file| [OsStr::new("--compose-file"), file.as_ref()]));
+        command.arg(STACK);
         run(command, "docker stack deploy")
     }
 

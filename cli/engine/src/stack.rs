@@ -3,10 +3,13 @@
 
 pub mod compose;
 
-use cmsg_config::{Paths, socket::Role};
+use cmsg_config::{
+    Paths,
+    socket::{DEPLOYMENT, Role},
+};
 use serde_json::{Map, Value, json};
 
-use crate::{LABEL, LABEL_VALUE};
+use crate::{LABEL, LABEL_VALUE, STACK};
 
 /// What a stack file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +24,17 @@ pub struct Stack {
     pub authorities: std::path::PathBuf,
 }
 
+/// One service of the stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// The role that it runs.
+    pub role: Role,
+    /// The image that runs it.
+    pub image: String,
+    /// What the role is to call this state of it: with another name it starts anew.
+    pub deployment: String,
+}
+
 /// The name of a role's service in the stack.
 pub fn service(role: Role) -> &'static str {
     match role {
@@ -29,20 +43,24 @@ pub fn service(role: Role) -> &'static str {
     }
 }
 
+/// The name of a role's service at the engine.
+#[must_use]
+pub fn service_name(role: Role) -> String {
+    format!("{STACK}_{}", service(role))
+}
+
 /// The name of the network with the range of `--docker-network-cidr`.
 pub const NETWORK: &str = "pcoipcm_network";
 
 impl Stack {
-    /// Writes it down; each role with the image that it runs.
+    /// Writes it down.
     ///
     /// # Errors
     ///
     /// Where a path is no UTF-8.
-    pub fn render(&self, images: &[(Role, String)]) -> Result<String, serde_yaml::Error> {
-        let services: Map<_, _> = images
-            .iter()
-            .map(|(role, image)| (service(*role).to_owned(), self.service(*role, image)))
-            .collect();
+    pub fn render(&self, services: &[Service]) -> Result<String, serde_yaml::Error> {
+        let services: Map<_, _> =
+            services.iter().map(|it| (service(it.role).to_owned(), self.service(it))).collect();
         let stack = json!({
             "version": "3.8",
             "services": services,
@@ -51,7 +69,8 @@ impl Stack {
         Ok(format!("# Written by pcoip-cmsg-setup.\n{}", serde_yaml::to_string(&stack)?))
     }
 
-    fn service(&self, role: Role, image: &str) -> Value {
+    fn service(&self, Service { role, image, deployment }: &Service) -> Value {
+        let role = *role;
         let (conf, logs) = match role {
             Role::Cm => {
                 (self.paths.connection_manager_conf(), self.paths.connection_manager_logs())
@@ -71,7 +90,7 @@ impl Stack {
             "cap_drop": ["ALL"],
             "cap_add": ["NET_BIND_SERVICE"],
             "networks": ["hostnet"],
-            "environment": { "SSL_CERT_FILE": self.authorities },
+            "environment": { "SSL_CERT_FILE": self.authorities, DEPLOYMENT: deployment },
             "volumes": [
                 mount(&self.paths.certs(), true),
                 mount(&self.paths.data(), false),
@@ -106,19 +125,27 @@ fn mount(folder: &std::path::Path, is_read_only: bool) -> Value {
 mod tests {
     use super::*;
 
-    fn rendered(images: &[(Role, String)]) -> Value {
+    fn rendered(images: &[(Role, &str)]) -> Value {
         let stack = Stack {
             paths: Paths::under("/"),
             account: (977, 976),
             version: "1.2.3".to_owned(),
             authorities: "/opt/teradici/pcoipcm_data/certs/host-authorities.crt".into(),
         };
-        serde_yaml::from_str(&stack.render(images).unwrap()).unwrap()
+        let services: Vec<_> = images
+            .iter()
+            .map(|(role, image)| Service {
+                role: *role,
+                image: (*image).to_owned(),
+                deployment: format!("d-{image}"),
+            })
+            .collect();
+        serde_yaml::from_str(&stack.render(&services).unwrap()).unwrap()
     }
 
     #[test]
     fn both_services_run_in_the_hosts_network_as_nobody_with_nothing_but_their_folders() {
-        let images = [(Role::Cm, "sha256:c".to_owned()), (Role::Sg, "sha256:5".to_owned())];
+        let images = [(Role::Cm, "sha256:c"), (Role::Sg, "sha256:5")];
 
         let stack = rendered(&images);
 
@@ -130,6 +157,7 @@ mod tests {
         ] {
             let service = &stack["services"][name];
             assert_eq!(service["image"], image);
+            assert_eq!(service["environment"][DEPLOYMENT], format!("d-{image}"));
             assert_eq!(service["user"], "977:976");
             assert_eq!(service["read_only"], true);
             assert_eq!(service["cap_drop"], json!(["ALL"]));
@@ -154,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_role_that_is_not_installed_has_no_service() {
-        let stack = rendered(&[(Role::Sg, "sha256:5".to_owned())]);
+        let stack = rendered(&[(Role::Sg, "sha256:5")]);
 
         let names: Vec<_> = stack["services"].as_object().unwrap().keys().collect();
         assert_eq!(names, ["sg"]);

@@ -18,6 +18,8 @@ const CERTIFICATE_NANOSECONDS: i64 = 20 * 365 * 24 * 60 * 60 * 1_000_000_000;
 /// Nobody else joins: the port of the managers stays on the loopback.
 const LISTEN: &str = "127.0.0.1:2377";
 const ADVERTISE: &str = "127.0.0.1";
+/// The bridge that every swarm has.
+const GATEWAY: &str = "docker_gwbridge";
 
 impl Engine {
     /// Makes a swarm of this host alone, whose certificates last.
@@ -57,7 +59,13 @@ impl Engine {
     /// Where the engine refuses.
     pub fn leave_swarm(&self) -> anyhow::Result<()> {
         let options = LeaveSwarmOptions { force: true };
-        self.runtime.block_on(self.docker.leave_swarm(Some(options))).context("leaving the swarm")
+        self.runtime.block_on(async {
+            self.docker.leave_swarm(Some(options)).await.context("leaving the swarm")?;
+            // Docker makes this bridge with a swarm, and forgets it. Where something still uses it,
+            // it stays.
+            let _ = self.docker.remove_network(GATEWAY).await;
+            Ok(())
+        })
     }
 
     /// Makes the overlay network of that range.

@@ -26,7 +26,11 @@ fn steps() -> Vec<Step> {
         Step::Remove("/r/gone".into()),
         Step::CopyDaemon { from: PathBuf::from("/d"), to: daemon, replaces: true },
         Step::Start { paths: paths(), has_log: false },
-        Step::AwaitLive { paths: paths(), roles: vec![Role::Cm, Role::Sg], listens: Vec::new() },
+        Step::AwaitLive {
+            paths: paths(),
+            roles: vec![Role::Cm.into(), Role::Sg.into()],
+            listens: Vec::new(),
+        },
     ]
 }
 

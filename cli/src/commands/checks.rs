@@ -14,7 +14,6 @@ use crate::{
     plan::layout,
     preflight,
     prompt::{Terminal, Trust, ask_for_missing, how_to_trust},
-    runtime::Runtime,
     screen::Screen,
     system::Real,
     wanted::{Place, Wanted},
@@ -66,10 +65,9 @@ pub(super) fn check(
     // Before the lock, which makes the root's folder.
     let mut export = setup.save_answers.as_deref().map(Export::look);
     let target = Target::look(&place);
-    // Nobody changes an installation on the machine itself without its rights, nor one of Swarm.
+    // Nobody changes an installation on the machine itself without its rights.
     let may = place.root.is_some() || nix::unistd::geteuid().is_root();
-    let is_here = is_left.is_some() || is_of_host(setup, &sources, &paths)?;
-    let can = may && is_here && target.is_usable();
+    let can = may && target.is_usable();
     let locks = looking.locks && can;
     let lock = if locks { Some(super::lock(&paths)?) } else { None };
     let interrupted = match &lock {
@@ -179,16 +177,6 @@ fn is_trusted(
     let broker = (&*manager.broker.to_string(), seen);
     let trust = how_to_trust(&mut person, sources, (saved, &wanted.place), broker)?;
     Ok(trust == Trust::Pin)
-}
-
-/// Whether the host is the runtime that is meant. What keeps the answers of the last installation
-/// from being read is told when they are needed.
-fn is_of_host(setup: &Setup, sources: &Sources, paths: &Paths) -> Result<bool, Ended> {
-    let saved = match setup.defaults {
-        true => Layer::new(),
-        false => file::load_saved(&layout::answers(paths)).unwrap_or_default(),
-    };
-    Ok(Place::read(&sources.resolve(&saved))?.runtime == Runtime::Host)
 }
 
 /// The answers of the last installation.

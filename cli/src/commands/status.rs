@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use cmsg_config::Paths;
+use cmsg_engine::STACK;
 use serde_json::{Map, Value, json};
 use time::format_description::well_known::Rfc3339;
 
@@ -19,7 +20,7 @@ use crate::{
         record::Record,
     },
     report::roles::RoleView,
-    runtime::units,
+    runtime::{Runtime, units},
     screen::Screen,
     wanted::Place,
 };
@@ -34,7 +35,7 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
     let views: Vec<_> = roles.map(|role| RoleView::ask(&found.paths, role)).collect();
     let exit = if views.iter().any(RoleView::is_down) { Exit::Failed } else { Exit::Done };
     let certificates = certificates(&found.paths, &installed);
-    let version = Record::of(&installed, &found.paths).version;
+    let Record { version, runtime, .. } = Record::of(&installed, &found.paths);
 
     if screen.is_json {
         let roles: Map<String, Value> =
@@ -42,48 +43,54 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
         screen.document(&json!({
             "schema": 1,
             "version": version,
-            "runtime": "host",
+            "runtime": runtime,
             "roles": roles,
             "certificates": certificates,
             "settings": found.answers.document(),
         }));
         return Ok(exit);
     }
-    screen
-        .data(&format!("version {version}, runtime host, under {}", found.paths.root().display()));
+    let root = found.paths.root().display();
+    screen.data(&format!("version {version}, runtime {runtime}, under {root}"));
     views.iter().for_each(|view| screen.data(&view.lines()));
     screen.data(&format!("logs: {}", found.paths.logs().display()));
     for certificate in &certificates {
         let text = |key: &str| certificate[key].as_str().unwrap_or_default().to_owned();
         screen.data(&format!("{}: expires {}", text("path"), text("expires")));
     }
-    if let Some(finding) = down(&views, &found.paths) {
+    if let Some(finding) = down(&views, &found.paths, runtime) {
         screen.finding(&finding);
     }
     Ok(exit)
 }
 
 /// What to do where a role does not run.
-fn down(views: &[RoleView], paths: &Paths) -> Option<Finding> {
+fn down(views: &[RoleView], paths: &Paths, runtime: Runtime) -> Option<Finding> {
     let names: Vec<_> = views.iter().filter(|v| v.is_down()).map(RoleView::name).collect();
     (!names.is_empty()).then(|| {
-        let place = if layout::is_machine(paths) {
-            "--runtime=host".to_owned()
-        } else {
-            format!("--root {}", paths.root().display())
-        };
         let units: Vec<_> = views
             .iter()
             .filter(|view| view.is_down() && units::keep(paths, view.role()))
             .map(|view| format!("`journalctl -u {}`", layout::unit_name(view.role())))
             .collect();
-        let why = if units.is_empty() {
-            format!("is at the end of `{}`", layout::supervise_log(paths).display())
-        } else {
-            format!("{} tells", units.join(", "))
+        let again = match runtime {
+            Runtime::Swarm => String::new(),
+            Runtime::Host if layout::is_machine(paths) => " --runtime=host".to_owned(),
+            Runtime::Host => format!(" --root {}", paths.root().display()),
+        };
+        let why = match runtime {
+            Runtime::Swarm => {
+                format!(
+                    "is in `docker stack ps --no-trunc {STACK}` and `docker service logs {STACK}_cm`"
+                )
+            }
+            Runtime::Host if units.is_empty() => {
+                format!("is at the end of `{}`", layout::supervise_log(paths).display())
+            }
+            Runtime::Host => format!("{} tells", units.join(", ")),
         };
         let cure = format!(
-            "`pcoip-cmsg-setup install {place}` starts what does not run; why it ended {why}"
+            "`pcoip-cmsg-setup install{again}` starts what does not run; why it ended {why}"
         );
         let what = format!("what is installed does not run: {}", names.join(", "));
         Finding::error("role.down", what, cure)

@@ -9,7 +9,12 @@ use crate::{
     apply::{Work, apply},
     args::{Global, Uninstall},
     finding::Finding,
-    host::{installed::Installed, interrupted, lock, machine::Machine},
+    host::{
+        engine::{self, EngineFact},
+        installed::Installed,
+        interrupted, lock,
+        machine::Machine,
+    },
     interrupt::Interrupt,
     plan::{self, layout, record::Record},
     progress::Progress,
@@ -25,7 +30,7 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
     let sources = Sources::read(&uninstall.flags.0, global.answers.as_deref())?;
     let found = super::find(&sources)?;
     let is_there = is_there(&found.paths)?;
-    if found.is_elsewhere || !is_there {
+    if !is_there {
         return Err(Ended::nothing_installed(&found.paths));
     }
     let mut system = Real::new(Interrupt::watch()?, Progress::new(screen));
@@ -45,8 +50,15 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
         lock.goes_with(&[lock.made(), &made].concat())?;
     }
 
+    let runtime = Record::of(&installed, &found.paths).runtime;
+    let engine = EngineFact::read(runtime);
+    if let EngineFact::Silent(_) | EngineFact::None(_) = &engine
+        && installed.is_there(&found.paths)
+    {
+        return Err(vec![unreachable(&engine)].into());
+    }
     let machine = Machine::read(unistd::geteuid().is_root(), &found.paths);
-    let plan = plan::uninstall(&found.paths, &installed, &machine, uninstall.purge);
+    let plan = plan::uninstall(&found.paths, &installed, &machine, engine.facts(), uninstall.purge);
     let settings = found.answers.document();
     let findings = interrupted.into_iter().collect();
     let mut report = Report { outcome: Outcome::Planned, findings, plan, done: 0, settings };
@@ -64,6 +76,18 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
     }
     report.show_document(screen);
     Ok(exit)
+}
+
+/// Without the engine, what it runs cannot be removed.
+fn unreachable(engine: &EngineFact) -> Finding {
+    let what = match engine {
+        EngineFact::None(why) => engine::told(why),
+        EngineFact::Silent(why) => format!("the docker engine does not say how it is: {why}"),
+        _ => String::new(),
+    };
+    let cure = "start it (`systemctl start docker`), and run the command again; where docker is gone \
+                for good, `rm -r /opt/teradici /var/log/Teradici` removes what is left";
+    Finding::error("docker.not-running", what, cure)
 }
 
 fn is_confirmed(
@@ -115,5 +139,5 @@ fn is_there(paths: &Paths) -> anyhow::Result<bool> {
         return Ok(true);
     }
     let seen = Installed::look(paths)?;
-    Ok(seen.has_daemon || seen.files.contains_key(&layout::record(paths)))
+    Ok(seen.is_there(paths) || seen.files.contains_key(&layout::record(paths)))
 }

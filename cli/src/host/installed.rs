@@ -41,8 +41,8 @@ pub(crate) struct Installed {
     pub(crate) units: UnitsFact,
     /// The roles that read a file which was changed after they started.
     pub(crate) edited: Vec<Role>,
-    /// The addresses that its roles listen on.
-    pub(crate) listens: Vec<SocketAddr>,
+    /// What the roles that answer say of themselves.
+    pub(crate) live: Vec<Status>,
 }
 
 /// A file of ours.
@@ -58,6 +58,16 @@ impl Installed {
     /// What a file of ours contains, if it is there.
     pub(crate) fn content(&self, path: &Path) -> Option<&Content> {
         self.files.get(path).map(|file| &file.content)
+    }
+
+    /// Whether there is an installation that runs, or is to.
+    pub(crate) fn is_there(&self, paths: &Paths) -> bool {
+        self.has_daemon || self.files.contains_key(&layout::stack(paths))
+    }
+
+    /// The addresses that its roles listen on.
+    pub(crate) fn listens(&self) -> Vec<SocketAddr> {
+        self.live.iter().flat_map(|status| &status.listens).map(|it| it.address).collect()
     }
 
     /// The roles that have a configuration.
@@ -110,18 +120,18 @@ impl Installed {
     pub(crate) fn read(paths: &Paths, lock: Option<&Lock>) -> anyhow::Result<Self> {
         let just_made = lock.map_or(&[][..], Lock::made);
         let is_missing = |folder: &PathBuf| !folder.exists() || just_made.contains(folder);
-        let listens = listens(paths);
+        let live = live(paths);
         let units = UnitsFact::read(paths)?;
         let supervisor_runs = match lock {
             Some(_) => host::is_running(paths).context("failed to ask for the supervisor")?,
-            None => !listens.is_empty() && units.running.is_empty(),
+            None => !live.is_empty() && units.running.is_empty(),
         };
         Ok(Self {
             missing_folders: layout::all_folders(paths).into_iter().filter(is_missing).collect(),
             supervisor_runs,
             units,
             edited: [Role::Cm, Role::Sg].into_iter().filter(|r| is_edited(paths, *r)).collect(),
-            listens,
+            live,
             ..Self::look(paths)?
         })
     }
@@ -165,15 +175,10 @@ fn is_edited(paths: &Paths, role: Role) -> bool {
     layout::read_by(paths, role).into_iter().filter_map(changed).any(|changed| changed > started)
 }
 
-fn listens(paths: &Paths) -> Vec<SocketAddr> {
+fn live(paths: &Paths) -> Vec<Status> {
     let status =
         |role| socket::get::<Status>(&paths.run(), role, "/status", Duration::from_secs(1)).ok();
-    [Role::Cm, Role::Sg]
-        .into_iter()
-        .filter_map(status)
-        .flat_map(|status| status.listens)
-        .map(|listen| listen.address)
-        .collect()
+    [Role::Cm, Role::Sg].into_iter().filter_map(status).collect()
 }
 
 #[cfg(test)]

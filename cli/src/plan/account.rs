@@ -46,8 +46,8 @@ fn accesses(paths: &Paths) -> Vec<(PathBuf, Access)> {
     let own = [paths.run(), paths.connection_manager_logs(), paths.security_gateway_logs()];
     // The roles have no use for passwords yet.
     let is_roots = |file: &PathBuf| {
-        [layout::answers(paths), layout::record(paths)].contains(file)
-            || file.starts_with(layout::secrets(paths))
+        let own = [layout::answers, layout::record, layout::stack, layout::compose_file];
+        own.iter().any(|path| path(paths) == *file) || file.starts_with(layout::secrets(paths))
     };
     let (roots, read): (Vec<_>, Vec<_>) = layout::files(paths).into_iter().partition(is_roots);
     everybody

@@ -120,7 +120,8 @@ pub(crate) fn files(paths: &Paths) -> Vec<PathBuf> {
     let disabled = [Role::Cm, Role::Sg].map(|role| disabled_conf(paths, role));
     let confs = [Role::Cm, Role::Sg].map(|role| conf(paths, role));
     let certs = [certificate, key, authority, signing_key, verifying_certificates];
-    let others = disabled.into_iter().chain([answers(paths), record(paths)]);
+    let engine = [stack(paths), compose_file(paths), host_authorities(paths)];
+    let others = disabled.into_iter().chain([answers(paths), record(paths)]).chain(engine);
     let later = FILES.map(|setting| copy(paths, setting));
     let secrets = passwords::all().map(|setting| secret(paths, setting.name));
     let certs = certs.map(|file| file(paths)).into_iter().chain(later);
@@ -134,6 +135,21 @@ pub(crate) fn read_by(paths: &Paths, role: Role) -> Vec<PathBuf> {
         Role::Sg => verifying_certificates(paths),
     };
     vec![conf(paths, role), certificate(paths), key(paths), authority(paths), jwt]
+}
+
+/// The stack file, which the installer writes for Docker Swarm.
+pub(crate) fn stack(paths: &Paths) -> PathBuf {
+    paths.data().join("stack.yaml")
+}
+
+/// The copy of the operator's own compose file.
+pub(crate) fn compose_file(paths: &Paths) -> PathBuf {
+    paths.data().join("compose-file.yaml")
+}
+
+/// The host's bundle of authorities: an image has none.
+pub(crate) fn host_authorities(paths: &Paths) -> PathBuf {
+    paths.certs().join("host-authorities.crt")
 }
 
 /// What supervisor and roles put into the folder of their sockets.

@@ -8,7 +8,7 @@ use cmsg_config::{ConfFile, Paths, socket::Role};
 use serde::{Deserialize, Serialize};
 
 use super::{layout, surroundings};
-use crate::host::installed::Installed;
+use crate::{host::installed::Installed, runtime::Runtime};
 
 /// The note in `installation.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub(crate) struct Record {
     schema: u32,
     /// What installed it.
     pub(crate) version: String,
+    /// What runs the roles.
+    #[serde(default)]
+    pub(crate) runtime: Runtime,
     /// The folders that it made.
     pub(crate) folders: Vec<PathBuf>,
     /// Whether it made the account.
@@ -47,6 +50,7 @@ impl Record {
         let empty = || Self {
             schema: 1,
             version: String::new(),
+            runtime: Runtime::default(),
             folders: Vec::new(),
             account: false,
             written: Written::default(),
@@ -59,7 +63,8 @@ impl Record {
     }
 
     /// The note after this version made more folders and wrote the configurations.
-    pub(crate) fn and(mut self, folders: &[PathBuf], written: Written) -> Self {
+    pub(crate) fn and(mut self, runtime: Runtime, folders: &[PathBuf], written: Written) -> Self {
+        self.runtime = runtime;
         env!("CARGO_PKG_VERSION").clone_into(&mut self.version);
         for folder in folders {
             if !self.folders.contains(folder) {

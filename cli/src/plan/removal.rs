@@ -3,11 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use cmsg_config::Paths;
+use cmsg_engine::EngineFacts;
 
-use super::{Plan, Record, layout, surroundings, units, write};
+use super::{Plan, Record, layout, surroundings, swarm, units, write};
 use crate::{
     host::{installed::Installed, machine::Machine},
-    step::Step,
+    step::{
+        Step,
+        engine::{EngineStep, stack_files},
+    },
 };
 
 /// Plans the removal. Configuration, certificates, keys and logs stay unless they are purged; of
@@ -16,6 +20,7 @@ pub(crate) fn uninstall(
     paths: &Paths,
     installed: &Installed,
     machine: &Machine,
+    engine: Option<&EngineFacts>,
     purges: bool,
 ) -> Plan {
     let mut record = Record::of(installed, paths);
@@ -33,7 +38,20 @@ pub(crate) fn uninstall(
     }
     steps.extend(restored);
     let Record { folders: made, account, .. } = record;
-    steps.push(Step::Delete(delete(paths, &made, purges)));
+    if engine.is_some_and(|engine| engine.services.iter().any(swarm::is_ours)) {
+        let has_compose_file = installed.files.contains_key(&layout::compose_file(paths));
+        steps.push(Step::Engine(EngineStep::RemoveServices {
+            paths: paths.clone(),
+            files: stack_files(paths, has_compose_file),
+            roles: installed.roles(paths),
+        }));
+    }
+    let mut gone = delete(paths, &made, purges);
+    if engine.is_some() && !purges {
+        gone.extend([layout::stack(paths), layout::compose_file(paths)]);
+        gone.push(layout::host_authorities(paths));
+    }
+    steps.push(Step::Delete(gone));
     let mut folders: Vec<PathBuf> = if purges {
         made
     } else {
@@ -43,6 +61,7 @@ pub(crate) fn uninstall(
     if !folders.is_empty() {
         steps.push(Step::RemoveEmptyFolders(folders));
     }
+    steps.extend(engine.and_then(swarm::leave));
     // Files that are kept are the account's.
     if purges && account {
         steps.push(Step::RemoveAccount);

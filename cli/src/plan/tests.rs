@@ -9,8 +9,8 @@ use super::*;
 use crate::{
     finding::Finding,
     host::{
-        account::AccountFact, broker::BrokerFact, installed::InstalledFile, machine::Machine,
-        ports::Listener, target::Target,
+        account::AccountFact, broker::BrokerFact, engine::EngineFact, installed::InstalledFile,
+        machine::Machine, ports::Listener, target::Target,
     },
     pki::generate::{self, Key, Pair, Request},
     step::trace::Trace,
@@ -61,6 +61,9 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
         daemon: DaemonFact::Copy(PathBuf::from("/pcoip-cmsgd")),
         daemon_bytes: 0,
         broker: BrokerFact::NotAsked,
+        engine: EngineFact::NotAsked,
+        deploying: None,
+        authorities: None,
         export: None,
     }
 }
@@ -307,7 +310,7 @@ fn a_role_that_is_not_wanted_any_more_keeps_its_configuration_aside() {
 
 /// What a removal deletes and which folders it removes when empty, without the root's name.
 fn removal(facts: &Facts, purges: bool) -> (Vec<String>, usize) {
-    let plan = uninstall(&Paths::under("/r"), &facts.installed, &facts.machine, purges);
+    let plan = uninstall(&Paths::under("/r"), &facts.installed, &facts.machine, None, purges);
     let folders = plan.steps.iter().find_map(|step| match step {
         Step::RemoveEmptyFolders(folders) => Some(folders.len()),
         _ => None,

@@ -21,6 +21,8 @@ pub(super) struct Turnover {
     pub(super) starts: Vec<Step>,
     /// The roles whose sessions end on the way.
     pub(super) restarts: Vec<Role>,
+    /// What the deployment of each role will be called, in Docker Swarm.
+    pub(super) deployments: Vec<(Role, String)>,
 }
 
 impl Turnover {
@@ -43,7 +45,7 @@ impl Turnover {
         if matches!(facts.daemon, DaemonFact::Copy(_)) {
             let restarts = restarting(&running);
             let stops = vec![Step::Stop { paths, roles: running }];
-            return Self { stops, starts: vec![start], restarts };
+            return Self { stops, starts: vec![start], restarts, ..Self::default() };
         }
         let is_changed = |role: &Role| {
             installed.edited.contains(role) || steps.iter().any(|step| is_read(step, &paths, *role))
@@ -52,6 +54,7 @@ impl Turnover {
         let starting = wanted.roles().into_iter().filter(is_changed);
         Self {
             restarts: restarting(&stopping),
+            deployments: Vec::new(),
             starts: starting.map(|role| Step::StartRole { paths: paths.clone(), role }).collect(),
             stops: stopping
                 .into_iter()
@@ -90,6 +93,16 @@ impl Turnover {
         }
         turnover
     }
+}
+
+/// Whether steps change what a role reads again when it is told to: all but its configuration.
+pub(super) fn reads_again(steps: &[Step], paths: &Paths, role: Role) -> bool {
+    let conf = layout::conf(paths, role);
+    let is_conf = |step: &Step| match step {
+        Step::Write { path, .. } | Step::Remove(path) => *path == conf,
+        _ => false,
+    };
+    steps.iter().any(|step| !is_conf(step) && is_read(step, paths, role))
 }
 
 /// Whether a step changes what a role reads when it starts.

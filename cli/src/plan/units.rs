@@ -6,6 +6,7 @@ use super::{account, layout};
 use crate::{
     content::Content,
     host::{Facts, installed::Installed},
+    runtime::Runtime,
     step::{
         Step,
         units::{UnitFile, Units},
@@ -21,7 +22,8 @@ const TEMPLATE: &str = include_str!("../../../packaging/systemd/pcoip-cmsg.servi
 /// The step that gives every wanted role its unit and takes it from every other, unless it is so.
 pub(super) fn install(wanted: &Wanted, facts: &Facts) -> Option<Step> {
     let installed = &facts.installed;
-    installed.units.are_used.then(|| step(wanted.place.paths(), &wanted.roles(), installed))?
+    let are_used = installed.units.are_used && wanted.place.runtime == Runtime::Host;
+    are_used.then(|| step(wanted.place.paths(), &wanted.roles(), installed))?
 }
 
 /// The step that takes away all units, also where another process than systemd is the first by now.

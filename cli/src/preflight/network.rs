@@ -69,7 +69,7 @@ fn judge(network: Ipv4Net, taken: &[Taken]) -> Vec<Finding> {
 }
 
 /// The first network of that size that is nobody's.
-fn free(prefix: u8, taken: &[Taken]) -> Option<Ipv4Net> {
+pub(crate) fn free(prefix: u8, taken: &[Taken]) -> Option<Ipv4Net> {
     PROPOSED.iter().find_map(|range| free_within(*range, prefix, taken))
 }
 

@@ -7,15 +7,17 @@ use std::{
 };
 
 /// What begins an id.
-const FAMILIES: [&str; 20] = [
+const FAMILIES: [&str; 24] = [
     "agent",
     "broker",
     "certificate",
     "clock",
     "configuration",
     "daemon",
+    "docker",
     "gateway",
     "host",
+    "images",
     "installation",
     "jwt",
     "key",
@@ -25,7 +27,9 @@ const FAMILIES: [&str; 20] = [
     "role",
     "runtime",
     "settings",
+    "stack",
     "step",
+    "swarm",
     "target",
     "usage",
 ];

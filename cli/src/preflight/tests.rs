@@ -1,5 +1,3 @@
-use std::path::PathBuf;
-
 use cmsg_config::{Paths, socket::Role};
 
 use super::*;
@@ -68,21 +66,6 @@ fn seen(trouble: Option<&str>) -> BrokerFact {
 #[test]
 fn a_good_host_has_no_findings() {
     assert_eq!(found(|_| {}), []);
-}
-
-#[test]
-fn this_version_installs_on_the_host_only() {
-    let table = [
-        (Runtime::Swarm, None, Some("runtime.swarm")),
-        (Runtime::Swarm, Some("/r"), Some("runtime.swarm")),
-        (Runtime::Host, None, None),
-        (Runtime::Host, Some("/r"), None),
-    ];
-    for (runtime, root, id) in table {
-        let place_of = Place { runtime, root: root.map(PathBuf::from) };
-
-        assert_eq!(place(&place_of).map(|finding| finding.id), id);
-    }
 }
 
 #[test]

@@ -112,6 +112,7 @@ fn a_role_is_shown_as_it_says_it_is() {
             address: "127.0.0.1:443".parse().unwrap(),
         }],
         sessions: 2,
+        deployment: None,
         turned_away: None,
         unserved: None,
     };

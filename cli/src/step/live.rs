@@ -37,12 +37,51 @@ impl fmt::Display for NotLive {
 
 impl std::error::Error for NotLive {}
 
+/// A role that is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Awaited {
+    /// Which.
+    pub(crate) role: Role,
+    /// What its deployment is called, in Docker Swarm; another one's answer does not count.
+    pub(crate) deployment: Option<String>,
+    /// Whether it was ready, and has to be so again.
+    pub(crate) was_ready: bool,
+}
+
+impl Awaited {
+    /// Why it is not as awaited, if it is not.
+    fn lacks(&self, paths: &Paths, system: &mut dyn System) -> Option<String> {
+        let status = match system.status(paths, self.role) {
+            Ok(status) => status,
+            Err(error) => return Some(error.to_string()),
+        };
+        if self.deployment.is_some() && status.deployment != self.deployment {
+            return Some("the one before still runs".to_owned());
+        }
+        if self.was_ready && !status.ready {
+            let why = status.reason.unwrap_or_else(|| "it does not say why".to_owned());
+            return Some(format!("it was ready before, and is not: {why}"));
+        }
+        None
+    }
+}
+
+impl From<Role> for Awaited {
+    fn from(role: Role) -> Self {
+        Self { role, deployment: None, was_ready: false }
+    }
+}
+
 /// Waits for all of the roles, unless the operator interrupts.
 ///
 /// # Errors
 ///
 /// Where they do not answer in time or cannot any more.
-pub(super) fn wait(paths: &Paths, roles: &[Role], system: &mut dyn System) -> Result<(), Stopped> {
+pub(super) fn wait(
+    paths: &Paths,
+    roles: &[Awaited],
+    system: &mut dyn System,
+) -> Result<(), Stopped> {
     for _ in 0..TIMES {
         if is_settled(paths, roles, system) {
             break;
@@ -54,40 +93,63 @@ pub(super) fn wait(paths: &Paths, roles: &[Role], system: &mut dyn System) -> Re
     judge(paths, roles, system).map_err(Stopped::NotLive)
 }
 
-/// Waits for all of the roles, whatever the operator wants: they are being brought back.
+/// Starts the supervisor, unless it runs, and waits for all of the roles, whatever the operator
+/// wants: they are being brought back.
 ///
 /// # Errors
 ///
-/// As above, and where the host refuses.
+/// As above.
 pub(super) fn wait_again(
     paths: &Paths,
     roles: &[Role],
     system: &mut dyn System,
 ) -> anyhow::Result<()> {
-    for _ in 0..TIMES {
-        if is_settled(paths, roles, system) {
-            break;
-        }
-        // One that was told to end is still there for a while, and then no other one is.
-        system.start(paths)?;
-        system.pause(EVERY);
-    }
-    Ok(judge(paths, roles, system)?)
+    // One that was told to end is still there for a while, and then no other one is.
+    wait_while(paths, roles, system, |system| system.start(paths))
 }
 
-fn is_settled(paths: &Paths, roles: &[Role], system: &mut dyn System) -> bool {
-    roles.iter().all(|role| system.status(paths, *role).is_ok())
+/// Waits for all of the roles that somebody else brings back, whatever the operator wants.
+///
+/// # Errors
+///
+/// As above.
+pub(super) fn wait_back(
+    paths: &Paths,
+    roles: &[Role],
+    system: &mut dyn System,
+) -> anyhow::Result<()> {
+    wait_while(paths, roles, system, |_| Ok(()))
+}
+
+fn wait_while(
+    paths: &Paths,
+    roles: &[Role],
+    system: &mut dyn System,
+    mut each: impl FnMut(&mut dyn System) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let roles: Vec<_> = roles.iter().copied().map(Awaited::from).collect();
+    for _ in 0..TIMES {
+        if is_settled(paths, &roles, system) {
+            break;
+        }
+        each(system)?;
+        system.pause(EVERY);
+    }
+    Ok(judge(paths, &roles, system)?)
+}
+
+fn is_settled(paths: &Paths, roles: &[Awaited], system: &mut dyn System) -> bool {
+    roles.iter().all(|role| role.lacks(paths, system).is_none())
         || system.supervisor_ended().is_some()
 }
 
-fn judge(paths: &Paths, roles: &[Role], system: &mut dyn System) -> Result<(), NotLive> {
-    let missing: Vec<_> = roles
-        .iter()
-        .filter_map(|role| Some((*role, system.status(paths, *role).err()?.to_string())))
-        .collect();
+fn judge(paths: &Paths, roles: &[Awaited], system: &mut dyn System) -> Result<(), NotLive> {
+    let missing: Vec<_> =
+        roles.iter().filter_map(|role| Some((role.role, role.lacks(paths, system)?))).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let ended = system.supervisor_ended();
-    Err(NotLive { ended, roles: missing, log: system.log_tail(paths) })
+    let down: Vec<_> = missing.iter().map(|(role, _)| *role).collect();
+    Err(NotLive { ended, roles: missing, log: system.log_tail(paths, &down) })
 }

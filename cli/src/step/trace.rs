@@ -9,7 +9,9 @@ use std::{
 use cmsg_config::{Paths, socket::Role};
 use serde::{Deserialize, Serialize};
 
-use super::{firewall::FirewallStep, kernel::KernelStep, live, units::UnitsTrace};
+use super::{
+    engine::EngineTrace, firewall::FirewallStep, kernel::KernelStep, live, units::UnitsTrace,
+};
 use crate::{
     host::account::Found,
     plan::{account, layout},
@@ -47,6 +49,10 @@ pub(crate) enum Trace {
     StoppedRole(Role),
     /// This role did not run beside the others.
     StartedRole(Role),
+    /// These roles read certificates and keys that are back by then.
+    Reloaded(Vec<Role>),
+    /// Something at the Docker engine.
+    Engine(EngineTrace),
     /// No role ran; whether the supervisor's log was there.
     Started {
         /// Whether it was.
@@ -55,6 +61,11 @@ pub(crate) enum Trace {
 }
 
 impl Trace {
+    /// That of a file that a step writes or removes.
+    pub(super) fn file(path: &Path, is_there: bool) -> Self {
+        if is_there { Self::Replaced(path.to_owned()) } else { Self::New(path.to_owned()) }
+    }
+
     /// Brings back what was there.
     ///
     /// # Errors
@@ -86,6 +97,14 @@ impl Trace {
                 live::wait_again(paths, &[*role], system)
             }
             Self::StartedRole(role) => system.stop_role(paths, *role),
+            // One that does not run reads them when it starts.
+            Self::Reloaded(roles) => roles
+                .iter()
+                .filter(|role| system.status(paths, **role).is_ok())
+                .collect::<Vec<_>>()
+                .into_iter()
+                .try_for_each(|role| system.reload(paths, *role)),
+            Self::Engine(trace) => trace.undo(paths, system),
             Self::Started { has_log } => {
                 system.stop(paths)?;
                 if *has_log {
@@ -110,6 +129,7 @@ impl Trace {
                 folders.iter().try_for_each(|folder| system.remove_empty_folder(folder))
             }
             Self::AccountGoes => system.remove_account(),
+            Self::Engine(trace) => trace.finish(system),
             _ => Ok(()),
         }
     }
@@ -136,6 +156,8 @@ impl Trace {
             Self::StoppedRole(role) => format!("start the {}", super::named(*role)),
             Self::StartedRole(role) => format!("stop the {}", super::named(*role)),
             Self::Started { .. } => "stop the roles".to_owned(),
+            Self::Reloaded(_) => "restart the roles".to_owned(),
+            Self::Engine(trace) => trace.undoing_by_hand(),
         }
     }
 
@@ -145,6 +167,7 @@ impl Trace {
             Self::Replaced(path) => format!("remove `{}`", aside(path).display()),
             Self::Emptied(folders) => format!("remove {}, if empty", super::List(folders)),
             Self::AccountGoes => format!("run `userdel {}`", account::NAME),
+            Self::Engine(trace) => trace.finishing_by_hand(),
             _ => "do nothing".to_owned(),
         }
     }

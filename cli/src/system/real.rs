@@ -13,8 +13,9 @@ use cmsg_config::{
     Paths,
     socket::{self, Order, Role, Status},
 };
+use cmsg_engine::Engine;
 
-use super::{System, account};
+use super::{EngineSystem as _, System, account};
 use crate::{
     content::Content,
     host::account::Found,
@@ -32,18 +33,23 @@ use crate::{
 /// A role answers at once or hangs.
 const STATUS_WAIT: Duration = Duration::from_millis(500);
 
+/// Files are read and judged before they count.
+const RELOAD_WAIT: Duration = Duration::from_secs(5);
+
 /// The host.
 #[derive(Debug)]
 pub(crate) struct Real {
-    interrupt: Interrupt,
-    progress: Progress,
+    pub(super) interrupt: Interrupt,
+    pub(super) progress: Progress,
+    /// The engine, once a step has needed it.
+    pub(super) engine: Option<Engine>,
     started: Option<Started>,
 }
 
 impl Real {
     /// The host, with the operator's wish to stop and what tells how far a long effect is.
     pub(crate) fn new(interrupt: Interrupt, progress: Progress) -> Self {
-        Self { interrupt, progress, started: None }
+        Self { interrupt, progress, engine: None, started: None }
     }
 
     /// What tells how far a long effect is.
@@ -114,6 +120,9 @@ impl System for Real {
     }
 
     fn start(&mut self, paths: &Paths) -> anyhow::Result<()> {
+        if [Role::Cm, Role::Sg].into_iter().any(|role| units::keep(paths, role)) {
+            return Ok(());
+        }
         // To ask for its lock could keep one from taking it that was just started.
         let starts = self.started.as_mut().is_some_and(|started| started.ended().is_none());
         if !starts && !host::is_running(paths).context("failed to ask for the supervisor")? {
@@ -156,7 +165,15 @@ impl System for Real {
         socket::get(&paths.run(), role, "/status", STATUS_WAIT)
     }
 
-    fn log_tail(&mut self, paths: &Paths) -> Vec<String> {
+    fn reload(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()> {
+        socket::tell(&paths.run(), role, "/reload", RELOAD_WAIT)
+            .with_context(|| format!("failed to have the {} read its files", role.command()))
+    }
+
+    fn log_tail(&mut self, paths: &Paths, roles: &[Role]) -> Vec<String> {
+        if self.engine.is_some() {
+            return self.service_tail(roles);
+        }
         if [Role::Cm, Role::Sg].into_iter().any(|role| units::keep(paths, role)) {
             return units::log_tail();
         }

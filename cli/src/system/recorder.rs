@@ -1,5 +1,6 @@
 //! Notes effects for tests, on a host that is only remembered.
 
+mod engine;
 pub(crate) mod firewall;
 
 use std::{
@@ -22,6 +23,7 @@ use crate::{
     pki::generate::{Pair, Request},
     plan::{account::Access, layout},
 };
+pub(crate) use engine::EngineState;
 use firewall::Remembered;
 
 /// What is on a host.
@@ -41,6 +43,8 @@ pub(crate) struct State {
     pub(crate) kernel: BTreeMap<KernelKey, String>,
     /// What systemd knows and does.
     pub(crate) systemd: Systemd,
+    /// What is at the Docker engine.
+    pub(crate) engine: EngineState,
 }
 
 /// What systemd knows and does. A role without a unit is the supervisor's.
@@ -205,6 +209,10 @@ impl System for Recorder {
 
     fn start(&mut self, paths: &Paths) -> anyhow::Result<()> {
         self.note("start".to_owned())?;
+        let is_kept = |role| self.state.files.contains_key(&layout::unit(paths, role));
+        if [Role::Cm, Role::Sg].into_iter().any(is_kept) {
+            return Ok(());
+        }
         self.state.runs = true;
         self.state.files.insert(layout::supervise_log(paths), String::new());
         Ok(())
@@ -248,12 +256,17 @@ impl System for Recorder {
             reason: None,
             listens: Vec::new(),
             sessions: 0,
+            deployment: None,
             turned_away: None,
             unserved: None,
         })
     }
 
-    fn log_tail(&mut self, _paths: &Paths) -> Vec<String> {
+    fn reload(&mut self, _paths: &Paths, role: Role) -> anyhow::Result<()> {
+        self.note(format!("reload {}", role.command()))
+    }
+
+    fn log_tail(&mut self, _paths: &Paths, _roles: &[Role]) -> Vec<String> {
         vec!["last words".to_owned()]
     }
 

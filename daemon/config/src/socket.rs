@@ -53,6 +53,16 @@ impl Role {
     }
 }
 
+/// The variable that names a role's deployment to it. Whoever waits for a service that was just
+/// changed would else take the answer of the one that is about to end for the new one's.
+pub const DEPLOYMENT: &str = "PCOIP_CMSG_DEPLOYMENT";
+
+/// The name of this process's deployment, if it has one.
+#[must_use]
+pub fn deployment() -> Option<String> {
+    std::env::var(DEPLOYMENT).ok()
+}
+
 /// `GET /status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -70,6 +80,9 @@ pub struct Status {
     pub listens: Vec<Listen>,
     /// Sessions at present.
     pub sessions: usize,
+    /// What its stack file calls this state of it, in Docker Swarm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<String>,
     /// What the gateway turned away since it started; the Connection Manager tells none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turned_away: Option<TurnedAway>,

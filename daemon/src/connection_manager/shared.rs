@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use cmsg_config::socket::{Connection, Connections, Listen, Role, Status};
+use cmsg_config::socket::{self, Connection, Connections, Listen, Role, Status};
 use cmsg_proto::broker::{
     ClientCookie, PcmInfo,
     session::{Full, Journal, Session, Sessions},
@@ -186,6 +186,7 @@ impl Observe for Shared {
             },
             listens: self.listens.clone(),
             sessions: self.sessions().len(),
+            deployment: socket::deployment(),
             turned_away: None,
             unserved: Some(self.unserved.told(self.gateways.told())),
         }

@@ -88,7 +88,7 @@ fn both_services_live_in_a_swarm_of_this_host_alone_and_leave_nothing_of_it() {
     engine.make_swarm("10.101.128.0/17").unwrap();
     engine.make_network(NETWORK, "10.101.0.0/24").unwrap();
     for docker in ["/usr/bin/docker", "docker"] {
-        engine.deploy(Path::new(docker), &site.write_stack()).unwrap();
+        engine.deploy(Path::new(docker), &[site.write_stack()]).unwrap();
     }
     let live = [Role::Cm, Role::Sg].map(|role| site.live(role));
 
@@ -135,7 +135,7 @@ fn the_stack_comes_back_when_the_engine_was_killed() {
     let mut site = Deployment::prepare();
     site.engine.load_images(&site.archive.path, |_| ()).unwrap();
     site.engine.make_swarm("10.101.128.0/17").unwrap();
-    site.engine.deploy(Path::new("/usr/bin/docker"), &site.write_stack()).unwrap();
+    site.engine.deploy(Path::new("/usr/bin/docker"), &[site.write_stack()]).unwrap();
     let before = site.live(Role::Sg);
 
     site.machine.kill_engine();

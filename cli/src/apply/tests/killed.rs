@@ -2,6 +2,7 @@
 //! be. The files are real.
 
 mod mortal;
+mod plans;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,28 +11,27 @@ use std::{
     path::Path,
 };
 
+use cmsg_config::socket::DEPLOYMENT;
+use ipnet::Ipv4Net;
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    host::{
-        daemon::DaemonFact, export::Export, installed::Installed, interrupted, lock::Lock,
-        machine::kernel::KernelKey, units::UnitsFact,
-    },
-    plan::{
-        self, Plan,
-        tests::{BOTH, facts, wanted},
-    },
-    system::recorder::firewall::Remembered,
-    wanted::listen::ListenKey,
+    host::machine::kernel::KernelKey,
+    host::{interrupted, lock::Lock},
+    plan::tests::BOTH,
+    system::recorder::{EngineState, firewall::Remembered},
 };
 use mortal::{Death, Host, Mortal, put};
+use plans::plan;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
 enum Ask {
     /// These answers with this daemon.
     Install(&'static str, &'static str),
+    /// These answers for Docker Swarm, with the images in this archive.
+    Swarm(&'static str, &'static str),
     /// The removal, of everything or not.
     Uninstall(bool),
     /// Nothing, but to take back what was left.
@@ -52,6 +52,18 @@ const ONE_ROLE: Ask = Ask::Install(
     "one",
 );
 
+const SWARM: Ask = Ask::Swarm(
+    "accept-policies: true\nself-signed: true\nroot: /r\nbroker-url: https://b\n\
+     external-pcoip-ip: 192.0.2.1\n",
+    "images-1",
+);
+const OTHER_SWARM: Ask = Ask::Swarm(
+    "accept-policies: true\nself-signed: true\nroot: /r\nbroker-url: https://other\n\
+     host-address: other.example\nenable-security-gateway: false\n\
+     docker-network-cidr: 10.9.0.0/24\n",
+    "images-2",
+);
+
 const NONE: [PathBuf; 0] = [];
 
 const THINGS_OF_OTHERS: [(&str, &str); 4] = [
@@ -70,6 +82,8 @@ struct Tree {
     enabled: BTreeSet<&'static str>,
     firewall: Remembered,
     kernel: BTreeMap<KernelKey, String>,
+    /// What is at the engine.
+    engine: (BTreeSet<String>, bool, Option<Ipv4Net>, bool),
 }
 
 impl Tree {
@@ -90,6 +104,9 @@ impl Tree {
         if self.kernel != other.kernel {
             paths.push("the kernel".into());
         }
+        if self.engine != other.engine {
+            paths.push("the engine".into());
+        }
         paths
     }
 }
@@ -109,6 +126,10 @@ impl Site {
         for name in ["one", "two"] {
             put(&folder.path().join(name), name.as_bytes());
             fs::set_permissions(folder.path().join(name), Permissions::from_mode(0o755)).unwrap();
+        }
+        for number in ["1", "2"] {
+            let images = format!("pcoip-cm:{number}\nsg:{number}\n");
+            put(&folder.path().join(format!("images-{number}")), images.as_bytes());
         }
         let mut site = Self { folder, host: Host::new() };
         asked.iter().for_each(|ask| assert!(site.run(*ask, None)));
@@ -138,6 +159,8 @@ impl Site {
         let top = self.folder.path().display().to_string();
         let plain = |text: &[u8]| String::from_utf8_lossy(text).replace(&top, "");
         let known = known.iter().map(|(role, text)| (*role, plain(text))).collect();
+        let EngineState { images, swarm, network, services } = &self.host.engine;
+        let engine = (images.clone(), swarm.is_some(), *network, services.is_empty());
         Tree {
             files,
             runs: roles.clone(),
@@ -145,6 +168,7 @@ impl Site {
             enabled: enabled.clone(),
             firewall: firewall.clone(),
             kernel: kernel.clone(),
+            engine,
         }
     }
 
@@ -188,49 +212,6 @@ fn die(lock: Lock, root: &Path) {
     put(&file, &note);
 }
 
-fn plan(
-    ask: Ask,
-    paths: &Paths,
-    folder: &Path,
-    lock: &Lock,
-    host: &Host,
-) -> (&'static str, Vec<Step>) {
-    let installed = Installed::read(paths, Some(lock)).unwrap();
-    let such = |all: &BTreeSet<&str>| {
-        [Role::Cm, Role::Sg].into_iter().filter(|role| all.contains(role.command())).collect()
-    };
-    let units = UnitsFact {
-        are_used: host.is_booted,
-        enabled: such(&host.enabled),
-        running: if host.runs { Vec::new() } else { such(&host.roles) },
-    };
-    let supervisor_runs = host.runs;
-    let installed = Installed { supervisor_runs, units, edited: Vec::new(), ..installed };
-    match ask {
-        Ask::Nothing | Ask::Systemd => ("nothing", Vec::new()),
-        Ask::Uninstall(purges) => {
-            let machine = host.machine(paths.root());
-            ("uninstall", plan::uninstall(paths, &installed, &machine, purges).steps)
-        }
-        Ask::Install(text, daemon) => {
-            let root = format!("root: {}\n", paths.root().display());
-            let (wanted, answers) = wanted(&text.replace("root: /r\n", &root));
-            let mut facts = facts(&wanted);
-            facts.installed = installed;
-            facts.machine = host.machine(paths.root());
-            for (key, port) in [(ListenKey::Broker, 443), (ListenKey::Pcoip, 4172)] {
-                if let Some(listener) = facts.listeners.get_mut(&key) {
-                    listener.address = Some(([0, 0, 0, 0], port).into());
-                }
-            }
-            facts.daemon = DaemonFact::read(Some(&folder.join(daemon)), paths);
-            facts.export = Some(Export::look(&folder.join("mine.yaml")));
-            let Plan { steps, .. } = plan::install(&wanted, &facts, &answers);
-            ("install", steps)
-        }
-    }
-}
-
 fn list(top: &Path, folder: &Path, all: &mut BTreeMap<PathBuf, String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -241,7 +222,10 @@ fn list(top: &Path, folder: &Path, all: &mut BTreeMap<PathBuf, String>) {
             String::new()
         } else {
             // Paths below the temporary folder stand in many files.
-            fs::read_to_string(&path).unwrap().replace(&top.display().to_string(), "")
+            let text = fs::read_to_string(&path).unwrap().replace(&top.display().to_string(), "");
+            // A deployment is named after these paths.
+            let lines = text.split_inclusive('\n').filter(|line| !line.contains(DEPLOYMENT));
+            lines.collect()
         };
         all.insert(path.strip_prefix(top).unwrap().to_owned(), format!("{mode:o} {text}"));
     }
@@ -252,6 +236,11 @@ fn cases() -> Vec<(Vec<Ask>, Ask)> {
     vec![
         (vec![], FIRST),
         (vec![FIRST], OTHER),
+        (vec![], SWARM),
+        (vec![SWARM], OTHER_SWARM),
+        (vec![SWARM, Ask::Uninstall(false)], SWARM),
+        (vec![SWARM], Ask::Uninstall(false)),
+        (vec![SWARM], Ask::Uninstall(true)),
         (vec![FIRST], ONE_ROLE),
         (vec![ONE_ROLE], FIRST),
         (vec![FIRST, Ask::Uninstall(false)], FIRST),

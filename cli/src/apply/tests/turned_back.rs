@@ -77,7 +77,7 @@ fn other_units() -> Case {
 /// All that is done under systemd goes.
 fn removal_of_units() -> Case {
     let facts = units::tests::installed();
-    (plan::uninstall(&paths(), &facts.installed, &facts.machine, true).steps, state(&facts))
+    (plan::uninstall(&paths(), &facts.installed, &facts.machine, None, true).steps, state(&facts))
 }
 
 fn cases() -> [Case; 5] {
@@ -114,6 +114,7 @@ fn state(facts: &Facts) -> State {
         systemd,
         firewall: Remembered::default(),
         kernel: facts.machine.kernel.values.clone(),
+        ..State::default()
     }
 }
 

@@ -103,7 +103,7 @@ fn the_account_goes_with_everything_where_it_was_made_for_it() {
     let goes = |facts: &Facts, purges| {
         let plan = plan::install(&wanted, facts, &answers);
         let installed = after(&plan, Facts { account: facts.account, ..machine().2 }).installed;
-        plan::uninstall(&paths, &installed, &facts.machine, purges)
+        plan::uninstall(&paths, &installed, &facts.machine, None, purges)
             .steps
             .contains(&Step::RemoveAccount)
     };

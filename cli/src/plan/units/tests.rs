@@ -147,7 +147,7 @@ fn a_new_daemon_restarts_both_roles_and_a_supervisor_gives_way() {
 #[test]
 fn a_removal_stops_and_takes_away_the_units() {
     let facts = installed();
-    let plan = plan::uninstall(&Paths::under("/r"), &facts.installed, &facts.machine, false);
+    let plan = plan::uninstall(&Paths::under("/r"), &facts.installed, &facts.machine, None, false);
 
     let expected = [
         "stop connection-manager",
@@ -167,7 +167,7 @@ fn a_removal_stops_and_takes_away_the_units() {
 fn units_that_lie_under_another_root_are_not_ours() {
     let mut facts = installed();
     facts.installed.units.are_used = false;
-    let plan = plan::uninstall(&Paths::under("/r"), &facts.installed, &facts.machine, true);
+    let plan = plan::uninstall(&Paths::under("/r"), &facts.installed, &facts.machine, None, true);
 
     assert!(!plan.steps.iter().any(|step| matches!(step, Step::Units(_))));
 }

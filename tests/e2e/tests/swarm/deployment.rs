@@ -9,7 +9,11 @@ use cmsg_config::{
     Paths,
     socket::{self, Role, Status},
 };
-use cmsg_engine::{Engine, Running, archive::ImageArchive, stack::Stack};
+use cmsg_engine::{
+    Engine, Running,
+    archive::ImageArchive,
+    stack::{Service, Stack},
+};
 use e2e::{binaries, machine::Machine};
 
 /// What a machine's engine is told by the room that speaks to it.
@@ -58,7 +62,7 @@ impl Deployment {
         let image = |role: Role| {
             let image = self.archive.image(role).expect("it has both images");
             let id = self.engine.image_id(&image.tag).expect("the engine answers");
-            (role, id.expect("it was loaded"))
+            Service { role, image: id.expect("it was loaded"), deployment: "first".to_owned() }
         };
         let text = stack.render(&[Role::Cm, Role::Sg].map(image)).expect("it can be written");
         let mut file = tempfile::NamedTempFile::new_in(self.machine.folder()).expect("a file");
@@ -100,7 +104,9 @@ impl Deployment {
         let site = Self::prepare();
         site.engine.load_images(&site.archive.path, |_| ()).expect("the images can be loaded");
         site.engine.make_swarm("10.101.128.0/17").expect("a swarm can be made");
-        site.engine.deploy(Path::new("/usr/bin/docker"), &site.write_stack()).expect("it deploys");
+        site.engine
+            .deploy(Path::new("/usr/bin/docker"), &[site.write_stack()])
+            .expect("it deploys");
         site
     }
 

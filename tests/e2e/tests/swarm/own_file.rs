@@ -36,7 +36,9 @@ fn the_pages_example_runs_with_the_image_that_is_set() {
     };
     assert_eq!(check(&load(file.path()).unwrap(), &expected), []);
     let variables = [(image_variable(Role::Sg), image.as_str())];
-    site.engine.deploy_with(Path::new("/usr/bin/docker"), file.path(), &variables).unwrap();
+    site.engine
+        .deploy_with(Path::new("/usr/bin/docker"), &[file.path().to_owned()], &variables)
+        .unwrap();
 
     assert_eq!(site.live(Role::Sg).role, Role::Sg);
     assert_eq!(site.running("pcoipcm_sg").image, image);

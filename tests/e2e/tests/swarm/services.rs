@@ -27,7 +27,7 @@ fn what_is_done_to_one_service_does_not_concern_the_other() {
     let spec = || site.machine.tell("/usr/bin/docker", &inspect);
 
     // The same file again changes nothing.
-    engine.deploy(docker, &site.write_stack()).unwrap();
+    engine.deploy(docker, &[site.write_stack()]).unwrap();
     assert_eq!((site.container(CM), site.container(SG)), (cm.clone(), sg.clone()));
 
     let before = spec();
@@ -105,7 +105,7 @@ fn a_service_that_keeps_dying_leaves_its_last_words() {
     let broken = format!("echo 'ListenAddress = \u{7}nowhere' > '{}'", conf.display());
     site.machine.tell("bash", &["-c", &broken]);
 
-    site.engine.deploy(Path::new("/usr/bin/docker"), &site.write_stack()).unwrap();
+    site.engine.deploy(Path::new("/usr/bin/docker"), &[site.write_stack()]).unwrap();
     let failure = || site.engine.last_failure(SG, 20).unwrap();
     site.until("its tasks fail", |_| failure().is_some_and(|failure| !failure.log.is_empty()));
     let first = failure().unwrap();
@@ -133,7 +133,7 @@ fn a_task_that_does_not_even_start_says_why() {
     let stack = site.write_stack();
     site.machine.tell("rm", &["-r", run.to_str().unwrap()]);
 
-    site.engine.deploy(Path::new("/usr/bin/docker"), &stack).unwrap();
+    site.engine.deploy(Path::new("/usr/bin/docker"), &[stack]).unwrap();
     let failure = || site.engine.last_failure(SG, 20).unwrap();
     site.until("its task is rejected", |_| failure().is_some());
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::stack::Stack;
+use crate::stack::{Service, Stack};
 
 fn lacks(text: &str, roles: &[Role]) -> Vec<(String, bool)> {
     let environment = BTreeMap::from([("DATA".to_owned(), "/opt/teradici".to_owned())]);
@@ -40,9 +40,11 @@ fn our_own_file_lacks_nothing() {
         version: "1.2.3".to_owned(),
         authorities: "/opt/teradici/pcoipcm_data/certs/host-authorities.crt".into(),
     };
-    let images = [(Role::Cm, "r/pcoip-cm:1".to_owned()), (Role::Sg, "r/sg:1".to_owned())];
+    let services = [(Role::Cm, "r/pcoip-cm:1"), (Role::Sg, "r/sg:1")].map(|(role, image)| {
+        Service { role, image: image.to_owned(), deployment: "first".to_owned() }
+    });
 
-    assert_eq!(lacks(&stack.render(&images).unwrap(), &[Role::Cm, Role::Sg]), []);
+    assert_eq!(lacks(&stack.render(&services).unwrap(), &[Role::Cm, Role::Sg]), []);
     assert_eq!(lacks(WHOLE, &[Role::Sg]), []);
 }
 

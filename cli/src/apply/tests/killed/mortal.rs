@@ -5,7 +5,7 @@ use std::{
     fs::{self, File, OpenOptions, Permissions},
     io::{self, Write as _},
     os::unix::fs::PermissionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::LazyLock,
     time::Duration,
 };
@@ -15,6 +15,7 @@ use cmsg_config::{
     Paths,
     socket::{Role, Status},
 };
+use ipnet::Ipv4Net;
 
 use crate::{
     content::Content,
@@ -35,7 +36,9 @@ use crate::{
         trace::unfinished,
     },
     system::{
-        FirewallSystem, KernelSystem, Real, System, recorder::firewall::Remembered, units::Units,
+        EngineSystem, FirewallSystem, KernelSystem, Real, System,
+        recorder::{EngineState, firewall::Remembered},
+        units::Units,
     },
 };
 
@@ -56,6 +59,8 @@ pub(super) struct Host {
     pub(super) firewall: Remembered,
     /// Settings of the kernel.
     pub(super) kernel: BTreeMap<KernelKey, String>,
+    /// What is at the Docker engine.
+    pub(super) engine: EngineState,
 }
 
 impl Host {
@@ -73,6 +78,7 @@ impl Host {
                 Rule::Forward("port=443:proto=tcp:toport=8443:toaddr=".to_owned()),
             ]),
             kernel: values.map(|(key, value)| (key, value.to_owned())).into(),
+            engine: EngineState::default(),
         }
     }
 
@@ -169,6 +175,17 @@ impl KernelSystem for Mortal<'_> {
     }
 }
 
+impl Mortal<'_> {
+    /// Has an effect that cannot be had in part, and cannot fail.
+    fn all(&mut self, effect: impl Fn(&mut Host)) -> anyhow::Result<()> {
+        let whole = |host: &mut Host| {
+            effect(host);
+            Ok(())
+        };
+        self.act(whole, &effect)
+    }
+}
+
 impl System for Mortal<'_> {
     fn make_folder(&mut self, path: &Path) -> anyhow::Result<()> {
         self.act(|host| host.real.make_folder(path), |_| {})
@@ -256,11 +273,7 @@ impl System for Mortal<'_> {
 
     fn stop_role(&mut self, _paths: &Paths, role: Role) -> anyhow::Result<()> {
         let stop = |host: &mut Host| host.roles.retain(|other| *other != role.command());
-        let whole = |host: &mut Host| {
-            stop(host);
-            Ok(())
-        };
-        self.act(whole, stop)
+        self.all(stop)
     }
 
     fn start_role(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()> {
@@ -289,12 +302,17 @@ impl System for Mortal<'_> {
             reason: None,
             listens: Vec::new(),
             sessions: 0,
+            deployment: self.host.engine.deployment(role),
             turned_away: None,
             unserved: None,
         })
     }
 
-    fn log_tail(&mut self, _paths: &Paths) -> Vec<String> {
+    fn reload(&mut self, _paths: &Paths, _role: Role) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn log_tail(&mut self, _paths: &Paths, _roles: &[Role]) -> Vec<String> {
         Vec::new()
     }
 
@@ -309,11 +327,7 @@ impl Units for Mortal<'_> {
             let known = |role: Role| Some((role.command(), unit(paths, role)?));
             host.known = [Role::Cm, Role::Sg].into_iter().filter_map(known).collect();
         };
-        let whole = |host: &mut Host| {
-            read(host);
-            Ok(())
-        };
-        self.act(whole, read)
+        self.all(read)
     }
 
     fn enable_unit(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()> {
@@ -331,11 +345,73 @@ impl Units for Mortal<'_> {
                 host.enabled.remove(role.command());
             }
         };
-        let whole = |host: &mut Host| {
-            disable(host);
+        self.all(disable)
+    }
+}
+
+impl EngineSystem for Mortal<'_> {
+    fn load_images(&mut self, archive: &Path) -> anyhow::Result<()> {
+        let load = |host: &mut Host| -> anyhow::Result<()> {
+            host.engine.load(&fs::read_to_string(archive)?);
             Ok(())
         };
-        self.act(whole, disable)
+        self.act(load, |host| drop(load(host)))
+    }
+
+    fn remove_images(&mut self, names: &[String]) -> anyhow::Result<()> {
+        self.act(|host| host.engine.remove(names), |host| drop(host.engine.remove(&names[..1])))
+    }
+
+    fn image_id(&mut self, name: &str) -> anyhow::Result<String> {
+        self.host.engine.id(name)
+    }
+
+    fn account(&mut self) -> anyhow::Result<(u32, u32)> {
+        Ok((977, 976))
+    }
+
+    fn make_swarm(&mut self, pool: Ipv4Net) -> anyhow::Result<()> {
+        let make = |host: &mut Host| host.engine.swarm = Some(pool);
+        self.all(make)
+    }
+
+    fn leave_swarm(&mut self) -> anyhow::Result<()> {
+        let leave = |host: &mut Host| host.engine.swarm = None;
+        self.all(leave)
+    }
+
+    fn make_network(&mut self, network: Ipv4Net) -> anyhow::Result<()> {
+        let make = |host: &mut Host| host.engine.make_network(network);
+        self.act(make, |host| drop(make(host)))
+    }
+
+    fn remove_network(&mut self) -> anyhow::Result<()> {
+        let remove = |host: &mut Host| host.engine.network = None;
+        self.all(remove)
+    }
+
+    fn deploy(&mut self, files: &[PathBuf]) -> anyhow::Result<()> {
+        let deploy = |host: &mut Host| {
+            host.engine.deploy(files, |path| fs::read_to_string(path).ok())?;
+            let has = |role: &Role| {
+                host.engine.services.values().any(|text| text.contains(role.command()))
+            };
+            host.roles = [Role::Cm, Role::Sg].into_iter().filter(has).map(Role::command).collect();
+            Ok(())
+        };
+        self.act(deploy, |host| drop(deploy(host)))
+    }
+
+    fn remove_services(&mut self) -> anyhow::Result<()> {
+        let remove = |host: &mut Host| {
+            host.engine.services.clear();
+            host.roles.clear();
+        };
+        self.all(remove)
+    }
+
+    fn service_tail(&mut self, _roles: &[Role]) -> Vec<String> {
+        Vec::new()
     }
 }
 

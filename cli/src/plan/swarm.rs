@@ -1,0 +1,188 @@
+//! What Docker Swarm is told: images, swarm and network before the files change, the services
+//! afterwards. A service starts anew where its deployment has another name, and that comes from what
+//! it reads when it starts; certificates and keys it reads again when it is told to.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use cmsg_config::{
+    Paths,
+    socket::{Role, Status},
+};
+use cmsg_engine::{
+    EngineFacts, NetworkFact, STACK, ServiceFact, SwarmFact,
+    archive::ImageArchive,
+    stack::{NETWORK, Service},
+};
+use ipnet::Ipv4Net;
+
+use super::{
+    configuration::Configuration,
+    layout,
+    turnover::{Turnover, reads_again},
+};
+use crate::{
+    host::Facts,
+    preflight::network::free,
+    step::{
+        Step,
+        engine::{Draft, EngineStep, EngineTrace, stack_files},
+        trace::Trace,
+    },
+    wanted::Wanted,
+};
+
+/// The size of the range that a swarm of ours takes addresses from.
+const POOL: u8 = 20;
+
+/// The steps around those that change files.
+pub(super) fn around(
+    steps: &[Step],
+    wanted: &Wanted,
+    facts: &Facts,
+    configuration: &Configuration,
+) -> Turnover {
+    let (Some(engine), Some(images)) = (facts.engine.facts(), images(facts)) else {
+        // Findings refuse it.
+        return Turnover::default();
+    };
+    let paths = wanted.place.paths();
+    let services = services(wanted, configuration, images);
+    let installed = &facts.installed;
+    let (restarts, runs): (Vec<_>, Vec<_>) =
+        installed.live.iter().partition(|status| restarts(status, &services));
+    let roles = |all: Vec<&Status>| all.into_iter().map(|status| status.role).collect::<Vec<_>>();
+    let (restarts, runs) = (roles(restarts), roles(runs));
+    let reloads = runs.iter().copied().filter(|role| reads_again(steps, &paths, *role));
+    let reloads: Vec<_> = reloads.collect();
+
+    let is_deployed = engine.services.iter().any(is_ours);
+    let mut stops = before(wanted, facts, engine, images);
+    let mut held = Vec::new();
+    if !reloads.is_empty() {
+        held.push(Trace::Reloaded(reloads.clone()));
+    }
+    if is_deployed {
+        let files =
+            stack_files(&paths, installed.files.contains_key(&layout::compose_file(&paths)));
+        held.push(Trace::Engine(EngineTrace::Deployed(files, installed.roles(&paths))));
+    }
+    if !held.is_empty() {
+        stops.push(Step::Hold(held));
+    }
+    let stack = EngineStep::WriteStack {
+        replaces: installed.files.contains_key(&layout::stack(&paths)),
+        stack: Draft { paths: paths.clone(), services: services.clone() },
+    };
+    let files = stack_files(&paths, wanted.later.docker.compose_file.is_some());
+    let deploy = EngineStep::Deploy { files, is_first: !is_deployed };
+    let mut starts: Vec<_> = [stack, deploy].map(Step::Engine).into();
+    starts.extend(reloads.into_iter().map(|role| Step::Reload { paths: paths.clone(), role }));
+    let wanted_roles = wanted.roles();
+    let restarts = restarts.into_iter().filter(|role| wanted_roles.contains(role)).collect();
+    let deployments = services.into_iter().map(|it| (it.role, it.deployment)).collect();
+    Turnover { stops, starts, restarts, deployments }
+}
+
+/// What goes when everything else of an installation is gone.
+pub(super) fn leave(engine: &EngineFacts) -> Option<Step> {
+    let mut traces = Vec::new();
+    if engine.networks.iter().any(|network| network.name == NETWORK && network.is_ours) {
+        traces.push(EngineTrace::NetworkGoes);
+    }
+    let ours = engine.images.iter().filter(|image| image.layer.is_some());
+    let names: Vec<_> = ours.flat_map(|image| image.tags.clone()).collect();
+    if !names.is_empty() {
+        traces.push(EngineTrace::ImagesGo(names));
+    }
+    let is_ours_alone = engine.services.iter().all(is_ours);
+    if engine.swarm == (SwarmFact::Manager { is_ours: true, nodes: 1 }) && is_ours_alone {
+        traces.push(EngineTrace::SwarmGoes);
+    }
+    (!traces.is_empty()).then_some(Step::Engine(EngineStep::Leave(traces)))
+}
+
+/// Whether a service is one of this stack, made by the installer.
+pub(crate) fn is_ours(service: &ServiceFact) -> bool {
+    service.is_ours && service.stack.as_deref() == Some(STACK)
+}
+
+fn images(facts: &Facts) -> Option<&ImageArchive> {
+    facts.deploying.as_ref()?.images.as_ref().ok()
+}
+
+/// What must be there before services can run, and can be there beside those that do.
+fn before(
+    wanted: &Wanted,
+    facts: &Facts,
+    engine: &EngineFacts,
+    archive: &ImageArchive,
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let is_there = |tag: &str, layer: &str| {
+        let mut all = engine.images.iter();
+        all.any(|it| it.tags.iter().any(|t| t == tag) && it.layer.as_deref() == Some(layer))
+    };
+    if !archive.images.iter().all(|image| is_there(&image.tag, &image.layer)) {
+        let images = archive.images.iter().map(|image| image.tag.clone());
+        let images = images.filter(|tag| !engine.images.iter().any(|it| it.tags.contains(tag)));
+        let (archive, images) = (archive.path.clone(), images.collect());
+        steps.push(EngineStep::LoadImages { archive, images });
+    }
+    if engine.swarm == SwarmFact::Inactive
+        && let Some(pool) = pool(wanted.network, facts)
+    {
+        steps.push(EngineStep::MakeSwarm { pool });
+    }
+    if let Some(network) = wanted.network {
+        let ours = engine.networks.iter().find(|it| it.name == NETWORK && it.is_ours);
+        let present = ours.map(range);
+        if present != Some(Some(network)) {
+            steps.push(EngineStep::MakeNetwork { network, replaces: present.flatten() });
+        }
+    }
+    steps.into_iter().map(Step::Engine).collect()
+}
+
+fn range(network: &NetworkFact) -> Option<Ipv4Net> {
+    network.subnets.first()?.parse().ok()
+}
+
+/// A free range, beside that of the stack's network.
+pub(crate) fn pool(network: Option<Ipv4Net>, facts: &Facts) -> Option<Ipv4Net> {
+    let mut taken = facts.networks.clone();
+    taken.extend(network.map(|network| crate::host::networks::Taken {
+        network,
+        what: "the network of the stack".to_owned(),
+    }));
+    free(POOL, &taken)
+}
+
+fn services(
+    wanted: &Wanted,
+    configuration: &Configuration,
+    archive: &ImageArchive,
+) -> Vec<Service> {
+    let conf = |role| match role {
+        Role::Cm => configuration.cm.as_ref(),
+        Role::Sg => configuration.sg.as_ref(),
+    };
+    let service = |role: Role| {
+        let image = archive.image(role)?;
+        let read = [image.tag.as_str(), &image.layer, &conf(role)?.render()].join("\n");
+        let deployment = name(&read, &wanted.place.paths());
+        Some(Service { role, image: image.tag.clone(), deployment })
+    };
+    wanted.roles().into_iter().filter_map(service).collect()
+}
+
+/// A name for what a service reads when it starts.
+fn name(read: &str, paths: &Paths) -> String {
+    let all = format!("{}\n{read}", paths.base().display());
+    let digest = digest(&SHA256, all.as_bytes());
+    digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether a role that runs is to run anew, or no more.
+fn restarts(status: &Status, services: &[Service]) -> bool {
+    let wanted = services.iter().find(|service| service.role == status.role);
+    wanted.map(|service| &service.deployment) != status.deployment.as_ref()
+}

@@ -1,0 +1,224 @@
+//! The Docker engine and its swarm: whether the stack can be deployed there, and would stay.
+
+use cmsg_engine::{Availability, EngineFacts, NoEngine, STACK, SwarmFact, Version, stack::NETWORK};
+
+use crate::{
+    finding::Finding,
+    host::{
+        Facts,
+        engine::{Deploying, EngineFact, told},
+    },
+    plan::{record::Record, swarm},
+    runtime::Runtime,
+    wanted::Wanted,
+};
+
+/// The documented minimum.
+const LEAST_VERSION: Version = Version { major: 20, minor: 10, patch: 0 };
+
+const WITHOUT: &str = "or run the services on the host itself with `--runtime=host`";
+
+pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = other_runtime(wanted, facts).into_iter().collect();
+    if wanted.place.runtime != Runtime::Swarm {
+        return findings;
+    }
+    if wanted.place.root.is_some() {
+        findings.push(Finding::error(
+            "runtime.root",
+            "with `--runtime=swarm`, the default, everything lies at the documented paths, and \
+             `--root` names another folder",
+            "leave `--root` out, or add `--runtime=host`",
+        ));
+    }
+    let has_command = facts.deploying.as_ref().is_some_and(|deploying| deploying.has_command);
+    match &facts.engine {
+        EngineFact::NotAsked => {}
+        EngineFact::None(why) => findings.push(no_engine(why, has_command)),
+        EngineFact::Silent(why) => findings.push(Finding::error(
+            "docker.silent",
+            format!("the docker engine does not say how it is: {why}"),
+            "look at `journalctl -u docker`, mend what ails it, and start it anew",
+        )),
+        EngineFact::There(engine) => {
+            if !has_command {
+                findings.push(Finding::error(
+                    "docker.command",
+                    "there is a docker engine, and no `docker` command on the search path",
+                    "install the package `docker-ce-cli`",
+                ));
+            }
+            findings.extend(engine_itself(engine));
+            findings.extend(swarm_of(&engine.swarm));
+            findings.extend(node(engine));
+            findings.extend(names_of_others(engine));
+            findings.extend(pool(wanted, facts, engine));
+        }
+    }
+    findings.extend(facts.deploying.as_ref().and_then(images));
+    findings
+}
+
+fn other_runtime(wanted: &Wanted, facts: &Facts) -> Option<Finding> {
+    let paths = wanted.place.paths();
+    let installed = Record::of(&facts.installed, &paths).runtime;
+    let is_other = facts.installed.is_there(&paths) && installed != wanted.place.runtime;
+    is_other.then(|| {
+        Finding::error(
+            "runtime.other",
+            format!("what is installed here runs with `--runtime={installed}`"),
+            format!(
+                "add `--runtime={installed}`, or run `pcoip-cmsg-setup uninstall` first, which keeps \
+                 configuration and keys"
+            ),
+        )
+    })
+}
+
+fn no_engine(why: &NoEngine, has_command: bool) -> Finding {
+    let what = told(why);
+    match why {
+        NoEngine::Absent(_) if !has_command => Finding::error(
+            "docker.missing",
+            format!("{what}, and no `docker` command"),
+            format!("install Docker 20.10.0 or later (`dnf install docker-ce`), {WITHOUT}"),
+        ),
+        NoEngine::Absent(_) | NoEngine::Silent(_) => Finding::error(
+            "docker.not-running",
+            what,
+            format!("start it: `systemctl enable --now docker`; {WITHOUT}"),
+        ),
+        NoEngine::Forbidden(_) => {
+            Finding::error("docker.forbidden", what, "run the command with `sudo`")
+        }
+        NoEngine::Elsewhere(_) => {
+            Finding::error("docker.elsewhere", what, "unset `DOCKER_HOST`, or name a unix socket")
+        }
+        NoEngine::Odd(_) => Finding::error(
+            "docker.odd",
+            what,
+            format!("install Docker 20.10.0 or later in its place, {WITHOUT}"),
+        ),
+    }
+}
+
+fn engine_itself(engine: &EngineFacts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if engine.is_podman {
+        findings.push(Finding::error(
+            "docker.podman",
+            "podman answers in docker's place, and it has no swarm",
+            format!("remove `podman-docker` and install Docker 20.10.0 or later, {WITHOUT}"),
+        ));
+        return findings;
+    }
+    if engine.release.is_some_and(|release| release < LEAST_VERSION) {
+        findings.push(Finding::error(
+            "docker.version",
+            format!("the docker engine has version {}, and 20.10.0 is needed", engine.version),
+            format!("update it: `dnf upgrade docker-ce`, {WITHOUT}"),
+        ));
+    }
+    if engine.has_live_restore {
+        findings.push(Finding::error(
+            "docker.live-restore",
+            "the docker engine has `live-restore` on, which a swarm does not allow",
+            "take `live-restore` out of `/etc/docker/daemon.json`, and restart docker",
+        ));
+    }
+    findings
+}
+
+fn swarm_of(swarm: &SwarmFact) -> Option<Finding> {
+    let leave = "end the containers that it runs here, and `docker swarm leave`";
+    Some(match swarm {
+        SwarmFact::Inactive | SwarmFact::Manager { is_ours: true, nodes: ..=1 } => return None,
+        SwarmFact::Manager { is_ours: false, nodes: ..=1 } => Finding::warning(
+            "swarm.others",
+            "this host has a swarm that somebody else made; the stack is deployed into it",
+            "nothing to do: `uninstall` will leave the swarm as it is",
+        ),
+        SwarmFact::Manager { nodes, .. } => Finding::error(
+            "swarm.several-nodes",
+            format!(
+                "this host's swarm has {nodes} hosts, and a service could start on another one"
+            ),
+            format!("use a host of its own, {WITHOUT}"),
+        ),
+        SwarmFact::Worker => Finding::error(
+            "swarm.worker",
+            "this host works in a swarm that another host manages",
+            format!("use another host, or {leave}"),
+        ),
+        SwarmFact::Locked => Finding::error(
+            "swarm.locked",
+            "this host's swarm is locked",
+            "unlock it: `docker swarm unlock`",
+        ),
+        SwarmFact::Broken(why) => Finding::error(
+            "swarm.broken",
+            format!("this host's swarm is out of order: {why}"),
+            "where nothing else needs it, `docker swarm leave --force`, and run the command again",
+        ),
+    })
+}
+
+fn node(engine: &EngineFacts) -> Option<Finding> {
+    let node = engine.node.as_ref().filter(|node| node.availability != Availability::Active)?;
+    Some(Finding::error(
+        "swarm.unavailable",
+        "this host's swarm starts nothing here: its node is paused or drained",
+        format!("`docker node update --availability active {}`", node.name),
+    ))
+}
+
+/// The stack's names are the documented ones, and may be taken.
+fn names_of_others(engine: &EngineFacts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let in_stack = engine.services.iter().filter(|it| it.stack.as_deref() == Some(STACK));
+    let others: Vec<_> =
+        in_stack.filter(|it| !swarm::is_ours(it)).map(|it| format!("`{}`", it.name)).collect();
+    if !others.is_empty() {
+        findings.push(Finding::error(
+            "stack.others",
+            format!(
+                "docker runs a stack `{STACK}` that this program did not deploy: {}",
+                others.join(", ")
+            ),
+            "take it over with `--adopt`, or remove it: `docker stack rm pcoipcm`",
+        ));
+    }
+    let network = engine.networks.iter().find(|it| it.name == NETWORK && !it.is_ours);
+    findings.extend(network.map(|_| {
+        Finding::error(
+            "network.others",
+            format!("docker has a network `{NETWORK}` that this program did not make"),
+            format!("where nothing needs it, `docker network rm {NETWORK}`"),
+        )
+    }));
+    findings
+}
+
+fn pool(wanted: &Wanted, facts: &Facts, engine: &EngineFacts) -> Option<Finding> {
+    let is_needed = engine.swarm == SwarmFact::Inactive;
+    (is_needed && swarm::pool(wanted.network, facts).is_none()).then(|| {
+        Finding::error(
+            "network.no-pool",
+            "no private network is free for the swarm to take addresses from",
+            "remove docker networks that nothing needs: `docker network prune`",
+        )
+    })
+}
+
+fn images(deploying: &Deploying) -> Option<Finding> {
+    let why = deploying.images.as_ref().err()?;
+    Some(Finding::error(
+        "images.missing",
+        format!("the images of the services cannot be read: {why}"),
+        "lay `pcoip-cmsg-images.tar` of this version beside this program (`cargo xtask images` \
+         makes it)",
+    ))
+}
+
+#[cfg(test)]
+mod tests;

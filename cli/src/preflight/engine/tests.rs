@@ -1,0 +1,148 @@
+use std::path::PathBuf;
+
+use cmsg_config::socket::Role;
+use cmsg_engine::{
+    NetworkFact, NodeFact, ServiceFact,
+    archive::{ArchivedImage, ImageArchive},
+};
+
+use super::*;
+use crate::plan::tests::{facts, wanted};
+
+const SWARM: &str = "accept-policies: true\nself-signed: true\nbroker-url: https://b\n\
+                     external-pcoip-ip: 192.0.2.1\n";
+
+fn engine() -> EngineFacts {
+    EngineFacts {
+        version: "20.10.0".to_owned(),
+        release: Version::parse("20.10.0"),
+        swarm: SwarmFact::Inactive,
+        ..EngineFacts::default()
+    }
+}
+
+fn archive() -> ImageArchive {
+    let image = |role: Role| ArchivedImage {
+        role,
+        tag: format!("{}:1", role.command()),
+        layer: "sha256:1".to_owned(),
+    };
+    let images = [Role::Cm, Role::Sg].map(image).into();
+    ImageArchive { path: PathBuf::from("/images.tar"), bytes: 1, images }
+}
+
+/// The ids of what is found, errors with a mark.
+fn found(change: impl FnOnce(&mut Facts)) -> Vec<String> {
+    let (wanted, _) = wanted(SWARM);
+    let mut facts = facts(&wanted);
+    facts.engine = EngineFact::There(Box::new(engine()));
+    facts.deploying = Some(Deploying { has_command: true, images: Ok(archive()) });
+    change(&mut facts);
+    let mark = |finding: Finding| match finding.is_error() {
+        true => format!("!{}", finding.id),
+        false => finding.id.to_owned(),
+    };
+    check(&wanted, &facts).into_iter().map(mark).collect()
+}
+
+fn with(change: impl FnOnce(&mut EngineFacts)) -> Vec<String> {
+    let mut engine = engine();
+    change(&mut engine);
+    found(|facts| facts.engine = EngineFact::There(Box::new(engine)))
+}
+
+#[test]
+fn an_engine_that_can_run_the_stack_has_no_findings() {
+    assert_eq!(found(|_| {}), [""; 0]);
+    assert_eq!(with(|it| it.swarm = SwarmFact::Manager { is_ours: true, nodes: 1 }), [""; 0]);
+    assert_eq!(with(|it| it.release = Version::parse("28.2.2")), [""; 0]);
+}
+
+#[test]
+fn an_engine_that_cannot_is_told() {
+    type Change = fn(&mut EngineFacts);
+    let table: [(&str, Change); 10] = [
+        ("!docker.version", |it| it.release = Version::parse("20.9.13")),
+        ("!docker.version", |it| it.release = Version::parse("19.03.15-ce")),
+        ("!swarm.unavailable", |it| {
+            let availability = Availability::Drained;
+            it.node = Some(NodeFact {
+                name: "n".to_owned(),
+                availability,
+                is_ready: true,
+                address: String::new(),
+            });
+        }),
+        ("!docker.podman", |it| it.is_podman = true),
+        ("!docker.live-restore", |it| it.has_live_restore = true),
+        ("swarm.others", |it| it.swarm = SwarmFact::Manager { is_ours: false, nodes: 1 }),
+        ("!swarm.several-nodes", |it| it.swarm = SwarmFact::Manager { is_ours: true, nodes: 2 }),
+        ("!swarm.worker", |it| it.swarm = SwarmFact::Worker),
+        ("!swarm.locked", |it| it.swarm = SwarmFact::Locked),
+        ("!swarm.broken", |it| it.swarm = SwarmFact::Broken("expired".to_owned())),
+    ];
+    for (id, change) in table {
+        assert_eq!(with(change), [id]);
+    }
+}
+
+#[test]
+fn no_engine_is_told_with_what_brings_one() {
+    let socket = || PathBuf::from("/run/docker.sock");
+    let table = [
+        (NoEngine::Absent(socket()), false, "!docker.missing"),
+        (NoEngine::Absent(socket()), true, "!docker.not-running"),
+        (NoEngine::Silent(socket()), true, "!docker.not-running"),
+        (NoEngine::Forbidden(socket()), true, "!docker.forbidden"),
+        (NoEngine::Elsewhere("tcp://h".to_owned()), true, "!docker.elsewhere"),
+        (NoEngine::Odd("no".to_owned()), true, "!docker.odd"),
+    ];
+    for (why, has_command, id) in table {
+        let findings = found(|facts| {
+            facts.engine = EngineFact::None(why.clone());
+            facts.deploying = Some(Deploying { has_command, images: Ok(archive()) });
+        });
+
+        assert_eq!(findings, [id], "{why:?}");
+    }
+    assert_eq!(found(|facts| facts.engine = EngineFact::Silent("no".into())), ["!docker.silent"]);
+}
+
+#[test]
+fn what_deploying_takes_beside_the_engine_is_told() {
+    let findings = found(|facts| {
+        facts.deploying = Some(Deploying { has_command: false, images: Err("gone".to_owned()) });
+    });
+
+    assert_eq!(findings, ["!docker.command", "!images.missing"]);
+}
+
+#[test]
+fn names_that_others_have_taken_are_told() {
+    let service = |is_ours, stack: &str| ServiceFact {
+        name: format!("{stack}_cm"),
+        stack: Some(stack.to_owned()),
+        is_ours,
+        running: 1,
+        ..ServiceFact::default()
+    };
+    let network = |is_ours| NetworkFact { name: NETWORK.to_owned(), subnets: Vec::new(), is_ours };
+
+    assert_eq!(with(|it| it.services.push(service(true, STACK))), [""; 0]);
+    assert_eq!(with(|it| it.services.push(service(false, "other"))), [""; 0]);
+    assert_eq!(with(|it| it.services.push(service(false, STACK))), ["!stack.others"]);
+    assert_eq!(with(|it| it.networks.push(network(true))), [""; 0]);
+    assert_eq!(with(|it| it.networks.push(network(false))), ["!network.others"]);
+}
+
+#[test]
+fn a_swarm_belongs_to_the_machine_itself() {
+    let (wanted, _) = wanted(&format!("{SWARM}root: /r\n"));
+    let mut facts = facts(&wanted);
+    facts.engine = EngineFact::There(Box::new(engine()));
+    facts.deploying = Some(Deploying { has_command: true, images: Ok(archive()) });
+
+    let ids: Vec<_> = check(&wanted, &facts).into_iter().map(|finding| finding.id).collect();
+
+    assert_eq!(ids, ["runtime.root"]);
+}

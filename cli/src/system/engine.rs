@@ -1,0 +1,163 @@
+//! Effects on the Docker engine.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use cmsg_config::socket::Role;
+use cmsg_engine::{
+    Engine, SwarmFact,
+    stack::{NETWORK, service_name},
+};
+use ipnet::Ipv4Net;
+
+use super::Real;
+use crate::host::{account, engine};
+
+/// A container that is told to end has 20 seconds for it.
+const GONE: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_millis(50);
+/// So many lines of a role's log are shown.
+const TAIL: usize = 8;
+
+/// What steps do to the engine. Everything may be done twice.
+pub(crate) trait EngineSystem {
+    /// Loads the images of an archive.
+    fn load_images(&mut self, archive: &Path) -> anyhow::Result<()>;
+
+    /// Removes images by their names, as soon as no container uses them.
+    fn remove_images(&mut self, names: &[String]) -> anyhow::Result<()>;
+
+    /// What the engine calls an image.
+    fn image_id(&mut self, name: &str) -> anyhow::Result<String>;
+
+    /// The numbers of the user and the group that run the roles.
+    fn account(&mut self) -> anyhow::Result<(u32, u32)>;
+
+    /// Makes a swarm of this host alone.
+    fn make_swarm(&mut self, pool: Ipv4Net) -> anyhow::Result<()>;
+
+    /// Leaves the swarm that was made here.
+    fn leave_swarm(&mut self) -> anyhow::Result<()>;
+
+    /// Makes the network of the stack.
+    fn make_network(&mut self, network: Ipv4Net) -> anyhow::Result<()>;
+
+    /// Removes it.
+    fn remove_network(&mut self) -> anyhow::Result<()>;
+
+    /// Brings the stack to what these files say, a later one on top of those before it.
+    fn deploy(&mut self, files: &[PathBuf]) -> anyhow::Result<()>;
+
+    /// Removes the services of the stack, and waits until their containers are gone.
+    fn remove_services(&mut self) -> anyhow::Result<()>;
+
+    /// The last lines that the engine has of roles that do not run.
+    fn service_tail(&mut self, roles: &[Role]) -> Vec<String>;
+}
+
+impl Real {
+    /// The engine, connected when it is first needed.
+    fn engine(&mut self) -> anyhow::Result<&Engine> {
+        if self.engine.is_none() {
+            self.engine = Some(engine::connect()?);
+        }
+        self.engine.as_ref().context("the docker engine is connected")
+    }
+
+    fn until_gone(&mut self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while self.engine()?.containers()? > 0 {
+            if begun.elapsed() > GONE {
+                anyhow::bail!("containers of the stack do not end");
+            }
+            self.interrupt.wait(EVERY);
+        }
+        Ok(())
+    }
+
+    fn swarm(&mut self) -> anyhow::Result<SwarmFact> {
+        Ok(self.engine()?.facts()?.swarm)
+    }
+}
+
+impl EngineSystem for Real {
+    fn load_images(&mut self, archive: &Path) -> anyhow::Result<()> {
+        let total = archive.metadata().map_or(0, |metadata| metadata.len());
+        let progress = self.progress();
+        self.engine()?.load_images(archive, move |done| progress.bytes(done, total))
+    }
+
+    fn remove_images(&mut self, names: &[String]) -> anyhow::Result<()> {
+        for name in names {
+            let begun = Instant::now();
+            // Containers that have just ended are still there for a moment.
+            while let Err(error) = self.engine()?.remove_image(name) {
+                if begun.elapsed() > GONE {
+                    return Err(error);
+                }
+                self.interrupt.wait(EVERY);
+            }
+        }
+        Ok(())
+    }
+
+    fn image_id(&mut self, name: &str) -> anyhow::Result<String> {
+        let id = self.engine()?.image_id(name)?;
+        id.with_context(|| format!("the docker engine has no image `{name}`"))
+    }
+
+    fn account(&mut self) -> anyhow::Result<(u32, u32)> {
+        let account::Ids { user, group } = account::numbers()?;
+        Ok((user, group))
+    }
+
+    fn make_swarm(&mut self, pool: Ipv4Net) -> anyhow::Result<()> {
+        self.engine()?.make_swarm(&pool.to_string())
+    }
+
+    fn leave_swarm(&mut self) -> anyhow::Result<()> {
+        match self.swarm()? {
+            SwarmFact::Manager { is_ours: true, .. } => self.engine()?.leave_swarm(),
+            _ => Ok(()),
+        }
+    }
+
+    fn make_network(&mut self, network: Ipv4Net) -> anyhow::Result<()> {
+        self.engine()?.make_network(NETWORK, &network.to_string())
+    }
+
+    fn remove_network(&mut self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while let Err(error) = self.engine()?.remove_network(NETWORK) {
+            if begun.elapsed() > GONE {
+                return Err(error);
+            }
+            self.interrupt.wait(EVERY);
+        }
+        Ok(())
+    }
+
+    fn deploy(&mut self, files: &[PathBuf]) -> anyhow::Result<()> {
+        self.engine()?.deploy(Path::new("docker"), files)
+    }
+
+    fn remove_services(&mut self) -> anyhow::Result<()> {
+        if !matches!(self.swarm()?, SwarmFact::Manager { .. }) {
+            return Ok(());
+        }
+        self.engine()?.remove_services()?;
+        self.until_gone()
+    }
+
+    fn service_tail(&mut self, roles: &[Role]) -> Vec<String> {
+        let Ok(engine) = self.engine() else { return Vec::new() };
+        let mut lines = engine.troubles().unwrap_or_default();
+        for role in roles {
+            lines.extend(engine.log_tail(&service_name(*role), TAIL).unwrap_or_default());
+        }
+        lines
+    }
+}
