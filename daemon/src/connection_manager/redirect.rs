@@ -35,20 +35,31 @@ pub(super) async fn serve(
 }
 
 fn answer(request: &Request<Incoming>, secure: u16) -> Response<Content> {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let mut hosts = request.headers().get_all(header::HOST).into_iter();
+    // Whoever names two is not answered by a guess.
+    let host = hosts.next().filter(|_| hosts.next().is_none()).and_then(|host| host.to_str().ok());
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let location = host.and_then(|host| location(host, path, secure));
-    let Some(location) = location.and_then(|text| HeaderValue::try_from(text).ok()) else {
-        return plain(StatusCode::BAD_REQUEST);
+    let location = location.and_then(|text| HeaderValue::try_from(text).ok());
+    let mut response = match location {
+        Some(location) => {
+            let mut response = plain(StatusCode::PERMANENT_REDIRECT);
+            response.headers_mut().insert(header::LOCATION, location);
+            response
+        }
+        None => plain(StatusCode::BAD_REQUEST),
     };
-    let mut response = plain(StatusCode::PERMANENT_REDIRECT);
-    response.headers_mut().insert(header::LOCATION, location);
+    // There is nothing more to ask for here.
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
 /// The same place over HTTPS; `None` where the host is none.
 fn location(host: &str, path: &str, secure: u16) -> Option<String> {
+    // A host has no user, which would only hide where the link leads.
+    if host.contains('@') {
+        return None;
+    }
     let authority: http::uri::Authority = host.parse().ok()?;
     let host: Host = authority.host().parse().ok()?;
     let port = if secure == 443 { String::new() } else { format!(":{secure}") };
@@ -58,7 +69,121 @@ fn location(host: &str, path: &str, secure: u16) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+    };
+
     use super::*;
+
+    /// Sends these bytes to port 80 of a Connection Manager on 443, and returns all that it answers.
+    async fn told(request: &[u8]) -> String {
+        let socket = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let serving = tokio::spawn(serve(socket, 443, Duration::from_secs(60), shutdown.clone()));
+        let (mut reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
+        let request = request.to_vec();
+        // It may answer and close before all is sent.
+        let sending = tokio::spawn(async move {
+            let _ = writer.write_all(&request).await;
+            writer
+        });
+        let mut answer = Vec::new();
+        let _ = reader.read_to_end(&mut answer).await;
+        drop(sending.await.unwrap());
+        shutdown.cancel();
+        serving.await.unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    /// The status, and where it leads.
+    fn read(answer: &str) -> (&str, Option<&str>) {
+        let status = answer.get(9..12).unwrap_or_default();
+        let location = answer.lines().find_map(|line| line.strip_prefix("Location: "));
+        (status, location)
+    }
+
+    #[tokio::test]
+    async fn whatever_is_asked_for_is_sent_to_https_and_the_connection_closed() {
+        let methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"];
+        let paths =
+            ["/", "/pcoip-broker/xml", "/pcoip-sg/xml", "/health?x=%0d%0a", "//evil.example/"];
+        for method in methods {
+            for path in paths {
+                let head = format!("{method} {path} HTTP/1.1\r\nHost: cm.example\r\n");
+                let answer = told(format!("{head}Content-Length: 3\r\n\r\nabc").as_bytes()).await;
+
+                let location = format!("https://cm.example{path}");
+                assert_eq!(read(&answer), ("308", Some(location.as_str())), "{method} {path}");
+                assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+                let body = answer.split_once("\r\n\r\n").unwrap().1;
+                let expected = if method == "HEAD" { "" } else { "Permanent Redirect" };
+                assert_eq!(body, expected, "{method} {path}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_second_request_on_the_connection_is_not_answered() {
+        let request = "GET / HTTP/1.1\r\nHost: cm.example\r\n\r\n".repeat(2);
+
+        assert_eq!(told(request.as_bytes()).await.matches("HTTP/1.1 308").count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_target_in_any_form_leads_to_the_host_that_was_named() {
+        for (target, location) in [
+            ("GET http://evil.example/a?b", "https://cm.example/a?b"),
+            ("CONNECT evil.example:25", "https://cm.example/"),
+            ("OPTIONS *", "https://cm.example/"),
+        ] {
+            let request = format!("{target} HTTP/1.1\r\nHost: cm.example\r\n\r\n");
+
+            let answer = told(request.as_bytes()).await;
+
+            assert_eq!(read(&answer), ("308", Some(location)), "{target}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_that_names_no_host_is_refused_and_leads_nowhere() {
+        let heads = [
+            "",
+            "Host: \r\n",
+            "Host: a b\r\n",
+            "Host: cm.example\r\nHost: evil.example\r\n",
+            "Host: cm.example@evil.example\r\n",
+            "Host: evil.example/\r\n",
+            "Host: evil.example#\r\n",
+            "Host: cm.example\u{e4}\r\n",
+        ];
+        for head in heads {
+            let answer = told(format!("GET / HTTP/1.1\r\n{head}\r\n").as_bytes()).await;
+
+            assert_eq!(read(&answer), ("400", None), "{head:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_request_or_too_long_is_refused() {
+        let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
+        let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: x\r\n".repeat(1000));
+        let path = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(1 << 20));
+        for (request, statuses) in [
+            (long.as_bytes(), ["431", ""]),
+            (many.as_bytes(), ["431", ""]),
+            (path.as_bytes(), ["414", "431"]),
+            (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello\r\n\r\n", ["400", ""]),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ["400", ""]),
+        ] {
+            let answer = told(request).await;
+
+            // The system may drop an answer to whom has not been heard out.
+            let (status, location) = read(&answer);
+            assert!(statuses.contains(&status) && location.is_none(), "{answer}");
+        }
+    }
 
     #[test]
     fn a_redirect_leads_to_the_same_host_over_https() {
@@ -67,7 +192,9 @@ mod tests {
             ("cm.example:8080", "/health?x", 443, Some("https://cm.example/health?x")),
             ("[2001:db8::1]:80", "/", 8443, Some("https://[2001:db8::1]:8443/")),
             ("192.0.2.1", "*", 443, Some("https://192.0.2.1/")),
-            ("user@evil.example", "/", 443, Some("https://evil.example/")),
+            ("cm.example@evil.example", "/", 443, None),
+            ("cm.example/path", "/", 443, None),
+            ("cm.example\u{7f}", "/", 443, None),
             ("a b", "/", 443, None),
             ("", "/", 443, None),
         ];
