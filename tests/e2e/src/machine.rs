@@ -14,6 +14,8 @@ use std::{
 use nix::sched::{CloneFlags, setns};
 use tempfile::TempDir;
 
+use crate::hosts::namespace::Namespace;
+
 /// A busy machine starts an engine ten times slower than an idle one.
 const START: Duration = Duration::from_secs(60);
 
@@ -155,6 +157,25 @@ impl Machine {
         }
     }
 
+    /// Connects it with a host that is a namespace, by a link that has this name at both ends; each
+    /// pair of addresses, e.g. `192.0.2.1/24`, is its own and the host's.
+    ///
+    /// # Panics
+    ///
+    /// Where the system refuses.
+    pub fn link(&self, host: &Namespace, name: &str, addresses: &[[String; 2]]) {
+        let first = self.first;
+        let add = format!("link add name {name} type veth peer name {name} netns {first}");
+        host.ip(&add).expect("a link can be made");
+        let mut words =
+            vec![[format!("link set dev {name} up"), format!("link set dev {name} up")]];
+        words.extend(addresses.iter().map(|pair| pair.each_ref().map(|it| assign(it, name))));
+        for [own, theirs] in words {
+            self.tell("ip", &own.split(' ').collect::<Vec<_>>());
+            host.ip(&theirs).expect("its end can be set up");
+        }
+    }
+
     /// Does something in its network, e.g. binds a port there.
     ///
     /// # Panics
@@ -222,6 +243,12 @@ impl Machine {
         socket.exists()
             && self.docker().arg("version").output().is_ok_and(|out| out.status.success())
     }
+}
+
+/// The words of `ip` that give a link an address; one of IPv6 can be used at once.
+fn assign(address: &str, link: &str) -> String {
+    let at_once = if address.contains(':') { " nodad" } else { "" };
+    format!("address add {address} dev {link}{at_once}")
 }
 
 impl Drop for Machine {

@@ -1,0 +1,78 @@
+//! What a stack is through outages of what it depends on: the broker, and the engine under it.
+
+use std::time::{Duration, Instant};
+
+use cmsg_config::socket::Role;
+use serde_json::{Value, json};
+
+use super::site::{Site, V4};
+
+/// The engine looks at the services every 10 seconds, and gives up at the third time.
+const OUTAGE: Duration = Duration::from_secs(35);
+
+#[test]
+fn an_outage_of_the_broker_and_a_drain_restart_nothing_and_the_engines_death_ends_nothing() {
+    let Some(mut site) = Site::fresh() else { return };
+    let _desktop = site.desktop(&V4);
+    site.install(&[]);
+    site.session(&V4);
+
+    outlasts_the_broker(&site);
+    outlasts_the_engine(&mut site);
+}
+
+#[expect(clippy::disallowed_methods, reason = "the engine's checks come at their own time")]
+fn outlasts_the_broker(site: &Site) {
+    let before = (site.tasks(), site.processes());
+    assert_eq!((before.0.len(), before.1.len()), (2, 2), "{before:?}");
+
+    site.done(&["drain"]);
+    let refused = site.client(&V4).end().pop().expect("a client ends with its result");
+    assert_eq!(refused["error"], "hello: answer is the error `ERR_GENERIC`");
+    site.set_inner_link("down");
+    std::thread::sleep(OUTAGE);
+
+    let status = site.done(&["status"]);
+    let why = "draining: no new sessions are taken";
+    for role in ["cm", "sg"] {
+        let role = &status["roles"][role];
+        assert_eq!((&role["live"], &role["reason"]), (&json!(true), &json!(why)));
+    }
+    assert_eq!(healths(site), ["healthy", "healthy"]);
+    site.done(&["resume"]);
+    let reason = site.status(Role::Cm).map(|status| (status.ready, status.reason));
+    let away = Some("Cannot communicate with broker".to_owned());
+    assert_eq!(reason.expect("it answers"), (false, away));
+
+    site.set_inner_link("up");
+    site.ready(Role::Cm);
+    site.session(&V4);
+    assert_eq!((site.tasks(), site.processes()), before);
+}
+
+fn outlasts_the_engine(site: &mut Site) {
+    let before = site.processes();
+
+    site.machine.kill_engine();
+    site.machine.start_engine();
+    let begun = Instant::now();
+    // The former ones may run for a while, and answer.
+    let are_back = |now: &[String]| now.len() == 2 && !now.iter().any(|it| before.contains(it));
+    while !are_back(&site.processes()) {
+        assert!(begun.elapsed() < Duration::from_secs(90), "{:?}", site.tasks());
+        std::thread::yield_now();
+    }
+    for role in [Role::Cm, Role::Sg] {
+        site.ready(role);
+    }
+
+    let status = site.done(&["status"]);
+    let live = |role: &str| status["roles"][role]["live"] == Value::Bool(true);
+    assert!(live("cm") && live("sg"), "{status:#}");
+    site.session(&V4);
+}
+
+fn healths(site: &Site) -> Vec<String> {
+    const TELL: &str = "docker inspect --format '{{.State.Health.Status}}' $(docker ps --quiet)";
+    site.shell(TELL).lines().map(str::to_owned).collect()
+}

@@ -1,0 +1,111 @@
+//! What the installer reports, what the services may do, and sessions through them over both
+//! families of addresses.
+
+use std::net::{IpAddr, SocketAddr};
+
+use cmsg_config::socket::Role;
+use serde_json::{Value, json};
+
+use super::site::{Family, Site, V4, V6};
+
+#[test]
+fn the_stack_carries_sessions_over_both_families_and_clients_keep_their_addresses() {
+    let Some(site) = Site::fresh() else { return };
+    let (by_name, by_ipv6) = (site.desktop(&V4), site.desktop(&V6));
+
+    let installed =
+        site.install(&["--enable-ipv6", &format!("--external-pcoip-ip={}", V6.outside)]);
+    assert_eq!((&installed["outcome"], &installed["restarts"]), (&json!("done"), &json!([])));
+    site.ready(Role::Cm);
+    reports_what_runs(&site.done(&["status"]));
+    may_do_little(&site);
+
+    // The broker is known by its name in `/etc/hosts` alone, and has IPv4.
+    let first = [&V4, &V6].map(|family| (family, keeps_its_address(&site, family)));
+    let url = format!("--broker-url=https://[{}]", V6.far);
+    let configured = site.done(&["configure", &url]);
+    assert_eq!(configured["restarts"], json!(["cm"]));
+    let second = [&V4, &V6].map(|family| (family, keeps_its_address(&site, family)));
+
+    came_from_the_gateway(by_name.stop(), &V4, &first);
+    came_from_the_gateway(by_ipv6.stop(), &V6, &second);
+}
+
+/// What `status` has to say of a stack that runs.
+fn reports_what_runs(status: &Value) {
+    assert_eq!(status["runtime"], "swarm");
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    let listens = |role: &str| {
+        let role = &status["roles"][role];
+        assert_eq!((&role["live"], &role["ready"]), (&json!(true), &json!(true)), "{role}");
+        role["listens"].clone()
+    };
+    assert_eq!(listens("cm"), json!(["broker=[::]:443/tcp", "http=[::]:80/tcp"]));
+    assert_eq!(
+        listens("sg"),
+        json!(["pcoip=[::]:4172/tcp", "pcoip=[::]:4172/udp", "udp-source=[::]:55000/udp"])
+    );
+}
+
+/// What the kernel lets a role's process do: nothing but bind a port below 1024, as a user of no
+/// other rights, and write to no file of its image.
+fn may_do_little(site: &Site) {
+    let user = site.shell("id -u pcoip-cmsg");
+    for role in [Role::Cm, Role::Sg] {
+        let pid = site.shell(&format!("pgrep -f '^/pcoip-cmsgd {}'", role.command()));
+        let pid = pid.trim();
+        let rights = site.shell(&format!(
+            "awk '/^(Uid|CapEff|CapBnd|NoNewPrivs):/ {{ print $2 }}' /proc/{pid}/status"
+        ));
+        let rights: Vec<_> = rights.lines().collect();
+        assert_eq!(rights[..3], [user.trim(), "0000000000000400", "0000000000000400"]);
+        let written = site.shell(&format!("touch /proc/{pid}/root/written 2>&1 || true"));
+        assert!(written.ends_with("Read-only file system\n"), "{role:?}: {written}");
+    }
+}
+
+/// One session, whose client both roles know by its own address.
+fn keeps_its_address(site: &Site, family: &Family) -> Value {
+    let session = site.session(family);
+    for role in [Role::Cm, Role::Sg] {
+        let seen = site.seen(role, &session["session_log_id"]);
+        assert_eq!(seen.client.as_deref(), Some(family.client), "{role:?}");
+    }
+    session
+}
+
+/// That broker and agent saw these sessions, of their own clients, and that nothing came to the
+/// agent but from the machine's address, its datagrams from the documented port.
+fn came_from_the_gateway(
+    [broker, agent]: [Vec<Value>; 2],
+    desktop: &Family,
+    sessions: &[(&Family, Value)],
+) {
+    let inside: IpAddr = desktop.inside.parse().expect("it is one");
+    for (client, session) in sessions {
+        let log_id = &session["session_log_id"];
+        let requests = of(&broker, "request", "client_log_id", log_id);
+        let forwarded: Vec<_> = requests.iter().map(|it| &it["x_forwarded_for"]).collect();
+        assert_eq!(forwarded, vec![client.client; 6], "{}", json!(broker));
+        let launched = of(&agent, "launch", "session_log_id", log_id);
+        assert_eq!(launched.len(), 1, "{}", json!(agent));
+        assert_eq!(launched[0]["client_ip"], client.client);
+
+        let id = &session["target"]["session_id"];
+        let tcp = of(&agent, "tag-ok", "session_id", id);
+        let udp = of(&agent, "udp", "session_id", id);
+        let ([tcp], [udp]) = (&tcp[..], &udp[..]) else {
+            panic!("not one control connection and one flow: {}", json!(agent))
+        };
+        let peer = tcp["peer"].as_str().unwrap_or_default().parse::<SocketAddr>();
+        assert_eq!(peer.map(|peer| peer.ip()), Ok(inside));
+        assert_eq!(udp["from"], SocketAddr::new(inside, 55_000).to_string());
+    }
+    let violations = |all: &[Value]| all.iter().any(|event| event["event"] == "violation");
+    assert!(!violations(&broker) && !violations(&agent), "{} {}", json!(broker), json!(agent));
+}
+
+/// The events of a kind that have this value there.
+fn of<'a>(all: &'a [Value], kind: &str, key: &str, value: &Value) -> Vec<&'a Value> {
+    all.iter().filter(|event| event["event"] == kind && event[key] == *value).collect()
+}
