@@ -114,7 +114,7 @@ impl Facts {
             .into_iter()
             .map(|given| (given.setting, read_given(given, &installed, &paths)))
             .collect();
-        let given = given.into_iter().chain(later::read(&wanted.later)).collect();
+        let given = given.into_iter().chain(later::read(wanted)).collect();
         let is_swarm = wanted.place.runtime == Runtime::Swarm;
         let daemon = if is_swarm {
             DaemonFact::Stays

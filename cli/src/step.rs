@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use cmsg_config::{Paths, socket::Role};
+use cmsg_engine::{PullError, Refusal};
 
 use crate::{content::Content, pki::generate::Request, plan::account::Change, system::System};
 use engine::EngineStep;
@@ -146,11 +147,23 @@ pub(crate) enum Stopped {
 
 impl From<anyhow::Error> for Stopped {
     fn from(error: anyhow::Error) -> Self {
+        let is_cancelled = |error: &PullError| error.why == Refusal::Cancelled;
+        if error.downcast_ref().is_some_and(is_cancelled) {
+            return Self::Interrupted;
+        }
         Self::Failed(error)
     }
 }
 
 impl Stopped {
+    /// What an operator can do about the cause, where that is known.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Failed(error) => error.downcast_ref::<PullError>()?.hint(),
+            Self::NotLive(_) | Self::Interrupted => None,
+        }
+    }
+
     /// The error to tell.
     pub(crate) fn into_error(self) -> anyhow::Error {
         match self {

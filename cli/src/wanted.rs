@@ -1,6 +1,7 @@
 //! What the operator asked for, in types that cannot be wrong. All that is wrong with the answers
 //! is told at once.
 
+mod docker;
 mod external;
 mod ignored;
 pub(crate) mod later;
@@ -22,6 +23,8 @@ use crate::{
     finding::Finding,
     runtime::Runtime,
 };
+use docker::Docker;
+pub(crate) use docker::Registry;
 use later::Later;
 use listen::ListenAt;
 use reader::Reader;
@@ -67,6 +70,8 @@ pub(crate) struct Wanted {
     pub(crate) ignores_disk: bool,
     /// The daemon to install.
     pub(crate) daemon: Option<PathBuf>,
+    /// What Docker is to run, and where it comes from.
+    pub(crate) docker: Docker,
     /// What has no effect yet.
     pub(crate) later: Later,
 }
@@ -194,6 +199,7 @@ impl Wanted {
             network,
             ignores_disk,
             daemon: reader.path("daemon"),
+            docker: Docker::read(&mut reader),
             later: Later::read(&mut reader, &paths),
         };
         (wanted, reader.finish())
@@ -212,6 +218,7 @@ impl Wanted {
         };
         let others = [&self.ca_cert, &self.jwt_signing_key, &self.jwt_verifying_cert];
         let others = others.into_iter().flatten().chain(self.later.given());
+        let others = others.chain(&self.docker.compose_file);
         certificate.into_iter().chain(key).chain(others).collect()
     }
 }

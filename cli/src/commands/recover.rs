@@ -36,7 +36,7 @@ pub(super) fn recover(paths: &Paths, system: &mut dyn System) -> Result<Option<F
 
 /// Tells why a plan was not performed, and what of it could not be undone.
 pub(super) fn tell_broken(paths: &Paths, broken: Broken, report: &mut Report, screen: &Screen) {
-    const UNDONE: &str = "everything is undone; mend the cause and run the command again";
+    const CURE: &str = "mend the cause";
     let id = match &broken.why {
         Stopped::Failed(_) => "step.failed",
         Stopped::NotLive(_) => "role.not-live",
@@ -46,7 +46,15 @@ pub(super) fn tell_broken(paths: &Paths, broken: Broken, report: &mut Report, sc
         why.log.iter().for_each(|line| screen.note(&format!("  | {line}")));
     }
     let is_undone = broken.left.is_empty();
-    let first = if is_undone { UNDONE.to_owned() } else { "not everything is undone".to_owned() };
+    let cure = broken.why.hint();
+    let first = match &cure {
+        _ if is_undone => {
+            let cure = cure.as_deref().unwrap_or(CURE);
+            format!("everything is undone; {cure} and run the command again")
+        }
+        Some(cure) => format!("{cure}; not everything is undone"),
+        None => "not everything is undone".to_owned(),
+    };
     let again = hint(paths, &broken.left);
     let left = broken.left.into_iter().map(|left| ("step.not-undone", left.error, again.clone()));
     for (id, error, hint) in std::iter::once((id, broken.why.into_error(), first)).chain(left) {

@@ -12,7 +12,10 @@ use std::{
 use cmsg_config::values::HostPort;
 
 use super::{broker, networks};
-use crate::wanted::Wanted;
+use crate::{
+    runtime::Runtime,
+    wanted::{Registry, Wanted},
+};
 
 /// For all peers together.
 const WAIT: Duration = Duration::from_secs(5);
@@ -35,6 +38,8 @@ pub(crate) enum Kind {
     Gateway,
     /// A DNS server.
     Resolver,
+    /// The registry that images come from.
+    Registry,
 }
 
 /// How a peer is asked.
@@ -83,9 +88,14 @@ impl Clock {
 }
 
 impl Asked {
-    /// Asks all peers of the wanted Connection Manager.
+    /// Asks the registry, and all peers of the wanted Connection Manager.
     pub(super) fn of(wanted: &Wanted, clock: Clock) -> Self {
         let mut asked = Self { clock, peers: Vec::new() };
+        let registry = wanted.docker.registry.as_ref();
+        let registry = registry.filter(|_| wanted.place.runtime == Runtime::Swarm);
+        if let Some(at) = registry.and_then(Registry::peer) {
+            asked.add(Kind::Registry, at.to_string(), &at, Speaks::Tcp);
+        }
         let Some(manager) = &wanted.connection_manager else { return asked };
         asked.add(Kind::Broker, manager.broker.to_string(), &manager.broker.0, Speaks::Https);
         for server in &manager.license_servers {

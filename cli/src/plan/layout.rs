@@ -77,6 +77,7 @@ pub(crate) fn copy(paths: &Paths, setting: &str) -> PathBuf {
         "sso-signing-crl" => "sso-signing.crl",
         "trusted-license-cert" => "tcl-cert.crt",
         "trusted-license-cert-key" => "tcl-cert.key",
+        "compose-file" => return compose_file(paths),
         _ => "jwt-verifying.crt",
     };
     paths.certs().join(name)
@@ -120,7 +121,7 @@ pub(crate) fn files(paths: &Paths) -> Vec<PathBuf> {
     let disabled = [Role::Cm, Role::Sg].map(|role| disabled_conf(paths, role));
     let confs = [Role::Cm, Role::Sg].map(|role| conf(paths, role));
     let certs = [certificate, key, authority, signing_key, verifying_certificates];
-    let engine = [stack(paths), compose_file(paths), host_authorities(paths)];
+    let engine = [stack(paths), host_authorities(paths)];
     let others = disabled.into_iter().chain([answers(paths), record(paths)]).chain(engine);
     let later = FILES.map(|setting| copy(paths, setting));
     let secrets = passwords::all().map(|setting| secret(paths, setting.name));

@@ -2,6 +2,8 @@
 //! afterwards. A service starts anew where its deployment has another name, and that comes from what
 //! it reads when it starts; certificates and keys it reads again when it is told to.
 
+mod images;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use cmsg_config::{
     Paths,
@@ -9,7 +11,6 @@ use cmsg_config::{
 };
 use cmsg_engine::{
     EngineFacts, NetworkFact, STACK, ServiceFact, SwarmFact,
-    archive::ImageArchive,
     stack::{NETWORK, Service},
 };
 use ipnet::Ipv4Net;
@@ -29,6 +30,7 @@ use crate::{
     },
     wanted::Wanted,
 };
+use images::{Image, Source};
 
 /// The size of the range that a swarm of ours takes addresses from.
 const POOL: u8 = 20;
@@ -40,7 +42,7 @@ pub(super) fn around(
     facts: &Facts,
     configuration: &Configuration,
 ) -> Turnover {
-    let (Some(engine), Some(images)) = (facts.engine.facts(), images(facts)) else {
+    let (Some(engine), Some(images)) = (facts.engine.facts(), Source::of(wanted, facts)) else {
         // Findings refuse it.
         return Turnover::default();
     };
@@ -72,7 +74,7 @@ pub(super) fn around(
         replaces: installed.files.contains_key(&layout::stack(&paths)),
         stack: Draft { paths: paths.clone(), services: services.clone() },
     };
-    let files = stack_files(&paths, wanted.later.docker.compose_file.is_some());
+    let files = stack_files(&paths, wanted.docker.compose_file.is_some());
     let deploy = EngineStep::Deploy { files, is_first: !is_deployed };
     let mut starts: Vec<_> = [stack, deploy].map(Step::Engine).into();
     starts.extend(reloads.into_iter().map(|role| Step::Reload { paths: paths.clone(), role }));
@@ -105,28 +107,10 @@ pub(crate) fn is_ours(service: &ServiceFact) -> bool {
     service.is_ours && service.stack.as_deref() == Some(STACK)
 }
 
-fn images(facts: &Facts) -> Option<&ImageArchive> {
-    facts.deploying.as_ref()?.images.as_ref().ok()
-}
-
 /// What must be there before services can run, and can be there beside those that do.
-fn before(
-    wanted: &Wanted,
-    facts: &Facts,
-    engine: &EngineFacts,
-    archive: &ImageArchive,
-) -> Vec<Step> {
+fn before(wanted: &Wanted, facts: &Facts, engine: &EngineFacts, images: Source<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
-    let is_there = |tag: &str, layer: &str| {
-        let mut all = engine.images.iter();
-        all.any(|it| it.tags.iter().any(|t| t == tag) && it.layer.as_deref() == Some(layer))
-    };
-    if !archive.images.iter().all(|image| is_there(&image.tag, &image.layer)) {
-        let images = archive.images.iter().map(|image| image.tag.clone());
-        let images = images.filter(|tag| !engine.images.iter().any(|it| it.tags.contains(tag)));
-        let (archive, images) = (archive.path.clone(), images.collect());
-        steps.push(EngineStep::LoadImages { archive, images });
-    }
+    steps.extend(images.bring(wanted, facts, engine));
     if engine.swarm == SwarmFact::Inactive
         && let Some(pool) = pool(wanted.network, facts)
     {
@@ -156,20 +140,16 @@ pub(crate) fn pool(network: Option<Ipv4Net>, facts: &Facts) -> Option<Ipv4Net> {
     free(POOL, &taken)
 }
 
-fn services(
-    wanted: &Wanted,
-    configuration: &Configuration,
-    archive: &ImageArchive,
-) -> Vec<Service> {
+fn services(wanted: &Wanted, configuration: &Configuration, images: Source<'_>) -> Vec<Service> {
     let conf = |role| match role {
         Role::Cm => configuration.cm.as_ref(),
         Role::Sg => configuration.sg.as_ref(),
     };
     let service = |role: Role| {
-        let image = archive.image(role)?;
-        let read = [image.tag.as_str(), &image.layer, &conf(role)?.render()].join("\n");
+        let Image { name: image, build } = images.image(role)?;
+        let read = [image.as_str(), &build, &conf(role)?.render()].join("\n");
         let deployment = name(&read, &wanted.place.paths());
-        Some(Service { role, image: image.tag.clone(), deployment })
+        Some(Service { role, image, deployment })
     };
     wanted.roles().into_iter().filter_map(service).collect()
 }
@@ -186,3 +166,6 @@ fn restarts(status: &Status, services: &[Service]) -> bool {
     let wanted = services.iter().find(|service| service.role == status.role);
     wanted.map(|service| &service.deployment) != status.deployment.as_ref()
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,7 +50,11 @@ fn named<'a>(given: &'a Given, facts: &'a Facts) -> Option<Named<'a>> {
 fn unreadable(given: &Given, facts: &Facts) -> Option<Finding> {
     let Given { setting, path, .. } = given;
     let why = facts.given.get(setting)?.as_ref().err()?;
-    let id = if is_key(given) { "key.unreadable" } else { "certificate.unreadable" };
+    let id = match *setting {
+        "compose-file" => "settings.file",
+        _ if is_key(given) => "key.unreadable",
+        _ => "certificate.unreadable",
+    };
     let what = format!("`--{setting} {}`: {why}", path.display());
     Some(Finding::error(id, what, "name a file that can be read"))
 }

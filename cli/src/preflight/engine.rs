@@ -55,7 +55,9 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
             findings.extend(pool(wanted, facts, engine));
         }
     }
-    findings.extend(facts.deploying.as_ref().and_then(images));
+    if wanted.docker.registry.is_none() {
+        findings.extend(facts.deploying.as_ref().and_then(images));
+    }
     findings
 }
 
@@ -216,7 +218,7 @@ fn images(deploying: &Deploying) -> Option<Finding> {
         "images.missing",
         format!("the images of the services cannot be read: {why}"),
         "lay `pcoip-cmsg-images.tar` of this version beside this program (`cargo xtask images` \
-         makes it)",
+         makes it), or name a registry with `--docker-registry`",
     ))
 }
 

@@ -46,13 +46,11 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let licence = (named("trusted-license-cert"), named("trusted-license-cert-key"));
     findings.extend(judge::pair(licence.0, licence.1));
     findings.extend(revocations("sso-signing-crl", facts));
-    for setting in ["compose-file", "darksite-bundle-path"] {
-        let why = facts.given.get(setting).and_then(|given| given.as_ref().err());
-        findings.extend(why.map(|why| {
-            let what = format!("`--{setting}`: {why}");
-            Finding::error("settings.file", what, "name a file that can be read")
-        }));
-    }
+    let bundle = facts.given.get("darksite-bundle-path");
+    findings.extend(bundle.and_then(|given| given.as_ref().err()).map(|why| {
+        let what = format!("`--darksite-bundle-path`: {why}");
+        Finding::error("settings.file", what, "name a file that can be read")
+    }));
     findings
 }
 

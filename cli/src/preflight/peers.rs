@@ -31,6 +31,7 @@ fn silent(peer: &PeerFact, why: &str) -> Finding {
         Kind::LicenseServer => "license-server.unreachable",
         Kind::Gateway => "gateway.unreachable",
         Kind::Resolver => "host.resolver",
+        Kind::Registry => "registry.unreachable",
     };
     let cure = match peer.kind {
         Kind::Resolver => "check `/etc/resolv.conf` and the firewalls on the way",
@@ -59,6 +60,7 @@ fn called(peer: &PeerFact) -> String {
         Kind::LicenseServer => "the license server",
         Kind::Gateway => "the gateway",
         Kind::Resolver => "the DNS server",
+        Kind::Registry => "the registry",
     };
     format!("{kind} {}", peer.name)
 }
@@ -84,6 +86,7 @@ mod tests {
             (Kind::Broker, "broker.unreachable", "the connection broker p:1", WAY),
             (Kind::LicenseServer, "license-server.unreachable", "the license server p:1", WAY),
             (Kind::Gateway, "gateway.unreachable", "the gateway p:1", WAY),
+            (Kind::Registry, "registry.unreachable", "the registry p:1", WAY),
             (
                 Kind::Resolver,
                 "host.resolver",

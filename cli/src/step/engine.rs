@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use cmsg_config::{Paths, socket::Role};
-use cmsg_engine::stack::{NETWORK, Service, Stack};
+use cmsg_engine::{
+    reference,
+    stack::{NETWORK, Service, Stack},
+};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use super::{live, put_aside, trace::Trace, written};
-use crate::{plan::layout, system::System};
+use crate::{content::Content, plan::layout, system::System};
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,17 @@ pub(crate) enum EngineStep {
         /// Where it lies.
         archive: PathBuf,
         /// The images in it.
+        images: Vec<String>,
+    },
+    /// Pulls images from a registry.
+    PullImages {
+        /// `HOST[:PORT][/PATH]`.
+        registry: String,
+        /// Who asks, where it is not open.
+        who: Option<Who>,
+        /// The roles that they run.
+        roles: Vec<Role>,
+        /// Those of them that are not there under their names.
         images: Vec<String>,
     },
     /// Makes a swarm of this host alone.
@@ -60,6 +74,15 @@ pub(crate) enum EngineStep {
     Leave(Vec<EngineTrace>),
 }
 
+/// Who asks a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Who {
+    /// The user.
+    pub(crate) user: String,
+    /// The password.
+    pub(crate) password: Content,
+}
+
 /// A stack file whose numbers are known only when images and account are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Draft {
@@ -97,6 +120,9 @@ impl EngineStep {
     pub(super) fn perform(&self, system: &mut dyn System) -> anyhow::Result<()> {
         match self {
             Self::LoadImages { archive, .. } => system.load_images(archive),
+            Self::PullImages { registry, who, roles, .. } => {
+                roles.iter().try_for_each(|role| system.pull_image(registry, *role, who.as_ref()))
+            }
             Self::MakeSwarm { pool } => system.make_swarm(*pool),
             Self::MakeNetwork { network, replaces } => {
                 if replaces.is_some() {
@@ -118,7 +144,7 @@ impl EngineStep {
 
     pub(super) fn traces(&self) -> Vec<Trace> {
         match self {
-            Self::LoadImages { images, .. } => {
+            Self::LoadImages { images, .. } | Self::PullImages { images, .. } => {
                 vec![Trace::Engine(EngineTrace::NewImages(images.clone()))]
             }
             Self::MakeSwarm { .. } => vec![Trace::Engine(EngineTrace::NewSwarm)],
@@ -142,6 +168,7 @@ impl EngineStep {
     pub(super) fn name(&self) -> String {
         match self {
             Self::LoadImages { .. } => "load the images".to_owned(),
+            Self::PullImages { .. } => "pull the images".to_owned(),
             Self::MakeSwarm { .. } => "make a swarm".to_owned(),
             Self::MakeNetwork { .. } => format!("make the network {NETWORK}"),
             Self::WriteStack { .. } => "write the stack file".to_owned(),
@@ -155,6 +182,12 @@ impl EngineStep {
         match self {
             Self::LoadImages { archive, images } => {
                 format!("new: {}, from `{}`", images.join(", "), archive.display())
+            }
+            Self::PullImages { registry, roles, .. } => {
+                let version = env!("CARGO_PKG_VERSION");
+                let names: Vec<_> =
+                    roles.iter().map(|role| reference(registry, *role, version)).collect();
+                format!("new: {}", names.join(", "))
             }
             Self::MakeSwarm { pool } => format!(
                 "docker manages a swarm of this host alone, on the loopback, with addresses of {pool}"
@@ -180,7 +213,7 @@ impl EngineStep {
 
     pub(super) fn undoing(&self) -> &'static str {
         match self {
-            Self::LoadImages { .. } => "the images are removed",
+            Self::LoadImages { .. } | Self::PullImages { .. } => "the images are removed",
             Self::MakeSwarm { .. } => "the swarm is left",
             Self::MakeNetwork { replaces: None, .. } => "the network is removed",
             Self::MakeNetwork { .. } => "the network gets its old range",

@@ -1,6 +1,7 @@
 //! Effects on the Docker engine.
 
 use std::{
+    ops::ControlFlow,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -8,13 +9,16 @@ use std::{
 use anyhow::Context as _;
 use cmsg_config::socket::Role;
 use cmsg_engine::{
-    Engine, SwarmFact,
+    Credentials, Engine, Pull, Pulling, SwarmFact,
     stack::{NETWORK, service_name},
 };
 use ipnet::Ipv4Net;
 
 use super::Real;
-use crate::host::{account, engine};
+use crate::{
+    host::{account, engine},
+    step::engine::Who,
+};
 
 /// A container that is told to end has 20 seconds for it.
 const GONE: Duration = Duration::from_secs(60);
@@ -26,6 +30,9 @@ const TAIL: usize = 8;
 pub(crate) trait EngineSystem {
     /// Loads the images of an archive.
     fn load_images(&mut self, archive: &Path) -> anyhow::Result<()>;
+
+    /// Pulls the image of a role and of this version from a registry.
+    fn pull_image(&mut self, registry: &str, role: Role, who: Option<&Who>) -> anyhow::Result<()>;
 
     /// Removes images by their names, as soon as no container uses them.
     fn remove_images(&mut self, names: &[String]) -> anyhow::Result<()>;
@@ -88,6 +95,26 @@ impl EngineSystem for Real {
         let total = archive.metadata().map_or(0, |metadata| metadata.len());
         let progress = self.progress();
         self.engine()?.load_images(archive, move |done| progress.bytes(done, total))
+    }
+
+    fn pull_image(&mut self, registry: &str, role: Role, who: Option<&Who>) -> anyhow::Result<()> {
+        let credentials = who.map(|who| Credentials {
+            user: who.user.clone(),
+            password: who.password.text().into(),
+        });
+        let credentials = credentials.as_ref();
+        let pull = Pull { registry, role, version: env!("CARGO_PKG_VERSION"), credentials };
+        self.engine()?;
+        let Self { engine, interrupt, progress, .. } = self;
+        let engine = engine.as_ref().context("the docker engine is connected")?;
+        let pulled = engine.pull(&pull, &mut |news| {
+            if let Pulling::Progress { there, all } = news {
+                progress.bytes(there, all);
+            }
+            let is_over = interrupt.wait(Duration::ZERO);
+            if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        Ok(pulled.map(drop)?)
     }
 
     fn remove_images(&mut self, names: &[String]) -> anyhow::Result<()> {

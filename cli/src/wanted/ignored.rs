@@ -22,6 +22,15 @@ const MANAGER: [&str; 8] = [
 /// Settings of the Security Gateway alone.
 const GATEWAY: [&str; 1] = ["external-pcoip-ip"];
 
+/// Settings of Docker Swarm alone.
+const DOCKER: [&str; 5] = [
+    "docker-network-cidr",
+    "compose-file",
+    "docker-registry",
+    "docker-username",
+    "docker-password",
+];
+
 /// Warns of it. What the last installation saved may wait until its role is enabled again.
 pub(super) fn warn(reader: &mut Reader<'_>, roles: &[Role], runtime: Runtime, listen: &[ListenAt]) {
     // That is refused.
@@ -38,7 +47,11 @@ pub(super) fn warn(reader: &mut Reader<'_>, roles: &[Role], runtime: Runtime, li
         }
     }
     if runtime == Runtime::Host {
-        warn_of(reader, "docker-network-cidr", "the runtime is not Docker Swarm");
+        for name in DOCKER {
+            warn_of(reader, name, "the runtime is not Docker Swarm");
+        }
+    } else if reader.is_empty("docker-registry") {
+        warn_of(reader, "docker-username", "there is no `--docker-registry`");
     }
     if is_given(reader, "listen") {
         let used = ListenKey::of(roles);

@@ -1,6 +1,5 @@
 //! What is asked for and has no effect yet. It is checked and kept for the day it has.
 
-mod docker;
 mod licence;
 mod oauth;
 mod sso;
@@ -11,13 +10,13 @@ use cmsg_config::Paths;
 
 use super::{Given, Reader};
 use crate::answers::settle::CLEARING;
-pub(crate) use docker::Docker;
 pub(crate) use licence::Licence;
 pub(crate) use oauth::Oauth;
 pub(crate) use sso::Sso;
 
-/// The settings that name files which are copied beside the other certificates.
-pub(crate) const FILES: [&str; 5] = [
+/// The settings that name files which are copied and read by no role.
+pub(crate) const FILES: [&str; 6] = [
+    "compose-file",
     "sso-signing-csr-ca",
     "sso-signing-csr-key",
     "sso-signing-crl",
@@ -32,8 +31,6 @@ pub(crate) struct Later {
     pub(crate) collaboration: Option<bool>,
     /// Whether VMware Horizon brokers.
     pub(crate) horizon: bool,
-    /// What Docker is to run, and where it comes from.
-    pub(crate) docker: Docker,
     /// Authentication at an identity provider.
     pub(crate) oauth: Oauth,
     /// Logging users on to their desktops.
@@ -58,7 +55,6 @@ impl Later {
         Self {
             collaboration: reader.is_said("enable-collaboration").then_some(collaboration),
             horizon: reader.switch("enable-horizon"),
-            docker: Docker::read(reader),
             oauth: Oauth::read(reader),
             sso: Sso::read(reader),
             licence: Licence::read(reader, paths),
@@ -73,7 +69,7 @@ impl Later {
 }
 
 /// Notes what is missing of what another setting needs.
-fn need(reader: &mut Reader<'_>, needs: impl Display, names: &[&'static str]) {
+pub(super) fn need(reader: &mut Reader<'_>, needs: impl Display, names: &[&'static str]) {
     for name in names {
         if reader.is_empty(name) {
             reader.missing_for(name, &needs);

@@ -191,11 +191,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting::one(
         "docker-registry",
         "HOST[:PORT][/PATH]",
-        "Where images come from",
+        "Registry that images come from [default: pcoip-cmsg-images.tar beside this program]",
     )
-    .later(DOCKER),
-    Setting::one("docker-username", "NAME", "User name at that registry").later(DOCKER),
-    Setting::secret("docker-password", "Password at that registry").later(DOCKER),
+    .under(DOCKER),
+    Setting::one("docker-username", "NAME", "User name at that registry").under(DOCKER),
+    Setting::secret("docker-password", "Password at that registry").under(DOCKER),
     Setting::switch(
         "enable-oauth",
         "false",

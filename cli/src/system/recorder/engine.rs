@@ -8,13 +8,13 @@ use std::{
 use anyhow::{Context as _, bail};
 use cmsg_config::socket::{DEPLOYMENT, Role};
 use cmsg_engine::{
-    EngineFacts, ImageFact, NetworkFact, STACK, ServiceFact, SwarmFact,
+    EngineFacts, ImageFact, NetworkFact, STACK, ServiceFact, SwarmFact, image_name, reference,
     stack::{NETWORK, service, service_name},
 };
 use ipnet::Ipv4Net;
 
 use super::Recorder;
-use crate::system::EngineSystem;
+use crate::{step::engine::Who, system::EngineSystem};
 
 /// What is at the engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -130,6 +130,13 @@ impl EngineSystem for Recorder {
     fn load_images(&mut self, archive: &Path) -> anyhow::Result<()> {
         self.note(format!("load {}", archive.display()))?;
         self.state.engine.load("pcoip-cm:1\nsg:1");
+        Ok(())
+    }
+
+    fn pull_image(&mut self, registry: &str, role: Role, who: Option<&Who>) -> anyhow::Result<()> {
+        let who = who.map(|who| format!(" as {}", who.user)).unwrap_or_default();
+        self.note(format!("pull {} from {registry}{who}", image_name(role)))?;
+        self.state.engine.images.insert(reference(registry, role, env!("CARGO_PKG_VERSION")));
         Ok(())
     }
 

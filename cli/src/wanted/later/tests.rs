@@ -4,7 +4,7 @@ use crate::{
     wanted::{Place, Wanted, tests::answers},
 };
 
-const BASE: &str = "accept-policies: true\nself-signed: true\nroot: /r\nruntime: host\n\
+const BASE: &str = "accept-policies: true\nself-signed: true\nroot: /r\n\
                     broker-url: https://b\nexternal-pcoip-ip: 192.0.2.1\n";
 const ENROLLMENT: &str = "sso-enrollment-url: https://ca.example/certsrv\n\
                           sso-enrollment-domain: corp.example\nsso-enrollment-username: svc\n\
@@ -56,7 +56,7 @@ fn what_is_missing_is_told_with_what_needs_it() {
             &["`--oauth-client-id` is missing, and `--enable-oauth` needs it"],
         ),
         (
-            "docker-username: me\n",
+            "docker-registry: r.example\ndocker-username: me\n",
             &["`--docker-password` is missing, and `--docker-username` needs it"],
         ),
         (

@@ -15,6 +15,7 @@ use cmsg_config::{
     Paths,
     socket::{Role, Status},
 };
+use cmsg_engine::reference;
 use ipnet::Ipv4Net;
 
 use crate::{
@@ -32,6 +33,7 @@ use crate::{
     progress::Progress,
     runtime::host,
     step::{
+        engine::Who,
         firewall::{Edit, Rule},
         trace::unfinished,
     },
@@ -356,6 +358,15 @@ impl EngineSystem for Mortal<'_> {
             Ok(())
         };
         self.act(load, |host| drop(load(host)))
+    }
+
+    fn pull_image(&mut self, registry: &str, role: Role, _: Option<&Who>) -> anyhow::Result<()> {
+        let name = reference(registry, role, env!("CARGO_PKG_VERSION"));
+        let pull = |host: &mut Host| {
+            host.engine.images.insert(name.clone());
+            Ok(())
+        };
+        self.act(pull, |_| ())
     }
 
     fn remove_images(&mut self, names: &[String]) -> anyhow::Result<()> {

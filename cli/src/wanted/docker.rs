@@ -1,25 +1,26 @@
 //! What Docker is to run, and where it comes from.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr};
 
 use cmsg_config::values::{BadValue, Host, HostPort, Name};
 
-use super::need;
-use crate::wanted::{Reader, values::bad};
+use super::{Given, Reader, later::need, values::bad};
 
 /// What is said of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Docker {
     /// A compose file of the operator's own.
-    pub(crate) compose_file: Option<PathBuf>,
-    /// A bundle for hosts without a network.
+    pub(crate) compose_file: Option<Given>,
+    /// Where images come from, if not out of an archive beside this program.
+    pub(crate) registry: Option<Registry>,
+    /// The user who asks there.
+    pub(crate) user: Option<Name>,
+    /// A bundle for hosts without a network, which has no effect yet.
     pub(crate) bundle: Option<PathBuf>,
 }
 
 impl Docker {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
-        let _: Option<Registry> = reader.one("docker-registry");
-        let _: Option<Name> = reader.one("docker-username");
         for (given, other) in
             [("docker-username", "docker-password"), ("docker-password", "docker-username")]
         {
@@ -28,7 +29,9 @@ impl Docker {
             }
         }
         Self {
-            compose_file: reader.path("compose-file"),
+            compose_file: reader.given("compose-file"),
+            registry: reader.one("docker-registry"),
+            user: reader.one("docker-username"),
             bundle: reader.path("darksite-bundle-path"),
         }
     }
@@ -36,7 +39,20 @@ impl Docker {
 
 /// Where images come from: `HOST[:PORT][/PATH]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Registry(String);
+pub(crate) struct Registry(String);
+
+impl Registry {
+    /// As images are named by it.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Where it listens.
+    pub(crate) fn peer(&self) -> Option<HostPort> {
+        let host = self.0.split('/').next().unwrap_or_default();
+        host.parse().or_else(|_| format!("{host}:443").parse()).ok()
+    }
+}
 
 impl FromStr for Registry {
     type Err = BadValue;
@@ -54,12 +70,6 @@ impl FromStr for Registry {
         } else {
             Err(bad(text, "a registry of the form `HOST[:PORT][/PATH]`"))
         }
-    }
-}
-
-impl fmt::Display for Registry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -81,6 +91,18 @@ mod tests {
         ];
         for (text, is_registry) in table {
             assert_eq!(text.parse::<Registry>().is_ok(), is_registry, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_registry_listens_on_443_unless_its_name_has_a_port() {
+        for (text, at) in [
+            ("registry.example/team", "registry.example:443"),
+            ("registry.example:5000/team", "registry.example:5000"),
+        ] {
+            let registry: Registry = text.parse().unwrap();
+
+            assert_eq!(registry.peer().unwrap().to_string(), at);
         }
     }
 }

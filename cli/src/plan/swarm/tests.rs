@@ -1,0 +1,111 @@
+use cmsg_engine::{
+    ImageFact,
+    archive::{ArchivedImage, ImageArchive},
+};
+
+use super::*;
+use crate::{
+    host::engine::{Deploying, EngineFact},
+    plan::{
+        self,
+        tests::{facts, wanted},
+    },
+};
+
+const SWARM: &str = "accept-policies: true\nself-signed: true\nbroker-url: https://b\n\
+                     external-pcoip-ip: 192.0.2.1\n";
+const REGISTRY: &str = "docker-registry: r.example:5000/team\n";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// An image's name, and its layer if it is ours.
+type There<'a> = (&'a str, Option<&'a str>);
+
+/// The steps at the engine, with what is there already.
+fn steps(text: &str, there: &[There<'_>]) -> Vec<EngineStep> {
+    let (wanted, answers) = wanted(&format!("{SWARM}{text}"));
+    let mut facts = facts(&wanted);
+    let image = |(name, layer): &There<'_>| ImageFact {
+        id: format!("sha256:{name}"),
+        tags: vec![(*name).to_owned()],
+        layer: layer.map(str::to_owned),
+    };
+    let images = there.iter().map(image).collect();
+    facts.engine = EngineFact::There(Box::new(EngineFacts { images, ..EngineFacts::default() }));
+    let archived = |role: Role| ArchivedImage {
+        role,
+        tag: format!("{}:1", role.command()),
+        layer: "sha256:1".to_owned(),
+    };
+    let archive = ImageArchive {
+        path: "/images.tar".into(),
+        bytes: 1,
+        images: [Role::Cm, Role::Sg].map(archived).into(),
+    };
+    facts.deploying = Some(Deploying { has_command: true, images: Ok(archive) });
+    facts.given.insert("docker-password", Ok("s3cret".into()));
+    let plan = plan::install(&wanted, &facts, &answers);
+    let steps = plan.steps.into_iter();
+    steps.filter_map(|step| if let Step::Engine(step) = step { Some(step) } else { None }).collect()
+}
+
+fn name(role: &str) -> String {
+    format!("r.example:5000/team/{role}:{VERSION}")
+}
+
+#[test]
+fn with_a_registry_what_is_not_there_is_pulled_and_the_archive_stays_where_it_is() {
+    let (cm, sg) = (name("pcoip-cm"), name("sg"));
+    let ours = Some("sha256:1");
+    let table: [(&[There<'_>], &[Role], &[&String]); 4] = [
+        (&[], &[Role::Cm, Role::Sg], &[&cm, &sg]),
+        (&[(&cm, ours)], &[Role::Sg], &[&sg]),
+        // Somebody else's image has the name: the registry's takes it, and does not go with us.
+        (&[(&cm, ours), (&sg, None)], &[Role::Sg], &[]),
+        (&[(&cm, ours), (&sg, ours)], &[], &[]),
+    ];
+    for (there, pulled, new) in table {
+        let steps = steps(REGISTRY, there);
+
+        assert!(!steps.iter().any(|step| matches!(step, EngineStep::LoadImages { .. })));
+        let pulls = steps.iter().find_map(|step| match step {
+            EngineStep::PullImages { registry, who: None, roles, images } => {
+                Some((registry.as_str(), &roles[..], images.iter().collect::<Vec<_>>()))
+            }
+            _ => None,
+        });
+        let expected = (!pulled.is_empty()).then(|| ("r.example:5000/team", pulled, new.to_vec()));
+        assert_eq!(pulls, expected);
+    }
+}
+
+#[test]
+fn the_password_goes_with_the_pull_and_nowhere_else() {
+    let text = format!("{REGISTRY}docker-username: me\ndocker-password: '@/p'\n");
+
+    let steps = steps(&text, &[]);
+
+    let EngineStep::PullImages { who: Some(who), .. } = &steps[0] else { panic!("{steps:?}") };
+    assert_eq!((who.user.as_str(), who.password.bytes()), ("me", &b"s3cret"[..]));
+    for step in &steps {
+        assert!(!format!("{step:?}").contains("s3cret"), "{step:?}");
+        let changes = Step::Engine(step.clone()).changes();
+        assert!(!changes.contains("s3cret"), "{changes}");
+    }
+}
+
+#[test]
+fn a_service_is_another_one_where_its_image_comes_from_elsewhere() {
+    let deployments = |text: &str| {
+        let services = steps(text, &[]).into_iter().find_map(|step| match step {
+            EngineStep::WriteStack { stack, .. } => Some(stack.services),
+            _ => None,
+        });
+        let services = services.expect("there is a stack").into_iter();
+        services.map(|service| service.deployment).collect::<Vec<_>>()
+    };
+
+    let (archive, registry) = (deployments(""), deployments(REGISTRY));
+
+    assert_eq!(registry, deployments(REGISTRY));
+    assert!(archive.iter().all(|name| !registry.contains(name)));
+}
