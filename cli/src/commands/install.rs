@@ -20,7 +20,7 @@ use crate::{
     report::{Outcome, Report, changed_lines, kept_lines, plan_lines, roles::RoleView},
     screen::Screen,
     step::{Step, Stopped},
-    system::Real,
+    system::{Real, System as _},
     wanted::Wanted,
 };
 
@@ -76,7 +76,7 @@ pub(super) fn change(
     let command = if way.is_install { "install" } else { "configure" };
     let exit = perform(&mut report, (command, &paths), &mut system, screen);
     if exit == Exit::Done {
-        tell_done(&wanted, &paths, &mut report, screen);
+        tell_done((&wanted, &paths), &mut report, &mut system, screen);
     }
     report.show_document(screen);
     Ok(exit)
@@ -121,9 +121,14 @@ fn perform(
 }
 
 /// Tells how the roles are, and what a Connection Manager's operator needs next.
-fn tell_done(wanted: &Wanted, paths: &Paths, report: &mut Report, screen: &Screen) {
+fn tell_done(
+    (wanted, paths): (&Wanted, &Paths),
+    report: &mut Report,
+    system: &mut Real,
+    screen: &Screen,
+) {
     for role in wanted.roles() {
-        let view = RoleView::ask(paths, role);
+        let view = RoleView::settled(|| RoleView::ask(paths, role), |time| system.pause(time));
         screen.data(&view.lines());
         if let Some(why) = view.why_not_ready() {
             let what =

@@ -11,6 +11,10 @@ use serde::Serialize;
 /// A role answers at once or hangs.
 const WAIT: Duration = Duration::from_secs(2);
 
+/// How often a role that has just started is asked again, at most: five seconds in all.
+const TIMES: u32 = 50;
+const EVERY: Duration = Duration::from_millis(100);
+
 /// One role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct RoleView {
@@ -27,6 +31,22 @@ impl RoleView {
     /// Asks a role.
     pub(crate) fn ask(paths: &Paths, role: Role) -> Self {
         Self::of(role, socket::get::<Status>(&paths.run(), role, "/status", WAIT))
+    }
+
+    /// Asks a role that may have just started. It lives before it has looked for what it needs, and
+    /// gets a moment for that, unless the operator interrupts.
+    pub(crate) fn settled(
+        mut ask: impl FnMut() -> Self,
+        mut pause: impl FnMut(Duration) -> bool,
+    ) -> Self {
+        let mut view = ask();
+        for _ in 0..TIMES {
+            if view.reason.as_deref() != Some(socket::NOT_LOOKED) || pause(EVERY) {
+                break;
+            }
+            view = ask();
+        }
+        view
     }
 
     /// What the answer says.

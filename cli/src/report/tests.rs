@@ -145,3 +145,42 @@ fn a_role_that_is_down_says_so() {
     assert_eq!(json!(view)["live"], json!(false));
     assert_eq!(view.why_not_ready(), None);
 }
+
+#[test]
+fn a_role_that_has_just_started_is_asked_until_it_has_looked_around() {
+    let view = |reason: Option<&str>| {
+        let status = Status {
+            role: Role::Cm,
+            version: "0.1.0".to_owned(),
+            pid: 7,
+            ready: reason.is_none(),
+            reason: reason.map(str::to_owned),
+            listens: Vec::new(),
+            sessions: 0,
+            deployment: None,
+            turned_away: None,
+            unserved: None,
+        };
+        RoleView::of(Role::Cm, Ok(status))
+    };
+    let young = "not looked for yet";
+    let settled = |answers: [Option<&str>; 3], interrupted_at: usize| {
+        let (mut asked, mut waited) = (0, 0);
+        let ask = || {
+            asked += 1;
+            view(answers[(asked - 1).min(2)])
+        };
+        let settled = RoleView::settled(ask, |_| {
+            waited += 1;
+            waited == interrupted_at
+        });
+        (settled.why_not_ready().map(str::to_owned), waited)
+    };
+
+    let why = |why: &str| Some(why.to_owned());
+    assert_eq!(settled([Some(young), Some(young), None], 0), (None, 2));
+    assert_eq!(settled([Some(young), Some("it is away"), None], 0), (why("it is away"), 1));
+    assert_eq!(settled([Some("it is away"), None, None], 0), (why("it is away"), 0));
+    assert_eq!(settled([Some(young); 3], 0), (why(young), 50));
+    assert_eq!(settled([Some(young); 3], 2), (why(young), 2));
+}

@@ -63,6 +63,9 @@ pub fn deployment() -> Option<String> {
     std::env::var(DEPLOYMENT).ok()
 }
 
+/// The reason of a role that has only just started and has not looked yet for what it needs.
+pub const NOT_LOOKED: &str = "not looked for yet";
+
 /// `GET /status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {

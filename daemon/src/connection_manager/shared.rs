@@ -181,7 +181,7 @@ impl Observe for Shared {
             ready: health == Some(Health::Ready) && !self.drain.is_on(),
             reason: match health {
                 _ if self.drain.is_on() => Some(drain::REASON.to_owned()),
-                None => Some("not looked for yet".to_owned()),
+                None => Some(socket::NOT_LOOKED.to_owned()),
                 Some(health) => health.reason().map(str::to_owned),
             },
             listens: self.listens.clone(),

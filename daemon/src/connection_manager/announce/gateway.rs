@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use cmsg_config::{
     connection_manager::ExternalGateway,
-    socket::{GatewayStanding, Role},
+    socket::{self, GatewayStanding, Role},
 };
 use cmsg_proto::control::{HEALTH, PATH, PORT};
 use http::{HeaderValue, StatusCode, header};
@@ -198,7 +198,7 @@ impl Gateway {
     /// What the unix socket tells of it.
     pub(super) fn told(&self) -> GatewayStanding {
         let (takes_sessions, reason) = match self.found() {
-            None => (false, Some("not looked for yet".to_owned())),
+            None => (false, Some(socket::NOT_LOOKED.to_owned())),
             Some(Found::Takes) => (true, None),
             Some(Found::Refuses(reason) | Found::Silent(reason)) => (false, Some(reason)),
         };
