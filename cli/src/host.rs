@@ -89,6 +89,8 @@ pub(crate) struct Facts {
     pub(crate) engine: EngineFact,
     /// What deploying there takes beside it.
     pub(crate) deploying: Option<Deploying>,
+    /// What the host's files say of names, where containers have copies of them.
+    pub(crate) lookups: String,
     /// The host's bundle of authorities, where an image needs it.
     pub(crate) authorities: Option<Content>,
     /// What the broker shows.
@@ -131,6 +133,7 @@ impl Facts {
             networks: taken_networks(wanted, &engine),
             engine,
             deploying: is_swarm.then(Deploying::read),
+            lookups: if is_swarm { engine::lookups() } else { String::new() },
             authorities: if is_swarm { host_authorities() } else { None },
             hostname,
             account: AccountFact::look(&wanted.place),

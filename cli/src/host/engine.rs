@@ -8,12 +8,15 @@ use cmsg_engine::{
 };
 use ipnet::Ipv4Net;
 
-use super::networks::Taken;
+use super::{files, networks::Taken};
 use crate::runtime::Runtime;
 
 /// The archive's name, beside this program or where packages put it.
 const ARCHIVE: &str = "pcoip-cmsg-images.tar";
 const PACKAGED: &str = "/usr/share/pcoip-cmsg-setup";
+
+/// Where the host looks names up. A container has these files as they were when it started.
+const LOOKUPS: [&str; 2] = ["/etc/hosts", "/etc/resolv.conf"];
 
 /// The engine, where the roles are to run on it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -85,6 +88,20 @@ impl Deploying {
     }
 }
 
+/// What the host's files say of names, as far as they can be read.
+pub(super) fn lookups() -> String {
+    let texts = LOOKUPS.iter().filter_map(|path| files::read(Path::new(path)).ok());
+    texts.map(|text| entries(&String::from_utf8_lossy(text.bytes()))).collect()
+}
+
+/// The lines that mean something, with one space between words; programs that write such files like
+/// to note in them when they did.
+fn entries(text: &str) -> String {
+    let meant = text.lines().map(|line| line.split(['#', ';']).next().unwrap_or_default());
+    let words = meant.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    words.filter(|line| !line.is_empty()).map(|line| line + "\n").collect()
+}
+
 /// Connects to the engine.
 ///
 /// # Errors
@@ -117,4 +134,19 @@ fn archive() -> PathBuf {
     let beside = std::env::current_exe().ok().map(|own| own.with_file_name(ARCHIVE));
     let beside = beside.filter(|path| path.exists());
     beside.unwrap_or_else(|| Path::new(PACKAGED).join(ARCHIVE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_entries_count_in_the_files_of_names() {
+        let hosts = "# by cloud-init, Monday\n127.0.0.1\tlocalhost  # us\n\n10.0.0.1 broker\r\n";
+
+        assert_eq!(entries(hosts), "127.0.0.1 localhost\n10.0.0.1 broker\n");
+        assert_eq!(entries("; resolvconf\nnameserver 10.0.0.2"), "nameserver 10.0.0.2\n");
+        assert_ne!(entries("10.0.0.1 broker"), entries("10.0.0.2 broker"));
+        assert_ne!(entries("10.0.0.1 broker"), entries("10.0.0.1broker"));
+    }
 }

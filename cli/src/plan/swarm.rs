@@ -47,7 +47,7 @@ pub(super) fn around(
         return Turnover::default();
     };
     let paths = wanted.place.paths();
-    let services = services(wanted, configuration, images);
+    let services = services((wanted, &facts.lookups), configuration, images);
     let installed = &facts.installed;
     let (restarts, runs): (Vec<_>, Vec<_>) =
         installed.live.iter().partition(|status| restarts(status, &services));
@@ -140,14 +140,20 @@ pub(crate) fn pool(network: Option<Ipv4Net>, facts: &Facts) -> Option<Ipv4Net> {
     free(POOL, &taken)
 }
 
-fn services(wanted: &Wanted, configuration: &Configuration, images: Source<'_>) -> Vec<Service> {
+fn services(
+    (wanted, lookups): (&Wanted, &str),
+    configuration: &Configuration,
+    images: Source<'_>,
+) -> Vec<Service> {
     let conf = |role| match role {
         Role::Cm => configuration.cm.as_ref(),
         Role::Sg => configuration.sg.as_ref(),
     };
     let service = |role: Role| {
         let Image { name: image, build } = images.image(role)?;
-        let read = [image.as_str(), &build, &conf(role)?.render()].join("\n");
+        // The gateway is told addresses.
+        let lookups = if role == Role::Cm { lookups } else { "" };
+        let read = [image.as_str(), &build, &conf(role)?.render(), lookups].join("\n");
         let deployment = name(&read, &wanted.place.paths());
         Some(Service { role, image, deployment })
     };

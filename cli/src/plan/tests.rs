@@ -63,6 +63,7 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
         broker: BrokerFact::NotAsked,
         engine: EngineFact::NotAsked,
         deploying: None,
+        lookups: String::new(),
         authorities: None,
         export: None,
     }

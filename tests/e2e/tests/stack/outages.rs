@@ -11,20 +11,33 @@ use super::site::{Site, V4};
 const OUTAGE: Duration = Duration::from_secs(35);
 
 #[test]
-fn an_outage_of_the_broker_and_a_drain_restart_nothing_and_the_engines_death_ends_nothing() {
+fn the_stack_follows_its_broker_and_outlasts_outages_of_it_and_of_the_engine() {
     let Some(mut site) = Site::fresh() else { return };
     let _desktop = site.desktop(&V4);
+    follows_the_broker(&site);
+    outlasts_the_broker(&site);
+    outlasts_the_engine(&mut site);
+}
+
+/// Containers have `/etc/hosts` as it was when they started.
+fn follows_the_broker(site: &Site) {
+    site.change_inner_address("add 10.72.2.8/24");
+    site.call_broker("10.72.2.8");
     site.install(&[]);
     site.session(&V4);
 
-    outlasts_the_broker(&site);
-    outlasts_the_engine(&mut site);
+    site.change_inner_address("del 10.72.2.8/24");
+    site.call_broker(V4.far);
+    let installed = site.install(&[]);
+    assert_eq!(installed["restarts"], json!(["cm"]));
+    site.session(&V4);
+    assert_eq!(site.install(&[])["restarts"], json!([]));
 }
 
 #[expect(clippy::disallowed_methods, reason = "the engine's checks come at their own time")]
 fn outlasts_the_broker(site: &Site) {
     let before = (site.tasks(), site.processes());
-    assert_eq!((before.0.len(), before.1.len()), (2, 2), "{before:?}");
+    assert_eq!(before.1.len(), 2, "{before:?}");
 
     site.done(&["drain"]);
     let refused = site.client(&V4).end().pop().expect("a client ends with its result");

@@ -31,6 +31,8 @@ pub(crate) struct Family {
     pub(crate) inside: &'static str,
     /// Where broker and agent are.
     pub(crate) far: &'static str,
+    /// Where the broker listens.
+    listen: &'static str,
     length: u8,
 }
 
@@ -39,6 +41,7 @@ pub(crate) const V4: Family = Family {
     outside: "203.0.113.1",
     inside: "10.72.2.1",
     far: "10.72.2.9",
+    listen: "0.0.0.0",
     length: 24,
 };
 
@@ -47,6 +50,7 @@ pub(crate) const V6: Family = Family {
     outside: "2001:db8:1::1",
     inside: "fd72:2::1",
     far: "fd72:2::9",
+    listen: "fd72:2::9",
     length: 64,
 };
 
@@ -91,16 +95,27 @@ impl Site {
             let inside = families.each_ref().map(|it| it.pair(it.inside, it.far));
             machine.link(&outer, "outer", &outside);
             machine.link(&inner, "inner", &inside);
-            let line = format!("echo {} broker.corp.example >> /etc/hosts", V4.far);
-            machine.tell("bash", &["-c", &line]);
             machine.start_engine();
-            Self { machine, outer, inner }
+            let site = Self { machine, outer, inner };
+            site.call_broker(V4.far);
+            site
         })
+    }
+
+    /// Has the machine's `/etc/hosts` say where the broker is.
+    pub(crate) fn call_broker(&self, address: &str) {
+        let name = "broker.corp.example";
+        self.shell(&format!("sed -i /{name}/d /etc/hosts; echo {address} {name} >> /etc/hosts"));
+    }
+
+    /// Changes an address of the host of broker and agents, e.g. `add 10.72.2.8/24`.
+    pub(crate) fn change_inner_address(&self, change: &str) {
+        self.inner.ip(&format!("address {change} dev inner")).expect("it can be changed");
     }
 
     /// Starts a broker and its agent.
     pub(crate) fn desktop(&self, family: &Family) -> Desktop {
-        let at = |port| SocketAddr::new(family.far.parse().expect("it is one"), port).to_string();
+        let on = |ip: &str, port| SocketAddr::new(ip.parse().expect("it is one"), port).to_string();
         let start = |kind: &str, words: &[&str]| {
             let mut command = self.inner.command(binaries::path("pcoip-sim"));
             command.arg(kind).args(words);
@@ -108,9 +123,13 @@ impl Site {
             started.wait_for(|event| event["event"] == "ready");
             started
         };
-        let agent = start("agent", &["--listen", &at(60443), "--pcoip-listen", &at(4172)]);
+        let agent = start(
+            "agent",
+            &["--listen", &on(family.far, 60443), "--pcoip-listen", &on(family.far, 4172)],
+        );
         let agent_is = ["--agent-host", family.far, "--agent-ip", family.far];
-        let broker = start("broker", &[&["--listen", &at(443)][..], &agent_is].concat());
+        let broker =
+            start("broker", &[&["--listen", &on(family.listen, 443)][..], &agent_is].concat());
         Desktop { broker, agent }
     }
 
