@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use cmsg_config::socket::Role;
+use cmsg_config::socket::{Connection, Role};
 use serde_json::{Value, json};
 
 use super::site::{Site, V4};
 
 /// The engine looks at the services every 10 seconds, and gives up at the third time.
 const OUTAGE: Duration = Duration::from_secs(35);
+
+/// Longer than anything takes on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 #[test]
 fn the_stack_follows_its_broker_and_outlasts_outages_of_it_and_of_the_engine() {
@@ -40,7 +43,7 @@ fn outlasts_the_broker(site: &Site) {
     assert_eq!(before.1.len(), 2, "{before:?}");
 
     site.done(&["drain"]);
-    let refused = site.client(&V4).end().pop().expect("a client ends with its result");
+    let refused = site.client(&V4, &[]).end().pop().expect("a client ends with its result");
     assert_eq!(refused["error"], "hello: answer is the error `ERR_GENERIC`");
     site.set_inner_link("down");
     std::thread::sleep(OUTAGE);
@@ -65,6 +68,8 @@ fn outlasts_the_broker(site: &Site) {
 
 fn outlasts_the_engine(site: &mut Site) {
     let before = site.processes();
+    let mut held = site.client(&V4, &["--hold", "300"]);
+    held.wait_for(|event| event["name"] == "udp");
 
     site.machine.kill_engine();
     site.machine.start_engine();
@@ -72,17 +77,31 @@ fn outlasts_the_engine(site: &mut Site) {
     // The former ones may run for a while, and answer.
     let are_back = |now: &[String]| now.len() == 2 && !now.iter().any(|it| before.contains(it));
     while !are_back(&site.processes()) {
-        assert!(begun.elapsed() < Duration::from_secs(90), "{:?}", site.tasks());
+        assert!(begun.elapsed() < PATIENCE, "{:?}", site.tasks());
         std::thread::yield_now();
     }
     for role in [Role::Cm, Role::Sg] {
         site.ready(role);
     }
 
+    // The new gateway took it up from its journal, and counts from nothing.
+    held.wait_for(|event| event["event"] == "resumed");
+    while !site.connections(Role::Sg).iter().any(has_datagrams_again) {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", site.connections(Role::Sg));
+        std::thread::yield_now();
+    }
+    let held = held.stop().pop().expect("a client ends with its result");
+    assert_eq!(held["error"], "stopped");
+
     let status = site.done(&["status"]);
     let live = |role: &str| status["roles"][role]["live"] == Value::Bool(true);
     assert!(live("cm") && live("sg"), "{status:#}");
     site.session(&V4);
+}
+
+fn has_datagrams_again(session: &Connection) -> bool {
+    let traffic = session.traffic.unwrap_or_default();
+    [traffic.udp_to_agent, traffic.udp_to_client].iter().all(|way| way.datagrams >= 20)
 }
 
 fn healths(site: &Site) -> Vec<String> {

@@ -155,7 +155,7 @@ impl Site {
 
     /// A client's session, which has to go well: its result.
     pub(crate) fn session(&self, family: &Family) -> Value {
-        let mut events = self.client(family).end();
+        let mut events = self.client(family, &[]).end();
         let result = events.pop().expect("a client ends with its result");
         assert_eq!(result["error"], Value::Null, "{events:#?}\n{}", self.logs());
         assert_eq!(result["target"]["ip"], family.outside);
@@ -166,23 +166,29 @@ impl Site {
         result
     }
 
-    /// Starts a client.
-    pub(crate) fn client(&self, family: &Family) -> Process {
+    /// Starts a client with these flags besides.
+    pub(crate) fn client(&self, family: &Family, more: &[&str]) -> Process {
         let address: std::net::IpAddr = family.outside.parse().expect("it is one");
         let url = format!("https://{}", SocketAddr::new(address, 443));
         let mut client = self.outer.command(binaries::path("pcoip-sim"));
         client.args(["client", "--connect", &url, "--passcode", "123456"]);
         client.args(["--user", "u", "--password", "p", "--domain", "example.com"]);
+        client.args(more);
         Process::start(client)
     }
 
     /// What a role tells of a session.
     pub(crate) fn seen(&self, role: Role, id: &Value) -> Connection {
-        let run = self.paths().run();
-        let told = socket::get::<Connections>(&run, role, "/connections", ASK);
-        let all = told.expect("a role tells its sessions").connections;
+        let all = self.connections(role);
         let of_it = all.iter().find(|it| *id == *it.id);
         of_it.unwrap_or_else(|| panic!("{role:?} knows no session {id}: {all:?}")).clone()
+    }
+
+    /// The sessions of a role.
+    pub(crate) fn connections(&self, role: Role) -> Vec<Connection> {
+        let run = self.paths().run();
+        let told = socket::get::<Connections>(&run, role, "/connections", ASK);
+        told.expect("a role tells its sessions").connections
     }
 
     /// How a role is, when it is ready.
