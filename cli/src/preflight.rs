@@ -3,6 +3,7 @@
 mod agents;
 mod broker;
 mod certificates;
+mod compose;
 mod configuration;
 mod engine;
 mod export;
@@ -25,6 +26,7 @@ pub(crate) use later::of_settings;
 /// Checks the host, also for an installation that was asked for wrongly.
 pub(crate) fn of_host(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let mut findings = engine::check(wanted, facts);
+    findings.extend(compose::check(wanted, facts));
     findings.extend(machine::check(wanted, facts));
     findings.extend(network::check(wanted, facts));
     findings.extend(target::check(wanted, facts));

@@ -3,6 +3,7 @@
 
 pub mod compose;
 
+use anyhow::anyhow;
 use cmsg_config::{
     Paths,
     socket::{DEPLOYMENT, Role},
@@ -52,7 +53,60 @@ pub fn service_name(role: Role) -> String {
 /// The name of the network with the range of `--docker-network-cidr`.
 pub const NETWORK: &str = "pcoipcm_network";
 
+const WRITTEN: &str = "# Written by pcoip-cmsg-setup.\n";
+/// Names the image that the variables of a compose file stood for.
+const IMAGE_LABEL: &str = "pcoip-cmsg.image";
+
+/// The variables that a compose file below this overlay is deployed with; none for a whole stack.
+#[must_use]
+pub fn variables(overlay: &str) -> Vec<(&'static str, String)> {
+    let file: Value = serde_yaml::from_str(overlay).unwrap_or_default();
+    let variable = |role| {
+        let image = &file["services"][service(role)]["deploy"]["labels"][IMAGE_LABEL];
+        Some((compose::image_variable(role), image.as_str()?.to_owned()))
+    };
+    [Role::Cm, Role::Sg].into_iter().filter_map(variable).collect()
+}
+
 impl Stack {
+    /// Writes down what lies on top of a compose file of the administrator's own: what marks its
+    /// services as ours, and nothing that the file says itself.
+    ///
+    /// # Errors
+    ///
+    /// Where that file cannot be read.
+    pub fn overlay(&self, services: &[Service], compose: &str) -> anyhow::Result<String> {
+        let compose::Outline { version, services: theirs } =
+            compose::outline(compose).map_err(|why| anyhow!("the compose file: {why}"))?;
+        let mut all = Map::new();
+        for (name, has_user) in theirs {
+            let ours = services.iter().find(|it| service(it.role) == name);
+            all.insert(name, self.marked(ours, has_user));
+        }
+        let overlay = json!({ "version": version, "services": all });
+        Ok(format!("{WRITTEN}{}", serde_yaml::to_string(&overlay)?))
+    }
+
+    fn marked(&self, ours: Option<&Service>, has_user: bool) -> Value {
+        let Some(Service { image, deployment, .. }) = ours else {
+            return json!({ "deploy": { "labels": { LABEL: LABEL_VALUE } } });
+        };
+        let labels = json!({
+            LABEL: LABEL_VALUE,
+            "pcoip-cmsg.version": self.version,
+            IMAGE_LABEL: image,
+        });
+        let mut marked = json!({
+            "environment": { DEPLOYMENT: deployment },
+            "deploy": { "labels": labels },
+        });
+        if !has_user {
+            let (user, group) = self.account;
+            marked["user"] = json!(format!("{user}:{group}"));
+        }
+        marked
+    }
+
     /// Writes it down.
     ///
     /// # Errors
@@ -66,7 +120,7 @@ impl Stack {
             "services": services,
             "networks": { "hostnet": { "external": true, "name": "host" } },
         });
-        Ok(format!("# Written by pcoip-cmsg-setup.\n{}", serde_yaml::to_string(&stack)?))
+        Ok(format!("{WRITTEN}{}", serde_yaml::to_string(&stack)?))
     }
 
     fn service(&self, Service { role, image, deployment }: &Service) -> Value {
@@ -125,22 +179,26 @@ fn mount(folder: &std::path::Path, is_read_only: bool) -> Value {
 mod tests {
     use super::*;
 
-    fn rendered(images: &[(Role, &str)]) -> Value {
-        let stack = Stack {
+    fn stack() -> Stack {
+        Stack {
             paths: Paths::under("/"),
             account: (977, 976),
             version: "1.2.3".to_owned(),
             authorities: "/opt/teradici/pcoipcm_data/certs/host-authorities.crt".into(),
+        }
+    }
+
+    fn services(images: &[(Role, &str)]) -> Vec<Service> {
+        let service = |(role, image): &(Role, &str)| Service {
+            role: *role,
+            image: (*image).to_owned(),
+            deployment: format!("d-{image}"),
         };
-        let services: Vec<_> = images
-            .iter()
-            .map(|(role, image)| Service {
-                role: *role,
-                image: (*image).to_owned(),
-                deployment: format!("d-{image}"),
-            })
-            .collect();
-        serde_yaml::from_str(&stack.render(&services).unwrap()).unwrap()
+        images.iter().map(service).collect()
+    }
+
+    fn rendered(images: &[(Role, &str)]) -> Value {
+        serde_yaml::from_str(&stack().render(&services(images)).unwrap()).unwrap()
     }
 
     #[test]
@@ -186,5 +244,46 @@ mod tests {
 
         let names: Vec<_> = stack["services"].as_object().unwrap().keys().collect();
         assert_eq!(names, ["sg"]);
+    }
+
+    #[test]
+    fn an_overlay_marks_what_is_there_and_says_nothing_that_the_file_says() {
+        let file = "version: '3.7'\nx-user: &user {user: '1:1'}\nservices:\n  cm: {image: x}\n  \
+                    sg: {<<: *user, deploy: {labels: [a=b]}}\n  shipper: {image: y}\n";
+        let images = [(Role::Cm, "sha256:c"), (Role::Sg, "sha256:5")];
+
+        let text = stack().overlay(&services(&images), file).unwrap();
+
+        let labels = |image: &str| json!({ LABEL: LABEL_VALUE, "pcoip-cmsg.version": "1.2.3", IMAGE_LABEL: image });
+        let expected = json!({
+            "version": "3.7",
+            "services": {
+                "cm": {
+                    "environment": { DEPLOYMENT: "d-sha256:c" },
+                    "deploy": { "labels": labels("sha256:c") },
+                    "user": "977:976",
+                },
+                "sg": {
+                    "environment": { DEPLOYMENT: "d-sha256:5" },
+                    "deploy": { "labels": labels("sha256:5") },
+                },
+                "shipper": { "deploy": { "labels": { LABEL: LABEL_VALUE } } },
+            },
+        });
+        assert_eq!(serde_yaml::from_str::<Value>(&text).unwrap(), expected);
+        let set = variables(&text);
+        let pairs: Vec<_> = set.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(pairs, [("PCOIP_CM_IMAGE", "sha256:c"), ("PCOIP_SG_IMAGE", "sha256:5")]);
+    }
+
+    #[test]
+    fn without_a_compose_file_no_variable_is_set() {
+        let text = stack().render(&services(&[(Role::Cm, "sha256:c")])).unwrap();
+
+        assert_eq!(variables(&text), []);
+        assert_eq!(variables("["), []);
+        assert!(
+            stack().overlay(&[], "[").is_err() && stack().overlay(&[], "services: {}").is_err()
+        );
     }
 }

@@ -1,6 +1,9 @@
 //! The Docker engine as it is before anything is planned, and the images that are to run on it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::anyhow;
 use cmsg_engine::{
@@ -39,6 +42,8 @@ pub(crate) struct Deploying {
     pub(crate) has_command: bool,
     /// The images of this version.
     pub(crate) images: Result<ImageArchive, String>,
+    /// What a compose file may name, without what is for this program.
+    pub(crate) environment: BTreeMap<String, String>,
 }
 
 impl EngineFact {
@@ -84,7 +89,7 @@ impl Deploying {
         let has_command = std::env::split_paths(&path).any(|dir| dir.join("docker").is_file());
         let archive = archive();
         let images = ImageArchive::read(&archive).map_err(|why| format!("{why:#}"));
-        Self { has_command, images }
+        Self { has_command, images, environment: environment() }
     }
 }
 
@@ -100,6 +105,14 @@ fn entries(text: &str) -> String {
     let meant = text.lines().map(|line| line.split(['#', ';']).next().unwrap_or_default());
     let words = meant.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
     words.filter(|line| !line.is_empty()).map(|line| line + "\n").collect()
+}
+
+/// Passwords for this program are among what is for it.
+fn environment() -> BTreeMap<String, String> {
+    let variables = std::env::vars_os();
+    let known = variables
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    known.filter(|(name, _)| !name.starts_with("PCOIP_CMSG_")).collect()
 }
 
 /// Connects to the engine.

@@ -21,7 +21,9 @@ use super::{
     turnover::{Turnover, reads_again},
 };
 use crate::{
+    content::Content,
     host::Facts,
+    pki::inspect,
     preflight::network::free,
     step::{
         Step,
@@ -47,7 +49,8 @@ pub(super) fn around(
         return Turnover::default();
     };
     let paths = wanted.place.paths();
-    let services = services((wanted, &facts.lookups), configuration, images);
+    let compose = compose(wanted, facts);
+    let services = services(wanted, facts, configuration, images);
     let installed = &facts.installed;
     let (restarts, runs): (Vec<_>, Vec<_>) =
         installed.live.iter().partition(|status| restarts(status, &services));
@@ -72,9 +75,9 @@ pub(super) fn around(
     }
     let stack = EngineStep::WriteStack {
         replaces: installed.files.contains_key(&layout::stack(&paths)),
-        stack: Draft { paths: paths.clone(), services: services.clone() },
+        stack: Draft { paths: paths.clone(), services: services.clone(), compose: compose.clone() },
     };
-    let files = stack_files(&paths, wanted.docker.compose_file.is_some());
+    let files = stack_files(&paths, compose.is_some());
     let deploy = EngineStep::Deploy { files, is_first: !is_deployed };
     let mut starts: Vec<_> = [stack, deploy].map(Step::Engine).into();
     starts.extend(reloads.into_iter().map(|role| Step::Reload { paths: paths.clone(), role }));
@@ -105,6 +108,13 @@ pub(super) fn leave(engine: &EngineFacts) -> Option<Step> {
 /// Whether a service is one of this stack, made by the installer.
 pub(crate) fn is_ours(service: &ServiceFact) -> bool {
     service.is_ours && service.stack.as_deref() == Some(STACK)
+}
+
+/// The operator's own compose file, as it will lie beside our stack file.
+fn compose(wanted: &Wanted, facts: &Facts) -> Option<Content> {
+    let given = wanted.docker.compose_file.as_ref()?;
+    let content = facts.given.get(given.setting)?.as_ref().ok()?;
+    Some(inspect::without_bom(content.bytes()).into())
 }
 
 /// What must be there before services can run, and can be there beside those that do.
@@ -141,10 +151,12 @@ pub(crate) fn pool(network: Option<Ipv4Net>, facts: &Facts) -> Option<Ipv4Net> {
 }
 
 fn services(
-    (wanted, lookups): (&Wanted, &str),
+    wanted: &Wanted,
+    facts: &Facts,
     configuration: &Configuration,
     images: Source<'_>,
 ) -> Vec<Service> {
+    let compose = compose(wanted, facts).as_ref().map(Content::text).unwrap_or_default();
     let conf = |role| match role {
         Role::Cm => configuration.cm.as_ref(),
         Role::Sg => configuration.sg.as_ref(),
@@ -152,8 +164,8 @@ fn services(
     let service = |role: Role| {
         let Image { name: image, build } = images.image(role)?;
         // The gateway is told addresses.
-        let lookups = if role == Role::Cm { lookups } else { "" };
-        let read = [image.as_str(), &build, &conf(role)?.render(), lookups].join("\n");
+        let lookups = if role == Role::Cm { facts.lookups.as_str() } else { "" };
+        let read = [image.as_str(), &build, &conf(role)?.render(), lookups, &compose].join("\n");
         let deployment = name(&read, &wanted.place.paths());
         Some(Service { role, image, deployment })
     };

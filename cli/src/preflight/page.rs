@@ -7,11 +7,12 @@ use std::{
 };
 
 /// What begins an id.
-const FAMILIES: [&str; 24] = [
+const FAMILIES: [&str; 26] = [
     "agent",
     "broker",
     "certificate",
     "clock",
+    "compose",
     "configuration",
     "daemon",
     "docker",
@@ -24,6 +25,7 @@ const FAMILIES: [&str; 24] = [
     "license-server",
     "network",
     "port",
+    "registry",
     "role",
     "runtime",
     "settings",

@@ -90,6 +90,8 @@ pub(crate) struct Draft {
     pub(crate) paths: Paths,
     /// The services; their images by name.
     pub(crate) services: Vec<Service>,
+    /// The compose file of the operator's own below it.
+    pub(crate) compose: Option<Content>,
 }
 
 /// What such a step leaves.
@@ -239,7 +241,11 @@ impl Draft {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             authorities: layout::host_authorities(&self.paths),
         };
-        stack.render(&services).context("failed to write the stack file")
+        let text = match &self.compose {
+            Some(compose) => stack.overlay(&services, &compose.text()),
+            None => stack.render(&services).map_err(Into::into),
+        };
+        text.context("failed to write the stack file")
     }
 }
 
@@ -287,8 +293,14 @@ impl EngineTrace {
             Self::NewServices => format!("run `docker stack rm {}`", cmsg_engine::STACK),
             Self::Deployed(files, _) => {
                 let files: Vec<_> = files.iter().map(|f| format!("-c {}", f.display())).collect();
+                let set = if files.len() > 1 {
+                    " with `PCOIP_CM_IMAGE` and `PCOIP_SG_IMAGE` set to the labels \
+                     `pcoip-cmsg.image` of the second file"
+                } else {
+                    ""
+                };
                 format!(
-                    "run `docker stack deploy --resolve-image never {} {}`",
+                    "run `docker stack deploy --resolve-image never {} {}`{set}",
                     files.join(" "),
                     cmsg_engine::STACK
                 )

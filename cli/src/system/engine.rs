@@ -1,6 +1,7 @@
 //! Effects on the Docker engine.
 
 use std::{
+    fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -10,7 +11,7 @@ use anyhow::Context as _;
 use cmsg_config::socket::Role;
 use cmsg_engine::{
     Credentials, Engine, Pull, Pulling, SwarmFact,
-    stack::{NETWORK, service_name},
+    stack::{NETWORK, service_name, variables},
 };
 use ipnet::Ipv4Net;
 
@@ -168,7 +169,12 @@ impl EngineSystem for Real {
     }
 
     fn deploy(&mut self, files: &[PathBuf]) -> anyhow::Result<()> {
-        self.engine()?.deploy(Path::new("docker"), files)
+        // What an older version of ours deployed comes back with the images that it had.
+        let ours = files.last().map(fs::read_to_string).transpose().context("reading the stack")?;
+        let variables = variables(&ours.unwrap_or_default());
+        let variables: Vec<_> =
+            variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.engine()?.deploy_with(Path::new("docker"), files, &variables)
     }
 
     fn remove_services(&mut self) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 pub mod binaries;
 pub mod hosts;
 pub mod installation;
+pub mod installer;
 pub mod leaks;
 pub mod machine;
 pub mod needs;

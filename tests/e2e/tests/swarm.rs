@@ -1,5 +1,7 @@
 //! The product on a real Docker engine.
 
+#[path = "swarm/composed.rs"]
+mod composed;
 #[path = "swarm/deployment.rs"]
 mod deployment;
 #[path = "swarm/own_file.rs"]

@@ -33,8 +33,8 @@ pub struct Expected<'a> {
     pub roles: &'a [Role],
     /// Where everything lies, on the host and in the containers.
     pub paths: &'a Paths,
-    /// The user and group that the files belong to, by number.
-    pub account: (u32, u32),
+    /// The user and group that the files belong to, by number, if they are known.
+    pub account: Option<(u32, u32)>,
     /// The environment that Docker's command will see, which its variables are taken from.
     pub environment: &'a BTreeMap<String, String>,
 }
@@ -79,6 +79,26 @@ pub fn check(text: &str, expected: &Expected<'_>) -> Vec<Problem> {
         Err(why) => found.file(Lack::Unreadable(why)),
     }
     found.problems
+}
+
+/// What a file that lies on top of it has to go by.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Outline {
+    /// Its version, which both must have.
+    pub(super) version: String,
+    /// The services in it, and whether they say as whom they run.
+    pub(super) services: Vec<(String, bool)>,
+}
+
+/// Reads the outline.
+pub(super) fn outline(text: &str) -> Result<Outline, String> {
+    let file = parse(text)?;
+    let version = file.get("version").and_then(scalar).ok_or("it has no `version`")?;
+    let services = file.get("services").and_then(Value::as_mapping);
+    let service = |(name, service): (&Value, &Value)| {
+        Some((scalar(name)?, service::user_of(service).is_some()))
+    };
+    Ok(Outline { version, services: services.into_iter().flatten().filter_map(service).collect() })
 }
 
 /// What was found so far.

@@ -180,7 +180,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     )
     .not_kept()
     .under(LICENCE),
-    Setting::path("compose-file", "FILE", "Docker compose file of one's own").later(DOCKER),
+    Setting::path("compose-file", "FILE", "Docker compose file of one's own").under(DOCKER),
     Setting::path(
         "darksite-bundle-path",
         "PATH",

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use cmsg_engine::{
     ImageFact,
     archive::{ArchivedImage, ImageArchive},
@@ -17,6 +19,17 @@ const SWARM: &str = "accept-policies: true\nself-signed: true\nbroker-url: https
 const REGISTRY: &str = "docker-registry: r.example:5000/team\n";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+fn deploying() -> Deploying {
+    let archived = |role: Role| ArchivedImage {
+        role,
+        tag: format!("{}:1", role.command()),
+        layer: "sha256:1".to_owned(),
+    };
+    let images = [Role::Cm, Role::Sg].map(archived).into();
+    let images = Ok(ImageArchive { path: "/images.tar".into(), bytes: 1, images });
+    Deploying { has_command: true, images, environment: BTreeMap::new() }
+}
+
 /// An image's name, and its layer if it is ours.
 type There<'a> = (&'a str, Option<&'a str>);
 
@@ -31,17 +44,7 @@ fn steps(text: &str, there: &[There<'_>]) -> Vec<EngineStep> {
     };
     let images = there.iter().map(image).collect();
     facts.engine = EngineFact::There(Box::new(EngineFacts { images, ..EngineFacts::default() }));
-    let archived = |role: Role| ArchivedImage {
-        role,
-        tag: format!("{}:1", role.command()),
-        layer: "sha256:1".to_owned(),
-    };
-    let archive = ImageArchive {
-        path: "/images.tar".into(),
-        bytes: 1,
-        images: [Role::Cm, Role::Sg].map(archived).into(),
-    };
-    facts.deploying = Some(Deploying { has_command: true, images: Ok(archive) });
+    facts.deploying = Some(deploying());
     facts.given.insert("docker-password", Ok("s3cret".into()));
     let plan = plan::install(&wanted, &facts, &answers);
     let steps = plan.steps.into_iter();
@@ -90,6 +93,44 @@ fn the_password_goes_with_the_pull_and_nowhere_else() {
         assert!(!format!("{step:?}").contains("s3cret"), "{step:?}");
         let changes = Step::Engine(step.clone()).changes();
         assert!(!changes.contains("s3cret"), "{changes}");
+    }
+}
+
+#[test]
+fn a_compose_file_lies_below_our_own_and_a_change_of_it_starts_the_services_anew() {
+    let paths = Paths::under("/");
+    let draft = |text: &str| {
+        let (wanted, answers) = wanted(&format!("{SWARM}compose-file: /mine.yaml\n"));
+        let mut facts = facts(&wanted);
+        facts.engine = EngineFact::There(Box::default());
+        facts.deploying = Some(deploying());
+        facts.given.insert("compose-file", Ok(format!("\u{feff}{text}").into_bytes().into()));
+        let steps = plan::install(&wanted, &facts, &answers).steps;
+        let copy = steps.iter().find_map(|step| match step {
+            Step::Write { path, content, .. } if *path == layout::compose_file(&paths) => {
+                Some(content.text())
+            }
+            _ => None,
+        });
+        let mut files = Vec::new();
+        let mut drafted = None;
+        for step in steps {
+            match step {
+                Step::Engine(EngineStep::Deploy { files: all, .. }) => files = all,
+                Step::Engine(EngineStep::WriteStack { stack, .. }) => drafted = Some(stack),
+                _ => {}
+            }
+        }
+        assert_eq!(files, [layout::compose_file(&paths), layout::stack(&paths)]);
+        assert_eq!(copy.as_deref(), Some(text));
+        drafted.unwrap()
+    };
+
+    let (one, other) = (draft("version: '3.8'\n"), draft("version: '3.7'\n"));
+
+    assert_eq!(one.compose.unwrap().text(), "version: '3.8'\n");
+    for (one, other) in one.services.iter().zip(&other.services) {
+        assert_ne!(one.deployment, other.deployment);
     }
 }
 

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use cmsg_config::socket::Role;
 use cmsg_engine::{
@@ -36,7 +36,8 @@ fn found(change: impl FnOnce(&mut Facts)) -> Vec<String> {
     let (wanted, _) = wanted(SWARM);
     let mut facts = facts(&wanted);
     facts.engine = EngineFact::There(Box::new(engine()));
-    facts.deploying = Some(Deploying { has_command: true, images: Ok(archive()) });
+    facts.deploying =
+        Some(Deploying { has_command: true, images: Ok(archive()), environment: BTreeMap::new() });
     change(&mut facts);
     let mark = |finding: Finding| match finding.is_error() {
         true => format!("!{}", finding.id),
@@ -100,7 +101,11 @@ fn no_engine_is_told_with_what_brings_one() {
     for (why, has_command, id) in table {
         let findings = found(|facts| {
             facts.engine = EngineFact::None(why.clone());
-            facts.deploying = Some(Deploying { has_command, images: Ok(archive()) });
+            facts.deploying = Some(Deploying {
+                has_command,
+                images: Ok(archive()),
+                environment: BTreeMap::new(),
+            });
         });
 
         assert_eq!(findings, [id], "{why:?}");
@@ -111,7 +116,11 @@ fn no_engine_is_told_with_what_brings_one() {
 #[test]
 fn what_deploying_takes_beside_the_engine_is_told() {
     let findings = found(|facts| {
-        facts.deploying = Some(Deploying { has_command: false, images: Err("gone".to_owned()) });
+        facts.deploying = Some(Deploying {
+            has_command: false,
+            images: Err("gone".to_owned()),
+            environment: BTreeMap::new(),
+        });
     });
 
     assert_eq!(findings, ["!docker.command", "!images.missing"]);
@@ -140,7 +149,8 @@ fn a_swarm_belongs_to_the_machine_itself() {
     let (wanted, _) = wanted(&format!("{SWARM}root: /r\n"));
     let mut facts = facts(&wanted);
     facts.engine = EngineFact::There(Box::new(engine()));
-    facts.deploying = Some(Deploying { has_command: true, images: Ok(archive()) });
+    facts.deploying =
+        Some(Deploying { has_command: true, images: Ok(archive()), environment: BTreeMap::new() });
 
     let ids: Vec<_> = check(&wanted, &facts).into_iter().map(|finding| finding.id).collect();
 

@@ -7,21 +7,16 @@ use std::{
 };
 
 use cmsg_engine::SwarmFact;
-use e2e::{binaries, needs::met};
+use e2e::{
+    binaries,
+    installer::{self, INSTALL},
+    needs::met,
+};
 use serde_json::Value;
 
 use super::{NEEDS, VERSION, proxy::Proxy, site::Site};
 
 const PASSWORD: &str = "right-8d1f";
-
-const FLAGS: [&str; 6] = [
-    "install",
-    "--accept-policies",
-    "--self-signed",
-    "--ignore-disk-req",
-    "--broker-url=https://127.0.0.1:1",
-    "--external-pcoip-ip=192.0.2.1",
-];
 
 /// A machine that can be installed on, with the installer alone.
 fn prepared() -> Site {
@@ -36,18 +31,11 @@ fn prepared() -> Site {
 
 fn run(site: &Site, words: &[&str]) -> Output {
     let setup = site.machine.folder().join("alone/pcoip-cmsg-setup");
-    let mut command = site.machine.command(setup);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PCOIP_CMSG_")) {
-        command.env_remove(name);
-    }
-    command.arg("--output=json").args(words).output().expect("the installer can be run")
+    installer::run(&site.machine, &setup, words)
 }
 
 fn install(site: &Site, more: &[&str]) -> (Option<i32>, Value) {
-    let output = run(site, &[&FLAGS[..], more].concat());
-    let said = String::from_utf8_lossy(&output.stderr);
-    let document = serde_json::from_slice(&output.stdout);
-    (output.status.code(), document.unwrap_or_else(|_| panic!("no document: {said}")))
+    installer::told(&run(site, &[&INSTALL[..], more].concat()))
 }
 
 /// Nothing of an installation is there.
@@ -183,9 +171,9 @@ fn an_operator_who_interrupts_the_pull_finds_everything_as_it_was() {
     let proxy = Proxy::start(&site.machine, "127.0.0.1:5000");
     proxy.stall_after(300_000);
     let setup = site.machine.folder().join("alone/pcoip-cmsg-setup");
-    let mut command = site.machine.command("bash");
+    let mut command = installer::plain(site.machine.command("bash"));
     let run = format!("echo $$ > /run/setup.pid; exec {} \"$@\"", setup.display());
-    command.args(["-c", &run, "bash"]).args(FLAGS);
+    command.args(["-c", &run, "bash"]).args(INSTALL);
     command.arg(format!("--docker-registry={}", proxy.address()));
     let installer = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
 

@@ -31,7 +31,7 @@ fn the_pages_example_runs_with_the_image_that_is_set() {
     let expected = Expected {
         roles: &[Role::Sg],
         paths: &site.paths,
-        account: (977, 977),
+        account: Some((977, 977)),
         environment: &BTreeMap::new(),
     };
     assert_eq!(check(&load(file.path()).unwrap(), &expected), []);

@@ -55,8 +55,6 @@ pub enum Lack {
     },
     /// It cannot write to a folder.
     ReadOnly(PathBuf),
-    /// It does not say as whom it runs; the user of the image may not read our files.
-    NoUser(u32, u32),
     /// It runs as somebody else.
     OtherUser(String),
     /// It drops what the kernel wants the daemon to have.
@@ -132,7 +130,6 @@ impl fmt::Display for Lack {
                 write!(f, "mounts `{}` in place of `{}`", source.display(), folder.display())
             }
             Self::ReadOnly(folder) => write!(f, "cannot write to `{}`", folder.display()),
-            Self::NoUser(user, group) => write!(f, "has no `user: \"{user}:{group}\"`"),
             Self::OtherUser(user) => write!(f, "runs as `{user}`, whom our files do not belong to"),
             Self::NoCapability => f.write_str(
                 "drops capabilities without `cap_add: [NET_BIND_SERVICE]`, and does not start",

@@ -77,12 +77,14 @@ fn command(asked: &Asked<'_>) -> Option<Lack> {
 }
 
 fn user(asked: &Asked<'_>) -> Option<Lack> {
-    let (user, group) = asked.expected.account;
-    match asked.service.get("user").and_then(scalar).filter(|text| !text.is_empty()) {
-        None => Some(Lack::NoUser(user, group)),
-        Some(text) if text == format!("{user}:{group}") => None,
-        Some(text) => Some(Lack::OtherUser(crate::words::plain(&text, 40))),
-    }
+    let (user, group) = asked.expected.account?;
+    let said = user_of(asked.service)?;
+    (said != format!("{user}:{group}")).then(|| Lack::OtherUser(crate::words::plain(&said, 40)))
+}
+
+/// As whom a service runs, where it says so.
+pub(super) fn user_of(service: &Value) -> Option<String> {
+    service.get("user").and_then(scalar).filter(|text| !text.is_empty())
 }
 
 fn capabilities(asked: &Asked<'_>) -> Option<Lack> {

@@ -1,6 +1,10 @@
 //! What each of the commands plans on the host as it is.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use cmsg_config::{Paths, socket::Role};
 use cmsg_engine::archive::{ArchivedImage, ImageArchive};
@@ -64,7 +68,8 @@ pub(super) fn plan(
             facts.authorities = Some("authorities".into());
             facts.engine = EngineFact::There(Box::new(host.engine.facts()));
             let images = Ok(archive(&folder.join(images)));
-            facts.deploying = Some(Deploying { has_command: true, images });
+            facts.deploying =
+                Some(Deploying { has_command: true, images, environment: BTreeMap::new() });
             let Plan { steps, .. } = plan::install(&wanted, &facts, &answers);
             ("install", steps)
         }
