@@ -114,6 +114,13 @@ impl Engine {
     }
 }
 
+/// Whether a failure is the engine's answer, and not that it does not answer.
+#[must_use]
+pub fn has_answered(error: &anyhow::Error) -> bool {
+    let engine = error.downcast_ref::<bollard::errors::Error>();
+    matches!(engine, Some(bollard::errors::Error::DockerResponseServerError { .. }))
+}
+
 /// Takes "there is no such thing" for done.
 fn unless_absent<T: Default>(
     result: Result<T, bollard::errors::Error>,

@@ -1,13 +1,16 @@
 //! The swarm: made on the loopback where it is this host's alone, and left again.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use bollard::{
     models::{
         Ipam, IpamConfig, NetworkCreateRequest, SwarmInitRequest, SwarmSpec, SwarmSpecCaConfig,
     },
-    query_parameters::{LeaveSwarmOptions, UpdateSwarmOptions},
+    query_parameters::{InspectNetworkOptions, LeaveSwarmOptions, UpdateSwarmOptions},
 };
 
 use crate::{Engine, LABEL, LABEL_VALUE};
@@ -20,6 +23,11 @@ const LISTEN: &str = "127.0.0.1:2377";
 const ADVERTISE: &str = "127.0.0.1";
 /// The bridge that every swarm has.
 const GATEWAY: &str = "docker_gwbridge";
+/// And what the engine connects to it last when it joins.
+const INGRESS: &str = "ingress-sbox";
+/// An engine has joined its swarm within this time.
+const JOIN: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(100);
 
 impl Engine {
     /// Makes a swarm of this host alone, whose certificates last.
@@ -60,12 +68,27 @@ impl Engine {
     pub fn leave_swarm(&self) -> anyhow::Result<()> {
         let options = LeaveSwarmOptions { force: true };
         self.runtime.block_on(async {
+            self.until_joined().await;
             self.docker.leave_swarm(Some(options)).await.context("leaving the swarm")?;
             // Docker makes this bridge with a swarm, and forgets it. Where something still uses it,
             // it stays.
             let _ = self.docker.remove_network(GATEWAY).await;
             Ok(())
         })
+    }
+
+    /// Waits until the engine has set up the network `ingress`, which every swarm has. It does so after
+    /// it has joined, and where it leaves in the midst of it, that network stays and cannot be removed.
+    async fn until_joined(&self) {
+        let begun = Instant::now();
+        while begun.elapsed() < JOIN {
+            let network = self.docker.inspect_network(GATEWAY, None::<InspectNetworkOptions>).await;
+            let ends = network.ok().and_then(|network| network.containers);
+            if ends.is_some_and(|ends| ends.contains_key(INGRESS)) {
+                return;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 
     /// Makes the overlay network of that range.

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use cmsg_config::socket::Role;
 use cmsg_engine::{
-    Credentials, Engine, Pull, Pulling, SwarmFact,
+    Credentials, Engine, Pull, Pulling, SwarmFact, has_answered,
     stack::{NETWORK, service_name, variables},
 };
 use ipnet::Ipv4Net;
@@ -86,6 +86,19 @@ impl Real {
         Ok(())
     }
 
+    /// Removes something that the engine does not let go of for a moment: containers that have just
+    /// ended still use it. An engine that does not answer is not asked again.
+    fn remove(&mut self, remove: impl Fn(&Engine) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while let Err(error) = remove(self.engine()?) {
+            if !has_answered(&error) || begun.elapsed() > GONE {
+                return Err(error);
+            }
+            self.interrupt.wait(EVERY);
+        }
+        Ok(())
+    }
+
     fn swarm(&mut self) -> anyhow::Result<SwarmFact> {
         Ok(self.engine()?.facts()?.swarm)
     }
@@ -119,17 +132,7 @@ impl EngineSystem for Real {
     }
 
     fn remove_images(&mut self, names: &[String]) -> anyhow::Result<()> {
-        for name in names {
-            let begun = Instant::now();
-            // Containers that have just ended are still there for a moment.
-            while let Err(error) = self.engine()?.remove_image(name) {
-                if begun.elapsed() > GONE {
-                    return Err(error);
-                }
-                self.interrupt.wait(EVERY);
-            }
-        }
-        Ok(())
+        names.iter().try_for_each(|name| self.remove(|engine| engine.remove_image(name)))
     }
 
     fn image_id(&mut self, name: &str) -> anyhow::Result<String> {
@@ -158,14 +161,7 @@ impl EngineSystem for Real {
     }
 
     fn remove_network(&mut self) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        while let Err(error) = self.engine()?.remove_network(NETWORK) {
-            if begun.elapsed() > GONE {
-                return Err(error);
-            }
-            self.interrupt.wait(EVERY);
-        }
-        Ok(())
+        self.remove(|engine| engine.remove_network(NETWORK))
     }
 
     fn deploy(&mut self, files: &[PathBuf]) -> anyhow::Result<()> {
