@@ -8,4 +8,5 @@ pub mod leaks;
 pub mod machine;
 pub mod needs;
 pub mod site;
+pub mod stepped;
 pub mod terminal;

@@ -10,7 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cmsg_config::Paths;
 use nix::{
     fcntl::{FcntlArg, OFlag, fcntl},
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -25,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const ONE_PAGE: i32 = 4096;
 
 /// A running installer; it is killed when it is dropped.
-pub(crate) struct Stepped {
+#[derive(Debug)]
+pub struct Stepped {
     child: Child,
     errors: File,
     journal: PathBuf,
@@ -36,26 +36,37 @@ pub(crate) struct Stepped {
 }
 
 impl Stepped {
-    pub(crate) fn start(mut command: Command, paths: &Paths) -> Self {
+    /// Starts one; that is where its journal lies.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not start.
+    #[must_use]
+    pub fn start(mut command: Command, journal: PathBuf) -> Self {
         let (errors, write) = pipe2(OFlag::O_DIRECT | OFlag::O_CLOEXEC).expect("a pipe is made");
         fcntl(&write, FcntlArg::F_SETPIPE_SZ(ONE_PAGE)).expect("its size can be set");
         let child = command.stdout(Stdio::piped()).stderr(write).spawn();
         Self {
             child: child.expect("the installer starts"),
             errors: errors.into(),
-            journal: paths.root().join(".pcoip-cmsg-setup.journal"),
+            journal,
             said: String::new(),
             told: 0,
         }
     }
 
     /// Its process number.
-    pub(crate) fn id(&self) -> u32 {
+    #[must_use]
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Lets it perform so many steps, no more; says whether it is about to perform another.
-    pub(crate) fn after(&mut self, steps: usize) -> bool {
+    ///
+    /// # Panics
+    ///
+    /// Where it does not come so far in time.
+    pub fn after(&mut self, steps: usize) -> bool {
         while self.told < steps {
             if !self.hear() {
                 return false;
@@ -66,7 +77,11 @@ impl Stepped {
 
     /// Lets it perform so many steps and begin another, and kills it anywhere in that one. One more
     /// step than there are is the cleaning up.
-    pub(crate) fn kill_in(mut self, step: usize, of: usize) {
+    ///
+    /// # Panics
+    ///
+    /// Where it does not come so far in time.
+    pub fn kill_in(mut self, step: usize, of: usize) {
         let is_settling = step > of;
         self.after(step - 1);
         while self.told < step.min(of) && self.hear() {}
@@ -87,13 +102,21 @@ impl Stepped {
     }
 
     /// Kills it.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().expect("a child can be killed");
+    ///
+    /// # Panics
+    ///
+    /// Where it has ended and was waited for.
+    pub fn kill(mut self) {
+        self.signal_all(Signal::SIGKILL);
         let _: ExitStatus = self.child.wait().expect("a child can be waited for");
     }
 
     /// Sends it a signal, and returns when it was taken.
-    pub(crate) fn signal(&self, signal: Signal) {
+    ///
+    /// # Panics
+    ///
+    /// Where it does not take it.
+    pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("a process number is positive");
         kill(Pid::from_raw(pid), signal).expect("a child can be told to end");
         let begun = Instant::now();
@@ -111,7 +134,12 @@ impl Stepped {
     }
 
     /// Lets it go on to its end.
-    pub(crate) fn end(mut self) -> (Output, String) {
+    ///
+    /// # Panics
+    ///
+    /// Where it says nothing for too long.
+    #[must_use]
+    pub fn end(mut self) -> (Output, String) {
         while self.hear() {}
         let mut stdout = Vec::new();
         let mut output = self.child.stdout.take().expect("it is piped");
@@ -119,6 +147,19 @@ impl Stepped {
         let status = self.child.wait().expect("a child can be waited for");
         let stderr = self.said.clone().into_bytes();
         (Output { status, stdout, stderr }, std::mem::take(&mut self.said))
+    }
+
+    /// To the installer itself: on a machine of its own, what was started is only the way there, and
+    /// ends with it.
+    fn signal_all(&self, signal: Signal) {
+        let own = self.child.id();
+        let inside = fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
+        let is_way =
+            fs::read_to_string(format!("/proc/{own}/comm")).is_ok_and(|it| it == "nsenter\n");
+        let inside = inside.ok().filter(|_| is_way).and_then(|it| it.trim().parse::<i32>().ok());
+        let pid = inside.or_else(|| i32::try_from(own).ok()).expect("a process number is positive");
+        // One that has ended need not be told.
+        let _ = kill(Pid::from_raw(pid), signal);
     }
 
     /// Reads a line; says whether there was one.
@@ -166,7 +207,9 @@ fn is_asleep(pid: i32) -> bool {
 
 impl Drop for Stepped {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal_all(Signal::SIGKILL);
+            let _ = self.child.wait();
+        }
     }
 }

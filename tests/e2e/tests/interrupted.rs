@@ -9,7 +9,5 @@ mod killed;
 mod refused;
 #[path = "interrupted/site.rs"]
 mod site;
-#[path = "interrupted/stepped.rs"]
-mod stepped;
 #[path = "interrupted/supervisors.rs"]
 mod supervisors;

@@ -11,11 +11,12 @@ use std::{
 };
 
 use cmsg_config::Paths;
-use e2e::installation::{document, plain};
+use e2e::{
+    installation::{document, plain},
+    stepped::Stepped,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-use crate::stepped::Stepped;
 
 /// Longer than a process takes to end.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -100,7 +101,7 @@ impl Site {
 
     /// Starts one that stops between its steps.
     pub(crate) fn start(&self, words: &[&str]) -> Stepped {
-        Stepped::start(self.command(words), &self.paths())
+        Stepped::start(self.command(words), self.root().join(".pcoip-cmsg-setup.journal"))
     }
 
     /// How many steps a command has.

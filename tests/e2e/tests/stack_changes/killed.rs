@@ -1,0 +1,110 @@
+//! Killed before, between and in the steps that the engine performs.
+
+use serde_json::json;
+
+use crate::site::{INSTALL, PURGE, Site, number};
+
+const LOAD: &str = "load the images";
+const SWARM: &str = "make a swarm";
+const NETWORK: &str = "make the network pcoipcm_network";
+const FOLDERS: &str = "make folders";
+const STACK: &str = "write the stack file";
+const DEPLOY: &str = "deploy the stack";
+const AWAIT: &str = "wait until live";
+const REMOVE: &str = "remove the services";
+const DELETE: &str = "delete files";
+const LEAVE: &str = "clean up at the docker engine";
+
+#[test]
+fn an_installation_killed_after_a_step_of_the_engine_is_carried_out_by_the_next() {
+    let Some(site) = Site::fresh() else { return };
+    let before = site.state();
+    let steps = site.plan(&INSTALL);
+    for last in [SWARM, FOLDERS, DEPLOY] {
+        site.start_until(&INSTALL, &steps, last).kill();
+
+        let again = site.done(&INSTALL);
+
+        assert_eq!(again["findings"][0]["id"], json!("installation.interrupted"), "{last}");
+        site.is_live();
+        site.is_gone_without_trace(&before, last);
+    }
+}
+
+#[test]
+fn an_installation_killed_in_a_step_of_the_engine_is_removed_without_trace() {
+    let Some(site) = Site::fresh() else { return };
+    let before = site.state();
+    let steps = site.plan(&INSTALL);
+    for step in [LOAD, SWARM, NETWORK, FOLDERS, STACK, DEPLOY, AWAIT] {
+        site.start(&INSTALL).kill_in(number(&steps, step), steps.len());
+
+        site.is_gone_without_trace(&before, step);
+    }
+}
+
+#[test]
+fn a_change_that_was_killed_is_carried_out_by_the_next_or_taken_back() {
+    let Some(site) = Site::installed() else { return };
+    let before = site.state();
+    for (step, port) in [(STACK, "6001"), (DEPLOY, "6002"), (AWAIT, "6003")] {
+        let change = ["configure", "--agent-port", port];
+        let steps = site.plan(&change);
+        site.start(&change).kill_in(number(&steps, step), steps.len());
+
+        let again = site.done(&["install"]);
+
+        assert_eq!(again["findings"][0]["id"], json!("installation.interrupted"), "{step}");
+        site.is_live();
+        site.is_as(&before, step);
+    }
+    let change = ["configure", "--docker-network-cidr=10.77.0.0/24"];
+    let steps = site.plan(&change);
+    site.start_until(&change, &steps, NETWORK).kill();
+    site.done(&change);
+    let range =
+        "docker network inspect --format '{{(index .IPAM.Config 0).Subnet}}' pcoipcm_network";
+    assert_eq!(site.shell(range).trim(), "10.77.0.0/24");
+    site.is_live();
+}
+
+#[test]
+fn a_removal_that_was_killed_is_carried_out_by_the_next_or_taken_back() {
+    let Some(site) = Site::fresh() else { return };
+    let before = site.state();
+    site.done(&INSTALL);
+    let installed = site.state();
+    let steps = site.plan(&PURGE);
+    for step in [REMOVE, LEAVE] {
+        site.start(&PURGE).kill_in(number(&steps, step), steps.len());
+
+        site.done(&["install"]);
+
+        site.is_live();
+        site.is_as(&installed, step);
+    }
+    site.start_until(&PURGE, &steps, DELETE).kill();
+    site.is_gone_without_trace(&before, DELETE);
+    // What is settled is finished, not taken back.
+    site.done(&INSTALL);
+    site.start(&PURGE).kill_in(steps.len() + 1, steps.len());
+    // There may have been nothing left to do.
+    let _ = site.run(&PURGE);
+    site.is_as(&before, "settled");
+}
+
+#[test]
+fn a_second_installer_is_refused_while_the_first_deploys() {
+    let Some(site) = Site::fresh() else { return };
+    let steps = site.plan(&INSTALL);
+    let first = site.start_until(&INSTALL, &steps, DEPLOY);
+
+    for words in [&INSTALL[..], &["configure", "--agent-port=6001"], &PURGE] {
+        let finding = site.fails(words, 3);
+
+        assert_eq!(finding["id"], json!("installation.busy"), "{words:?}: {finding}");
+    }
+    let (output, said) = first.end();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    site.is_live();
+}

@@ -1,0 +1,229 @@
+//! A machine with an engine, and what an installation changes there.
+
+use std::{
+    process::Output,
+    time::{Duration, Instant},
+};
+
+use cmsg_config::{
+    Paths,
+    socket::{self, Role, Status},
+};
+use e2e::{
+    binaries,
+    installation::document,
+    machine::Machine,
+    needs::{Need, met},
+    stepped::Stepped,
+};
+use serde_json::{Value, json};
+
+const NEEDS: &[Need] = &[
+    Need::Root,
+    Need::Tool("dockerd"),
+    Need::Tool("docker"),
+    Need::Tool("unshare"),
+    Need::Tool("useradd"),
+    Need::Namespace,
+];
+
+/// Where clients reach the machine.
+pub(crate) const ADDRESS: &str = "192.0.2.1";
+/// Where the data of an installation lies.
+const DATA: &str = "/opt/teradici/pcoipcm_data/data";
+/// What installs both roles for a broker that is not there.
+pub(crate) const INSTALL: [&str; 6] = [
+    "install",
+    "--accept-policies",
+    "--self-signed",
+    "--ignore-disk-req",
+    "--broker-url=https://127.0.0.1:1",
+    "--external-pcoip-ip=192.0.2.1",
+];
+/// What leaves nothing.
+pub(crate) const PURGE: [&str; 3] = ["uninstall", "--yes", "--purge"];
+/// Longer than a service takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// All that an installation leaves on a machine outside of its engine.
+const FILES: &str = "cat /etc/passwd /etc/group /etc/shadow /etc/gshadow; \
+    find /opt /etc/sysctl.d -printf '%y %m %s %p\\n' | sort; ls -d /var/log/Teradici 2>/dev/null; \
+    cat /proc/sys/net/ipv4/ip_local_reserved_ports; \
+    ps -e -o args= | grep -E 'pcoip-cmsgd|pcoip-cmsg-setup' | grep -v grep; true";
+/// And in its engine.
+const ENGINE: &str = "docker info --format '{{.Swarm.LocalNodeState}} {{.Swarm.NodeID}}'; \
+    docker image ls --all --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}' | sort; \
+    docker network ls --format '{{.Name}} {{.Driver}}' | sort; \
+    docker volume ls --format '{{.Name}}'; \
+    docker container ls --all --format '{{.Image}}'; docker service ls --format '{{.Name}}' \
+    2>/dev/null; true";
+
+/// The machine; nothing is installed on it at first.
+pub(crate) struct Site {
+    pub(crate) machine: Machine,
+}
+
+impl Site {
+    /// One, where tests can have it.
+    pub(crate) fn fresh() -> Option<Self> {
+        met(NEEDS).then(|| {
+            let mut machine = Machine::start();
+            machine.tell("ip", &["address", "add", &format!("{ADDRESS}/32"), "dev", "lo"]);
+            // Nobody waits for servers that are not there.
+            machine.tell("bash", &["-c", "echo >/etc/resolv.conf"]);
+            // Its tools rewrite files of its own; that is another story.
+            machine.tell(
+                "bash",
+                &["-c", "rm -f /etc/systemd/system/multi-user.target.wants/firewalld*"],
+            );
+            machine.start_engine();
+            Self { machine }
+        })
+    }
+
+    /// One with both services.
+    pub(crate) fn installed() -> Option<Self> {
+        let site = Self::fresh()?;
+        site.done(&INSTALL);
+        Some(site)
+    }
+
+    fn command(&self, words: &[&str]) -> std::process::Command {
+        let mut command = self.machine.command(binaries::path("pcoip-cmsg-setup"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PCOIP_CMSG_")) {
+            command.env_remove(name);
+        }
+        command.arg("--output=json").args(words);
+        command
+    }
+
+    /// Runs the installer to its end.
+    pub(crate) fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().expect("the installer can be run")
+    }
+
+    /// Runs it to an end that has to be good.
+    pub(crate) fn done(&self, words: &[&str]) -> Value {
+        let output = self.run(words);
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {complaint}");
+        document(&output)
+    }
+
+    /// Runs it to an end that has to be that one, and returns its first error.
+    pub(crate) fn fails(&self, words: &[&str], code: i32) -> Value {
+        let output = self.run(words);
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {complaint}");
+        error(&output)
+    }
+
+    /// The names of a command's steps.
+    pub(crate) fn plan(&self, words: &[&str]) -> Vec<String> {
+        let planned = self.done(&[words, &["--dry-run"]].concat());
+        let steps = planned["plan"].as_array().expect("there is a plan").iter();
+        steps.map(|step| step["step"].as_str().expect("a step has a name").to_owned()).collect()
+    }
+
+    /// Starts one that stops between its steps.
+    pub(crate) fn start(&self, words: &[&str]) -> Stepped {
+        let journal = self.machine.path("/var/lib/.pcoip-cmsg-setup.journal");
+        Stepped::start(self.command(words), journal)
+    }
+
+    /// Starts one and lets it perform all steps up to one of that name.
+    pub(crate) fn start_until(&self, words: &[&str], steps: &[String], last: &str) -> Stepped {
+        let mut installer = self.start(words);
+        assert!(installer.after(number(steps, last)), "`{last}` is not the last of {steps:?}");
+        installer
+    }
+
+    /// Runs a line of the shell on the machine.
+    pub(crate) fn shell(&self, line: &str) -> String {
+        self.machine.tell("bash", &["-c", line])
+    }
+
+    /// What is on the machine and in its engine.
+    pub(crate) fn state(&self) -> Vec<String> {
+        let told = [FILES, ENGINE].map(|line| self.shell(line));
+        let mut state: Vec<_> =
+            told.iter().flat_map(|told| told.lines()).map(str::to_owned).collect();
+        // What others do on the machine that lends its files is none of this one's.
+        let own = std::fs::read_dir(self.machine.folder().join("upper/var/lib"));
+        let own = own.expect("it has a folder of its own").flatten();
+        state.extend(own.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+        state
+    }
+
+    /// Asserts that it is so again, as soon as what was killed has ended.
+    pub(crate) fn is_as(&self, before: &[String], when: &str) {
+        let begun = Instant::now();
+        let mut state = self.state();
+        while state != before && begun.elapsed() < Duration::from_secs(5) {
+            state = self.state();
+        }
+        let gone: Vec<_> = before.iter().filter(|line| !state.contains(line)).collect();
+        let new: Vec<_> = state.iter().filter(|line| !before.contains(line)).collect();
+        assert_eq!((gone, new), (vec![], vec![]), "{when}");
+    }
+
+    /// Removes what is installed, and asserts that nothing is left.
+    pub(crate) fn is_gone_without_trace(&self, before: &[String], when: &str) {
+        self.done(&PURGE);
+        self.is_as(before, when);
+    }
+
+    /// What a role says of itself.
+    pub(crate) fn status(&self, role: Role) -> Status {
+        let run = Paths::under(self.machine.path("/")).run();
+        socket::get(&run, role, "/status", PATIENCE).expect("the role answers")
+    }
+
+    /// Asserts that both roles answer.
+    pub(crate) fn is_live(&self) {
+        let status = self.done(&["status"]);
+        let roles = &status["roles"];
+        assert_eq!([&roles["cm"]["live"], &roles["sg"]["live"]], [&json!(true); 2], "{status:#}");
+    }
+
+    /// The running task of each service; nothing for one that is not deployed.
+    pub(crate) fn tasks(&self) -> [String; 2] {
+        ["cm", "sg"].map(|service| {
+            let line = format!(
+                "docker service ps --quiet --no-trunc --filter desired-state=running pcoipcm_{service} \
+                 2>/dev/null; true"
+            );
+            self.shell(&line).trim().to_owned()
+        })
+    }
+
+    /// The values of a key of a role's configuration.
+    pub(crate) fn values(&self, role: Role, key: &str) -> Vec<String> {
+        let paths = Paths::under(self.machine.path("/"));
+        let path = match role {
+            Role::Cm => paths.connection_manager_conf(),
+            Role::Sg => paths.security_gateway_conf(),
+        };
+        let file = cmsg_config::ConfFile::load(&path).expect("the configuration can be read");
+        file.values(key).map(|entry| entry.value.to_owned()).collect()
+    }
+
+    /// Replaces a line of a file of the installation's data, as an administrator does.
+    pub(crate) fn replace(&self, name: &str, line: &str, by: &str) {
+        self.machine.tell("sed", &["-i", &format!("s|{line}|{by}|"), &format!("{DATA}/{name}")]);
+    }
+}
+
+/// The number of a step.
+pub(crate) fn number(steps: &[String], name: &str) -> usize {
+    let at = steps.iter().position(|step| step == name);
+    at.unwrap_or_else(|| panic!("there is no step `{name}` in {steps:?}")) + 1
+}
+
+/// The first error of a refusal or a failure.
+pub(crate) fn error(output: &Output) -> Value {
+    let document = document(output);
+    let mut findings = document["findings"].as_array().into_iter().flatten();
+    let error = findings.find(|finding| finding["level"] == "error");
+    error.cloned().unwrap_or_else(|| document["error"].clone())
+}
