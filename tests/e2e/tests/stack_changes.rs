@@ -1,6 +1,10 @@
 //! An installation on a real Docker engine while it changes: flags and certificates, one half and
 //! back, killed and met by a second installer, without its engine, and removed beside what others have.
 
+#[path = "stack_changes/certificates.rs"]
+mod certificates;
+#[path = "stack_changes/flags.rs"]
+mod flags;
 #[path = "stack_changes/killed.rs"]
 mod killed;
 #[path = "stack_changes/not_live.rs"]

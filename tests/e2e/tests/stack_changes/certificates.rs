@@ -1,0 +1,95 @@
+//! Certificates change while a session runs: at once, and nothing starts anew. Only the first authority
+//! takes a start, since the services' files have to name it.
+
+use e2e::{binaries, hosts::process::Process};
+use serde_json::json;
+
+use crate::site::{INSTALL, Site};
+
+const MAKE: &str = "set -e; cd /root; \
+    openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=ca -days 300 \
+    -addext keyUsage=keyCertSign,cRLSign; \
+    openssl req -newkey rsa:2048 -nodes -keyout $0.key -out $0.csr -subj /CN=cm.example; \
+    printf 'subjectAltName=DNS:cm.example,IP:192.0.2.1\\nextendedKeyUsage=serverAuth\\n\
+    keyUsage=digitalSignature,keyEncipherment\\n' >ext; \
+    openssl x509 -req -in $0.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 300 -extfile ext -out $0.crt";
+
+/// The digests of the certificates that clients see, of both services.
+fn shown(site: &Site) -> [String; 2] {
+    [443, 4172].map(|port| {
+        let line = format!(
+            "openssl s_client -connect 127.0.0.1:{port} -servername pcoip-default-sg-sni </dev/null \
+             2>/dev/null | openssl x509 -noout -fingerprint -sha256"
+        );
+        site.shell(&line)
+    })
+}
+
+fn digest(site: &Site, certificate: &str) -> String {
+    site.shell(&format!("openssl x509 -in {certificate} -noout -fingerprint -sha256"))
+}
+
+fn simulator(site: &Site, words: &str) -> Process {
+    let mut command = site.machine.command(binaries::path("pcoip-sim"));
+    command.args(words.split(' '));
+    Process::start(command)
+}
+
+#[test]
+fn a_new_certificate_is_shown_at_once_and_a_session_goes_on() {
+    let Some(site) = Site::fresh() else { return };
+    for name in ["one", "two"] {
+        site.machine.tell("bash", &["-c", MAKE, name]);
+        site.shell(&format!("cp /root/ca.crt /root/{name}-ca.crt"));
+    }
+    let mut agent =
+        simulator(&site, "agent --listen 127.0.0.1:61443 --pcoip-listen 127.0.0.1:5172");
+    let words = "broker --listen 127.0.0.1:8443 --agent-host localhost --agent-ip 127.0.0.1 \
+                 --agent-pcoip-port 5172";
+    let mut broker = simulator(&site, words);
+    for ready in [&mut agent, &mut broker] {
+        ready.wait_for(|event| event["event"] == "ready");
+    }
+    // Of flags that say the same the last one holds; the broker is another one here.
+    let mut words = INSTALL.to_vec();
+    words.retain(|word| !word.starts_with("--broker-url"));
+    let licence = "--license-server-url=https://licence.example/server";
+    words.extend(["--broker-url=https://localhost:8443", "--agent-port=61443", licence]);
+    site.done(&words);
+    let given = |name: &str| {
+        let flag = |flag: &str, file: &str| format!("--{flag}=/root/{name}{file}");
+        [flag("ssl-cert", ".crt"), flag("ssl-key", ".key"), flag("ca-cert", "-ca.crt")]
+    };
+    let own = "/opt/teradici/pcoipcm_data/certs/cmsg.crt";
+    let change = |more: &[&str]| site.done(&[&["configure"], more].concat());
+
+    let names = given("one");
+    let [certificate, key, _] = names.each_ref().map(String::as_str);
+    let made = digest(&site, own);
+    assert_eq!(shown(&site), [made.clone(), made.clone()]);
+    let first = change(&["--self-signed=false", certificate, key, &names[2]]);
+    // Their files name an authority now, and they read their files when they start.
+    assert_eq!(first["restarts"], json!(["cm", "sg"]), "{:#}", first["plan"]);
+    assert_eq!(shown(&site), [digest(&site, "/root/one.crt"), digest(&site, "/root/one.crt")]);
+
+    let tasks = site.tasks();
+    let client = "client --connect https://127.0.0.1 --passcode 123456 --user u --password p \
+                  --domain example.com --hold 12";
+    let client = simulator(&site, client);
+    // What the flags said arrives at those whom the services call.
+    agent.wait_for(|event| {
+        event["event"] == "launch" && event["license_path"] == "https://licence.example/server"
+    });
+    let names = given("two");
+    let second = change(&[&names[0], &names[1], &names[2]]);
+    assert_eq!(second["restarts"], json!([]));
+    assert_eq!(shown(&site), [digest(&site, "/root/two.crt"), digest(&site, "/root/two.crt")]);
+    let back = change(&["--self-signed"]);
+    assert_eq!(back["restarts"], json!([]));
+    let again = digest(&site, own);
+    assert_eq!(shown(&site), [again.clone(), again]);
+
+    assert_eq!(site.tasks(), tasks);
+    let result = client.end().pop().expect("a client ends with its result");
+    assert_eq!([&result["ok"], &result["resumed"]], [&json!(true), &json!(0)], "{result:#}");
+}
