@@ -96,6 +96,10 @@ pub(crate) enum Command {
     Validate(Validate),
     /// Change the settings of an installation; what is not given stays
     Configure(Configure),
+    /// Bring an installation to the version of this program, with its settings as they are
+    Update(Update),
+    /// Bring back what was before the last change of settings or version
+    Rollback(Rollback),
     /// Show what runs, where it listens and when certificates expire
     Status(Status),
     /// Remove the installation
@@ -192,6 +196,28 @@ pub(crate) struct Configure {
     #[arg(long, value_name = "FILE")]
     pub(crate) save_answers: Option<PathBuf>,
     /// Show what would change, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `update`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Update {
+    /// Which installation.
+    #[command(flatten)]
+    pub(crate) flags: PlaceFlags,
+    /// Show the plan and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `rollback`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Rollback {
+    /// Which installation.
+    #[command(flatten)]
+    pub(crate) flags: PlaceFlags,
+    /// Show the plan and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

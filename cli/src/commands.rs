@@ -10,6 +10,7 @@ mod man;
 mod recover;
 mod status;
 mod uninstall;
+mod update;
 mod validate;
 
 use std::process::ExitCode;
@@ -68,6 +69,8 @@ pub(crate) fn run(cli: &Cli) -> Exit {
         Command::Install(install) => install::run(install, &cli.global, &screen),
         Command::Validate(validate) => validate::run(validate, &cli.global, &screen),
         Command::Configure(configure) => configure::run(configure, &cli.global, &screen),
+        Command::Update(update) => update::update(update, &cli.global, &screen),
+        Command::Rollback(rollback) => update::rollback(rollback, &cli.global, &screen),
         Command::Status(status) => status::run(status, &cli.global, &screen),
         Command::Uninstall(uninstall) => uninstall::run(uninstall, &cli.global, &screen),
         Command::Drain(drain) => drain::drain(drain, &cli.global, &screen),

@@ -33,7 +33,7 @@ use time::OffsetDateTime;
 
 use crate::{
     content::Content,
-    plan::{configuration, layout, record::Record},
+    plan::{configuration, layout, previous::BackTo, record::Record},
     runtime::Runtime,
     wanted::{
         Given, Wanted,
@@ -75,6 +75,10 @@ pub(crate) struct Facts {
     pub(crate) target: Target,
     /// What is installed.
     pub(crate) installed: Installed,
+    /// What was installed before, where that is to come back.
+    pub(crate) back_to: Option<BackTo>,
+    /// Whether what was ready has to be ready again.
+    pub(crate) is_update: bool,
     /// The operator's files, by the settings that name them.
     pub(crate) given: BTreeMap<&'static str, Result<Content, String>>,
     /// Those of these settings whose files others than their owners can read.
@@ -106,16 +110,19 @@ impl Facts {
         target: Target,
         installed: Installed,
         export: Option<Export>,
+        back_to: Option<BackTo>,
     ) -> Self {
         // They think about it while the rest is read.
         let now = OffsetDateTime::now_utc();
         let asked = Asked::of(wanted, Clock::read_at(now.into()));
         let paths = wanted.place.paths();
-        let given: BTreeMap<_, _> = wanted
-            .given()
-            .into_iter()
-            .map(|given| (given.setting, read_given(given, &installed, &paths)))
-            .collect();
+        let base = back_to.as_ref().map_or(&installed, |back| &back.base);
+        let read = |given: &Given| match &back_to {
+            None => read_given(given, &installed, &paths),
+            Some(back) => read_copy(given, &back.base, &paths),
+        };
+        let given: BTreeMap<_, _> =
+            wanted.given().into_iter().map(|given| (given.setting, read(given))).collect();
         let given = given.into_iter().chain(later::read(wanted)).collect();
         let is_swarm = wanted.place.runtime == Runtime::Swarm;
         let daemon = if is_swarm {
@@ -139,16 +146,23 @@ impl Facts {
             account: AccountFact::look(&wanted.place),
             free_disk: free_disk(wanted.place.root.as_deref().unwrap_or(Path::new("/var"))),
             target,
-            listeners: ports::find(&choices(wanted, &installed, &paths), &installed.listens()),
+            listeners: ports::find(&choices(wanted, base, &paths), &installed.listens()),
             daemon_bytes: daemon.bytes(),
             daemon,
-            broker: look_at_broker(wanted, &installed, &given, now),
+            broker: look_at_broker(wanted, base, &given, now),
             exposed: exposed(wanted),
             peers: asked.answers(),
             installed,
+            back_to,
+            is_update: false,
             given,
             export,
         }
+    }
+
+    /// The installation whose files are changed: the present one, or the one that comes back.
+    pub(crate) fn base(&self) -> &Installed {
+        self.back_to.as_ref().map_or(&self.installed, |back| &back.base)
     }
 }
 
@@ -159,6 +173,12 @@ fn read_given(given: &Given, installed: &Installed, paths: &Paths) -> Result<Con
         Some(content) if given.is_kept => Ok(content.clone()),
         _ => Err(error.to_string()),
     })
+}
+
+/// The copy that was made of it: the operator's file may be another one by now.
+fn read_copy(given: &Given, base: &Installed, paths: &Paths) -> Result<Content, String> {
+    let copy = base.content(&layout::copy(paths, given.setting)).cloned();
+    copy.ok_or_else(|| format!("there is no copy of `{}`", given.path.display()))
 }
 
 fn exposed(wanted: &Wanted) -> BTreeSet<&'static str> {

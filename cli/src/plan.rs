@@ -6,6 +6,7 @@ mod certificates;
 pub(crate) mod configuration;
 mod later;
 pub(crate) mod layout;
+pub(crate) mod previous;
 pub(crate) mod record;
 mod removal;
 pub(crate) mod surroundings;
@@ -13,7 +14,10 @@ pub(crate) mod swarm;
 mod turnover;
 pub(crate) mod units;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use cmsg_config::{Paths, socket::Role};
 
@@ -28,10 +32,11 @@ use crate::{
         ports::Listener,
     },
     runtime::Runtime,
-    step::{Awaited, Step},
+    step::{Awaited, Step, trace::aside},
     wanted::{Wanted, listen::ListenKey},
 };
 use configuration::Configuration;
+use previous::Previous;
 use record::Record;
 pub(crate) use removal::uninstall;
 use turnover::Turnover;
@@ -52,7 +57,7 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     let installed = &facts.installed;
 
     let configuration = Configuration::draft(wanted, facts);
-    let read_by_roles = read_by_roles(wanted, facts, &configuration);
+    let Files { read_by_roles, others } = Files::plan(wanted, facts, answers, &configuration);
     let units = units::install(wanted, facts);
     let read = [&read_by_roles[..], units.as_slice()].concat();
     let turnover = match wanted.place.runtime {
@@ -69,45 +74,91 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     record.account |= make_account.is_some();
     let mut record =
         record.and(wanted.place.runtime, &installed.missing_folders, configuration.written);
+    if let Some(before) = &facts.back_to {
+        before.previous.version.clone_into(&mut record.version);
+    }
     let prepared = surroundings::prepare(facts, &paths, &mut record);
+    let changes = [&steps[..], &others, &read_by_roles, &starts].concat();
     steps.extend(make_account);
     steps.extend(write(installed, layout::record(&paths), record.render().into()));
-    let saved = file::render(answers);
-    steps.extend(write(installed, layout::answers(&paths), saved.into()));
-    if let Some(Export { path, found: Ok(old) }) = &facts.export {
-        steps.extend(write_over(old.as_ref(), path.clone(), file::export(answers).into()));
+    if let Some(previous) = Previous::of(&changes, installed, &paths) {
+        steps.extend(write(installed, layout::previous(&paths), previous.render()));
     }
-    steps.extend(later::steps(wanted, facts));
+    steps.extend(others);
     steps.extend(read_by_roles);
     steps.extend(prepared);
     steps.extend(account::hand_over(&steps, &paths, facts));
     steps.extend(units);
     steps.extend(starts);
     let listens = facts.listeners.iter().map(listen).collect();
-    let awaited = |role| Awaited {
-        role,
-        deployment: deployments.iter().find(|of| of.0 == role).map(|of| of.1.clone()),
-        was_ready: false,
-    };
-    let roles = wanted.roles().into_iter().map(awaited).collect();
+    let roles = wanted.roles().into_iter().map(|role| awaited(role, facts, &deployments)).collect();
     steps.push(Step::AwaitLive { paths, roles, listens });
     Plan { steps, restarts }
 }
 
-/// What changes of the files that the roles read, their program among them.
-fn read_by_roles(wanted: &Wanted, facts: &Facts, configuration: &Configuration) -> Vec<Step> {
-    let paths = wanted.place.paths();
-    let installed = &facts.installed;
-    let mut steps = certificates::steps(wanted, facts);
-    steps.extend(configuration_steps(&paths, installed, configuration));
-    if let Some(bundle) = &facts.authorities {
-        steps.extend(write(installed, layout::host_authorities(&paths), bundle.clone()));
+/// A role as it is to be in the end.
+fn awaited(role: Role, facts: &Facts, deployments: &[(Role, String)]) -> Awaited {
+    let mut live = facts.installed.live.iter();
+    Awaited {
+        role,
+        deployment: deployments.iter().find(|of| of.0 == role).map(|of| of.1.clone()),
+        was_ready: facts.is_update && live.any(|status| status.role == role && status.ready),
     }
-    if let DaemonFact::Copy(from) = &facts.daemon {
-        let replaces = installed.has_daemon;
-        steps.push(Step::CopyDaemon { from: from.clone(), to: paths.daemon(), replaces });
+}
+
+/// What changes of the files.
+struct Files {
+    /// Of those that the roles read, their program among them.
+    read_by_roles: Vec<Step>,
+    /// Of the others.
+    others: Vec<Step>,
+}
+
+impl Files {
+    fn plan(
+        wanted: &Wanted,
+        facts: &Facts,
+        answers: &Answers,
+        configuration: &Configuration,
+    ) -> Self {
+        let paths = wanted.place.paths();
+        let installed = &facts.installed;
+        let mut others = Vec::new();
+        let saved = file::render(answers);
+        others.extend(write(installed, layout::answers(&paths), saved.into()));
+        if let Some(Export { path, found: Ok(old) }) = &facts.export {
+            others.extend(write_over(old.as_ref(), path.clone(), file::export(answers).into()));
+        }
+        others.extend(later::steps(wanted, facts));
+        let mut read_by_roles = certificates::steps(wanted, facts);
+        read_by_roles.extend(configuration_steps(&paths, installed, configuration));
+        if let Some(bundle) = &facts.authorities {
+            let path = layout::host_authorities(&paths);
+            read_by_roles.extend(write(installed, path, bundle.clone()));
+        }
+        if let Some(before) = &facts.back_to {
+            let all = [&others[..], &read_by_roles].concat();
+            read_by_roles.extend(before.previous.bring_back(&all, installed, &paths));
+        }
+        read_by_roles.extend(daemon(facts, &paths));
+        Self { read_by_roles, others }
     }
-    steps
+}
+
+/// The steps that change the daemon, and keep the one before.
+fn daemon(facts: &Facts, paths: &Paths) -> Vec<Step> {
+    let DaemonFact::Copy(from) = &facts.daemon else { return Vec::new() };
+    let (to, previous) = (paths.daemon(), layout::previous_daemon(paths));
+    let Installed { has_daemon, has_previous_daemon, .. } = facts.installed;
+    let copy = |from: &Path, to: &Path, replaces| Step::CopyDaemon {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        replaces,
+    };
+    // The first step has put it aside.
+    let source = if *from == previous { aside(&previous) } else { from.clone() };
+    let keep = has_daemon.then(|| copy(&to, &previous, has_previous_daemon));
+    keep.into_iter().chain([copy(&source, &to, has_daemon)]).collect()
 }
 
 /// A role that is not wanted keeps its configuration under another name, for the day it is wanted

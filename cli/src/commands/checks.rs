@@ -4,14 +4,22 @@ use cmsg_config::Paths;
 
 use super::{Ended, recover};
 use crate::{
-    answers::{Answers, Layer, file, secrets::Secrets, sources::Sources},
+    answers::{
+        Answers, Layer, file,
+        secrets::{self, Secrets},
+        sources::Sources,
+    },
     args::{Global, Setup},
+    content::Content,
     finding::Finding,
     host::{
-        Facts, broker::BrokerFact, daemon::DaemonFact, export::Export, installed::Installed,
-        interrupted, lock::Lock, networks, target::Target,
+        Facts, broker::BrokerFact, daemon::DaemonFact, engine, export::Export,
+        installed::Installed, interrupted, lock::Lock, networks, target::Target,
     },
-    plan::layout,
+    plan::{
+        layout,
+        previous::{BackTo, Previous},
+    },
     preflight,
     prompt::{Terminal, Trust, ask_for_missing, how_to_trust},
     screen::Screen,
@@ -40,9 +48,12 @@ pub(super) struct Checked {
 pub(super) struct Looking<'a> {
     /// Whether the installation is about to be changed.
     pub(super) locks: bool,
-    /// Whether the daemon may come too. Else one must be installed, and stays unless another is
-    /// named.
+    /// Whether there must be an installation.
+    pub(super) needs_installation: bool,
+    /// Whether the daemon may come too. Else it stays unless another is named.
     pub(super) takes_daemon: bool,
+    /// Whether it is to be as it was before the last change.
+    pub(super) goes_back: bool,
     /// Where a person is asked for what is missing, if one is there.
     pub(super) asks: Option<&'a Screen>,
 }
@@ -59,7 +70,7 @@ pub(super) fn check(
     let place = Place::read(&sources.resolve(&Layer::new()))?;
     let paths = place.paths();
     let is_left = interrupted::finding(&paths);
-    if !looking.takes_daemon && is_left.is_none() {
+    if looking.needs_installation && is_left.is_none() {
         super::find_installed(&sources)?;
     }
     // Before the lock, which makes the root's folder.
@@ -77,11 +88,16 @@ pub(super) fn check(
     if lock.is_some() && interrupted.is_some() {
         // Files that the checks have looked at may have been taken back.
         export = setup.save_answers.as_deref().map(Export::look);
-        if !looking.takes_daemon {
+        if looking.needs_installation {
             super::find_installed(&sources)?;
         }
     }
-    let saved = if setup.defaults { Layer::new() } else { read_saved(&place)? };
+    let back_to = if looking.goes_back { Some(back_to(&paths, lock.as_ref())?) } else { None };
+    let saved = match &back_to {
+        _ if setup.defaults => Layer::new(),
+        None => read_saved(&place)?,
+        Some(back) => read_former(&back.base, &paths)?,
+    };
     // Nobody is asked for an installation that is refused whatever the answers are.
     let asks = looking.asks.filter(|_| can);
     if let Some(screen) = asks {
@@ -91,7 +107,8 @@ pub(super) fn check(
         let around = (&saved, &place);
         ask_for_missing(&mut person, &mut sources, around, &networks::addresses())?;
     }
-    let site = Site { place, target, export, interrupted, takes_daemon: looking.takes_daemon };
+    let takes_daemon = looking.takes_daemon;
+    let site = Site { place, target, export, interrupted, takes_daemon, back_to };
     loop {
         let mut checked = judge(&sources, &saved, &site, lock.as_ref(), system)?;
         if is_trusted(&checked, asks, (&mut sources, &saved), system)? {
@@ -108,6 +125,7 @@ struct Site {
     export: Option<Export>,
     interrupted: Option<Finding>,
     takes_daemon: bool,
+    back_to: Option<BackTo>,
 }
 
 /// Checks one set of answers.
@@ -133,9 +151,12 @@ fn judge(
     let is_whole = !findings.iter().any(Finding::is_error);
 
     let (target, export) = (site.target.clone(), site.export.clone());
-    let read = || Facts::read(&wanted, target, installed, export);
+    let read = || Facts::read(&wanted, target, installed, export, site.back_to.clone());
     let mut facts = system.progress().during("look at the host", read);
     facts.given.extend(secrets.contents().map(|(name, content)| (name, Ok(content))));
+    if let Some(back) = &site.back_to {
+        go_back(&mut facts, back, &paths);
+    }
     if !site.takes_daemon && wanted.daemon.is_none() {
         facts.daemon = DaemonFact::Stays;
         facts.daemon_bytes = 0;
@@ -177,6 +198,56 @@ fn is_trusted(
     let broker = (&*manager.broker.to_string(), seen);
     let trust = how_to_trust(&mut person, sources, (saved, &wanted.place), broker)?;
     Ok(trust == Trust::Pin)
+}
+
+/// What the installation was before it was last changed.
+fn back_to(paths: &Paths, lock: Option<&Lock>) -> Result<BackTo, Ended> {
+    let installed = Installed::read(paths, lock)
+        .map_err(|why| vec![preflight::unreadable_installation(&why)])?;
+    let refuse = |what: String| {
+        let cure = "install with the flags that you want";
+        Ended::from(vec![Finding::error("installation.no-previous", what, cure)])
+    };
+    let Some(content) = installed.content(&layout::previous(paths)) else {
+        return Err(refuse("there is no state to go back to: nothing was changed yet".to_owned()));
+    };
+    let previous = Previous::parse(content.bytes()).map_err(|why| {
+        refuse(format!(
+            "the state before cannot be read: `{}`: {why}",
+            layout::previous(paths).display()
+        ))
+    })?;
+    let base = previous.over(&installed);
+    Ok(BackTo { previous, base })
+}
+
+/// The answers of the installation that comes back.
+fn read_former(base: &Installed, paths: &Paths) -> Result<Layer, Ended> {
+    let text = base.content(&layout::answers(paths)).map(Content::text).unwrap_or_default();
+    file::parse(&text).map_err(|why| {
+        let cure = "install with the flags that you want";
+        vec![Finding::error("installation.no-previous", format!("its answers: {why}"), cure)].into()
+    })
+}
+
+/// The programs and passwords are those of then, too.
+fn go_back(facts: &mut Facts, back: &BackTo, paths: &Paths) {
+    for setting in secrets::all() {
+        if let Some(content) = back.base.content(&layout::secret(paths, setting.name)) {
+            facts.given.insert(setting.name, Ok(content.clone()));
+        }
+    }
+    if back.previous.has_daemon {
+        let kept = layout::previous_daemon(paths);
+        let is_there = back.base.has_previous_daemon;
+        facts.daemon = if is_there { DaemonFact::Copy(kept) } else { DaemonFact::Missing(kept) };
+    }
+    let stack = back.base.content(&layout::stack(paths));
+    if let (Some(stack), Some(deploying), Some(engine)) =
+        (stack, &mut facts.deploying, facts.engine.facts())
+    {
+        deploying.images = engine::images_of(&stack.text(), engine);
+    }
 }
 
 /// The answers of the last installation.

@@ -2,7 +2,7 @@
 
 use super::{
     Ended, Exit,
-    install::{Way, change},
+    install::{Kind, Way, change},
 };
 use crate::{
     args::{Configure, Global, InstallFlags, Setup},
@@ -16,5 +16,5 @@ pub(super) fn run(configure: &Configure, global: &Global, screen: &Screen) -> Re
         defaults: false,
         save_answers: configure.save_answers.clone(),
     };
-    change(&setup, global, screen, Way { is_dry_run: configure.dry_run, is_install: false })
+    change(&setup, global, screen, Way { is_dry_run: configure.dry_run, kind: Kind::Configure })
 }

@@ -13,8 +13,9 @@ use crate::{
     apply::{Work, apply},
     args::{Global, Install, Setup},
     finding::Finding,
+    host::Facts,
     interrupt::Interrupt,
-    plan::{self, Plan, layout},
+    plan::{self, Plan, layout, record::Record},
     progress::Progress,
     prompt::{self, Person as _, Terminal},
     report::{Outcome, Report, changed_lines, kept_lines, plan_lines, roles::RoleView},
@@ -26,7 +27,7 @@ use crate::{
 
 /// Runs it.
 pub(super) fn run(install: &Install, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
-    change(&install.setup, global, screen, Way { is_dry_run: install.dry_run, is_install: true })
+    change(&install.setup, global, screen, Way { is_dry_run: install.dry_run, kind: Kind::Install })
 }
 
 /// How an installation is changed.
@@ -34,8 +35,32 @@ pub(super) fn run(install: &Install, global: &Global, screen: &Screen) -> Result
 pub(super) struct Way {
     /// Whether nothing is performed.
     pub(super) is_dry_run: bool,
-    /// Whether the daemon comes too; else one must be installed, and stays.
-    pub(super) is_install: bool,
+    /// To what.
+    pub(super) kind: Kind,
+}
+
+/// To what an installation is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// To the flags, with this version; there need not be one.
+    Install,
+    /// To the flags; the programs stay.
+    Configure,
+    /// To this version, with the saved answers.
+    Update,
+    /// To what it was before it was last changed.
+    Rollback,
+}
+
+impl Kind {
+    fn command(self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::Configure => "configure",
+            Self::Update => "update",
+            Self::Rollback => "rollback",
+        }
+    }
 }
 
 /// Brings an installation to what is asked for.
@@ -47,9 +72,16 @@ pub(super) fn change(
 ) -> Result<Exit, Ended> {
     let mut system = Real::new(Interrupt::watch()?, Progress::new(screen));
     let asks = prompt::is_possible(global).then_some(screen);
-    let looking = Looking { locks: !way.is_dry_run, takes_daemon: way.is_install, asks };
+    let looking = Looking {
+        locks: !way.is_dry_run,
+        needs_installation: way.kind != Kind::Install,
+        takes_daemon: matches!(way.kind, Kind::Install | Kind::Update),
+        goes_back: way.kind == Kind::Rollback,
+        asks,
+    };
     let checked = checks::check(setup, global, looking, &mut system)?;
-    let Checked { wanted, answers, saved, facts, findings, lock: _lock } = checked;
+    let Checked { wanted, answers, saved, mut facts, findings, lock: _lock } = checked;
+    facts.is_update = way.kind == Kind::Update;
     if findings.iter().any(Finding::is_error) {
         return Err(findings.into());
     }
@@ -57,13 +89,16 @@ pub(super) fn change(
     findings.iter().for_each(|finding| screen.finding(finding));
     let before = Answers::resolve(&[(Origin::Saved, &saved)]);
     if !screen.is_json {
-        let told =
-            if way.is_install { kept_lines(&answers) } else { changed_lines(&before, &answers) };
+        let told = match way.kind {
+            Kind::Install => kept_lines(&answers),
+            Kind::Configure => changed_lines(&before, &answers),
+            Kind::Update | Kind::Rollback => vec![version_line(&facts, &paths)],
+        };
         told.iter().for_each(|line| screen.note(line));
     }
 
     let plan = plan::install(&wanted, &facts, &answers);
-    let settings = answers.document_since((!way.is_install).then_some(&before));
+    let settings = answers.document_since((way.kind == Kind::Configure).then_some(&before));
     let mut report = Report { outcome: Outcome::Planned, findings, plan, done: 0, settings };
     if way.is_dry_run {
         screen.data(&plan_lines(&report.plan));
@@ -73,13 +108,22 @@ pub(super) fn change(
     if !global.yes && asks.is_some() && !is_confirmed(&report.plan, screen, &mut system)? {
         return Err(anyhow::anyhow!("the plan was not confirmed; nothing is changed").into());
     }
-    let command = if way.is_install { "install" } else { "configure" };
-    let exit = perform(&mut report, (command, &paths), &mut system, screen);
+    let exit = perform(&mut report, (way.kind.command(), &paths), &mut system, screen);
     if exit == Exit::Done {
         tell_done((&wanted, &paths), &mut report, &mut system, screen);
     }
     report.show_document(screen);
     Ok(exit)
+}
+
+/// From which version to which.
+fn version_line(facts: &Facts, paths: &Paths) -> String {
+    let from = Record::of(&facts.installed, paths).version;
+    let to = match &facts.back_to {
+        Some(back) => back.previous.version.as_str(),
+        None => env!("CARGO_PKG_VERSION"),
+    };
+    format!("version {from} is installed, and version {to} comes")
 }
 
 /// Shows the plan and asks for a yes, where there is anything to do.

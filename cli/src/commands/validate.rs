@@ -16,7 +16,13 @@ use crate::{
 
 /// Runs it.
 pub(super) fn run(validate: &Validate, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
-    let looking = Looking { locks: false, takes_daemon: true, asks: None };
+    let looking = Looking {
+        locks: false,
+        needs_installation: false,
+        takes_daemon: true,
+        goes_back: false,
+        asks: None,
+    };
     // Without the lock it is never used.
     let mut system = Real::new(Interrupt::watch()?, Progress::new(screen));
     let findings = match checks::check(&validate.setup, global, looking, &mut system) {

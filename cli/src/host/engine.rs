@@ -6,8 +6,12 @@ use std::{
 };
 
 use anyhow::anyhow;
+use cmsg_config::socket::Role;
 use cmsg_engine::{
-    Engine, EngineFacts, NetworkFact, NoEngine, archive::ImageArchive, stack::NETWORK,
+    Engine, EngineFacts, NetworkFact, NoEngine,
+    archive::{ArchivedImage, ImageArchive},
+    image_name,
+    stack::NETWORK,
 };
 use ipnet::Ipv4Net;
 
@@ -141,6 +145,27 @@ pub(crate) fn told(why: &NoEngine) -> String {
         }
         NoEngine::Odd(why) => format!("what answers is no docker engine: {why}"),
     }
+}
+
+/// The images that a stack file names, as far as the engine still has them.
+///
+/// # Errors
+///
+/// Where it does not have them.
+pub(crate) fn images_of(stack: &str, engine: &EngineFacts) -> Result<ImageArchive, String> {
+    let find = |role: Role| {
+        let found = engine.images.iter().find(|image| {
+            let is_ours = image.tags.iter().any(|tag| tag.contains(image_name(role)));
+            is_ours && stack.contains(&image.id)
+        })?;
+        let (tag, layer) = (found.tags.first()?.clone(), found.layer.clone()?);
+        Some(ArchivedImage { role, tag, layer })
+    };
+    let images: Vec<_> = [Role::Cm, Role::Sg].into_iter().filter_map(find).collect();
+    if images.is_empty() {
+        return Err("docker has the images of the version before no more".to_owned());
+    }
+    Ok(ImageArchive { path: PathBuf::new(), bytes: 0, images })
 }
 
 fn archive() -> PathBuf {

@@ -33,6 +33,8 @@ pub(crate) struct Installed {
     pub(crate) missing_folders: Vec<PathBuf>,
     /// Whether a daemon is installed.
     pub(crate) has_daemon: bool,
+    /// Whether the daemon before it is kept.
+    pub(crate) has_previous_daemon: bool,
     /// Whether the supervisor's log is there.
     pub(crate) has_log: bool,
     /// Whether the supervisor runs.
@@ -104,6 +106,7 @@ impl Installed {
             files: found,
             access,
             has_daemon: is_file(&paths.daemon())?,
+            has_previous_daemon: is_file(&layout::previous_daemon(paths))?,
             has_log: is_file(&layout::supervise_log(paths))?,
             units: UnitsFact::look(paths),
             ..Self::default()

@@ -46,7 +46,13 @@ fn accesses(paths: &Paths) -> Vec<(PathBuf, Access)> {
     let own = [paths.run(), paths.connection_manager_logs(), paths.security_gateway_logs()];
     // The roles have no use for passwords yet.
     let is_roots = |file: &PathBuf| {
-        let own = [layout::answers, layout::record, layout::stack, layout::compose_file];
+        let own = [
+            layout::answers,
+            layout::record,
+            layout::previous,
+            layout::stack,
+            layout::compose_file,
+        ];
         own.iter().any(|path| path(paths) == *file) || file.starts_with(layout::secrets(paths))
     };
     let (roots, read): (Vec<_>, Vec<_>) = layout::files(paths).into_iter().partition(is_roots);
@@ -59,6 +65,7 @@ fn accesses(paths: &Paths) -> Vec<(PathBuf, Access)> {
         .chain([all(Owner::Root, 0o700)(layout::secrets(paths))])
         .chain(read.into_iter().map(all(Owner::RootForGroup, 0o640)))
         .chain([all(Owner::RootForGroup, 0o750)(paths.daemon())])
+        .chain([all(Owner::RootForGroup, 0o750)(layout::previous_daemon(paths))])
         .chain(roots.into_iter().map(all(Owner::Root, 0o600)))
         .chain([Role::Cm, Role::Sg].map(|role| (layout::unit(paths, role), units::ACCESS)))
         .collect()

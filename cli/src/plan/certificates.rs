@@ -77,7 +77,8 @@ fn self_signed(wanted: &Wanted, facts: &Facts, paths: &Paths) -> Option<Step> {
     let (key, certificate) = (layout::key(paths), layout::certificate(paths));
     let installed = &facts.installed;
 
-    let old = installed.content(&key).zip(installed.content(&certificate));
+    let base = facts.base();
+    let old = base.content(&key).zip(base.content(&certificate));
     let is_good = old.is_some_and(|(key, certificate)| {
         let Ok(certificates) = inspect::certificates(certificate.bytes()) else { return false };
         certificates.first().is_some_and(|leaf| {
@@ -109,7 +110,8 @@ fn announcements(wanted: &Wanted, facts: &Facts, paths: &Paths) -> Vec<Step> {
             .collect();
     }
     let installed = &facts.installed;
-    let (old_key, old_certificate) = (installed.content(&key), installed.content(&certificate));
+    let base = facts.base();
+    let (old_key, old_certificate) = (base.content(&key), base.content(&certificate));
     let request = |key| Request { key, names: Vec::new(), now: facts.now };
     let Some(signing) = given("jwt-signing-key").map(plain).or_else(|| old_key.cloned()) else {
         return vec![make(request(Key::NewP256), others, [key, certificate], installed)];

@@ -38,10 +38,10 @@ impl Configuration {
     /// Writes what is wanted into what is there.
     pub(crate) fn draft(wanted: &Wanted, facts: &Facts) -> Self {
         let paths = wanted.place.paths();
-        let before = Record::of(&facts.installed, &paths).written;
+        let before = Record::of(facts.base(), &paths).written;
         let mut written = before.clone();
         let start = |role| {
-            let file = present(&facts.installed, &paths, role).unwrap_or_else(|| {
+            let file = present(facts.base(), &paths, role).unwrap_or_else(|| {
                 let mut file = ConfFile::default();
                 file.comment("Written by pcoip-cmsg-setup, which keeps comments and other keys.");
                 file

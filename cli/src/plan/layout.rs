@@ -55,6 +55,16 @@ pub(crate) fn record(paths: &Paths) -> PathBuf {
     paths.data().join("installation.json")
 }
 
+/// What the installation was before it was last changed.
+pub(crate) fn previous(paths: &Paths) -> PathBuf {
+    paths.data().join("previous.json")
+}
+
+/// The daemon before the last one.
+pub(crate) fn previous_daemon(paths: &Paths) -> PathBuf {
+    paths.daemon().with_extension("previous")
+}
+
 /// The file of a password, which nobody but its owner reads.
 pub(crate) fn secret(paths: &Paths, setting: &str) -> PathBuf {
     secrets(paths).join(setting)
@@ -121,7 +131,7 @@ pub(crate) fn files(paths: &Paths) -> Vec<PathBuf> {
     let disabled = [Role::Cm, Role::Sg].map(|role| disabled_conf(paths, role));
     let confs = [Role::Cm, Role::Sg].map(|role| conf(paths, role));
     let certs = [certificate, key, authority, signing_key, verifying_certificates];
-    let engine = [stack(paths), host_authorities(paths)];
+    let engine = [stack(paths), host_authorities(paths), previous(paths)];
     let others = disabled.into_iter().chain([answers(paths), record(paths)]).chain(engine);
     let later = FILES.map(|setting| copy(paths, setting));
     let secrets = passwords::all().map(|setting| secret(paths, setting.name));

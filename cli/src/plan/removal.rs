@@ -75,8 +75,9 @@ fn delete(paths: &Paths, made: &[PathBuf], purges: bool) -> Vec<PathBuf> {
         if made.contains(&folder) { vec![folder] } else { files }
     };
     let mut gone = whole(paths.run(), layout::run_files(paths));
-    gone.push(paths.daemon());
+    gone.extend([paths.daemon(), layout::previous_daemon(paths)]);
     if !purges {
+        gone.push(layout::previous(paths));
         return gone;
     }
     for folder in [paths.data(), paths.certs()] {

@@ -61,6 +61,8 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
         daemon: DaemonFact::Copy(PathBuf::from("/pcoip-cmsgd")),
         daemon_bytes: 0,
         broker: BrokerFact::NotAsked,
+        back_to: None,
+        is_update: false,
         engine: EngineFact::NotAsked,
         deploying: None,
         lookups: String::new(),
@@ -105,9 +107,14 @@ fn signing() -> Pair {
 
 /// The host after the plan was performed.
 pub(crate) fn after(plan: &Plan, mut facts: Facts) -> Facts {
+    let files = &mut facts.installed.files;
     let mut put = |path: &PathBuf, content: &Content| {
         let file = InstalledFile { content: content.clone(), is_private: true };
-        facts.installed.files.insert(path.clone(), file);
+        files.insert(path.clone(), file);
+    };
+    let removed = |step: &Step| match step {
+        Step::Remove(path) => Some(path.clone()),
+        _ => None,
     };
     for step in &plan.steps {
         match step {
@@ -128,6 +135,8 @@ pub(crate) fn after(plan: &Plan, mut facts: Facts) -> Facts {
             _ => {}
         }
     }
+    let gone: Vec<_> = plan.steps.iter().filter_map(removed).collect();
+    facts.installed.files.retain(|path, _| !gone.contains(path));
     facts.installed.missing_folders.clear();
     facts.installed.has_daemon = true;
     facts.installed.has_log = true;
@@ -195,6 +204,7 @@ fn what_a_role_reads_restarts_it_and_what_it_does_not_read_does_not() {
             broker,
             vec![
                 "stop connection-manager",
+                "write data/previous.json",
                 "write data/answers.yaml",
                 "write data/ConnectionManager.conf",
                 "start connection-manager",
@@ -206,6 +216,7 @@ fn what_a_role_reads_restarts_it_and_what_it_does_not_read_does_not() {
             vec![
                 "stop connection-manager",
                 "stop security-gateway",
+                "write data/previous.json",
                 "write data/answers.yaml",
                 "make NewRsa",
                 "write certs/cmsg.key",
@@ -217,7 +228,7 @@ fn what_a_role_reads_restarts_it_and_what_it_does_not_read_does_not() {
             ],
             vec![Role::Cm, Role::Sg],
         ),
-        (&policies, vec!["write data/answers.yaml"], vec![]),
+        (&policies, vec!["write data/previous.json", "write data/answers.yaml"], vec![]),
     ];
     for (text, expected, restarts) in table {
         let (wanted, answers) = wanted(text);
@@ -293,7 +304,16 @@ fn a_new_daemon_replaces_the_old_one() {
 
     let plan = install(&wanted, &facts, &answers);
 
-    assert_eq!(calls(&plan), ["stop", "copy /new bin/pcoip-cmsgd", "start"]);
+    assert_eq!(
+        calls(&plan),
+        [
+            "stop",
+            "write data/previous.json",
+            "copy bin/pcoip-cmsgd bin/pcoip-cmsgd.previous",
+            "copy /new bin/pcoip-cmsgd",
+            "start",
+        ]
+    );
 }
 
 #[test]
@@ -329,12 +349,24 @@ fn a_removal_keeps_data_and_logs_unless_they_are_purged() {
 
     assert_eq!(
         removal(&facts, false),
-        (["stop", "aside run", "aside bin/pcoip-cmsgd"].map(str::to_owned).into(), 2)
+        (
+            [
+                "stop",
+                "aside run",
+                "aside bin/pcoip-cmsgd",
+                "aside bin/pcoip-cmsgd.previous",
+                "aside data/previous.json"
+            ]
+            .map(str::to_owned)
+            .into(),
+            2
+        )
     );
     let purged = [
         "stop",
         "aside run",
         "aside bin/pcoip-cmsgd",
+        "aside bin/pcoip-cmsgd.previous",
         "aside data",
         "aside certs",
         "aside var/log/Teradici/ConnectionManager",

@@ -23,7 +23,7 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Option<Finding> {
         )),
         BrokerFact::Seen(Seen { trouble: None, .. }) => None,
         BrokerFact::Seen(seen) => {
-            let conf = present(&facts.installed, &wanted.place.paths(), Role::Cm);
+            let conf = present(facts.base(), &wanted.place.paths(), Role::Cm);
             let pins = conf.map_or_else(Vec::new, |conf| {
                 configuration::pins(&conf, &manager.broker.to_string())
             });

@@ -299,12 +299,17 @@ fn what_was_killed_and_is_run_again_comes_to_the_same() {
     for (before, ask) in cases() {
         let mut done = Site::with_things_of_others(&before);
         assert!(done.run(ask, None));
-        let done = done.tree();
+        let mut done = done.tree();
 
         every_death(&before, ask, |mut site, death| {
             assert!(site.run(ask, None));
 
-            assert_eq!(site.tree().differences(&done), NONE, "{ask:?} {death:?}");
+            let mut tree = site.tree();
+            // What was finished is installed anew, over itself.
+            let path = Path::new("r/opt/teradici/pcoipcm_data/data/previous.json");
+            tree.files.remove(path);
+            done.files.remove(path);
+            assert_eq!(tree.differences(&done), NONE, "{ask:?} {death:?}");
         });
     }
 }

@@ -1,0 +1,31 @@
+//! `update` and `rollback`: this version with the saved answers, and the state before the last change.
+
+use super::{
+    Ended, Exit,
+    install::{Kind, Way, change},
+};
+use crate::{
+    args::{Global, InstallFlags, PlaceFlags, Rollback, Setup, Update},
+    screen::Screen,
+};
+
+/// Brings the installation to this version. It goes back by itself where that does not come to life,
+/// or is not ready where the one before was.
+pub(super) fn update(update: &Update, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
+    let way = Way { is_dry_run: update.dry_run, kind: Kind::Update };
+    change(&setup(&update.flags), global, screen, way)
+}
+
+/// Brings back what was before the last change. Done twice, it brings back that change.
+pub(super) fn rollback(
+    rollback: &Rollback,
+    global: &Global,
+    screen: &Screen,
+) -> Result<Exit, Ended> {
+    let way = Way { is_dry_run: rollback.dry_run, kind: Kind::Rollback };
+    change(&setup(&rollback.flags), global, screen, way)
+}
+
+fn setup(flags: &PlaceFlags) -> Setup {
+    Setup { flags: InstallFlags(flags.0.clone()), defaults: false, save_answers: None }
+}

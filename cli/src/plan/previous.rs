@@ -1,0 +1,166 @@
+//! What an installation was before it was last changed, for `rollback`: the files that were changed,
+//! as they were. Of the note of what the installer made, only what it wrote into the configurations
+//! is as it was; what it made on the host goes on.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use cmsg_config::Paths;
+use serde::{Deserialize, Serialize};
+
+use super::{layout, remove, write};
+use crate::{
+    content::Content,
+    host::installed::{Installed, InstalledFile},
+    step::{Step, trace::Trace},
+};
+
+/// The form of the document.
+const SCHEMA: u32 = 1;
+
+/// The former state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Previous {
+    schema: u32,
+    /// The version that had installed it.
+    pub(crate) version: String,
+    /// Whether another daemon was installed, which is kept beside the present one.
+    pub(crate) has_daemon: bool,
+    /// Files by path; none where there was none.
+    files: BTreeMap<PathBuf, Option<Kept>>,
+}
+
+/// What comes back.
+#[derive(Debug, Clone)]
+pub(crate) struct BackTo {
+    /// The former state.
+    pub(crate) previous: Previous,
+    /// The installation as it was then.
+    pub(crate) base: Installed,
+}
+
+/// The content of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Kept {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Previous {
+    /// What an installation is, as far as these steps change it; none where they change nothing.
+    pub(super) fn of(steps: &[Step], installed: &Installed, paths: &Paths) -> Option<Self> {
+        if !installed.is_there(paths) {
+            return None;
+        }
+        let ours = layout::files(paths);
+        let own = [layout::record(paths), layout::previous(paths)];
+        let mut files = BTreeMap::new();
+        for trace in steps.iter().flat_map(Step::traces) {
+            if let Trace::New(path) | Trace::Replaced(path) = trace
+                && ours.contains(&path)
+                && !own.contains(&path)
+            {
+                let before = installed.content(&path).map(Kept::from);
+                files.insert(path, before);
+            }
+        }
+        // The stack file is written with every deployment.
+        let stack = layout::stack(paths);
+        let record = layout::record(paths);
+        let is_same = files.keys().all(|path| *path == stack) && !steps.iter().any(brings_program);
+        files.insert(record.clone(), installed.content(&record).map(Kept::from));
+        let version = super::Record::of(installed, paths).version;
+        let has_daemon = steps.iter().any(|step| matches!(step, Step::CopyDaemon { .. }));
+        (!is_same).then_some(Self { schema: SCHEMA, version, has_daemon, files })
+    }
+
+    /// Reads the document.
+    ///
+    /// # Errors
+    ///
+    /// Where it is none of this form.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let previous: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        match previous.schema {
+            SCHEMA => Ok(previous),
+            other => Err(format!("is of form {other}, which this version does not know")),
+        }
+    }
+
+    /// The document.
+    pub(super) fn render(&self) -> Content {
+        let text = serde_json::to_vec(self).expect("paths of UTF-8 are JSON");
+        text.into()
+    }
+
+    /// The installation as it was.
+    pub(crate) fn over(&self, installed: &Installed) -> Installed {
+        let mut before = installed.clone();
+        for (path, kept) in &self.files {
+            match kept {
+                Some(kept) => {
+                    let file = InstalledFile { content: kept.content(), is_private: true };
+                    before.files.insert(path.clone(), file);
+                }
+                None => drop(before.files.remove(path)),
+            }
+        }
+        before
+    }
+
+    /// The steps that bring back the files that others do not change.
+    pub(super) fn bring_back(
+        &self,
+        others: &[Step],
+        installed: &Installed,
+        paths: &Paths,
+    ) -> Vec<Step> {
+        let touched: Vec<PathBuf> = others
+            .iter()
+            .flat_map(Step::traces)
+            .filter_map(|trace| match trace {
+                Trace::New(path) | Trace::Replaced(path) => Some(path),
+                _ => None,
+            })
+            .collect();
+        // These are written anew.
+        let own = [layout::stack(paths), layout::record(paths)];
+        let is_left = |path: &PathBuf| !touched.contains(path) && !own.contains(path);
+        let left = self.files.iter().filter(|(path, _)| is_left(path));
+        left.filter_map(|(path, kept)| match kept {
+            Some(kept) => write(installed, path.clone(), kept.content()),
+            None => remove(installed, path.clone()),
+        })
+        .collect()
+    }
+}
+
+impl Kept {
+    fn content(&self) -> Content {
+        match self {
+            Self::Text(text) => text.clone().into(),
+            Self::Bytes(bytes) => bytes.clone().into(),
+        }
+    }
+}
+
+impl From<&Content> for Kept {
+    fn from(content: &Content) -> Self {
+        match std::str::from_utf8(content.bytes()) {
+            Ok(text) => Self::Text(text.to_owned()),
+            Err(_) => Self::Bytes(content.bytes().into()),
+        }
+    }
+}
+
+fn brings_program(step: &Step) -> bool {
+    match step {
+        Step::CopyDaemon { .. } => true,
+        Step::Engine(step) => step.brings_images(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

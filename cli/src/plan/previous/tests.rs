@@ -1,0 +1,92 @@
+use cmsg_config::socket::Role;
+
+use super::*;
+use crate::{
+    host::{Facts, daemon::DaemonFact},
+    plan::{
+        self, Plan,
+        previous::BackTo,
+        tests::{BOTH, after, installed, wanted},
+    },
+};
+
+const OTHER: &str = "accept-policies: true\nself-signed: true\nroot: /r\nruntime: host\n\
+                     broker-url: https://other\nexternal-pcoip-ip: 192.0.2.1\n";
+
+/// An installation with these answers over that one, and the plan that made it.
+fn changed(text: &str, mut there: Facts) -> (Plan, Facts) {
+    let (wanted, answers) = wanted(text);
+    there.daemon = DaemonFact::Stays;
+    let plan = plan::install(&wanted, &there, &answers);
+    let facts = after(&plan, there);
+    (plan, facts)
+}
+
+fn previous(facts: &Facts) -> Option<Previous> {
+    let content = facts.installed.content(&layout::previous(&Paths::under("/r")))?;
+    Some(Previous::parse(content.bytes()).unwrap())
+}
+
+/// The same host, about to go back.
+fn going_back(facts: Facts) -> Facts {
+    let previous = previous(&facts).unwrap();
+    let base = previous.over(&facts.installed);
+    Facts { back_to: Some(BackTo { previous, base }), ..facts }
+}
+
+fn text(facts: &Facts, path: &std::path::Path) -> Option<String> {
+    facts.installed.content(path).map(Content::text)
+}
+
+#[test]
+fn a_first_installation_and_one_that_changes_nothing_leave_no_state_to_go_back_to() {
+    let there = installed(BOTH);
+
+    assert_eq!(previous(&there), None);
+    let (plan, there) = changed(BOTH, there);
+    assert_eq!(previous(&there), None);
+    assert!(plan.steps.iter().all(|step| matches!(step, Step::AwaitLive { .. })), "{plan:?}");
+}
+
+#[test]
+fn what_was_changed_comes_back_and_the_change_with_a_second_time() {
+    let there = installed(BOTH);
+    let paths = Paths::under("/r");
+    let conf = paths.connection_manager_conf();
+    let before = text(&there, &conf);
+    let (_, changed_facts) = changed(OTHER, there);
+    let other = text(&changed_facts, &conf);
+    assert_ne!(before, other);
+
+    let (_, back) = changed(BOTH, going_back(changed_facts));
+    assert_eq!(text(&back, &conf), before);
+
+    let again = Facts { back_to: None, ..back };
+    let (_, forth) = changed(OTHER, going_back(again));
+    assert_eq!(text(&forth, &conf), other);
+}
+
+#[test]
+fn a_role_that_was_switched_off_comes_back_with_its_configuration() {
+    let there = installed(BOTH);
+    let paths = Paths::under("/r");
+    let (conf, disabled) = (paths.security_gateway_conf(), layout::disabled_conf(&paths, Role::Sg));
+    let before = text(&there, &conf);
+    let (_, without) = changed(&format!("{BOTH}enable-security-gateway: false\n"), there);
+    assert_eq!((text(&without, &conf), text(&without, &disabled)), (None, before.clone()));
+
+    let (_, back) = changed(BOTH, going_back(without));
+
+    assert_eq!((text(&back, &conf), text(&back, &disabled)), (before, None));
+}
+
+#[test]
+fn a_document_of_another_form_is_refused() {
+    let text = r#"{"schema":2,"version":"9","has_daemon":false,"files":{}}"#;
+
+    assert_eq!(
+        Previous::parse(text.as_bytes()),
+        Err("is of form 2, which this version does not know".to_owned())
+    );
+    assert!(Previous::parse(b"{").is_err());
+}
