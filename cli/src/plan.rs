@@ -64,7 +64,7 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
         Runtime::Host => Turnover::around(&read, wanted, facts),
         Runtime::Swarm => swarm::around(&read_by_roles, wanted, facts, &configuration),
     };
-    let Turnover { stops: mut steps, starts, restarts, deployments } = turnover;
+    let Turnover { stops: mut steps, starts, restarts, deployments, has_other_images } = turnover;
     if !installed.missing_folders.is_empty() {
         let folders = installed.missing_folders.clone();
         steps.push(Step::MakeFolders { paths: paths.clone(), folders });
@@ -81,7 +81,7 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     let changes = [&steps[..], &others, &read_by_roles, &starts].concat();
     steps.extend(make_account);
     steps.extend(write(installed, layout::record(&paths), record.render().into()));
-    if let Some(previous) = Previous::of(&changes, installed, &paths) {
+    if let Some(previous) = Previous::of(&changes, installed, &paths, has_other_images) {
         steps.extend(write(installed, layout::previous(&paths), previous.render()));
     }
     steps.extend(others);

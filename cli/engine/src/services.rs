@@ -16,7 +16,10 @@ use anyhow::{Context as _, bail};
 use bollard::{
     container::LogOutput,
     models::TaskStatus,
-    query_parameters::{ListContainersOptions, ListServicesOptions, ListTasksOptions, LogsOptions},
+    query_parameters::{
+        ListContainersOptions, ListServicesOptions, ListTasksOptions, LogsOptions,
+        RemoveContainerOptions,
+    },
 };
 use futures_util::TryStreamExt as _;
 
@@ -82,6 +85,32 @@ impl Engine {
                 let Some(id) = service.id else { continue };
                 let removed = self.docker.delete_service(&id).await;
                 unless_absent(removed).context("removing a service of the stack")?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes containers of the stack that have ended. Swarm keeps those of former tasks for a
+    /// while, and an image that one of them ran cannot be removed.
+    ///
+    /// # Errors
+    ///
+    /// Where the engine does not answer.
+    pub fn remove_ended(&self) -> anyhow::Result<()> {
+        let mut filters = of_stack();
+        let ended = ["created", "exited", "dead"].map(str::to_owned);
+        filters.insert("status".to_owned(), ended.into());
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some(filters),
+            ..ListContainersOptions::default()
+        };
+        self.runtime.block_on(async {
+            let containers = self.docker.list_containers(Some(options)).await;
+            for container in containers.context("asking for the stack's ended containers")? {
+                // One that swarm removes at the same time is gone as well.
+                let id = container.id.unwrap_or_default();
+                let _ = self.docker.remove_container(&id, None::<RemoveContainerOptions>).await;
             }
             Ok(())
         })

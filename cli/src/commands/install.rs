@@ -110,7 +110,10 @@ pub(super) fn change(
     }
     let exit = perform(&mut report, (way.kind.command(), &paths), &mut system, screen);
     if exit == Exit::Done {
-        tell_done((&wanted, &paths), &mut report, &mut system, screen);
+        tell_roles((&wanted, &paths), &mut report, &mut system, screen);
+        if way.kind == Kind::Install {
+            tell_next(&wanted, &paths, screen);
+        }
     }
     report.show_document(screen);
     Ok(exit)
@@ -164,8 +167,8 @@ fn perform(
     exit
 }
 
-/// Tells how the roles are, and what a Connection Manager's operator needs next.
-fn tell_done(
+/// Tells how the roles are.
+fn tell_roles(
     (wanted, paths): (&Wanted, &Paths),
     report: &mut Report,
     system: &mut Real,
@@ -182,6 +185,10 @@ fn tell_done(
             report.findings.push(finding);
         }
     }
+}
+
+/// Tells what a Connection Manager's operator needs next.
+fn tell_next(wanted: &Wanted, paths: &Paths, screen: &Screen) {
     if wanted.connection_manager.is_some() {
         let certificate = layout::verifying_certificates(paths);
         screen.data(&format!(

@@ -155,8 +155,9 @@ pub(crate) fn told(why: &NoEngine) -> String {
 pub(crate) fn images_of(stack: &str, engine: &EngineFacts) -> Result<ImageArchive, String> {
     let find = |role: Role| {
         let found = engine.images.iter().find(|image| {
-            let is_ours = image.tags.iter().any(|tag| tag.contains(image_name(role)));
-            is_ours && stack.contains(&image.id)
+            let name = |tag: &String| tag.rsplit('/').next()?.split(':').next().map(str::to_owned);
+            let is_of_role = |tag: &String| name(tag).as_deref() == Some(image_name(role));
+            image.tags.iter().any(is_of_role) && stack.contains(&image.id)
         })?;
         let (tag, layer) = (found.tags.first()?.clone(), found.layer.clone()?);
         Some(ArchivedImage { role, tag, layer })
@@ -176,6 +177,8 @@ fn archive() -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use cmsg_engine::ImageFact;
+
     use super::*;
 
     #[test]
@@ -186,5 +189,29 @@ mod tests {
         assert_eq!(entries("; resolvconf\nnameserver 10.0.0.2"), "nameserver 10.0.0.2\n");
         assert_ne!(entries("10.0.0.1 broker"), entries("10.0.0.2 broker"));
         assert_ne!(entries("10.0.0.1 broker"), entries("10.0.0.1broker"));
+    }
+
+    #[test]
+    fn a_stack_files_images_are_found_by_what_the_engine_calls_them() {
+        let image = |name: &str, id: &str| ImageFact {
+            id: format!("sha256:{id}"),
+            tags: vec![format!("localhost:5000/pcoip-cmsg/{name}")],
+            layer: Some("sha256:l".to_owned()),
+        };
+        let images = [image("pcoip-cm:1", "a"), image("sg:1", "b"), image("sg:2", "c")];
+        let engine = EngineFacts { images: images.into(), ..EngineFacts::default() };
+        let found = |stack: &str| {
+            let images = images_of(stack, &engine)?.images.into_iter();
+            Ok(images.map(|image| (image.role, image.tag)).collect::<Vec<_>>())
+        };
+        let named = |role, name: &str| (role, format!("localhost:5000/pcoip-cmsg/{name}"));
+
+        assert_eq!(
+            found("image: sha256:a\nimage: sha256:b\n"),
+            Ok(vec![named(Role::Cm, "pcoip-cm:1"), named(Role::Sg, "sg:1")])
+        );
+        assert_eq!(found("image: sha256:c\n"), Ok(vec![named(Role::Sg, "sg:2")]));
+        let gone = "docker has the images of the version before no more".to_owned();
+        assert_eq!(found("image: sha256:d\n"), Err::<Vec<_>, _>(gone));
     }
 }

@@ -48,8 +48,14 @@ enum Kept {
 }
 
 impl Previous {
-    /// What an installation is, as far as these steps change it; none where they change nothing.
-    pub(super) fn of(steps: &[Step], installed: &Installed, paths: &Paths) -> Option<Self> {
+    /// What an installation is, as far as these steps change it; none where they change nothing, and
+    /// no other images run afterwards.
+    pub(super) fn of(
+        steps: &[Step],
+        installed: &Installed,
+        paths: &Paths,
+        has_other_images: bool,
+    ) -> Option<Self> {
         if !installed.is_there(paths) {
             return None;
         }
@@ -68,10 +74,10 @@ impl Previous {
         // The stack file is written with every deployment.
         let stack = layout::stack(paths);
         let record = layout::record(paths);
-        let is_same = files.keys().all(|path| *path == stack) && !steps.iter().any(brings_program);
+        let has_daemon = steps.iter().any(|step| matches!(step, Step::CopyDaemon { .. }));
+        let is_same = files.keys().all(|path| *path == stack) && !has_daemon && !has_other_images;
         files.insert(record.clone(), installed.content(&record).map(Kept::from));
         let version = super::Record::of(installed, paths).version;
-        let has_daemon = steps.iter().any(|step| matches!(step, Step::CopyDaemon { .. }));
         (!is_same).then_some(Self { schema: SCHEMA, version, has_daemon, files })
     }
 
@@ -151,14 +157,6 @@ impl From<&Content> for Kept {
             Ok(text) => Self::Text(text.to_owned()),
             Err(_) => Self::Bytes(content.bytes().into()),
         }
-    }
-}
-
-fn brings_program(step: &Step) -> bool {
-    match step {
-        Step::CopyDaemon { .. } => true,
-        Step::Engine(step) => step.brings_images(),
-        _ => false,
     }
 }
 

@@ -10,7 +10,7 @@ use cmsg_config::{
     socket::{Role, Status},
 };
 use cmsg_engine::{
-    EngineFacts, NetworkFact, STACK, ServiceFact, SwarmFact,
+    EngineFacts, ImageFact, NetworkFact, STACK, ServiceFact, SwarmFact,
     stack::{NETWORK, Service},
 };
 use ipnet::Ipv4Net;
@@ -80,11 +80,51 @@ pub(super) fn around(
     let files = stack_files(&paths, compose.is_some());
     let deploy = EngineStep::Deploy { files, is_first: !is_deployed };
     let mut starts: Vec<_> = [stack, deploy].map(Step::Engine).into();
+    starts.extend(older_images(&paths, facts, engine, images));
     starts.extend(reloads.into_iter().map(|role| Step::Reload { paths: paths.clone(), role }));
     let wanted_roles = wanted.roles();
     let restarts = restarts.into_iter().filter(|role| wanted_roles.contains(role)).collect();
     let deployments = services.into_iter().map(|it| (it.role, it.deployment)).collect();
-    Turnover { stops, starts, restarts, deployments }
+    let has_other_images = has_other_images(wanted, facts, engine, images);
+    Turnover { stops, starts, restarts, deployments, has_other_images }
+}
+
+/// Whether other images run than the stack file names.
+fn has_other_images(
+    wanted: &Wanted,
+    facts: &Facts,
+    engine: &EngineFacts,
+    images: Source<'_>,
+) -> bool {
+    let stack = facts.installed.content(&layout::stack(&wanted.place.paths()));
+    let stack = stack.map(Content::text).unwrap_or_default();
+    let runs = |Image { name, build }: Image| {
+        let is_it = |it: &&ImageFact| {
+            let is_build = build.is_empty() || it.layer.as_ref() == Some(&build);
+            it.tags.contains(&name) && is_build
+        };
+        engine.images.iter().find(is_it).is_some_and(|it| stack.contains(&it.id))
+    };
+    !wanted.roles().into_iter().filter_map(|role| images.image(role)).all(runs)
+}
+
+/// Images of ours that neither run now nor will: of the versions before the present one.
+fn older_images(
+    paths: &Paths,
+    facts: &Facts,
+    engine: &EngineFacts,
+    images: Source<'_>,
+) -> Option<Step> {
+    let stack = facts.installed.content(&layout::stack(paths))?.text();
+    let wanted: Vec<_> = [Role::Cm, Role::Sg]
+        .into_iter()
+        .filter_map(|role| Some(images.image(role)?.name))
+        .collect();
+    let older = engine.images.iter().filter(|it| it.layer.is_some() && !stack.contains(&it.id));
+    let names: Vec<_> =
+        older.flat_map(|image| image.tags.clone()).filter(|tag| !wanted.contains(tag)).collect();
+    let leave = EngineStep::Leave(vec![EngineTrace::ImagesGo(names.clone())]);
+    (!names.is_empty()).then_some(Step::Engine(leave))
 }
 
 /// What goes when everything else of an installation is gone.

@@ -23,6 +23,8 @@ pub(super) struct Turnover {
     pub(super) restarts: Vec<Role>,
     /// What the deployment of each role will be called, in Docker Swarm.
     pub(super) deployments: Vec<(Role, String)>,
+    /// Whether other images run afterwards.
+    pub(super) has_other_images: bool,
 }
 
 impl Turnover {
@@ -55,6 +57,7 @@ impl Turnover {
         Self {
             restarts: restarting(&stopping),
             deployments: Vec::new(),
+            has_other_images: false,
             starts: starting.map(|role| Step::StartRole { paths: paths.clone(), role }).collect(),
             stops: stopping
                 .into_iter()

@@ -144,11 +144,6 @@ impl EngineStep {
         }
     }
 
-    /// Whether other programs run afterwards.
-    pub(crate) fn brings_images(&self) -> bool {
-        matches!(self, Self::LoadImages { .. })
-    }
-
     pub(super) fn traces(&self) -> Vec<Trace> {
         match self {
             Self::LoadImages { images, .. } | Self::PullImages { images, .. } => {

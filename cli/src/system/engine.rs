@@ -132,7 +132,14 @@ impl EngineSystem for Real {
     }
 
     fn remove_images(&mut self, names: &[String]) -> anyhow::Result<()> {
-        names.iter().try_for_each(|name| self.remove(|engine| engine.remove_image(name)))
+        names.iter().try_for_each(|name| {
+            self.remove(|engine| {
+                engine.remove_image(name).or_else(|_| {
+                    engine.remove_ended()?;
+                    engine.remove_image(name)
+                })
+            })
+        })
     }
 
     fn image_id(&mut self, name: &str) -> anyhow::Result<String> {

@@ -32,7 +32,10 @@ pub(super) struct Image {
 impl<'a> Source<'a> {
     /// The one that is asked for, if it is there.
     pub(super) fn of(wanted: &'a Wanted, facts: &'a Facts) -> Option<Self> {
-        if let Some(registry) = &wanted.docker.registry {
+        // Those that come back are there, wherever they came from.
+        if facts.back_to.is_none()
+            && let Some(registry) = &wanted.docker.registry
+        {
             return Some(Self::Registry(registry));
         }
         facts.deploying.as_ref()?.images.as_ref().ok().map(Self::Archive)
