@@ -154,12 +154,12 @@ fn judge(
     let read = || Facts::read(&wanted, target, installed, export, site.back_to.clone());
     let mut facts = system.progress().during("look at the host", read);
     facts.given.extend(secrets.contents().map(|(name, content)| (name, Ok(content))));
-    if let Some(back) = &site.back_to {
-        go_back(&mut facts, back, &paths);
-    }
     if !site.takes_daemon && wanted.daemon.is_none() {
         facts.daemon = DaemonFact::Stays;
         facts.daemon_bytes = 0;
+    }
+    if let Some(back) = &site.back_to {
+        go_back(&mut facts, back, &paths);
     }
     findings.extend(preflight::of_host(&wanted, &facts));
     if is_whole {
