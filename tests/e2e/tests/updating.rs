@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -53,14 +55,73 @@ fn daemon() -> PathBuf {
 
 fn broken_daemon(folder: &Path) -> PathBuf {
     let (source, program) = (folder.join("broken.c"), folder.join("broken"));
-    fs::write(&source, BROKEN).expect("it can be written");
+    put(&source, BROKEN.as_bytes());
     let built = Command::new("cc").arg("-static").arg("-o").args([&program, &source]).status();
     assert!(built.expect("`cc` starts").success());
     program
 }
 
+/// A new file, also where one runs.
+fn put(path: &Path, bytes: &[u8]) {
+    let folder = path.parent().expect("it lies in one");
+    let mut file = tempfile::NamedTempFile::new_in(folder).expect("a file can be made");
+    file.write_all(bytes).expect("it can be written");
+    let program = fs::Permissions::from_mode(0o755);
+    file.as_file().set_permissions(program).expect("it is ours");
+    file.persist(path).expect("it can be put there");
+}
+
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A machine with an engine.
+struct Site {
+    machine: Machine,
+    folder: PathBuf,
+}
+
+impl Site {
+    fn start() -> Self {
+        let mut machine = Machine::start();
+        machine.start_engine();
+        let folder = machine.folder().join("packages");
+        fs::create_dir(&folder).expect("a folder can be made");
+        Self { machine, folder }
+    }
+
+    /// Runs the installer of a package, which has to end so; returns its document and what it said.
+    fn run(&self, setup: &Path, words: &[&str], code: i32) -> (Value, String) {
+        let mut command = self.machine.command(setup);
+        let output = command.args(["--non-interactive", "--output=json"]).args(words).output();
+        let output = output.expect("it starts");
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {}", said(&output));
+        (serde_json::from_slice(&output.stdout).expect("it is a document"), said(&output))
+    }
+
+    /// The versions of the images that the services run.
+    fn running(&self) -> [String; 2] {
+        ["pcoipcm_cm", "pcoipcm_sg"].map(|service| {
+            let format = "{{.Spec.TaskTemplate.ContainerSpec.Image}}";
+            let words = ["service", "inspect", "--format", format, service];
+            let image = self.machine.tell("docker", &words);
+            let words = ["image", "inspect", "--format", "{{index .RepoTags 0}}", image.trim()];
+            version(&self.machine.tell("docker", &words))
+        })
+    }
+
+    /// The versions of all images.
+    fn images(&self) -> Vec<String> {
+        let words = ["images", "--format", "{{.Repository}}:{{.Tag}}"];
+        let mut all: Vec<_> = self.machine.tell("docker", &words).lines().map(version).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+fn version(image: &str) -> String {
+    image.trim().rsplit(':').next().unwrap_or_default().to_owned()
 }
 
 #[test]
@@ -68,82 +129,44 @@ fn an_update_keeps_the_settings_and_goes_back_by_itself_or_when_told() {
     if !met(NEEDS) {
         return;
     }
-    let mut machine = Machine::start();
-    machine.start_engine();
-    let folder = machine.folder().join("packages");
-    fs::create_dir(&folder).expect("a folder can be made");
-    let old = package(&folder, "9.0.0", &daemon());
-    let new = package(&folder, "9.1.0", &daemon());
-    let broken = package(&folder, "9.2.0", &broken_daemon(&folder));
-    let run = |setup: &Path, words: &[&str]| {
-        let command = &mut machine.command(setup);
-        command
-            .args(["--non-interactive", "--output=json"])
-            .args(words)
-            .output()
-            .expect("it starts")
-    };
-    let version = |role: &str| {
-        let service = format!("pcoipcm_{role}");
-        let format = "{{.Spec.TaskTemplate.ContainerSpec.Image}}";
-        let image = machine.tell("docker", &["service", "inspect", "--format", format, &service]);
-        let tags = ["image", "inspect", "--format", "{{join .RepoTags \" \"}}", image.trim()];
-        machine.tell("docker", &tags).trim().rsplit(':').next().unwrap_or_default().to_owned()
-    };
-    let both = || ["cm", "sg"].map(version);
-    let images = || {
-        let all = machine.tell("docker", &["images", "--format", "{{.Repository}}:{{.Tag}}"]);
-        let mut all: Vec<_> =
-            all.lines().map(|it| it.rsplit(':').next().unwrap().to_owned()).collect();
-        all.sort_unstable();
-        all.dedup();
-        all
-    };
+    let site = Site::start();
+    let old = package(&site.folder, "9.0.0", &daemon());
+    let new = package(&site.folder, "9.1.0", &daemon());
+    let broken = package(&site.folder, "9.2.0", &broken_daemon(&site.folder));
 
-    let install = run(
-        &old,
-        &[
-            "install",
-            "--accept-policies",
-            "--self-signed",
-            "--ignore-disk-req",
-            "--broker-url=https://127.0.0.1:1",
-            "--external-pcoip-ip=192.0.2.1",
-        ],
-    );
-    assert!(install.status.success(), "{}", said(&install));
-    assert_eq!(both(), ["9.0.0", "9.0.0"]);
-    let nothing = run(&old, &["rollback"]);
-    assert_eq!(nothing.status.code(), Some(3), "{}", said(&nothing));
+    let settings = [
+        "install",
+        "--accept-policies",
+        "--self-signed",
+        "--ignore-disk-req",
+        "--broker-url=https://127.0.0.1:1",
+        "--external-pcoip-ip=192.0.2.1",
+    ];
+    site.run(&old, &settings, 0);
+    assert_eq!(site.running(), ["9.0.0", "9.0.0"]);
+    let (nothing, _) = site.run(&old, &["rollback"], 3);
+    assert_eq!(nothing["findings"][0]["id"], "installation.no-previous");
 
-    let updated = run(&new, &["update"]);
-    assert!(updated.status.success(), "{}", said(&updated));
-    let document: Value = serde_json::from_slice(&updated.stdout).expect("it is a document");
-    assert_eq!(document["outcome"], "done");
-    assert_eq!(document["settings"]["broker-url"]["value"], "https://127.0.0.1:1");
-    assert_eq!(document["restarts"], serde_json::json!(["cm", "sg"]));
-    assert_eq!(both(), ["9.1.0", "9.1.0"]);
-    assert_eq!(images(), ["9.0.0", "9.1.0"]);
+    let (updated, _) = site.run(&new, &["update"], 0);
+    assert_eq!(updated["outcome"], "done");
+    assert_eq!(updated["settings"]["broker-url"]["value"], "https://127.0.0.1:1");
+    assert_eq!(updated["restarts"], serde_json::json!(["cm", "sg"]));
+    assert_eq!(site.running(), ["9.1.0", "9.1.0"]);
+    assert_eq!(site.images(), ["9.0.0", "9.1.0"]);
 
-    let failed = run(&broken, &["update"]);
-    assert_eq!(failed.status.code(), Some(4), "{}", said(&failed));
-    assert!(said(&failed).contains("cannot go on: broken on purpose"), "{}", said(&failed));
-    let document: Value = serde_json::from_slice(&failed.stdout).expect("it is a document");
-    assert_eq!(document["outcome"], "rolled-back");
-    assert_eq!(both(), ["9.1.0", "9.1.0"]);
-    assert_eq!(images(), ["9.0.0", "9.1.0"]);
+    let (failed, said) = site.run(&broken, &["update"], 4);
+    assert_eq!(failed["outcome"], "rolled-back");
+    assert!(said.contains("cannot go on: broken on purpose"), "{said}");
+    assert_eq!(site.running(), ["9.1.0", "9.1.0"]);
+    assert_eq!(site.images(), ["9.0.0", "9.1.0"]);
 
-    for (to, other) in [("9.0.0", "9.1.0"), ("9.1.0", "9.0.0")] {
-        let back = run(&new, &["rollback"]);
-        assert!(back.status.success(), "{}", said(&back));
-        assert_eq!(both(), [to, to], "from {other}");
+    for version in ["9.0.0", "9.1.0"] {
+        site.run(&new, &["rollback"], 0);
+        assert_eq!(site.running(), [version, version]);
     }
-    let status = run(&new, &["status"]);
-    assert!(status.status.success(), "{}", said(&status));
-
-    let gone = run(&new, &["uninstall", "--purge", "--yes"]);
-    assert!(gone.status.success(), "{}", said(&gone));
-    assert_eq!(images(), [""; 0]);
+    site.run(&new, &["status"], 0);
+    site.run(&new, &["uninstall", "--purge", "--yes"], 0);
+    assert_eq!(site.images(), [""; 0]);
 }
 
 #[test]
@@ -176,7 +199,7 @@ fn a_daemon_on_the_host_is_replaced_and_comes_back() {
     run(&settings);
     // What stands behind a program does not matter to it.
     let new = [&old[..], b"newer"].concat();
-    fs::write(&daemon, &new).expect("it can be written");
+    put(&daemon, &new);
     run(&["update"]);
     assert!(fs::read(&installed).expect("it is there") == new);
 
@@ -186,9 +209,9 @@ fn a_daemon_on_the_host_is_replaced_and_comes_back() {
     assert!(fs::read(&installed).expect("it is there") == new);
 
     // A change of settings goes back alone.
-    run(&["configure", "--license-server-url=https://127.0.0.1:2"]);
+    run(&["configure", "--license-server-url=https://license.invalid"]);
     let conf = root.join("opt/teradici/pcoipcm_data/data/ConnectionManager.conf");
-    let has_server = || fs::read_to_string(&conf).expect("it is there").contains("127.0.0.1:2");
+    let has_server = || fs::read_to_string(&conf).expect("it is there").contains("license.invalid");
     assert!(has_server());
     run(&["rollback"]);
     assert!(!has_server());
