@@ -73,6 +73,9 @@ pub(super) fn check(
     if looking.needs_installation && is_left.is_none() {
         super::find_installed(&sources)?;
     }
+    // Words that cannot be read are nobody's turn at the installation.
+    let there = if setup.defaults { Layer::new() } else { stored(&paths) };
+    is_readable(&sources.resolve(&there), &place)?;
     // Before the lock, which makes the root's folder.
     let mut export = setup.save_answers.as_deref().map(Export::look);
     let target = Target::look(&place);
@@ -167,6 +170,11 @@ fn judge(
     }
     findings.splice(..0, site.interrupted.clone());
     Ok(Checked { wanted, answers, saved: saved.clone(), facts, findings, lock: None })
+}
+
+/// The answers of the last installation, as far as they can be read.
+fn stored(paths: &Paths) -> Layer {
+    file::load_saved(&layout::answers(paths)).unwrap_or_default()
 }
 
 /// Refuses what cannot be read before anybody is asked for the rest.
