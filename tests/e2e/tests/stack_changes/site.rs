@@ -148,10 +148,12 @@ impl Site {
         let told = [FILES, ENGINE].map(|line| self.shell(line));
         let mut state: Vec<_> =
             told.iter().flat_map(|told| told.lines()).map(str::to_owned).collect();
-        // What others do on the machine that lends its files is none of this one's.
+        // What others do on the machine that lends its files is none of this one's; a lock of theirs
+        // shines through and is kept here.
         let own = std::fs::read_dir(self.machine.folder().join("upper/var/lib"));
         let own = own.expect("it has a folder of its own").flatten();
-        state.extend(own.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+        let own = own.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        state.extend(own.filter(|name| name != ".pcoip-cmsg-setup.lock"));
         state
     }
 
