@@ -5,6 +5,7 @@ mod completions;
 mod configure;
 mod detach;
 mod drain;
+mod engine;
 mod install;
 mod man;
 mod recover;

@@ -22,6 +22,7 @@ use crate::{
     },
     preflight,
     prompt::{Terminal, Trust, ask_for_missing, how_to_trust},
+    runtime::Runtime,
     screen::Screen,
     system::Real,
     wanted::{Place, Wanted},
@@ -112,6 +113,10 @@ pub(super) fn check(
     }
     let takes_daemon = looking.takes_daemon;
     let site = Site { place, target, export, interrupted, takes_daemon, back_to };
+    let runtime = Place::read(&sources.resolve(&saved))?.runtime;
+    if locks && takes_daemon && runtime == Runtime::Swarm {
+        super::engine::start(global.yes, asks, system)?;
+    }
     loop {
         let mut checked = judge(&sources, &saved, &site, lock.as_ref(), system)?;
         if is_trusted(&checked, asks, (&mut sources, &saved), system)? {

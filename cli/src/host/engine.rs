@@ -16,7 +16,7 @@ use cmsg_engine::{
 use ipnet::Ipv4Net;
 
 use super::{files, networks::Taken};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, units};
 
 /// The archive's name, beside this program or where packages put it.
 const ARCHIVE: &str = "pcoip-cmsg-images.tar";
@@ -48,6 +48,8 @@ pub(crate) struct Deploying {
     pub(crate) images: Result<ImageArchive, String>,
     /// What a compose file may name, without what is for this program.
     pub(crate) environment: BTreeMap<String, String>,
+    /// Whether systemd does not start the engine at boot.
+    pub(crate) is_left_at_boot: bool,
 }
 
 impl EngineFact {
@@ -89,11 +91,11 @@ pub(super) fn networks(engine: &EngineFact) -> Vec<Taken> {
 impl Deploying {
     /// Looks for it.
     pub(crate) fn read() -> Self {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let has_command = std::env::split_paths(&path).any(|dir| dir.join("docker").is_file());
+        let has_command = has_command();
         let archive = archive();
         let images = ImageArchive::read(&archive).map_err(|why| format!("{why:#}"));
-        Self { has_command, images, environment: environment() }
+        let is_left_at_boot = units::is_engine_left_at_boot();
+        Self { has_command, images, environment: environment(), is_left_at_boot }
     }
 }
 
@@ -117,6 +119,19 @@ fn environment() -> BTreeMap<String, String> {
     let known = variables
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     known.filter(|(name, _)| !name.starts_with("PCOIP_CMSG_")).collect()
+}
+
+/// Whether there is a `docker` command.
+fn has_command() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join("docker").is_file())
+}
+
+/// Whether Docker is installed, does not run, and systemd could start it.
+pub(crate) fn can_start() -> bool {
+    let is_usual = std::env::var_os("DOCKER_HOST").is_none_or(|host| host.is_empty());
+    let is_silent = || matches!(Engine::connect(), Err(NoEngine::Absent(_) | NoEngine::Silent(_)));
+    is_usual && units::is_booted() && has_command() && is_silent()
 }
 
 /// Connects to the engine.

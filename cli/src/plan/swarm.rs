@@ -160,6 +160,9 @@ fn compose(wanted: &Wanted, facts: &Facts) -> Option<Content> {
 /// What must be there before services can run, and can be there beside those that do.
 fn before(wanted: &Wanted, facts: &Facts, engine: &EngineFacts, images: Source<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
+    if facts.deploying.as_ref().is_some_and(|deploying| deploying.is_left_at_boot) {
+        steps.push(EngineStep::Enable);
+    }
     steps.extend(images.bring(wanted, facts, engine));
     if engine.swarm == SwarmFact::Inactive
         && let Some(pool) = pool(wanted.network, facts)

@@ -101,6 +101,7 @@ mod tests {
             has_command: true,
             images: Err(String::new()),
             environment: [("MODE".to_owned(), "host".to_owned())].into(),
+            is_left_at_boot: false,
         });
         let (_, example) = PAGE.split_once("## Example\n").unwrap();
         facts.given.insert("compose-file", Ok(change(example.to_owned()).into_bytes().into()));

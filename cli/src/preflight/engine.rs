@@ -34,7 +34,9 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let has_command = facts.deploying.as_ref().is_some_and(|deploying| deploying.has_command);
     match &facts.engine {
         EngineFact::NotAsked => {}
-        EngineFact::None(why) => findings.push(no_engine(why, has_command)),
+        EngineFact::None(why) => {
+            findings.push(no_engine(why, has_command, facts.installed.units.are_used));
+        }
         EngineFact::Silent(why) => findings.push(Finding::error(
             "docker.silent",
             format!("the docker engine does not say how it is: {why}"),
@@ -77,13 +79,21 @@ fn other_runtime(wanted: &Wanted, facts: &Facts) -> Option<Finding> {
     })
 }
 
-fn no_engine(why: &NoEngine, has_command: bool) -> Finding {
+fn no_engine(why: &NoEngine, has_command: bool, has_systemd: bool) -> Finding {
     let what = told(why);
     match why {
         NoEngine::Absent(_) if !has_command => Finding::error(
             "docker.missing",
             format!("{what}, and no `docker` command"),
             format!("install Docker 20.10.0 or later (`dnf install docker-ce`), {WITHOUT}"),
+        ),
+        NoEngine::Absent(_) | NoEngine::Silent(_) if has_systemd => Finding::error(
+            "docker.not-running",
+            what,
+            format!(
+                "have `install` start it with `--yes`, or start it: `systemctl enable --now docker`; \
+                 {WITHOUT}"
+            ),
         ),
         NoEngine::Absent(_) | NoEngine::Silent(_) => Finding::error(
             "docker.not-running",

@@ -14,6 +14,9 @@ use crate::plan::layout;
 /// So much of the journal is shown: of the roles that were just started.
 const TAIL: [&str; 5] = ["--lines=8", "--since=-1min", "--output=cat", "--no-pager", "--quiet"];
 
+/// The unit of Docker's engine.
+const ENGINE: &str = "docker";
+
 /// Whether systemd is the first process, asked as `sd_booted` does.
 pub(crate) fn is_booted() -> bool {
     Path::new("/run/systemd/system").is_dir()
@@ -82,6 +85,30 @@ pub(crate) fn disable(paths: &Paths, role: Role) -> anyhow::Result<()> {
         return Ok(());
     }
     run(&["disable", &layout::unit_name(role)])
+}
+
+/// Has Docker's engine run, now and from every boot on.
+///
+/// # Errors
+///
+/// Where systemd refuses, or the engine does not come up.
+pub(crate) fn start_engine() -> anyhow::Result<()> {
+    run(&["enable", "--now", ENGINE])
+}
+
+/// Has Docker's engine start at boot, or not.
+///
+/// # Errors
+///
+/// Where systemd refuses.
+pub(crate) fn set_engine_at_boot(starts: bool) -> anyhow::Result<()> {
+    run(&[if starts { "enable" } else { "disable" }, ENGINE])
+}
+
+/// Whether systemd says that Docker's engine is not started at boot.
+pub(crate) fn is_engine_left_at_boot() -> bool {
+    let is_disabled = |said: Output| said.stdout.trim_ascii() == b"disabled";
+    is_booted() && output(&["is-enabled", ENGINE]).is_ok_and(is_disabled)
 }
 
 /// The last lines that roles have printed.

@@ -17,6 +17,8 @@ use crate::{content::Content, plan::layout, system::System};
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum EngineStep {
+    /// Has the engine start at boot.
+    Enable,
     /// Loads images from an archive.
     LoadImages {
         /// Where it lies.
@@ -98,6 +100,8 @@ pub(crate) struct Draft {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum EngineTrace {
+    /// The engine starts at boot and did not.
+    Enabled,
     /// Images of these names are there that were not.
     NewImages(Vec<String>),
     /// The swarm is there that was not.
@@ -121,6 +125,7 @@ pub(crate) enum EngineTrace {
 impl EngineStep {
     pub(super) fn perform(&self, system: &mut dyn System) -> anyhow::Result<()> {
         match self {
+            Self::Enable => system.set_engine_at_boot(true),
             Self::LoadImages { archive, .. } => system.load_images(archive),
             Self::PullImages { registry, who, roles, .. } => {
                 roles.iter().try_for_each(|role| system.pull_image(registry, *role, who.as_ref()))
@@ -146,6 +151,7 @@ impl EngineStep {
 
     pub(super) fn traces(&self) -> Vec<Trace> {
         match self {
+            Self::Enable => vec![Trace::Engine(EngineTrace::Enabled)],
             Self::LoadImages { images, .. } | Self::PullImages { images, .. } => {
                 vec![Trace::Engine(EngineTrace::NewImages(images.clone()))]
             }
@@ -169,6 +175,7 @@ impl EngineStep {
 
     pub(super) fn name(&self) -> String {
         match self {
+            Self::Enable => "enable docker".to_owned(),
             Self::LoadImages { .. } => "load the images".to_owned(),
             Self::PullImages { .. } => "pull the images".to_owned(),
             Self::MakeSwarm { .. } => "make a swarm".to_owned(),
@@ -182,6 +189,7 @@ impl EngineStep {
 
     pub(super) fn changes(&self) -> String {
         match self {
+            Self::Enable => "docker, and with it the services, starts at boot".to_owned(),
             Self::LoadImages { archive, images } => {
                 format!("new: {}, from `{}`", images.join(", "), archive.display())
             }
@@ -215,6 +223,7 @@ impl EngineStep {
 
     pub(super) fn undoing(&self) -> &'static str {
         match self {
+            Self::Enable => "docker does not start at boot",
             Self::LoadImages { .. } | Self::PullImages { .. } => "the images are removed",
             Self::MakeSwarm { .. } => "the swarm is left",
             Self::MakeNetwork { replaces: None, .. } => "the network is removed",
@@ -252,6 +261,7 @@ impl Draft {
 impl EngineTrace {
     pub(super) fn undo(&self, paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
         match self {
+            Self::Enabled => system.set_engine_at_boot(false),
             Self::NewImages(names) => system.remove_images(names),
             Self::NewSwarm => system.leave_swarm(),
             Self::NewNetwork => system.remove_network(),
@@ -283,6 +293,7 @@ impl EngineTrace {
 
     pub(super) fn undoing_by_hand(&self) -> String {
         match self {
+            Self::Enabled => "run `systemctl disable docker`".to_owned(),
             Self::NewImages(names) => format!("run `docker rmi {}`", names.join(" ")),
             Self::NewSwarm => "run `docker swarm leave --force`".to_owned(),
             Self::NewNetwork => format!("run `docker network rm {NETWORK}`"),

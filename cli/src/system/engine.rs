@@ -18,6 +18,7 @@ use ipnet::Ipv4Net;
 use super::Real;
 use crate::{
     host::{account, engine},
+    runtime::units,
     step::engine::Who,
 };
 
@@ -29,6 +30,9 @@ const TAIL: usize = 8;
 
 /// What steps do to the engine. Everything may be done twice.
 pub(crate) trait EngineSystem {
+    /// Has systemd start the engine at boot, or not.
+    fn set_engine_at_boot(&mut self, starts: bool) -> anyhow::Result<()>;
+
     /// Loads the images of an archive.
     fn load_images(&mut self, archive: &Path) -> anyhow::Result<()>;
 
@@ -105,6 +109,10 @@ impl Real {
 }
 
 impl EngineSystem for Real {
+    fn set_engine_at_boot(&mut self, starts: bool) -> anyhow::Result<()> {
+        units::set_engine_at_boot(starts)
+    }
+
     fn load_images(&mut self, archive: &Path) -> anyhow::Result<()> {
         let total = archive.metadata().map_or(0, |metadata| metadata.len());
         let progress = self.progress();

@@ -10,6 +10,8 @@ mod own_file;
 mod places;
 #[path = "swarm/services.rs"]
 mod services;
+#[path = "swarm/stopped.rs"]
+mod stopped;
 
 use std::{
     path::Path,

@@ -12,6 +12,7 @@ use crate::{
         self,
         tests::{facts, wanted},
     },
+    system::recorder::Recorder,
 };
 
 const SWARM: &str = "accept-policies: true\nself-signed: true\nbroker-url: https://b\n\
@@ -27,7 +28,7 @@ fn deploying() -> Deploying {
     };
     let images = [Role::Cm, Role::Sg].map(archived).into();
     let images = Ok(ImageArchive { path: "/images.tar".into(), bytes: 1, images });
-    Deploying { has_command: true, images, environment: BTreeMap::new() }
+    Deploying { has_command: true, images, environment: BTreeMap::new(), is_left_at_boot: false }
 }
 
 /// An image's name, and its layer if it is ours.
@@ -94,6 +95,26 @@ fn the_password_goes_with_the_pull_and_nowhere_else() {
         let changes = Step::Engine(step.clone()).changes();
         assert!(!changes.contains("s3cret"), "{changes}");
     }
+}
+
+#[test]
+fn an_engine_that_does_not_start_at_boot_is_enabled_and_left_as_it_was_when_that_is_undone() {
+    let (wanted, answers) = wanted(SWARM);
+    let mut facts = facts(&wanted);
+    facts.engine = EngineFact::There(Box::default());
+    facts.deploying = Some(Deploying { is_left_at_boot: true, ..deploying() });
+
+    let plan = plan::install(&wanted, &facts, &answers);
+
+    let enables = Step::Engine(EngineStep::Enable);
+    assert_eq!(plan.steps.first(), Some(&enables));
+    let mut system = Recorder::default();
+    enables.perform(&mut system).unwrap();
+    for trace in enables.traces() {
+        trace.undo(&Paths::under("/r"), &mut system).unwrap();
+    }
+    assert_eq!(system.calls, ["enable docker", "disable docker"]);
+    assert!(!steps("", &[]).contains(&EngineStep::Enable));
 }
 
 #[test]

@@ -36,8 +36,12 @@ fn found(change: impl FnOnce(&mut Facts)) -> Vec<String> {
     let (wanted, _) = wanted(SWARM);
     let mut facts = facts(&wanted);
     facts.engine = EngineFact::There(Box::new(engine()));
-    facts.deploying =
-        Some(Deploying { has_command: true, images: Ok(archive()), environment: BTreeMap::new() });
+    facts.deploying = Some(Deploying {
+        has_command: true,
+        images: Ok(archive()),
+        environment: BTreeMap::new(),
+        is_left_at_boot: false,
+    });
     change(&mut facts);
     let mark = |finding: Finding| match finding.is_error() {
         true => format!("!{}", finding.id),
@@ -105,6 +109,7 @@ fn no_engine_is_told_with_what_brings_one() {
                 has_command,
                 images: Ok(archive()),
                 environment: BTreeMap::new(),
+                is_left_at_boot: false,
             });
         });
 
@@ -120,6 +125,7 @@ fn what_deploying_takes_beside_the_engine_is_told() {
             has_command: false,
             images: Err("gone".to_owned()),
             environment: BTreeMap::new(),
+            is_left_at_boot: false,
         });
     });
 
@@ -149,8 +155,12 @@ fn a_swarm_belongs_to_the_machine_itself() {
     let (wanted, _) = wanted(&format!("{SWARM}root: /r\n"));
     let mut facts = facts(&wanted);
     facts.engine = EngineFact::There(Box::new(engine()));
-    facts.deploying =
-        Some(Deploying { has_command: true, images: Ok(archive()), environment: BTreeMap::new() });
+    facts.deploying = Some(Deploying {
+        has_command: true,
+        images: Ok(archive()),
+        environment: BTreeMap::new(),
+        is_left_at_boot: false,
+    });
 
     let ids: Vec<_> = check(&wanted, &facts).into_iter().map(|finding| finding.id).collect();
 

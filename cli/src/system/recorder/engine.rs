@@ -127,6 +127,10 @@ fn id(name: &str) -> String {
 }
 
 impl EngineSystem for Recorder {
+    fn set_engine_at_boot(&mut self, starts: bool) -> anyhow::Result<()> {
+        self.note(format!("{} docker", if starts { "enable" } else { "disable" }))
+    }
+
     fn load_images(&mut self, archive: &Path) -> anyhow::Result<()> {
         self.note(format!("load {}", archive.display()))?;
         self.state.engine.load("pcoip-cm:1\nsg:1");

@@ -67,9 +67,7 @@ pub(super) fn plan(
             facts.daemon = DaemonFact::Stays;
             facts.authorities = Some("authorities".into());
             facts.engine = EngineFact::There(Box::new(host.engine.facts()));
-            let images = Ok(archive(&folder.join(images)));
-            facts.deploying =
-                Some(Deploying { has_command: true, images, environment: BTreeMap::new() });
+            facts.deploying = Some(deploying(&folder.join(images)));
             let Plan { steps, .. } = plan::install(&wanted, &facts, &answers);
             ("install", steps)
         }
@@ -95,6 +93,12 @@ fn listen_outside(facts: &mut Facts, machine: Machine) {
             listener.address = Some(([0, 0, 0, 0], port).into());
         }
     }
+}
+
+fn deploying(images: &Path) -> Deploying {
+    let images = Ok(archive(images));
+    let environment = BTreeMap::new();
+    Deploying { has_command: true, images, environment, is_left_at_boot: false }
 }
 
 fn archive(path: &Path) -> ImageArchive {
