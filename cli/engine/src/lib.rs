@@ -5,6 +5,7 @@
 pub mod archive;
 mod facts;
 mod images;
+mod others;
 mod services;
 pub mod stack;
 mod swarm;
@@ -22,6 +23,7 @@ pub use facts::{
 pub use images::{
     Credentials, Foreign, Pull, PullError, Pulled, Pulling, Refusal, Tell, image_name, reference,
 };
+pub use others::{Others, Written, is_others};
 pub use services::{Failure, Running};
 
 /// Where the engine listens unless `DOCKER_HOST` says otherwise.

@@ -31,7 +31,7 @@ pub use one::Running;
 /// The label that the stack deploy command gives everything of a stack.
 pub(super) const NAMESPACE: &str = "com.docker.stack.namespace";
 /// So much of what a failing command said is shown.
-const SAID: usize = 1024;
+pub(super) const SAID: usize = 1024;
 
 impl Engine {
     /// Deploys stack files, a later one on top of those before it, with that `docker` command. No
@@ -65,7 +65,7 @@ impl Engine {
     }
 
     /// Docker's own command, for this engine.
-    fn command(&self, docker: &Path) -> Command {
+    pub(super) fn command(&self, docker: &Path) -> Command {
         let mut command = Command::new(docker);
         command.env("DOCKER_HOST", &self.address);
         command
