@@ -29,6 +29,8 @@ pub(crate) enum Origin {
     Prompt,
     /// The last installation.
     Saved,
+    /// The installation that is taken over.
+    Adopted,
     /// The answers file.
     Answers,
     /// The environment.
@@ -82,7 +84,8 @@ impl Answers {
     /// What the last installation answered differently from the default and nobody changed.
     pub(crate) fn kept(&self) -> impl Iterator<Item = (&'static Setting, &Answer)> {
         self.all().filter(|(setting, answer)| {
-            answer.from == Origin::Saved && answer.texts != default_texts(setting)
+            matches!(answer.from, Origin::Saved | Origin::Adopted)
+                && answer.texts != default_texts(setting)
         })
     }
 

@@ -32,6 +32,7 @@ use nix::{sys::statvfs::statvfs, unistd};
 use time::OffsetDateTime;
 
 use crate::{
+    adopt::Adopted,
     content::Content,
     plan::{configuration, layout, previous::BackTo, record::Record},
     runtime::Runtime,
@@ -99,6 +100,8 @@ pub(crate) struct Facts {
     pub(crate) authorities: Option<Content>,
     /// What the broker shows.
     pub(crate) broker: BrokerFact,
+    /// The installation that is taken over, if one is.
+    pub(crate) adopted: Option<Adopted>,
     /// Where the answers are exported to, if they are.
     pub(crate) export: Option<Export>,
 }
@@ -157,6 +160,7 @@ impl Facts {
             is_update: false,
             given,
             export,
+            adopted: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Installer and configurator of the Connection Manager and the Security Gateway. Parse, run, exit
 //! code; the story of a command stands in its file under `commands`.
 
+mod adopt;
 mod answers;
 mod apply;
 mod args;

@@ -2,6 +2,7 @@
 //! read here.
 
 pub(crate) mod account;
+mod adopt;
 mod certificates;
 pub(crate) mod configuration;
 mod later;
@@ -64,11 +65,13 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
         Runtime::Host => Turnover::around(&read, wanted, facts),
         Runtime::Swarm => swarm::around(&read_by_roles, wanted, facts, &configuration),
     };
-    let Turnover { stops: mut steps, starts, restarts, deployments, has_other_images } = turnover;
+    let Turnover { stops: mut steps, starts, restarts, deployments, has_other_images } =
+        adopt::turn(turnover, facts);
     if !installed.missing_folders.is_empty() {
         let folders = installed.missing_folders.clone();
         steps.push(Step::MakeFolders { paths: paths.clone(), folders });
     }
+    steps.extend(adopt::keep(facts, &paths));
     let make_account = account::make(facts);
     let mut record = Record::of(installed, &paths);
     record.account |= make_account.is_some();

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    answers::{Answer, Answers},
+    answers::{Answer, Answers, Origin},
     args::settings::Setting,
     finding::Finding,
     plan::Plan,
@@ -120,7 +120,8 @@ pub(crate) fn validation_line(findings: &[Finding]) -> String {
 pub(crate) fn kept_lines(answers: &Answers) -> Vec<String> {
     let line = |(setting, answer): (&Setting, &Answer)| {
         let (name, value) = (setting.name, answer.texts.join(", "));
-        format!("kept: `{name}` is {value}; `{}` changes it", setting.usage())
+        let how = if answer.from == Origin::Adopted { "taken over" } else { "kept" };
+        format!("{how}: `{name}` is {value}; `{}` changes it", setting.usage())
     };
     answers.kept().map(line).collect()
 }

@@ -1,5 +1,6 @@
 //! One step of a plan: what it changes, how it is performed and what it leaves to undo.
 
+pub(crate) mod adopt;
 pub(crate) mod engine;
 pub(crate) mod firewall;
 pub(crate) mod kernel;
@@ -15,6 +16,7 @@ use cmsg_config::{Paths, socket::Role};
 use cmsg_engine::{PullError, Refusal};
 
 use crate::{content::Content, pki::generate::Request, plan::account::Change, system::System};
+use adopt::Adopting;
 use engine::EngineStep;
 use firewall::FirewallStep;
 use kernel::KernelStep;
@@ -114,6 +116,8 @@ pub(crate) enum Step {
     },
     /// Changes nothing: what runs comes back when all that follows is undone.
     Hold(Vec<Trace>),
+    /// Takes another installation over.
+    Adopt(Adopting),
     /// Something at the Docker engine.
     Engine(EngineStep),
     /// Makes the account that runs the roles.
@@ -222,6 +226,7 @@ impl Step {
             }
             Self::Units(units) => units.perform(system)?,
             Self::Reload { paths, role } => system.reload(paths, *role)?,
+            Self::Adopt(step) => step.perform(system)?,
             Self::Engine(step) => step.perform(system)?,
             Self::Hold(_) => {}
             // They go when what is aside is gone.
@@ -247,7 +252,7 @@ impl Step {
             Self::Start { has_log, .. } => vec![Trace::Started { has_log: *has_log }],
             Self::StopRole { role, .. } => vec![Trace::StoppedRole(*role)],
             Self::StartRole { role, .. } => vec![Trace::StartedRole(*role)],
-            Self::AwaitLive { .. } | Self::Reload { .. } => Vec::new(),
+            Self::AwaitLive { .. } | Self::Reload { .. } | Self::Adopt(_) => Vec::new(),
             Self::Hold(traces) => traces.clone(),
             Self::Engine(step) => step.traces(),
             Self::Delete(paths) => paths.iter().map(|path| Trace::file(path, true)).collect(),

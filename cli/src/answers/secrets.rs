@@ -115,7 +115,7 @@ pub(super) fn shown(setting: &Setting, from: Origin, text: &str) -> String {
 /// Whether a text only says where the password is. The environment has the password itself, and a
 /// person types it, so that it may begin with `@`.
 fn is_reference(from: Origin, text: &str) -> bool {
-    !matches!(from, Origin::Environment | Origin::Prompt)
+    !matches!(from, Origin::Environment | Origin::Prompt | Origin::Adopted)
         && (text == STANDARD_INPUT || text.starts_with('@'))
 }
 
@@ -137,7 +137,11 @@ fn told(setting: &Setting, from: Origin) -> Option<Finding> {
             format!("`{name}` stands in the answers file itself"),
             cure,
         )),
-        Origin::Default | Origin::Prompt | Origin::Saved | Origin::Environment => None,
+        Origin::Default
+        | Origin::Prompt
+        | Origin::Saved
+        | Origin::Adopted
+        | Origin::Environment => None,
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) struct Sources {
     answers: Layer,
     literals: Literals,
     prompted: Layer,
+    adopted: Layer,
 }
 
 impl Sources {
@@ -41,6 +42,7 @@ impl Sources {
             answers,
             literals: Literals::default(),
             prompted: Layer::new(),
+            adopted: Layer::new(),
         };
         // Without a working folder relative paths stay relative, and are not found.
         let folder = std::env::current_dir().unwrap_or_default();
@@ -75,6 +77,12 @@ impl Sources {
         Ok(())
     }
 
+    /// Takes what the installation says that is taken over.
+    pub(crate) fn adopt(&mut self, mut layer: Layer) {
+        self.literals.take(Origin::Adopted, &mut layer, Path::new("/"));
+        self.adopted = layer;
+    }
+
     /// Forgets what a person answered.
     pub(crate) fn forget(&mut self, name: &str) {
         self.prompted.remove(name);
@@ -89,6 +97,7 @@ impl Sources {
             answers: Layer::new(),
             literals: Literals::default(),
             prompted: Layer::new(),
+            adopted: Layer::new(),
         }
     }
 
@@ -98,6 +107,7 @@ impl Sources {
             (Origin::Flag, &self.flags),
             (Origin::Environment, &self.environment),
             (Origin::Answers, &self.answers),
+            (Origin::Adopted, &self.adopted),
             (Origin::Saved, saved),
             (Origin::Prompt, &self.prompted),
         ])

@@ -4,6 +4,7 @@ use cmsg_config::Paths;
 
 use super::{Ended, recover};
 use crate::{
+    adopt::{self, Adoption},
     answers::{
         Answers, Layer, file,
         secrets::{self, Secrets},
@@ -96,9 +97,11 @@ pub(super) fn check(
             super::find_installed(&sources)?;
         }
     }
+    let adoption = adopt::look(&sources.resolve(&Layer::new()), &place);
+    sources.adopt(adoption.layer.clone());
     let back_to = if looking.goes_back { Some(back_to(&paths, lock.as_ref())?) } else { None };
     let saved = match &back_to {
-        _ if setup.defaults => Layer::new(),
+        _ if setup.defaults || adoption.adopted.is_some() => Layer::new(),
         None => read_saved(&place)?,
         Some(back) => read_former(&back.base, &paths)?,
     };
@@ -112,7 +115,7 @@ pub(super) fn check(
         ask_for_missing(&mut person, &mut sources, around, &networks::addresses())?;
     }
     let takes_daemon = looking.takes_daemon;
-    let site = Site { place, target, export, interrupted, takes_daemon, back_to };
+    let site = Site { place, target, export, interrupted, takes_daemon, back_to, adoption };
     let runtime = Place::read(&sources.resolve(&saved))?.runtime;
     if locks && takes_daemon && runtime == Runtime::Swarm {
         super::engine::start(global.yes, asks, system)?;
@@ -134,6 +137,7 @@ struct Site {
     interrupted: Option<Finding>,
     takes_daemon: bool,
     back_to: Option<BackTo>,
+    adoption: Adoption,
 }
 
 /// Checks one set of answers.
@@ -151,6 +155,7 @@ fn judge(
         return Err(findings.into());
     }
     let secrets = take_secrets(&mut answers, sources, &paths, &mut findings);
+    findings.extend(site.adoption.findings.iter().cloned());
     findings.extend(preflight::of_settings(&answers));
     let installed = Installed::read(&paths, lock).unwrap_or_else(|why| {
         findings.push(preflight::unreadable_installation(&why));
@@ -169,6 +174,7 @@ fn judge(
     if let Some(back) = &site.back_to {
         go_back(&mut facts, back, &paths);
     }
+    adopt::settle(&mut facts, &site.adoption);
     findings.extend(preflight::of_host(&wanted, &facts));
     if is_whole {
         findings.extend(preflight::of_plan(&wanted, &facts));

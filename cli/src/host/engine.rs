@@ -81,11 +81,16 @@ pub(super) fn networks(engine: &EngineFact) -> Vec<Taken> {
     let networks = engine.facts().map_or(&[][..], |facts| &facts.networks).iter();
     let others = networks.filter(|network| !(network.is_ours && network.name == NETWORK));
     let taken = |network: &NetworkFact| {
-        let what = format!("docker's network `{}`", network.name);
+        let what = called(&network.name);
         let ranges = network.subnets.iter().filter_map(|range| range.parse::<Ipv4Net>().ok());
         ranges.map(|range| Taken { network: range.trunc(), what: what.clone() }).collect::<Vec<_>>()
     };
     others.flat_map(taken).collect()
+}
+
+/// What a network is called for people.
+pub(crate) fn called(network: &str) -> String {
+    format!("docker's network `{network}`")
 }
 
 impl Deploying {

@@ -13,6 +13,7 @@ use super::{
     record::{Record, Written},
 };
 use crate::{
+    adopt,
     host::{Facts, broker::BrokerFact, installed::Installed, ports::Listener},
     wanted::{ConnectionManager, SecurityGateway, Wanted, listen::ListenKey},
 };
@@ -46,7 +47,7 @@ impl Configuration {
                 file.comment("Written by pcoip-cmsg-setup, which keeps comments and other keys.");
                 file
             });
-            Draft::new(file, before.of(role))
+            Draft::new(adopt::configuration(file, facts), before.of(role))
         };
         let mut end = |role, draft: Draft<'_>| {
             written.set(role, draft.written);

@@ -7,6 +7,7 @@ use cmsg_engine::EngineFacts;
 
 use super::{Plan, Record, layout, surroundings, swarm, units, write};
 use crate::{
+    adopt,
     host::{installed::Installed, machine::Machine},
     step::{
         Step,
@@ -88,6 +89,9 @@ fn delete(paths: &Paths, made: &[PathBuf], purges: bool) -> Vec<PathBuf> {
         gone.extend(whole(folder, Vec::new()));
     }
     gone.push(layout::supervise_log(paths));
+    if !made.contains(&paths.data()) {
+        gone.push(adopt::folder(paths));
+    }
     gone
 }
 

@@ -68,6 +68,7 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
         lookups: String::new(),
         authorities: None,
         export: None,
+        adopted: None,
     }
 }
 

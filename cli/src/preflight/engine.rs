@@ -3,6 +3,7 @@
 use cmsg_engine::{Availability, EngineFacts, NoEngine, STACK, SwarmFact, Version, stack::NETWORK};
 
 use crate::{
+    adopt::Adopted,
     finding::Finding,
     host::{
         Facts,
@@ -53,7 +54,7 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
             findings.extend(engine_itself(engine));
             findings.extend(swarm_of(&engine.swarm));
             findings.extend(node(engine));
-            findings.extend(names_of_others(engine));
+            findings.extend(names_of_others(facts.adopted.as_ref(), engine));
             findings.extend(pool(wanted, facts, engine));
         }
     }
@@ -185,12 +186,12 @@ fn node(engine: &EngineFacts) -> Option<Finding> {
 }
 
 /// The stack's names are the documented ones, and may be taken.
-fn names_of_others(engine: &EngineFacts) -> Vec<Finding> {
+fn names_of_others(adopted: Option<&Adopted>, engine: &EngineFacts) -> Vec<Finding> {
     let mut findings = Vec::new();
     let in_stack = engine.services.iter().filter(|it| it.stack.as_deref() == Some(STACK));
     let others: Vec<_> =
         in_stack.filter(|it| !swarm::is_ours(it)).map(|it| format!("`{}`", it.name)).collect();
-    if !others.is_empty() {
+    if !others.is_empty() && adopted.is_none() {
         findings.push(Finding::error(
             "stack.others",
             format!(
@@ -200,7 +201,8 @@ fn names_of_others(engine: &EngineFacts) -> Vec<Finding> {
             "take it over with `--adopt`, or remove it: `docker stack rm pcoipcm`",
         ));
     }
-    let network = engine.networks.iter().find(|it| it.name == NETWORK && !it.is_ours);
+    let goes = adopted.is_some_and(|it| it.networks.iter().any(|name| name == NETWORK));
+    let network = engine.networks.iter().find(|it| it.name == NETWORK && !it.is_ours && !goes);
     findings.extend(network.map(|_| {
         Finding::error(
             "network.others",

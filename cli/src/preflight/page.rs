@@ -7,7 +7,8 @@ use std::{
 };
 
 /// What begins an id.
-const FAMILIES: [&str; 26] = [
+const FAMILIES: [&str; 27] = [
+    "adopt",
     "agent",
     "broker",
     "certificate",

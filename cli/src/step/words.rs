@@ -32,6 +32,7 @@ impl Step {
             Self::AwaitLive { .. } => "wait until live".to_owned(),
             Self::Reload { role, .. } => format!("tell the {} of new certificates", named(*role)),
             Self::Hold(_) => "note what runs".to_owned(),
+            Self::Adopt(step) => step.name().to_owned(),
             Self::Engine(step) => step.name(),
             Self::Delete(_) => "delete files".to_owned(),
             Self::Firewall(_) => "set the firewall".to_owned(),
@@ -71,6 +72,7 @@ impl Step {
             }
             Self::Reload { .. } => "it shows them from then on; sessions go on".to_owned(),
             Self::Hold(_) => "nothing".to_owned(),
+            Self::Adopt(step) => step.changes(),
             Self::Engine(step) => step.changes(),
             Self::Delete(paths) => format!("gone: {}", List(paths)),
             Self::Firewall(step) => step.changes(),
@@ -107,6 +109,7 @@ impl Step {
             Self::AwaitLive { .. } => "nothing to undo",
             Self::Reload { .. } => "it reads the old ones again",
             Self::Hold(_) => "it runs as before",
+            Self::Adopt(step) => step.undoing(),
             Self::Engine(step) => step.undoing(),
             Self::Delete(_) => "all is put back",
             Self::Firewall(_) => "the rules are set as they were",

@@ -60,6 +60,9 @@ pub(crate) trait EngineSystem {
     /// Removes it.
     fn remove_network(&mut self) -> anyhow::Result<()>;
 
+    /// Removes networks by name, as soon as no container uses them.
+    fn remove_networks(&mut self, names: &[String]) -> anyhow::Result<()>;
+
     /// Brings the stack to what these files say, a later one on top of those before it.
     fn deploy(&mut self, files: &[PathBuf]) -> anyhow::Result<()>;
 
@@ -176,7 +179,11 @@ impl EngineSystem for Real {
     }
 
     fn remove_network(&mut self) -> anyhow::Result<()> {
-        self.remove(|engine| engine.remove_network(NETWORK))
+        self.remove_networks(&[NETWORK.to_owned()])
+    }
+
+    fn remove_networks(&mut self, names: &[String]) -> anyhow::Result<()> {
+        self.remove(|engine| engine.remove_networks(names))
     }
 
     fn deploy(&mut self, files: &[PathBuf]) -> anyhow::Result<()> {

@@ -70,5 +70,6 @@ fn warn_of(reader: &mut Reader<'_>, name: &'static str, why: &str) {
 }
 
 fn is_given(reader: &Reader<'_>, name: &str) -> bool {
-    !reader.is_empty(name) && !matches!(reader.from(name), Origin::Default | Origin::Saved)
+    !reader.is_empty(name)
+        && !matches!(reader.from(name), Origin::Default | Origin::Saved | Origin::Adopted)
 }

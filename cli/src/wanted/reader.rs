@@ -125,6 +125,7 @@ impl<'a> Reader<'a> {
             Origin::Environment => format!("`{}` in the environment", setting.variable()),
             Origin::Answers => format!("`{name}` in the answers file"),
             Origin::Saved => format!("`{name}` in the saved answers"),
+            Origin::Adopted => format!("`{name}` of the installation that is taken over"),
         };
         text.parse()
             .map_err(|error: T::Err| {

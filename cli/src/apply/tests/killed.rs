@@ -1,6 +1,7 @@
 //! Wherever a process is killed, the next one brings the host to where it was, or to where it was to
 //! be. The files are real.
 
+mod adopting;
 mod mortal;
 mod plans;
 
@@ -32,6 +33,8 @@ enum Ask {
     Install(&'static str, &'static str),
     /// These answers for Docker Swarm, with the images in this archive.
     Swarm(&'static str, &'static str),
+    /// The same, in place of what runs there.
+    Adopt(&'static str, &'static str),
     /// The removal, of everything or not.
     Uninstall(bool),
     /// Nothing, but to take back what was left.
@@ -159,7 +162,7 @@ impl Site {
         let top = self.folder.path().display().to_string();
         let plain = |text: &[u8]| String::from_utf8_lossy(text).replace(&top, "");
         let known = known.iter().map(|(role, text)| (*role, plain(text))).collect();
-        let EngineState { images, swarm, network, services } = &self.host.engine;
+        let EngineState { images, swarm, network, services, .. } = &self.host.engine;
         let engine = (images.clone(), swarm.is_some(), *network, services.is_empty());
         Tree {
             files,

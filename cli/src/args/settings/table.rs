@@ -39,10 +39,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting::switch(
         "adopt",
         "false",
-        "Take over the settings of the documented product where it runs",
+        "Take over the documented product where Docker Swarm runs it: settings, certificates, ports",
     )
     .not_kept()
-    .later(PLACE),
+    .under(PLACE),
     Setting::switch("enable-connection-manager", "true", "Install the Connection Manager")
         .under(ROLES),
     Setting::switch(

@@ -25,6 +25,8 @@ pub(crate) struct EngineState {
     pub(crate) swarm: Option<Ipv4Net>,
     /// The network of the stack.
     pub(crate) network: Option<Ipv4Net>,
+    /// Networks of others.
+    pub(crate) others: BTreeSet<String>,
     /// What the files said that were deployed last, by path.
     pub(crate) services: BTreeMap<PathBuf, String>,
 }
@@ -188,6 +190,12 @@ impl EngineSystem for Recorder {
     fn remove_services(&mut self) -> anyhow::Result<()> {
         self.note("service rm".to_owned())?;
         self.state.engine.services.clear();
+        Ok(())
+    }
+
+    fn remove_networks(&mut self, names: &[String]) -> anyhow::Result<()> {
+        self.note(format!("network rm {}", names.join(" ")))?;
+        self.state.engine.others.retain(|name| !names.contains(name));
         Ok(())
     }
 

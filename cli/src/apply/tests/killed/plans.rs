@@ -9,7 +9,7 @@ use std::{
 use cmsg_config::{Paths, socket::Role};
 use cmsg_engine::archive::{ArchivedImage, ImageArchive};
 
-use super::{Ask, Host};
+use super::{Ask, Host, adopting::adopted};
 use crate::{
     host::{
         Facts,
@@ -58,7 +58,7 @@ pub(super) fn plan(
             let plan = plan::uninstall(paths, &installed, &machine, engine.as_ref(), purges);
             ("uninstall", plan.steps)
         }
-        Ask::Swarm(text, images) => {
+        Ask::Swarm(text, images) | Ask::Adopt(text, images) => {
             let root = format!("root: {}\n", paths.root().display());
             let (wanted, answers) = wanted(&text.replace("root: /r\n", &root));
             let mut facts = facts(&wanted);
@@ -68,6 +68,7 @@ pub(super) fn plan(
             facts.authorities = Some("authorities".into());
             facts.engine = EngineFact::There(Box::new(host.engine.facts()));
             facts.deploying = Some(deploying(&folder.join(images)));
+            facts.adopted = matches!(ask, Ask::Adopt(..)).then(|| adopted(paths));
             let Plan { steps, .. } = plan::install(&wanted, &facts, &answers);
             ("install", steps)
         }

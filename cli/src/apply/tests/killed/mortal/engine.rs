@@ -66,6 +66,10 @@ impl EngineSystem for Mortal<'_> {
         self.all(remove)
     }
 
+    fn remove_networks(&mut self, names: &[String]) -> anyhow::Result<()> {
+        self.all(|host| host.engine.others.retain(|name| !names.contains(name)))
+    }
+
     fn deploy(&mut self, files: &[PathBuf]) -> anyhow::Result<()> {
         let deploy = |host: &mut Host| {
             host.engine.deploy(files, |path| fs::read_to_string(path).ok())?;

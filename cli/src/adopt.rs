@@ -1,0 +1,166 @@
+//! Taking over the documented product where it runs: what it says of itself becomes answers, what it
+//! is made of is kept aside, and its services go when ours come.
+
+mod answers;
+mod certificates;
+mod look;
+mod names;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::path::{Path, PathBuf};
+
+use cmsg_config::{ConfFile, Paths, socket::Role};
+use cmsg_engine::{Others, ServiceFact};
+
+use crate::{
+    answers::Layer,
+    content::Content,
+    finding::Finding,
+    host::{Facts, engine, ports::Trouble},
+};
+pub(crate) use look::look;
+
+/// What was found of it, all of it unjudged.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Vendor {
+    /// Its services.
+    pub(crate) services: Vec<ServiceFact>,
+    /// The same and its networks, as the engine shows them.
+    pub(crate) others: Others,
+    /// Its configurations; where they lie on the host.
+    pub(crate) confs: Vec<(Role, PathBuf, Content)>,
+    /// The files among its certificates.
+    pub(crate) files: Vec<(PathBuf, Content)>,
+}
+
+/// What is taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Adopted {
+    /// What is kept aside, with where it will lie.
+    pub(crate) kept: Vec<(PathBuf, Content)>,
+    /// The networks that go with its services.
+    pub(crate) networks: Vec<String>,
+    /// The containers that run for its services.
+    pub(crate) containers: Vec<String>,
+    /// The ports that its services publish.
+    pub(crate) published: Vec<u16>,
+}
+
+/// What `--adopt` comes to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Adoption {
+    /// The answers that it gives.
+    pub(crate) layer: Layer,
+    /// What is to be told.
+    pub(crate) findings: Vec<Finding>,
+    /// What is taken over, if anything.
+    pub(crate) adopted: Option<Adopted>,
+}
+
+/// The folder of what is kept aside.
+pub(crate) fn folder(paths: &Paths) -> PathBuf {
+    paths.data().join("adopted")
+}
+
+/// The file that deploys the services again.
+pub(crate) fn stack(paths: &Paths) -> PathBuf {
+    folder(paths).join("stack.yaml")
+}
+
+/// Judges what was found.
+pub(crate) fn judge(vendor: &Vendor, paths: &Paths) -> Adoption {
+    let (layer, mut findings) = answers::read(vendor, paths);
+    let written = match vendor.others.render() {
+        Ok(written) => written,
+        Err(why) => {
+            findings.push(unreadable(&why));
+            return Adoption { layer, findings, adopted: None };
+        }
+    };
+    if !written.lost.is_empty() {
+        findings.push(Finding::warning(
+            "adopt.way-back",
+            format!(
+                "the file that deploys the services again does not say all of them: {}",
+                written.lost.join(", ")
+            ),
+            format!("to go back, see `services.json` beside `{}`", stack(paths).display()),
+        ));
+    }
+    let inspected = serde_json::to_vec_pretty(&vendor.others.services).unwrap_or_default();
+    let folder = folder(paths);
+    let mut kept = vec![
+        (stack(paths), written.text.into()),
+        (folder.join("services.json"), Content::from(inspected)),
+    ];
+    let confs = vendor.confs.iter().map(|(_, path, content)| (path, content));
+    let files = vendor.files.iter().map(|(path, content)| (path, content));
+    kept.extend(confs.chain(files).map(|(path, content)| (aside(&folder, path), content.clone())));
+    let published = answers::published(vendor).map(|(_, published)| published).collect();
+    let adopted = Adopted {
+        kept,
+        networks: vendor.others.own_networks(),
+        containers: vendor.others.containers.clone(),
+        published,
+    };
+    Adoption { layer, findings, adopted: Some(adopted) }
+}
+
+/// Where a file is kept: by its whole path, so that all are put back at once.
+fn aside(folder: &Path, path: &Path) -> PathBuf {
+    let path = path.strip_prefix("/").unwrap_or(path);
+    folder.join("files").join(path)
+}
+
+/// Has the host look as it will when the services have gone.
+pub(crate) fn settle(facts: &mut Facts, adoption: &Adoption) {
+    let Some(adopted) = &adoption.adopted else { return };
+    let goes = |what: &str| adopted.networks.iter().any(|name| what == engine::called(name));
+    facts.networks.retain(|taken| !goes(&taken.what));
+    for listener in facts.listeners.values_mut() {
+        let Some(address) = listener.address else { continue };
+        listener.troubles.retain(|trouble| !adopted.frees(address.port(), trouble));
+    }
+    facts.adopted = Some(adopted.clone());
+}
+
+impl Adopted {
+    /// Whether it is its services that are in the way.
+    fn frees(&self, port: u16, trouble: &Trouble) -> bool {
+        let Trouble::Taken { owner, .. } = trouble else { return false };
+        let is_its = |pid| look::runs_in(pid, &self.containers);
+        self.published.contains(&port) || owner.as_ref().is_some_and(|owner| is_its(owner.pid))
+    }
+}
+
+/// The keys of a configuration that say how things are in a container, where ours see the host.
+const INSIDE: [&str; 11] = [
+    "SslCertificate",
+    "SslKey",
+    "CaCertificate",
+    "JwtSigningKey",
+    "JwtVerifyingCertificate",
+    "DataDirectory",
+    "LogDirectory",
+    "ListenAddress",
+    "HttpListenAddress",
+    "HttpsListenAddress",
+    "UdpSourceAddress",
+];
+
+/// A configuration as ours begin with it.
+pub(crate) fn configuration(mut file: ConfFile, facts: &Facts) -> ConfFile {
+    if facts.adopted.is_some() {
+        INSIDE.iter().for_each(|key| file.set(key, [""; 0]));
+    }
+    file
+}
+
+fn unreadable(why: &anyhow::Error) -> Finding {
+    Finding::error(
+        "adopt.unreadable",
+        format!("what is to be taken over cannot be read: {why:#}"),
+        "mend the cause and run the command again",
+    )
+}

@@ -1,0 +1,37 @@
+//! The steps around an installation that takes another one over: its way back is kept before
+//! anything changes, and its services go when all is ready for ours.
+
+use cmsg_config::Paths;
+
+use super::turnover::Turnover;
+use crate::{
+    adopt::{folder, stack},
+    host::Facts,
+    step::{
+        Step,
+        adopt::Adopting,
+        engine::{EngineStep, EngineTrace},
+        trace::Trace,
+    },
+};
+
+/// What comes before files change.
+pub(super) fn keep(facts: &Facts, paths: &Paths) -> Vec<Step> {
+    let Some(adopted) = &facts.adopted else { return Vec::new() };
+    let keep = Adopting::Keep { folder: folder(paths), files: adopted.kept.clone() };
+    let back = EngineTrace::Deployed(vec![stack(paths)], Vec::new());
+    vec![Step::Adopt(keep), Step::Hold(vec![Trace::Engine(back)])]
+}
+
+/// Has its services go before ours come, and our network come when theirs has gone, which may have
+/// its name and its range.
+pub(super) fn turn(mut turnover: Turnover, facts: &Facts) -> Turnover {
+    let Some(adopted) = &facts.adopted else { return turnover };
+    let is_network = |step: &Step| matches!(step, Step::Engine(EngineStep::MakeNetwork { .. }));
+    let (network, stops): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut turnover.stops).into_iter().partition(is_network);
+    turnover.stops = stops;
+    let gone = Step::Adopt(Adopting::Remove { networks: adopted.networks.clone() });
+    turnover.starts.splice(..0, std::iter::once(gone).chain(network));
+    turnover
+}
