@@ -120,10 +120,21 @@ pub(super) fn check(
     if locks && takes_daemon && runtime == Runtime::Swarm {
         super::engine::start(global.yes, asks, system)?;
     }
+    let checked = until_trusted((&mut sources, &saved), &site, lock.as_ref(), asks, system)?;
+    Ok(Checked { lock, ..checked })
+}
+
+/// Checks the answers, and those that a person gives in their place.
+fn until_trusted(
+    (sources, saved): (&mut Sources, &Layer),
+    site: &Site,
+    lock: Option<&Lock>,
+    asks: Option<&Screen>,
+    system: &mut Real,
+) -> Result<Checked, Ended> {
     loop {
-        let mut checked = judge(&sources, &saved, &site, lock.as_ref(), system)?;
-        if is_trusted(&checked, asks, (&mut sources, &saved), system)? {
-            checked.lock = lock;
+        let checked = judge(sources, saved, site, lock, system)?;
+        if is_trusted(&checked, asks, (sources, saved), system)? {
             return Ok(checked);
         }
     }
