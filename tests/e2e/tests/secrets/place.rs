@@ -134,7 +134,10 @@ fn is_place(path: &str) -> bool {
     const BASE: &str = "opt/teradici/pcoipcm_data";
     let below = |folder: &str| path.strip_prefix(&format!("{BASE}/{folder}/"));
     let is_key = |name: &str| name.ends_with(".key") || name.contains(".key.pcoip-cmsg-setup-");
-    below("data/secrets").is_some() || below("certs").is_some_and(is_key)
+    // For `rollback`: files that were changed, as they were.
+    let is_former =
+        below("data").is_some_and(|name| name.trim_start_matches('.').starts_with("previous.json"));
+    below("data/secrets").is_some() || below("certs").is_some_and(is_key) || is_former
 }
 
 impl Drop for Place {
