@@ -108,7 +108,7 @@ fn has_other_images(
     !wanted.roles().into_iter().filter_map(|role| images.image(role)).all(runs)
 }
 
-/// Images of ours that neither run now nor will: of the versions before the present one.
+/// Images of ours that neither run now nor will, nor come back by `rollback`.
 fn older_images(
     paths: &Paths,
     facts: &Facts,
@@ -116,11 +116,13 @@ fn older_images(
     images: Source<'_>,
 ) -> Option<Step> {
     let stack = facts.installed.content(&layout::stack(paths))?.text();
+    let previous = facts.installed.content(&layout::previous(paths)).map(Content::text);
+    let named = [stack, previous.unwrap_or_default()].concat();
     let wanted: Vec<_> = [Role::Cm, Role::Sg]
         .into_iter()
         .filter_map(|role| Some(images.image(role)?.name))
         .collect();
-    let older = engine.images.iter().filter(|it| it.layer.is_some() && !stack.contains(&it.id));
+    let older = engine.images.iter().filter(|it| it.layer.is_some() && !named.contains(&it.id));
     let names: Vec<_> =
         older.flat_map(|image| image.tags.clone()).filter(|tag| !wanted.contains(tag)).collect();
     let leave = EngineStep::Leave(vec![EngineTrace::ImagesGo(names.clone())]);
