@@ -136,7 +136,8 @@ pub(crate) enum Command {
 
 /// What stands below the help of `install`.
 const EXAMPLES: &str = "\
-Examples, each behind `pcoip-cmsg-setup install --runtime=host --root /srv/pcoip --accept-policies`:
+Examples, each behind `pcoip-cmsg-setup install --accept-policies`, or without Docker behind
+`pcoip-cmsg-setup install --runtime=host --root /srv/pcoip --accept-policies`:
   --self-signed --broker-url https://broker.example --external-pcoip-ip 203.0.113.7
   --self-signed --enable-connection-manager=false --external-pcoip-ip 203.0.113.8 \
 --jwt-verifying-cert jwt-verifying.crt

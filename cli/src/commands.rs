@@ -14,7 +14,7 @@ mod uninstall;
 mod update;
 mod validate;
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use cmsg_config::Paths;
 
@@ -180,14 +180,27 @@ fn refuse(screen: &Screen, findings: &[Finding]) -> Exit {
         screen.document(&report::refusal(findings));
     }
     findings.iter().for_each(|finding| screen.finding(finding));
+    if findings.len() > 1 {
+        screen.note(&report::refusal_line(findings));
+    }
     if findings.iter().any(Finding::is_usage) { Exit::Usage } else { Exit::Refused }
 }
 
 fn fail(screen: &Screen, error: &anyhow::Error, hint: Option<&str>) -> Exit {
+    let hint = hint.or_else(|| lacks_rights(error).then_some("run the command with `sudo`"));
     if screen.is_json {
         let finding = Finding::error("failed", format!("{error:#}"), hint.unwrap_or_default());
         screen.document(&report::failure(&finding));
     }
     screen.failure(error, hint);
     Exit::Failed
+}
+
+/// Whether somebody who is not root was denied something.
+fn lacks_rights(error: &anyhow::Error) -> bool {
+    let is_denied = |cause: &(dyn std::error::Error + 'static)| {
+        let cause = cause.downcast_ref::<io::Error>();
+        cause.is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
+    };
+    !nix::unistd::geteuid().is_root() && error.chain().any(is_denied)
 }

@@ -97,6 +97,14 @@ fn without_plan(outcome: Outcome, findings: &[Finding]) -> Value {
     })
 }
 
+/// What stands last where a command is refused: among many warnings an error is easily overlooked.
+pub(crate) fn refusal_line(findings: &[Finding]) -> String {
+    let mut errors: Vec<_> =
+        findings.iter().filter(|finding| finding.is_error()).map(|finding| finding.id).collect();
+    errors.dedup();
+    format!("refused, nothing is changed: {}", errors.join(", "))
+}
+
 /// The document of a validation.
 pub(crate) fn validation(findings: &[Finding]) -> Value {
     json!({ "schema": 1, "findings": findings })

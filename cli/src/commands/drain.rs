@@ -15,6 +15,7 @@ use crate::{
     answers::sources::Sources,
     args::{Drain, Global, PlaceFlags},
     interrupt::Interrupt,
+    plan::layout,
     screen::Screen,
 };
 
@@ -28,7 +29,13 @@ pub(super) fn drain(drain: &Drain, global: &Global, screen: &Screen) -> Result<E
     let (paths, roles) = find(&drain.flags, global)?;
     let mut interrupt = Interrupt::watch()?;
     tell(&paths, &roles, "/drain")?;
-    screen.note("no new sessions are taken; `pcoip-cmsg-setup resume` takes them again");
+    let place = match layout::is_machine(&paths) {
+        true => String::new(),
+        false => format!(" --root {}", paths.root().display()),
+    };
+    screen.note(&format!(
+        "no new sessions are taken; `pcoip-cmsg-setup resume{place}` takes them again"
+    ));
     let begun = Instant::now();
     let wait = Duration::from_secs(drain.wait.unwrap_or_default());
     let mut sessions = count(&paths, &roles)?;

@@ -9,7 +9,7 @@ use super::{
     recover,
 };
 use crate::{
-    answers::{Answers, Origin},
+    answers::{Answers, Origin, file},
     apply::{Work, apply},
     args::{Global, Install, Setup},
     finding::Finding,
@@ -89,11 +89,7 @@ pub(super) fn change(
     findings.iter().for_each(|finding| screen.finding(finding));
     let before = Answers::resolve(&[(Origin::Saved, &saved)]);
     if !screen.is_json {
-        let told = match way.kind {
-            Kind::Install => kept_lines(&answers),
-            Kind::Configure => changed_lines(&before, &answers),
-            Kind::Update | Kind::Rollback => vec![version_line(&facts, &paths)],
-        };
+        let told = told(way.kind, &facts, (&paths, &before), &answers);
         told.iter().for_each(|line| screen.note(line));
     }
 
@@ -117,6 +113,25 @@ pub(super) fn change(
     }
     report.show_document(screen);
     Ok(exit)
+}
+
+/// What is kept of what was there, or what changes.
+fn told(
+    kind: Kind,
+    facts: &Facts,
+    (paths, before): (&Paths, &Answers),
+    answers: &Answers,
+) -> Vec<String> {
+    match kind {
+        Kind::Install => kept_lines(answers),
+        Kind::Configure => changed_lines(before, answers),
+        Kind::Update => vec![version_line(facts, paths)],
+        Kind::Rollback => {
+            let present = file::load_saved(&layout::answers(paths)).unwrap_or_default();
+            let present = Answers::resolve(&[(Origin::Saved, &present)]);
+            [vec![version_line(facts, paths)], changed_lines(&present, answers)].concat()
+        }
+    }
 }
 
 /// From which version to which.

@@ -12,7 +12,7 @@ use crate::{
     answers::{Layer, sources::Sources},
     args::{Global, Status},
     finding::Finding,
-    host::{files, installed::Installed, interrupted},
+    host::{engine, files, installed::Installed, interrupted},
     pki::inspect,
     plan::{
         configuration::{certificate_files, present},
@@ -58,10 +58,22 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
         let text = |key: &str| certificate[key].as_str().unwrap_or_default().to_owned();
         screen.data(&format!("{}: expires {}", text("path"), text("expires")));
     }
-    if let Some(finding) = down(&views, &found.paths, runtime) {
+    // Where the engine is away, that is what keeps the roles down, or will.
+    let away = if runtime == Runtime::Swarm { without_engine(exit) } else { None };
+    if let Some(finding) = away.or_else(|| down(&views, &found.paths, runtime)) {
         screen.finding(&finding);
     }
     Ok(exit)
+}
+
+/// What to do where the docker engine does not answer.
+fn without_engine(exit: Exit) -> Option<Finding> {
+    let what = engine::connect().err()?.to_string();
+    let cure = "start it: `systemctl enable --now docker`";
+    Some(match exit {
+        Exit::Done => Finding::warning("docker.not-running", what, cure),
+        _ => Finding::error("docker.not-running", what, cure),
+    })
 }
 
 /// What to do where a role does not run.

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use cmsg_config::socket::Role;
 use cmsg_engine::{
-    Credentials, Engine, Pull, Pulling, SwarmFact, has_answered,
+    Credentials, Engine, EngineFacts, Pull, Pulling, SwarmFact, has_answered,
     stack::{NETWORK, service_name, variables},
 };
 use ipnet::Ipv4Net;
@@ -25,6 +25,8 @@ use crate::{
 /// A container that is told to end has 20 seconds for it.
 const GONE: Duration = Duration::from_secs(60);
 const EVERY: Duration = Duration::from_millis(50);
+/// Where a swarm of ours stands.
+const LOOPBACK: &str = "127.0.0.1";
 /// So many lines of a role's log are shown.
 const TAIL: usize = 8;
 
@@ -168,10 +170,8 @@ impl EngineSystem for Real {
     }
 
     fn leave_swarm(&mut self) -> anyhow::Result<()> {
-        match self.swarm()? {
-            SwarmFact::Manager { is_ours: true, .. } => self.engine()?.leave_swarm(),
-            _ => Ok(()),
-        }
+        let engine = self.engine()?;
+        if may_leave(&engine.facts()?) { engine.leave_swarm() } else { Ok(()) }
     }
 
     fn make_network(&mut self, network: Ipv4Net) -> anyhow::Result<()> {
@@ -210,5 +210,50 @@ impl EngineSystem for Real {
             lines.extend(engine.log_tail(&service_name(*role), TAIL).unwrap_or_default());
         }
         lines
+    }
+}
+
+/// Whether this host's swarm is the one that was made here. An engine that was killed while it made
+/// one has it without our label: on the loopback, with nothing in it.
+fn may_leave(engine: &EngineFacts) -> bool {
+    let is_alone = || engine.node.as_ref().is_some_and(|node| node.address == LOOPBACK);
+    match engine.swarm {
+        SwarmFact::Manager { is_ours: true, .. } => true,
+        SwarmFact::Manager { is_ours: false, nodes: 1 } => is_alone() && engine.services.is_empty(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cmsg_engine::{Availability, NodeFact, ServiceFact};
+
+    use super::*;
+
+    #[test]
+    fn a_swarm_is_left_where_it_is_ours_or_was_just_being_made() {
+        let engine = |is_ours, nodes, address: &str, services: usize| EngineFacts {
+            swarm: SwarmFact::Manager { is_ours, nodes },
+            node: Some(NodeFact {
+                name: "n".to_owned(),
+                availability: Availability::Active,
+                is_ready: true,
+                address: address.to_owned(),
+            }),
+            services: vec![ServiceFact::default(); services],
+            ..EngineFacts::default()
+        };
+        let table = [
+            (engine(true, 1, "192.0.2.1", 2), true),
+            (engine(false, 1, LOOPBACK, 0), true),
+            (engine(false, 1, LOOPBACK, 1), false),
+            (engine(false, 2, LOOPBACK, 0), false),
+            (engine(false, 1, "192.0.2.1", 0), false),
+            (EngineFacts { swarm: SwarmFact::Worker, ..engine(true, 1, LOOPBACK, 0) }, false),
+            (EngineFacts::default(), false),
+        ];
+        for (engine, expected) in table {
+            assert_eq!(may_leave(&engine), expected, "{engine:?}");
+        }
     }
 }
