@@ -85,7 +85,12 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     steps.extend(make_account);
     steps.extend(write(installed, layout::record(&paths), record.render().into()));
     if let Some(previous) = Previous::of(&changes, installed, &paths, has_other_images) {
-        steps.extend(write(installed, layout::previous(&paths), previous.render()));
+        let path = layout::previous(&paths);
+        steps.extend(match previous.render() {
+            Some(content) => write(installed, path, content),
+            // One from before would bring back another state than the last.
+            None => remove(installed, path),
+        });
     }
     steps.extend(others);
     steps.extend(read_by_roles);

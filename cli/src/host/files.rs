@@ -12,7 +12,7 @@ use nix::fcntl::OFlag;
 use crate::content::Content;
 
 /// Certificates with their chains, configurations and answers are far smaller.
-const MAX_BYTES: u64 = 1024 * 1024;
+pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
 
 /// Reads a whole file.
 ///

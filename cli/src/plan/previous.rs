@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::{layout, remove, write};
 use crate::{
     content::Content,
-    host::installed::{Installed, InstalledFile},
+    host::{
+        files::MAX_BYTES,
+        installed::{Installed, InstalledFile},
+    },
     step::{Step, trace::Trace},
 };
 
@@ -60,7 +63,8 @@ impl Previous {
             return None;
         }
         let ours = layout::files(paths);
-        let own = [layout::record(paths), layout::previous(paths)];
+        // The host's authorities are read anew every time.
+        let own = [layout::record(paths), layout::previous(paths), layout::host_authorities(paths)];
         let mut files = BTreeMap::new();
         for trace in steps.iter().flat_map(Step::traces) {
             if let Trace::New(path) | Trace::Replaced(path) = trace
@@ -94,10 +98,10 @@ impl Previous {
         }
     }
 
-    /// The document.
-    pub(super) fn render(&self) -> Content {
+    /// The document, unless it is too long to be read again.
+    pub(super) fn render(&self) -> Option<Content> {
         let text = serde_json::to_vec(self).expect("paths of UTF-8 are JSON");
-        text.into()
+        u64::try_from(text.len()).is_ok_and(|length| length <= MAX_BYTES).then(|| text.into())
     }
 
     /// The installation as it was.

@@ -90,3 +90,15 @@ fn a_document_of_another_form_is_refused() {
     );
     assert!(Previous::parse(b"{").is_err());
 }
+
+#[test]
+fn a_state_that_is_too_long_to_be_read_again_is_not_kept() {
+    let mut there = installed(BOTH);
+    let conf = Paths::under("/r").connection_manager_conf();
+    let long = format!("{}# {}\n", text(&there, &conf).unwrap(), "x".repeat(1_100_000));
+    there.installed.files.get_mut(&conf).unwrap().content = long.into();
+
+    let (_, changed) = changed(OTHER, there);
+
+    assert_eq!(previous(&changed), None);
+}
