@@ -129,7 +129,8 @@ fn wait_while(
 ) -> anyhow::Result<()> {
     let roles: Vec<_> = roles.iter().copied().map(Awaited::from).collect();
     for _ in 0..TIMES {
-        if is_settled(paths, &roles, system) {
+        // A supervisor that has ended is no reason to give up: it may have met one that was ending.
+        if are_live(paths, &roles, system) {
             break;
         }
         each(system)?;
@@ -139,8 +140,11 @@ fn wait_while(
 }
 
 fn is_settled(paths: &Paths, roles: &[Awaited], system: &mut dyn System) -> bool {
+    are_live(paths, roles, system) || system.supervisor_ended().is_some()
+}
+
+fn are_live(paths: &Paths, roles: &[Awaited], system: &mut dyn System) -> bool {
     roles.iter().all(|role| role.lacks(paths, system).is_none())
-        || system.supervisor_ended().is_some()
 }
 
 fn judge(paths: &Paths, roles: &[Awaited], system: &mut dyn System) -> Result<(), NotLive> {
