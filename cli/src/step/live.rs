@@ -8,6 +8,8 @@ use super::Stopped;
 use crate::system::System;
 
 const EVERY: Duration = Duration::from_millis(100);
+/// Roles that were told to end before still answer for a moment.
+const STEADY: u32 = 5;
 /// Half a minute in all.
 const TIMES: u32 = 300;
 
@@ -128,12 +130,18 @@ fn wait_while(
     mut each: impl FnMut(&mut dyn System) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let roles: Vec<_> = roles.iter().copied().map(Awaited::from).collect();
+    let mut in_a_row = 0;
     for _ in 0..TIMES {
         // A supervisor that has ended is no reason to give up: it may have met one that was ending.
         if are_live(paths, &roles, system) {
-            break;
+            in_a_row += 1;
+            if in_a_row == STEADY {
+                break;
+            }
+        } else {
+            in_a_row = 0;
+            each(system)?;
         }
-        each(system)?;
         system.pause(EVERY);
     }
     Ok(judge(paths, &roles, system)?)
