@@ -28,9 +28,9 @@ const HOLD: &str = r#"set -e
 own=$1
 ip link set dev lo up
 for folder in etc opt var/log var/lib; do
-  mkdir -p "$own/upper/$folder" "$own/work/$folder"
+  mkdir -p "$own/upper/$folder" "$own/scratch/$folder"
   mount -t overlay overlay \
-    -o "lowerdir=/$folder,upperdir=$own/upper/$folder,workdir=$own/work/$folder" "/$folder"
+    -o "lowerdir=/$folder,upperdir=$own/upper/$folder,workdir=$own/scratch/$folder" "/$folder"
 done
 mkdir -p "$own/docker" "$own/run" "$own/containerd"
 mkdir -p /var/lib/docker
