@@ -21,6 +21,7 @@ use crate::{
     host::account::Found,
     pki::generate::{Pair, Request},
     plan::account::Access,
+    step::Awaited,
 };
 pub(crate) use engine::EngineSystem;
 pub(crate) use firewall::FirewallSystem;
@@ -87,7 +88,7 @@ pub(crate) trait System: EngineSystem + FirewallSystem + KernelSystem + Units {
     fn reload(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()>;
 
     /// The last lines that the supervisor and these roles logged.
-    fn log_tail(&mut self, paths: &Paths, roles: &[Role]) -> Vec<String>;
+    fn log_tail(&mut self, paths: &Paths, roles: &[Awaited]) -> Vec<String>;
 
     /// Lets time pass; says whether the operator interrupted it, then or before.
     fn pause(&mut self, time: Duration) -> bool;

@@ -15,9 +15,8 @@ use std::{
 use anyhow::{Context as _, bail};
 use bollard::{
     container::LogOutput,
-    models::TaskStatus,
     query_parameters::{
-        ListContainersOptions, ListServicesOptions, ListTasksOptions, LogsOptions,
+        ListContainersOptions, ListServicesOptions, LogsOptions,
         RemoveContainerOptions,
     },
 };
@@ -131,18 +130,6 @@ impl Engine {
         Ok(containers.context("asking for the stack's containers")?.len())
     }
 
-    /// What the engine says about tasks of the stack that do not run.
-    ///
-    /// # Errors
-    ///
-    /// Where the engine does not answer.
-    pub fn troubles(&self) -> anyhow::Result<Vec<String>> {
-        let mut troubles: Vec<_> = self.tasks()?.into_iter().filter_map(|task| task.err).collect();
-        troubles.sort();
-        troubles.dedup();
-        Ok(troubles)
-    }
-
     /// The last lines that a service's tasks said.
     ///
     /// # Errors
@@ -161,13 +148,6 @@ impl Engine {
             .block_on(said.try_collect())
             .with_context(|| format!("asking for the log of `{service}`"))?;
         Ok(said.iter().map(failures::line).collect())
-    }
-
-    fn tasks(&self) -> anyhow::Result<Vec<TaskStatus>> {
-        let options = ListTasksOptions { filters: Some(of_stack()) };
-        let tasks = self.runtime.block_on(self.docker.list_tasks(Some(options)));
-        let tasks = tasks.context("asking for the stack's tasks")?;
-        Ok(tasks.into_iter().filter_map(|task| task.status).collect())
     }
 }
 

@@ -97,6 +97,11 @@ pub(super) fn check(
             super::find_installed(&sources)?;
         }
     }
+    // What is taken over is asked of the engine.
+    let runtime = Place::read(&sources.resolve(&there))?.runtime;
+    if locks && looking.takes_daemon && runtime == Runtime::Swarm {
+        super::engine::start(global.yes, looking.asks, system)?;
+    }
     let adoption = adopt::look(&sources.resolve(&Layer::new()), &place);
     sources.adopt(adoption.layer.clone());
     let back_to = if looking.goes_back { Some(back_to(&paths, lock.as_ref())?) } else { None };
@@ -116,10 +121,6 @@ pub(super) fn check(
     }
     let takes_daemon = looking.takes_daemon;
     let site = Site { place, target, export, interrupted, takes_daemon, back_to, adoption };
-    let runtime = Place::read(&sources.resolve(&saved))?.runtime;
-    if locks && takes_daemon && runtime == Runtime::Swarm {
-        super::engine::start(global.yes, asks, system)?;
-    }
     let checked = until_trusted((&mut sources, &saved), &site, lock.as_ref(), asks, system)?;
     Ok(Checked { lock, ..checked })
 }

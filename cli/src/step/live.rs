@@ -12,6 +12,10 @@ const EVERY: Duration = Duration::from_millis(100);
 const STEADY: u32 = 5;
 /// Half a minute in all.
 const TIMES: u32 = 300;
+/// So often the engine is asked for services that failed.
+const ASKED: u32 = 10;
+/// A service that failed so often since it was deployed will fail again.
+const FAILURES: usize = 3;
 
 /// Why not all roles are live.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,8 +88,17 @@ pub(super) fn wait(
     roles: &[Awaited],
     system: &mut dyn System,
 ) -> Result<(), Stopped> {
-    for _ in 0..TIMES {
+    let before: Vec<_> = roles.iter().map(|awaited| last_failed(awaited, system)).collect();
+    for turn in 1..=TIMES {
         if is_settled(paths, roles, system) {
+            break;
+        }
+        let failed = || roles.iter().zip(&before);
+        if turn % ASKED == 0
+            && failed().any(|(awaited, before)| {
+                keeps_failing(awaited, before, system) && awaited.lacks(paths, system).is_some()
+            })
+        {
             break;
         }
         if system.pause(EVERY) {
@@ -147,6 +160,17 @@ fn wait_while(
     Ok(judge(paths, &roles, system)?)
 }
 
+/// When a service failed last, before it is waited for. It may have done so when it was as now.
+fn last_failed(awaited: &Awaited, system: &mut dyn System) -> String {
+    let failed = awaited.deployment.as_ref().map(|_| system.failed_at(awaited.role));
+    failed.and_then(|failed| failed.into_iter().next()).unwrap_or_default()
+}
+
+fn keeps_failing(awaited: &Awaited, before: &str, system: &mut dyn System) -> bool {
+    let since = |failed: Vec<String>| failed.iter().filter(|when| *when.as_str() > *before).count();
+    awaited.deployment.is_some() && since(system.failed_at(awaited.role)) >= FAILURES
+}
+
 fn is_settled(paths: &Paths, roles: &[Awaited], system: &mut dyn System) -> bool {
     are_live(paths, roles, system) || system.supervisor_ended().is_some()
 }
@@ -156,12 +180,48 @@ fn are_live(paths: &Paths, roles: &[Awaited], system: &mut dyn System) -> bool {
 }
 
 fn judge(paths: &Paths, roles: &[Awaited], system: &mut dyn System) -> Result<(), NotLive> {
-    let missing: Vec<_> =
-        roles.iter().filter_map(|role| Some((role.role, role.lacks(paths, system)?))).collect();
-    if missing.is_empty() {
+    let lacks = |awaited: &Awaited| Some((awaited.clone(), awaited.lacks(paths, system)?));
+    let (down, missing): (Vec<_>, Vec<_>) = roles.iter().filter_map(lacks).unzip();
+    if down.is_empty() {
         return Ok(());
     }
     let ended = system.supervisor_ended();
-    let down: Vec<_> = missing.iter().map(|(role, _)| *role).collect();
-    Err(NotLive { ended, roles: missing, log: system.log_tail(paths, &down) })
+    let log = system.log_tail(paths, &down);
+    let roles = down.iter().map(|awaited| awaited.role).zip(missing).collect();
+    Err(NotLive { ended, roles, log })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::recorder::Recorder;
+
+    /// How long a service was waited for that is never live.
+    fn waited(recorder: Recorder, deployment: Option<&str>) -> usize {
+        let mut recorder = Recorder { is_dead: true, ..recorder };
+        let deployment = deployment.map(str::to_owned);
+        let awaited = Awaited { deployment, ..Awaited::from(Role::Cm) };
+
+        let waited = wait(&Paths::under("/r"), &[awaited], &mut recorder);
+
+        assert!(matches!(waited, Err(Stopped::NotLive(_))), "{waited:?}");
+        recorder.pauses
+    }
+
+    #[test]
+    fn a_service_that_fails_again_and_again_is_not_waited_for_to_the_end() {
+        let fails = || Recorder { fails_every: Some(15), ..Recorder::default() };
+
+        assert_eq!(waited(fails(), Some("new")), 49);
+        // Where the engine does not run it, it has nothing to say of it.
+        assert_eq!(waited(fails(), None), 300);
+    }
+
+    #[test]
+    fn what_failed_before_says_nothing() {
+        let failed_before = (0..5).rev().map(|number| format!("0:{number}")).collect();
+        let before = Recorder { failed_before, ..Recorder::default() };
+
+        assert_eq!(waited(before, Some("new")), 300);
+    }
 }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use cmsg_config::socket::Role;
 use cmsg_engine::{
-    Credentials, Engine, EngineFacts, Pull, Pulling, SwarmFact, has_answered,
+    Credentials, Engine, EngineFacts, Failure, Pull, Pulling, SwarmFact, has_answered,
     stack::{NETWORK, service_name, variables},
 };
 use ipnet::Ipv4Net;
@@ -19,7 +19,7 @@ use super::Real;
 use crate::{
     host::{account, engine},
     runtime::units,
-    step::engine::Who,
+    step::{Awaited, engine::Who},
 };
 
 /// A container that is told to end has 20 seconds for it.
@@ -71,8 +71,11 @@ pub(crate) trait EngineSystem {
     /// Removes the services of the stack, and waits until their containers are gone.
     fn remove_services(&mut self) -> anyhow::Result<()>;
 
-    /// The last lines that the engine has of roles that do not run.
-    fn service_tail(&mut self, roles: &[Role]) -> Vec<String>;
+    /// When the tasks of a role failed, newest first, as far as the engine remembers.
+    fn failed_at(&mut self, role: Role) -> Vec<String>;
+
+    /// Why roles do not run, and the last lines that they said, as the engine has it.
+    fn service_tail(&mut self, roles: &[Awaited]) -> Vec<String>;
 }
 
 impl Real {
@@ -203,14 +206,34 @@ impl EngineSystem for Real {
         self.until_gone()
     }
 
-    fn service_tail(&mut self, roles: &[Role]) -> Vec<String> {
-        let Ok(engine) = self.engine() else { return Vec::new() };
-        let mut lines = engine.troubles().unwrap_or_default();
-        for role in roles {
-            lines.extend(engine.log_tail(&service_name(*role), TAIL).unwrap_or_default());
-        }
-        lines
+    fn failed_at(&mut self, role: Role) -> Vec<String> {
+        let failed = self.engine().and_then(|engine| engine.failed_at(&service_name(role)));
+        failed.unwrap_or_default()
     }
+
+    fn service_tail(&mut self, roles: &[Awaited]) -> Vec<String> {
+        let Ok(engine) = self.engine() else { return Vec::new() };
+        let tail = |awaited: &Awaited| {
+            let service = service_name(awaited.role);
+            let deployment = awaited.deployment.as_deref();
+            match engine.last_failure(&service, deployment, TAIL) {
+                Ok(Some(failure)) => told(&service, failure),
+                _ => engine.log_tail(&service, TAIL).unwrap_or_default(),
+            }
+        };
+        roles.iter().flat_map(tail).collect()
+    }
+}
+
+/// What the engine says of a task that failed, before what the task said.
+fn told(service: &str, failure: Failure) -> Vec<String> {
+    let said = match failure.exit_code {
+        _ if !failure.error.is_empty() => failure.error,
+        Some(code) => format!("it ended with {code}"),
+        None => failure.state,
+    };
+    let first = format!("docker about {service}: {said}");
+    [first].into_iter().chain(failure.log).collect()
 }
 
 /// Whether this host's swarm is the one that was made here. An engine that was killed while it made

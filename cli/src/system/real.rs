@@ -27,7 +27,7 @@ use crate::{
         host::{self, Started},
         units,
     },
-    step::trace::unfinished,
+    step::{Awaited, trace::unfinished},
 };
 
 /// A role answers at once or hangs.
@@ -170,7 +170,7 @@ impl System for Real {
             .with_context(|| format!("failed to have the {} read its files", role.command()))
     }
 
-    fn log_tail(&mut self, paths: &Paths, roles: &[Role]) -> Vec<String> {
+    fn log_tail(&mut self, paths: &Paths, roles: &[Awaited]) -> Vec<String> {
         if self.engine.is_some() {
             return self.service_tail(roles);
         }

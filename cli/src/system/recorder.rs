@@ -22,6 +22,7 @@ use crate::{
     host::{account::Found, machine::kernel::KernelKey},
     pki::generate::{Pair, Request},
     plan::{account::Access, layout},
+    step::Awaited,
 };
 pub(crate) use engine::EngineState;
 use firewall::Remembered;
@@ -93,6 +94,12 @@ pub(crate) struct Recorder {
     pub(crate) is_dead: bool,
     /// How the supervisor has ended.
     pub(crate) ended: Option<&'static str>,
+    /// When tasks of the services failed before anything was waited for.
+    pub(crate) failed_before: Vec<String>,
+    /// Whenever so many pauses are over, another one fails.
+    pub(crate) fails_every: Option<usize>,
+    /// So often something was waited for.
+    pub(crate) pauses: usize,
 }
 
 impl Recorder {
@@ -266,11 +273,12 @@ impl System for Recorder {
         self.note(format!("reload {}", role.command()))
     }
 
-    fn log_tail(&mut self, _paths: &Paths, _roles: &[Role]) -> Vec<String> {
+    fn log_tail(&mut self, _paths: &Paths, _roles: &[Awaited]) -> Vec<String> {
         vec!["last words".to_owned()]
     }
 
     fn pause(&mut self, _time: Duration) -> bool {
+        self.pauses += 1;
         self.interrupted_after.is_some_and(|after| self.calls.len() >= after)
     }
 }

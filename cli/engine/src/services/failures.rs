@@ -9,6 +9,7 @@ use bollard::{
     models::{Task, TaskState},
     query_parameters::{ListTasksOptions, LogsOptions},
 };
+use cmsg_config::socket::DEPLOYMENT;
 use futures_util::TryStreamExt as _;
 
 use crate::{Engine, unless_absent, words::plain};
@@ -34,19 +35,31 @@ pub struct Failure {
 }
 
 impl Engine {
-    /// The last task of a service, e.g. `pcoipcm_cm`, that ended though it should run, with the last
-    /// lines that it said; none where no task did.
+    /// When tasks of a service, e.g. `pcoipcm_cm`, ended though they should run, newest first, in
+    /// words that compare as the times do. The engine remembers a few.
     ///
     /// # Errors
     ///
     /// Where the engine does not answer.
-    pub fn last_failure(&self, service: &str, lines: usize) -> anyhow::Result<Option<Failure>> {
+    pub fn failed_at(&self, service: &str) -> anyhow::Result<Vec<String>> {
+        Ok(self.runtime.block_on(self.failed(service))?.iter().map(when).collect())
+    }
+
+    /// The last task of a service that ended though it should run, of that deployment where one is
+    /// named, with the last lines that it said; none where no task did.
+    ///
+    /// # Errors
+    ///
+    /// Where the engine does not answer.
+    pub fn last_failure(
+        &self,
+        service: &str,
+        deployment: Option<&str>,
+        lines: usize,
+    ) -> anyhow::Result<Option<Failure>> {
         self.runtime.block_on(async {
-            let filters = HashMap::from([("service".to_owned(), vec![service.to_owned()])]);
-            let options = ListTasksOptions { filters: Some(filters) };
-            let tasks = unless_absent(self.docker.list_tasks(Some(options)).await);
-            let tasks = tasks.with_context(|| format!("asking for tasks of `{service}`"))?;
-            let failed = newest_first(tasks);
+            let mut failed = self.failed(service).await?;
+            failed.retain(|task| deployment.is_none_or(|name| is_of(task, name)));
             let Some(mut failure) = failed.first().map(failure) else { return Ok(None) };
             for container in failed.iter().filter_map(container) {
                 failure.log = self
@@ -59,6 +72,14 @@ impl Engine {
             }
             Ok(Some(failure))
         })
+    }
+
+    async fn failed(&self, service: &str) -> anyhow::Result<Vec<Task>> {
+        let filters = HashMap::from([("service".to_owned(), vec![service.to_owned()])]);
+        let options = ListTasksOptions { filters: Some(filters) };
+        let tasks = unless_absent(self.docker.list_tasks(Some(options)).await);
+        let tasks = tasks.with_context(|| format!("asking for tasks of `{service}`"))?;
+        Ok(newest_first(tasks))
     }
 
     /// The last lines of a container; none where it is gone, or keeps no log.
@@ -95,13 +116,20 @@ fn newest_first(mut tasks: Vec<Task>) -> Vec<Task> {
             )
         )
     });
-    // Fractions of seconds are as long as they need to be.
-    let when = |task: &Task| {
-        let when = task.status.as_ref().and_then(|status| status.timestamp.clone());
-        when.unwrap_or_default().trim_end_matches('Z').to_owned()
-    };
     tasks.sort_by_key(|task| std::cmp::Reverse(when(task)));
     tasks
+}
+
+/// Fractions of seconds are as long as they need to be.
+fn when(task: &Task) -> String {
+    let when = task.status.as_ref().and_then(|status| status.timestamp.clone());
+    when.unwrap_or_default().trim_end_matches('Z').to_owned()
+}
+
+fn is_of(task: &Task, deployment: &str) -> bool {
+    let container = task.spec.as_ref().and_then(|spec| spec.container_spec.as_ref());
+    let environment = container.and_then(|container| container.env.as_deref()).unwrap_or_default();
+    environment.iter().any(|line| line.split_once('=') == Some((DEPLOYMENT, deployment)))
 }
 
 fn failure(task: &Task) -> Failure {
@@ -124,7 +152,7 @@ fn container(task: &Task) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use bollard::models::{ContainerStatus, TaskStatus};
+    use bollard::models::{ContainerStatus, TaskSpec, TaskSpecContainerSpec, TaskStatus};
 
     use super::*;
 
@@ -160,5 +188,17 @@ mod tests {
         assert_eq!((told.error.as_str(), told.exit_code), ("newest [1m", Some(78)));
         assert_eq!(told.state, "failed");
         assert_eq!(container(&failed[0]), Some("c"));
+    }
+
+    #[test]
+    fn a_task_is_of_the_deployment_that_its_environment_names() {
+        let env = ["A=1", "PCOIP_CMSG_DEPLOYMENT=new"].map(str::to_owned).to_vec();
+        let container =
+            TaskSpecContainerSpec { env: Some(env), ..TaskSpecContainerSpec::default() };
+        let spec = TaskSpec { container_spec: Some(container), ..TaskSpec::default() };
+        let task = Task { spec: Some(spec), ..Task::default() };
+
+        assert!(is_of(&task, "new"));
+        assert!(!is_of(&task, "ne") && !is_of(&task, "1") && !is_of(&Task::default(), "new"));
     }
 }

@@ -14,7 +14,10 @@ use cmsg_engine::{
 use ipnet::Ipv4Net;
 
 use super::Recorder;
-use crate::{step::engine::Who, system::EngineSystem};
+use crate::{
+    step::{Awaited, engine::Who},
+    system::EngineSystem,
+};
 
 /// What is at the engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -199,7 +202,13 @@ impl EngineSystem for Recorder {
         Ok(())
     }
 
-    fn service_tail(&mut self, _roles: &[Role]) -> Vec<String> {
+    fn failed_at(&mut self, _role: Role) -> Vec<String> {
+        let failed = self.fails_every.map_or(0, |every| self.pauses / every);
+        let since = (1..=failed).rev().map(|number| format!("1:{number:03}"));
+        since.chain(self.failed_before.iter().cloned()).collect()
+    }
+
+    fn service_tail(&mut self, _roles: &[Awaited]) -> Vec<String> {
         Vec::new()
     }
 }

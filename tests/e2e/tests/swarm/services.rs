@@ -106,7 +106,7 @@ fn a_service_that_keeps_dying_leaves_its_last_words() {
     site.machine.tell("bash", &["-c", &broken]);
 
     site.engine.deploy(Path::new("/usr/bin/docker"), &[site.write_stack()]).unwrap();
-    let failure = || site.engine.last_failure(SG, 20).unwrap();
+    let failure = || site.engine.last_failure(SG, None, 20).unwrap();
     site.until("its tasks fail", |_| failure().is_some_and(|failure| !failure.log.is_empty()));
     let first = failure().unwrap();
     // Also when its container was replaced, and is gone.
@@ -117,8 +117,8 @@ fn a_service_that_keeps_dying_leaves_its_last_words() {
     assert_eq!(told.exit_code, Some(1));
     assert!(told.log.iter().any(|line| line.contains("ListenAddress")), "{told:?}");
     assert!(!told.log.concat().contains(char::is_control), "{told:?}");
-    assert_eq!(site.engine.last_failure(CM, 20).unwrap(), None);
-    assert_eq!(site.engine.last_failure("pcoipcm_none", 20).unwrap(), None);
+    assert_eq!(site.engine.last_failure(CM, None, 20).unwrap(), None);
+    assert_eq!(site.engine.last_failure("pcoipcm_none", None, 20).unwrap(), None);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn a_task_that_does_not_even_start_says_why() {
     site.machine.tell("rm", &["-r", run.to_str().unwrap()]);
 
     site.engine.deploy(Path::new("/usr/bin/docker"), &[stack]).unwrap();
-    let failure = || site.engine.last_failure(SG, 20).unwrap();
+    let failure = || site.engine.last_failure(SG, None, 20).unwrap();
     site.until("its task is rejected", |_| failure().is_some());
 
     let told = failure().unwrap();

@@ -33,6 +33,7 @@ use crate::{
     progress::Progress,
     runtime::host,
     step::{
+        Awaited,
         firewall::{Edit, Rule},
         trace::unfinished,
     },
@@ -313,7 +314,7 @@ impl System for Mortal<'_> {
         Ok(())
     }
 
-    fn log_tail(&mut self, _paths: &Paths, _roles: &[Role]) -> Vec<String> {
+    fn log_tail(&mut self, _paths: &Paths, _roles: &[Awaited]) -> Vec<String> {
         Vec::new()
     }
 

@@ -10,7 +10,10 @@ use cmsg_engine::reference;
 use ipnet::Ipv4Net;
 
 use super::{Host, Mortal};
-use crate::{step::engine::Who, system::EngineSystem};
+use crate::{
+    step::{Awaited, engine::Who},
+    system::EngineSystem,
+};
 
 impl EngineSystem for Mortal<'_> {
     fn set_engine_at_boot(&mut self, _: bool) -> anyhow::Result<()> {
@@ -90,7 +93,11 @@ impl EngineSystem for Mortal<'_> {
         self.all(remove)
     }
 
-    fn service_tail(&mut self, _roles: &[Role]) -> Vec<String> {
+    fn failed_at(&mut self, _role: Role) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn service_tail(&mut self, _roles: &[Awaited]) -> Vec<String> {
         Vec::new()
     }
 }
