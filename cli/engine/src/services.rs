@@ -16,8 +16,7 @@ use anyhow::{Context as _, bail};
 use bollard::{
     container::LogOutput,
     query_parameters::{
-        ListContainersOptions, ListServicesOptions, LogsOptions,
-        RemoveContainerOptions,
+        ListContainersOptions, ListServicesOptions, LogsOptions, RemoveContainerOptions,
     },
 };
 use futures_util::TryStreamExt as _;

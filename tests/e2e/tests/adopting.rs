@@ -89,3 +89,16 @@ fn services_come_back_when_ours_do_not_start() {
     let kept = site.machine.path("/opt/teradici/pcoipcm_data/data/adopted");
     assert!(fs::symlink_metadata(kept).expect("the copies stay").is_dir());
 }
+
+#[test]
+fn an_engine_that_does_not_run_is_started_before_it_is_asked_what_is_to_be_taken_over() {
+    let Some(mut site) = Theirs::running() else { return };
+    site.stop_engine();
+
+    let (done, told) = site.setup(&[&ADOPT[..], &["--yes"]].concat());
+
+    assert_eq!(done, Some(0), "{told}");
+    assert_eq!(told["settings"]["broker-url"]["from"], "adopted", "{told}");
+    assert_eq!(site.services(), ["pcoipcm_cm ours", "pcoipcm_sg ours"]);
+    assert!(site.serves_its_certificate());
+}

@@ -148,7 +148,11 @@ fn the_stack_comes_back_when_the_engine_was_killed() {
     site.engine = Engine::at(site.machine.path("run/docker.sock")).unwrap();
     let begun = Instant::now();
     while site.engine.facts().unwrap().services.iter().any(|service| service.running == 0) {
-        assert!(begun.elapsed() < Duration::from_secs(120), "{:?}", site.engine.troubles());
+        assert!(
+            begun.elapsed() < Duration::from_secs(120),
+            "{:?}",
+            site.engine.last_failure("pcoipcm_cm", None, 5)
+        );
         std::thread::yield_now();
     }
 

@@ -2,8 +2,9 @@
 //! deployed.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     time::{Duration, Instant},
 };
@@ -116,6 +117,17 @@ exec /usr/bin/docker \"$@\"
 END
 chmod 755 /opt/bin/docker";
         self.machine.tell("bash", &["-ec", MAKE]);
+        self.path.insert_str(0, "/opt/bin:");
+    }
+
+    /// Kills the engine, and has `systemctl` start it again.
+    pub(crate) fn stop_engine(&mut self) {
+        self.machine.kill_engine();
+        self.machine.tell("mkdir", &["-p", "/run/systemd/system", "/opt/bin"]);
+        let path = self.machine.path("/opt/bin/systemctl");
+        put(&path, include_str!("../swarm/systemctl.sh"));
+        let everybody = Permissions::from_mode(0o755);
+        fs::set_permissions(path, everybody).expect("the script can be made one that runs");
         self.path.insert_str(0, "/opt/bin:");
     }
 

@@ -80,7 +80,7 @@ impl Deployment {
                 Err(why) => assert!(
                     begun.elapsed() < Duration::from_secs(120),
                     "{why}: {:?} {:?}",
-                    self.engine.troubles(),
+                    self.engine.last_failure("pcoipcm_cm", None, 5),
                     self.engine.log_tail("pcoipcm_cm", 5)
                 ),
             }
@@ -126,8 +126,8 @@ impl Deployment {
     pub(crate) fn until(&self, what: &str, mut holds: impl FnMut(&Engine) -> bool) {
         let begun = Instant::now();
         while !holds(&self.engine) {
-            let troubles = self.engine.troubles();
-            assert!(begun.elapsed() < Duration::from_secs(120), "{what}: {troubles:?}");
+            let troubles = || self.engine.last_failure("pcoipcm_cm", None, 5);
+            assert!(begun.elapsed() < Duration::from_secs(120), "{what}: {:?}", troubles());
             std::thread::yield_now();
         }
     }
