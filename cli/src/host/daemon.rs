@@ -9,6 +9,11 @@ use std::{
 
 use cmsg_config::Paths;
 
+/// The daemon's name beside this program.
+const NAME: &str = "pcoip-cmsgd";
+/// Where the package puts it.
+const PACKAGED: &str = "/usr/libexec/pcoip-cmsg-setup/pcoip-cmsgd";
+
 /// The daemon as it is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DaemonFact {
@@ -21,10 +26,9 @@ pub(crate) enum DaemonFact {
 }
 
 impl DaemonFact {
-    /// Looks where the operator said, else beside this program.
+    /// Looks where the operator said, else beside this program, else where the package puts it.
     pub(crate) fn read(named: Option<&Path>, paths: &Paths) -> Self {
-        let beside = || std::env::current_exe().ok().map(|own| own.with_file_name("pcoip-cmsgd"));
-        let source = named.map(Path::to_owned).or_else(beside).unwrap_or_default();
+        let source = named.map_or_else(|| unnamed(Path::new(PACKAGED)), Path::to_owned);
         Self::compare(source, &paths.daemon(), named.is_some())
     }
 
@@ -44,6 +48,12 @@ impl DaemonFact {
         }
         if is_same(&source, installed).unwrap_or(false) { Self::Stays } else { Self::Copy(source) }
     }
+}
+
+/// The daemon beside this program, if there is anything of that name, else the packaged one.
+fn unnamed(packaged: &Path) -> PathBuf {
+    let beside = std::env::current_exe().ok().map(|own| own.with_file_name(NAME));
+    beside.filter(|path| path.exists()).unwrap_or_else(|| packaged.to_owned())
 }
 
 fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
@@ -75,6 +85,16 @@ mod tests {
     fn program(path: &Path, content: &str, mode: u32) {
         File::create(path).unwrap().write_all(content.as_bytes()).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn the_packaged_daemon_is_taken_where_none_lies_beside_the_program() {
+        let packaged = Path::new("/packaged/pcoip-cmsgd");
+        // The program of this test lies in a folder of its own kind.
+        let own = std::env::current_exe().unwrap();
+        assert!(!own.with_file_name(NAME).exists());
+
+        assert_eq!(unnamed(packaged), packaged);
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting::path(
         "daemon",
         "PATH",
-        "The daemon to install with `--runtime=host` [default: pcoip-cmsgd beside this program]",
+        "The daemon to install with `--runtime=host` [default: pcoip-cmsgd beside this program or of \
+         the package]",
     )
     .not_kept()
     .under(PLACE),
@@ -191,7 +192,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting::one(
         "docker-registry",
         "HOST[:PORT][/PATH]",
-        "Registry that images come from [default: pcoip-cmsg-images.tar beside this program]",
+        "Registry that images come from [default: pcoip-cmsg-images.tar beside this program or of \
+         the package]",
     )
     .under(DOCKER),
     Setting::one("docker-username", "NAME", "User name at that registry").under(DOCKER),
