@@ -123,6 +123,28 @@ pub fn has_answered(error: &anyhow::Error) -> bool {
     matches!(engine, Some(bollard::errors::Error::DockerResponseServerError { .. }))
 }
 
+/// The same failure, without the words of a library for an engine that has gone away.
+#[must_use]
+pub fn in_words(error: anyhow::Error) -> anyhow::Error {
+    use bollard::errors::Error;
+    let is_away = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(
+            cause.downcast_ref(),
+            Some(
+                Error::HyperLegacyError { .. }
+                    | Error::HyperResponseError { .. }
+                    | Error::HttpClientError { .. }
+                    | Error::IOError { .. }
+                    | Error::RequestTimeoutError
+            )
+        )
+    };
+    let Some(place) = error.chain().position(is_away) else { return error };
+    let doing: Vec<_> = error.chain().take(place).map(ToString::to_string).collect();
+    let away = anyhow::anyhow!("the docker engine does not answer any more");
+    doing.into_iter().rev().fold(away, anyhow::Error::context)
+}
+
 /// Takes "there is no such thing" for done.
 fn unless_absent<T: Default>(
     result: Result<T, bollard::errors::Error>,
@@ -166,5 +188,20 @@ mod tests {
         assert_eq!(socket(Some("unix:///run/x".to_owned())), Ok(PathBuf::from("/run/x")));
         let host = "tcp://192.0.2.1:2375".to_owned();
         assert_eq!(socket(Some(host.clone())), Err(NoEngine::Elsewhere(host)));
+    }
+
+    #[test]
+    fn an_engine_that_has_gone_is_told_without_the_words_of_a_library() {
+        use bollard::errors::Error;
+        let gone = Error::IOError { err: std::io::Error::other("hyper") };
+        let refused =
+            Error::DockerResponseServerError { status_code: 409, message: "in use".to_owned() };
+        let told = |error: Error| {
+            let error = anyhow::Error::from(error).context("removing it").context("undoing");
+            format!("{:#}", in_words(error))
+        };
+
+        assert_eq!(told(gone), "undoing: removing it: the docker engine does not answer any more");
+        assert!(told(refused).ends_with("409: in use"));
     }
 }

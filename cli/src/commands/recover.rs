@@ -2,6 +2,7 @@
 //! not be taken back is told.
 
 use cmsg_config::Paths;
+use cmsg_engine::in_words;
 
 use super::Ended;
 use crate::{
@@ -29,37 +30,58 @@ pub(super) fn recover(paths: &Paths, system: &mut dyn System) -> Result<Option<F
         let cure = format!("nothing: {how}");
         return Ok(Some(Finding::warning("installation.interrupted", what, cure)));
     }
-    let causes: Vec<_> = left.iter().map(|left| format!("{:#}", left.error)).collect();
+    let hint = hint(paths, &left);
+    let mut causes: Vec<_> =
+        left.into_iter().map(|left| format!("{:#}", in_words(left.error))).collect();
+    causes.dedup();
     let error = anyhow::anyhow!("{what}, and not all of it is undone: {}", causes.join("; "));
-    Err(Ended::Failed(error, Some(hint(paths, &left))))
+    Err(Ended::Failed(error, Some(hint)))
 }
 
 /// Tells why a plan was not performed, and what of it could not be undone.
 pub(super) fn tell_broken(paths: &Paths, broken: Broken, report: &mut Report, screen: &Screen) {
-    const CURE: &str = "mend the cause";
     let id = match &broken.why {
         Stopped::Failed(_) => "step.failed",
         Stopped::NotLive(_) => "role.not-live",
         Stopped::Interrupted => "interrupted",
     };
-    if let Stopped::NotLive(why) = &broken.why {
+    let silent = match &broken.why {
+        Stopped::NotLive(why) => Some(why),
+        // What was there before may not come to life either.
+        _ => broken.left.iter().find_map(|left| left.error.downcast_ref()),
+    };
+    if let Some(why) = silent {
         why.log.iter().for_each(|line| screen.note(&format!("  | {line}")));
     }
-    let is_undone = broken.left.is_empty();
+    let first = first_hint(&broken);
+    let again = hint(paths, &broken.left);
+    let error = in_words(broken.why.into_error());
+    screen.failure(&error, Some(&first));
+    report.findings.push(Finding::error(id, format!("{error:#}"), first));
+    // One hint is for all that is left.
+    let last = broken.left.len().saturating_sub(1);
+    for (index, left) in broken.left.into_iter().enumerate() {
+        let error = in_words(left.error);
+        screen.failure(&error, (index == last).then_some(&again));
+        report.findings.push(Finding::error(
+            "step.not-undone",
+            format!("{error:#}"),
+            again.clone(),
+        ));
+    }
+}
+
+/// What to do about the step that was not performed.
+fn first_hint(broken: &Broken) -> String {
     let cure = broken.why.hint();
-    let first = match &cure {
-        _ if is_undone => {
-            let cure = cure.as_deref().unwrap_or(CURE);
+    match (cure, &broken.why) {
+        (Some(cure), _) if !broken.left.is_empty() => format!("{cure}; not everything is undone"),
+        _ if !broken.left.is_empty() => "not everything is undone".to_owned(),
+        (None, Stopped::Interrupted) => "everything is undone".to_owned(),
+        (cure, _) => {
+            let cure = cure.as_deref().unwrap_or("mend the cause");
             format!("everything is undone; {cure} and run the command again")
         }
-        Some(cure) => format!("{cure}; not everything is undone"),
-        None => "not everything is undone".to_owned(),
-    };
-    let again = hint(paths, &broken.left);
-    let left = broken.left.into_iter().map(|left| ("step.not-undone", left.error, again.clone()));
-    for (id, error, hint) in std::iter::once((id, broken.why.into_error(), first)).chain(left) {
-        screen.failure(&error, Some(&hint));
-        report.findings.push(Finding::error(id, format!("{error:#}"), hint));
     }
 }
 

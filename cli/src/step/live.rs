@@ -88,17 +88,16 @@ pub(super) fn wait(
     roles: &[Awaited],
     system: &mut dyn System,
 ) -> Result<(), Stopped> {
-    let before: Vec<_> = roles.iter().map(|awaited| last_failed(awaited, system)).collect();
-    for turn in 1..=TIMES {
+    let deployed: Vec<_> = roles.iter().filter(|awaited| awaited.deployment.is_some()).collect();
+    let mut failures = Failures::before(deployed.iter().map(|awaited| awaited.role), system);
+    for _ in 0..TIMES {
         if is_settled(paths, roles, system) {
             break;
         }
-        let failed = || roles.iter().zip(&before);
-        if turn % ASKED == 0
-            && failed().any(|(awaited, before)| {
-                keeps_failing(awaited, before, system) && awaited.lacks(paths, system).is_some()
-            })
-        {
+        let is_missing = |role, system: &mut dyn System| {
+            deployed.iter().any(|it| it.role == role && it.lacks(paths, system).is_some())
+        };
+        if failures.are_hopeless(is_missing, system) {
             break;
         }
         if system.pause(EVERY) {
@@ -120,7 +119,7 @@ pub(super) fn wait_again(
     system: &mut dyn System,
 ) -> anyhow::Result<()> {
     // One that was told to end is still there for a while, and then no other one is.
-    wait_while(paths, roles, system, |system| system.start(paths))
+    wait_while(paths, roles, system, |system| system.start(paths).map(|()| true))
 }
 
 /// Waits for all of the roles that somebody else brings back, whatever the operator wants.
@@ -133,14 +132,17 @@ pub(super) fn wait_back(
     roles: &[Role],
     system: &mut dyn System,
 ) -> anyhow::Result<()> {
-    wait_while(paths, roles, system, |_| Ok(()))
+    let mut failures = Failures::before(roles.iter().copied(), system);
+    let is_missing =
+        |role, system: &mut dyn System| Awaited::from(role).lacks(paths, system).is_some();
+    wait_while(paths, roles, system, |system| Ok(!failures.are_hopeless(is_missing, system)))
 }
 
 fn wait_while(
     paths: &Paths,
     roles: &[Role],
     system: &mut dyn System,
-    mut each: impl FnMut(&mut dyn System) -> anyhow::Result<()>,
+    mut goes_on: impl FnMut(&mut dyn System) -> anyhow::Result<bool>,
 ) -> anyhow::Result<()> {
     let roles: Vec<_> = roles.iter().copied().map(Awaited::from).collect();
     let mut in_a_row = 0;
@@ -153,22 +155,43 @@ fn wait_while(
             }
         } else {
             in_a_row = 0;
-            each(system)?;
+            if !goes_on(system)? {
+                break;
+            }
         }
         system.pause(EVERY);
     }
     Ok(judge(paths, &roles, system)?)
 }
 
-/// When a service failed last, before it is waited for. It may have done so when it was as now.
-fn last_failed(awaited: &Awaited, system: &mut dyn System) -> String {
-    let failed = awaited.deployment.as_ref().map(|_| system.failed_at(awaited.role));
-    failed.and_then(|failed| failed.into_iter().next()).unwrap_or_default()
+/// What the engine remembers of services that failed.
+struct Failures {
+    /// When each failed last before it was waited for. It may have done so when it was as now.
+    before: Vec<(Role, String)>,
+    turn: u32,
 }
 
-fn keeps_failing(awaited: &Awaited, before: &str, system: &mut dyn System) -> bool {
-    let since = |failed: Vec<String>| failed.iter().filter(|when| *when.as_str() > *before).count();
-    awaited.deployment.is_some() && since(system.failed_at(awaited.role)) >= FAILURES
+impl Failures {
+    fn before(roles: impl Iterator<Item = Role>, system: &mut dyn System) -> Self {
+        let last = |role| (role, system.failed_at(role).into_iter().next().unwrap_or_default());
+        Self { before: roles.map(last).collect(), turn: 0 }
+    }
+
+    /// Whether one that is missing has failed again and again since. The engine is not asked every
+    /// time.
+    fn are_hopeless(
+        &mut self,
+        is_missing: impl Fn(Role, &mut dyn System) -> bool,
+        system: &mut dyn System,
+    ) -> bool {
+        self.turn += 1;
+        self.turn.is_multiple_of(ASKED)
+            && self.before.iter().any(|(role, before)| {
+                let failed = system.failed_at(*role);
+                failed.iter().filter(|when| *when > before).count() >= FAILURES
+                    && is_missing(*role, system)
+            })
+    }
 }
 
 fn is_settled(paths: &Paths, roles: &[Awaited], system: &mut dyn System) -> bool {
