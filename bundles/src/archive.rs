@@ -1,0 +1,249 @@
+//! Reads the archive. Its first entry is the manifest, and nothing is taken that does not stand in
+//! it: an entry's own name never becomes a path, and its own size is believed only where the
+//! manifest says the same.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, BufReader, Read, Write},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+use flate2::bufread::GzDecoder;
+use tar::{Entry, EntryType};
+use tempfile::TempDir;
+
+use crate::{
+    FOLDER, Listed, MANIFEST, Manifest, Problem, SIGNATURE, Watch, digest,
+    digest::{Copied, Progress, Side},
+    manifest,
+    problem::shown,
+};
+
+const BUFFER: usize = 64 * 1024;
+/// A signature is far shorter.
+const LONGEST_SIGNATURE: u64 = 64 * 1024;
+/// What programs that write archives fill up the last block with, at most.
+const PADDING: u64 = 1024 * 1024;
+
+/// An archive that was unpacked; its folder is removed with it.
+#[derive(Debug)]
+pub struct Unpacked {
+    /// What is in it.
+    pub manifest: Manifest,
+    folder: TempDir,
+}
+
+impl Unpacked {
+    /// Where the bundle's files lie.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Verifies an archive, and unpacks those of its files that are wanted into a new folder in this
+/// one. Nothing is left where anything is wrong.
+///
+/// # Errors
+///
+/// The first thing that is wrong.
+pub fn unpack(
+    archive: &Path,
+    into: &Path,
+    wants: &dyn Fn(&Listed) -> bool,
+    watch: &mut Watch<'_>,
+) -> Result<Unpacked, Problem> {
+    let folder = tempfile::Builder::new().prefix("pcoip-cmsg-bundle-").tempdir_in(into);
+    let folder = folder.map_err(|why| Problem::unwritable(into, why))?;
+    let sink = |listed: &Listed| {
+        if wants(listed) { create(folder.path(), listed) } else { Ok(Sink::Nowhere) }
+    };
+    let manifest = read(archive, &sink, watch)?;
+    Ok(Unpacked { manifest, folder })
+}
+
+/// Verifies an archive and writes nothing.
+pub(crate) fn verify(archive: &Path, watch: &mut Watch<'_>) -> Result<Manifest, Problem> {
+    read(archive, &|_| Ok(Sink::Nowhere), watch)
+}
+
+/// Where an entry's bytes go.
+enum Sink {
+    Nowhere,
+    File(File),
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Nowhere => Ok(bytes.len()),
+            Self::File(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A new file below that folder.
+fn create(folder: &Path, listed: &Listed) -> Result<Sink, Problem> {
+    // The manifest has no other paths than such that lie in the folder.
+    let path = folder.join(&listed.path);
+    let file = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
+        OpenOptions::new().write(true).create_new(true).mode(listed.kind.mode()).open(&path)
+    });
+    file.map(Sink::File).map_err(|why| Problem::unwritable(&path, why))
+}
+
+/// Reads all of it.
+fn read(
+    archive: &Path,
+    sink: &dyn Fn(&Listed) -> Result<Sink, Problem>,
+    watch: &mut Watch<'_>,
+) -> Result<Manifest, Problem> {
+    let file = open(archive)?;
+    let plain = GzDecoder::new(BufReader::with_capacity(BUFFER, file));
+    if plain.header().is_none() {
+        return Err(Problem::NotOne("it is no gzip archive".to_owned()));
+    }
+    let mut archive = tar::Archive::new(plain);
+    // Not raw, names and sizes of any length would be read from entries of their own.
+    let mut entries = archive.entries().map_err(|why| Problem::of_archive(&why))?.raw(true);
+    let mut next = || entries.next().transpose().map_err(|why| Problem::of_archive(&why));
+
+    let first = next()?.ok_or_else(|| Problem::NotOne("it is empty".to_owned()))?;
+    let manifest = read_manifest(first)?;
+    let mut left: BTreeMap<_, _> =
+        manifest.files.iter().map(|listed| (listed.path.as_str(), listed)).collect();
+    let mut progress = Progress { done: 0, total: manifest.bytes(), watch };
+    let mut is_signed = false;
+    while let Some(mut entry) = next()? {
+        let name = name(&entry)?;
+        if name == SIGNATURE && !is_signed {
+            is_signed = true;
+            skip_signature(&entry)?;
+            continue;
+        }
+        let listed = left.remove(name.as_str()).ok_or(Problem::Besides(name))?;
+        take(&mut entry, listed, sink, &mut progress)?;
+    }
+    end(archive.into_inner())?;
+    if let Some(missing) = left.into_keys().next() {
+        return Err(Problem::Missing(missing.to_owned()));
+    }
+    Ok(manifest)
+}
+
+/// Opens a file, and neither a pipe that waits nor a device that starts something.
+fn open(path: &Path) -> Result<File, Problem> {
+    let unreadable = |why| Problem::unreadable(path, why);
+    if !path.metadata().map_err(unreadable)?.is_file() {
+        return Err(unreadable(io::Error::other("is neither a regular file nor a folder")));
+    }
+    File::open(path).map_err(unreadable)
+}
+
+fn read_manifest(mut entry: Entry<'_, impl Read>) -> Result<Manifest, Problem> {
+    let name = name(&entry)?;
+    if name != MANIFEST {
+        return Err(Problem::NotOne(format!("its first file is `{name}`, not `{MANIFEST}`")));
+    }
+    if entry.size() > manifest::LONGEST {
+        let why = format!("its `{MANIFEST}` has {} bytes", entry.size());
+        return Err(Problem::NotOne(why));
+    }
+    let mut bytes = Vec::new();
+    entry.read_to_end(&mut bytes).map_err(|why| Problem::of_archive(&why))?;
+    Manifest::parse(&bytes)
+}
+
+/// Where a regular file lies in the bundle's folder.
+fn name(entry: &Entry<'_, impl Read>) -> Result<String, Problem> {
+    let bytes = entry.path_bytes();
+    let text = shown(&bytes);
+    let whole = text.strip_prefix("./").unwrap_or(&text);
+    let inside = whole.strip_prefix(FOLDER).and_then(|rest| rest.strip_prefix('/'));
+    let is_inside = |rest: &&str| !rest.split('/').any(|part| part == "..");
+    let inside = inside.filter(is_inside).ok_or_else(|| Problem::LeadsOut(text.clone()))?;
+    if let Some(what) = odd(entry.header().entry_type()) {
+        return Err(Problem::NotRegular { path: inside.to_owned(), what });
+    }
+    Ok(inside.to_owned())
+}
+
+/// What an entry is, if it is no regular file.
+fn odd(kind: EntryType) -> Option<&'static str> {
+    Some(match kind {
+        EntryType::Regular => return None,
+        EntryType::Link => "a hard link",
+        EntryType::Symlink => "a symbolic link",
+        EntryType::Char | EntryType::Block => "a device",
+        EntryType::Fifo => "a pipe",
+        EntryType::Directory => "a folder's own entry",
+        EntryType::GNUSparse => "a file with holes",
+        _ => "an entry for another one",
+    })
+}
+
+/// It is for people and `openssl`; what it signs is what counts here.
+fn skip_signature(entry: &Entry<'_, impl Read>) -> Result<(), Problem> {
+    match entry.size() {
+        size if size > LONGEST_SIGNATURE => {
+            Err(Problem::NotOne(format!("its `{SIGNATURE}` has {size} bytes")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes a file and compares it.
+fn take(
+    entry: &mut Entry<'_, impl Read>,
+    listed: &Listed,
+    sink: &dyn Fn(&Listed) -> Result<Sink, Problem>,
+    progress: &mut Progress<'_, '_>,
+) -> Result<(), Problem> {
+    listed.has_size(entry.size())?;
+    let mut sink = sink(listed)?;
+    let copied = digest::copy(entry, &mut sink, progress).map_err(|side| match side {
+        Side::Reading(why) => Problem::of_archive(&why),
+        Side::Writing(why) => Problem::unwritable(Path::new(&listed.path), why),
+        Side::Interrupted => Problem::Interrupted,
+    })?;
+    listed.is(&copied)
+}
+
+/// Reads to the end, where the archive's own checksum stands, and nothing behind it.
+fn end<R: io::BufRead>(plain: GzDecoder<R>) -> Result<(), Problem> {
+    let mut plain = plain;
+    let of_archive = |why| Problem::of_archive(&why);
+    let padding = io::copy(&mut plain.by_ref().take(PADDING + 1), &mut io::sink());
+    if padding.map_err(of_archive)? > PADDING {
+        return Err(Problem::Damaged("something stands behind its end".to_owned()));
+    }
+    let mut file = plain.into_inner();
+    if !file.fill_buf().map_err(of_archive)?.is_empty() {
+        return Err(Problem::Damaged("something stands behind its end".to_owned()));
+    }
+    Ok(())
+}
+
+impl Listed {
+    pub(crate) fn has_size(&self, found: u64) -> Result<(), Problem> {
+        if found == self.size {
+            return Ok(());
+        }
+        Err(Problem::Size { path: self.path.clone(), expected: self.size, found })
+    }
+
+    pub(crate) fn is(&self, copied: &Copied) -> Result<(), Problem> {
+        self.has_size(copied.bytes)?;
+        if copied.sha256 == self.sha256 {
+            return Ok(());
+        }
+        let (expected, found) = (self.sha256.clone(), copied.sha256.clone());
+        Err(Problem::Digest { path: self.path.clone(), expected, found })
+    }
+}

@@ -1,0 +1,180 @@
+//! `manifest.json`: what is in a bundle. It has one file a line, so that `sed` and `sha256sum` can
+//! check it where nothing of ours is installed yet.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{MANIFEST, Problem, SIGNATURE};
+
+/// No manifest is longer, in bytes.
+pub(crate) const LONGEST: u64 = 1024 * 1024;
+/// No bundle has more files.
+const MOST_FILES: usize = 2000;
+/// No bundle's files are larger together.
+const LARGEST: u64 = 16 << 30;
+/// The form that this program writes and reads.
+const SCHEMA: u32 = 1;
+const PRODUCT: &str = "pcoip-cmsg";
+
+/// What is in a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    schema: u32,
+    product: String,
+    /// The product's version.
+    pub version: String,
+    /// The machines that it is for, as RPM calls them.
+    pub architecture: String,
+    /// All files but the manifest and its signature.
+    pub files: Vec<Listed>,
+}
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listed {
+    /// Where it lies in the bundle's folder.
+    pub path: String,
+    /// Its bytes.
+    pub size: u64,
+    /// Its digest in hexadecimal digits.
+    pub sha256: String,
+    /// What it is.
+    pub kind: Kind,
+    /// The version of what it is.
+    pub version: String,
+}
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The archive of both images.
+    Images,
+    /// A package.
+    Package,
+    /// The script that installs.
+    Script,
+}
+
+/// What a manifest of every form has.
+#[derive(Deserialize)]
+struct AnyForm {
+    schema: u32,
+    product: String,
+}
+
+impl Manifest {
+    /// The manifest of these files, which are put in order.
+    pub(crate) fn of(version: &str, architecture: &str, mut files: Vec<Listed>) -> Self {
+        files.sort_by(|one, other| one.path.cmp(&other.path));
+        let (version, architecture) = (version.to_owned(), architecture.to_owned());
+        Self { schema: SCHEMA, product: PRODUCT.to_owned(), version, architecture, files }
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    ///
+    /// Why it is none.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+        let not_one = |why: String| Problem::NotOne(format!("`{MANIFEST}`: {why}"));
+        let form: AnyForm =
+            serde_json::from_slice(bytes).map_err(|why| not_one(why.to_string()))?;
+        if form.product != PRODUCT {
+            return Err(not_one(format!("it is of another product, {:?}", form.product)));
+        }
+        if form.schema != SCHEMA {
+            return Err(not_one(format!(
+                "it has the schema {}, and this program reads {SCHEMA}",
+                form.schema
+            )));
+        }
+        let manifest: Self =
+            serde_json::from_slice(bytes).map_err(|why| not_one(why.to_string()))?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// As it is written.
+    pub(crate) fn text(&self) -> Result<String, serde_json::Error> {
+        let Self { schema, product, version, architecture, files } = self;
+        let [product, version, architecture] = [
+            serde_json::to_string(product)?,
+            serde_json::to_string(version)?,
+            serde_json::to_string(architecture)?,
+        ];
+        let mut text = format!(
+            "{{\n  \"schema\": {schema},\n  \"product\": {product},\n  \"version\": {version},\n  \
+             \"architecture\": {architecture},\n  \"files\": [\n"
+        );
+        for (index, file) in files.iter().enumerate() {
+            let comma = if index + 1 < files.len() { "," } else { "" };
+            let _ = writeln!(text, "    {}{comma}", serde_json::to_string(file)?);
+        }
+        text += "  ]\n}\n";
+        Ok(text)
+    }
+
+    /// The bytes of all files together.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
+    /// The files of a kind.
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Listed> {
+        self.files.iter().filter(move |file| file.kind == kind)
+    }
+
+    /// What no bundle may say of itself.
+    pub(crate) fn check(&self) -> Result<(), Problem> {
+        let not_one = |why: String| Err(Problem::NotOne(format!("`{MANIFEST}`: {why}")));
+        if self.files.len() > MOST_FILES {
+            return not_one(format!("it has {} files", self.files.len()));
+        }
+        let total = self.files.iter().try_fold(0, |sum: u64, file| sum.checked_add(file.size));
+        if total.is_none_or(|total| total > LARGEST) {
+            return Err(Problem::TooLarge(total.unwrap_or(u64::MAX)));
+        }
+        let mut paths = BTreeSet::new();
+        for file in &self.files {
+            if !is_path(&file.path) || [MANIFEST, SIGNATURE].contains(&file.path.as_str()) {
+                return not_one(format!("{:?} is no path of a bundle's file", file.path));
+            }
+            if !is_digest(&file.sha256) {
+                return not_one(format!("{:?} is no SHA-256 digest", file.sha256));
+            }
+            if !paths.insert(&file.path) {
+                return not_one(format!("`{}` stands in it twice", file.path));
+            }
+        }
+        let is_below = |path: &str, other: &str| {
+            path.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'))
+        };
+        let both = self.files.iter().find(|file| paths.iter().any(|it| is_below(it, &file.path)));
+        match both {
+            Some(file) => not_one(format!("`{}` is a file and a folder", file.path)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether it lies in the folder, and needs no quoting in a shell, in JSON or in `sed`.
+fn is_path(path: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._+~^-".contains(c);
+    let is_part = |part: &str| {
+        let first = part.chars().next();
+        first.is_some_and(|first| first.is_ascii_alphanumeric())
+            && part.len() <= 100
+            && part.chars().all(is_plain)
+    };
+    let parts: Vec<_> = path.split('/').collect();
+    parts.len() <= 2 && parts.into_iter().all(is_part)
+}
+
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}

@@ -1,0 +1,225 @@
+//! Bundles that are whole, and every way in which they are not.
+
+mod damaged;
+mod properties;
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// The files of a bundle before it is one.
+pub(super) struct Staging {
+    pub(super) folder: TempDir,
+    images: PathBuf,
+    packages: Vec<PathBuf>,
+}
+
+impl Staging {
+    pub(super) fn of(images: &[u8], packages: &[(&str, &[u8])]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let lay = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            put(&path, bytes);
+            path
+        };
+        let images = lay("made-elsewhere.tar", images);
+        let packages = packages.iter().map(|(name, bytes)| lay(name, bytes)).collect();
+        Self { images, packages, folder }
+    }
+
+    pub(super) fn usual() -> Self {
+        let packages: [(&str, &[u8]); 2] = [
+            ("pcoip-cmsg-setup-0.1.0-1.el9.x86_64.rpm", b"a package"),
+            ("container-selinux-2.229-1.el9.noarch.rpm", b"another one"),
+        ];
+        Self::of(&[7; 100_000], &packages)
+    }
+
+    fn contents(&self) -> Contents<'_> {
+        Contents {
+            version: "0.1.0",
+            architecture: "x86_64",
+            images: &self.images,
+            packages: &self.packages,
+            sign: None,
+        }
+    }
+
+    pub(super) fn build(&self, name: &str) -> (PathBuf, Manifest) {
+        let to = self.folder.path().join(name);
+        let built = build(&self.contents(), &to, &mut |_, _| true).unwrap();
+        assert_eq!(built.bytes, to.metadata().unwrap().len());
+        (to, built.manifest)
+    }
+
+    /// What came out of its archive, as `tar xzf` makes it.
+    pub(super) fn extracted(&self) -> PathBuf {
+        let (archive, _) = self.build("whole.tar.gz");
+        let plain = flate2::read::GzDecoder::new(File::open(archive).unwrap());
+        tar::Archive::new(plain).unpack(self.folder.path()).unwrap();
+        self.folder.path().join(FOLDER)
+    }
+}
+
+pub(super) fn put(path: &Path, bytes: &[u8]) {
+    File::create(path).unwrap().write_all(bytes).unwrap();
+}
+
+pub(super) fn judge(bundle: &Path) -> Result<Manifest, Problem> {
+    verify(bundle, &mut |_, _| true)
+}
+
+#[test]
+fn a_bundle_is_what_went_into_it_as_archive_and_as_folder() {
+    let staging = Staging::usual();
+
+    let (archive, manifest) = staging.build(ARCHIVE);
+
+    let listed: Vec<_> = manifest
+        .files
+        .iter()
+        .map(|file| (file.path.as_str(), file.size, file.kind, file.version.as_str()))
+        .collect();
+    let script = SCRIPT_TEXT.len() as u64;
+    assert_eq!(
+        listed,
+        [
+            (
+                "dependencies/container-selinux-2.229-1.el9.noarch.rpm",
+                11,
+                Kind::Package,
+                "2.229-1.el9"
+            ),
+            (
+                "dependencies/pcoip-cmsg-setup-0.1.0-1.el9.x86_64.rpm",
+                9,
+                Kind::Package,
+                "0.1.0-1.el9"
+            ),
+            ("pcoip-cmsg-images.tar", 100_000, Kind::Images, "0.1.0"),
+            ("pcoip-cmsg-setup-offline.sh", script, Kind::Script, "0.1.0"),
+        ]
+    );
+    assert_eq!(judge(&archive).unwrap(), manifest);
+    assert_eq!(judge(&staging.extracted()).unwrap(), manifest);
+}
+
+#[test]
+fn only_what_is_wanted_is_unpacked_and_it_goes_with_its_owner() {
+    let staging = Staging::usual();
+    let (archive, _) = staging.build(ARCHIVE);
+    let room = tempfile::tempdir().unwrap();
+    let wants = |listed: &Listed| listed.kind == Kind::Images;
+
+    let unpacked = unpack(&archive, room.path(), &wants, &mut |_, _| true).unwrap();
+
+    let files: Vec<_> = fs::read_dir(unpacked.folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(files, [IMAGES]);
+    assert_eq!(fs::read(unpacked.folder().join(IMAGES)).unwrap(), [7; 100_000]);
+    drop(unpacked);
+    assert_eq!(fs::read_dir(room.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_same_files_make_the_same_bytes_whoever_has_them_and_since_when() {
+    let (one, other) = (Staging::usual(), Staging::usual());
+    for path in &other.packages {
+        let day = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(86_400);
+        File::open(path).unwrap().set_modified(day).unwrap();
+    }
+    let mut contents = other.contents();
+    let turned: Vec<_> = other.packages.iter().rev().cloned().collect();
+    contents.packages = &turned;
+    let second = other.folder.path().join("second.tar.gz");
+
+    let (first, _) = one.build("first.tar.gz");
+    build(&contents, &second, &mut |_, _| true).unwrap();
+
+    assert!(fs::read(first).unwrap() == fs::read(second).unwrap());
+}
+
+#[test]
+fn the_manifest_has_a_file_a_line_and_the_signature_stands_behind_it() {
+    let staging = Staging::of(b"images", &[("a-1-2.noarch.rpm", b"a")]);
+    let to = staging.folder.path().join("signed.tar.gz");
+    let sign = |bytes: &[u8]| Ok([b"signed: ", bytes].concat());
+    let contents = Contents { sign: Some(&sign), ..staging.contents() };
+
+    let manifest = build(&contents, &to, &mut |_, _| true).unwrap().manifest;
+
+    let plain = flate2::read::GzDecoder::new(File::open(&to).unwrap());
+    tar::Archive::new(plain).unpack(staging.folder.path()).unwrap();
+    let folder = staging.folder.path().join(FOLDER);
+    let text = fs::read_to_string(folder.join(MANIFEST)).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    let digest = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
+    assert_eq!(
+        lines[..6],
+        [
+            "{",
+            r#"  "schema": 1,"#,
+            r#"  "product": "pcoip-cmsg","#,
+            r#"  "version": "0.1.0","#,
+            r#"  "architecture": "x86_64","#,
+            r#"  "files": ["#,
+        ]
+    );
+    let path = "dependencies/a-1-2.noarch.rpm";
+    let line = format!(
+        r#"    {{"path":"{path}","size":1,"sha256":"{digest}","kind":"package","version":"1-2"}},"#
+    );
+    assert_eq!(lines[6], line);
+    assert_eq!(lines[9..], ["  ]", "}"]);
+    assert_eq!(fs::read_to_string(folder.join(SIGNATURE)).unwrap(), format!("signed: {text}"));
+    assert_eq!(judge(&to).unwrap(), manifest);
+    assert_eq!(judge(&folder).unwrap(), manifest);
+}
+
+#[test]
+fn a_package_that_is_none_or_for_other_machines_makes_no_bundle() {
+    let long = format!("{}-1-2.noarch.rpm", "a".repeat(100));
+    let table = [
+        ("setup.rpm", "its file is not named `NAME-VERSION-RELEASE.ARCHITECTURE.rpm`"),
+        ("a-1-2.aarch64.rpm", "it is for `aarch64`, and not for `x86_64`"),
+        (&long, "its file's name is longer than 100 bytes"),
+    ];
+    for (name, why) in table {
+        let staging = Staging::of(b"images", &[(name, b"a")]);
+        let to = staging.folder.path().join("none.tar.gz");
+
+        let problem = build(&staging.contents(), &to, &mut |_, _| true).unwrap_err();
+
+        assert_eq!(
+            problem.to_string(),
+            format!("the package `{name}` cannot be in a bundle: {why}")
+        );
+        assert!(!to.exists());
+    }
+}
+
+#[test]
+fn what_is_interrupted_leaves_nothing() {
+    let staging = Staging::usual();
+    let (archive, _) = staging.build(ARCHIVE);
+    let room = tempfile::tempdir().unwrap();
+    let before = fs::read_dir(staging.folder.path()).unwrap().count();
+    let to = staging.folder.path().join("other.tar.gz");
+
+    // Half of the bytes are read for digests, and the rest is written.
+    let built = build(&staging.contents(), &to, &mut |done, total| done < total / 2 + 1);
+    let unpacked = unpack(&archive, room.path(), &|_| true, &mut |done, _| done < 50_000);
+
+    assert!(matches!(built, Err(Problem::Interrupted)), "{built:?}");
+    assert!(matches!(unpacked, Err(Problem::Interrupted)), "{unpacked:?}");
+    assert_eq!(fs::read_dir(staging.folder.path()).unwrap().count(), before);
+    assert_eq!(fs::read_dir(room.path()).unwrap().count(), 0);
+}

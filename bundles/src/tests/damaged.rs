@@ -1,0 +1,310 @@
+//! Damaged and hostile bundles: each is refused by what is wrong, and leaves nothing.
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+use flate2::{Compression, write::GzEncoder};
+use tar::{Builder, EntryType, Header};
+
+use super::{super::*, Staging, judge, put};
+
+const RPM: &str = "dependencies/pcoip-cmsg-setup-0.1.0-1.el9.x86_64.rpm";
+
+/// An entry of a crafted archive.
+struct Crafted<'a> {
+    kind: EntryType,
+    path: String,
+    bytes: &'a [u8],
+}
+
+fn file<'a>(path: &str, bytes: &'a [u8]) -> Crafted<'a> {
+    Crafted { kind: EntryType::Regular, path: format!("{FOLDER}/{path}"), bytes }
+}
+
+fn odd(kind: EntryType, path: &str) -> Crafted<'static> {
+    Crafted { kind, path: format!("{FOLDER}/{path}"), bytes: b"" }
+}
+
+/// An archive of these entries, named as they say.
+fn craft(folder: &Path, entries: &[Crafted<'_>]) -> PathBuf {
+    let path = folder.join("crafted.tar.gz");
+    let mut archive =
+        Builder::new(GzEncoder::new(File::create(&path).unwrap(), Compression::fast()));
+    for Crafted { kind, path, bytes } in entries {
+        let mut header = Header::new_ustar();
+        // A method would refuse what the test is about.
+        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_entry_type(*kind);
+        header.set_mode(0o644);
+        header.set_size(bytes.len() as u64);
+        header.set_cksum();
+        archive.append(&header, *bytes).unwrap();
+    }
+    archive.into_inner().unwrap().finish().unwrap();
+    path
+}
+
+fn digest_of(bytes: &[u8]) -> String {
+    let mut progress = digest::Progress { done: 0, total: 0, watch: &mut |_, _| true };
+    let copied = digest::copy(&mut &bytes[..], &mut std::io::sink(), &mut progress);
+    copied.unwrap_or_else(|_| panic!("nothing here fails")).sha256
+}
+
+fn manifest(files: &[(&str, &[u8])]) -> String {
+    let listed = files.iter().map(|(path, bytes)| Listed {
+        path: (*path).to_owned(),
+        size: bytes.len() as u64,
+        sha256: digest_of(bytes),
+        kind: Kind::Package,
+        version: "1-1".to_owned(),
+    });
+    Manifest::of("0.1.0", "x86_64", listed.collect()).text().unwrap()
+}
+
+/// What is said of a bundle that cannot be verified, nor be unpacked.
+fn refused(bundle: &Path) -> String {
+    let said = judge(bundle).unwrap_err().to_string();
+    if bundle.is_file() {
+        let room = tempfile::tempdir().unwrap();
+        let unpacked = unpack(bundle, room.path(), &|_| true, &mut |_, _| true);
+        assert_eq!(unpacked.unwrap_err().to_string(), said);
+        assert_eq!(fs::read_dir(room.path()).unwrap().count(), 0);
+    }
+    said
+}
+
+/// That crafted archives of the manifest of `a` and `b`, and of these entries, are refused so.
+fn all_are_refused<const N: usize>(table: [(Vec<Crafted<'_>>, &str); N]) {
+    for (entries, expected) in table {
+        let folder = tempfile::tempdir().unwrap();
+        let text = manifest(&[("a", b"aa"), ("b", b"bb")]);
+        let mut all = vec![file(MANIFEST, text.as_bytes())];
+        all.extend(entries);
+
+        assert_eq!(refused(&craft(folder.path(), &all)), expected);
+    }
+}
+
+#[test]
+fn files_that_are_not_those_of_the_manifest_are_refused_by_name() {
+    let digests = format!(
+        "`a` has the SHA-256 digest {}, and `manifest.json` says {}",
+        digest_of(b"ab"),
+        digest_of(b"aa")
+    );
+    all_are_refused([
+        (vec![file("a", b"aa")], "`b` stands in `manifest.json`, and is missing"),
+        (
+            vec![file("a", b"aa"), file("b", b"bb"), file("c", b"cc")],
+            "`c` does not stand in `manifest.json`",
+        ),
+        (vec![file("a", b"aa"), file("a", b"aa")], "`a` does not stand in `manifest.json`"),
+        (vec![file("a", b"aaa")], "`a` has 3 bytes, and `manifest.json` says 2"),
+        (vec![file("a", b"ab")], &digests),
+    ]);
+}
+
+#[test]
+fn entries_that_no_bundle_has_are_refused_by_name() {
+    let table = [
+        (EntryType::Symlink, "a symbolic link"),
+        (EntryType::Link, "a hard link"),
+        (EntryType::Block, "a device"),
+        (EntryType::Char, "a device"),
+        (EntryType::Fifo, "a pipe"),
+        (EntryType::Directory, "a folder's own entry"),
+        (EntryType::GNULongName, "an entry for another one"),
+        (EntryType::XHeader, "an entry for another one"),
+    ];
+    for (kind, what) in table {
+        let said = format!("`a` is {what}; a bundle has regular files only");
+        all_are_refused([(vec![odd(kind, "a")], &said)]);
+    }
+}
+
+#[test]
+fn entries_that_lead_out_are_refused_by_name() {
+    for path in ["/etc/passwd", "../a", "teradici-pcoip-cmsg-bundle/../a", "a", ""] {
+        let outside = Crafted { kind: EntryType::Regular, path: path.to_owned(), bytes: b"aa" };
+        let said = format!("`{path}` leads out of the folder `{FOLDER}`");
+
+        all_are_refused([(vec![outside], &said)]);
+    }
+}
+
+#[test]
+fn an_archive_that_does_not_begin_with_its_manifest_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+
+    assert_eq!(
+        refused(&craft(folder.path(), &[file("a", b"aa")])),
+        "it is no bundle: its first file is `a`, not `manifest.json`"
+    );
+    assert_eq!(refused(&craft(folder.path(), &[])), "it is no bundle: it is empty");
+}
+
+/// What is said of a bundle whose manifest has something else in this place.
+fn refused_with(from: &str, to: &str) -> String {
+    let whole = manifest(&[("a", b"aa"), ("b", b"bb")]);
+    assert!(whole.contains(from), "{from}");
+    let text = whole.replace(from, to);
+    let folder = tempfile::tempdir().unwrap();
+    refused(&craft(folder.path(), &[file(MANIFEST, text.as_bytes())]))
+}
+
+#[test]
+fn a_manifest_that_cannot_be_is_refused_by_what_is_wrong() {
+    for path in ["../a", "/a", r"a\nb", "-a", ".a", "a/b/c", "a b", "", "manifest.json"] {
+        let said = refused_with(r#""path":"a""#, &format!(r#""path":"{path}""#));
+
+        let expected =
+            format!(r#"it is no bundle: `manifest.json`: "{path}" is no path of a bundle's file"#);
+        assert_eq!(said, expected);
+    }
+    let table = [
+        (r#""path":"a""#, r#""path":"b""#, "`b` stands in it twice"),
+        (r#""path":"a""#, r#""path":"b/c""#, "`b` is a file and a folder"),
+        (&digest_of(b"aa"), "aa", r#""aa" is no SHA-256 digest"#),
+        (r#""schema": 1"#, r#""schema": 2"#, "it has the schema 2, and this program reads 1"),
+        ("pcoip-cmsg", "nginx", r#"it is of another product, "nginx""#),
+    ];
+    for (from, to, why) in table {
+        let expected = format!("it is no bundle: `manifest.json`: {why}");
+        assert_eq!(refused_with(from, to), expected);
+    }
+}
+
+#[test]
+fn a_manifest_of_more_than_any_bundle_is_refused() {
+    for size in [1_u64 << 40, u64::MAX] {
+        let said = refused_with(r#""size":2"#, &format!(r#""size":{size}"#));
+
+        let total = size.saturating_add(size);
+        let expected = format!("its files would take {total} bytes, more than any bundle");
+        assert_eq!(said, expected);
+    }
+}
+
+#[test]
+fn an_archive_that_swells_is_left_where_it_exceeds_its_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.tar.gz");
+    let mut gzip = GzEncoder::new(File::create(&path).unwrap(), Compression::fast());
+    let text = manifest(&[("a", b"aa")]);
+    let mut add = |name: &str, size: u64, bytes: &[u8]| {
+        let mut header = Header::new_ustar();
+        header.set_path(format!("{FOLDER}/{name}")).unwrap();
+        header.set_entry_type(EntryType::Regular);
+        header.set_size(size);
+        header.set_cksum();
+        gzip.write_all(header.as_bytes()).unwrap();
+        gzip.write_all(bytes).unwrap();
+        gzip.write_all(&vec![0; (512 - bytes.len() % 512) % 512]).unwrap();
+    };
+    add(MANIFEST, text.len() as u64, text.as_bytes());
+    add("a", 1 << 40, &vec![0; 64 << 20]);
+    gzip.finish().unwrap();
+
+    let said = format!("`a` has {} bytes, and `manifest.json` says 2", 1_u64 << 40);
+    assert_eq!(refused(&path), said);
+}
+
+#[test]
+fn nothing_may_stand_behind_the_end() {
+    let staging = Staging::usual();
+    let (archive, _) = staging.build("whole.tar.gz");
+    let whole = fs::read(&archive).unwrap();
+    let more = staging.folder.path().join("more.tar.gz");
+
+    put(&more, &[&whole[..], b"x"].concat());
+    assert_eq!(refused(&more), "the archive is damaged: something stands behind its end");
+
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(&manifest_only()).unwrap();
+    gzip.write_all(&vec![0; 2 << 20]).unwrap();
+    put(&more, &gzip.finish().unwrap());
+    assert_eq!(refused(&more), "the archive is damaged: something stands behind its end");
+}
+
+/// An archive of nothing but a manifest of nothing, without its gzip.
+fn manifest_only() -> Vec<u8> {
+    let text = manifest(&[]);
+    let mut archive = Builder::new(Vec::new());
+    let mut header = Header::new_ustar();
+    header.set_path(format!("{FOLDER}/{MANIFEST}")).unwrap();
+    header.set_entry_type(EntryType::Regular);
+    header.set_size(text.len() as u64);
+    header.set_cksum();
+    archive.append(&header, text.as_bytes()).unwrap();
+    archive.into_inner().unwrap()
+}
+
+#[test]
+fn an_archive_that_ends_early_or_is_none_is_refused() {
+    let staging = Staging::usual();
+    let (archive, _) = staging.build("whole.tar.gz");
+    let whole = fs::read(&archive).unwrap();
+    let part = staging.folder.path().join("part.tar.gz");
+
+    for length in [whole.len() / 2, whole.len() - 1] {
+        put(&part, &whole[..length]);
+        assert_eq!(refused(&part), "the archive ends early", "{length}");
+    }
+    for (bytes, said) in [(&b""[..], "gzip"), (b"PK\x03\x04", "gzip"), (&whole[..1], "gzip")] {
+        put(&part, bytes);
+        assert_eq!(refused(&part), format!("it is no bundle: it is no {said} archive"));
+    }
+    let none = staging.folder.path().join("none.tar.gz");
+    assert_eq!(refused(&none), format!("`{}` cannot be read", none.display()));
+    assert_eq!(refused(Path::new("/dev/zero")), "`/dev/zero` cannot be read");
+}
+
+/// What is done to a folder.
+type Harm = fn(&Path);
+
+#[test]
+fn a_folder_with_anything_wrong_is_refused_by_its_name() {
+    let missing: Harm = |it| fs::remove_file(it.join(RPM)).unwrap();
+    let besides: Harm = |it| put(&it.join("dependencies/more.rpm"), b"x");
+    let folder: Harm = |it| fs::create_dir(it.join("more")).unwrap();
+    let other: Harm = |it| put(&it.join(RPM), b"a packagf");
+    let shorter: Harm = |it| put(&it.join(RPM), b"a packag");
+    let link: Harm = |it| {
+        fs::rename(it.join(IMAGES), it.with_extension("x")).unwrap();
+        symlink(it.with_extension("x"), it.join(IMAGES)).unwrap();
+    };
+    let pipe: Harm = |it| {
+        fs::remove_file(it.join(IMAGES)).unwrap();
+        nix::unistd::mkfifo(&it.join(IMAGES), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    };
+    let folder_instead: Harm = |it| {
+        fs::remove_file(it.join(IMAGES)).unwrap();
+        fs::create_dir(it.join(IMAGES)).unwrap();
+    };
+    let none: Harm = |it| fs::remove_file(it.join(MANIFEST)).unwrap();
+    let only = |what: &str| format!("`{IMAGES}` is {what}; a bundle has regular files only");
+    let table = [
+        (missing, format!("`{RPM}` stands in `manifest.json`, and is missing")),
+        (besides, "`dependencies/more.rpm` does not stand in `manifest.json`".to_owned()),
+        (folder, "`more` does not stand in `manifest.json`".to_owned()),
+        (other, format!("`{RPM}` has the SHA-256 digest ")),
+        (shorter, format!("`{RPM}` has 8 bytes, and `manifest.json` says 9")),
+        (link, only("a symbolic link")),
+        (pipe, only("a pipe")),
+        (folder_instead, only("a folder")),
+        (none, "it is no bundle: it has no `manifest.json`".to_owned()),
+    ];
+    for (harm, expected) in table {
+        let staging = Staging::usual();
+        let folder = staging.extracted();
+        harm(&folder);
+
+        let said = refused(&folder);
+
+        assert!(said.starts_with(&expected), "{said}");
+    }
+}
