@@ -134,7 +134,8 @@ impl From<anyhow::Error> for Ended {
 impl Ended {
     /// There is nothing installed where a command looked.
     fn nothing_installed(paths: &Paths) -> Self {
-        let error = anyhow::anyhow!("there is no installation under `{}`", paths.root().display());
+        let place = layout::place(paths.root());
+        let error = anyhow::anyhow!("there is no installation {place}");
         Self::Failed(error, Some("name its folder with `--root DIR`, or install first".to_owned()))
     }
 }

@@ -58,6 +58,13 @@ fn typo(word: &str, flag: Option<&str>) -> Option<Finding> {
             "write a flag's dashes and its name without a space between them",
         ));
     }
+    if let Some(name) = word.strip_prefix('-').filter(|name| is_setting(name)) {
+        return Some(Finding::error(
+            "usage.dash",
+            format!("`{word}` begins with one hyphen"),
+            format!("write `--{name}`"),
+        ));
+    }
     let (flag, value) = match word.split_once('=') {
         Some((flag, value)) if flag.starts_with("--") => (flag, value),
         Some(("", value)) => {
@@ -77,6 +84,10 @@ fn typo(word: &str, flag: Option<&str>) -> Option<Finding> {
             format!("write the value itself: `{}`", format!("{flag} VALUE").trim_start()),
         )
     })
+}
+
+fn is_setting(word: &str) -> bool {
+    Setting::find(word.split('=').next().unwrap_or(word)).is_some()
 }
 
 /// The word without spaces at its ends and around a flag's equals sign.
@@ -107,6 +118,12 @@ mod tests {
                 "write `--broker-url`",
             ),
             ("-—yes", "`-—yes` begins with `—` (U+2014), which is no hyphen", "write `--yes`"),
+            ("-self-signed", "`-self-signed` begins with one hyphen", "write `--self-signed`"),
+            (
+                "-ca-cert=/ca.pem",
+                "`-ca-cert=/ca.pem` begins with one hyphen",
+                "write `--ca-cert=/ca.pem`",
+            ),
             ("−−yes", "`−−yes` begins with `−` (U+2212), which is no hyphen", "write `--yes`"),
             ("--root\u{a0}", "`--root\u{a0}` has a space where none belongs", "write `--root`"),
             (

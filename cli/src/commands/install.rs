@@ -206,12 +206,13 @@ fn tell_roles(
 fn tell_next(wanted: &Wanted, paths: &Paths, screen: &Screen) {
     if wanted.connection_manager.is_some() {
         let certificate = layout::verifying_certificates(paths);
+        let words = layout::words(paths, wanted.place.runtime);
         screen.data(&format!(
             "\nGateways on other hosts verify this connection manager with\n  {}\n\
              Copy it there and run\n  \
              pcoip-cmsg-setup install --enable-connection-manager=false --external-pcoip-ip IP \
              --jwt-verifying-cert FILE --self-signed --accept-policies\n\
-             Then install here again with `--external-sg-ip IP`",
+             Then run `pcoip-cmsg-setup configure{words} --external-sg-ip IP` here",
             certificate.display()
         ));
     }

@@ -50,8 +50,8 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
         }));
         return Ok(exit);
     }
-    let root = found.paths.root().display();
-    screen.data(&format!("version {version}, runtime {runtime}, under {root}"));
+    let place = layout::place(found.paths.root());
+    screen.data(&format!("version {version}, runtime {runtime}, {place}"));
     views.iter().for_each(|view| screen.data(&view.lines()));
     screen.data(&format!("logs: {}", found.paths.logs().display()));
     for certificate in &certificates {
@@ -85,11 +85,7 @@ fn down(views: &[RoleView], paths: &Paths, runtime: Runtime) -> Option<Finding> 
             .filter(|view| view.is_down() && units::keep(paths, view.role()))
             .map(|view| format!("`journalctl -u {}`", layout::unit_name(view.role())))
             .collect();
-        let again = match runtime {
-            Runtime::Swarm => String::new(),
-            Runtime::Host if layout::is_machine(paths) => " --runtime=host".to_owned(),
-            Runtime::Host => format!(" --root {}", paths.root().display()),
-        };
+        let again = layout::words(paths, runtime);
         let why = match runtime {
             Runtime::Swarm => {
                 format!(

@@ -70,8 +70,10 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
     let exit = perform(&mut report, &found.paths, &mut system, screen);
     if exit == Exit::Done && !uninstall.purge && !installed.files.is_empty() {
         screen.note(&format!(
-            "kept: configuration, keys and logs under `{}`; `uninstall --purge` removes them",
-            found.paths.root().display()
+            "kept: configuration and keys in `{}`, logs in `{}`; `uninstall{} --purge` removes them",
+            found.paths.base().display(),
+            found.paths.logs().display(),
+            layout::words(&found.paths, runtime)
         ));
     }
     report.show_document(screen);
@@ -105,8 +107,8 @@ fn is_confirmed(
         return Err(vec![finding].into());
     }
     let extent = if uninstall.purge { " with its configuration, keys and logs" } else { "" };
-    let root = paths.root().display();
-    let question = format!("Remove the installation under {root}{extent} (--yes)?");
+    let place = layout::place(paths.root());
+    let question = format!("Remove the installation {place}{extent} (--yes)?");
     Ok(prompt::confirm(&mut Terminal::new(screen, system), &question)?)
 }
 

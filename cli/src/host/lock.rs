@@ -35,7 +35,7 @@ struct Note {
 
 /// Another installer holds the lock.
 #[derive(Debug, thiserror::Error)]
-#[error("another installer{} is at work under `{}`", process(*.pid), .root.display())]
+#[error("another installer{} is at work {}", process(*.pid), layout::place(.root))]
 pub(crate) struct Busy {
     pid: Option<u32>,
     root: PathBuf,

@@ -7,11 +7,29 @@ use cmsg_config::{
     socket::{Role, SUPERVISOR},
 };
 
-use crate::{answers::secrets as passwords, wanted::later::FILES};
+use crate::{answers::secrets as passwords, runtime::Runtime, wanted::later::FILES};
 
 /// Whether that is the machine's own installation.
 pub(crate) fn is_machine(paths: &Paths) -> bool {
     paths.root() == Path::new("/")
+}
+
+/// Where an installation is, for people.
+pub(crate) fn place(root: &Path) -> String {
+    if root == Path::new("/") {
+        "on this host".to_owned()
+    } else {
+        format!("under `{}`", root.display())
+    }
+}
+
+/// The words that have the installer find this installation again, with a space in front.
+pub(crate) fn words(paths: &Paths, runtime: Runtime) -> String {
+    match runtime {
+        Runtime::Swarm => String::new(),
+        Runtime::Host if is_machine(paths) => " --runtime=host".to_owned(),
+        Runtime::Host => format!(" --root {}", paths.root().display()),
+    }
 }
 
 /// Where the installer's lock and journal lie: in a folder that is always there, and not in the

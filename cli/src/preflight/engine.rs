@@ -17,6 +17,7 @@ use crate::{
 /// The documented minimum.
 const LEAST_VERSION: Version = Version { major: 20, minor: 10, patch: 0 };
 
+/// The other way, where nothing is installed yet.
 const WITHOUT: &str = "or run the services on the host itself with `--runtime=host`";
 
 pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
@@ -61,7 +62,16 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     if wanted.docker.registry.is_none() {
         findings.extend(facts.deploying.as_ref().and_then(images));
     }
+    if facts.installed.is_there(&wanted.place.paths()) {
+        // To be installed on the host as well would be refused.
+        findings.iter_mut().for_each(|it| it.cure = only_way(&it.cure));
+    }
     findings
+}
+
+fn only_way(cure: &str) -> String {
+    let first = cure.strip_suffix(WITHOUT).map(|first| first.trim_end_matches([',', ';', ' ']));
+    first.unwrap_or(cure).to_owned()
 }
 
 fn other_runtime(wanted: &Wanted, facts: &Facts) -> Option<Finding> {

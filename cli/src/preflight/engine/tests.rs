@@ -166,3 +166,12 @@ fn a_swarm_belongs_to_the_machine_itself() {
 
     assert_eq!(ids, ["runtime.root"]);
 }
+
+#[test]
+fn the_other_runtime_is_offered_only_where_nothing_is_installed() {
+    let cure = |cure: &str| only_way(cure);
+
+    assert_eq!(cure(&format!("update it, {WITHOUT}")), "update it");
+    assert_eq!(cure(&format!("start it; {WITHOUT}")), "start it");
+    assert_eq!(cure("use another host"), "use another host");
+}
