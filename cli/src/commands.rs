@@ -188,13 +188,18 @@ fn refuse(screen: &Screen, findings: &[Finding]) -> Exit {
 }
 
 fn fail(screen: &Screen, error: &anyhow::Error, hint: Option<&str>) -> Exit {
-    let hint = hint.or_else(|| lacks_rights(error).then_some("run the command with `sudo`"));
+    let hint = hint.or_else(|| right_hint(error));
     if screen.is_json {
         let finding = Finding::error("failed", format!("{error:#}"), hint.unwrap_or_default());
         screen.document(&report::failure(&finding));
     }
     screen.failure(error, hint);
     Exit::Failed
+}
+
+/// What to do where the rights are all that is missing.
+fn right_hint(error: &anyhow::Error) -> Option<&'static str> {
+    lacks_rights(error).then_some("run the command with `sudo`")
 }
 
 /// Whether somebody who is not root was denied something.

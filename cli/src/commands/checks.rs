@@ -71,6 +71,7 @@ pub(super) fn check(
     let mut sources = Sources::read(&setup.flags.0, global.answers.as_deref())?;
     let place = Place::read(&sources.resolve(&Layer::new()))?;
     let paths = place.paths();
+    is_open(&place)?;
     let is_left = interrupted::finding(&paths);
     if looking.needs_installation && is_left.is_none() {
         super::find_installed(&sources)?;
@@ -123,6 +124,15 @@ pub(super) fn check(
     let site = Site { place, target, export, interrupted, takes_daemon, back_to, adoption };
     let checked = until_trusted((&mut sources, &saved), &site, lock.as_ref(), asks, system)?;
     Ok(Checked { lock, ..checked })
+}
+
+/// Refuses whoever may not read what is installed on the machine itself: all else would be told
+/// wrong.
+fn is_open(place: &Place) -> Result<(), Ended> {
+    match Installed::look(&place.paths()) {
+        Err(error) if place.root.is_none() && super::lacks_rights(&error) => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Checks the answers, and those that a person gives in their place.

@@ -193,7 +193,9 @@ fn an_installation_whose_disk_became_read_only_is_changed_by_nothing() {
     machine.tell("mkdir", &[root]);
     machine.tell("mount", &["-t", "tmpfs", "-o", "mode=755", "tmpfs", root]);
     assert_eq!(install_on(&machine, root).status.code(), Some(0));
-    machine.tell("pkill", &["-9", "pcoip-cmsgd"]);
+    // What was killed has its log open for a moment.
+    let ended = "pkill -9 pcoip-cmsgd; while pgrep -r R,S,D pcoip-cmsgd; do sleep 0.02; done";
+    machine.tell("timeout", &["60", "bash", "-c", ended]);
     let before = listed(&machine, root);
     machine.tell("mount", &["-o", "remount,ro", root]);
 
