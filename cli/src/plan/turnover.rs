@@ -1,5 +1,5 @@
-//! Which roles stop before the files change and start afterwards: those that read what changes, and
-//! all of them when the daemon itself does.
+//! Which roles stop before the files change and start afterwards: those whose configuration changes,
+//! and all of them when the daemon itself does. Certificates they read again without an end.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use cmsg_config::{Paths, socket::Role};
 use super::layout;
 use crate::{
     host::{Facts, daemon::DaemonFact},
-    step::Step,
+    step::{Step, trace::Trace},
     wanted::Wanted,
 };
 
@@ -49,12 +49,12 @@ impl Turnover {
             let stops = vec![Step::Stop { paths, roles: running }];
             return Self { stops, starts: vec![start], restarts, ..Self::default() };
         }
-        let is_changed = |role: &Role| {
-            installed.edited.contains(role) || steps.iter().any(|step| is_read(step, &paths, *role))
-        };
+        let is_changed = |role: &Role| starts_anew(steps, facts, &paths, *role);
+        let reloads = |role: &Role| !is_changed(role) && reads_again(steps, &paths, *role);
+        let reloading: Vec<_> = running.iter().copied().filter(reloads).collect();
         let stopping: Vec<_> = running.into_iter().filter(is_changed).collect();
         let starting = wanted.roles().into_iter().filter(is_changed);
-        Self {
+        let turnover = Self {
             restarts: restarting(&stopping),
             deployments: Vec::new(),
             has_other_images: false,
@@ -63,7 +63,18 @@ impl Turnover {
                 .into_iter()
                 .map(|role| Step::StopRole { paths: paths.clone(), role })
                 .collect(),
+        };
+        turnover.reloading(reloading, &paths)
+    }
+
+    /// These read their certificates again, and when all is undone once more.
+    fn reloading(mut self, roles: Vec<Role>, paths: &Paths) -> Self {
+        if !roles.is_empty() {
+            self.stops.insert(0, Step::Hold(vec![Trace::Reloaded(roles.clone())]));
         }
+        let reload = |role| Step::Reload { paths: paths.clone(), role };
+        self.starts.extend(roles.into_iter().map(reload));
+        self
     }
 
     /// systemd runs each role by itself. A supervisor, from before it did, goes.
@@ -76,10 +87,9 @@ impl Turnover {
             turnover.stops.push(Step::Stop { paths: paths.clone(), roles });
         }
         let is_new_daemon = matches!(facts.daemon, DaemonFact::Copy(_));
+        let mut reloading = Vec::new();
         for role in [Role::Cm, Role::Sg] {
-            let is_changed = is_new_daemon
-                || installed.edited.contains(&role)
-                || steps.iter().any(|step| is_read(step, &paths, role));
+            let is_changed = is_new_daemon || starts_anew(steps, facts, &paths, role);
             let runs = installed.units.running.contains(&role);
             let is_wanted = wanted.roles().contains(&role);
             if runs && (is_changed || !is_wanted) {
@@ -93,19 +103,39 @@ impl Turnover {
             if ran && is_wanted && (is_changed || installed.supervisor_runs) {
                 turnover.restarts.push(role);
             }
+            if runs && is_wanted && !is_changed && reads_again(steps, &paths, role) {
+                reloading.push(role);
+            }
         }
-        turnover
+        turnover.reloading(reloading, &paths)
     }
+}
+
+/// Whether a role has to start anew for steps on the host: its configuration or its unit changes, or
+/// it does not answer whoever tells it to read something again.
+fn starts_anew(steps: &[Step], facts: &Facts, paths: &Paths, role: Role) -> bool {
+    let installed = &facts.installed;
+    let is_live = installed.live.iter().any(|status| status.role == role);
+    let is_at_start = |step: &Step| match step {
+        Step::Units(_) => is_read(step, paths, role),
+        step => is_conf(step, paths, role),
+    };
+    installed.edited.contains(&role)
+        || steps.iter().any(is_at_start)
+        || (!is_live && reads_again(steps, paths, role))
 }
 
 /// Whether steps change what a role reads again when it is told to: all but its configuration.
 pub(super) fn reads_again(steps: &[Step], paths: &Paths, role: Role) -> bool {
+    steps.iter().any(|step| !is_conf(step, paths, role) && is_read(step, paths, role))
+}
+
+fn is_conf(step: &Step, paths: &Paths, role: Role) -> bool {
     let conf = layout::conf(paths, role);
-    let is_conf = |step: &Step| match step {
+    match step {
         Step::Write { path, .. } | Step::Remove(path) => *path == conf,
         _ => false,
-    };
-    steps.iter().any(|step| !is_conf(step) && is_read(step, paths, role))
+    }
 }
 
 /// Whether a step changes what a role reads when it starts.

@@ -1,7 +1,10 @@
 //! `configure` on a running installation: one flag is enough, and only whom it concerns restarts.
 
 use cmsg_config::socket::{self, Role};
-use e2e::installation::{Installation, document, plain};
+use e2e::{
+    installation::{Installation, document, plain},
+    needs::{Need, met},
+};
 use serde_json::json;
 
 #[test]
@@ -41,6 +44,48 @@ fn a_changed_flag_restarts_only_whom_it_concerns() {
     let again = site.done(&["install"]);
     assert_eq!(again["restarts"], json!([]));
     assert_eq!(again["settings"].get("host-address"), None);
+}
+
+/// An authority, and two certificates of it for the same names.
+const MAKE: &str = "set -e; cd $0
+openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=ca -days 300 \
+  -addext keyUsage=keyCertSign,cRLSign
+printf 'subjectAltName=DNS:old.example,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n' >names
+for one in one two; do
+  openssl req -newkey rsa:2048 -nodes -keyout $one.key -out $one.csr -subj /CN=old.example
+  openssl x509 -req -in $one.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 300 -extfile names \
+    -out $one.crt
+done";
+
+#[test]
+fn a_new_certificate_is_shown_and_nothing_restarts() {
+    if !met(&[Need::Tool("openssl"), Need::Tool("bash")]) {
+        return;
+    }
+    let made = tempfile::tempdir().expect("a temporary folder can be made");
+    let make = std::process::Command::new("bash").args(["-c", MAKE]).arg(made.path()).output();
+    assert!(make.expect("`bash` starts").status.success());
+    let site = Installation::start();
+    let file = |flag: &str, name: &str| format!("--{flag}={}/{name}", made.path().display());
+    let give = |name: &str| {
+        let words = [
+            file("ssl-cert", &format!("{name}.crt")),
+            file("ssl-key", &format!("{name}.key")),
+            file("ca-cert", "ca.crt"),
+        ];
+        site.done(&[&["configure"][..], &words.each_ref().map(String::as_str)].concat())
+    };
+    // The configurations are to name the authority.
+    assert_eq!(give("one")["restarts"], json!(["cm", "sg"]));
+    let before = site.pids();
+
+    let second = give("two");
+
+    assert_eq!(second["restarts"], json!([]));
+    assert_eq!(site.pids(), before);
+    let steps = second["plan"].as_array().expect("there is a plan").iter();
+    let told = steps.filter(|it| it["step"].to_string().contains("of new certificates")).count();
+    assert_eq!(told, 2, "{second:#}");
 }
 
 #[test]
