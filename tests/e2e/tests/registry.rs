@@ -18,6 +18,8 @@ use e2e::needs::{Need, met};
 use proxy::Proxy;
 use site::Site;
 
+/// Where the registry listens unless a test says otherwise.
+const REGISTRY: &str = "127.0.0.1:5000";
 const NEEDS: &[Need] = &[
     Need::Root,
     Need::Tool("dockerd"),
@@ -39,7 +41,7 @@ fn pulled_images_are_ours_and_the_guides_commands_remove_them() {
         return;
     }
     let mut site = Site::start();
-    site.serve("127.0.0.1:5000", "");
+    site.serve(REGISTRY, "");
     let layer = site.push("127.0.0.1:5000/team");
     let mut heard = Vec::new();
 
@@ -74,20 +76,14 @@ fn pulled_images_are_ours_and_the_guides_commands_remove_them() {
 
 #[test]
 fn a_password_opens_the_registry_and_another_does_not() {
-    if !met(NEEDS) {
-        return;
-    }
-    let mut site = Site::start();
-    site.serve("127.0.0.1:5000", "");
-    site.push("127.0.0.1:5000");
+    let Some(mut site) = Site::serving() else { return };
     site.stop();
     site.bash("htpasswd -Bbn me 'right one' > /run/htpasswd");
-    site.serve("127.0.0.1:5000", "auth: {htpasswd: {realm: test, path: /run/htpasswd}}");
+    site.serve(REGISTRY, "auth: {htpasswd: {realm: test, path: /run/htpasswd}}");
     let pull = |password: Option<&str>| {
         let credentials = password
             .map(|password| Credentials { user: "me".to_owned(), password: password.into() });
-        let wanted =
-            Pull { credentials: credentials.as_ref(), ..image("127.0.0.1:5000", Role::Cm) };
+        let wanted = Pull { credentials: credentials.as_ref(), ..image(REGISTRY, Role::Cm) };
         // What a password does not open it does not open a second time.
         site.engine.pull(&wanted, &mut |news| match news {
             Pulling::Again { why, .. } => panic!("{why}"),
@@ -107,14 +103,9 @@ fn a_password_opens_the_registry_and_another_does_not() {
 
 #[test]
 fn a_registry_is_trusted_as_docker_is_told_to() {
-    if !met(NEEDS) {
-        return;
-    }
-    let mut site = Site::start();
+    let Some(mut site) = Site::serving() else { return };
     // What is on the loopback docker trusts without being told.
     site.bash("ip address add 192.0.2.10/32 dev lo");
-    site.serve("127.0.0.1:5000", "");
-    site.push("127.0.0.1:5000");
     site.stop();
     site.bash(
         "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=registry \
@@ -143,27 +134,22 @@ fn a_registry_is_trusted_as_docker_is_told_to() {
 
 #[test]
 fn a_registry_that_comes_back_is_asked_again_and_one_without_the_image_is_not() {
-    if !met(NEEDS) {
-        return;
-    }
-    let mut site = Site::start();
-    site.serve("127.0.0.1:5000", "");
-    site.push("127.0.0.1:5000");
+    let Some(mut site) = Site::serving() else { return };
     site.stop();
     let engine = cmsg_engine::Engine::at(site.machine.path("run/docker.sock")).unwrap();
     let mut pauses = Vec::new();
 
-    let pulled = engine.pull(&image("127.0.0.1:5000", Role::Cm), &mut |news| {
+    let pulled = engine.pull(&image(REGISTRY, Role::Cm), &mut |news| {
         if let Pulling::Again { after, why } = news {
             assert_eq!(why.why, Refusal::Unreachable);
             pauses.push(after);
             if pauses.len() == 2 {
-                site.serve("127.0.0.1:5000", "");
+                site.serve(REGISTRY, "");
             }
         }
         Continue(())
     });
-    let absent = Pull { version: "9.9.9", ..image("127.0.0.1:5000", Role::Cm) };
+    let absent = Pull { version: "9.9.9", ..image(REGISTRY, Role::Cm) };
     let absent = engine.pull(&absent, &mut |news| {
         assert!(!matches!(news, Pulling::Again { .. }), "{news:?}");
         Continue(())
@@ -176,13 +162,8 @@ fn a_registry_that_comes_back_is_asked_again_and_one_without_the_image_is_not() 
 
 #[test]
 fn a_connection_that_breaks_midway_is_taken_up_again() {
-    if !met(NEEDS) {
-        return;
-    }
-    let mut site = Site::start();
-    site.serve("127.0.0.1:5000", "");
-    site.push("127.0.0.1:5000");
-    let proxy = Proxy::start(&site.machine, "127.0.0.1:5000");
+    let Some(site) = Site::serving() else { return };
+    let proxy = Proxy::start(&site.machine, REGISTRY);
     proxy.break_next_after(300_000);
 
     let pulled = site.engine.pull(&image(&proxy.address(), Role::Cm), &mut |_| Continue(()));
@@ -193,13 +174,8 @@ fn a_connection_that_breaks_midway_is_taken_up_again() {
 
 #[test]
 fn an_operator_who_interrupts_it_leaves_nothing_behind() {
-    if !met(NEEDS) {
-        return;
-    }
-    let mut site = Site::start();
-    site.serve("127.0.0.1:5000", "");
-    site.push("127.0.0.1:5000");
-    let proxy = Proxy::start(&site.machine, "127.0.0.1:5000");
+    let Some(site) = Site::serving() else { return };
+    let proxy = Proxy::start(&site.machine, REGISTRY);
     proxy.stall_after(300_000);
     let mut most = 0;
 
@@ -223,13 +199,8 @@ fn an_operator_who_interrupts_it_leaves_nothing_behind() {
 
 #[test]
 fn a_foreign_image_is_refused_and_not_kept() {
-    if !met(NEEDS) {
-        return;
-    }
-    let mut site = Site::start();
-    site.serve("127.0.0.1:5000", "");
-    site.push("127.0.0.1:5000");
-    let ours = site.engine.pull(&image("127.0.0.1:5000", Role::Cm), &mut |_| Continue(())).unwrap();
+    let Some(site) = Site::serving() else { return };
+    let ours = site.engine.pull(&image(REGISTRY, Role::Cm), &mut |_| Continue(())).unwrap();
     let import = "tar -C /etc -c hostname | /usr/bin/docker import --change 'EXPOSE 80'";
     let labels = format!("--change 'LABEL {LAYER_LABEL}={} {VERSION_LABEL}={VERSION}'", ours.layer);
     let cases = [

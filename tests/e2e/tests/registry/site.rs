@@ -8,7 +8,9 @@ use std::{
 
 use cmsg_config::socket::Role;
 use cmsg_engine::{Engine, archive::ImageArchive, reference};
-use e2e::{binaries, machine::Machine};
+use e2e::{binaries, machine::Machine, needs::met};
+
+use crate::{NEEDS, REGISTRY};
 
 /// The machine.
 pub(crate) struct Site {
@@ -18,6 +20,17 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// One whose registry has both images, where tests can have it.
+    pub(crate) fn serving() -> Option<Self> {
+        if !met(NEEDS) {
+            return None;
+        }
+        let mut site = Self::start();
+        site.serve(REGISTRY, "");
+        site.push(REGISTRY);
+        Some(site)
+    }
+
     pub(crate) fn start() -> Self {
         let mut machine = Machine::start();
         machine.start_engine();
