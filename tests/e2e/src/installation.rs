@@ -13,6 +13,8 @@ use cmsg_config::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::installer::INSTALL_ON_HOST;
+
 /// An installation that runs until the test ends.
 #[derive(Debug)]
 pub struct Installation {
@@ -28,16 +30,8 @@ impl Installation {
     #[must_use]
     pub fn start() -> Self {
         let installation = Self::nothing();
-        let document = installation.done(&[
-            "install",
-            "--runtime=host",
-            "--accept-policies",
-            "--self-signed",
-            "--ignore-disk-req",
-            "--broker-url=https://127.0.0.1:1",
-            "--external-pcoip-ip=192.0.2.1",
-            "--host-address=old.example",
-        ]);
+        let words = [&INSTALL_ON_HOST[..], &["--host-address=old.example"]].concat();
+        let document = installation.done(&words);
         assert_eq!(document["restarts"], json!([]));
         installation
     }

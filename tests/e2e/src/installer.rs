@@ -19,6 +19,17 @@ pub const INSTALL: [&str; 6] = [
     "--external-pcoip-ip=192.0.2.1",
 ];
 
+/// Words of an installation of both roles on the host itself, whose broker is away.
+pub const INSTALL_ON_HOST: [&str; 7] = [
+    "install",
+    "--runtime=host",
+    "--accept-policies",
+    "--self-signed",
+    "--ignore-disk-req",
+    "--broker-url=https://127.0.0.1:1",
+    "--external-pcoip-ip=192.0.2.1",
+];
+
 /// Has a command of a machine's know nothing of the settings of whoever runs the tests.
 #[must_use]
 pub fn plain(mut command: Command) -> Command {

@@ -10,6 +10,7 @@ use std::{
 };
 
 use cmsg_config::{ConfFile, Paths};
+use e2e::installer::INSTALL_ON_HOST as INSTALL;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer,
     KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
@@ -17,15 +18,6 @@ use rcgen::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const INSTALL: [&str; 7] = [
-    "install",
-    "--runtime=host",
-    "--accept-policies",
-    "--self-signed",
-    "--ignore-disk-req",
-    "--broker-url=https://127.0.0.1:1",
-    "--external-pcoip-ip=192.0.2.1",
-];
 /// Variables with their values.
 type Environment = &'static [(&'static str, &'static str)];
 const SECRET: &str = "hunter2-hunter2";

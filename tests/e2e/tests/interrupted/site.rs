@@ -11,6 +11,7 @@ use std::{
 };
 
 use cmsg_config::Paths;
+pub(crate) use e2e::installer::INSTALL_ON_HOST as INSTALL;
 use e2e::{
     installation::{document, plain},
     stepped::Stepped,
@@ -21,16 +22,6 @@ use tempfile::TempDir;
 /// Longer than a process takes to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What installs both roles for a broker that is not there.
-pub(crate) const INSTALL: [&str; 7] = [
-    "install",
-    "--runtime=host",
-    "--accept-policies",
-    "--self-signed",
-    "--ignore-disk-req",
-    "--broker-url=https://127.0.0.1:1",
-    "--external-pcoip-ip=192.0.2.1",
-];
 /// What leaves nothing.
 pub(crate) const PURGE: [&str; 3] = ["uninstall", "--yes", "--purge"];
 
