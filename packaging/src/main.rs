@@ -6,8 +6,10 @@ use clap::{Parser, Subcommand};
 
 mod binaries;
 mod demo;
+mod dist;
 mod images;
 mod screen;
+mod statics;
 mod test;
 
 /// Builds, demonstrates and tests the product.
@@ -22,6 +24,8 @@ struct Arguments {
 enum Command {
     /// Install both services under a temporary root and carry a simulated session through them
     Demo(demo::Options),
+    /// Make the packages, their repositories, checksums and the list of what is in them
+    Dist(dist::Options),
     /// Make the container images
     Images(images::Options),
     /// Run every test
@@ -31,6 +35,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo(options) => demo::run(&options),
+        Command::Dist(options) => dist::run(&options),
         Command::Images(options) => images::run(&options),
         Command::Test(options) => test::run(&options),
     };

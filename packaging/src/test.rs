@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::{binaries::cargo, images, screen};
+use crate::{
+    binaries::{cargo, is_installed},
+    images, screen, statics,
+};
 
 /// A test that lacks something writes a line into this file: its name, a tab, what it lacks.
 const SKIPS: &str = "CMSG_TEST_SKIPS";
@@ -32,10 +35,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     if !built.context("starting `cargo build`")?.success() {
         return Ok(ExitCode::FAILURE);
     }
-    if has_engine() {
-        let own = std::env::current_exe().context("finding the own executable")?;
-        images::make_for_tests(own.with_file_name(images::ARCHIVE))?;
-    }
+    build_statics()?;
     let skips = tempfile::NamedTempFile::new().context("making a file for the skipped tests")?;
     let mut tests = runner();
     tests.args(&options.rest).env(SKIPS, skips.path());
@@ -47,11 +47,24 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Whether the tests on a Docker engine can run; only they need images.
-fn has_engine() -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_here = std::env::split_paths(&path).any(|folder| folder.join("dockerd").is_file());
-    is_here && nix::unistd::geteuid().is_root()
+/// Builds what the tests with images and packages take, where they can run: what is slow at run
+/// time is fast to build.
+fn build_statics() -> anyhow::Result<()> {
+    const PROFILE: &str = "dev";
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    let (has_engine, has_packager) = (is_installed("dockerd"), is_installed("rpmbuild"));
+    if has_engine || has_packager {
+        let daemon = statics::build(statics::DAEMON, PROFILE)?;
+        let own = std::env::current_exe().context("finding the own executable")?;
+        let version = env!("CARGO_PKG_VERSION");
+        images::make(&daemon, version, &own.with_file_name(images::ARCHIVE))?;
+    }
+    if has_packager {
+        statics::build(statics::INSTALLER, PROFILE)?;
+    }
+    Ok(())
 }
 
 fn runner() -> Command {

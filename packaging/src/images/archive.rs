@@ -29,7 +29,7 @@ pub(super) struct Archive {
 
 /// An image in the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Image {
+pub(crate) struct Image {
     pub(super) tag: String,
     pub(super) id: String,
 }

@@ -24,6 +24,19 @@ pub fn command(name: &str) -> Command {
     Command::new(path)
 }
 
+/// The path of the static build of a program, as images and packages carry it.
+///
+/// # Panics
+///
+/// Where it was not built.
+#[must_use]
+pub fn static_path(name: &str) -> PathBuf {
+    let target = folder().parent().expect("the folder lies in another").to_owned();
+    let path = target.join("x86_64-unknown-linux-gnu/debug").join(name);
+    assert!(path.is_file(), "`{}` is missing: `cargo xtask test` builds it", path.display());
+    path
+}
+
 /// The folder of the binaries; tests lie in `deps` below it.
 ///
 /// # Panics

@@ -14,7 +14,13 @@ pub enum Need {
     Tool(&'static str),
     /// Network namespaces, which a test makes and removes.
     Namespace,
+    /// The programs that make, judge and install packages.
+    Packages,
 }
+
+/// Those programs.
+const PACKAGES: [&str; 8] =
+    ["rpmbuild", "rpm", "rpmlint", "createrepo_c", "dnf", "rpmsign", "gpg", "systemd-sysusers"];
 
 impl Need {
     fn lacks(self) -> Option<String> {
@@ -23,6 +29,11 @@ impl Need {
             Self::Tool(name) => find(name).is_none().then(|| format!("needs `{name}`")),
             Self::Namespace => {
                 Namespace::make("need").is_err().then(|| "needs network namespaces".to_owned())
+            }
+            Self::Packages => {
+                let missing: Vec<_> =
+                    PACKAGES.into_iter().filter(|name| find(name).is_none()).collect();
+                (!missing.is_empty()).then(|| format!("needs `{}`", missing.join("`, `")))
             }
         }
     }

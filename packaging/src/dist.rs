@@ -1,0 +1,213 @@
+//! `cargo xtask dist`: everything that goes to administrators. Two runs on the same commit with the
+//! same tools give the same bytes; only a signature tells when it was made.
+
+mod licences;
+mod metadata;
+mod package;
+mod repository;
+mod sbom;
+mod sums;
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    time::{Duration, Instant, SystemTime},
+};
+
+use anyhow::{Context as _, bail};
+
+use crate::{
+    binaries::{is_installed, output},
+    images, screen, statics,
+};
+use metadata::Crates;
+use package::Package;
+use repository::BaseUrl;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What is made, and of what.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The folder that it goes to; it must be empty or not be there
+    #[arg(long, value_name = "DIR", default_value = "target/dist")]
+    to: PathBuf,
+    /// Build both programs with this profile; packages of another one than `release` are compressed
+    /// fast and little
+    #[arg(long, default_value = "release")]
+    profile: String,
+    /// Take this static installer, built before
+    #[arg(long, value_name = "FILE")]
+    installer: Option<PathBuf>,
+    /// Take this static daemon, built before
+    #[arg(long, value_name = "FILE")]
+    daemon: Option<PathBuf>,
+    /// Make packages for these systems only [default: all]
+    #[arg(long = "for", value_name = "SYSTEM")]
+    systems: Vec<System>,
+    /// The number of the package among those of the same version
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    package_release: u32,
+    /// Where the repositories will lie: file:// and a folder, or the address of a web server
+    #[arg(long, value_name = "URL", default_value = "file:///srv/pcoip-cmsg")]
+    base_url: BaseUrl,
+    /// Sign packages, repositories and checksums with this key of GnuPG's
+    #[arg(long, value_name = "KEY")]
+    sign: Option<String>,
+}
+
+/// What packages are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum System {
+    El8,
+    El9,
+}
+
+impl System {
+    fn name(self) -> &'static str {
+        match self {
+            Self::El8 => "el8",
+            Self::El9 => "el9",
+        }
+    }
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let begun = Instant::now();
+    require(options)?;
+    let epoch = epoch()?;
+    let folder = options.to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).with_context(|| format!("making `{}`", folder.display()))?;
+    let work = tempfile::tempdir_in(folder).context("making a folder to work in")?;
+    let (sources, made) = (work.path().join("sources"), work.path().join("made"));
+    fs::create_dir(&made)?;
+
+    let crates = Crates::read()?;
+    stage(&sources, options, &crates)?;
+    note(begun, "both programs, images, completions and manual pages");
+    for system in systems(options) {
+        let package = Package {
+            sources: &sources,
+            work: work.path(),
+            system: system.name(),
+            release: options.package_release,
+            is_small: options.profile == "release",
+            epoch,
+        };
+        let folder = made.join(system.name());
+        package.build(&folder)?;
+        repository::make(&folder, system.name(), options, epoch)?;
+        note(begun, &format!("package and repository for {}", system.name()));
+    }
+    let list = sbom::list(&crates, VERSION, epoch)?;
+    let mut list = serde_json::to_string_pretty(&list).context("writing the list of crates")?;
+    list.push('\n');
+    write(&made.join(format!("pcoip-cmsg-setup-{VERSION}.cdx.json")), list)?;
+    sums::make(&made)?;
+    if let Some(key) = &options.sign {
+        detach_signature(key, &made.join(sums::NAME))?;
+    }
+    finish(&made, &options.to, epoch)?;
+    note(begun, &format!("everything is in `{}`", options.to.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn systems(options: &Options) -> Vec<System> {
+    let all = || vec![System::El8, System::El9];
+    if options.systems.is_empty() { all() } else { options.systems.clone() }
+}
+
+/// What is missing is told before programs are built for minutes.
+fn require(options: &Options) -> anyhow::Result<()> {
+    let signing: &[_] = if options.sign.is_some() { &["rpmsign", "gpg"] } else { &[] };
+    let tools = ["rpmbuild", "createrepo_c"].iter().chain(signing).copied();
+    let missing: Vec<_> = tools.filter(|tool| !is_installed(tool)).collect();
+    if !missing.is_empty() {
+        bail!("packages cannot be made without: {}", missing.join(", "));
+    }
+    let is_empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut all| all.next().is_none());
+    if options.to.symlink_metadata().is_ok() && !is_empty(&options.to) {
+        bail!("`{}` is no empty folder: remove it, or name another one", options.to.display());
+    }
+    Ok(())
+}
+
+/// The one time that is told by what is made: `SOURCE_DATE_EPOCH`, else the commit's.
+fn epoch() -> anyhow::Result<u32> {
+    const NAME: &str = "SOURCE_DATE_EPOCH";
+    let text = match std::env::var(NAME) {
+        Ok(text) => text,
+        Err(_) => {
+            let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+            let said = output(Command::new("git").args(["-C", root, "log", "-1", "--format=%ct"]));
+            String::from_utf8_lossy(&said.context(format!("without a commit set `{NAME}`"))?).into()
+        }
+    };
+    text.trim().parse().with_context(|| format!("`{NAME}` is no number of seconds: {text}"))
+}
+
+/// Lays out what the packages are made of.
+fn stage(sources: &Path, options: &Options, crates: &Crates) -> anyhow::Result<()> {
+    fs::create_dir(sources)?;
+    let programs = [(statics::INSTALLER, &options.installer), (statics::DAEMON, &options.daemon)];
+    for (name, given) in programs {
+        let program = match given {
+            Some(given) => given.clone(),
+            None => statics::build(name, &options.profile)?,
+        };
+        let program = statics::read(&program)?;
+        let path = sources.join(name);
+        write(&path, program)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    }
+    images::make(&sources.join(statics::DAEMON), VERSION, &sources.join(images::ARCHIVE))?;
+    words(sources)?;
+    for (name, text) in package::TEXTS {
+        write(&sources.join(name), text)?;
+    }
+    write(&sources.join("LICENSES-OF-CRATES.txt"), licences::texts(crates)?)
+}
+
+/// What the installer says of itself.
+fn words(sources: &Path) -> anyhow::Result<()> {
+    let installer = || Command::new(sources.join(statics::INSTALLER));
+    let version = output(installer().arg("--version"))?;
+    let version = String::from_utf8_lossy(&version);
+    if version.trim() != format!("{} {VERSION}", statics::INSTALLER) {
+        bail!("the installer is of another version than {VERSION}: {}", version.trim());
+    }
+    for shell in ["bash", "fish", "zsh"] {
+        let script = output(installer().args(["completions", shell]))?;
+        write(&sources.join(format!("completions.{shell}")), script)?;
+    }
+    output(installer().args(["man", "--to"]).arg(sources)).map(drop)
+}
+
+/// A signature in a file of its own beside the signed one.
+fn detach_signature(key: &str, file: &Path) -> anyhow::Result<()> {
+    let mut gpg = Command::new("gpg");
+    gpg.args(["--batch", "--yes", "--local-user", key, "--armor", "--detach-sign"]).arg(file);
+    output(&mut gpg).map(drop)
+}
+
+/// Puts it where it goes, as a whole.
+fn finish(made: &Path, to: &Path, epoch: u32) -> anyhow::Result<()> {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(epoch.into());
+    for file in sums::files(made)? {
+        fs::File::options().append(true).open(made.join(&file))?.set_modified(time)?;
+    }
+    fs::set_permissions(made, fs::Permissions::from_mode(0o755))?;
+    fs::rename(made, to).with_context(|| format!("making `{}`", to.display()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "nobody sees the folder before it is whole")]
+fn write(path: &Path, bytes: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    fs::write(path, bytes).with_context(|| format!("writing `{}`", path.display()))
+}
+
+fn note(begun: Instant, what: &str) {
+    screen::note(&format!("{:>4} s  {what}", begun.elapsed().as_secs()));
+}

@@ -1,0 +1,137 @@
+//! A release: its bytes, its digests, and what its packages are.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
+
+use serde_json::Value;
+
+use super::{
+    is_ready,
+    made::{Made, VERSION, files, rpm, tell},
+};
+
+/// What a package is asked, and how it answers.
+const QUESTIONS: [(&str, &str); 5] = [
+    ("--requires", ""),
+    ("--recommends", "docker-ce >= 3:20.10.0\n"),
+    ("--conflicts", ""),
+    ("--obsoletes", ""),
+    // Neither an update nor a removal stops or starts anything.
+    ("--scripts --triggers --filetriggers", ""),
+];
+
+/// Every file of a package, but the manual pages of commands.
+const FILES: [&str; 18] = [
+    "-rwxr-xr-x /usr/bin/pcoip-cmsg-setup",
+    "-rw-r--r-- /usr/lib/sysusers.d/pcoip-cmsg.conf",
+    "drwxr-xr-x /usr/libexec/pcoip-cmsg-setup",
+    "-rwxr-xr-x /usr/libexec/pcoip-cmsg-setup/pcoip-cmsgd",
+    "-rw-r--r-- /usr/share/bash-completion/completions/pcoip-cmsg-setup",
+    "drwxr-xr-x /usr/share/doc/pcoip-cmsg-setup",
+    "-rw-r--r-- /usr/share/doc/pcoip-cmsg-setup/CHANGELOG.md",
+    "-rw-r--r-- /usr/share/fish/vendor_completions.d/pcoip-cmsg-setup.fish",
+    "drwxr-xr-x /usr/share/licenses/pcoip-cmsg-setup",
+    "-rw-r--r-- /usr/share/licenses/pcoip-cmsg-setup/0001-static-glibc.md",
+    "-rw-r--r-- /usr/share/licenses/pcoip-cmsg-setup/LGPL-2.1.txt",
+    "-rw-r--r-- /usr/share/licenses/pcoip-cmsg-setup/LICENSE",
+    "-rw-r--r-- /usr/share/licenses/pcoip-cmsg-setup/LICENSES-OF-CRATES.txt",
+    "-rw-r--r-- /usr/share/man/man1/pcoip-cmsg-setup.1.gz",
+    "drwxr-xr-x /usr/share/pcoip-cmsg-setup",
+    "-rw-r--r-- /usr/share/pcoip-cmsg-setup/pcoip-cmsg-images.tar",
+    "-rw-r--r-- /usr/share/pcoip-cmsg-setup/pcoip-cmsg.cil",
+    "-rw-r--r-- /usr/share/zsh/site-functions/_pcoip-cmsg-setup",
+];
+
+#[test]
+fn a_release_is_the_same_when_it_is_made_again_and_its_digests_and_packages_hold() {
+    if !is_ready() {
+        return;
+    }
+    let (made, again) = (Made::with(&[]), Made::with(&["--for", "el9"]));
+
+    let (all, others) = (files(&made.folder()), files(&again.folder()));
+    // Each tells dnf of its own folder.
+    let same =
+        |file: &&PathBuf| !file.ends_with("pcoip-cmsg.repo") && !file.ends_with("SHA256SUMS");
+    let compared: Vec<_> = others.keys().filter(same).collect();
+    assert_eq!(compared.len(), 6, "{compared:?}");
+    for file in compared {
+        assert!(all[file] == others[file], "{} differs", file.display());
+    }
+    digests_hold(&made, &all);
+    for system in ["el8", "el9"] {
+        let name = format!("pcoip-cmsg-setup-{VERSION}-1.{system}.x86_64.rpm");
+        assert_eq!(made.package(system), made.folder().join(system).join(name));
+        judge(&made, system);
+    }
+    lint(&made);
+    let list = &all[&PathBuf::from(format!("pcoip-cmsg-setup-{VERSION}.cdx.json"))];
+    let list: Value = serde_json::from_slice(list).expect("the list is JSON");
+    assert_eq!(list["metadata"]["component"]["version"], VERSION);
+    assert!(list["components"].as_array().is_some_and(|all| all.len() > 100));
+}
+
+fn digests_hold(made: &Made, all: &BTreeMap<PathBuf, Vec<u8>>) {
+    let mut check = Command::new("sha256sum");
+    let said = tell(check.args(["--check", "--strict", "SHA256SUMS"]).current_dir(made.folder()));
+
+    let held: Vec<_> = said.lines().map(|line| line.trim_end_matches(": OK")).collect();
+    let files: Vec<_> = all.keys().filter(|file| !file.ends_with("SHA256SUMS")).collect();
+    assert_eq!(
+        held,
+        files.iter().map(|file| file.to_str().expect("its name is text")).collect::<Vec<_>>()
+    );
+}
+
+fn judge(made: &Made, system: &str) {
+    let package = made.package(system);
+    let database = tempfile::tempdir().expect("a temporary folder can be made");
+    let ask = |words: &str| {
+        let mut rpm = rpm(database.path());
+        tell(rpm.arg("-qp").args(words.split(' ')).arg(&package))
+    };
+
+    let said = tell(rpm(database.path()).arg("-K").arg(&package));
+    assert!(said.ends_with(": digests OK\n"), "{said}");
+    assert_eq!(ask("--queryformat %{EVR}.%{ARCH}"), format!("1:{VERSION}-1.{system}.x86_64"));
+    for (question, answer) in QUESTIONS {
+        let said: String = ask(question).lines().filter(|it| !it.starts_with("rpmlib(")).collect();
+        assert_eq!(said, answer.trim_end(), "{question}");
+    }
+    let listed = ask("--queryformat [%{FILEMODES:perms}\\t%{FILENAMES}\\n]");
+    let listed = listed.replace('\t', " ");
+    let is_page = |line: &&str| line.contains("/man1/pcoip-cmsg-setup-");
+    let (pages, files): (Vec<_>, Vec<_>) = listed.lines().partition(is_page);
+    assert_eq!(files, FILES);
+    assert!(pages.contains(&"-rw-r--r-- /usr/share/man/man1/pcoip-cmsg-setup-install.1.gz"));
+}
+
+fn lint(made: &Made) {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../rpm");
+    let mut rpmlint = Command::new("rpmlint");
+    rpmlint.arg("--config").arg(format!("{root}/rpmlint.toml"));
+    rpmlint.args([made.package("el8"), made.package("el9")]);
+
+    let said = tell(rpmlint.arg(format!("{root}/pcoip-cmsg-setup.spec")));
+    assert!(said.contains("2 packages and 1 specfiles checked; 0 errors, 0 warnings"), "{said}");
+}
+
+#[test]
+fn a_folder_that_has_something_in_it_is_left_alone() {
+    if !is_ready() {
+        return;
+    }
+    let full = tempfile::tempdir().expect("a temporary folder can be made");
+    fs::File::create(full.path().join("mine")).expect("a file can be made");
+
+    let mut dist = e2e::binaries::command("xtask");
+    dist.args(["dist", "--profile", "dev", "--to"]).arg(full.path());
+    let (is_done, said) = super::made::try_to(&mut dist);
+
+    assert!(!is_done);
+    let expected = format!(
+        "error: `{}` is no empty folder: remove it, or name another one\n",
+        full.path().display()
+    );
+    assert_eq!(said, expected);
+    assert_eq!(files(full.path()).len(), 1);
+}
