@@ -114,7 +114,12 @@ fn read(
     let mut entries = archive.entries().map_err(|why| Problem::of_archive(&why))?.raw(true);
     let mut next = || entries.next().transpose().map_err(|why| Problem::of_archive(&why));
 
-    let first = next()?.ok_or_else(|| Problem::NotOne("it is empty".to_owned()))?;
+    let first = match next() {
+        Err(Problem::Damaged(_)) => Err(Problem::NotOne("no tar archive is in it".to_owned())),
+        Ok(None) => Err(Problem::NotOne("it is empty".to_owned())),
+        Ok(Some(first)) => Ok(first),
+        Err(problem) => Err(problem),
+    }?;
     let manifest = read_manifest(first)?;
     let mut left: BTreeMap<_, _> =
         manifest.files.iter().map(|listed| (listed.path.as_str(), listed)).collect();

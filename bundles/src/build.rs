@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 use crate::{
     FOLDER, IMAGES, Kind, Listed, MANIFEST, Manifest, PACKAGES, PackageName, Problem, SCRIPT,
     SCRIPT_TEXT, SIGNATURE, Watch, digest,
-    digest::{Progress, Side},
+    digest::{Digesting, Progress, Side},
 };
 
 /// `unix` in a gzip header.
@@ -44,6 +44,8 @@ pub struct Built {
     pub manifest: Manifest,
     /// The archive's size.
     pub bytes: u64,
+    /// The archive's own digest in hexadecimal digits.
+    pub sha256: String,
 }
 
 /// Where a file of the bundle comes from.
@@ -52,7 +54,7 @@ enum From {
     Text(&'static str),
 }
 
-type Archive = tar::Builder<GzEncoder<BufWriter<File>>>;
+type Archive = tar::Builder<GzEncoder<Digesting<BufWriter<File>>>>;
 
 /// Makes it. The file appears when it is whole. It is told how many bytes are done of twice those of
 /// all files, which are read for their digests and again for the archive.
@@ -81,18 +83,19 @@ pub fn build(contents: &Contents<'_>, to: &Path, watch: &mut Watch<'_>) -> Resul
     let mut archive = start(whole.reopen().map_err(unwritable)?);
     append(&mut archive, MANIFEST, 0o644, text.as_bytes()).map_err(unwritable)?;
     if let Some(sign) = contents.sign {
-        let signature = sign(text.as_bytes()).map_err(unwritable)?;
+        let signature = sign(text.as_bytes()).map_err(Problem::Unsigned)?;
         append(&mut archive, SIGNATURE, 0o644, &signature).map_err(unwritable)?;
     }
     for (listed, from) in &sources {
         add(&mut archive, (listed, from), to, &mut progress)?;
     }
-    let mut file = archive.into_inner().and_then(GzEncoder::finish).map_err(unwritable)?;
+    let digesting = archive.into_inner().and_then(GzEncoder::finish).map_err(unwritable)?;
+    let (mut file, sha256) = digesting.finish();
     file.flush().map_err(unwritable)?;
     let bytes = file.get_ref().metadata().map_err(unwritable)?.len();
     file.get_ref().sync_all().map_err(unwritable)?;
     whole.persist(to).map_err(|why| unwritable(why.error))?;
-    Ok(Built { manifest, bytes })
+    Ok(Built { manifest, bytes, sha256 })
 }
 
 /// A file beside it that is renamed when it is whole, and goes where it never is.
@@ -107,7 +110,7 @@ fn unfinished(to: &Path) -> Result<NamedTempFile, Problem> {
 
 fn start(file: File) -> Archive {
     let header = GzBuilder::new().mtime(0).operating_system(UNIX);
-    tar::Builder::new(header.write(BufWriter::new(file), Compression::default()))
+    tar::Builder::new(header.write(Digesting::new(BufWriter::new(file)), Compression::default()))
 }
 
 /// All files, with their sizes and without digests.

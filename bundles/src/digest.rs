@@ -66,6 +66,34 @@ pub(crate) fn copy(
     Ok(Copied { bytes, sha256: hex(context.finish().as_ref()) })
 }
 
+/// Digests what is written.
+pub(crate) struct Digesting<W> {
+    inner: W,
+    context: Context,
+}
+
+impl<W> Digesting<W> {
+    pub(crate) fn new(inner: W) -> Self {
+        Self { inner, context: Context::new(&SHA256) }
+    }
+
+    pub(crate) fn finish(self) -> (W, String) {
+        (self.inner, hex(self.context.finish().as_ref()))
+    }
+}
+
+impl<W: Write> Write for Digesting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.context.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -83,6 +83,9 @@ pub enum Problem {
         /// Why not.
         why: String,
     },
+    /// The manifest cannot be signed.
+    #[error("`{MANIFEST}` cannot be signed")]
+    Unsigned(#[source] io::Error),
     /// Whoever watches wants it ended.
     #[error("interrupted")]
     Interrupted,
@@ -101,7 +104,7 @@ impl Problem {
     pub(crate) fn of_archive(source: &io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::UnexpectedEof => Self::Truncated,
-            _ => Self::Damaged(source.to_string()),
+            _ => Self::Damaged(shown(source.to_string().as_bytes())),
         }
     }
 }

@@ -5,7 +5,7 @@ mod properties;
 
 use std::{
     fs::{self, File},
-    io::Write as _,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -55,6 +55,9 @@ impl Staging {
         let to = self.folder.path().join(name);
         let built = build(&self.contents(), &to, &mut |_, _| true).unwrap();
         assert_eq!(built.bytes, to.metadata().unwrap().len());
+        let mut progress = digest::Progress { done: 0, total: 0, watch: &mut |_, _| true };
+        let whole = digest::copy(&mut File::open(&to).unwrap(), &mut io::sink(), &mut progress);
+        assert_eq!(whole.ok().unwrap().sha256, built.sha256);
         (to, built.manifest)
     }
 

@@ -100,6 +100,8 @@ pub(crate) enum Command {
     Update(Update),
     /// Bring back what was before the last change of settings or version
     Rollback(Rollback),
+    /// Make a bundle for hosts without a network, on one that has a network
+    CreateDarksiteBundle(CreateDarksiteBundle),
     /// Show what runs, where it listens and when certificates expire
     Status(Status),
     /// Remove the installation
@@ -207,6 +209,9 @@ pub(crate) struct Update {
     /// Which installation.
     #[command(flatten)]
     pub(crate) flags: PlaceFlags,
+    /// Bundle to update from without a network, or the folder that came out of it
+    #[arg(long, value_name = "PATH")]
+    pub(crate) darksite_bundle_path: Option<String>,
     /// Show the plan and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -221,6 +226,34 @@ pub(crate) struct Rollback {
     /// Show the plan and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// What stands below the help of `create-darksite-bundle`.
+const BUNDLES: &str = "\
+Examples, each behind `pcoip-cmsg-setup create-darksite-bundle`:
+  --pcoip-cmsg-rpm-path pcoip-cmsg-setup
+  --pcoip-cmsg-rpm-path ./pcoip-cmsg-setup-0.1.0-1.el9.x86_64.rpm --with-rpm ./docker-ce-....rpm";
+
+/// `create-darksite-bundle`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = BUNDLES)]
+pub(crate) struct CreateDarksiteBundle {
+    /// The package of this product: the name that `dnf` has it by, or its file. A name is downloaded
+    /// with everything that it depends on, and with Docker
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) pcoip_cmsg_rpm_path: String,
+    /// Another package that goes into the bundle; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) with_rpm: Vec<PathBuf>,
+    /// Where the bundle goes
+    #[arg(long, value_name = "FILE", default_value = cmsg_bundles::ARCHIVE)]
+    pub(crate) to: PathBuf,
+    /// Where packages are downloaded to, and stay for the next time
+    #[arg(long, value_name = "DIR", default_value = "teradici-pcoip-cmsg-packages")]
+    pub(crate) downloads: PathBuf,
+    /// Sign the manifest with this PEM key, by `openssl dgst -sha256 -sign`
+    #[arg(long, value_name = "KEY")]
+    pub(crate) sign: Option<PathBuf>,
 }
 
 /// `status`.

@@ -1,8 +1,10 @@
 //! The commands: each wires reading, checking, planning and performing, and decides nothing.
 
+mod bundle;
 mod checks;
 mod completions;
 mod configure;
+mod create_bundle;
 mod detach;
 mod drain;
 mod engine;
@@ -72,6 +74,7 @@ pub(crate) fn run(cli: &Cli) -> Exit {
         Command::Configure(configure) => configure::run(configure, &cli.global, &screen),
         Command::Update(update) => update::update(update, &cli.global, &screen),
         Command::Rollback(rollback) => update::rollback(rollback, &cli.global, &screen),
+        Command::CreateDarksiteBundle(bundle) => create_bundle::run(bundle, &screen),
         Command::Status(status) => status::run(status, &cli.global, &screen),
         Command::Uninstall(uninstall) => uninstall::run(uninstall, &cli.global, &screen),
         Command::Drain(drain) => drain::drain(drain, &cli.global, &screen),

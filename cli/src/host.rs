@@ -2,16 +2,17 @@
 
 pub(crate) mod account;
 pub(crate) mod broker;
+pub(crate) mod bundle;
 pub(crate) mod daemon;
 pub(crate) mod engine;
 pub(crate) mod export;
 pub(crate) mod files;
 pub(crate) mod installed;
 pub(crate) mod interrupted;
-mod later;
 pub(crate) mod lock;
 pub(crate) mod machine;
 pub(crate) mod networks;
+pub(crate) mod packages;
 pub(crate) mod peers;
 pub(crate) mod ports;
 pub(crate) mod sockets;
@@ -43,6 +44,7 @@ use crate::{
 };
 use account::AccountFact;
 use broker::BrokerFact;
+use bundle::BundleFact;
 use daemon::DaemonFact;
 use engine::{Deploying, EngineFact};
 use export::Export;
@@ -94,6 +96,8 @@ pub(crate) struct Facts {
     pub(crate) engine: EngineFact,
     /// What deploying there takes beside it.
     pub(crate) deploying: Option<Deploying>,
+    /// The bundle that is installed from, where one is.
+    pub(crate) bundle: Option<BundleFact>,
     /// What the host's files say of names, where containers have copies of them.
     pub(crate) lookups: String,
     /// The host's bundle of authorities, where an image needs it.
@@ -126,7 +130,6 @@ impl Facts {
         };
         let given: BTreeMap<_, _> =
             wanted.given().into_iter().map(|given| (given.setting, read(given))).collect();
-        let given = given.into_iter().chain(later::read(wanted)).collect();
         let is_swarm = wanted.place.runtime == Runtime::Swarm;
         let daemon = if is_swarm {
             DaemonFact::Stays
@@ -161,6 +164,7 @@ impl Facts {
             given,
             export,
             adopted: None,
+            bundle: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod agents;
 mod broker;
+mod bundle;
 mod certificates;
 mod compose;
 mod configuration;
@@ -25,7 +26,8 @@ pub(crate) use later::of_settings;
 
 /// Checks the host, also for an installation that was asked for wrongly.
 pub(crate) fn of_host(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
-    let mut findings = engine::check(wanted, facts);
+    let mut findings = bundle::check(wanted, facts);
+    findings.extend(engine::check(wanted, facts));
     findings.extend(compose::check(wanted, facts));
     findings.extend(machine::check(wanted, facts));
     findings.extend(network::check(wanted, facts));

@@ -126,7 +126,10 @@ fn clear(line: &ProgressBar) {
 /// What stands behind a step: bytes, where it tells of them, else how long it has taken.
 fn far(state: &ProgressState, text: &mut dyn Write) {
     let _ = match state.len() {
-        Some(total) if total > 0 => write!(text, " {}", amount(state.pos(), total)),
+        Some(total) if total > 0 => {
+            let rate = rate(state.pos(), state.elapsed());
+            write!(text, " {}{rate}", amount(state.pos(), total))
+        }
         _ if state.elapsed() >= LONG => write!(text, " {} s", state.elapsed().as_secs()),
         _ => Ok(()),
     };
@@ -137,9 +140,36 @@ fn amount(done: u64, total: u64) -> String {
     format!("{} of {} {name}", done / unit, total.div_ceil(unit))
 }
 
+/// How fast it goes, once that can be said.
+fn rate(done: u64, elapsed: Duration) -> String {
+    if elapsed < LONG {
+        return String::new();
+    }
+    let kilobytes = u128::from(done) / elapsed.as_millis().max(1);
+    if kilobytes >= 1000 {
+        format!(", {} MB/s", kilobytes / 1000)
+    } else {
+        format!(", {kilobytes} kB/s")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rate_is_told_after_a_second() {
+        let table = [
+            (5_000_000, 999, ""),
+            (5_000_000, 1000, ", 5 MB/s"),
+            (30_000_000, 2000, ", 15 MB/s"),
+            (1_999_000, 2000, ", 999 kB/s"),
+            (0, 60_000, ", 0 kB/s"),
+        ];
+        for (done, milliseconds, text) in table {
+            assert_eq!(rate(done, Duration::from_millis(milliseconds)), text);
+        }
+    }
 
     #[test]
     fn bytes_are_told_in_the_unit_of_the_whole() {

@@ -2,8 +2,9 @@
 
 pub(crate) mod roles;
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::Path};
 
+use cmsg_bundles::Built;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -94,6 +95,24 @@ fn without_plan(outcome: Outcome, findings: &[Finding]) -> Value {
         "plan": [],
         "settings": {},
         "restarts": [],
+    })
+}
+
+/// The document of a bundle that was made.
+pub(crate) fn bundle(findings: &[Finding], path: &Path, built: &Built) -> Value {
+    let manifest = &built.manifest;
+    json!({
+        "schema": 1,
+        "outcome": Outcome::Done,
+        "findings": findings,
+        "bundle": {
+            "path": path,
+            "size": built.bytes,
+            "sha256": built.sha256,
+            "version": manifest.version,
+            "architecture": manifest.architecture,
+            "files": manifest.files,
+        },
     })
 }
 

@@ -258,6 +258,10 @@ fn an_archive_that_ends_early_or_is_none_is_refused() {
         put(&part, bytes);
         assert_eq!(refused(&part), format!("it is no bundle: it is no {said} archive"));
     }
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(&[7; 2000]).unwrap();
+    put(&part, &gzip.finish().unwrap());
+    assert_eq!(refused(&part), "it is no bundle: no tar archive is in it");
     let none = staging.folder.path().join("none.tar.gz");
     assert_eq!(refused(&none), format!("`{}` cannot be read", none.display()));
     assert_eq!(refused(Path::new("/dev/zero")), "`/dev/zero` cannot be read");

@@ -2,7 +2,7 @@
 
 use cmsg_config::Paths;
 
-use super::{Ended, recover};
+use super::{Ended, bundle, recover};
 use crate::{
     adopt::{self, Adoption},
     answers::{
@@ -14,7 +14,7 @@ use crate::{
     content::Content,
     finding::Finding,
     host::{
-        Facts, broker::BrokerFact, daemon::DaemonFact, engine, export::Export,
+        Facts, broker::BrokerFact, bundle::Bundle, daemon::DaemonFact, engine, export::Export,
         installed::Installed, interrupted, lock::Lock, networks, target::Target,
     },
     plan::{
@@ -43,6 +43,8 @@ pub(super) struct Checked {
     pub(super) findings: Vec<Finding>,
     /// The right to change the installation, where it was asked for and could be had.
     pub(super) lock: Option<Lock>,
+    /// What it is installed from, if not from this program's package.
+    pub(super) bundle: Option<Bundle>,
 }
 
 /// What a check is for.
@@ -79,12 +81,13 @@ pub(super) fn check(
     // Words that cannot be read are nobody's turn at the installation.
     let there = if setup.defaults { Layer::new() } else { stored(&paths) };
     is_readable(&sources.resolve(&there), &place)?;
+    let bundle = bundle::read(&sources.resolve(&there), looking.goes_back, system)?;
     // Before the lock, which makes the root's folder.
     let mut export = setup.save_answers.as_deref().map(Export::look);
     let target = Target::look(&place);
     // Nobody changes an installation on the machine itself without its rights.
     let may = place.root.is_some() || nix::unistd::geteuid().is_root();
-    let can = may && target.is_usable();
+    let can = may && target.is_usable() && bundle::is_whole(bundle.as_ref());
     let locks = looking.locks && can;
     let lock = if locks { Some(super::lock(&paths)?) } else { None };
     let interrupted = match &lock {
@@ -121,9 +124,9 @@ pub(super) fn check(
         ask_for_missing(&mut person, &mut sources, around, &networks::addresses())?;
     }
     let takes_daemon = looking.takes_daemon;
-    let site = Site { place, target, export, interrupted, takes_daemon, back_to, adoption };
+    let site = Site { place, target, export, interrupted, takes_daemon, back_to, adoption, bundle };
     let checked = until_trusted((&mut sources, &saved), &site, lock.as_ref(), asks, system)?;
-    Ok(Checked { lock, ..checked })
+    Ok(Checked { lock, bundle: site.bundle, ..checked })
 }
 
 /// Refuses whoever may not read what is installed on the machine itself: all else would be told
@@ -160,6 +163,7 @@ struct Site {
     takes_daemon: bool,
     back_to: Option<BackTo>,
     adoption: Adoption,
+    bundle: Option<Bundle>,
 }
 
 /// Checks one set of answers.
@@ -197,12 +201,16 @@ fn judge(
         go_back(&mut facts, back, &paths);
     }
     adopt::settle(&mut facts, &site.adoption);
+    if let Some(bundle) = &site.bundle {
+        bundle::take(&mut facts, bundle);
+    }
     findings.extend(preflight::of_host(&wanted, &facts));
     if is_whole {
         findings.extend(preflight::of_plan(&wanted, &facts));
     }
     findings.splice(..0, site.interrupted.clone());
-    Ok(Checked { wanted, answers, saved: saved.clone(), facts, findings, lock: None })
+    let saved = saved.clone();
+    Ok(Checked { wanted, answers, saved, facts, findings, lock: None, bundle: None })
 }
 
 /// The answers of the last installation, as far as they can be read.

@@ -80,7 +80,8 @@ pub(super) fn change(
         asks,
     };
     let checked = checks::check(setup, global, looking, &mut system)?;
-    let Checked { wanted, answers, saved, mut facts, findings, lock: _lock } = checked;
+    let Checked { wanted, answers, saved, mut facts, findings, lock: _lock, bundle: _bundle } =
+        checked;
     facts.is_update = way.kind == Kind::Update;
     if findings.iter().any(Finding::is_error) {
         return Err(findings.into());

@@ -13,7 +13,11 @@ use crate::{
 /// or is not ready where the one before was.
 pub(super) fn update(update: &Update, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let way = Way { is_dry_run: update.dry_run, kind: Kind::Update };
-    change(&setup(&update.flags), global, screen, way)
+    let mut setup = setup(&update.flags);
+    if let Some(bundle) = &update.darksite_bundle_path {
+        setup.flags.0.insert("darksite-bundle-path", vec![bundle.clone()]);
+    }
+    change(&setup, global, screen, way)
 }
 
 /// Brings back what was before the last change. Done twice, it brings back that change.

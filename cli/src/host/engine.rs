@@ -189,7 +189,8 @@ pub(crate) fn images_of(stack: &str, engine: &EngineFacts) -> Result<ImageArchiv
     Ok(ImageArchive { path: PathBuf::new(), bytes: 0, images })
 }
 
-fn archive() -> PathBuf {
+/// Where the package's archive of the images lies.
+pub(crate) fn archive() -> PathBuf {
     let beside = std::env::current_exe().ok().map(|own| own.with_file_name(ARCHIVE));
     let beside = beside.filter(|path| path.exists());
     beside.unwrap_or_else(|| Path::new(PACKAGED).join(ARCHIVE))

@@ -69,6 +69,7 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
         authorities: None,
         export: None,
         adopted: None,
+        bundle: None,
     }
 }
 

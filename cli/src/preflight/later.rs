@@ -46,11 +46,6 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let licence = (named("trusted-license-cert"), named("trusted-license-cert-key"));
     findings.extend(judge::pair(licence.0, licence.1));
     findings.extend(revocations("sso-signing-crl", facts));
-    let bundle = facts.given.get("darksite-bundle-path");
-    findings.extend(bundle.and_then(|given| given.as_ref().err()).map(|why| {
-        let what = format!("`--darksite-bundle-path`: {why}");
-        Finding::error("settings.file", what, "name a file that can be read")
-    }));
     findings
 }
 

@@ -7,10 +7,11 @@ use std::{
 };
 
 /// What begins an id.
-const FAMILIES: [&str; 27] = [
+const FAMILIES: [&str; 28] = [
     "adopt",
     "agent",
     "broker",
+    "bundle",
     "certificate",
     "clock",
     "compose",

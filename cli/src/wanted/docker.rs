@@ -15,7 +15,7 @@ pub(crate) struct Docker {
     pub(crate) registry: Option<Registry>,
     /// The user who asks there.
     pub(crate) user: Option<Name>,
-    /// A bundle for hosts without a network, which has no effect yet.
+    /// The bundle to install from, where there is no network.
     pub(crate) bundle: Option<PathBuf>,
 }
 

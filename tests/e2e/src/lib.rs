@@ -7,6 +7,7 @@ pub mod installer;
 pub mod leaks;
 pub mod machine;
 pub mod needs;
+pub mod rpm;
 pub mod site;
 pub mod stepped;
 pub mod terminal;

@@ -1,5 +1,7 @@
 //! The installed product in Docker Swarm, as clients, brokers, agents and administrators meet it.
 
+#[path = "stack/darksite.rs"]
+mod darksite;
 #[path = "stack/guide.rs"]
 mod guide;
 #[path = "stack/outages.rs"]

@@ -185,10 +185,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting::path(
         "darksite-bundle-path",
         "PATH",
-        "Bundle to install from without a network",
+        "Bundle to install from without a network, or the folder that came out of it",
     )
     .not_kept()
-    .later(DOCKER),
+    .under(DOCKER),
     Setting::one(
         "docker-registry",
         "HOST[:PORT][/PATH]",

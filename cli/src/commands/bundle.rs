@@ -1,0 +1,44 @@
+//! The bundle for sites without a network: read by what installs from it.
+
+use std::{path::Path, time::Duration};
+
+use cmsg_engine::archive::ImageArchive;
+
+use super::Ended;
+use crate::{
+    answers::Answers,
+    host::{Facts, bundle::Bundle},
+    system::{Real, System as _},
+};
+
+/// Verifies the bundle that the answers name, if they do. What comes back is here already.
+pub(super) fn read(
+    answers: &Answers,
+    goes_back: bool,
+    system: &mut Real,
+) -> Result<Option<Bundle>, Ended> {
+    let path = answers.of("darksite-bundle-path").texts.first().filter(|_| !goes_back);
+    let Some(path) = path else { return Ok(None) };
+    let progress = system.progress();
+    let mut watch = |done, total| {
+        progress.bytes(done, total);
+        !system.pause(Duration::ZERO)
+    };
+    let read = || Bundle::read(Path::new(path), &mut watch);
+    let bundle = progress.during("verify the bundle", read);
+    bundle.map(Some).map_err(|_| Ended::Interrupted)
+}
+
+/// Whether nothing is wrong with it, where there is one.
+pub(super) fn is_whole(bundle: Option<&Bundle>) -> bool {
+    bundle.is_none_or(|bundle| bundle.fact.manifest.is_ok())
+}
+
+/// Has the images come out of it, where it is whole.
+pub(super) fn take(facts: &mut Facts, bundle: &Bundle) {
+    let fact = bundle.fact.clone();
+    if let (Some(deploying), Ok(_)) = (&mut facts.deploying, &fact.manifest) {
+        deploying.images = ImageArchive::read(&fact.images).map_err(|why| format!("{why:#}"));
+    }
+    facts.bundle = Some(fact);
+}

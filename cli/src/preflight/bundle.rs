@@ -1,0 +1,209 @@
+//! The bundle that is installed from: whether it is whole, for this machine, and of this version.
+
+use std::{cmp::Ordering, env::consts::ARCH, error::Error};
+
+use cmsg_bundles::{Manifest, Problem};
+
+use crate::{
+    finding::Finding,
+    host::{
+        Facts,
+        bundle::{BundleFact, room},
+    },
+    plan::record::Record,
+    wanted::Wanted,
+};
+
+const OWN: &str = env!("CARGO_PKG_VERSION");
+const AGAIN: &str = "carry the bundle here again";
+const ANOTHER: &str = "take another copy of the bundle, from where you trust it";
+
+/// Judges it, where one is given.
+pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
+    let Some(bundle) = &facts.bundle else { return Vec::new() };
+    let manifest = match &bundle.manifest {
+        Ok(manifest) => manifest,
+        Err(problem) => return vec![of_problem(bundle, problem)],
+    };
+    let installed = Record::of(&facts.installed, &wanted.place.paths()).version;
+    let mut findings: Vec<_> = architecture(manifest).into_iter().collect();
+    findings.extend(version(&manifest.version, OWN, &installed));
+    if wanted.docker.registry.is_some() {
+        findings.push(Finding::error(
+            "bundle.registry",
+            "images come from a bundle or from a registry, and both are given",
+            "take back the registry (`install --docker-registry=`), or leave the bundle out",
+        ));
+    }
+    findings
+}
+
+/// What is wrong with it.
+fn of_problem(bundle: &BundleFact, problem: &Problem) -> Finding {
+    let mut what = format!("`{}`: {problem}", bundle.path.display());
+    let mut source = problem.source();
+    while let Some(cause) = source {
+        what = format!("{what}: {cause}");
+        source = cause.source();
+    }
+    let (id, cure) = match problem {
+        Problem::Unreadable { .. } => {
+            ("bundle.unreadable", "name the bundle, or the folder that came out of it".to_owned())
+        }
+        Problem::Unwritable { .. } => ("bundle.room", no_room()),
+        Problem::NotOne(_) => (
+            "bundle.not-one",
+            "name a bundle that `pcoip-cmsg-setup create-darksite-bundle` made".to_owned(),
+        ),
+        Problem::Truncated => ("bundle.truncated", AGAIN.to_owned()),
+        Problem::Damaged(_) | Problem::Size { .. } | Problem::Digest { .. } => {
+            ("bundle.changed", AGAIN.to_owned())
+        }
+        Problem::Missing(_) => ("bundle.missing", AGAIN.to_owned()),
+        Problem::Besides(_) => (
+            "bundle.besides",
+            "remove that file from the folder, or unpack the bundle again".to_owned(),
+        ),
+        Problem::NotRegular { .. } => ("bundle.kind", ANOTHER.to_owned()),
+        Problem::LeadsOut(_) => ("bundle.path", ANOTHER.to_owned()),
+        Problem::TooLarge(_) => ("bundle.too-large", ANOTHER.to_owned()),
+        Problem::Package { .. } | Problem::Unsigned(_) | Problem::Interrupted => {
+            ("bundle.unreadable", AGAIN.to_owned())
+        }
+    };
+    Finding::error(id, what, cure)
+}
+
+fn no_room() -> String {
+    format!(
+        "make room in `{}`, or have `TMPDIR` name a folder with more; or unpack the bundle \
+         (`tar xzf`) and name its folder",
+        room().display()
+    )
+}
+
+fn architecture(manifest: &Manifest) -> Option<Finding> {
+    (manifest.architecture != ARCH).then(|| {
+        Finding::error(
+            "bundle.architecture",
+            format!("the bundle is for {}, and this machine is {ARCH}", manifest.architecture),
+            format!("take the bundle for {ARCH}"),
+        )
+    })
+}
+
+/// Images fit the program of their own version.
+fn version(bundle: &str, own: &str, installed: &str) -> Option<Finding> {
+    if !installed.is_empty() && compare(bundle, installed) == Ordering::Less {
+        return Some(Finding::error(
+            "bundle.older",
+            format!("the bundle has version {bundle}, and version {installed} is installed"),
+            "`pcoip-cmsg-setup rollback` brings back what was before; for any older version \
+             `pcoip-cmsg-setup uninstall`, which keeps settings and keys, and install from the \
+             bundle again",
+        ));
+    }
+    let (what, cure) = match compare(bundle, own) {
+        Ordering::Equal => return None,
+        Ordering::Greater => (
+            "bundle.newer",
+            "install the program of the bundle first: `sudo ./pcoip-cmsg-setup-offline.sh -d` in \
+             its folder",
+        ),
+        Ordering::Less => ("bundle.old", "take the bundle of this program's version"),
+    };
+    let told = format!("the bundle has version {bundle}, and this program has {own}");
+    Some(Finding::error(what, told, cure))
+}
+
+fn compare(one: &str, other: &str) -> Ordering {
+    let parts = |text: &str| -> Vec<u64> {
+        text.split(['.', '-']).map(|part| part.parse().unwrap_or_default()).collect()
+    };
+    parts(one).cmp(&parts(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, path::PathBuf, sync::Arc};
+
+    use super::*;
+    use crate::plan::tests::{facts, wanted};
+
+    const GATEWAY: &str = "runtime: host\nroot: /r\naccept-policies: true\nself-signed: true\n\
+                           enable-connection-manager: false\nexternal-pcoip-ip: 192.0.2.1\n\
+                           jwt-verifying-cert: /c\n";
+
+    fn found(manifest: Result<Manifest, Problem>, more: &str) -> Vec<(&'static str, String)> {
+        let (wanted, _) = wanted(&format!("{GATEWAY}{more}"));
+        let mut facts = facts(&wanted);
+        facts.bundle = Some(BundleFact {
+            path: PathBuf::from("/b"),
+            manifest: manifest.map_err(Arc::new),
+            images: PathBuf::from("/b/images"),
+        });
+        check(&wanted, &facts).into_iter().map(|it| (it.id, it.what)).collect()
+    }
+
+    fn manifest(version: &str, architecture: &str) -> Manifest {
+        let text = format!(
+            r#"{{"schema":1,"product":"pcoip-cmsg","version":"{version}",
+                 "architecture":"{architecture}","files":[]}}"#
+        );
+        Manifest::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_bundle_of_this_version_and_machine_has_no_findings() {
+        assert_eq!(found(Ok(manifest(OWN, ARCH)), ""), []);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_causes() {
+        let full = io::Error::from_raw_os_error(28);
+        let table = [
+            (
+                Problem::Unwritable { path: PathBuf::from("/t"), source: full },
+                "bundle.room",
+                "`/b`: `/t` cannot be written: No space left on device (os error 28)",
+            ),
+            (Problem::Truncated, "bundle.truncated", "`/b`: the archive ends early"),
+            (
+                Problem::Missing("a".to_owned()),
+                "bundle.missing",
+                "`/b`: `a` stands in `manifest.json`, and is missing",
+            ),
+        ];
+        for (problem, id, what) in table {
+            assert_eq!(found(Err(problem), ""), [(id, what.to_owned())]);
+        }
+    }
+
+    #[test]
+    fn another_machine_or_a_registry_besides_is_told() {
+        let foreign = manifest(OWN, "aarch64");
+
+        let found = found(Ok(foreign), "docker-registry: registry.example\n");
+
+        let ids: Vec<_> = found.iter().map(|(id, _)| *id).collect();
+        assert_eq!(ids, ["bundle.architecture", "bundle.registry"]);
+    }
+
+    #[test]
+    fn a_bundle_fits_the_program_of_its_version_and_nothing_newer() {
+        let table = [
+            ("1.2.0", "1.2.0", "", None),
+            ("1.2.0", "1.2.0", "1.2.0", None),
+            ("1.10.0", "1.10.0", "1.9.0", None),
+            ("1.9.0", "1.10.0", "1.10.0", Some("bundle.older")),
+            ("1.9.0", "1.9.0", "1.10.0", Some("bundle.older")),
+            ("1.9.0", "1.10.0", "1.8.0", Some("bundle.old")),
+            ("1.10.0", "1.9.0", "1.9.0", Some("bundle.newer")),
+        ];
+        for (bundle, own, installed, id) in table {
+            let found = version(bundle, own, installed).map(|it| it.id);
+
+            assert_eq!(found, id, "{bundle} {own} {installed}");
+        }
+    }
+}
