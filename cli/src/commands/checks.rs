@@ -85,9 +85,7 @@ pub(super) fn check(
     // Before the lock, which makes the root's folder.
     let mut export = setup.save_answers.as_deref().map(Export::look);
     let target = Target::look(&place);
-    // Nobody changes an installation on the machine itself without its rights.
-    let may = place.root.is_some() || nix::unistd::geteuid().is_root();
-    let can = may && target.is_usable() && bundle::is_whole(bundle.as_ref());
+    let can = may_change(&place) && target.is_usable() && bundle::is_whole(bundle.as_ref());
     let locks = looking.locks && can;
     let lock = if locks { Some(super::lock(&paths)?) } else { None };
     let interrupted = match &lock {
@@ -127,6 +125,11 @@ pub(super) fn check(
     let site = Site { place, target, export, interrupted, takes_daemon, back_to, adoption, bundle };
     let checked = until_trusted((&mut sources, &saved), &site, lock.as_ref(), asks, system)?;
     Ok(Checked { lock, bundle: site.bundle, ..checked })
+}
+
+/// Nobody changes an installation on the machine itself without its rights.
+fn may_change(place: &Place) -> bool {
+    place.root.is_some() || nix::unistd::geteuid().is_root()
 }
 
 /// Refuses whoever may not read what is installed on the machine itself: all else would be told
