@@ -1,6 +1,7 @@
 //! `cargo xtask dist`: everything that goes to administrators. Two runs on the same commit with the
 //! same tools give the same bytes; only a signature tells when it was made.
 
+mod bundle;
 mod licences;
 mod metadata;
 mod package;
@@ -53,6 +54,10 @@ pub(crate) struct Options {
     /// Where the repositories will lie: file:// and a folder, or the address of a web server
     #[arg(long, value_name = "URL", default_value = "file:///srv/pcoip-cmsg")]
     base_url: BaseUrl,
+    /// A folder with `el8` and `el9`, whose packages go into the bundles beside ours: Docker's, and
+    /// what they need
+    #[arg(long, value_name = "DIR")]
+    dependencies: Option<PathBuf>,
     /// Sign packages, repositories and checksums with this key of GnuPG's
     #[arg(long, value_name = "KEY")]
     sign: Option<String>,
@@ -100,7 +105,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let folder = made.join(system.name());
         package.build(&folder)?;
         repository::make(&folder, system.name(), options, epoch)?;
-        note(begun, &format!("package and repository for {}", system.name()));
+        bundle::make(&made, system.name(), &sources, options)?;
+        note(begun, &format!("package, repository and bundle for {}", system.name()));
     }
     let list = sbom::list(&crates, VERSION, epoch)?;
     let mut list = serde_json::to_string_pretty(&list).context("writing the list of crates")?;

@@ -24,7 +24,7 @@ struct Arguments {
 enum Command {
     /// Install both services under a temporary root and carry a simulated session through them
     Demo(demo::Options),
-    /// Make the packages, their repositories, checksums and the list of what is in them
+    /// Make packages, repositories, bundles, checksums and the list of what is in them
     Dist(dist::Options),
     /// Make the container images
     Images(images::Options),

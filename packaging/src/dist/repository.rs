@@ -71,9 +71,12 @@ fn sign(key: &str, package: &Path) -> anyhow::Result<()> {
     output(sign.arg("--addsign").arg(package)).map(drop)
 }
 
-fn packages(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
-    Ok(entries.into_iter().map(|entry| entry.path()).collect())
+/// The packages in a folder.
+pub(super) fn packages(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let entries = entries.with_context(|| format!("reading `{}`", folder.display()))?;
+    let paths = entries.into_iter().map(|entry| entry.path());
+    Ok(paths.filter(|path| path.extension().is_some_and(|end| end == "rpm")).collect())
 }
 
 /// What tells dnf of the repository.

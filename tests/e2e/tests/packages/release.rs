@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::{
     is_ready,
-    made::{Made, VERSION, files, rpm, tell},
+    made::{Made, VERSION, files, rpm, tell, try_to},
+    stub::Stubs,
 };
 
 /// What a package is asked, and how it answers.
@@ -53,7 +54,7 @@ fn a_release_is_the_same_when_it_is_made_again_and_its_digests_and_packages_hold
     let same =
         |file: &&PathBuf| !file.ends_with("pcoip-cmsg.repo") && !file.ends_with("SHA256SUMS");
     let compared: Vec<_> = others.keys().filter(same).collect();
-    assert_eq!(compared.len(), 6, "{compared:?}");
+    assert_eq!(compared.len(), 7, "{compared:?}");
     for file in compared {
         assert!(all[file] == others[file], "{} differs", file.display());
     }
@@ -116,6 +117,32 @@ fn lint(made: &Made) {
 }
 
 #[test]
+fn a_bundle_carries_the_package_and_what_it_is_to_be_installed_with() {
+    if !is_ready() {
+        return;
+    }
+    let docker = Stubs::of(&[("docker-ce", 3, "27.0.1")]);
+    let others = tempfile::tempdir().expect("a temporary folder can be made");
+    std::os::unix::fs::symlink(docker.folder().join("x86_64"), others.path().join("el9"))
+        .expect("a link can be made");
+    let others = others.path().to_str().expect("its path is text");
+    let made = Made::with(&["--for", "el9", "--dependencies", others]);
+
+    let bundle = format!("pcoip-cmsg-setup_darksite-{VERSION}-1.el9.tar.gz");
+    let bundle = made.folder().join(bundle);
+    let manifest = cmsg_bundles::verify(&bundle, &mut |_, _| true).expect("the bundle is whole");
+    let listed: Vec<_> = manifest.files.iter().map(|file| file.path.clone()).collect();
+    let expected = [
+        "dependencies/docker-ce-27.0.1-1.el9.x86_64.rpm".to_owned(),
+        format!("dependencies/pcoip-cmsg-setup-{VERSION}-1.el9.x86_64.rpm"),
+        "pcoip-cmsg-images.tar".to_owned(),
+        "pcoip-cmsg-setup-offline.sh".to_owned(),
+    ];
+    assert_eq!(listed, expected);
+    assert_eq!((manifest.version.as_str(), manifest.architecture.as_str()), (VERSION, "x86_64"));
+}
+
+#[test]
 fn a_folder_that_has_something_in_it_is_left_alone() {
     if !is_ready() {
         return;
@@ -125,7 +152,7 @@ fn a_folder_that_has_something_in_it_is_left_alone() {
 
     let mut dist = e2e::binaries::command("xtask");
     dist.args(["dist", "--profile", "dev", "--to"]).arg(full.path());
-    let (is_done, said) = super::made::try_to(&mut dist);
+    let (is_done, said) = try_to(&mut dist);
 
     assert!(!is_done);
     let expected = format!(
