@@ -5,6 +5,7 @@ pub mod admission;
 pub mod agent;
 pub mod broker_request;
 pub mod broker_response;
+pub mod bundle;
 pub mod chunks;
 pub mod claims;
 pub mod conf_file;
@@ -25,11 +26,12 @@ pub mod xml;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its binary and of its folder of inputs.
-pub const ALL: [(&str, Target); 17] = [
+pub const ALL: [(&str, Target); 18] = [
     ("admission", admission::run),
     ("agent", agent::run),
     ("broker_request", broker_request::run),
     ("broker_response", broker_response::run),
+    ("bundle", bundle::run),
     ("chunks", chunks::run),
     ("claims", claims::run),
     ("conf_file", conf_file::run),
