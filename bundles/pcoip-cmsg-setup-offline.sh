@@ -79,7 +79,8 @@ verify
 choose
 printf 'installing %s packages ...\n' "${#chosen[@]}" >&2
 dnf install --disablerepo='*' --allowerasing -y "${chosen[@]}" </dev/null >&2 ||
-  fail "the packages could not be installed" "see what dnf says above"
+  fail "the packages could not be installed" "see what dnf says above; what this host has in an older version may be updated
+by hand: dnf install --disablerepo='*' $here/dependencies/NAME*.rpm"
 
 if [ -n "$packages_alone" ]; then
   printf 'the packages are installed; go on with\n  pcoip-cmsg-setup install --darksite-bundle-path %q\n' "$here" >&2

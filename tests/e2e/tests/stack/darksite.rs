@@ -151,5 +151,11 @@ fn a_machine_without_a_network_is_installed_from_a_bundle_and_updated_from_the_n
     assert_eq!(updated["settings"]["broker-url"]["from"], "saved");
     assert_eq!(running(&site), format!("{cm}:9.1.0\n{sg}:9.1.0\n"));
     site.session(&V4);
+
     assert_eq!(site.shell("awk '$1 == \"far:\" { print $11 }' /proc/net/dev"), "0\n");
+
+    // The way back takes no bundle.
+    let back = done(&typed(&site, &folder, &format!("{PROGRAM} rollback --output=json")));
+    assert_eq!(back["outcome"], "done");
+    assert_eq!(running(&site), format!("{cm}:9.0.0\n{sg}:9.0.0\n"));
 }
