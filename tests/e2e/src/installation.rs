@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Output,
     time::Duration,
 };
 
@@ -13,7 +13,7 @@ use cmsg_config::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::installer::INSTALL_ON_HOST;
+use crate::installer::{INSTALL_ON_HOST, PURGE, document, plain, with};
 
 /// An installation that runs until the test ends.
 #[derive(Debug)]
@@ -30,8 +30,7 @@ impl Installation {
     #[must_use]
     pub fn start() -> Self {
         let installation = Self::nothing();
-        let words = [&INSTALL_ON_HOST[..], &["--host-address=old.example"]].concat();
-        let document = installation.done(&words);
+        let document = installation.done(&with(&INSTALL_ON_HOST, &["--host-address=old.example"]));
         assert_eq!(document["restarts"], json!([]));
         installation
     }
@@ -110,24 +109,6 @@ impl Installation {
 
 impl Drop for Installation {
     fn drop(&mut self) {
-        let _ = self.run(&["uninstall", "--yes", "--purge"]);
+        let _ = self.run(&PURGE);
     }
-}
-
-/// Without the settings of whoever runs the tests.
-pub fn plain(command: &mut Command) -> &mut Command {
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PCOIP_CMSG_")) {
-        command.env_remove(name);
-    }
-    command
-}
-
-/// What the installer printed.
-///
-/// # Panics
-///
-/// Where that is no document.
-#[must_use]
-pub fn document(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).expect("the installer prints a document")
 }

@@ -1,5 +1,5 @@
 //! A machine of a test's own, for what is installed at the documented paths: its own processes, its
-//! own network and its own `/etc`, `/opt`, `/run` and `/var`, over this machine's programs.
+//! own network and its own `/etc`, `/opt`, `/root`, `/run` and `/var`, over this machine's programs.
 //! Everything is gone with it.
 
 use std::{
@@ -27,7 +27,7 @@ const SOCKET: &str = "run/docker.sock";
 const HOLD: &str = r#"set -e
 own=$1
 ip link set dev lo up
-for folder in etc opt var/log var/lib; do
+for folder in etc opt root var/log var/lib; do
   mkdir -p "$own/upper/$folder" "$own/scratch/$folder"
   mount -t overlay overlay \
     -o "lowerdir=/$folder,upperdir=$own/upper/$folder,workdir=$own/scratch/$folder" "/$folder"

@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     io::Read as _,
     os::fd::AsFd as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -18,10 +18,15 @@ use nix::{
 };
 use serde_json::Value;
 
+use crate::{installer, machine::Machine};
+
 /// Longer than any step takes on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The smallest pipe. Each write of a pipe of packets takes a page.
 const ONE_PAGE: i32 = 4096;
+
+/// Where the installer of a machine keeps its journal.
+pub const JOURNAL: &str = "/var/lib/.pcoip-cmsg-setup.journal";
 
 /// A running installer; it is killed when it is dropped.
 #[derive(Debug)]
@@ -53,6 +58,16 @@ impl Stepped {
             said: String::new(),
             told: 0,
         }
+    }
+
+    /// Starts one on a machine.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not start.
+    #[must_use]
+    pub fn on(machine: &Machine, program: &Path, words: &[&str]) -> Self {
+        Self::start(installer::command(machine, program, words), machine.path(JOURNAL))
     }
 
     /// Its process number.
@@ -196,6 +211,39 @@ impl Stepped {
     fn has_ended(&mut self) -> bool {
         self.child.try_wait().is_ok_and(|status| status.is_some())
     }
+}
+
+/// Starts an installer on a machine, and kills it anywhere in the step of that name.
+///
+/// # Panics
+///
+/// Where its plan has no such step, or it does not come so far in time.
+pub fn kill_in(machine: &Machine, program: &Path, words: &[&str], step: &str) {
+    let planned = installer::run(machine, program, &[words, &["--dry-run"]].concat());
+    let steps = steps(&installer::document(&planned));
+    Stepped::on(machine, program, words).kill_in(number(&steps, step), steps.len());
+}
+
+/// The names of a plan's steps.
+///
+/// # Panics
+///
+/// Where the document has no plan.
+#[must_use]
+pub fn steps(planned: &Value) -> Vec<String> {
+    let steps = planned["plan"].as_array().unwrap_or_else(|| panic!("no plan: {planned:#}"));
+    steps.iter().map(|step| step["step"].as_str().expect("it has a name").to_owned()).collect()
+}
+
+/// The number of a step.
+///
+/// # Panics
+///
+/// Where there is none of that name.
+#[must_use]
+pub fn number(steps: &[String], name: &str) -> usize {
+    let at = steps.iter().position(|step| step == name);
+    at.unwrap_or_else(|| panic!("there is no step `{name}` in {steps:?}")) + 1
 }
 
 /// Whether every thread of a process waits for something, so that what was told to one is known to all.

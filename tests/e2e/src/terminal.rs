@@ -126,5 +126,5 @@ fn start(command: &Command, slave: &OwnedFd) -> Child {
     let mut setsid = Command::new("setsid");
     setsid.arg("--ctty").arg(command.get_program()).args(command.get_args());
     setsid.env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
-    crate::installation::plain(&mut setsid).spawn().expect("the program can be run")
+    crate::installer::plain(&mut setsid).spawn().expect("the program can be run")
 }

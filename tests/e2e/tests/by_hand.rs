@@ -4,7 +4,8 @@ use std::{path::Path, process::Command};
 
 use e2e::{
     binaries,
-    installation::{Installation, document},
+    installation::Installation,
+    installer::document,
     needs::{Need, met},
     terminal::{CTRL_C, CTRL_D, Terminal},
 };

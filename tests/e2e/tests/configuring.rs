@@ -2,7 +2,8 @@
 
 use cmsg_config::socket::{self, Role};
 use e2e::{
-    installation::{Installation, document, plain},
+    installation::Installation,
+    installer::{document, plain},
     needs::{Need, met},
 };
 use serde_json::json;

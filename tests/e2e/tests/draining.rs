@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use cmsg_config::socket::{self, Role, Status, tell};
-use e2e::{
-    installation::{Installation, document},
-    site::Site,
-};
+use e2e::{installation::Installation, installer::document, site::Site};
 use pcoip_sim::{client, layout::Layout};
 use serde_json::json;
 

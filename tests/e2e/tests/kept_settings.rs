@@ -6,16 +6,16 @@ use std::{
     io::Write as _,
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
-    process::{Command, Output, Stdio},
+    process::{Output, Stdio},
 };
 
 use cmsg_config::{ConfFile, Paths};
-use e2e::installer::INSTALL_ON_HOST as INSTALL;
+use e2e::installer::{INSTALL_ON_HOST as INSTALL, PURGE, document, plain};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer,
     KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 /// Variables with their values.
@@ -99,20 +99,8 @@ impl Installation {
 
 impl Drop for Installation {
     fn drop(&mut self) {
-        let _ = self.run(&["uninstall", "--yes", "--purge"], &[], "");
+        let _ = self.run(&PURGE, &[], "");
     }
-}
-
-/// Without the settings of whoever runs the tests.
-fn plain(command: &mut Command) -> &mut Command {
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PCOIP_CMSG_")) {
-        command.env_remove(name);
-    }
-    command
-}
-
-fn document(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).expect("the installer prints a document")
 }
 
 fn ids(output: &Output) -> Vec<String> {

@@ -10,6 +10,7 @@ use std::{
 
 use e2e::{
     binaries,
+    installer::{self, INSTALL, INSTALL_ON_HOST, PURGE},
     machine::Machine,
     needs::{Need, met},
 };
@@ -83,8 +84,7 @@ struct Site {
 
 impl Site {
     fn start() -> Self {
-        let mut machine = Machine::start();
-        machine.start_engine();
+        let machine = installer::machine();
         let folder = machine.folder().join("packages");
         fs::create_dir(&folder).expect("a folder can be made");
         Self { machine, folder }
@@ -92,11 +92,9 @@ impl Site {
 
     /// Runs the installer of a package, which has to end so; returns its document and what it said.
     fn run(&self, setup: &Path, words: &[&str], code: i32) -> (Value, String) {
-        let mut command = self.machine.command(setup);
-        let output = command.args(["--non-interactive", "--output=json"]).args(words).output();
-        let output = output.expect("it starts");
+        let output = installer::run(&self.machine, setup, words);
         assert_eq!(output.status.code(), Some(code), "{words:?}: {}", said(&output));
-        (serde_json::from_slice(&output.stdout).expect("it is a document"), said(&output))
+        (installer::document(&output), said(&output))
     }
 
     /// The versions of the images that the services run.
@@ -134,15 +132,7 @@ fn an_update_keeps_the_settings_and_goes_back_by_itself_or_when_told() {
     let new = package(&site.folder, "9.1.0", &daemon());
     let broken = package(&site.folder, "9.2.0", &broken_daemon(&site.folder));
 
-    let settings = [
-        "install",
-        "--accept-policies",
-        "--self-signed",
-        "--ignore-disk-req",
-        "--broker-url=https://127.0.0.1:1",
-        "--external-pcoip-ip=192.0.2.1",
-    ];
-    site.run(&old, &settings, 0);
+    site.run(&old, &INSTALL, 0);
     assert_eq!(site.running(), ["9.0.0", "9.0.0"]);
     let (nothing, _) = site.run(&old, &["rollback"], 3);
     assert_eq!(nothing["findings"][0]["id"], "installation.no-previous");
@@ -165,7 +155,7 @@ fn an_update_keeps_the_settings_and_goes_back_by_itself_or_when_told() {
         assert_eq!(site.running(), [version, version]);
     }
     site.run(&new, &["status"], 0);
-    site.run(&new, &["uninstall", "--purge", "--yes"], 0);
+    site.run(&new, &PURGE, 0);
     assert_eq!(site.images(), [""; 0]);
 }
 
@@ -187,16 +177,7 @@ fn a_daemon_on_the_host_is_replaced_and_comes_back() {
         let output = setup.output().expect("it starts");
         assert!(output.status.success(), "{words:?}: {}", said(&output));
     };
-    let settings = [
-        "install",
-        "--runtime=host",
-        "--accept-policies",
-        "--self-signed",
-        "--broker-url=https://127.0.0.1:1",
-        "--external-pcoip-ip=127.0.0.1",
-    ];
-
-    run(&settings);
+    run(&INSTALL_ON_HOST);
     // What stands behind a program does not matter to it.
     let new = [&old[..], b"newer"].concat();
     put(&daemon, &new);
@@ -216,6 +197,6 @@ fn a_daemon_on_the_host_is_replaced_and_comes_back() {
     run(&["rollback"]);
     assert!(!has_server());
     assert!(fs::read(&installed).expect("it is there") == new);
-    run(&["uninstall", "--purge", "--yes"]);
+    run(&PURGE);
     assert!(!root.exists());
 }

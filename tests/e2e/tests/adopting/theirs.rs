@@ -12,7 +12,7 @@ use std::{
 use cmsg_engine::{Engine, is_others};
 use e2e::{
     binaries,
-    installation::plain,
+    installer::plain,
     machine::Machine,
     needs::{Need, met},
 };

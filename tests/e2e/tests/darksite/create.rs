@@ -11,7 +11,7 @@ use std::{
 use cmsg_bundles::verify;
 use e2e::{
     binaries,
-    installation::document,
+    installer::document,
     needs::{Need, met},
 };
 use serde_json::{Value, json};

@@ -10,7 +10,8 @@ use std::{
 
 use cmsg_bundles::{Contents, build};
 use e2e::{
-    installation::{Installation, document},
+    installation::Installation,
+    installer::document,
     needs::{Need, met},
 };
 use serde_json::Value;

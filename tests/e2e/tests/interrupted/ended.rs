@@ -1,6 +1,6 @@
 //! Told to end by a signal.
 
-use e2e::installation::document;
+use e2e::installer::document;
 use nix::sys::signal::Signal;
 use serde_json::json;
 

@@ -4,7 +4,7 @@ use std::{fs, process::Output};
 
 use e2e::{
     binaries,
-    installation::{document, plain},
+    installer::{document, plain},
     machine::Machine,
     needs::{Need, met},
 };

@@ -11,9 +11,9 @@ use std::{
 };
 
 use cmsg_config::Paths;
-pub(crate) use e2e::installer::INSTALL_ON_HOST as INSTALL;
+pub(crate) use e2e::installer::{INSTALL_ON_HOST as INSTALL, PURGE};
 use e2e::{
-    installation::{document, plain},
+    installer::{document, plain},
     stepped::Stepped,
 };
 use serde_json::{Value, json};
@@ -21,9 +21,6 @@ use tempfile::TempDir;
 
 /// Longer than a process takes to end.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What leaves nothing.
-pub(crate) const PURGE: [&str; 3] = ["uninstall", "--yes", "--purge"];
 
 /// Every path with its mode, and what is in it.
 pub(crate) type Tree = BTreeMap<PathBuf, (u32, Vec<u8>)>;

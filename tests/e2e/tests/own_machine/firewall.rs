@@ -116,7 +116,7 @@ fn what_firewalld_loaded_anew_is_changed_and_taken_back_too() {
 
     let configured = site.run(&["configure", "--listen=http=off"]);
 
-    assert_eq!(configured.status.code(), Some(0), "{}", crate::installed::document(&configured));
+    assert_eq!(configured.status.code(), Some(0), "{}", e2e::installer::document(&configured));
     assert_eq!(line(&site, NOW, "services"), ["dhcpv6-client", "ssh"]);
     assert_eq!(line(&site, NOW, "ports"), ["4172/tcp", "4172/udp", "443/tcp"]);
     let ports = shell(&site.machine, "firewall-cmd --permanent --service=pcoip-cmsg --get-ports");

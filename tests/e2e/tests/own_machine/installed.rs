@@ -10,6 +10,7 @@ use std::{
 use e2e::{
     binaries,
     hosts::process::Process,
+    installer::{self, INSTALL_ON_HOST, told, with},
     machine::Machine,
     needs::{Need, met},
 };
@@ -85,31 +86,20 @@ impl Site {
 
     /// Runs the installer.
     pub(crate) fn run(&self, words: &[&str]) -> Output {
-        let mut command = self.machine.command(binaries::path("pcoip-cmsg-setup"));
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PCOIP_CMSG_")) {
-            command.env_remove(name);
-        }
+        let setup = binaries::path("pcoip-cmsg-setup");
+        let mut command = installer::command(&self.machine, &setup, words);
         if self.is_booted {
             let path = std::env::var("PATH").expect("there is a path");
             let tools = self.machine.folder().join("tools");
             command.env("PATH", format!("{}:{path}", tools.display()));
         }
-        command.arg("--output=json").args(words).output().expect("the installer can be run")
+        command.output().expect("the installer can be run")
     }
 
     /// Installs both roles with these flags besides, and returns how that ended.
     pub(crate) fn install(&self, more: &[&str]) -> (Option<i32>, Value) {
-        let words = [
-            "install",
-            "--runtime=host",
-            "--accept-policies",
-            "--self-signed",
-            "--ignore-disk-req",
-            "--broker-url=https://localhost:8443",
-            "--external-pcoip-ip=192.0.2.1",
-        ];
-        let output = self.run(&[&words[..], more].concat());
-        (output.status.code(), document(&output))
+        let words = with(&INSTALL_ON_HOST, &["--broker-url=https://localhost:8443"]);
+        told(&self.run(&[&words[..], more].concat()))
     }
 
     /// A client's session through the gateway: its result.
@@ -140,11 +130,4 @@ impl Site {
         state.push(self.machine.tell("bash", &["-c", PLACES]));
         state
     }
-}
-
-/// What the installer printed.
-pub(crate) fn document(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
-        panic!("no document: {}", String::from_utf8_lossy(&output.stderr));
-    })
 }

@@ -1,8 +1,9 @@
 //! Where the first process is not systemd: the daemon's own supervisor, as the account.
 
+use e2e::installer::document;
 use serde_json::json;
 
-use crate::installed::{Site, document};
+use crate::installed::Site;
 
 /// The rights to bind ports below 1024, and no others.
 pub(crate) const RIGHTS: &str = "pcoip-cmsg NoNewPrivs: 1 Groups: CapPrm: 0000000000000400 \

@@ -3,11 +3,14 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, os::unix::net::UnixDatagram};
 
-use e2e::needs::{Need, met};
+use e2e::{
+    installer::document,
+    needs::{Need, met},
+};
 use serde_json::{Value, json};
 
 use crate::{
-    installed::{Site, document},
+    installed::Site,
     supervised::{RIGHTS, sorted},
 };
 

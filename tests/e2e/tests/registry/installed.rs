@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::PathBuf,
     process::{Output, Stdio},
     time::{Duration, Instant},
 };
@@ -9,8 +10,9 @@ use std::{
 use cmsg_engine::SwarmFact;
 use e2e::{
     binaries,
-    installer::{self, INSTALL},
+    installer::{self, INSTALL, PURGE},
     needs::met,
+    stepped::kill_in,
 };
 use serde_json::Value;
 
@@ -21,7 +23,6 @@ const PASSWORD: &str = "right-8d1f";
 /// A machine that can be installed on, with the installer alone.
 fn prepared() -> Site {
     let site = Site::start();
-    site.bash("ip address add 192.0.2.1/32 dev lo");
     let alone = site.machine.folder().join("alone");
     fs::create_dir(&alone).expect("a folder can be made");
     fs::copy(binaries::path("pcoip-cmsg-setup"), alone.join("pcoip-cmsg-setup"))
@@ -29,9 +30,12 @@ fn prepared() -> Site {
     site
 }
 
+fn setup(site: &Site) -> PathBuf {
+    site.machine.folder().join("alone/pcoip-cmsg-setup")
+}
+
 fn run(site: &Site, words: &[&str]) -> Output {
-    let setup = site.machine.folder().join("alone/pcoip-cmsg-setup");
-    installer::run(&site.machine, &setup, words)
+    installer::run(&site.machine, &setup(site), words)
 }
 
 fn install(site: &Site, more: &[&str]) -> (Option<i32>, Value) {
@@ -84,7 +88,7 @@ fn an_installation_from_an_open_registry_needs_no_archive_and_leaves_no_image() 
     assert_eq!(code, Some(0), "{document:#}");
     assert_ne!(document["plan"][0]["step"], "pull the images");
 
-    let removed = run(&site, &["uninstall", "--yes", "--purge"]);
+    let removed = run(&site, &PURGE);
     assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
     is_untouched(&site);
 }
@@ -170,10 +174,10 @@ fn an_operator_who_interrupts_the_pull_finds_everything_as_it_was() {
     site.push("127.0.0.1:5000");
     let proxy = Proxy::start(&site.machine, "127.0.0.1:5000");
     proxy.stall_after(300_000);
-    let setup = site.machine.folder().join("alone/pcoip-cmsg-setup");
-    let mut command = installer::plain(site.machine.command("bash"));
+    let setup = setup(&site);
+    let mut command = site.machine.command("bash");
     let run = format!("echo $$ > /run/setup.pid; exec {} \"$@\"", setup.display());
-    command.args(["-c", &run, "bash"]).args(INSTALL);
+    installer::plain(&mut command).args(["-c", &run, "bash"]).args(INSTALL);
     command.arg(format!("--docker-registry={}", proxy.address()));
     let installer = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
 
@@ -188,4 +192,33 @@ fn an_operator_who_interrupts_the_pull_finds_everything_as_it_was() {
     assert_eq!(ended.status.code(), Some(130), "{said}");
     assert!(said.contains("interrupted") && said.contains("everything is undone"), "{said}");
     is_untouched(&site);
+}
+
+#[test]
+fn an_installation_from_a_registry_that_was_killed_is_carried_out_by_the_next() {
+    if !met(NEEDS) {
+        return;
+    }
+    let mut site = prepared();
+    site.serve("127.0.0.1:5000", "");
+    site.push("127.0.0.1:5000");
+    let proxy = Proxy::start(&site.machine, "127.0.0.1:5000");
+    let flag = format!("--docker-registry={}", proxy.address());
+    for (step, stall) in [("pull the images", 300_000), ("deploy the stack", 0)] {
+        proxy.stall_after(stall);
+        kill_in(&site.machine, &setup(&site), &[&INSTALL[..], &[&flag]].concat(), step);
+        proxy.stall_after(0);
+
+        let (code, document) = install(&site, &[&flag]);
+
+        assert_eq!(code, Some(0), "{step}: {document:#}");
+        assert_eq!(document["findings"][0]["id"], "installation.interrupted", "{step}");
+        let mut names = site.names();
+        names.sort_unstable();
+        let ours = ["pcoip-cm", "sg"].map(|it| format!("{}/{it}:{VERSION}", proxy.address()));
+        assert_eq!(names, ours, "{step}");
+        let removed = run(&site, &PURGE);
+        assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
+        is_untouched(&site);
+    }
 }

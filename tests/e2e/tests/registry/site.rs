@@ -8,7 +8,7 @@ use std::{
 
 use cmsg_config::socket::Role;
 use cmsg_engine::{Engine, archive::ImageArchive, reference};
-use e2e::{binaries, machine::Machine, needs::met};
+use e2e::{binaries, installer, machine::Machine, needs::met};
 
 use crate::{NEEDS, REGISTRY};
 
@@ -32,8 +32,7 @@ impl Site {
     }
 
     pub(crate) fn start() -> Self {
-        let mut machine = Machine::start();
-        machine.start_engine();
+        let machine = installer::machine();
         let engine = Engine::at(machine.path("run/docker.sock")).expect("the engine answers");
         Self { engine, machine, registry: None }
     }

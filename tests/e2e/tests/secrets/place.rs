@@ -10,7 +10,7 @@ use std::{
 };
 
 use cmsg_config::Paths;
-use e2e::installation::plain;
+use e2e::installer::plain;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use tempfile::TempDir;
 

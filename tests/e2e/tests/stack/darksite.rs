@@ -10,7 +10,7 @@ use std::{
 
 use e2e::{
     binaries,
-    installation::document,
+    installer::document,
     needs::{Need, met},
     rpm,
 };

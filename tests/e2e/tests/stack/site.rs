@@ -14,7 +14,7 @@ use cmsg_config::{
 use e2e::{
     binaries,
     hosts::{namespace::Namespace, process::Process},
-    installation::{document, plain},
+    installer::{self, INSTALL, document},
     machine::Machine,
     needs::{Need, met},
 };
@@ -54,15 +54,9 @@ pub(crate) const V6: Family = Family {
     length: 64,
 };
 
-/// What `install` is given at least; the machine's `/etc/hosts` alone knows the broker's name.
-const INSTALL: [&str; 6] = [
-    "install",
-    "--accept-policies",
-    "--self-signed",
-    "--ignore-disk-req",
-    "--broker-url=https://broker.corp.example",
-    "--external-pcoip-ip=203.0.113.1",
-];
+/// What the machine is like; its `/etc/hosts` alone knows the broker's name.
+const OWN: [&str; 2] =
+    ["--broker-url=https://broker.corp.example", "--external-pcoip-ip=203.0.113.1"];
 
 /// A role answers at once or hangs.
 const ASK: Duration = Duration::from_secs(5);
@@ -135,9 +129,7 @@ impl Site {
 
     /// Runs the installer.
     pub(crate) fn run(&self, words: &[&str]) -> Output {
-        let mut command = self.machine.command(binaries::path("pcoip-cmsg-setup"));
-        command.arg("--output=json").args(words);
-        plain(&mut command).output().expect("the installer can be run")
+        installer::run(&self.machine, &binaries::path("pcoip-cmsg-setup"), words)
     }
 
     /// Runs a command of the installer that has to succeed, and returns its document.
@@ -150,7 +142,7 @@ impl Site {
 
     /// Installs with these flags besides.
     pub(crate) fn install(&self, more: &[&str]) -> Value {
-        self.done(&[&INSTALL[..], more].concat())
+        self.done(&[&installer::with(&INSTALL, &OWN)[..], more].concat())
     }
 
     /// A client's session, which has to go well: its result.

@@ -1,15 +1,19 @@
 //! Killed before, between and in the steps that the engine performs.
 
+use cmsg_config::socket::Role;
+use e2e::stepped::number;
 use serde_json::json;
 
-use crate::site::{INSTALL, PURGE, Site, number};
+use crate::site::{INSTALL, PURGE, Site};
 
 const LOAD: &str = "load the images";
 const SWARM: &str = "make a swarm";
 const NETWORK: &str = "make the network pcoipcm_network";
 const FOLDERS: &str = "make folders";
+const HOLD: &str = "note what runs";
 const STACK: &str = "write the stack file";
 const DEPLOY: &str = "deploy the stack";
+const RELOAD: &str = "tell the security gateway of new certificates";
 const AWAIT: &str = "wait until live";
 const REMOVE: &str = "remove the services";
 const DELETE: &str = "delete files";
@@ -58,14 +62,36 @@ fn a_change_that_was_killed_is_carried_out_by_the_next_or_taken_back() {
         site.is_live();
         site.is_as(&before, step);
     }
-    let change = ["configure", "--docker-network-cidr=10.77.0.0/24"];
-    let steps = site.plan(&change);
-    site.start_until(&change, &steps, NETWORK).kill();
-    site.done(&change);
-    let range =
-        "docker network inspect --format '{{(index .IPAM.Config 0).Subnet}}' pcoipcm_network";
-    assert_eq!(site.shell(range).trim(), "10.77.0.0/24");
-    site.is_live();
+}
+
+#[test]
+fn a_change_that_was_killed_in_a_step_of_the_engine_is_carried_out_when_it_is_told_again() {
+    let Some(site) = Site::installed() else { return };
+    for (round, step) in [NETWORK, HOLD, STACK, DEPLOY, RELOAD, AWAIT].into_iter().enumerate() {
+        let (port, range) = ((6001 + round).to_string(), format!("10.77.{round}.0/24"));
+        let host = format!("round-{round}.example");
+        let change = [
+            "configure",
+            "--agent-port",
+            &port,
+            "--docker-network-cidr",
+            &range,
+            "--host-address",
+            &host,
+        ];
+        let steps = site.plan(&change);
+        site.start(&change).kill_in(number(&steps, step), steps.len());
+
+        let again = site.done(&change);
+
+        assert_eq!(again["findings"][0]["id"], json!("installation.interrupted"), "{step}");
+        assert_eq!(site.values(Role::Cm, "AgentPort"), [port], "{step}");
+        assert_eq!(site.network(), range, "{step}");
+        for names in site.shown("-ext subjectAltName") {
+            assert!(names.contains(&host), "{step}: {names}");
+        }
+        site.is_live();
+    }
 }
 
 #[test]

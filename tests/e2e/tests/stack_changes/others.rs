@@ -90,7 +90,7 @@ fn names_that_others_have_taken_are_refused() {
 
     let refused = site.run(&INSTALL);
 
-    let document = e2e::installation::document(&refused);
+    let document = e2e::installer::document(&refused);
     assert_eq!(refused.status.code(), Some(3), "{document:#}");
     let ids = ids(&document);
     assert!(ids.contains(&"stack.others") && ids.contains(&"network.others"), "{ids:?}");
@@ -103,6 +103,7 @@ fn a_locked_swarm_is_refused_until_it_is_unlocked() {
     site.shell(SWARM);
     let key =
         site.shell("docker swarm update --autolock >/dev/null; docker swarm unlock-key --quiet");
+    let unlock = format!("echo '{}' | docker swarm unlock", key.trim());
     site.machine.kill_engine();
     site.machine.start_engine();
 
@@ -110,7 +111,7 @@ fn a_locked_swarm_is_refused_until_it_is_unlocked() {
 
     assert_eq!(locked["id"], json!("swarm.locked"), "{locked}");
     assert_eq!(locked["cure"], json!("unlock it: `docker swarm unlock`"));
-    site.shell(&format!("echo '{}' | docker swarm unlock", key.trim()));
+    site.shell(&unlock);
     site.done(&INSTALL);
     site.is_live();
 }

@@ -9,12 +9,13 @@ use cmsg_config::{
     Paths,
     socket::{self, Role, Status},
 };
+pub(crate) use e2e::installer::{INSTALL, PURGE};
 use e2e::{
     binaries,
-    installation::document,
+    installer::{self, document},
     machine::Machine,
     needs::{Need, met},
-    stepped::Stepped,
+    stepped::{self, Stepped, number},
 };
 use serde_json::{Value, json};
 
@@ -27,21 +28,8 @@ const NEEDS: &[Need] = &[
     Need::Namespace,
 ];
 
-/// Where clients reach the machine.
-pub(crate) const ADDRESS: &str = "192.0.2.1";
 /// Where the data of an installation lies.
 const DATA: &str = "/opt/teradici/pcoipcm_data/data";
-/// What installs both roles for a broker that is not there.
-pub(crate) const INSTALL: [&str; 6] = [
-    "install",
-    "--accept-policies",
-    "--self-signed",
-    "--ignore-disk-req",
-    "--broker-url=https://127.0.0.1:1",
-    "--external-pcoip-ip=192.0.2.1",
-];
-/// What leaves nothing.
-pub(crate) const PURGE: [&str; 3] = ["uninstall", "--yes", "--purge"];
 /// Longer than a service takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -66,19 +54,7 @@ pub(crate) struct Site {
 impl Site {
     /// One, where tests can have it.
     pub(crate) fn fresh() -> Option<Self> {
-        met(NEEDS).then(|| {
-            let mut machine = Machine::start();
-            machine.tell("ip", &["address", "add", &format!("{ADDRESS}/32"), "dev", "lo"]);
-            // Nobody waits for servers that are not there.
-            machine.tell("bash", &["-c", "echo >/etc/resolv.conf"]);
-            // Its tools rewrite files of its own; that is another story.
-            machine.tell(
-                "bash",
-                &["-c", "rm -f /etc/systemd/system/multi-user.target.wants/firewalld*"],
-            );
-            machine.start_engine();
-            Self { machine }
-        })
+        met(NEEDS).then(|| Self { machine: installer::machine() })
     }
 
     /// One with both services.
@@ -88,18 +64,9 @@ impl Site {
         Some(site)
     }
 
-    fn command(&self, words: &[&str]) -> std::process::Command {
-        let mut command = self.machine.command(binaries::path("pcoip-cmsg-setup"));
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PCOIP_CMSG_")) {
-            command.env_remove(name);
-        }
-        command.arg("--output=json").args(words);
-        command
-    }
-
     /// Runs the installer to its end.
     pub(crate) fn run(&self, words: &[&str]) -> Output {
-        self.command(words).output().expect("the installer can be run")
+        installer::run(&self.machine, &binaries::path("pcoip-cmsg-setup"), words)
     }
 
     /// Runs it to an end that has to be good.
@@ -120,15 +87,12 @@ impl Site {
 
     /// The names of a command's steps.
     pub(crate) fn plan(&self, words: &[&str]) -> Vec<String> {
-        let planned = self.done(&[words, &["--dry-run"]].concat());
-        let steps = planned["plan"].as_array().expect("there is a plan").iter();
-        steps.map(|step| step["step"].as_str().expect("a step has a name").to_owned()).collect()
+        stepped::steps(&self.done(&[words, &["--dry-run"]].concat()))
     }
 
     /// Starts one that stops between its steps.
     pub(crate) fn start(&self, words: &[&str]) -> Stepped {
-        let journal = self.machine.path("/var/lib/.pcoip-cmsg-setup.journal");
-        Stepped::start(self.command(words), journal)
+        Stepped::on(&self.machine, &binaries::path("pcoip-cmsg-setup"), words)
     }
 
     /// Starts one and lets it perform all steps up to one of that name.
@@ -210,16 +174,32 @@ impl Site {
         file.values(key).map(|entry| entry.value.to_owned()).collect()
     }
 
+    /// The range of the services' network.
+    pub(crate) fn network(&self) -> String {
+        let range = "'{{(index .IPAM.Config 0).Subnet}}'";
+        let line = format!("docker network inspect --format {range} pcoipcm_network");
+        self.shell(&line).trim().to_owned()
+    }
+
+    /// What `openssl x509` tells of the certificates that clients see, of both services.
+    pub(crate) fn shown(&self, what: &str) -> [String; 2] {
+        let ports = [(Role::Cm, "broker"), (Role::Sg, "pcoip")].map(|(role, key)| {
+            let listens = self.status(role).listens;
+            listens.iter().find(|listen| listen.key == key).expect("it listens").address.port()
+        });
+        ports.map(|port| {
+            let line = format!(
+                "openssl s_client -connect 127.0.0.1:{port} -servername pcoip-default-sg-sni \
+                 </dev/null 2>/dev/null | openssl x509 -noout {what}"
+            );
+            self.shell(&line)
+        })
+    }
+
     /// Replaces a line of a file of the installation's data, as an administrator does.
     pub(crate) fn replace(&self, name: &str, line: &str, by: &str) {
         self.machine.tell("sed", &["-i", &format!("s|{line}|{by}|"), &format!("{DATA}/{name}")]);
     }
-}
-
-/// The number of a step.
-pub(crate) fn number(steps: &[String], name: &str) -> usize {
-    let at = steps.iter().position(|step| step == name);
-    at.unwrap_or_else(|| panic!("there is no step `{name}` in {steps:?}")) + 1
 }
 
 /// The first error of a refusal or a failure.

@@ -1,10 +1,9 @@
 //! The engine goes away under the installer, and comes back.
 
+use e2e::stepped::JOURNAL;
 use serde_json::json;
 
 use crate::site::{INSTALL, PURGE, Site, error};
-
-const JOURNAL: &str = "/var/lib/.pcoip-cmsg-setup.journal";
 
 #[test]
 fn an_engine_that_is_killed_halfway_is_told_and_the_next_command_repairs() {

@@ -8,9 +8,10 @@ use std::{
 
 use e2e::{
     binaries,
-    installer::{self, INSTALL},
+    installer::{self, INSTALL, PURGE},
     machine::Machine,
     needs::met,
+    stepped::kill_in,
 };
 use serde_json::{Value, json};
 
@@ -48,20 +49,22 @@ services:
   own:
     image: localhost/own:1
     command: [/usr/bin/sleep, infinity]
+    stop_signal: SIGKILL
     networks: [ours]
 networks:
   outside: {external: true, name: host}
   ours: {external: true, name: pcoipcm_network}
 "#;
 
+/// Where the installation keeps it.
+const COPY: &str = "/opt/teradici/pcoipcm_data/data/compose-file.yaml";
+const RUNNING: [&str; 3] = ["pcoipcm_cm 1/1", "pcoipcm_own 1/1", "pcoipcm_sg 1/1"];
+
 struct Site(Machine);
 
 impl Site {
     fn prepare() -> Self {
-        let mut machine = Machine::start();
-        machine.start_engine();
-        machine.tell("ip", &["address", "add", "192.0.2.1/32", "dev", "lo"]);
-        let site = Self(machine);
+        let site = Self(installer::machine());
         site.bash(
             "tar -hC / -c usr/bin/sleep $(ldd /usr/bin/sleep | grep -o '/[^ ]*' | cut -c 2-) | \
              /usr/bin/docker import - localhost/own:1",
@@ -128,11 +131,9 @@ fn a_compose_file_is_deployed_as_it_says_and_gives_way_again() {
     let own = site.service("pcoipcm_own");
     let network = site.bash("/usr/bin/docker network inspect -f '{{.Id}}' pcoipcm_network");
     assert_eq!(own["TaskTemplate"]["Networks"][0]["Target"], network.trim());
-    let running = ["pcoipcm_cm 1/1", "pcoipcm_own 1/1", "pcoipcm_sg 1/1"];
-    site.until(&running);
-    let copy = "/opt/teradici/pcoipcm_data/data/compose-file.yaml";
+    site.until(&RUNNING);
     assert_eq!(
-        site.bash(&format!("stat -c '%U %a' {copy}; cat {copy}")),
+        site.bash(&format!("stat -c '%U %a' {COPY}; cat {COPY}")),
         format!("root 600\n{MINE}")
     );
 
@@ -147,18 +148,50 @@ fn a_compose_file_is_deployed_as_it_says_and_gives_way_again() {
     assert_eq!(code, Some(1), "{document:#}");
     let kept = site.service("pcoipcm_sg");
     assert_eq!(kept["TaskTemplate"]["Resources"]["Limits"]["MemoryBytes"], json!(300 << 20));
-    assert_eq!((site.services().len(), site.bash(&format!("cat {copy}"))), (3, MINE.to_owned()));
+    assert_eq!((site.services().len(), site.bash(&format!("cat {COPY}"))), (3, MINE.to_owned()));
 
     let (code, document) = site.setup(&["configure", "--compose-file="]);
     assert_eq!(code, Some(0), "{document:#}");
     site.until(&["pcoipcm_cm 1/1", "pcoipcm_sg 1/1"]);
     let gateway = site.service("pcoipcm_sg");
     assert_eq!(gateway["TaskTemplate"]["Resources"]["Limits"]["MemoryBytes"], Value::Null);
-    assert!(!site.0.path(copy).exists());
+    assert!(!site.0.path(COPY).exists());
 
-    let (code, document) = site.setup(&["uninstall", "--yes", "--purge"]);
+    let (code, document) = site.setup(&PURGE);
     assert_eq!(code, Some(0), "{document:#}");
     assert_eq!(site.bash("/usr/bin/docker info -f '{{.Swarm.LocalNodeState}}'").trim(), "inactive");
+}
+
+#[test]
+fn an_installation_with_a_compose_file_that_was_killed_is_carried_out_by_the_next() {
+    if !met(NEEDS) {
+        return;
+    }
+    let site = Site::prepare();
+    site.write(MINE);
+    let words = [&INSTALL[..], &["--compose-file", FILE]].concat();
+    let kill = |words: &[&str], step| {
+        kill_in(&site.0, &binaries::path("pcoip-cmsg-setup"), words, step);
+    };
+    let recovered = |words: &[&str], step| {
+        let (code, document) = site.setup(words);
+        assert_eq!(code, Some(0), "{step}: {document:#}");
+        assert_eq!(document["findings"][0]["id"], "installation.interrupted", "{step}");
+        site.until(&RUNNING);
+        assert_eq!(site.bash(&format!("cat {COPY}")), MINE, "{step}");
+    };
+    for step in ["deploy the stack", "wait until live"] {
+        kill(&words, step);
+        recovered(&words, step);
+        let (code, document) = site.setup(&PURGE);
+        assert_eq!((code, site.services()), (Some(0), vec![]), "{step}: {document:#}");
+        assert!(!site.0.path(COPY).exists(), "{step}");
+    }
+    let (code, document) = site.setup(&words);
+    assert_eq!(code, Some(0), "{document:#}");
+    let step = "wait until live";
+    kill(&["configure", "--compose-file="], step);
+    recovered(&["configure"], step);
 }
 
 #[test]

@@ -35,8 +35,9 @@ impl Site {
     }
 
     fn command(&self) -> Command {
-        let mut command = installer::plain(self.0.command("env"));
+        let mut command = self.0.command("env");
         let path = std::env::var("PATH").expect("there is a path");
+        installer::plain(&mut command);
         command.arg(format!("PATH={}:{path}", self.0.folder().join("tools").display()));
         command.arg(binaries::path("pcoip-cmsg-setup"));
         command
