@@ -29,6 +29,7 @@ use crate::{
         lock::{Busy, Lock},
     },
     plan::{layout, record::Record},
+    preflight,
     prompt::{self, Gone},
     report,
     screen::Screen,
@@ -164,8 +165,11 @@ fn find_installed(sources: &Sources) -> Result<(Found, Installed), Ended> {
     let said = found.answers.of("runtime");
     let runtime = Record::of(&installed, &found.paths).runtime;
     let is_other = said.from != Origin::Default && Place::read(&found.answers)?.runtime != runtime;
-    if is_other || !installed.is_there(&found.paths) {
+    if !installed.is_there(&found.paths) {
         return Err(Ended::nothing_installed(&found.paths));
+    }
+    if is_other {
+        return Err(vec![preflight::engine::runs_otherwise(runtime)].into());
     }
     Ok((found, installed))
 }

@@ -6,7 +6,7 @@ mod bundle;
 mod certificates;
 mod compose;
 mod configuration;
-mod engine;
+pub(crate) mod engine;
 mod export;
 mod later;
 mod machine;

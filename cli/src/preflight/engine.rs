@@ -78,16 +78,19 @@ fn other_runtime(wanted: &Wanted, facts: &Facts) -> Option<Finding> {
     let paths = wanted.place.paths();
     let installed = Record::of(&facts.installed, &paths).runtime;
     let is_other = facts.installed.is_there(&paths) && installed != wanted.place.runtime;
-    is_other.then(|| {
-        Finding::error(
-            "runtime.other",
-            format!("what is installed here runs with `--runtime={installed}`"),
-            format!(
-                "add `--runtime={installed}`, or run `pcoip-cmsg-setup uninstall` first, which keeps \
-                 configuration and keys"
-            ),
-        )
-    })
+    is_other.then(|| runs_otherwise(installed))
+}
+
+/// What is installed runs in another way than the one that is named.
+pub(crate) fn runs_otherwise(installed: Runtime) -> Finding {
+    Finding::error(
+        "runtime.other",
+        format!("what is installed here runs with `--runtime={installed}`"),
+        format!(
+            "add `--runtime={installed}`, or run `pcoip-cmsg-setup uninstall` first, which keeps \
+             configuration and keys"
+        ),
+    )
 }
 
 fn no_engine(why: &NoEngine, has_command: bool, has_systemd: bool) -> Finding {

@@ -11,6 +11,8 @@ mod killed;
 mod not_live;
 #[path = "stack_changes/others.rs"]
 mod others;
+#[path = "stack_changes/rows.rs"]
+mod rows;
 #[path = "stack_changes/site.rs"]
 mod site;
 #[path = "stack_changes/without_engine.rs"]

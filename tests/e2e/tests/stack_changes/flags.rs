@@ -1,95 +1,37 @@
-//! What a changed flag does to the services, as the services and their clients see it.
+//! What a flag does to the services, as the services and their clients see it: a changed one, and one
+//! that is there from the beginning.
 
-use cmsg_config::socket::Role;
+use std::{collections::BTreeSet, fs, path::Path};
+
+use cmsg_config::socket::Role::{Cm, Sg};
+use e2e::installer;
 use serde_json::json;
 
-use crate::site::Site;
+use crate::{
+    rows::{
+        Arrives::{self, Copied, Forgotten, Kept, Listens, Named, Network, Stands},
+        BACK, ELSEWHERE, FIRST, SECOND,
+    },
+    site::{INSTALL, Site},
+};
 
-/// Where the table says that something arrives.
-enum Arrives {
-    /// At a listener of that role, by its key.
-    Listens(Role, &'static str, &'static str),
-    /// In that role's file, under that key, where the role reads it when it starts.
-    Stands(Role, &'static str, &'static str),
-    /// At the engine's network.
-    Network(&'static str),
-    /// As `false` among the saved answers, and nowhere else.
-    Kept(&'static str),
-}
-use Arrives::{Kept, Listens, Network, Stands};
-use Role::{Cm, Sg};
-
-/// Flags, where each arrives, and which services start anew for it.
-const ROWS: &[(&[&str], &[Arrives], &[Role])] = &[
-    (
-        &["--listen=http=0.0.0.0:8080", "--broker-cert-check=false", "--enable-horizon"],
-        &[
-            Listens(Cm, "http", "0.0.0.0:8080"),
-            Stands(Cm, "BrokerCertCheck", "false"),
-            Stands(Cm, "HorizonEnabled", "true"),
-        ],
-        &[Cm],
-    ),
-    (
-        &[
-            "--enable-oauth",
-            "--id-provider-url=https://idp.example/oauth2",
-            "--oauth-client-id=0oa1",
-            "--fa-url=https://cac.example:8443",
-            "--enable-sso",
-            "--sso-enrollment-url=https://ca.example/certsrv",
-            "--sso-enrollment-domain=corp.example",
-            "--sso-enrollment-username=svc",
-            "--sso-enrollment-password=@/root/password",
-            "--sso-enrollment-certificate-template-name=Smartcard",
-        ],
-        &[
-            Stands(Cm, "OauthEnabled", "true"),
-            Stands(Cm, "IdProviderUrl", "https://idp.example/oauth2"),
-            Stands(Cm, "OauthClientId", "0oa1"),
-            Stands(Cm, "FederatedAuthUrl", "https://cac.example:8443"),
-            Stands(Cm, "SsoEnabled", "true"),
-            Stands(Cm, "SsoEnrollmentUrl", "https://ca.example/certsrv"),
-            Stands(Cm, "SsoEnrollmentDomain", "corp.example"),
-            Stands(Cm, "SsoEnrollmentUsername", "svc"),
-            Stands(
-                Cm,
-                "SsoEnrollmentPasswordFile",
-                "/opt/teradici/pcoipcm_data/data/secrets/sso-enrollment-password",
-            ),
-            Stands(Cm, "SsoEnrollmentTemplate", "Smartcard"),
-        ],
-        &[Cm],
-    ),
-    (
-        // A list that is given replaces the saved one.
-        &[
-            "--listen=http=0.0.0.0:8080",
-            "--listen=udp-source=0.0.0.0:55001",
-            "--enable-collaboration=false",
-        ],
-        &[
-            Listens(Sg, "udp-source", "0.0.0.0:55001"),
-            Stands(Sg, "CollaborationEnabled", "false"),
-            Listens(Cm, "http", "0.0.0.0:8080"),
-        ],
-        &[Sg],
-    ),
-    (
-        &["--listen=pcoip=0.0.0.0:5173"],
-        &[
-            Listens(Sg, "pcoip", "0.0.0.0:5173"),
-            Stands(Cm, "ExternalPort", "5173"),
-            Listens(Sg, "udp-source", "0.0.0.0:55000"),
-            Listens(Cm, "http", "0.0.0.0:80"),
-        ],
-        &[Cm, Sg],
-    ),
-    (&["--docker-network-cidr=10.77.0.0/24"], &[Network("10.77.0.0/24")], &[]),
-    (&["--ignore-disk-req=false"], &[Kept("ignore-disk-req")], &[]),
-];
+/// Makes the files that the rows name.
+const MAKE: &str = "set -e; cd /root; (umask 077; echo hunter2 >password); \
+    openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=ca -days 300 \
+    -addext keyUsage=keyCertSign,cRLSign; \
+    openssl req -newkey rsa:2048 -nodes -keyout cm.key -out cm.csr -subj /CN=cm.example; \
+    printf 'subjectAltName=DNS:cm.example,IP:192.0.2.1\nextendedKeyUsage=serverAuth\n\
+    keyUsage=digitalSignature,keyEncipherment\n' >ext; \
+    openssl x509 -req -in cm.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 300 -extfile ext \
+    -out cm.crt; \
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout jwt.key \
+    -out jwt.crt -subj /CN=jwt -days 300; \
+    printf '[ca]\ndefault_ca=own\n[own]\ndatabase=index\ndefault_md=sha256\n\
+    default_crl_days=30\n' >ca.conf; touch index; \
+    openssl ca -gencrl -config ca.conf -keyfile ca.key -cert ca.crt -out ca.crl";
 
 fn arrives(site: &Site, arrival: &Arrives) {
+    let settings = || site.done(&["status"])["settings"].take();
     match arrival {
         Listens(role, key, address) => {
             let listens = site.status(*role).listens;
@@ -97,24 +39,28 @@ fn arrives(site: &Site, arrival: &Arrives) {
             let all: Vec<_> = at.map(|listen| listen.address.to_string()).collect();
             assert!(!all.is_empty() && all.iter().all(|at| at == address), "{key}: {listens:?}");
         }
-        Stands(role, key, value) => assert_eq!(site.values(*role, key), [*value], "{key}"),
-        Network(range) => {
-            let line =
-                "docker network inspect -f '{{(index .IPAM.Config 0).Subnet}}' pcoipcm_network";
-            assert_eq!(site.shell(line).trim(), *range);
+        Stands(role, key, values) => assert_eq!(site.values(*role, key), *values, "{key}"),
+        Network(range) => assert_eq!(site.network(), *range),
+        Copied(copy, given) => {
+            let copy = site.shell(&format!("cat /opt/teradici/pcoipcm_data/certs/{copy}"));
+            assert_eq!(copy, site.shell(&format!("cat /root/{given}")), "{given}");
         }
-        Kept(name) => {
-            let status = site.done(&["status"]);
-            assert_eq!(status["settings"][*name]["value"], json!(false), "{name}");
+        Named(name) => {
+            for told in site.shown("-ext subjectAltName") {
+                let mut names = told.lines().flat_map(|line| line.split(", ")).map(str::trim);
+                assert!(names.any(|it| it == *name), "{name}: {told}");
+            }
         }
+        Kept(name) => assert_eq!(settings()[*name]["value"], json!(false), "{name}"),
+        Forgotten(name) => assert_eq!(settings().get(*name), None, "{name}"),
     }
 }
 
 #[test]
 fn a_changed_flag_arrives_and_starts_anew_only_the_service_that_it_concerns() {
     let Some(site) = Site::installed() else { return };
-    site.shell("(umask 077; echo hunter2 >/root/password)");
-    for (words, arrivals, restarts) in ROWS {
+    site.shell(MAKE);
+    for (words, arrivals, restarts) in [FIRST, BACK, SECOND].into_iter().flatten() {
         let before = site.tasks();
 
         let document = site.done(&[&["configure"], *words].concat());
@@ -131,13 +77,67 @@ fn a_changed_flag_arrives_and_starts_anew_only_the_service_that_it_concerns() {
 }
 
 #[test]
+fn flags_that_an_installation_is_given_all_at_once_all_arrive() {
+    let Some(site) = Site::fresh() else { return };
+    site.shell(MAKE);
+    let before = site.state();
+    for rows in [FIRST, SECOND] {
+        let flags: Vec<_> = rows.iter().flat_map(|(words, ..)| *words).copied().collect();
+
+        site.done(&installer::with(&INSTALL, &flags));
+
+        let arrivals = rows.iter().flat_map(|(_, arrivals, _)| *arrivals);
+        arrivals.for_each(|arrival| arrives(&site, arrival));
+        site.is_live();
+        site.is_gone_without_trace(&before, flags[0]);
+    }
+}
+
+#[test]
+fn every_flag_is_in_a_row_or_in_a_test_of_its_own() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let lines = page.lines().filter_map(|line| line.strip_prefix("| `--")?.split_once('`'));
+    let all: BTreeSet<_> = lines.map(|(name, _)| name).collect();
+    let words = [FIRST, BACK, SECOND].into_iter().flatten().flat_map(|(words, ..)| *words);
+    let in_rows: BTreeSet<_> =
+        words.map(|word| installer::name(word).trim_start_matches("--")).collect();
+    let elsewhere: BTreeSet<_> = ELSEWHERE.iter().map(|(name, _)| *name).collect();
+
+    assert_eq!(&in_rows | &elsewhere, all);
+    assert_eq!(&in_rows & &elsewhere, BTreeSet::new(), "one place is enough");
+    for (name, test) in ELSEWHERE {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(test);
+        let text = fs::read_to_string(path).expect("the test is there");
+        assert!(text.contains(&format!("--{name}")), "`--{name}` is not in `{test}`");
+    }
+}
+
+#[test]
+fn an_installation_stays_with_what_runs_it_and_where_it_lies() {
+    let Some(site) = Site::installed() else { return };
+    let before = site.state();
+    for command in ["install", "configure"] {
+        let finding = site.fails(&[command, "--runtime=host"], 3);
+
+        assert_eq!(finding["id"], json!("runtime.other"), "{command}");
+        let cure = "add `--runtime=swarm`, or run `pcoip-cmsg-setup uninstall` first, which keeps \
+                    configuration and keys";
+        assert_eq!(finding["cure"], json!(cure), "{command}");
+    }
+    let finding = site.fails(&[&INSTALL[..], &["--root=/srv/other"]].concat(), 3);
+    assert_eq!(finding["id"], json!("runtime.root"));
+    assert!(!site.machine.path("/srv/other").exists());
+    site.is_as(&before, "refused");
+}
+
+#[test]
 fn one_half_goes_and_comes_back_and_the_other_stays_at_its_work() {
     let Some(site) = Site::installed() else { return };
-    for (flag, gone) in [("enable-security-gateway", Sg), ("enable-connection-manager", Cm)] {
+    for (flag, gone) in [("--enable-security-gateway", Sg), ("--enable-connection-manager", Cm)] {
         let other = if gone == Sg { Cm } else { Sg };
         let at = usize::from(gone == Sg);
         let keys = ["cm", "sg"];
-        let off = format!("--{flag}=false");
+        let off = format!("{flag}=false");
         let mut words = vec!["configure", &off];
         if gone == Cm {
             words.push("--jwt-verifying-cert=/opt/teradici/pcoipcm_data/certs/jwt-verifying.crt");
@@ -152,7 +152,7 @@ fn one_half_goes_and_comes_back_and_the_other_stays_at_its_work() {
         assert_eq!(status["roles"][keys[1 - at]]["live"], json!(true), "{status:#}");
         assert!(status["roles"][keys[at]].is_null(), "{status:#}");
 
-        site.done(&["configure", &format!("--{flag}=true")]);
+        site.done(&["configure", &format!("{flag}=true")]);
         site.is_live();
         assert_ne!(site.tasks()[at], "", "{flag}");
     }
