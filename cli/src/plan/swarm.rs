@@ -80,12 +80,12 @@ pub(super) fn around(
     let files = stack_files(&paths, compose.is_some());
     let deploy = EngineStep::Deploy { files, is_first: !is_deployed };
     let mut starts: Vec<_> = [stack, deploy].map(Step::Engine).into();
-    starts.extend(older_images(&paths, facts, engine, images));
+    let has_other_images = has_other_images(wanted, facts, engine, images);
+    starts.extend(older_images(&paths, facts, (engine, images), has_other_images));
     starts.extend(reloads.into_iter().map(|role| Step::Reload { paths: paths.clone(), role }));
     let wanted_roles = wanted.roles();
     let restarts = restarts.into_iter().filter(|role| wanted_roles.contains(role)).collect();
     let deployments = services.into_iter().map(|it| (it.role, it.deployment)).collect();
-    let has_other_images = has_other_images(wanted, facts, engine, images);
     Turnover { stops, starts, restarts, deployments, has_other_images }
 }
 
@@ -112,11 +112,13 @@ fn has_other_images(
 fn older_images(
     paths: &Paths,
     facts: &Facts,
-    engine: &EngineFacts,
-    images: Source<'_>,
+    (engine, images): (&EngineFacts, Source<'_>),
+    has_other_images: bool,
 ) -> Option<Step> {
     let stack = facts.installed.content(&layout::stack(paths))?.text();
-    let previous = facts.installed.content(&layout::previous(paths)).map(Content::text);
+    // With other images what runs now becomes the former state.
+    let previous = facts.installed.content(&layout::previous(paths)).filter(|_| !has_other_images);
+    let previous = previous.map(Content::text);
     let named = [stack, previous.unwrap_or_default()].concat();
     let wanted: Vec<_> = [Role::Cm, Role::Sg]
         .into_iter()

@@ -13,6 +13,7 @@ use e2e::{
     installer::{self, INSTALL, INSTALL_ON_HOST, PURGE},
     machine::Machine,
     needs::{Need, met},
+    stepped::kill_in,
 };
 use serde_json::Value;
 
@@ -157,6 +158,36 @@ fn an_update_keeps_the_settings_and_goes_back_by_itself_or_when_told() {
     site.run(&new, &["status"], 0);
     site.run(&new, &PURGE, 0);
     assert_eq!(site.images(), [""; 0]);
+}
+
+#[test]
+fn an_update_killed_in_a_step_of_the_engine_is_undone_by_the_old_version_or_carried_out_by_the_new()
+{
+    if !met(NEEDS) {
+        return;
+    }
+    let site = Site::start();
+    let steps = ["load the images", "write the stack file", "deploy the stack", "wait until live"];
+    let versions = ["9.0.0", "9.1.0", "9.2.0", "9.3.0", "9.4.0"];
+    let packages = versions.map(|version| package(&site.folder, version, &daemon()));
+    site.run(&packages[0], &INSTALL, 0);
+    for (old, step) in steps.into_iter().enumerate() {
+        let new = old + 1;
+        let images = site.images();
+
+        kill_in(&site.machine, &packages[new], &["update"], step);
+        let (undone, _) = site.run(&packages[old], &["install"], 0);
+        assert_eq!(undone["findings"][0]["id"], "installation.interrupted", "{step}");
+        assert_eq!(site.running(), [versions[old]; 2], "{step}");
+        assert_eq!(site.images(), images, "{step}");
+
+        kill_in(&site.machine, &packages[new], &["update"], step);
+        let (done, _) = site.run(&packages[new], &["update"], 0);
+        assert_eq!(done["findings"][0]["id"], "installation.interrupted", "{step}");
+        assert_eq!(site.running(), [versions[new]; 2], "{step}");
+        assert_eq!(site.images(), [versions[old], versions[new]], "{step}");
+        site.run(&packages[new], &["status"], 0);
+    }
 }
 
 #[test]
