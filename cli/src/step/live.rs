@@ -166,18 +166,18 @@ fn wait_while(
 
 /// What the engine remembers of services that failed.
 struct Failures {
-    /// When each failed last before it was waited for. It may have done so when it was as now.
+    /// When each that is missing failed last before it was waited for with those alone. It may have
+    /// done so when it was as now, or because another one had not yet left it its port.
     before: Vec<(Role, String)>,
     turn: u32,
 }
 
 impl Failures {
     fn before(roles: impl Iterator<Item = Role>, system: &mut dyn System) -> Self {
-        let last = |role| (role, system.failed_at(role).into_iter().next().unwrap_or_default());
-        Self { before: roles.map(last).collect(), turn: 0 }
+        Self { before: last_failures(roles, system), turn: 0 }
     }
 
-    /// Whether one that is missing has failed again and again since. The engine is not asked every
+    /// Whether all that are missing have failed again and again since. The engine is not asked every
     /// time.
     fn are_hopeless(
         &mut self,
@@ -185,13 +185,29 @@ impl Failures {
         system: &mut dyn System,
     ) -> bool {
         self.turn += 1;
-        self.turn.is_multiple_of(ASKED)
-            && self.before.iter().any(|(role, before)| {
+        if !self.turn.is_multiple_of(ASKED) {
+            return false;
+        }
+        let mut missing = self.before.clone();
+        missing.retain(|(role, _)| is_missing(*role, system));
+        if missing.len() < self.before.len() {
+            self.before = last_failures(missing.into_iter().map(|(role, _)| role), system);
+            return false;
+        }
+        !missing.is_empty()
+            && missing.iter().all(|(role, before)| {
                 let failed = system.failed_at(*role);
                 failed.iter().filter(|when| *when > before).count() >= FAILURES
-                    && is_missing(*role, system)
             })
     }
+}
+
+fn last_failures(
+    roles: impl Iterator<Item = Role>,
+    system: &mut dyn System,
+) -> Vec<(Role, String)> {
+    let last = |role| (role, system.failed_at(role).into_iter().next().unwrap_or_default());
+    roles.map(last).collect()
 }
 
 fn is_settled(paths: &Paths, roles: &[Awaited], system: &mut dyn System) -> bool {
@@ -238,6 +254,19 @@ mod tests {
         assert_eq!(waited(fails(), Some("new")), 49);
         // Where the engine does not run it, it has nothing to say of it.
         assert_eq!(waited(fails(), None), 300);
+    }
+
+    #[test]
+    fn what_fails_while_another_one_is_on_its_way_is_given_its_time_again() {
+        let mut recorder = Recorder { fails_every: Some(15), ..Recorder::default() };
+        let mut failures = Failures::before([Role::Cm, Role::Sg].into_iter(), &mut recorder);
+        // The gateway ends and leaves its port before the fiftieth turn.
+        let given_up = (1..).find(|turn| {
+            recorder.pauses = *turn;
+            failures.are_hopeless(|role, _| role == Role::Cm || *turn < 50, &mut recorder)
+        });
+
+        assert_eq!(given_up, Some(90));
     }
 
     #[test]

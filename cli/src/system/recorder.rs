@@ -96,7 +96,7 @@ pub(crate) struct Recorder {
     pub(crate) ended: Option<&'static str>,
     /// When tasks of the services failed before anything was waited for.
     pub(crate) failed_before: Vec<String>,
-    /// Whenever so many pauses are over, another one fails.
+    /// Whenever so many pauses are over, the Connection Manager fails.
     pub(crate) fails_every: Option<usize>,
     /// So often something was waited for.
     pub(crate) pauses: usize,

@@ -202,8 +202,9 @@ impl EngineSystem for Recorder {
         Ok(())
     }
 
-    fn failed_at(&mut self, _role: Role) -> Vec<String> {
-        let failed = self.fails_every.map_or(0, |every| self.pauses / every);
+    fn failed_at(&mut self, role: Role) -> Vec<String> {
+        let every = self.fails_every.filter(|_| role == Role::Cm);
+        let failed = every.map_or(0, |every| self.pauses / every);
         let since = (1..=failed).rev().map(|number| format!("1:{number:03}"));
         since.chain(self.failed_before.iter().cloned()).collect()
     }
