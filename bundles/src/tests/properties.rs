@@ -1,6 +1,10 @@
 //! What holds for every bundle and for every byte that changes on its way.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{Read as _, Write as _},
+};
 
 use proptest::prelude::*;
 
@@ -62,6 +66,33 @@ proptest! {
 
         if let Ok(read) = unpacked(&archive) {
             prop_assert_eq!(read, whole);
+        }
+    }
+
+    /// Behind its gzip, which has a checksum of its own. The manifest may say another version then.
+    #[test]
+    fn changed_bytes_of_the_archive_itself_are_refused_or_change_no_file(
+        packages in packages(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let staging = staging(b"images", &packages);
+        let (archive, _) = staging.build("one.tar.gz");
+        let whole = unpacked(&archive).unwrap();
+        let mut plain = Vec::new();
+        let mut gzip = flate2::read::GzDecoder::new(fs::File::open(&archive).unwrap());
+        gzip.read_to_end(&mut plain).unwrap();
+        for (place, byte) in changes {
+            let place = place.index(plain.len());
+            plain[place] = byte;
+        }
+        let fast = flate2::Compression::fast();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), fast);
+        gzip.write_all(&plain).unwrap();
+        put(&archive, &gzip.finish().unwrap());
+
+        match unpacked(&archive) {
+            Ok(read) => prop_assert_eq!(read.1, whole.1),
+            Err(problem) => prop_assert!(!problem.to_string().contains(char::is_control)),
         }
     }
 

@@ -92,7 +92,10 @@ impl Asked {
     pub(super) fn of(wanted: &Wanted, clock: Clock) -> Self {
         let mut asked = Self { clock, peers: Vec::new() };
         let registry = wanted.docker.registry.as_ref();
-        let registry = registry.filter(|_| wanted.place.runtime == Runtime::Swarm);
+        // Who installs from a bundle is to see nobody asked but whom the flags name.
+        let is_offline = wanted.docker.bundle.is_some();
+        let asks_registry = wanted.place.runtime == Runtime::Swarm && !is_offline;
+        let registry = registry.filter(|_| asks_registry);
         if let Some(at) = registry.and_then(Registry::peer) {
             asked.add(Kind::Registry, at.to_string(), &at, Speaks::Tcp);
         }
@@ -110,8 +113,7 @@ impl Asked {
                 asked.add(Kind::Gateway, at.to_string(), &at, Speaks::Https);
             }
         }
-        // Who installs from a bundle is to see nobody asked whom no flag names.
-        if wanted.docker.bundle.is_some() {
+        if is_offline {
             return asked;
         }
         let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();

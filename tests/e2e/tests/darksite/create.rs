@@ -14,6 +14,7 @@ use e2e::{
     installer::document,
     needs::{Need, met},
 };
+use nix::sys::resource::{UsageWho, getrusage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -172,6 +173,35 @@ fn a_package_of_another_version_or_none_of_ours_makes_no_bundle() {
         assert!(what.starts_with(expected), "{what}");
     }
     assert!(!site.path(cmsg_bundles::ARCHIVE).exists());
+}
+
+#[test]
+fn memory_does_not_grow_with_the_bundle() {
+    let site = Site::with(&[]);
+    let own = ours();
+    let package = fs::File::create(site.path(&own)).expect("a file can be made");
+    package.set_len(512 << 20).expect("it can be long");
+
+    done(&site.create(&[&format!("./{own}")]));
+    let bundle = site.path(cmsg_bundles::ARCHIVE);
+    for runtime in ["host", "swarm"] {
+        let validated = binaries::command("pcoip-cmsg-setup")
+            .args(["validate", "--output=json", "--broker-url=https://127.0.0.1:1"])
+            .arg(format!("--runtime={runtime}"))
+            .arg("--darksite-bundle-path")
+            .arg(&bundle)
+            .output()
+            .expect("the installer starts");
+        let findings = document(&validated)["findings"].clone();
+        let findings = findings.as_array().expect("they are a list");
+        let is_of_bundle =
+            |it: &&Value| it["id"].as_str().is_some_and(|id| id.starts_with("bundle."));
+        assert_eq!(findings.iter().find(is_of_bundle), None);
+    }
+
+    // In kilobytes, of the largest of all that this process has waited for.
+    let peak = getrusage(UsageWho::RUSAGE_CHILDREN).expect("the system tells").max_rss();
+    assert!(peak < 100 * 1024, "{peak} kB");
 }
 
 #[test]
