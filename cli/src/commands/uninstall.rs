@@ -17,6 +17,7 @@ use crate::{
     },
     interrupt::Interrupt,
     plan::{self, layout, record::Record},
+    preflight,
     progress::Progress,
     prompt::{self, Terminal},
     report::{Outcome, Report, plan_lines},
@@ -52,10 +53,10 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
 
     let runtime = Record::of(&installed, &found.paths).runtime;
     let engine = EngineFact::read(runtime);
-    if let EngineFact::Silent(_) | EngineFact::None(_) = &engine
-        && installed.is_there(&found.paths)
+    if installed.is_there(&found.paths)
+        && let Some(finding) = unreachable(&engine)
     {
-        return Err(vec![unreachable(&engine)].into());
+        return Err(vec![finding].into());
     }
     let machine = Machine::read(unistd::geteuid().is_root(), &found.paths);
     let plan = plan::uninstall(&found.paths, &installed, &machine, engine.facts(), uninstall.purge);
@@ -80,16 +81,17 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
     Ok(exit)
 }
 
-/// Without the engine, what it runs cannot be removed.
-fn unreachable(engine: &EngineFact) -> Finding {
+/// Without the engine and its swarm, what they run cannot be removed, and would come back with them.
+fn unreachable(engine: &EngineFact) -> Option<Finding> {
     let what = match engine {
+        EngineFact::NotAsked => return None,
+        EngineFact::There(engine) => return preflight::engine::mute(&engine.swarm),
         EngineFact::None(why) => engine::told(why),
         EngineFact::Silent(why) => format!("the docker engine does not say how it is: {why}"),
-        _ => String::new(),
     };
     let cure = "start it (`systemctl start docker`), and run the command again; where docker is gone \
                 for good, `rm -r /opt/teradici /var/log/Teradici` removes what is left";
-    Finding::error("docker.not-running", what, cure)
+    Some(Finding::error("docker.not-running", what, cure))
 }
 
 fn is_confirmed(

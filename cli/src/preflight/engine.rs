@@ -155,6 +155,12 @@ fn engine_itself(engine: &EngineFacts) -> Vec<Finding> {
     findings
 }
 
+/// What is wrong with a swarm that does not tell of its services.
+pub(crate) fn mute(swarm: &SwarmFact) -> Option<Finding> {
+    let is_mute = matches!(swarm, SwarmFact::Locked | SwarmFact::Broken(_));
+    swarm_of(swarm).filter(|_| is_mute)
+}
+
 fn swarm_of(swarm: &SwarmFact) -> Option<Finding> {
     let leave = "end the containers that it runs here, and `docker swarm leave`";
     Some(match swarm {

@@ -15,5 +15,7 @@ mod others;
 mod rows;
 #[path = "stack_changes/site.rs"]
 mod site;
+#[path = "stack_changes/swarms.rs"]
+mod swarms;
 #[path = "stack_changes/without_engine.rs"]
 mod without_engine;

@@ -1,0 +1,88 @@
+//! Swarms that the services cannot be in: of several hosts, managed by another one, out of order.
+
+use serde_json::{Value, json};
+
+use crate::site::{INSTALL, PURGE, Site};
+
+/// Ends when the engine has joined its swarm, network and all.
+const JOINED: &str = "until docker network inspect docker_gwbridge ingress; do sleep 0.1; done";
+const CERTIFICATE: &str = "/var/lib/docker/swarm/certificates/swarm-node.crt";
+
+/// A host that manages a swarm, another one, and what has that one join.
+fn pair() -> Option<(Site, Site, String)> {
+    let (manager, other) = (Site::fresh()?, Site::fresh()?);
+    manager.machine.connect(&other.machine, ["198.51.100.1/24", "198.51.100.2/24"]);
+    manager.shell(&format!("docker swarm init --advertise-addr 198.51.100.1 && {JOINED}"));
+    let token = manager.shell("docker swarm join-token --quiet worker");
+    let join = format!("docker swarm join --token {} 198.51.100.1:2377", token.trim());
+    Some((manager, other, format!("{join} && {JOINED}")))
+}
+
+fn says(finding: &Value, id: &str, what: &str, cure: &str) {
+    assert_eq!([&finding["id"], &finding["what"], &finding["cure"]], [id, what, cure]);
+}
+
+fn says_several(finding: &Value, cure: &str) {
+    let what = "this host's swarm has 2 hosts, and a service could start on another one";
+    says(finding, "swarm.several-nodes", what, cure);
+}
+
+#[test]
+fn no_host_of_a_swarm_of_two_is_installed_on_until_it_is_one_again() {
+    let Some((manager, worker, join)) = pair() else { return };
+    worker.shell(&join);
+    let before = [manager.state(), worker.state()];
+
+    let (of_two, works) = (manager.fails(&INSTALL, 3), worker.fails(&INSTALL, 3));
+
+    let cure =
+        "use a host of its own, or run the services on the host itself with `--runtime=host`";
+    says_several(&of_two, cure);
+    let what = "this host works in a swarm that another host manages";
+    let cure =
+        "use another host, or end the containers that it runs here, and `docker swarm leave`";
+    says(&works, "swarm.worker", what, cure);
+    manager.is_as(&before[0], "refused");
+    worker.is_as(&before[1], "refused");
+    worker.shell("docker swarm leave");
+    worker.done(&INSTALL);
+    worker.is_live();
+}
+
+#[test]
+fn an_installation_whose_swarm_another_host_joins_runs_on_and_can_be_removed() {
+    let Some((manager, other, join)) = pair() else { return };
+    let before = manager.state();
+    manager.done(&INSTALL);
+    let tasks = manager.tasks();
+    other.shell(&join);
+
+    for words in [&["configure", "--agent-port=6001"][..], &INSTALL] {
+        says_several(&manager.fails(words, 3), "use a host of its own");
+    }
+
+    manager.is_live();
+    assert_eq!(manager.tasks(), tasks);
+    manager.is_gone_without_trace(&before, "joined by another host");
+}
+
+#[test]
+fn a_swarm_that_is_out_of_order_is_told_and_its_cure_brings_the_services_back() {
+    let Some(mut site) = Site::fresh() else { return };
+    site.done(&INSTALL);
+    site.shell(&format!("truncate --size=9 {CERTIFICATE}"));
+    site.machine.kill_engine();
+    site.machine.start_engine();
+
+    for words in [&["configure", "--agent-port=6001"][..], &INSTALL, &PURGE] {
+        let finding = site.fails(words, 3);
+        assert_eq!(finding["id"], json!("swarm.broken"), "{words:?}: {finding}");
+        let cure =
+            "where nothing else needs it, `docker swarm leave --force`, and run the command again";
+        assert_eq!(finding["cure"], json!(cure), "{words:?}");
+    }
+
+    site.shell("docker swarm leave --force");
+    site.done(&INSTALL);
+    site.is_live();
+}
