@@ -1,12 +1,18 @@
 //! A release: its bytes, its digests, and what its packages are.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::Value;
 
 use super::{
     is_ready,
     made::{Made, VERSION, files, rpm, tell, try_to},
+    root::Root,
     stub::Stubs,
 };
 
@@ -140,6 +146,25 @@ fn a_bundle_carries_the_package_and_what_it_is_to_be_installed_with() {
     ];
     assert_eq!(listed, expected);
     assert_eq!((manifest.version.as_str(), manifest.architecture.as_str()), (VERSION, "x86_64"));
+    replaces_the_vendor_s(&bundle);
+}
+
+/// As the guide updates from a bundle, where the vendor's package was installed from another.
+fn replaces_the_vendor_s(bundle: &Path) {
+    let (root, vendor) = (Root::new(), Stubs::of(&[("pcoip-cmsg-setup", 0, "25.03")]));
+    root.add_plain("vendor", &vendor.folder());
+    root.done("install pcoip-cmsg-setup");
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    tell(Command::new("tar").arg("xzf").arg(bundle).arg("--directory").arg(folder.path()));
+    let package = folder
+        .path()
+        .join(cmsg_bundles::FOLDER)
+        .join("dependencies")
+        .join(format!("pcoip-cmsg-setup-{VERSION}-1.el9.x86_64.rpm"));
+
+    root.done(&format!("install --allowerasing --disablerepo=* {}", package.display()));
+
+    assert_eq!(root.installed(), [format!("pcoip-cmsg-setup-1:{VERSION}-1.el9")]);
 }
 
 #[test]
