@@ -90,6 +90,8 @@ impl Real {
     fn until_gone(&mut self) -> anyhow::Result<()> {
         let begun = Instant::now();
         while self.engine()?.containers()? > 0 {
+            // Those of a swarm that this host has left belong to nobody.
+            self.engine()?.remove_ended()?;
             if begun.elapsed() > GONE {
                 anyhow::bail!("containers of the stack do not end");
             }

@@ -69,6 +69,7 @@ fn an_installation_whose_swarm_another_host_joins_runs_on_and_can_be_removed() {
 #[test]
 fn a_swarm_that_is_out_of_order_is_told_and_its_cure_brings_the_services_back() {
     let Some(mut site) = Site::fresh() else { return };
+    let before = site.state();
     site.done(&INSTALL);
     site.shell(&format!("truncate --size=9 {CERTIFICATE}"));
     site.machine.kill_engine();
@@ -85,4 +86,6 @@ fn a_swarm_that_is_out_of_order_is_told_and_its_cure_brings_the_services_back() 
     site.shell("docker swarm leave --force");
     site.done(&INSTALL);
     site.is_live();
+    // Containers of the swarm that was left are still there.
+    site.is_gone_without_trace(&before, "in a swarm of its own again");
 }
