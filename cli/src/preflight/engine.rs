@@ -248,8 +248,8 @@ fn images(deploying: &Deploying) -> Option<Finding> {
     Some(Finding::error(
         "images.missing",
         format!("the images of the services cannot be read: {why}"),
-        "lay `pcoip-cmsg-images.tar` of this version beside this program (`cargo xtask images` \
-         makes it), or name a registry with `--docker-registry`",
+        "install the package again, or lay `pcoip-cmsg-images.tar` of this version beside this program \
+         (`cargo xtask images` makes it), or name a registry with `--docker-registry`",
     ))
 }
 

@@ -10,9 +10,11 @@ use crate::binaries::output;
 const SPEC: &str = include_str!("../../../rpm/pcoip-cmsg-setup.spec");
 
 /// Files of ours that are packed as they are.
-pub(super) const TEXTS: [(&str, &str); 6] = [
+pub(super) const TEXTS: [(&str, &str); 8] = [
     ("pcoip-cmsg.sysusers", include_str!("../../../rpm/pcoip-cmsg.sysusers")),
     ("pcoip-cmsg.cil", include_str!("../../../rpm/pcoip-cmsg.cil")),
+    ("pcoip-cm.xml", include_str!("../../../rpm/pcoip-cm.xml")),
+    ("pcoip-sg.xml", include_str!("../../../rpm/pcoip-sg.xml")),
     ("LGPL-2.1.txt", include_str!("../../../rpm/LGPL-2.1.txt")),
     ("LICENSE", include_str!("../../../LICENSE")),
     ("CHANGELOG.md", include_str!("../../../CHANGELOG.md")),

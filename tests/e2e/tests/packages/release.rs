@@ -27,8 +27,12 @@ const QUESTIONS: [(&str, &str); 5] = [
 ];
 
 /// Every file of a package, but the manual pages of commands.
-const FILES: [&str; 18] = [
+const FILES: [&str; 22] = [
     "-rwxr-xr-x /usr/bin/pcoip-cmsg-setup",
+    "drwxr-xr-x /usr/lib/firewalld",
+    "drwxr-xr-x /usr/lib/firewalld/services",
+    "-rw-r--r-- /usr/lib/firewalld/services/pcoip-cm.xml",
+    "-rw-r--r-- /usr/lib/firewalld/services/pcoip-sg.xml",
     "-rw-r--r-- /usr/lib/sysusers.d/pcoip-cmsg.conf",
     "drwxr-xr-x /usr/libexec/pcoip-cmsg-setup",
     "-rwxr-xr-x /usr/libexec/pcoip-cmsg-setup/pcoip-cmsgd",
