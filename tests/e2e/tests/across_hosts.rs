@@ -28,6 +28,10 @@ fn installed(family: Family) -> Hosts {
     b.install(&[Host::announcing_to(a), Host::taking_from(a)].concat());
     a.configure(Role::Sg, "MaxConnections = 1");
     a.install(&[Host::announcing_to(b), Host::taking_from(b)].concat());
+    // A Connection Manager that was there before a gateway looks again a moment later.
+    for host in [a, b] {
+        failover::until_gateways(host, |all| all.iter().all(|gateway| gateway.takes_sessions));
+    }
     hosts
 }
 
