@@ -54,7 +54,10 @@ pub struct EngineFacts {
     pub networks: Vec<NetworkFact>,
     /// The swarm's services.
     pub services: Vec<ServiceFact>,
-    /// Its images with a name.
+    /// What others keep in the swarm that this engine manages, beside services: networks, secrets and
+    /// configurations, each in words.
+    pub others: Vec<String>,
+    /// Its images with a name, and ours without one.
     pub images: Vec<ImageFact>,
 }
 
@@ -78,7 +81,7 @@ pub struct NetworkFact {
     pub is_ours: bool,
 }
 
-/// An image with a name.
+/// An image with a name, or one of ours that has lost its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageFact {
     /// What the engine calls it.
@@ -100,6 +103,10 @@ pub(super) async fn read(docker: &Docker) -> anyhow::Result<EngineFacts> {
         SwarmFact::Manager { .. } => services::read(docker).await?,
         _ => Vec::new(),
     };
+    let others = match swarm.fact {
+        SwarmFact::Manager { .. } => swarm::others(docker).await?,
+        _ => Vec::new(),
+    };
     let text = version.version.unwrap_or_default();
     Ok(EngineFacts {
         release: Version::parse(&text),
@@ -116,6 +123,7 @@ pub(super) async fn read(docker: &Docker) -> anyhow::Result<EngineFacts> {
         swarm_pools: swarm.pools,
         networks: networks(docker).await?,
         services,
+        others,
         images: images(docker).await?,
     })
 }
@@ -165,7 +173,7 @@ async fn images(docker: &Docker) -> anyhow::Result<Vec<ImageFact>> {
             tags: image.repo_tags.into_iter().filter(|tag| tag != "<none>:<none>").collect(),
             layer: image.labels.get(LAYER_LABEL).cloned(),
         })
-        .filter(|image| !image.tags.is_empty())
+        .filter(|image| !image.tags.is_empty() || image.layer.is_some())
         .collect())
 }
 

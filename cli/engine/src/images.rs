@@ -7,6 +7,7 @@ mod pull;
 mod refusal;
 
 use std::{
+    collections::HashMap,
     fs::File,
     io::{self, Read as _},
     path::Path,
@@ -15,13 +16,15 @@ use std::{
 use anyhow::Context as _;
 use bollard::{
     models::ImageInspect,
-    query_parameters::{ImportImageOptions, RemoveImageOptions, TagImageOptions},
+    query_parameters::{
+        ImportImageOptions, ListContainersOptions, RemoveImageOptions, TagImageOptions,
+    },
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::{TryStreamExt as _, stream};
 use secrecy::SecretString;
 
-use crate::{Engine, unless_absent};
+use crate::{Engine, STACK, services::NAMESPACE, unless_absent};
 
 pub use names::{image_name, reference};
 pub use ours::Foreign;
@@ -99,6 +102,25 @@ impl Engine {
         let removing = self.docker.remove_image(name, None::<RemoveImageOptions>, None);
         let removed = self.runtime.block_on(removing);
         unless_absent(removed.map(drop)).with_context(|| format!("removing the image `{name}`"))
+    }
+
+    /// Whether a container that is none of the stack's has an image, by name or id.
+    ///
+    /// # Errors
+    ///
+    /// Where the engine does not answer.
+    pub fn is_used_by_others(&self, image: &str) -> anyhow::Result<bool> {
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some(HashMap::from([("ancestor".to_owned(), vec![image.to_owned()])])),
+            ..ListContainersOptions::default()
+        };
+        let containers = self.runtime.block_on(self.docker.list_containers(Some(options)));
+        let containers = containers.context("asking who uses an image")?;
+        Ok(containers.iter().any(|container| {
+            let stack = container.labels.as_ref().and_then(|labels| labels.get(NAMESPACE));
+            stack.is_none_or(|stack| stack != STACK)
+        }))
     }
 }
 

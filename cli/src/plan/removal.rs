@@ -62,7 +62,7 @@ pub(crate) fn uninstall(
     if !folders.is_empty() {
         steps.push(Step::RemoveEmptyFolders(folders));
     }
-    steps.extend(engine.and_then(swarm::leave));
+    steps.extend(engine.and_then(|engine| swarm::leave(engine, installed, paths)));
     // Files that are kept are the account's.
     if purges && account {
         steps.push(Step::RemoveAccount);

@@ -10,7 +10,7 @@ use cmsg_config::{
     socket::{Role, Status},
 };
 use cmsg_engine::{
-    EngineFacts, ImageFact, NetworkFact, STACK, ServiceFact, SwarmFact,
+    EngineFacts, ImageFact, NetworkFact, STACK, ServiceFact, SwarmFact, reference,
     stack::{NETWORK, Service},
 };
 use ipnet::Ipv4Net;
@@ -18,11 +18,13 @@ use ipnet::Ipv4Net;
 use super::{
     configuration::Configuration,
     layout,
+    previous::Previous,
     turnover::{Turnover, reads_again},
 };
 use crate::{
+    answers::file,
     content::Content,
-    host::Facts,
+    host::{Facts, installed::Installed},
     pki::inspect,
     preflight::network::free,
     step::{
@@ -34,6 +36,8 @@ use crate::{
 };
 use images::{Image, Source};
 
+/// Where images that no registry has are named.
+const LOCAL: &str = "localhost/pcoip-cmsg";
 /// The size of the range that a swarm of ours takes addresses from.
 const POOL: u8 = 20;
 
@@ -124,25 +128,52 @@ fn older_images(
         .into_iter()
         .filter_map(|role| Some(images.image(role)?.name))
         .collect();
-    let older = engine.images.iter().filter(|it| it.layer.is_some() && !named.contains(&it.id));
-    let names: Vec<_> =
-        older.flat_map(|image| image.tags.clone()).filter(|tag| !wanted.contains(tag)).collect();
+    let older = engine.images.iter().filter(|it| !named.contains(&it.id));
+    let names = names(older, &facts.installed, paths);
+    let names: Vec<_> = names.into_iter().filter(|tag| !wanted.contains(tag)).collect();
     let leave = EngineStep::Leave(vec![EngineTrace::ImagesGo(names.clone())]);
     (!names.is_empty()).then_some(Step::Engine(leave))
 }
 
+/// The names of images that this installer has loaded or pulled, and what the engine calls those that
+/// have no name any more. Others may have given them names of their own, which stay.
+fn names<'a>(
+    images: impl Iterator<Item = &'a ImageFact>,
+    installed: &Installed,
+    paths: &Paths,
+) -> Vec<String> {
+    let answers = |it: &Installed| {
+        let text = it.content(&layout::answers(paths)).map(Content::text)?;
+        file::parse(&text).ok()?.remove("docker-registry")
+    };
+    let former = installed.content(&layout::previous(paths));
+    let former = former.and_then(|former| Previous::parse(former.bytes()).ok());
+    let former = former.and_then(|former| answers(&former.over(installed)));
+    let mut registries: Vec<_> = answers(installed).into_iter().chain(former).flatten().collect();
+    registries.push(LOCAL.to_owned());
+    let is_ours = |tag: &String| {
+        let Some((_, version)) = tag.rsplit_once(':') else { return false };
+        let roles = [Role::Cm, Role::Sg];
+        registries.iter().any(|it| roles.iter().any(|role| *tag == reference(it, *role, version)))
+    };
+    let names = |image: &'a ImageFact| match &image.tags[..] {
+        [] => vec![image.id.clone()],
+        tags => tags.iter().filter(|tag| is_ours(tag)).cloned().collect(),
+    };
+    images.filter(|image| image.layer.is_some()).flat_map(names).collect()
+}
+
 /// What goes when everything else of an installation is gone.
-pub(super) fn leave(engine: &EngineFacts) -> Option<Step> {
+pub(super) fn leave(engine: &EngineFacts, installed: &Installed, paths: &Paths) -> Option<Step> {
     let mut traces = Vec::new();
     if engine.networks.iter().any(|network| network.name == NETWORK && network.is_ours) {
         traces.push(EngineTrace::NetworkGoes);
     }
-    let ours = engine.images.iter().filter(|image| image.layer.is_some());
-    let names: Vec<_> = ours.flat_map(|image| image.tags.clone()).collect();
+    let names = names(engine.images.iter(), installed, paths);
     if !names.is_empty() {
         traces.push(EngineTrace::ImagesGo(names));
     }
-    let is_ours_alone = engine.services.iter().all(is_ours);
+    let is_ours_alone = engine.services.iter().all(is_ours) && engine.others.is_empty();
     if engine.swarm == (SwarmFact::Manager { is_ours: true, nodes: 1 }) && is_ours_alone {
         traces.push(EngineTrace::SwarmGoes);
     }

@@ -152,10 +152,15 @@ impl EngineSystem for Real {
     fn remove_images(&mut self, names: &[String]) -> anyhow::Result<()> {
         names.iter().try_for_each(|name| {
             self.remove(|engine| {
-                engine.remove_image(name).or_else(|_| {
+                let removed = engine.remove_image(name).or_else(|_| {
                     engine.remove_ended()?;
                     engine.remove_image(name)
-                })
+                });
+                match removed {
+                    // It is theirs now.
+                    Err(why) if has_answered(&why) && engine.is_used_by_others(name)? => Ok(()),
+                    removed => removed,
+                }
             })
         })
     }
@@ -243,7 +248,7 @@ fn told(service: &str, failure: Failure) -> Vec<String> {
 fn may_leave(engine: &EngineFacts) -> bool {
     let is_alone = || engine.node.as_ref().is_some_and(|node| node.address == LOOPBACK);
     match engine.swarm {
-        SwarmFact::Manager { is_ours: true, .. } => true,
+        SwarmFact::Manager { is_ours: true, .. } => engine.others.is_empty(),
         SwarmFact::Manager { is_ours: false, nodes: 1 } => is_alone() && engine.services.is_empty(),
         _ => false,
     }
@@ -274,6 +279,13 @@ mod tests {
             (engine(false, 1, LOOPBACK, 1), false),
             (engine(false, 2, LOOPBACK, 0), false),
             (engine(false, 1, "192.0.2.1", 0), false),
+            (
+                EngineFacts {
+                    others: vec!["secret theirs".to_owned()],
+                    ..engine(true, 1, "192.0.2.1", 0)
+                },
+                false,
+            ),
             (EngineFacts { swarm: SwarmFact::Worker, ..engine(true, 1, LOOPBACK, 0) }, false),
             (EngineFacts::default(), false),
         ];

@@ -1,14 +1,21 @@
 //! The engine's place in a swarm.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use bollard::{
     Docker,
     errors::Error,
     models::{LocalNodeState, Node, NodeSpecAvailabilityEnum, NodeState, SystemInfo},
-    query_parameters::ListNodesOptions,
+    query_parameters::{
+        ListConfigsOptions, ListNetworksOptions, ListNodesOptions, ListSecretsOptions,
+    },
 };
+
+use crate::{STACK, services::NAMESPACE};
 
 /// An engine that was started a moment ago has found its swarm again within this time.
 const START: Duration = Duration::from_secs(10);
@@ -115,6 +122,32 @@ async fn managed(docker: &Docker, own: Option<&str>) -> anyhow::Result<Swarm> {
         node: nodes.into_iter().find(|node| node.id.as_deref() == own).map(node),
         pools: swarm.default_addr_pool.unwrap_or_default(),
     })
+}
+
+/// What is in the swarm and neither this installer's nor its stack's. It would go with the swarm.
+pub(super) async fn others(docker: &Docker) -> anyhow::Result<Vec<String>> {
+    let networks = docker.list_networks(None::<ListNetworksOptions>).await;
+    let networks = networks.context("asking for the swarm's networks")?.into_iter();
+    let networks = networks.filter(|network| network.scope.as_deref() == Some("swarm"));
+    let networks = networks.filter(|network| network.ingress != Some(true));
+    let mut all: Vec<_> = networks
+        .filter(|network| !is_of_stack(network.labels.as_ref()))
+        .map(|network| format!("network {}", network.name.unwrap_or_default()))
+        .collect();
+    let secrets = docker.list_secrets(None::<ListSecretsOptions>).await;
+    let secrets = secrets.context("asking for the swarm's secrets")?.into_iter();
+    let secrets = secrets.filter_map(|it| it.spec).map(|it| ("secret", it.name, it.labels));
+    let configs = docker.list_configs(None::<ListConfigsOptions>).await;
+    let configs = configs.context("asking for the swarm's configs")?.into_iter();
+    let configs = configs.filter_map(|it| it.spec).map(|it| ("config", it.name, it.labels));
+    let objects = secrets.chain(configs).filter(|(_, _, labels)| !is_of_stack(labels.as_ref()));
+    all.extend(objects.map(|(kind, name, _)| format!("{kind} {}", name.unwrap_or_default())));
+    Ok(all)
+}
+
+fn is_of_stack(labels: Option<&HashMap<String, String>>) -> bool {
+    let stack = labels.and_then(|labels| labels.get(NAMESPACE));
+    super::is_ours(labels) || stack.is_some_and(|stack| stack == STACK)
 }
 
 fn node(node: Node) -> NodeFact {

@@ -29,11 +29,12 @@ sudo rm -rf /opt/teradici
 sudo rm -rf /var/log/Teradici
 ";
 
-/// What is left at the engine and in the documented folders.
+/// What is left at the engine and in the documented folders. An engine that leaves a swarm while it is
+/// still joining may keep that swarm's `ingress`.
 const LEFT: &str = "docker info --format 'swarm {{.Swarm.LocalNodeState}}'
 docker ps --all --format 'container {{.Names}} {{.Status}}'
 docker images --all --format 'image {{.Repository}}'
-docker network ls --filter driver=overlay --format 'network {{.Name}}'
+docker network ls --filter driver=overlay --format 'network {{.Name}}' | grep -v ingress
 docker volume ls --format 'volume {{.Name}}'
 ls -d /opt/teradici /var/log/Teradici 2>/dev/null || true";
 

@@ -60,6 +60,32 @@ fn a_swarm_of_ours_in_which_others_have_services_now_is_not_left() {
 }
 
 #[test]
+fn what_others_keep_in_a_swarm_of_ours_and_of_our_images_stays() {
+    const KEEP: &str = "set -e
+version=$1
+echo secret | docker secret create theirs - >/dev/null
+docker network create --driver overlay theirs >/dev/null
+docker tag localhost/pcoip-cmsg/sg:$version registry.example:5000/pcoip/sg:$version
+docker create --name theirs --network none localhost/pcoip-cmsg/pcoip-cm:$version >/dev/null";
+    const KEPT: &str = "docker secret ls --format '{{.Name}}'; docker ps -a --format '{{.Names}}'
+docker network ls --filter driver=overlay --format '{{.Name}}' | grep -v ingress
+docker images --format '{{.Repository}}' | sort";
+    let Some(site) = Site::installed() else { return };
+    site.machine.tell("bash", &["-c", KEEP, "bash", env!("CARGO_PKG_VERSION")]);
+
+    let removed = site.done(&PURGE);
+
+    let theirs = ["theirs"; 3].join("\n");
+    let images = "localhost/pcoip-cmsg/pcoip-cm\nregistry.example:5000/pcoip/sg";
+    assert_eq!(site.shell(KEPT).trim(), format!("{theirs}\n{images}"), "{removed:#}");
+    site.done(&INSTALL);
+    site.is_live();
+    site.shell("docker secret rm theirs; docker network rm theirs; docker rm theirs");
+    site.done(&PURGE);
+    assert_eq!(site.shell("docker info --format '{{.Swarm.LocalNodeState}}'").trim(), "inactive");
+}
+
+#[test]
 fn a_swarm_that_cannot_run_the_services_is_refused_with_its_cure() {
     let Some(site) = Site::fresh() else { return };
     site.shell(SWARM);
