@@ -149,9 +149,11 @@ fn until_trusted(
     asks: Option<&Screen>,
     system: &mut Real,
 ) -> Result<Checked, Ended> {
+    let mut trust = Trust::Anew;
     loop {
         let checked = judge(sources, saved, site, lock, system)?;
-        if is_trusted(&checked, asks, (sources, saved), system)? {
+        trust = trusted(&checked, asks, (sources, saved), trust, system)?;
+        if trust == Trust::Pin {
             return Ok(checked);
         }
     }
@@ -227,29 +229,29 @@ fn is_readable(answers: &Answers, place: &Place) -> Result<(), Ended> {
     if findings.iter().any(Finding::is_usage) { Err(findings.into()) } else { Ok(()) }
 }
 
-/// Whether the broker is trusted as far as the answers go. Where it would be pinned, a person is asked
+/// How the broker is trusted as far as the answers go. Where it would be pinned, a person is asked
 /// before, and may answer something else, which is to be checked anew.
-fn is_trusted(
+fn trusted(
     checked: &Checked,
     asks: Option<&Screen>,
     (sources, saved): (&mut Sources, &Layer),
+    before: Trust,
     system: &mut Real,
-) -> Result<bool, Ended> {
+) -> Result<Trust, Ended> {
     let Checked { wanted, facts, findings, .. } = checked;
     let is_refused = findings.iter().any(Finding::is_error);
     let is_pinned = findings.iter().any(|finding| finding.id == preflight::PINNED);
     let (Some(screen), Some(manager), BrokerFact::Seen(seen)) =
         (asks, &wanted.connection_manager, &facts.broker)
     else {
-        return Ok(true);
+        return Ok(Trust::Pin);
     };
     if is_refused || !is_pinned {
-        return Ok(true);
+        return Ok(Trust::Pin);
     }
     let mut person = Terminal::new(screen, system);
     let broker = (&*manager.broker.to_string(), seen);
-    let trust = how_to_trust(&mut person, sources, (saved, &wanted.place), broker)?;
-    Ok(trust == Trust::Pin)
+    Ok(how_to_trust(&mut person, sources, (saved, &wanted.place), broker, before)?)
 }
 
 /// What the installation was before it was last changed.

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     answers::{Layer, Origin, sources::Sources},
+    finding::Finding,
     host::broker::Seen,
     wanted::Place,
 };
@@ -13,8 +14,10 @@ use crate::{
 /// How a broker is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// By the key that it shows now.
+    /// As it was checked; by the key that it shows now, where nothing else vouches for it.
     Pin,
+    /// By the file that was answered, if that vouches for it when it is looked at again.
+    Listed,
     /// As the answers say now; it is to be looked at again.
     Anew,
 }
@@ -26,7 +29,9 @@ enum Choice {
     Off,
 }
 
-/// Asks for it, with what the broker shows. What was said in another way is not offered.
+/// Asks for it, with what the broker shows. What was said in another way is not offered. After a file
+/// that was answered and does not vouch for it, that answer is taken back in place of a question: what
+/// is offered next is the same as before, by the same numbers.
 ///
 /// # Errors
 ///
@@ -36,10 +41,16 @@ pub(crate) fn how_to_trust(
     sources: &mut Sources,
     around: (&Layer, &Place),
     (broker, seen): (&str, &Seen),
+    before: Trust,
 ) -> Result<Trust, Gone> {
-    let Seen { key, certificate, names, trouble } = seen;
-    let trouble = trouble.as_deref().unwrap_or_default();
     let answers = sources.resolve(around.0);
+    let authority = answers.of("ca-cert").texts.first();
+    let trouble = seen.trouble.as_deref().unwrap_or_default();
+    if let (Trust::Listed, Some(file)) = (before, authority) {
+        person.refuse(&not_vouched(file, trouble));
+        sources.forget("ca-cert");
+        return Ok(Trust::Anew);
+    }
     let is_unsaid = |name| answers.of(name).from == Origin::Default;
     let mut choices = vec![(Choice::Pin, "by this key, which is pinned; as without a terminal")];
     if is_unsaid("ca-cert") {
@@ -53,23 +64,44 @@ pub(crate) fn how_to_trust(
     if choices.len() == 1 {
         return Ok(Trust::Pin);
     }
-    person.tell(&format!(
-        "The certificate of the broker {broker} cannot be verified: {trouble}.\n  \
-         names:       {names}\n  certificate: {certificate}\n  key:         {key}\n\
-         Compare them with the broker's own. How is it to be trusted?"
-    ));
+    person.tell(&shown(broker, seen, authority));
     match choose(person, &choices)? {
-        Choice::Pin => return Ok(Trust::Pin),
-        Choice::Authority => ask_for(person, sources, around, ("ca-cert", None))?,
+        Choice::Pin => Ok(Trust::Pin),
+        Choice::Authority => {
+            ask_for(person, sources, around, ("ca-cert", None))?;
+            Ok(Trust::Listed)
+        }
         Choice::Off => {
             say(person, sources, around, ("broker-cert-check", "false".to_owned()));
+            Ok(Trust::Anew)
         }
     }
-    Ok(Trust::Anew)
+}
+
+fn not_vouched(file: &str, trouble: &str) -> Finding {
+    Finding::error(
+        "broker.authority",
+        format!("`{file}` does not vouch for the broker's certificate: {trouble}"),
+        "give the certificates of the authority that issued it, or choose another way",
+    )
+}
+
+/// What there is to compare, and which file was of no use.
+fn shown(broker: &str, seen: &Seen, authority: Option<&String>) -> String {
+    let Seen { key, certificate, names, trouble } = seen;
+    let trouble = trouble.as_deref().unwrap_or_default();
+    let by = authority.map(|file| format!(", not even by `{file}`")).unwrap_or_default();
+    format!(
+        "The certificate of the broker {broker} cannot be verified{by}: {trouble}.\n  \
+         names:       {names}\n  certificate: {certificate}\n  key:         {key}\n\
+         Compare them with the broker's own. How is it to be trusted?"
+    )
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
     use crate::{pki::sha256, prompt::scripted::Scripted};
 
@@ -85,11 +117,23 @@ mod tests {
     fn asked(flags: &Layer, answers: &[&str]) -> (Result<Trust, Gone>, Sources, Scripted) {
         let mut sources = Sources::of_flags(flags.clone());
         let mut person = Scripted::answering(answers);
+        let trust = ask(&mut person, &mut sources, Trust::Anew);
+        (trust, sources, person)
+    }
+
+    fn ask(person: &mut Scripted, sources: &mut Sources, before: Trust) -> Result<Trust, Gone> {
         let saved = Layer::new();
         let place = Place::read(&sources.resolve(&saved)).unwrap();
-        let broker = ("https://b.example", &seen());
-        let trust = how_to_trust(&mut person, &mut sources, (&saved, &place), broker);
-        (trust, sources, person)
+        how_to_trust(person, sources, (&saved, &place), ("https://b.example", &seen()), before)
+    }
+
+    /// A file with an authority's certificate.
+    fn authority() -> tempfile::NamedTempFile {
+        let params = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(params.self_signed(&key).unwrap().pem().as_bytes()).unwrap();
+        file
     }
 
     #[test]
@@ -114,15 +158,37 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_does_not_vouch_is_named_and_the_same_is_offered_again() {
+        let file = authority();
+        let path = file.path().to_str().unwrap();
+        let mut sources = Sources::of_flags(Layer::new());
+        let mut person = Scripted::answering(&["2", path, "2", path]);
+
+        let first = ask(&mut person, &mut sources, Trust::Anew).unwrap();
+        let offered = std::mem::take(&mut person.told);
+        let second = ask(&mut person, &mut sources, first).unwrap();
+
+        assert_eq!((first, second), (Trust::Listed, Trust::Anew));
+        let what = format!("`{path}` does not vouch for the broker's certificate: UnknownIssuer");
+        assert_eq!(person.refused, [what]);
+        assert_eq!(sources.resolve(&Layer::new()).of("ca-cert").from, Origin::Default);
+        assert_eq!(ask(&mut person, &mut sources, second), Ok(Trust::Listed));
+        assert_eq!(person.told, offered);
+        assert!(offered[2].starts_with("  2) by its authority's certificates"), "{offered:?}");
+    }
+
+    #[test]
     fn what_was_said_already_is_not_offered() {
         let authority = ("ca-cert", vec!["/ca".to_owned()]);
         let checked = ("broker-cert-check", vec!["true".to_owned()]);
 
-        let (_, sources, _) = asked(&[authority.clone()].into(), &["2"]);
+        let (_, sources, asked_for) = asked(&[authority.clone()].into(), &["2"]);
         let (trust, _, person) = asked(&[authority, checked].into(), &[]);
 
         let answers = sources.resolve(&Layer::new());
         assert_eq!(answers.of("broker-cert-check").texts, ["false"]);
+        let told = &asked_for.told[0];
+        assert!(told.contains("cannot be verified, not even by `/ca`: UnknownIssuer."), "{told}");
         assert_eq!(trust, Ok(Trust::Pin));
         assert_eq!(person.told, [""; 0]);
     }

@@ -1,6 +1,6 @@
 //! The installer at a terminal: every question is answered by hand.
 
-use std::{path::Path, process::Command};
+use std::{io::Write as _, path::Path, process::Command};
 
 use e2e::{
     binaries,
@@ -9,6 +9,7 @@ use e2e::{
     needs::{Need, met},
     terminal::{CTRL_C, CTRL_D, Terminal},
 };
+use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
 
 /// Every question of an installation of both roles, with its answer.
@@ -175,27 +176,43 @@ fn a_broker_that_cannot_be_verified_is_pinned_listed_or_not_verified() {
     let broker = format!("--broker-url=https://{}", value("ListenAddress"));
     let certificate = value("SslCertificate");
     let folder = tempfile::tempdir().unwrap();
-    let plan = |answers: &[(&str, &str)]| {
+    let other = CertificateParams::new(vec!["other.example".to_owned()]).unwrap();
+    let other = other.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(other.pem().as_bytes()).unwrap();
+    let wrong = file.path().display().to_string();
+    let begin = || {
         let mut command = install(&folder.path().join("site"));
         command.args(["--accept-policies", "--self-signed", "--enable-security-gateway=false"]);
         command.args([&*broker, "--dry-run"]);
         let mut terminal = Terminal::run(&command);
         terminal.expect("key:         sha256:");
         terminal.expect("How is it to be trusted?");
+        terminal
+    };
+    let plan = |mut terminal: Terminal, answers: &[(&str, &str)]| {
         answers.iter().for_each(|(question, answer)| terminal.answer(question, answer));
         let (code, shown) = terminal.ended();
         assert_eq!(code, 0, "{shown}");
         shown
     };
 
-    let pinned = plan(&[("1 to 3: ", "1")]);
-    let listed = plan(&[("1 to 3: ", "2"), ("(--ca-cert): ", &certificate)]);
-    let unverified = plan(&[("1 to 3: ", "3")]);
+    let pinned = plan(begin(), &[("1 to 3: ", "1")]);
+    let listed = plan(begin(), &[("1 to 3: ", "2"), ("(--ca-cert): ", &certificate)]);
+    let unverified = plan(begin(), &[("1 to 3: ", "3")]);
+    let mut mistaken = begin();
+    mistaken.answer("1 to 3: ", "2");
+    mistaken.answer("(--ca-cert): ", &wrong);
+    mistaken.expect(&format!("`{wrong}` does not vouch for the broker's certificate: "));
+    let pinned_then = plan(mistaken, &[("1 to 3: ", "1")]);
 
     const WARNING: &str = "so its key is trusted as it is: sha256:";
     assert!(pinned.contains(WARNING), "{pinned}");
     assert!(listed.contains("write ca.crt") && !listed.contains(WARNING), "{listed}");
     assert!(!unverified.contains(WARNING), "{unverified}");
+    assert!(pinned_then.contains(WARNING), "{pinned_then}");
+    assert!(!pinned_then.contains(&format!("--ca-cert {wrong}")), "{pinned_then}");
+    assert!(!pinned_then.contains("write ca.crt"), "{pinned_then}");
 }
 
 #[test]
