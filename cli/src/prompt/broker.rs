@@ -2,7 +2,7 @@
 
 use super::{
     Gone, Person, choose,
-    missing::{ask_for, say},
+    missing::{Offers, ask_for, say},
 };
 use crate::{
     answers::{Layer, Origin, sources::Sources},
@@ -68,7 +68,7 @@ pub(crate) fn how_to_trust(
     match choose(person, &choices)? {
         Choice::Pin => Ok(Trust::Pin),
         Choice::Authority => {
-            ask_for(person, sources, around, ("ca-cert", None))?;
+            ask_for(person, sources, around, "ca-cert", &mut Offers::new())?;
             Ok(Trust::Listed)
         }
         Choice::Off => {

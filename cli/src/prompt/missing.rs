@@ -1,10 +1,10 @@
 //! Asks for what an installation needs and nobody has said.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{Gone, Person, choose, confirm, judged, questions::Question};
 use crate::{
-    answers::{Layer, sources::Sources},
+    answers::{Answers, Layer, Origin, sources::Sources},
     args::settings::{Kind, Setting},
     finding::Finding,
     wanted::{Place, Wanted},
@@ -18,6 +18,13 @@ Privacy: nothing is collected, and nothing is sent to anybody but the hosts that
 const GATEWAY: &str = "\
 Clients' sessions come to the gateway on this host, at an address of its own or one that is forwarded
 to it; never at a load balancer's.";
+
+const AGAIN: &str = "\
+Any of these files may be the wrong one, so they are asked for again; an empty line keeps the one in
+brackets.";
+
+/// What an empty line answers to the question for a setting.
+pub(super) type Offers = BTreeMap<&'static str, String>;
 
 /// Why not all was answered.
 #[derive(Debug)]
@@ -45,6 +52,8 @@ pub(crate) fn ask_for_missing(
     (saved, place): (&Layer, &Place),
     addresses: &[IpAddr],
 ) -> Result<(), Stopped> {
+    let mut offers: Offers =
+        offer(addresses).map(|best| ("external-pcoip-ip", best)).into_iter().collect();
     while let Some(question) = Question::next(&sources.resolve(saved)) {
         match question {
             Question::Policies => {
@@ -64,13 +73,10 @@ pub(crate) fn ask_for_missing(
                 say(person, sources, (saved, place), ("self-signed", answer.into()));
             }
             Question::Value(name) => {
-                let offered = if name == "external-pcoip-ip" {
+                if name == "external-pcoip-ip" {
                     person.tell(GATEWAY);
-                    offer(addresses)
-                } else {
-                    None
-                };
-                ask_for(person, sources, (saved, place), (name, offered.as_deref()))?;
+                }
+                ask_for(person, sources, (saved, place), name, &mut offers)?;
             }
             Question::Password(name) => {
                 let typed = person.ask(&format!("{}: ", question.words()), true)?;
@@ -81,7 +87,8 @@ pub(crate) fn ask_for_missing(
     Ok(())
 }
 
-/// Asks for the value of a setting until it has one; an empty line takes what is offered.
+/// Asks for the value of a setting until it has one; an empty line takes what is offered. Where a file
+/// does not go with what was answered before, that is taken back too, and offered.
 ///
 /// # Errors
 ///
@@ -90,42 +97,68 @@ pub(super) fn ask_for(
     person: &mut dyn Person,
     sources: &mut Sources,
     around: (&Layer, &Place),
-    (name, offered): (&'static str, Option<&str>),
+    name: &'static str,
+    offers: &mut Offers,
 ) -> Result<(), Gone> {
     let words = Question::Value(name).words();
-    let question = match offered {
-        Some(offered) => format!("{words} [{offered}]: "),
-        None => format!("{words}: "),
-    };
+    let offered = offers.get(name).cloned().unwrap_or_default();
+    let brackets = if offered.is_empty() { String::new() } else { format!(" [{offered}]") };
     loop {
-        let typed = person.ask(&question, false)?;
-        let text = if typed.is_empty() { offered.unwrap_or_default() } else { &typed };
+        let typed = person.ask(&format!("{words}{brackets}: "), false)?;
+        let text = if typed.is_empty() { &offered } else { &*typed };
         if text.is_empty() {
             person.tell("an answer is needed; Ctrl-C stops, and nothing is changed");
-        } else if say(person, sources, around, (name, text.to_owned())) {
+            continue;
+        }
+        let wrong = say(person, sources, around, (name, text.clone()));
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        let before = answered_with(name, &wrong, &sources.resolve(around.0));
+        if !before.is_empty() {
+            person.tell(AGAIN);
+            offers.insert(name, text.clone());
+            for (name, text) in before {
+                sources.forget(name);
+                offers.insert(name, text);
+            }
             return Ok(());
         }
     }
 }
 
-/// Takes an answer, or tells what is wrong with it.
+/// What the person answered before and may be as wrong as the answer to this setting; nothing where the
+/// certificate was said in another way.
+fn answered_with(name: &str, wrong: &[Finding], answers: &Answers) -> Offers {
+    const TOGETHER: [&str; 3] =
+        ["key.mismatch", "certificate.unusable", "certificate.chain-incomplete"];
+    let answered = |name: &'static str| {
+        let answer = answers.of(name);
+        let text = answer.texts.first().filter(|_| answer.from == Origin::Prompt)?;
+        Some((name, text.clone()))
+    };
+    let is_together = ["ssl-key", "ca-cert"].contains(&name)
+        && wrong.iter().any(|finding| TOGETHER.contains(&finding.id));
+    if !is_together || answered("ssl-cert").is_none() {
+        return Offers::new();
+    }
+    ["ssl-cert", "ssl-key"].into_iter().filter_map(answered).collect()
+}
+
+/// Takes an answer, or tells what is wrong with it, and returns that.
 pub(super) fn say(
     person: &mut dyn Person,
     sources: &mut Sources,
     (saved, place): (&Layer, &Place),
     (name, text): (&'static str, String),
-) -> bool {
+) -> Vec<Finding> {
     let texts = match Setting::named(name).kind {
         Kind::List => text.split([',', ' ']).filter(|t| !t.is_empty()).map(Into::into).collect(),
         _ => vec![text],
     };
-    match judged::answer(sources, saved, place, (name, texts)) {
-        Ok(()) => true,
-        Err(findings) => {
-            findings.iter().for_each(|finding| person.refuse(finding));
-            false
-        }
-    }
+    let wrong = judged::answer(sources, saved, place, (name, texts)).err().unwrap_or_default();
+    wrong.iter().for_each(|finding| person.refuse(finding));
+    wrong
 }
 
 /// The address that most clients can reach: a public one before one of a private network.

@@ -1,7 +1,17 @@
-use std::io::Write as _;
+use std::{fs::File, io::Write as _, path::Path};
+
+use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
 
 use super::*;
 use crate::{answers::Origin, prompt::scripted::Scripted};
+
+/// A connection manager whose certificate is to be its own.
+const OWN: [(&str, &str); 4] = [
+    ("accept-policies", "true"),
+    ("broker-url", "https://b"),
+    ("enable-security-gateway", "false"),
+    ("self-signed", "false"),
+];
 
 /// What came of it, with the answers that were taken.
 fn asked(
@@ -72,6 +82,70 @@ fn a_file_is_looked_into_when_it_is_named() {
     assert!(folder_told.ends_with("is not a regular file"), "{folder_told}");
     assert!(odd_told.contains(&*odd.to_string_lossy()), "{odd_told}");
     assert_eq!(person.asked[1..].iter().filter(|asked| asked.contains("--ssl-cert")).count(), 3);
+}
+
+/// A certificate that vouches for itself, and its key.
+fn pair(folder: &Path, name: &str) -> [String; 2] {
+    let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+    let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let certificate = certificate.self_signed(&key).unwrap().pem();
+    [("crt", certificate), ("key", key.serialize_pem())].map(|(kind, text)| {
+        let path = folder.join(format!("{name}.{kind}"));
+        File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+        path.display().to_string()
+    })
+}
+
+#[test]
+fn a_key_of_another_certificate_asks_for_the_certificate_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a_crt, a_key] = pair(folder.path(), "a");
+    let [b_crt, b_key] = pair(folder.path(), "b");
+    // Either of them may be the wrong one; an empty line keeps the other.
+    for (again, right) in [([&*b_crt, ""], [&b_crt, &b_key]), (["", &*a_key], [&a_crt, &a_key])] {
+        let right = right.map(String::as_str);
+        let answers = [&*a_crt, &*b_key, again[0], again[1], right[0]];
+
+        let (outcome, sources, person) = asked(&OWN, &answers);
+
+        outcome.unwrap();
+        assert_eq!([typed(&sources, "ssl-cert"), typed(&sources, "ssl-key")].concat(), right);
+        let what = format!("the key of `--ssl-key {b_key}` is not the key of the certificate");
+        assert_eq!(person.refused, [what]);
+        assert_eq!(person.told, [AGAIN]);
+        assert!(person.asked[2].ends_with(&format!("(--ssl-cert) [{a_crt}]: ")), "{person:?}");
+        assert!(person.asked[3].ends_with(&format!("(--ssl-key) [{b_key}]: ")), "{person:?}");
+    }
+}
+
+#[test]
+fn an_authority_that_issued_nothing_asks_for_the_certificate_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a_crt, a_key] = pair(folder.path(), "a");
+    let [b_crt, b_key] = pair(folder.path(), "b");
+
+    let (outcome, sources, person) =
+        asked(&OWN, &[&a_crt, &a_key, &b_crt, "/nowhere", &b_crt, &b_key, ""]);
+
+    outcome.unwrap();
+    for (name, path) in [("ssl-cert", &b_crt), ("ssl-key", &b_key), ("ca-cert", &b_crt)] {
+        assert_eq!(typed(&sources, name), [&**path], "{name}");
+    }
+    assert_eq!(person.told, [AGAIN]);
+}
+
+#[test]
+fn a_key_of_a_certificate_that_a_flag_names_is_asked_for_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a_crt, a_key] = pair(folder.path(), "a");
+    let [_, b_key] = pair(folder.path(), "b");
+    let flags = [&OWN[..], &[("ssl-cert", &a_crt), ("ca-cert", &a_crt)]].concat();
+
+    let (outcome, sources, person) = asked(&flags, &[&b_key, &a_key]);
+
+    outcome.unwrap();
+    assert_eq!(typed(&sources, "ssl-key"), [a_key]);
+    assert_eq!(person.told, [""; 0]);
 }
 
 #[test]
