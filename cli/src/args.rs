@@ -143,7 +143,7 @@ Examples, each behind `pcoip-cmsg-setup install --accept-policies`, or without D
   --self-signed --broker-url https://broker.example --external-pcoip-ip 203.0.113.7
   --self-signed --enable-connection-manager=false --external-pcoip-ip 203.0.113.8 \
 --jwt-verifying-cert jwt-verifying.crt
-  --docker-username me --docker-password @password-file --broker-url ...
+  --docker-registry registry.example/pcoip --docker-username me --docker-password @password-file ...
 In a terminal what is missing is asked for.";
 
 /// What stands below the help of `configure`.

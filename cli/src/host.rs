@@ -52,7 +52,7 @@ use installed::Installed;
 use machine::Machine;
 use networks::Taken;
 use peers::{Asked, Clock, PeerFact};
-use ports::Listener;
+use ports::{Listener, Trouble};
 use target::Target;
 
 /// What a plan for an installation needs to know.
@@ -110,7 +110,21 @@ pub(crate) struct Facts {
     pub(crate) export: Option<Export>,
 }
 
+/// What our roles' processes are called.
+const DAEMON: &str = "pcoip-cmsgd";
+
 impl Facts {
+    /// Has the host look as it will when what an interrupted command has started is gone.
+    pub(crate) fn settle_interrupted(&mut self) {
+        let is_ours = |trouble: &Trouble| match trouble {
+            Trouble::Taken { owner: Some(owner), .. } => owner.name == DAEMON,
+            _ => false,
+        };
+        for listener in self.listeners.values_mut() {
+            listener.troubles.retain(|trouble| !is_ours(trouble));
+        }
+    }
+
     /// Reads the host.
     pub(crate) fn read(
         wanted: &Wanted,

@@ -206,6 +206,9 @@ fn judge(
         go_back(&mut facts, back, &paths);
     }
     adopt::settle(&mut facts, &site.adoption);
+    if site.interrupted.is_some() && lock.is_none() {
+        facts.settle_interrupted();
+    }
     if let Some(bundle) = &site.bundle {
         bundle::take(&mut facts, bundle);
     }

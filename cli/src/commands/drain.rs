@@ -41,12 +41,12 @@ pub(super) fn drain(drain: &Drain, global: &Global, screen: &Screen) -> Result<E
     let mut sessions = count(&paths, &roles)?;
     while total(&sessions) > 0 && begun.elapsed() < wait {
         if interrupt.wait(COUNT) {
-            show(&sessions, screen);
+            show(&sessions, true, screen);
             return Ok(Exit::Interrupted);
         }
         sessions = count(&paths, &roles)?;
     }
-    show(&sessions, screen);
+    show(&sessions, true, screen);
     // Who waited for the end and did not see it must not go on as if.
     let is_over = drain.wait.is_none() || total(&sessions) == 0;
     Ok(if is_over { Exit::Done } else { Exit::Failed })
@@ -57,7 +57,7 @@ pub(super) fn resume(flags: &PlaceFlags, global: &Global, screen: &Screen) -> Re
     let (paths, roles) = find(flags, global)?;
     tell(&paths, &roles, "/resume")?;
     screen.note("new sessions are taken");
-    show(&count(&paths, &roles)?, screen);
+    show(&count(&paths, &roles)?, false, screen);
     Ok(Exit::Done)
 }
 
@@ -94,17 +94,18 @@ fn total(sessions: &[(Role, usize)]) -> usize {
     sessions.iter().map(|(_, count)| count).sum()
 }
 
-fn show(sessions: &[(Role, usize)], screen: &Screen) {
+fn show(sessions: &[(Role, usize)], is_draining: bool, screen: &Screen) {
     if screen.is_json {
         let roles: Map<String, Value> = sessions
             .iter()
             .map(|(role, count)| (key(*role).to_owned(), json!({ "sessions": count })))
             .collect();
-        screen.document(&json!({ "schema": 1, "roles": roles }));
+        screen.document(&json!({ "schema": 1, "draining": is_draining, "roles": roles }));
         return;
     }
     for (role, count) in sessions {
-        screen.data(&format!("{}: {count} sessions", name(*role)));
+        let sessions = if *count == 1 { "session" } else { "sessions" };
+        screen.data(&format!("{}: {count} {sessions}", name(*role)));
     }
 }
 

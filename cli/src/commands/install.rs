@@ -107,7 +107,7 @@ pub(super) fn change(
     }
     let exit = perform(&mut report, (way.kind.command(), &paths), &mut system, screen);
     if exit == Exit::Done {
-        tell_roles((&wanted, &paths), &mut report, &mut system, screen);
+        tell_roles((&wanted, &paths, way.kind), &mut report, &mut system, screen);
         if way.kind == Kind::Install {
             tell_next(&wanted, &paths, screen);
         }
@@ -185,7 +185,7 @@ fn perform(
 
 /// Tells how the roles are.
 fn tell_roles(
-    (wanted, paths): (&Wanted, &Paths),
+    (wanted, paths, kind): (&Wanted, &Paths, Kind),
     report: &mut Report,
     system: &mut Real,
     screen: &Screen,
@@ -196,11 +196,24 @@ fn tell_roles(
         if let Some(why) = view.why_not_ready() {
             let what =
                 format!("the {} is live, but not ready: {why}", role.command().replace('-', " "));
-            let finding = Finding::warning("role.not-ready", what, "look again with `status`");
+            let finding = Finding::warning("role.not-ready", what, not_ready_cure(kind, why));
             screen.finding(&finding);
             report.findings.push(finding);
         }
     }
+}
+
+/// What to do about a role that is not ready.
+fn not_ready_cure(kind: Kind, why: &str) -> String {
+    let mut cure = "look again with `status`".to_owned();
+    if why.contains("peer certificate") {
+        cure += "; a gateway's own certificate is trusted by its fingerprint, `--external-sg-pin \
+                 IP=sha256:…`, or by its authority, `--ca-cert FILE`";
+    }
+    if kind == Kind::Configure {
+        cure += "; `rollback` takes the change back";
+    }
+    cure
 }
 
 /// Tells what a Connection Manager's operator needs next.
@@ -213,8 +226,11 @@ fn tell_next(wanted: &Wanted, paths: &Paths, screen: &Screen) {
              Copy it there and run\n  \
              pcoip-cmsg-setup install --enable-connection-manager=false --external-pcoip-ip IP \
              --jwt-verifying-cert FILE --self-signed --accept-policies\n\
-             Then run `pcoip-cmsg-setup configure{words} --external-sg-ip IP` here",
-            certificate.display()
+             There `openssl x509 -noout -fingerprint -sha256 -in {}` tells what is trusted here by\n  \
+             pcoip-cmsg-setup configure{words} --external-sg-ip IP --external-sg-pin \
+             IP=sha256:FINGERPRINT",
+            certificate.display(),
+            layout::certificate(&Paths::under("/")).display()
         ));
     }
 }

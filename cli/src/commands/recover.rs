@@ -8,7 +8,7 @@ use super::Ended;
 use crate::{
     apply::{self, Broken, Left},
     finding::Finding,
-    host::interrupted,
+    host::{engine, interrupted},
     report::Report,
     screen::Screen,
     step::Stopped,
@@ -98,10 +98,15 @@ pub(super) fn tell_unfinished(paths: &Paths, left: &[Left], report: &mut Report,
 /// What to do where something could not be taken back.
 fn hint(paths: &Paths, left: &[Left]) -> String {
     let by_hand: Vec<_> = left.iter().map(|left| left.by_hand.as_str()).collect();
+    let by_hand = by_hand.join(", ");
+    let mend = if by_hand.contains("docker ") && engine::connect().is_err() {
+        "start docker (`systemctl enable --now docker`)"
+    } else {
+        "mend the cause"
+    };
     format!(
-        "mend the cause and run the command again, which tries again; or {} yourself, and then \
-         remove `{}`",
-        by_hand.join(", "),
+        "{mend} and run the command again, which tries again; or {by_hand} yourself, and then remove \
+         `{}`",
         crate::journal::path(paths).display()
     )
 }

@@ -77,6 +77,13 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
             layout::words(&found.paths, runtime)
         ));
     }
+    if exit == Exit::Done && uninstall.purge {
+        let kept = [found.paths.base(), found.paths.logs()].into_iter().filter(|it| it.exists());
+        for folder in kept {
+            let folder = folder.display();
+            screen.note(&format!("kept: `{folder}`, which was there before this installation"));
+        }
+    }
     report.show_document(screen);
     Ok(exit)
 }

@@ -56,7 +56,7 @@ impl RoleView {
                 role,
                 live: true,
                 ready: status.ready,
-                reason: status.reason,
+                reason: status.reason.clone().map(|reason| reason + &refusals(&status)),
                 listens: status.listens.iter().map(listen).collect(),
                 sessions: status.sessions,
             },
@@ -124,4 +124,14 @@ impl RoleView {
 /// As `--listen` takes it, with the transport behind.
 fn listen(listen: &Listen) -> String {
     format!("{}={}/{}", listen.key, listen.address, listen.transport)
+}
+
+/// What other gateways say, where it is for them that a Connection Manager is not ready.
+fn refusals(status: &Status) -> String {
+    let all = status.unserved.iter().flat_map(|unserved| &unserved.gateways);
+    let is_about_them = status.reason.as_deref() == Some(socket::NO_GATEWAY);
+    let said = all.filter(|gateway| is_about_them && !gateway.takes_sessions);
+    let said = said.filter_map(|it| Some(format!("{}: {}", it.gateway, it.reason.as_ref()?)));
+    let said: Vec<_> = said.collect();
+    if said.is_empty() { String::new() } else { format!("; {}", said.join("; ")) }
 }

@@ -1,6 +1,6 @@
 use cmsg_config::{
     Paths,
-    socket::{Listen, Role, Status},
+    socket::{GatewayStanding, Listen, NO_GATEWAY, Role, Status, Unserved},
 };
 
 use super::{roles::RoleView, *};
@@ -98,9 +98,8 @@ fn what_is_kept_is_told_with_the_flag_that_changes_it() {
     );
 }
 
-#[test]
-fn a_role_is_shown_as_it_says_it_is() {
-    let status = Status {
+fn not_ready() -> Status {
+    Status {
         role: Role::Cm,
         version: "0.1.0".to_owned(),
         pid: 7,
@@ -115,9 +114,12 @@ fn a_role_is_shown_as_it_says_it_is() {
         deployment: None,
         turned_away: None,
         unserved: None,
-    };
+    }
+}
 
-    let view = RoleView::of(Role::Cm, Ok(status));
+#[test]
+fn a_role_is_shown_as_it_says_it_is() {
+    let view = RoleView::of(Role::Cm, Ok(not_ready()));
 
     assert_eq!(
         json!(view),
@@ -135,6 +137,28 @@ fn a_role_is_shown_as_it_says_it_is() {
          broker=127.0.0.1:443/tcp"
     );
     assert_eq!(view.why_not_ready(), Some("the broker is away"));
+}
+
+#[test]
+fn a_manager_that_waits_for_gateways_tells_what_each_of_them_lacks() {
+    let gateway = |takes_sessions, reason: Option<&str>| GatewayStanding {
+        gateway: "203.0.113.8".to_owned(),
+        takes_sessions,
+        reason: reason.map(str::to_owned),
+        refused: 0,
+        silent: 0,
+    };
+    let mut status = not_ready();
+    status.reason = Some(NO_GATEWAY.to_owned());
+    status.unserved = Some(Unserved {
+        gateways: vec![gateway(false, Some("invalid peer certificate")), gateway(true, None)],
+        ..Unserved::default()
+    });
+
+    let view = RoleView::of(Role::Cm, Ok(status));
+
+    let why = format!("{NO_GATEWAY}; 203.0.113.8: invalid peer certificate");
+    assert_eq!(view.why_not_ready(), Some(why.as_str()));
 }
 
 #[test]

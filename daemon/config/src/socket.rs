@@ -65,6 +65,8 @@ pub fn deployment() -> Option<String> {
 
 /// The reason of a role that has only just started and has not looked yet for what it needs.
 pub const NOT_LOOKED: &str = "not looked for yet";
+/// Why a Connection Manager is not ready that finds no gateway, in the guide's words.
+pub const NO_GATEWAY: &str = "Security Gateway is enabled but does not respond";
 
 /// `GET /status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

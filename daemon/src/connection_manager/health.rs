@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use cmsg_config::socket::NO_GATEWAY;
 use http::{Response, StatusCode};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -40,7 +41,7 @@ impl Health {
         match self {
             Self::Ready => None,
             Self::BrokerAway => Some("Cannot communicate with broker"),
-            Self::GatewayAway => Some("Security Gateway is enabled but does not respond"),
+            Self::GatewayAway => Some(NO_GATEWAY),
         }
     }
 }

@@ -74,7 +74,7 @@ fn the_command_drains_both_roles_and_a_restart_does_not_end_it() {
     let drained = site.done(&["drain", "--wait=10"]);
     assert_eq!(
         drained,
-        json!({ "schema": 1, "roles": { "cm": { "sessions": 0 }, "sg": { "sessions": 0 } } })
+        json!({ "schema": 1, "draining": true, "roles": { "cm": { "sessions": 0 }, "sg": { "sessions": 0 } } })
     );
     assert_eq!(reason(), [json!(WHY), json!(WHY)]);
 

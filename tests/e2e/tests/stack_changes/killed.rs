@@ -1,5 +1,10 @@
 //! Killed before, between and in the steps that the engine performs.
 
+use std::{
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
 use cmsg_config::socket::Role;
 use e2e::stepped::number;
 use serde_json::json;
@@ -26,6 +31,9 @@ fn an_installation_killed_after_a_step_of_the_engine_is_carried_out_by_the_next(
     let steps = site.plan(&INSTALL);
     for last in [SWARM, FOLDERS, DEPLOY] {
         site.start_until(&INSTALL, &steps, last).kill();
+        if last == DEPLOY {
+            validates_beside_what_is_left(&site);
+        }
 
         let again = site.done(&INSTALL);
 
@@ -33,6 +41,19 @@ fn an_installation_killed_after_a_step_of_the_engine_is_carried_out_by_the_next(
         site.is_live();
         site.is_gone_without_trace(&before, last);
     }
+}
+
+/// The services of the killed command have the ports, and the next one undoes them first.
+fn validates_beside_what_is_left(site: &Site) {
+    let begun = Instant::now();
+    while site.machine.in_network(|| TcpStream::connect("127.0.0.1:443")).is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "nobody listens");
+    }
+
+    let output = site.run(&[&["validate"], &INSTALL[1..]].concat());
+
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
 }
 
 #[test]
