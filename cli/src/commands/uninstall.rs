@@ -21,6 +21,7 @@ use crate::{
     progress::Progress,
     prompt::{self, Terminal},
     report::{Outcome, Report, plan_lines},
+    runtime::Runtime,
     screen::Screen,
     step::Stopped,
     system::Real,
@@ -69,23 +70,32 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
         return Ok(Exit::Done);
     }
     let exit = perform(&mut report, &found.paths, &mut system, screen);
-    if exit == Exit::Done && !uninstall.purge && !installed.files.is_empty() {
-        screen.note(&format!(
-            "kept: configuration and keys in `{}`, logs in `{}`; `uninstall{} --purge` removes them",
-            found.paths.base().display(),
-            found.paths.logs().display(),
-            layout::words(&found.paths, runtime)
-        ));
-    }
-    if exit == Exit::Done && uninstall.purge {
-        let kept = [found.paths.base(), found.paths.logs()].into_iter().filter(|it| it.exists());
-        for folder in kept {
-            let folder = folder.display();
-            screen.note(&format!("kept: `{folder}`, which was there before this installation"));
-        }
+    if exit == Exit::Done {
+        let has_files = !installed.files.is_empty();
+        kept(&found.paths, runtime, uninstall.purge, has_files)
+            .iter()
+            .for_each(|it| screen.note(it));
     }
     report.show_document(screen);
     Ok(exit)
+}
+
+/// What stays, and why.
+fn kept(paths: &Paths, runtime: Runtime, purges: bool, has_files: bool) -> Vec<String> {
+    let (base, logs) = (paths.base(), paths.logs());
+    if purges {
+        let there = [base, logs].into_iter().filter(|folder| folder.exists());
+        return there
+            .map(|it| format!("kept: `{}`, which was there before this installation", it.display()))
+            .collect();
+    }
+    let words = layout::words(paths, runtime);
+    let line = format!(
+        "kept: configuration and keys in `{}`, logs in `{}`; `uninstall{words} --purge` removes them",
+        base.display(),
+        logs.display()
+    );
+    has_files.then_some(line).into_iter().collect()
 }
 
 /// Without the engine and its swarm, what they run cannot be removed, and would come back with them.
