@@ -14,7 +14,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-pub(crate) use flags::{InstallFlags, PlaceFlags};
+pub(crate) use flags::{InstallFlags, PlaceFlags, REGISTRY, RegistryFlags};
 use typos::typos;
 
 use crate::finding::Finding;
@@ -232,7 +232,8 @@ pub(crate) struct Rollback {
 const BUNDLES: &str = "\
 Examples, each behind `pcoip-cmsg-setup create-darksite-bundle`:
   --pcoip-cmsg-rpm-path pcoip-cmsg-setup
-  --pcoip-cmsg-rpm-path ./pcoip-cmsg-setup-0.1.0-1.el9.x86_64.rpm --with-rpm ./docker-ce-....rpm";
+  --pcoip-cmsg-rpm-path ./pcoip-cmsg-setup-0.1.0-1.el9.x86_64.rpm --with-rpm ./docker-ce-....rpm
+  --pcoip-cmsg-rpm-path pcoip-cmsg-setup --docker-registry registry.example:5000/pcoip";
 
 /// `create-darksite-bundle`.
 #[derive(Debug, clap::Args)]
@@ -254,6 +255,9 @@ pub(crate) struct CreateDarksiteBundle {
     /// Sign the manifest with this PEM key, by `openssl dgst -sha256 -sign`
     #[arg(long, value_name = "KEY")]
     pub(crate) sign: Option<PathBuf>,
+    /// Where the images come from, if not out of the package.
+    #[command(flatten)]
+    pub(crate) registry: RegistryFlags,
 }
 
 /// `status`.

@@ -75,7 +75,7 @@ pub(crate) fn run(cli: &Cli) -> Exit {
         Command::Configure(configure) => configure::run(configure, &cli.global, &screen),
         Command::Update(update) => update::update(update, &cli.global, &screen),
         Command::Rollback(rollback) => update::rollback(rollback, &cli.global, &screen),
-        Command::CreateDarksiteBundle(bundle) => create_bundle::run(bundle, &screen),
+        Command::CreateDarksiteBundle(bundle) => create_bundle::run(bundle, &cli.global, &screen),
         Command::Status(status) => status::run(status, &cli.global, &screen),
         Command::Uninstall(uninstall) => uninstall::run(uninstall, &cli.global, &screen),
         Command::Drain(drain) => drain::drain(drain, &cli.global, &screen),

@@ -23,8 +23,7 @@ use crate::{
     finding::Finding,
     runtime::Runtime,
 };
-use docker::Docker;
-pub(crate) use docker::Registry;
+pub(crate) use docker::{Docker, Registry};
 use later::Later;
 use listen::ListenAt;
 use reader::Reader;

@@ -1,6 +1,8 @@
 //! The archive of both images: which names it gives and which layer they share, read without
 //! loading it.
 
+mod saved;
+
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -14,10 +16,12 @@ use serde::Deserialize;
 
 use crate::LAYER_LABEL;
 
+pub use saved::rewrite;
+
 /// No list and no configuration of ours is larger.
 const LARGEST: u64 = 64 * 1024;
-/// More files than an archive of ours has.
-const MOST: usize = 16;
+/// More files than an archive of ours has, or one that an engine makes of both images.
+const MOST: usize = 64;
 
 /// The archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub struct ArchivedImage {
 struct Listed {
     #[serde(rename = "Config")]
     config: String,
+    #[serde(rename = "Layers", default)]
+    layers: Vec<String>,
     #[serde(rename = "RepoTags")]
     tags: Vec<String>,
 }

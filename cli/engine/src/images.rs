@@ -5,6 +5,7 @@ mod ours;
 mod progress;
 mod pull;
 mod refusal;
+mod take;
 
 use std::{
     collections::HashMap,
@@ -26,7 +27,7 @@ use secrecy::SecretString;
 
 use crate::{Engine, STACK, services::NAMESPACE, unless_absent};
 
-pub use names::{image_name, reference};
+pub use names::{LOCAL, image_name, reference};
 pub use ours::Foreign;
 pub use pull::{Pull, Pulled, Pulling, Tell};
 pub use refusal::{PullError, Refusal};

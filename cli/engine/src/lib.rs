@@ -21,7 +21,8 @@ pub use facts::{
     ServiceFact, SwarmFact, Version,
 };
 pub use images::{
-    Credentials, Foreign, Pull, PullError, Pulled, Pulling, Refusal, Tell, image_name, reference,
+    Credentials, Foreign, LOCAL, Pull, PullError, Pulled, Pulling, Refusal, Tell, image_name,
+    reference,
 };
 pub use others::{Others, Written, is_others};
 pub use services::{Failure, Running};

@@ -55,6 +55,14 @@ impl Sources {
         Ok(sources)
     }
 
+    /// Leaves out what is said of all other settings.
+    pub(crate) fn only(mut self, names: &[&str]) -> Self {
+        for layer in [&mut self.flags, &mut self.environment, &mut self.answers] {
+            layer.retain(|name, _| names.contains(name));
+        }
+        self
+    }
+
     /// Takes what a person answers; the last answer to a setting holds.
     ///
     /// # Errors

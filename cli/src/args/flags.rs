@@ -13,51 +13,42 @@ pub(crate) struct InstallFlags(pub(crate) Layer);
 #[derive(Debug)]
 pub(crate) struct PlaceFlags(pub(crate) Layer);
 
-impl Args for InstallFlags {
-    fn augment_args(command: Command) -> Command {
-        command.args(SETTINGS.iter().map(flag))
-    }
+/// What is said of a registry.
+pub(crate) const REGISTRY: [&str; 3] = ["docker-registry", "docker-username", "docker-password"];
 
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
+/// The settings that say which registry has the images.
+#[derive(Debug)]
+pub(crate) struct RegistryFlags(pub(crate) Layer);
+
+/// Declares the flags of some settings, and reads them.
+macro_rules! flags {
+    ($name:ident, $settings:expr) => {
+        impl Args for $name {
+            fn augment_args(command: Command) -> Command {
+                command.args($settings.map(flag))
+            }
+
+            fn augment_args_for_update(command: Command) -> Command {
+                Self::augment_args(command)
+            }
+        }
+
+        impl FromArgMatches for $name {
+            fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+                Ok(Self(layer($settings, matches)))
+            }
+
+            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+                self.0.extend(layer($settings, matches));
+                Ok(())
+            }
+        }
+    };
 }
 
-impl FromArgMatches for InstallFlags {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        Ok(Self(layer(SETTINGS.iter(), matches)))
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
-        self.0.extend(layer(SETTINGS.iter(), matches));
-        Ok(())
-    }
-}
-
-impl Args for PlaceFlags {
-    fn augment_args(command: Command) -> Command {
-        command.args(place().map(flag))
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
-}
-
-impl FromArgMatches for PlaceFlags {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        Ok(Self(layer(place(), matches)))
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
-        self.0.extend(layer(place(), matches));
-        Ok(())
-    }
-}
-
-fn place() -> impl Iterator<Item = &'static Setting> {
-    ["runtime", "root"].into_iter().map(Setting::named)
-}
+flags!(InstallFlags, SETTINGS.iter());
+flags!(PlaceFlags, ["runtime", "root"].into_iter().map(Setting::named));
+flags!(RegistryFlags, REGISTRY.into_iter().map(Setting::named));
 
 fn flag(setting: &'static Setting) -> Arg {
     let help = if setting.default.is_empty() {

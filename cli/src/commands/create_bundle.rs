@@ -1,5 +1,7 @@
 //! `create-darksite-bundle`: the packages, the images, and one archive of all of them.
 
+mod images;
+
 use std::{
     env::consts::ARCH,
     path::{Path, PathBuf},
@@ -7,13 +9,12 @@ use std::{
 };
 
 use cmsg_bundles::{Built, Contents, Kind, Listed, PackageName, Problem, build};
-use cmsg_engine::archive::ImageArchive;
 
 use super::{Ended, Exit};
 use crate::{
-    args::CreateDarksiteBundle,
+    args::{CreateDarksiteBundle, Global},
     finding::Finding,
-    host::{engine, packages},
+    host::packages,
     interrupt::Interrupt,
     progress::Progress,
     report,
@@ -29,25 +30,30 @@ const NO_DNF: &str = "on RHEL or Rocky Linux `dnf install 'dnf-command(download)
 const NO_DOCKER: &str = "for hosts that have Docker, nothing to do; else `dnf config-manager \
                          --add-repo https://download.docker.com/linux/centos/docker-ce.repo` and \
                          make the bundle again, or add the files of these packages with `--with-rpm`";
-const NO_IMAGES: &str = "run this from the installed package, or lay `pcoip-cmsg-images.tar` of \
-                         this version beside this program";
 
 /// Runs it.
-pub(super) fn run(asked: &CreateDarksiteBundle, screen: &Screen) -> Result<Exit, Ended> {
+pub(super) fn run(
+    asked: &CreateDarksiteBundle,
+    global: &Global,
+    screen: &Screen,
+) -> Result<Exit, Ended> {
     let mut system = Real::new(Interrupt::watch()?, Progress::new(screen));
-    // Before anything is downloaded.
-    let images = images()?;
     let mut findings = Vec::new();
+    // Before anything is downloaded.
+    let source = images::Source::read(&asked.registry, global, &mut findings)?;
+    findings.iter().for_each(|finding| screen.finding(finding));
+    let images = source.take(&mut system)?;
+    let told = findings.len();
     let mut packages = find_packages(asked, &mut findings, screen, &mut system)?;
     packages.extend(asked.with_rpm.iter().cloned());
     let version = version(&packages)?;
-    findings.iter().for_each(|finding| screen.finding(finding));
+    findings[told..].iter().for_each(|finding| screen.finding(finding));
 
     let sign = asked.sign.clone().map(|key| move |bytes: &[u8]| packages::sign(bytes, &key));
     let contents = Contents {
         version: &version,
         architecture: ARCH,
-        images: &images,
+        images: images.path(),
         packages: &packages,
         sign: sign.as_ref().map(|sign| sign as _),
     };
@@ -69,15 +75,6 @@ pub(super) fn run(asked: &CreateDarksiteBundle, screen: &Screen) -> Result<Exit,
         screen.document(&report::bundle(&findings, &asked.to, &built));
     }
     Ok(Exit::Done)
-}
-
-/// The archive of this version's images.
-fn images() -> Result<PathBuf, Ended> {
-    let path = engine::archive();
-    match ImageArchive::read(&path) {
-        Ok(_) => Ok(path),
-        Err(why) => Err(Ended::Failed(why, Some(NO_IMAGES.to_owned()))),
-    }
 }
 
 /// The package's file, or everything that comes with its name.

@@ -127,7 +127,7 @@ fn environment() -> BTreeMap<String, String> {
 }
 
 /// Whether there is a `docker` command.
-fn has_command() -> bool {
+pub(crate) fn has_command() -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|dir| dir.join("docker").is_file())
 }

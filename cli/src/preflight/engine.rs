@@ -7,7 +7,7 @@ use crate::{
     finding::Finding,
     host::{
         Facts,
-        engine::{Deploying, EngineFact, told},
+        engine::{self, Deploying, EngineFact, told},
     },
     plan::{record::Record, swarm},
     runtime::Runtime,
@@ -91,6 +91,12 @@ pub(crate) fn runs_otherwise(installed: Runtime) -> Finding {
              configuration and keys"
         ),
     )
+}
+
+/// There is no engine where one is needed that need not run services.
+pub(crate) fn away(why: &NoEngine) -> Finding {
+    let finding = no_engine(why, engine::has_command(), false);
+    Finding { cure: only_way(&finding.cure), ..finding }
 }
 
 fn no_engine(why: &NoEngine, has_command: bool, has_systemd: bool) -> Finding {

@@ -5,6 +5,7 @@ use std::{path::PathBuf, str::FromStr};
 use cmsg_config::values::{BadValue, Host, HostPort, Name};
 
 use super::{Given, Reader, later::need, values::bad};
+use crate::{answers::Answers, finding::Finding};
 
 /// What is said of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,16 @@ pub(crate) struct Docker {
 }
 
 impl Docker {
+    /// Reads it where nothing else is wanted, with what is wrong with it.
+    pub(crate) fn alone(answers: &Answers) -> (Self, Vec<Finding>) {
+        let mut reader = Reader::new(answers);
+        if !reader.is_empty("docker-username") {
+            need(&mut reader, "`--docker-username`", &["docker-registry"]);
+        }
+        let docker = Self::read(&mut reader);
+        (docker, reader.finish())
+    }
+
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         for (given, other) in
             [("docker-username", "docker-password"), ("docker-password", "docker-username")]

@@ -1,5 +1,7 @@
 //! Images from a registry: Debian's `docker-registry` beside a real engine.
 
+#[path = "registry/bundled.rs"]
+mod bundled;
 #[path = "registry/installed.rs"]
 mod installed;
 #[path = "registry/proxy.rs"]

@@ -2,6 +2,10 @@
 
 use cmsg_config::socket::Role;
 
+/// Where images of an archive seem to come from. No registry answers to it, so that they are never
+/// looked for elsewhere.
+pub const LOCAL: &str = "localhost/pcoip-cmsg";
+
 /// The last part of the name of a role's image, as the administrators' guide has it: its commands
 /// that remove images look for `*/pcoip-cm` and `*/sg`.
 pub fn image_name(role: Role) -> &'static str {

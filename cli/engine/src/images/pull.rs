@@ -33,9 +33,9 @@ const ATTEMPTS: u32 = 5;
 /// How long it is left alone after the first time, twice as long after each further one.
 const PAUSE: Duration = Duration::from_secs(1);
 /// So often the operator is asked.
-const TICK: Duration = Duration::from_millis(100);
+pub(super) const TICK: Duration = Duration::from_millis(100);
 /// An engine that pulls says something within this time.
-const QUIET: Duration = Duration::from_secs(120);
+pub(super) const QUIET: Duration = Duration::from_secs(120);
 /// How long an engine may take to see that nobody waits for its image.
 const FORGET: Duration = Duration::from_secs(1);
 
@@ -90,7 +90,7 @@ pub struct Pulled {
 pub type Tell<'a> = dyn FnMut(Pulling<'_>) -> ControlFlow<()> + 'a;
 
 /// What was there before.
-struct Before {
+pub(super) struct Before {
     /// The image that had the name.
     named: Option<String>,
     /// All images.
@@ -105,25 +105,33 @@ impl Engine {
     ///
     /// What is wrong, with what to do.
     pub fn pull(&self, pull: &Pull<'_>, tell: &mut Tell<'_>) -> Result<Pulled, PullError> {
-        let name = reference(pull.registry, pull.role, pull.version);
-        self.runtime.block_on(async {
-            let other = |error: Error| PullError::of(&name, &error.to_string(), true);
-            let before = before(&self.docker, &name).await.map_err(other)?;
-            let fetched = fetch(&self.docker, &name, pull.credentials, tell).await;
-            let judged = match fetched {
-                Ok(()) => accept(&self.docker, &name, pull.version, &before).await,
-                Err(error) => Err(error),
-            };
-            let mut error = match judged {
-                Ok(pulled) => return Ok(pulled),
-                Err(error) => error,
-            };
-            if let Err(left) = restore(&self.docker, &name, &before, &error.why).await {
-                error.said = format!("{}; removing it again: {}", error.said, words(left));
-            }
-            Err(error)
-        })
+        self.runtime.block_on(run(&self.docker, pull, tell)).map(|(pulled, _)| pulled)
     }
+}
+
+/// Pulls an image, and tells what was there before.
+pub(super) async fn run(
+    docker: &Docker,
+    pull: &Pull<'_>,
+    tell: &mut Tell<'_>,
+) -> Result<(Pulled, Before), PullError> {
+    let name = reference(pull.registry, pull.role, pull.version);
+    let other = |error: Error| PullError::of(&name, &error.to_string(), true);
+    let before = before(docker, &name).await.map_err(other)?;
+    let fetched = fetch(docker, &name, pull.credentials, tell).await;
+    let judged = match fetched {
+        Ok(()) => accept(docker, &name, pull.version, &before).await,
+        Err(error) => Err(error),
+    };
+    let mut error = match judged {
+        Ok(pulled) => return Ok((pulled, before)),
+        Err(error) => error,
+    };
+    let may_come = error.why == Refusal::Cancelled;
+    if let Err(left) = restore(docker, &name, &before, may_come).await {
+        error.said = format!("{}; removing it again: {}", error.said, words(left));
+    }
+    Err(error)
 }
 
 async fn before(docker: &Docker, name: &str) -> Result<Before, Error> {
@@ -233,8 +241,13 @@ async fn accept(
     })
 }
 
-/// Gives the name back to who had it, and removes what came.
-async fn restore(docker: &Docker, name: &str, before: &Before, why: &Refusal) -> Result<(), Error> {
+/// Gives the name back to who had it, and removes what came, or may come in a moment.
+pub(super) async fn restore(
+    docker: &Docker,
+    name: &str,
+    before: &Before,
+    may_come: bool,
+) -> Result<(), Error> {
     let begun = Instant::now();
     loop {
         let now = inspect(docker, name).await?.and_then(|image| image.id);
@@ -252,7 +265,7 @@ async fn restore(docker: &Docker, name: &str, before: &Before, why: &Refusal) ->
             return unless_absent(removed.map(drop));
         }
         // One that was interrupted at its end may still come.
-        if *why != Refusal::Cancelled || begun.elapsed() > FORGET {
+        if !may_come || begun.elapsed() > FORGET {
             return Ok(());
         }
         tokio::time::sleep(TICK).await;

@@ -11,7 +11,7 @@ use std::{
 use cmsg_bundles::verify;
 use e2e::{
     binaries,
-    installer::document,
+    installer::{self, document},
     needs::{Need, met},
 };
 use nix::sys::resource::{UsageWho, getrusage};
@@ -66,15 +66,19 @@ impl Site {
     }
 
     fn create(&self, words: &[&str]) -> Output {
+        self.command(words).output().expect("the installer starts")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
         let path = std::env::var("PATH").expect("there is one");
-        binaries::command("pcoip-cmsg-setup")
+        let mut command = binaries::command("pcoip-cmsg-setup");
+        installer::plain(&mut command)
             .args(["create-darksite-bundle", "--output=json", "--pcoip-cmsg-rpm-path"])
             .args(words)
             .current_dir(self.0.path())
             .env("PATH", format!("{}:{path}", self.path("bin").display()))
-            .env("REPOSITORY", self.path("repository"))
-            .output()
-            .expect("the installer starts")
+            .env("REPOSITORY", self.path("repository"));
+        command
     }
 
     fn downloaded(&self) -> Vec<String> {
@@ -172,6 +176,51 @@ fn a_package_of_another_version_or_none_of_ours_makes_no_bundle() {
         let what = finding["what"].as_str().unwrap_or_default();
         assert!(what.starts_with(expected), "{what}");
     }
+    assert!(!site.path(cmsg_bundles::ARCHIVE).exists());
+}
+
+#[test]
+fn a_registry_is_asked_by_the_engine_of_this_host_and_by_whom_is_said_in_whole() {
+    let own = ours();
+    let site = Site::with(&[]);
+    put(&site.path(&own), "a package");
+    put(&site.path("bin/docker"), "a command");
+    let refused = |words: &[&str]| {
+        let package = format!("./{own}");
+        let mut command = site.command(&[&[package.as_str()], words].concat());
+        let output = command.env("DOCKER_HOST", "unix:///nowhere.sock").output();
+        let output = output.expect("the installer starts");
+        let finding = document(&output)["findings"][0].clone();
+        let text = |key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+        (output.status.code(), text("id"), text("what"), text("cure"))
+    };
+    let [registry, user] = ["--docker-registry=registry.example", "--docker-username=me"];
+    let missing = |flag: &str, other: &str, usage: &str| {
+        let what = format!("`--{flag}` is missing, and `--{other}` needs it");
+        (Some(3), "settings.missing".to_owned(), what, format!("give it: `--{flag} {usage}`"))
+    };
+
+    assert_eq!(
+        refused(&[registry]),
+        (
+            Some(3),
+            "docker.not-running".to_owned(),
+            "there is no docker engine: `/nowhere.sock` does not exist".to_owned(),
+            "start it: `systemctl enable --now docker`".to_owned(),
+        )
+    );
+    assert_eq!(
+        refused(&[registry, user]),
+        missing("docker-password", "docker-username", "@FILE|-")
+    );
+    assert_eq!(
+        refused(&[user, "--docker-password=@./none"]),
+        missing("docker-registry", "docker-username", "HOST[:PORT][/PATH]")
+    );
+    let (code, id, what, _) = refused(&[registry, user, "--docker-password=@./none"]);
+    assert_eq!((code, id.as_str()), (Some(3), "settings.secret"), "{what}");
+    let (code, id, what, _) = refused(&["--docker-registry=https://registry.example"]);
+    assert_eq!((code, id.as_str()), (Some(2), "usage.value"), "{what}");
     assert!(!site.path(cmsg_bundles::ARCHIVE).exists());
 }
 

@@ -21,7 +21,7 @@ use super::{NEEDS, VERSION, proxy::Proxy, site::Site};
 const PASSWORD: &str = "right-8d1f";
 
 /// A machine that can be installed on, with the installer alone.
-fn prepared() -> Site {
+pub(super) fn prepared() -> Site {
     let site = Site::start();
     let alone = site.machine.folder().join("alone");
     fs::create_dir(&alone).expect("a folder can be made");
@@ -30,20 +30,20 @@ fn prepared() -> Site {
     site
 }
 
-fn setup(site: &Site) -> PathBuf {
+pub(super) fn setup(site: &Site) -> PathBuf {
     site.machine.folder().join("alone/pcoip-cmsg-setup")
 }
 
-fn run(site: &Site, words: &[&str]) -> Output {
+pub(super) fn run(site: &Site, words: &[&str]) -> Output {
     installer::run(&site.machine, &setup(site), words)
 }
 
-fn install(site: &Site, more: &[&str]) -> (Option<i32>, Value) {
+pub(super) fn install(site: &Site, more: &[&str]) -> (Option<i32>, Value) {
     installer::told(&run(site, &[&INSTALL[..], more].concat()))
 }
 
 /// Nothing of an installation is there.
-fn is_untouched(site: &Site) {
+pub(super) fn is_untouched(site: &Site) {
     let facts = site.engine.facts().expect("the engine answers");
     assert_eq!((facts.swarm, facts.services.len()), (SwarmFact::Inactive, 0));
     assert_eq!(site.names(), Vec::<String>::new());
@@ -52,7 +52,7 @@ fn is_untouched(site: &Site) {
 }
 
 /// The error that ended it, and what to do.
-fn refusal(document: &Value) -> [&str; 3] {
+pub(super) fn refusal(document: &Value) -> [&str; 3] {
     let findings = document["findings"].as_array().into_iter().flatten();
     let mut errors = findings.filter(|finding| finding["level"] == "error");
     let error = errors.next().expect("there is an error");
@@ -164,6 +164,21 @@ fn a_registry_of_an_unknown_authority_is_told_with_where_its_certificate_goes() 
     is_untouched(&site);
 }
 
+/// Has the installer pull from a registry that stalls, and interrupts it.
+pub(super) fn interrupt_the_pull(site: &Site, words: &[&str]) -> Output {
+    let mut command = site.machine.command("bash");
+    let run = format!("echo $$ > /run/setup.pid; exec {} \"$@\"", setup(site).display());
+    installer::plain(&mut command).args(["-c", &run, "bash"]).args(words);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let installer = command.spawn().expect("`nsenter` starts");
+    let begun = Instant::now();
+    while site.bash("ls /var/lib/docker/tmp").trim().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is pulled");
+    }
+    site.bash("kill -INT $(cat /run/setup.pid)");
+    installer.wait_with_output().expect("it is our child")
+}
+
 #[test]
 fn an_operator_who_interrupts_the_pull_finds_everything_as_it_was() {
     if !met(NEEDS) {
@@ -174,19 +189,9 @@ fn an_operator_who_interrupts_the_pull_finds_everything_as_it_was() {
     site.push("127.0.0.1:5000");
     let proxy = Proxy::start(&site.machine, "127.0.0.1:5000");
     proxy.stall_after(300_000);
-    let setup = setup(&site);
-    let mut command = site.machine.command("bash");
-    let run = format!("echo $$ > /run/setup.pid; exec {} \"$@\"", setup.display());
-    installer::plain(&mut command).args(["-c", &run, "bash"]).args(INSTALL);
-    command.arg(format!("--docker-registry={}", proxy.address()));
-    let installer = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let registry = format!("--docker-registry={}", proxy.address());
 
-    let begun = Instant::now();
-    while site.bash("ls /var/lib/docker/tmp").trim().is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is pulled");
-    }
-    site.bash("kill -INT $(cat /run/setup.pid)");
-    let ended = installer.wait_with_output().unwrap();
+    let ended = interrupt_the_pull(&site, &[&INSTALL[..], &[&registry]].concat());
 
     let said = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(130), "{said}");
