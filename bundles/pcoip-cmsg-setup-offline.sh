@@ -11,7 +11,7 @@ here=$(dirname -- "$(readlink -f -- "$0")")
 
 fail() {
   printf 'error: %s\n\nhint: %s\n' "$1" "$2" >&2
-  exit "${3:-1}"
+  exit "${3:-3}"
 }
 
 # "SHA256  PATH" of every file that the manifest lists; it has one file a line.
@@ -30,7 +30,7 @@ $(diff <(printf '%s\n' "$listed") <(printf '%s\n' "$found") | sed -n 's/^</  mis
     "unpack the bundle again, or carry it here again"
   [ -z "$(cd "$here" && find . ! -type d ! -type f)" ] || fail "\`$here\` has links or devices" "unpack the bundle again"
   (cd "$here" && sums | sha256sum --check --strict --quiet >&2) ||
-    fail "the bundle is damaged; nothing is installed" "carry it here again and unpack it again" 3
+    fail "the bundle is damaged; nothing is installed" "carry it here again and unpack it again"
 }
 
 # The release of the distribution that a package is for, and that of this host: 8, 9, or nothing.
@@ -80,7 +80,7 @@ choose
 printf 'installing %s packages ...\n' "${#chosen[@]}" >&2
 dnf install --disablerepo='*' --allowerasing -y "${chosen[@]}" </dev/null >&2 ||
   fail "the packages could not be installed" "see what dnf says above; what this host has in an older version may be updated
-by hand: dnf install --disablerepo='*' $here/dependencies/NAME*.rpm"
+by hand: dnf install --disablerepo='*' $here/dependencies/NAME*.rpm" 1
 
 if [ -n "$packages_alone" ]; then
   printf 'the packages are installed; go on with\n  pcoip-cmsg-setup install --darksite-bundle-path %q\n' "$here" >&2

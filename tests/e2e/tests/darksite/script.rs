@@ -145,27 +145,21 @@ fn a_folder_that_is_not_what_was_packed_is_not_installed_from() {
     let table = [
         (
             "printf x | dd of=$(echo dependencies/of-a-test*) conv=notrunc",
-            3,
             "the bundle is damaged; nothing is installed",
         ),
         (
             "sed -i s/images/imagez/ manifest.json",
-            1,
             "  missing: pcoip-cmsg-imagez.tar\n  not listed: pcoip-cmsg-images.tar",
         ),
-        ("rm dependencies/of-a-test*", 1, "  missing: dependencies/of-a-test-"),
-        ("touch dependencies/more.rpm", 1, "  not listed: dependencies/more.rpm"),
-        (
-            "cp pcoip-cmsg-images.tar ..; ln -sf ../pcoip-cmsg-images.tar .",
-            1,
-            "has links or devices",
-        ),
-        ("rm manifest.json", 1, "has no `manifest.json`"),
+        ("rm dependencies/of-a-test*", "  missing: dependencies/of-a-test-"),
+        ("touch dependencies/more.rpm", "  not listed: dependencies/more.rpm"),
+        ("cp pcoip-cmsg-images.tar ..; ln -sf ../pcoip-cmsg-images.tar .", "has links or devices"),
+        ("rm manifest.json", "has no `manifest.json`"),
     ];
-    for (harm, code, expected) in table {
+    for (harm, expected) in table {
         let output = site.run("el9", &format!("{unpack}; {harm}; ./pcoip-cmsg-setup-offline.sh"));
 
-        assert_eq!(output.status.code(), Some(code), "{harm}: {}", said(&output));
+        assert_eq!(output.status.code(), Some(3), "{harm}: {}", said(&output));
         assert!(said(&output).contains(expected), "{harm}: {}", said(&output));
         assert_eq!(site.noted(), "", "{harm}");
     }
@@ -174,7 +168,7 @@ fn a_folder_that_is_not_what_was_packed_is_not_installed_from() {
     assert!(said(&output).contains(expected), "{}", said(&output));
     let output =
         site.run("el9", &format!("{unpack}; setpriv --reuid 65534 ./pcoip-cmsg-setup-offline.sh"));
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(3));
     assert!(said(&output).contains("run it with `sudo`"), "{}", said(&output));
     assert_eq!(site.noted(), "");
 }
