@@ -1,6 +1,7 @@
 //! What was answered and by whom: flags, then the environment, then the answers file, then the
 //! answers saved by the last installation, then a person who is asked, then defaults. Texts only; `wanted` gives them meaning.
 
+mod environment;
 pub(crate) mod file;
 pub(crate) mod secrets;
 pub(crate) mod settle;
@@ -179,20 +180,6 @@ pub(crate) fn default_texts(setting: &Setting) -> Vec<String> {
     Some(setting.default.to_owned()).into_iter().filter(|text| !text.is_empty()).collect()
 }
 
-/// Reads the environment; values of a list are separated by commas.
-pub(crate) fn environment(variables: &BTreeMap<String, String>) -> Layer {
-    let value = |setting: &'static Setting| {
-        let text = variables.get(&setting.variable())?;
-        let texts = match setting.kind {
-            Kind::List => text.split(',').map(|value| value.trim().to_owned()).collect(),
-            Kind::Secret => vec![text.clone()],
-            _ => vec![text.trim().to_owned()],
-        };
-        Some((setting.name, texts))
-    };
-    SETTINGS.iter().filter_map(value).collect()
-}
-
 /// Makes the paths of a layer absolute, so that they mean the same in a later command.
 ///
 /// # Errors
@@ -299,22 +286,6 @@ mod tests {
 
         let kept: Vec<_> = answers.kept().map(|(setting, _)| setting.name).collect();
         assert_eq!(kept, ["agent-port"]);
-    }
-
-    #[test]
-    fn the_environment_separates_lists_by_commas() {
-        let variables = [
-            ("PCOIP_CMSG_EXTERNAL_SG_IP", "192.0.2.1, 192.0.2.2"),
-            ("PCOIP_CMSG_BROKER_URL", "https://b"),
-            ("PCOIP_CMSG_UNKNOWN", "x"),
-        ];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-
-        let layer = environment(&variables.into());
-
-        assert_eq!(layer["external-sg-ip"], ["192.0.2.1", "192.0.2.2"]);
-        assert_eq!(layer["broker-url"], ["https://b"]);
-        assert_eq!(layer.len(), 2);
     }
 
     #[test]

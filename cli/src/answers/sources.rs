@@ -1,9 +1,11 @@
 //! The sources of answers but the saved ones: read once, and what a person answers.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use super::{
-    Answers, Layer, Origin, absolute, environment, file,
+    Answers, Layer, Origin, absolute,
+    environment::{self, Variables},
+    file,
     secrets::{self, Literals},
 };
 use crate::{
@@ -16,6 +18,7 @@ use crate::{
 pub(crate) struct Sources {
     flags: Layer,
     environment: Layer,
+    misspelt: Vec<Finding>,
     answers: Layer,
     literals: Literals,
     prompted: Layer,
@@ -29,7 +32,7 @@ impl Sources {
     ///
     /// What cannot be read.
     pub(crate) fn read(flags: &Layer, answers: Option<&Path>) -> Result<Self, Vec<Finding>> {
-        let variables: BTreeMap<String, String> = std::env::vars_os()
+        let variables: Variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let answers = match answers.map(file::load).transpose() {
@@ -38,7 +41,8 @@ impl Sources {
         };
         let mut sources = Self {
             flags: flags.clone(),
-            environment: environment(&variables),
+            environment: environment::read(&variables),
+            misspelt: environment::misspelt(&variables),
             answers,
             literals: Literals::default(),
             prompted: Layer::new(),
@@ -102,6 +106,7 @@ impl Sources {
         Self {
             flags,
             environment: Layer::new(),
+            misspelt: Vec::new(),
             answers: Layer::new(),
             literals: Literals::default(),
             prompted: Layer::new(),
@@ -119,6 +124,11 @@ impl Sources {
             (Origin::Saved, saved),
             (Origin::Prompt, &self.prompted),
         ])
+    }
+
+    /// What looks like a setting in the environment and is none.
+    pub(crate) fn misspelt(&self) -> &[Finding] {
+        &self.misspelt
     }
 
     /// The passwords that were given as they are.

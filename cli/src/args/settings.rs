@@ -42,6 +42,9 @@ pub(crate) struct Setting {
     pub(crate) help: &'static str,
 }
 
+/// What the variables of all settings begin with.
+pub(crate) const PREFIX: &str = "PCOIP_CMSG_";
+
 impl Setting {
     /// The setting of that name. The table is ours, so a name that is missing is a mistake of ours.
     pub(crate) fn named(name: &str) -> &'static Self {
@@ -55,7 +58,7 @@ impl Setting {
 
     /// The variable that gives it in the environment.
     pub(crate) fn variable(&self) -> String {
-        format!("PCOIP_CMSG_{}", self.name.to_ascii_uppercase().replace('-', "_"))
+        format!("{PREFIX}{}", self.name.to_ascii_uppercase().replace('-', "_"))
     }
 
     /// The flag with a value, as a hint writes it.

@@ -187,6 +187,7 @@ fn judge(
     }
     let secrets = take_secrets(&mut answers, sources, &paths, &mut findings);
     findings.extend(site.adoption.findings.iter().cloned());
+    findings.extend(sources.misspelt().iter().cloned());
     findings.extend(preflight::of_settings(&answers));
     let installed = Installed::read(&paths, lock).unwrap_or_else(|why| {
         findings.push(preflight::unreadable_installation(&why));

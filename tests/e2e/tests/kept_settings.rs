@@ -117,6 +117,21 @@ fn tells(output: &Output, text: &str) -> bool {
 }
 
 #[test]
+fn a_misspelt_variable_is_told_without_its_value() {
+    let site = Installation::none();
+    let words = ["validate", "--runtime=host", "--accept-policies", "--self-signed"];
+    let words = [&words[..], &["--enable-security-gateway=false"]].concat();
+    let environment = [("PCOIP_CMSG_BROKER_ULR", SECRET), ("PCOIP_CMSG_DEPLOYMENT", "d")];
+
+    let output = site.run(&words, &environment, "");
+
+    assert_eq!(output.status.code(), Some(3), "{:#}", document(&output));
+    assert_eq!(ids(&output), ["settings.missing", "settings.environment"]);
+    assert!(tells(&output, "set `PCOIP_CMSG_BROKER_URL` in its place"));
+    assert!(!tells(&output, SECRET));
+}
+
+#[test]
 fn a_password_from_anywhere_stands_in_a_file_of_its_own_and_nowhere_else() {
     let site = Installation::none();
     site.file("password", &format!("{SECRET}\n"));
