@@ -131,7 +131,8 @@ impl Site {
             fs::set_permissions(folder.path().join(name), Permissions::from_mode(0o755)).unwrap();
         }
         for number in ["1", "2"] {
-            let images = format!("pcoip-cm:{number}\nsg:{number}\n");
+            let local = "localhost/pcoip-cmsg";
+            let images = format!("{local}/pcoip-cm:{number}\n{local}/sg:{number}\n");
             put(&folder.path().join(format!("images-{number}")), images.as_bytes());
         }
         let mut site = Self { folder, host: Host::new() };
