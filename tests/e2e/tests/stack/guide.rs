@@ -34,7 +34,7 @@ sudo rm -rf /var/log/Teradici
 const LEFT: &str = "docker info --format 'swarm {{.Swarm.LocalNodeState}}'
 docker ps --all --format 'container {{.Names}} {{.Status}}'
 docker images --all --format 'image {{.Repository}}'
-docker network ls --filter driver=overlay --format 'network {{.Name}}' | grep -v ingress
+docker network ls --filter driver=overlay --format 'network {{.Name}}' | sed '/ ingress$/d'
 docker volume ls --format 'volume {{.Name}}'
 ls -d /opt/teradici /var/log/Teradici 2>/dev/null || true";
 
