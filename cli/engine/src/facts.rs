@@ -103,8 +103,10 @@ pub(super) async fn read(docker: &Docker) -> anyhow::Result<EngineFacts> {
         SwarmFact::Manager { .. } => services::read(docker).await?,
         _ => Vec::new(),
     };
+    let networks = docker.list_networks(None::<ListNetworksOptions>).await;
+    let networks = networks.context("asking for the networks")?;
     let others = match swarm.fact {
-        SwarmFact::Manager { .. } => swarm::others(docker).await?,
+        SwarmFact::Manager { .. } => swarm::others(docker, &networks).await?,
         _ => Vec::new(),
     };
     let text = version.version.unwrap_or_default();
@@ -121,7 +123,7 @@ pub(super) async fn read(docker: &Docker) -> anyhow::Result<EngineFacts> {
         swarm: swarm.fact,
         node: swarm.node,
         swarm_pools: swarm.pools,
-        networks: networks(docker).await?,
+        networks: networks.into_iter().map(network).collect(),
         services,
         others,
         images: images(docker).await?,
@@ -146,11 +148,6 @@ fn security(option: &str) -> String {
 fn pools(info: &SystemInfo) -> Vec<String> {
     let pools = info.default_address_pools.iter().flatten();
     pools.filter_map(|pool| pool.base.clone()).collect()
-}
-
-async fn networks(docker: &Docker) -> anyhow::Result<Vec<NetworkFact>> {
-    let networks = docker.list_networks(None::<ListNetworksOptions>).await;
-    Ok(networks.context("asking for the networks")?.into_iter().map(network).collect())
 }
 
 fn network(network: Network) -> NetworkFact {

@@ -10,7 +10,7 @@ use cmsg_config::{
     socket::{Role, Status},
 };
 use cmsg_engine::{
-    EngineFacts, ImageFact, NetworkFact, STACK, ServiceFact, SwarmFact, reference,
+    EngineFacts, ImageFact, LOCAL, NetworkFact, STACK, ServiceFact, SwarmFact, reference,
     stack::{NETWORK, Service},
 };
 use ipnet::Ipv4Net;
@@ -36,8 +36,6 @@ use crate::{
 };
 use images::{Image, Source};
 
-/// Where images that no registry has are named.
-const LOCAL: &str = "localhost/pcoip-cmsg";
 /// The size of the range that a swarm of ours takes addresses from.
 const POOL: u8 = 20;
 

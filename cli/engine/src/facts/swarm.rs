@@ -9,10 +9,8 @@ use anyhow::Context as _;
 use bollard::{
     Docker,
     errors::Error,
-    models::{LocalNodeState, Node, NodeSpecAvailabilityEnum, NodeState, SystemInfo},
-    query_parameters::{
-        ListConfigsOptions, ListNetworksOptions, ListNodesOptions, ListSecretsOptions,
-    },
+    models::{LocalNodeState, Network, Node, NodeSpecAvailabilityEnum, NodeState, SystemInfo},
+    query_parameters::{ListConfigsOptions, ListNodesOptions, ListSecretsOptions},
 };
 
 use crate::{STACK, services::NAMESPACE};
@@ -125,15 +123,15 @@ async fn managed(docker: &Docker, own: Option<&str>) -> anyhow::Result<Swarm> {
 }
 
 /// What is in the swarm and neither this installer's nor its stack's. It would go with the swarm.
-pub(super) async fn others(docker: &Docker) -> anyhow::Result<Vec<String>> {
-    let networks = docker.list_networks(None::<ListNetworksOptions>).await;
-    let networks = networks.context("asking for the swarm's networks")?.into_iter();
-    let networks = networks.filter(|network| network.scope.as_deref() == Some("swarm"));
-    let networks = networks.filter(|network| network.ingress != Some(true));
-    let mut all: Vec<_> = networks
-        .filter(|network| !is_of_stack(network.labels.as_ref()))
-        .map(|network| format!("network {}", network.name.unwrap_or_default()))
-        .collect();
+pub(super) async fn others(docker: &Docker, networks: &[Network]) -> anyhow::Result<Vec<String>> {
+    let is_others = |network: &&Network| {
+        network.scope.as_deref() == Some("swarm")
+            && network.ingress != Some(true)
+            && !is_of_stack(network.labels.as_ref())
+    };
+    let name =
+        |network: &Network| format!("network {}", network.name.as_deref().unwrap_or_default());
+    let mut all: Vec<_> = networks.iter().filter(is_others).map(name).collect();
     let secrets = docker.list_secrets(None::<ListSecretsOptions>).await;
     let secrets = secrets.context("asking for the swarm's secrets")?.into_iter();
     let secrets = secrets.filter_map(|it| it.spec).map(|it| ("secret", it.name, it.labels));

@@ -11,20 +11,11 @@ use std::{
 use cmsg_bundles::{Contents, build};
 use e2e::{
     installation::Installation,
-    installer::document,
+    installer::{INSTALL_ON_HOST as FLAGS, document},
     needs::{Need, met},
 };
 use serde_json::Value;
 
-const FLAGS: [&str; 7] = [
-    "install",
-    "--runtime=host",
-    "--accept-policies",
-    "--self-signed",
-    "--ignore-disk-req",
-    "--broker-url=https://127.0.0.1:1",
-    "--external-pcoip-ip=192.0.2.1",
-];
 const OWN: &str = env!("CARGO_PKG_VERSION");
 const PACKAGE: &str = "dependencies/pcoip-cmsg-setup-1-1.el9.x86_64.rpm";
 
