@@ -14,7 +14,7 @@ use std::{net::IpAddr, path::PathBuf};
 use cmsg_config::{
     Paths,
     socket::Role,
-    values::{BrokerUrl, ForGateway, Host, HostPort, Pin, Port},
+    values::{self as given, BrokerUrl, ForGateway, Host, HostPort, Pin, Port},
 };
 use ipnet::Ipv4Net;
 
@@ -57,6 +57,8 @@ pub(crate) struct Wanted {
     pub(crate) jwt_signing_key: Option<Given>,
     /// The certificates that verify announcements.
     pub(crate) jwt_verifying_cert: Option<Given>,
+    /// Networks where agents may be whatever the broker says.
+    pub(crate) allowed_agents: Vec<given::Network>,
     /// By what clients call this host.
     pub(crate) host_addresses: Vec<Host>,
     /// Where to listen, as far as it was said.
@@ -192,6 +194,7 @@ impl Wanted {
             ca_cert: reader.given("ca-cert"),
             jwt_signing_key: reader.given("jwt-signing-key"),
             jwt_verifying_cert,
+            allowed_agents: reader.many("allowed-agents"),
             host_addresses,
             listen,
             takes_ipv6,

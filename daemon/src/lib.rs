@@ -9,6 +9,7 @@ mod journal;
 mod limits;
 pub mod local;
 pub mod logs;
+mod own_addresses;
 pub mod reload;
 pub mod security_gateway;
 pub mod supervise;

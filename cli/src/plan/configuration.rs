@@ -143,6 +143,10 @@ fn broker(file: &mut ConfFile, manager: &ConnectionManager, facts: &Facts) {
 
 fn common(draft: &mut Draft<'_>, role: Role, wanted: &Wanted, facts: &Facts) {
     let paths = wanted.place.paths();
+    match wanted.allowed_agents.as_slice() {
+        [] => draft.take_back("AllowedAgents"),
+        networks => draft.set_all("AllowedAgents", networks),
+    }
     let all = ListenKey::of(&wanted.roles()).into_iter();
     for (_, key) in all.filter(|(listens, _)| *listens == role) {
         if let Some(listener) = facts.listeners.get(&key) {

@@ -2,7 +2,10 @@
 //! came, so that a removal leaves everything as it was, and the values that it wrote into the
 //! configurations, to tell them from the administrator's.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use cmsg_config::{ConfFile, Paths, socket::Role};
 use serde::{Deserialize, Serialize};
@@ -31,7 +34,13 @@ pub(crate) struct Record {
     /// What it changed on the machine around them.
     #[serde(default)]
     pub(crate) surroundings: surroundings::Ours,
+    /// The changes of behaviour that its administrator knows of.
+    #[serde(default)]
+    pub(crate) announced: BTreeSet<String>,
 }
+
+/// Agents are relayed to where the Connection Manager reached them.
+pub(crate) const ALLOWED_AGENTS: &str = "allowed-agents";
 
 /// The values that the installer wrote into the configuration of each role.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +64,7 @@ impl Record {
             account: false,
             written: Written::default(),
             surroundings: surroundings::Ours::default(),
+            announced: BTreeSet::new(),
         };
         installed
             .content(&layout::record(paths))
@@ -65,6 +75,7 @@ impl Record {
     /// The note after this version made more folders and wrote the configurations.
     pub(crate) fn and(mut self, runtime: Runtime, folders: &[PathBuf], written: Written) -> Self {
         self.runtime = runtime;
+        self.announced.insert(ALLOWED_AGENTS.to_owned());
         env!("CARGO_PKG_VERSION").clone_into(&mut self.version);
         for folder in folders {
             if !self.folders.contains(folder) {

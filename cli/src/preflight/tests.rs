@@ -14,8 +14,8 @@ use crate::{
     },
     pki::sha256,
     plan::{
-        layout,
-        tests::{facts, wanted},
+        self, layout,
+        tests::{after, facts, installed, wanted},
     },
     wanted::listen::ListenKey,
 };
@@ -291,6 +291,30 @@ fn that_agents_are_not_verified_is_told_when_a_role_is_new() {
     assert_eq!(told(&[]), [finding(&format!("{cm} and {sg}"))]);
     assert_eq!(told(&[Role::Cm]), [finding(&sg)]);
     assert_eq!(told(&[Role::Cm, Role::Sg]), []);
+}
+
+#[test]
+fn that_agents_need_allowed_networks_is_reported_once_where_older_versions_needed_none() {
+    let paths = Paths::under("/r");
+    let told = |facts: &Facts, text: &str| {
+        let findings = check(&wanted(text).0, facts);
+        findings.iter().filter(|finding| finding.id == "agent.addresses").count()
+    };
+    let mut old = installed(BOTH);
+    let record = layout::record(&paths);
+    let text = old.installed.files[&record].content.text().to_string();
+    let mut note: serde_json::Value = serde_json::from_str(&text).unwrap();
+    note.as_object_mut().unwrap().remove("announced").unwrap();
+    let file = InstalledFile { content: note.to_string().into(), is_private: true };
+    old.installed.files.insert(record, file);
+
+    let (is_wanted, answers) = wanted(BOTH);
+    let new = after(&plan::install(&is_wanted, &old, &answers), installed(BOTH));
+
+    assert_eq!(told(&facts(&is_wanted), BOTH), 0, "nothing was installed");
+    assert_eq!(told(&old, BOTH), 1);
+    assert_eq!(told(&old, &format!("{BOTH}allowed-agents: 10.0.0.0/8\n")), 0);
+    assert_eq!(told(&new, BOTH), 0);
 }
 
 #[test]

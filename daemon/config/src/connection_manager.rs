@@ -8,14 +8,16 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
+
 use crate::{
     file::ConfFile,
     kept::Kept,
     keys,
     reader::{Invalid, Loaded, Reader},
     values::{
-        AbsolutePath, BrokerUrl, ConnectionLimit, ForGateway, Host, HostPort, LogLevel, Pin, Port,
-        Seconds, Switch,
+        AbsolutePath, BrokerUrl, ConnectionLimit, ForGateway, Host, HostPort, LogLevel, Network,
+        Pin, Port, Seconds, Switch,
     },
 };
 
@@ -36,6 +38,8 @@ pub struct ConnectionManager {
     pub agent_check: bool,
     /// Where agents are called.
     pub agent_port: u16,
+    /// Networks where agents may be whatever the broker says.
+    pub allowed_agents: Vec<IpNet>,
     /// Longest wait for an agent.
     pub agent_wait: Duration,
     /// License servers handed to agents.
@@ -120,6 +124,7 @@ fn read_all(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
     let broker_wait = reader.one::<Seconds>("BrokerMaxRespWaitSeconds");
     let agent_check = reader.one::<Switch>("AgentCertCheck");
     let agent_port = reader.one::<Port>("AgentPort");
+    let allowed_agents = reader.many::<Network>("AllowedAgents");
     let agent_wait = reader.one::<Seconds>("AgentMaxRespWaitSeconds");
     let license_servers = reader.many("LicenseServerAddress");
     let gateway_enabled = reader.one::<Switch>("SecurityGatewayEnabled");
@@ -157,6 +162,7 @@ fn read_all(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
         broker_wait: broker_wait?.into(),
         agent_check: agent_check?.0,
         agent_port: agent_port?.0,
+        allowed_agents: allowed_agents.into_iter().map(|network| network.0).collect(),
         agent_wait: agent_wait?.into(),
         license_servers,
         own_gateway: if gateway_enabled?.0 { own_gateway } else { Vec::new() },

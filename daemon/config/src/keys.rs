@@ -70,6 +70,12 @@ pub const CONNECTION_MANAGER: &[Key] = &[
     ),
     Key::new("AgentCertCheck", "false", "true or false", "verify agents' certificates"),
     Key::new("AgentPort", "60443", "port", "where agents are called to launch a session"),
+    Key::list(
+        "AllowedAgents",
+        "IP[/BITS]",
+        "networks where agents may be although the broker does not name them, and whatever special \
+         address they have",
+    ),
     Key::new(
         "AgentMaxRespWaitSeconds",
         "60",
@@ -288,6 +294,11 @@ pub const SECURITY_GATEWAY: &[Key] = &[
     ),
     Key::new("AgentCertCheck", "false", "true or false", "verify agents' certificates"),
     Key::new("AgentSni", "", "host name", "server name sent to agents; none unless given"),
+    Key::list(
+        "AllowedAgents",
+        "IP[/BITS]",
+        "networks where agents may have a loopback, link-local or own address of the gateway",
+    ),
     Key::new(
         "JwtVerifyingCertificate",
         "/opt/teradici/pcoipcm_data/certs/jwt-verifying.crt",

@@ -7,12 +7,14 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
+
 use crate::{
     connection_manager::MaybeAddress,
     file::ConfFile,
     keys,
     reader::{Invalid, Loaded, Reader},
-    values::{AbsolutePath, BadValue, ConnectionLimit, Host, LogLevel, Seconds, Switch},
+    values::{AbsolutePath, BadValue, ConnectionLimit, Host, LogLevel, Network, Seconds, Switch},
 };
 
 /// Bytes that each socket for datagrams asks the system to hold: what a burst of every session may
@@ -44,6 +46,8 @@ pub struct SecurityGateway {
     pub agent_check: bool,
     /// Server name sent to agents.
     pub agent_sni: Option<Host>,
+    /// Networks where agents may have special addresses.
+    pub allowed_agents: Vec<IpNet>,
     /// PEM certificates that verify announcements.
     pub jwt_verifying_certificate: PathBuf,
     /// How long anything may take.
@@ -101,6 +105,7 @@ fn read_all(reader: &mut Reader<'_>) -> Option<SecurityGateway> {
     let ca_certificates = reader.many::<AbsolutePath>("CaCertificate");
     let agent_check = reader.one::<Switch>("AgentCertCheck");
     let agent_sni = reader.maybe("AgentSni");
+    let allowed_agents = reader.many::<Network>("AllowedAgents");
     let jwt_verifying_certificate = reader.one::<AbsolutePath>("JwtVerifyingCertificate");
     let rewrite = reader.one::<Off>("RewriteAddresses");
     let timeouts = timeouts(reader);
@@ -125,6 +130,7 @@ fn read_all(reader: &mut Reader<'_>) -> Option<SecurityGateway> {
         ca_certificates: ca_certificates.into_iter().map(|path| path.0).collect(),
         agent_check: agent_check?.0,
         agent_sni,
+        allowed_agents: allowed_agents.into_iter().map(|network| network.0).collect(),
         jwt_verifying_certificate: jwt_verifying_certificate?.0,
         timeouts: timeouts?,
         data_directory: data_directory?.0,

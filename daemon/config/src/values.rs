@@ -3,9 +3,11 @@
 
 use std::{fmt, num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration};
 
+mod networks;
 mod peers;
 mod texts;
 
+pub use networks::Network;
 pub use peers::{BrokerUrl, ForGateway, Host, HostPort, Pin};
 pub use texts::{Domain, HttpsUrl, Name};
 

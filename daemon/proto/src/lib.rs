@@ -2,6 +2,7 @@
 //! go out. Everything that comes from the network is hostile until it is parsed here.
 
 pub mod agent;
+pub mod allowed;
 pub mod broker;
 pub mod control;
 pub mod gateway;
@@ -11,6 +12,7 @@ pub mod tag;
 pub mod time;
 pub mod xml;
 
+pub use allowed::AllowedAgents;
 pub use hostname::Hostname;
 pub use session::SessionId;
 pub use tag::{SessionTag, TagDigest};

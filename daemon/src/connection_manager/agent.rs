@@ -1,22 +1,39 @@
 //! Agents, called over HTTPS to launch sessions.
 
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
 use cmsg_config::values::{Host, HostPort};
 use cmsg_proto::{
     agent::{Failure, LaunchSession, Launched, SessionInfo},
-    broker::redact,
+    allowed::Reached,
+    broker::{BrokerTarget, redact},
 };
-use reqwest::Client;
+use reqwest::{Client, Url};
 
 use super::{
     trail::{AGENT, Trail, as_error, told},
     upstream,
 };
 use crate::reload::Files;
+use addresses::{Addresses, Resolver};
+
+mod addresses;
 
 /// All agents: each is called once for a session.
 pub(super) struct Agents {
     client: Client,
     port: u16,
+    addresses: Arc<Addresses>,
+}
+
+/// A session that waits for its client.
+pub(super) struct AgentSession {
+    /// Where the gateway, or the client without one, connects.
+    pub(super) agent: SocketAddr,
+    pub(super) info: SessionInfo,
 }
 
 impl Agents {
@@ -24,26 +41,30 @@ impl Agents {
         config: &cmsg_config::ConnectionManager,
         files: &Files,
     ) -> anyhow::Result<Self> {
+        let addresses = Arc::new(Addresses::new(config));
         let trust = upstream::trust(config, config.agent_check, Vec::new());
         let client = upstream::client(&trust, files, config.agent_wait, |builder| {
-            builder.pool_max_idle_per_host(0)
+            builder.pool_max_idle_per_host(0).dns_resolver(Resolver(Arc::clone(&addresses)))
         })?;
-        Ok(Self { client, port: config.agent_port })
+        Ok(Self { client, port: config.agent_port, addresses })
     }
 
-    /// Has the agent of that host launch a session.
+    /// Has the agent of that target launch a session.
     pub(super) async fn launch(
         &self,
         trail: &Trail,
-        host: &str,
+        target: &BrokerTarget,
         launch: &LaunchSession<'_>,
-    ) -> Result<SessionInfo, Failure> {
-        let Ok(host) = host.parse::<Host>() else {
+    ) -> Result<AgentSession, Failure> {
+        let Some(url) = self.url(target) else {
             return Err(Failure::generic("the target is no host name"));
         };
-        let url = format!("https://{}/pcoip-agent/xml", HostPort { host, port: self.port });
-        let document = launch.render();
         told!(info, trail, AGENT, "Communicating with {url}");
+        if let Err(error) = self.addresses.check(&url) {
+            told!(warn, trail, AGENT, error = as_error(&error), "The agent is not called");
+            return Err(Failure::generic(UNREACHABLE));
+        }
+        let document = launch.render();
         let sent = || redact::bytes(document.as_bytes());
         told!(info, trail, AGENT, "Sending request to PCoIP Agent: {}", sent());
         let reply = match upstream::send(self.client.post(url), document).await {
@@ -55,27 +76,63 @@ impl Agents {
         };
         let got = || redact::bytes(&reply.body);
         told!(info, trail, AGENT, "Received response from PCoIP Agent: {}", got());
-        match Launched::parse(&reply.body) {
-            Ok(Launched::Session(info)) => Ok(info),
-            Ok(Launched::Failed(failure)) => {
+        match (Launched::parse(&reply.body), reply.from) {
+            (Ok(Launched::Session(info)), Some(from)) => {
+                let agent = self.agent(trail, &info, target, from.ip());
+                Ok(AgentSession { agent, info })
+            }
+            (Ok(Launched::Session(_)), None) => Err(Failure::generic(UNREACHABLE)),
+            (Ok(Launched::Failed(failure)), _) => {
                 let (result, reason) = (&failure.said, &failure.reason);
                 told!(warn, trail, AGENT, result, reason, "The agent did not launch the session");
                 Err(failure)
             }
-            Err(error) => {
+            (Err(error), _) => {
                 let (status, error) = (reply.status.as_u16(), as_error(&error));
                 told!(warn, trail, AGENT, status, error, "The agent's answer cannot be used");
                 Err(Failure::generic("the agent's response is invalid"))
             }
         }
     }
+
+    fn url(&self, target: &BrokerTarget) -> Option<Url> {
+        let host = target.host().parse::<Host>().ok()?;
+        let at = HostPort { host, port: self.port };
+        Url::parse(&format!("https://{at}/pcoip-agent/xml")).ok()
+    }
+
+    /// Where the session is, whatever the agent says.
+    fn agent(
+        &self,
+        trail: &Trail,
+        info: &SessionInfo,
+        target: &BrokerTarget,
+        ip: IpAddr,
+    ) -> SocketAddr {
+        let said = SocketAddr::new(info.ip_address.to_canonical(), info.port);
+        let reached = Reached { ip, named: target.ip_address, port: target.port };
+        let agent = self.addresses.choose(said, reached);
+        if agent != said {
+            let (ignored, used) = (said.to_string(), agent.to_string());
+            told!(
+                warn,
+                trail,
+                AGENT,
+                ignored,
+                used,
+                "The address in the agent's session-info is ignored; if it is right, allow it with \
+                 `--allowed-agents`"
+            );
+        }
+        agent
+    }
 }
 
 fn told_to_clients(failure: &upstream::Failure) -> &'static str {
     match failure {
         upstream::Failure::TimedOut => "Timed out communicating with PCoIP Agent",
-        upstream::Failure::Failed(_) | upstream::Failure::TooLarge => {
-            "Cannot communicate with PCoIP Agent"
-        }
+        upstream::Failure::Failed(_) | upstream::Failure::TooLarge => UNREACHABLE,
     }
 }
+
+const UNREACHABLE: &str = "Cannot communicate with PCoIP Agent";

@@ -1,17 +1,17 @@
 //! What follows when the broker grants a resource: the agent launches the session, a gateway is
 //! told of it, and the client learns where to connect.
 
-use std::{net::SocketAddr, time::Instant};
+use std::time::Instant;
 
 use cmsg_proto::{
-    agent::{Failure, LaunchSession, SessionInfo},
+    agent::{Failure, LaunchSession},
     broker::{
         Allocation, BrokerTarget, ClientTarget, Refusal, Response, agent_failure, session::Session,
     },
     control::AddConnection,
 };
 
-use super::exchange::Exchange;
+use super::{agent::AgentSession, exchange::Exchange};
 
 /// Why there is nowhere to connect.
 pub(super) enum NoTarget {
@@ -27,14 +27,14 @@ impl Exchange<'_> {
         allocation: &Allocation,
         target: &BrokerTarget,
     ) -> Result<ClientTarget, NoTarget> {
-        let info = self.launch(session, allocation, target).await.map_err(NoTarget::Agent)?;
-        let agent = SocketAddr::new(info.ip_address, info.port);
+        let launched = self.launch(session, allocation, target).await.map_err(NoTarget::Agent)?;
+        let AgentSession { agent, info } = launched;
         self.shared.records().change(session.number, |c| c.agent = Some(agent.to_string()));
         let direct = ClientTarget {
-            ip_address: info.ip_address,
+            ip_address: agent.ip(),
             hostname: target.hostname.clone(),
             sni: info.sni,
-            port: info.port,
+            port: agent.port(),
             session_id: info.session_id,
             connect_tag: info.session_tag,
         };
@@ -66,7 +66,7 @@ impl Exchange<'_> {
         session: &Session,
         allocation: &Allocation,
         target: &BrokerTarget,
-    ) -> Result<SessionInfo, Failure> {
+    ) -> Result<AgentSession, Failure> {
         let license_path = self.shared.config.license_servers.join(";");
         let launch = LaunchSession {
             ip_address: target.ip_address,
@@ -80,7 +80,7 @@ impl Exchange<'_> {
             time_zone_windows: allocation.time_zone_windows.as_deref(),
         };
         let started = Instant::now();
-        let launched = self.shared.agents.launch(&self.trail, &target.host(), &launch).await;
+        let launched = self.shared.agents.launch(&self.trail, target, &launch).await;
         self.note("launch-session", started.elapsed());
         launched
     }

@@ -20,6 +20,7 @@ use crate::token::Verifier;
 mod crowds;
 mod forward;
 mod gateways;
+mod pivots;
 mod restart;
 mod world;
 

@@ -1,7 +1,7 @@
 //! What the clients of broker, agents and gateways have in common: no proxy, no redirects, one
 //! deadline for the whole exchange, and an answer of bounded size.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -29,6 +29,8 @@ const CONTENT_TYPE: &str = "application/xml; charset=UTF-8";
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
+    /// The address that answered; none over a unix socket.
+    pub(super) from: Option<SocketAddr>,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
 }
@@ -107,7 +109,7 @@ pub(super) async fn exchange(request: RequestBuilder) -> Result<Reply, Failure> 
         body.extend_from_slice(&chunk);
     }
     let headers = std::mem::take(response.headers_mut());
-    Ok(Reply { status: response.status(), headers, body })
+    Ok(Reply { status: response.status(), from: response.remote_addr(), headers, body })
 }
 
 struct Wiped(Zeroizing<String>);

@@ -99,6 +99,7 @@ fn status(error: NotTaken) -> StatusCode {
     match error {
         NotTaken::Claims(_) | NotTaken::Replay(ReplayError::Used) => StatusCode::UNAUTHORIZED,
         NotTaken::Itself => StatusCode::BAD_REQUEST,
+        NotTaken::Forbidden(_) => StatusCode::FORBIDDEN,
         NotTaken::Draining
         | NotTaken::Replay(ReplayError::Full)
         | NotTaken::Refused(Refusal::Full) => StatusCode::SERVICE_UNAVAILABLE,

@@ -11,7 +11,8 @@ use std::{
 use arc_swap::{ArcSwap, Guard};
 use cmsg_config::socket::{Connection, Traffic, TurnedAway};
 use cmsg_proto::{
-    SessionId, TagDigest,
+    AllowedAgents, SessionId, TagDigest,
+    allowed::Forbidden,
     control::{AddConnection, Claims, ClaimsError, ReplayError, Replays},
     gateway::{
         Admission, Admitted, Announcement, Arrival, Control, Destination, Dropped, Event, Journal,
@@ -25,21 +26,21 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use super::{
-    counters::{Counters, count, since},
-    sockets::is_local,
-};
+use super::counters::{Counters, count, since};
 use crate::{
     clock,
     drain::{self, Drain},
+    own_addresses::{OwnAddresses, is_local},
 };
 
 /// Admission, routes and counters of a gateway.
 #[derive(Debug)]
 pub(super) struct Gate {
-    own: Vec<IpAddr>,
+    external: Vec<IpAddr>,
     /// Where clients come.
     listen: SocketAddr,
+    own: OwnAddresses,
+    allowed: AllowedAgents,
     core: Mutex<Core>,
     published: ArcSwap<Routes>,
     changed: Notify,
@@ -79,6 +80,8 @@ pub(super) enum NotTaken {
     Replay(#[from] ReplayError),
     #[error("the agent's address is the gateway's own")]
     Itself,
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
     #[error("{}", drain::REASON)]
     Draining,
     #[error(transparent)]
@@ -112,8 +115,10 @@ impl Gate {
             turned_away: TurnedAway::default(),
         };
         Self {
-            own: config.external.clone(),
+            external: config.external.clone(),
             listen,
+            own: OwnAddresses::new(config.external.iter().copied().chain([listen.ip()])),
+            allowed: AllowedAgents::new(config.allowed_agents.clone()),
             core: Mutex::new(core),
             published: ArcSwap::default(),
             changed: Notify::new(),
@@ -173,10 +178,11 @@ impl Gate {
         announced: &AddConnection,
     ) -> Result<(), NotTaken> {
         let wall = clock::wall();
-        claims.check(announced, &self.own, wall)?;
+        claims.check(announced, &self.external, wall)?;
         if self.is_itself(announced.agent) {
             return Err(NotTaken::Itself);
         }
+        self.allowed.check(announced.agent.ip(), |ip| self.own.contain(ip))?;
         let mut core = self.core();
         if self.drain.is_on() && !core.admission.has(&announced.connection_id) {
             return Err(NotTaken::Draining);
@@ -196,9 +202,9 @@ impl Gate {
 
     /// Whether that is where clients come. What was led there would come back for ever.
     fn is_itself(&self, agent: SocketAddr) -> bool {
-        let Self { own, listen, .. } = self;
+        let Self { external, listen, .. } = self;
         let (agent, at) = (canonical(agent), canonical(*listen).ip());
-        let here = agent.ip() == at || own.contains(&agent.ip());
+        let here = agent.ip() == at || external.contains(&agent.ip());
         agent.port() == listen.port() && (here || at.is_unspecified() && is_local(agent.ip()))
     }
 

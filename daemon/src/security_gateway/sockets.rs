@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
+    net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6},
     os::fd::{AsRawFd as _, RawFd},
 };
 
@@ -19,6 +19,8 @@ use tokio::{
     io::Interest,
     net::{TcpListener, TcpStream, UdpSocket},
 };
+
+use crate::own_addresses::usual_source;
 
 /// All bound sockets.
 #[derive(Debug)]
@@ -187,24 +189,6 @@ fn mapped(address: SocketAddrV4) -> SocketAddrV6 {
 pub(super) fn seen_at(stream: &TcpStream, client: SocketAddr) -> Option<IpAddr> {
     let at = canonical(stream.local_addr().ok()?).ip();
     (at != usual_source(client).ok()?).then_some(at)
-}
-
-/// Whether an address is one of this host's: the system answers it from itself. Of the loopback's it
-/// answers from the first.
-pub(super) fn is_local(ip: IpAddr) -> bool {
-    let ip = ip.to_canonical();
-    ip.is_loopback() || usual_source(SocketAddr::new(ip, 9)).is_ok_and(|source| source == ip)
-}
-
-/// Nothing is sent: to connect a UDP socket only asks the routes.
-fn usual_source(to: SocketAddr) -> io::Result<IpAddr> {
-    let any: IpAddr = match to {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = std::net::UdpSocket::bind((any, 0))?;
-    socket.connect(to)?;
-    Ok(canonical(socket.local_addr()?).ip())
 }
 
 #[cfg(test)]

@@ -73,12 +73,17 @@ fn identity(folder: &TempDir, name: &str) -> (PathBuf, PathBuf) {
     (certificate, write(folder, &format!("{name}.key"), &key.serialize_pem()))
 }
 
+/// Agents are on this host, unless the lines say where they may be.
 fn config(folder: &TempDir, more: &str) -> SecurityGateway {
     let at = folder.path().display();
+    let allowed = match more.contains("AllowedAgents") {
+        true => "",
+        false => "AllowedAgents = 127.0.0.0/8\nAllowedAgents = ::1\n",
+    };
     let text = format!(
         "ExternalRoutableIP = {EXTERNAL}\nSslCertificate = {at}/tls.crt\nSslKey = {at}/tls.key\n\
          JwtVerifyingCertificate = {at}/jwt.crt\nDataDirectory = {at}\n\
-         RunDirectory = {at}\n{more}\n"
+         RunDirectory = {at}\n{allowed}{more}\n"
     );
     SecurityGateway::read(&ConfFile::parse(&text)).unwrap().value
 }

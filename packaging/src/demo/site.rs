@@ -90,7 +90,7 @@ impl Site {
         let mut install = self.setup("install");
         install.args(["--runtime=host", "--accept-policies", "--self-signed", "--non-interactive"]);
         install.args(["--external-pcoip-ip=127.0.0.1", "--broker-url", &self.broker]);
-        install.args(["--agent-port", &self.agent_port]);
+        install.args(["--agent-port", &self.agent_port, "--allowed-agents=127.0.0.1"]);
         install.arg("--daemon").arg(daemon);
         succeed(install, "the installer")?;
         for role in [Role::Cm, Role::Sg] {

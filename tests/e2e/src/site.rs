@@ -197,8 +197,10 @@ const FILES: [&str; 8] = [
 
 const PASSCODE: &str = "123456";
 
-const CONNECTION_MANAGER: &str = "ListenAddress = 127.0.0.1:0\nHttpListenAddress = off\n";
-const GATEWAY: &str = "ListenAddress = 127.0.0.1:0\nUdpSourceAddress = 127.0.0.1:0\n";
+const CONNECTION_MANAGER: &str = "ListenAddress = 127.0.0.1:0\nHttpListenAddress = off\n\
+    AllowedAgents = 127.0.0.0/8\nAllowedAgents = ::1\n";
+const GATEWAY: &str = "ListenAddress = 127.0.0.1:0\nUdpSourceAddress = 127.0.0.1:0\n\
+    AllowedAgents = 127.0.0.0/8\nAllowedAgents = ::1\n";
 
 async fn agent(layout: Layout) -> agent::Agent {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

@@ -97,6 +97,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting::one("agent-port", "PORT", "Port where agents are called")
         .by_default("60443")
         .under(SESSIONS),
+    Setting::list(
+        "allowed-agents",
+        "IP[/BITS]",
+        "Network of agents whose addresses the broker does not name, or that have a loopback or \
+         link-local address; repeatable",
+    )
+    .under(SESSIONS),
     Setting::switch(
         "enable-collaboration",
         "true",

@@ -1,7 +1,7 @@
 //! One configuration file while it is written: what the installer sets, what it only proposes to
 //! the administrator, and the note of whose a value is.
 
-use std::path::Path;
+use std::{fmt::Display, path::Path};
 
 use cmsg_config::ConfFile;
 
@@ -29,6 +29,13 @@ impl<'a> Draft<'a> {
             self.written.set(key, &[value.to_owned()]);
         }
         self.file.set(key, [value]);
+    }
+
+    /// Sets the values of a key, whoever wrote them.
+    pub(super) fn set_all(&mut self, key: &str, values: &[impl Display]) {
+        let values: Vec<_> = values.iter().map(ToString::to_string).collect();
+        self.file.set(key, &values);
+        self.written.set(key, &values);
     }
 
     /// Sets a key to a path, unless somebody else wrote its value.

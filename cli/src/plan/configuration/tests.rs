@@ -99,6 +99,27 @@ fn the_check_of_the_broker_is_as_it_was_said_and_else_the_administrators() {
 }
 
 #[test]
+fn networks_of_agents_are_those_of_the_flag_and_else_the_administrators() {
+    const KEY: &str = "AllowedAgents";
+    let given = wanted(&format!("{BOTH}allowed-agents: [10.9.0.5/16, '2001:db8::9']\n"));
+    let unsaid = wanted(BOTH);
+
+    let set = again(installed(BOTH), &given);
+    for role in [Role::Cm, Role::Sg] {
+        assert_eq!(values(&set, role, KEY), ["10.9.0.0/16", "2001:db8::9/128"]);
+    }
+    let back = again(set, &unsaid);
+    let mut theirs = installed(BOTH);
+    edit(&mut theirs, Role::Sg, &[(KEY, "127.0.0.0/8")]);
+    let theirs = again(theirs, &unsaid);
+
+    for role in [Role::Cm, Role::Sg] {
+        assert_eq!(values(&back, role, KEY), [""; 0]);
+    }
+    assert_eq!(values(&theirs, Role::Sg, KEY), ["127.0.0.0/8"]);
+}
+
+#[test]
 fn a_fresh_configuration_says_all_that_the_roles_need() {
     let (wanted, _) = wanted(&format!(
         "{BOTH}agent-port: 6000\nlicense-server-url: 2589@lls\nexternal-sg-ip: 192.0.2.9\n\

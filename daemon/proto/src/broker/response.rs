@@ -6,7 +6,7 @@ use super::{
     BROKER_ROOT, CLIENT_ROOT, Invalid, PcmInfo, RequestKind, Version, message, owned, redact,
 };
 use crate::{
-    SessionTag,
+    SessionTag, control,
     xml::{Document, Edits, Element, MAX_BYTES, leaf},
 };
 
@@ -55,6 +55,8 @@ pub struct BrokerTarget {
     pub ip_address: Option<IpAddr>,
     /// The desktop's name.
     pub hostname: Option<String>,
+    /// The port of the desktop's session, TCP and UDP.
+    pub port: u16,
 }
 
 /// Where a client connects and what it shows there.
@@ -84,7 +86,12 @@ impl BrokerTarget {
         if ip_address.is_none() && hostname.is_none() {
             return Err(Invalid::Target);
         }
-        Ok(Self { ip_address, hostname })
+        let port = target.and_then(|t| t.child_text("port")).filter(|port| !port.is_empty());
+        let port = port.map_or(Ok(control::PORT), str::parse).map_err(|_| Invalid::Target)?;
+        if port == 0 {
+            return Err(Invalid::Target);
+        }
+        Ok(Self { ip_address, hostname, port })
     }
 
     /// How the desktop is called: by its name, else by its address.

@@ -62,8 +62,14 @@ struct Running {
 
 impl World {
     /// A Connection Manager with these lines in its configuration, where `{AGENT}` is the agent's
-    /// port.
+    /// port. The agent, which is on this host, may say what it wants of its address.
     pub(super) async fn with(conf: &str, broker: Script, agent: Script) -> Self {
+        let conf = format!("AllowedAgents = 0.0.0.0/0\nAllowedAgents = ::/0\n{conf}");
+        Self::strict(&conf, broker, agent).await
+    }
+
+    /// The same, where agents may be only where these lines say.
+    pub(super) async fn strict(conf: &str, broker: Script, agent: Script) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         certificate(path);

@@ -92,7 +92,8 @@ async fn a_request_without_token_or_message_is_refused() {
 
 #[tokio::test]
 async fn no_session_leads_back_to_the_gateway() {
-    let world = World::serving("ListenAddress = [::]:0\nUdpSourceAddress = [::]:0").await;
+    let everywhere = "ListenAddress = [::]:0\nUdpSourceAddress = [::]:0\nAllowedAgents = 0.0.0.0/0";
+    let world = World::serving(everywhere).await;
     let own = world.address("pcoip", "tcp").port();
     let why = "the agent's address is the gateway's own";
     let table = [
@@ -111,6 +112,42 @@ async fn no_session_leads_back_to_the_gateway() {
         match refused {
             Some(why) => assert_eq!((status, refusal(&body).as_str()), (400, why), "{ip}:{port}"),
             None => assert_eq!(status, 200, "{ip}:{port}: {body}"),
+        }
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn no_session_leads_to_this_host_or_its_link_unless_it_is_allowed() {
+    let world = World::serving(&format!("{LOOPBACK}AllowedAgents = 127.0.0.2")).await;
+    let table = [
+        ("127.0.0.1:22", Some("a loopback address")),
+        ("[::1]:22", Some("a loopback address")),
+        ("[::ffff:127.0.0.1]:22", Some("a loopback address")),
+        ("[64:ff9b::127.0.0.1]:22", Some("a loopback address")),
+        ("[2002:7f00:1::]:22", Some("a loopback address")),
+        ("169.254.169.254:80", Some("a link-local address")),
+        ("[fe80::1]:4172", Some("a link-local address")),
+        ("203.0.113.7:443", Some("the gateway's own")),
+        ("127.0.0.2:22", None),
+        ("192.0.2.1:22", None),
+    ];
+    for (number, (agent, kind)) in (1..).zip(table) {
+        let announced = announcement(number, agent.parse().unwrap());
+
+        let (status, body) =
+            world.post(&world.token(&announced, number), &announced.render()).await;
+
+        let ip = announced.agent.ip().to_canonical();
+        let why = |kind| {
+            format!(
+                "the agent's address {ip} is {kind}, and `AllowedAgents` (`--allowed-agents`) \
+                 lacks it"
+            )
+        };
+        match kind {
+            Some(kind) => assert_eq!((status, refusal(&body)), (403, why(kind)), "{agent}"),
+            None => assert_eq!(status, 200, "{agent}: {body}"),
         }
     }
     world.stop().await;

@@ -279,7 +279,8 @@ async fn serve(
     let text = format!(
         "ExternalRoutableIP = {EXTERNAL}\nSslCertificate = {at}/tls.crt\nSslKey = {at}/tls.key\n\
          JwtVerifyingCertificate = {at}/jwt.crt\nDataDirectory = {at}\nRunDirectory = {at}\n\
-         ListenAddress = {listen}\nUdpSourceAddress = {source}\n{keys}\n"
+         ListenAddress = {listen}\nUdpSourceAddress = {source}\n\
+         AllowedAgents = 127.0.0.0/8\nAllowedAgents = ::1\n{keys}\n"
     );
     let config =
         SecurityGateway::read(&ConfFile::parse(&text)).expect("the configuration is right");

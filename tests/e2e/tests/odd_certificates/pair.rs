@@ -90,7 +90,8 @@ fn common(site: &Site, run: &TempDir) -> String {
     format!(
         "SslCertificate = {keys}/cmsg.crt\nSslKey = {keys}/cmsg.key\n\
          JwtSigningKey = {keys}/jwt.key\nJwtVerifyingCertificate = {keys}/jwt.crt\n\
-         DataDirectory = {run}\nRunDirectory = {run}\nLogDirectory = {run}\n"
+         DataDirectory = {run}\nRunDirectory = {run}\nLogDirectory = {run}\n\
+         AllowedAgents = 127.0.0.0/8\nAllowedAgents = ::1\n"
     )
 }
 

@@ -98,7 +98,8 @@ impl Site {
 
     /// Installs both roles with these flags besides, and returns how that ended.
     pub(crate) fn install(&self, more: &[&str]) -> (Option<i32>, Value) {
-        let words = with(&INSTALL_ON_HOST, &["--broker-url=https://localhost:8443"]);
+        let site = ["--broker-url=https://localhost:8443", "--allowed-agents=127.0.0.1"];
+        let words = with(&INSTALL_ON_HOST, &site);
         told(&self.run(&[&words[..], more].concat()))
     }
 

@@ -17,13 +17,14 @@ use tempfile::TempDir;
 use crate::marks::Marks;
 
 /// What installs both roles.
-pub(crate) const INSTALL: [&str; 7] = [
+pub(crate) const INSTALL: [&str; 8] = [
     "install",
     "--runtime=host",
     "--accept-policies",
     "--self-signed",
     "--ignore-disk-req",
     "--external-pcoip-ip=127.0.0.1",
+    "--allowed-agents=127.0.0.1",
     "--verbose",
 ];
 

@@ -45,7 +45,8 @@ fn a_new_certificate_is_shown_at_once_and_a_session_goes_on() {
         ready.wait_for(|event| event["event"] == "ready");
     }
     let licence = "--license-server-url=https://licence.example/server";
-    let own = ["--broker-url=https://localhost:8443", "--agent-port=61443", licence];
+    let agents = ["--agent-port=61443", "--allowed-agents=127.0.0.1"];
+    let own = ["--broker-url=https://localhost:8443", agents[0], agents[1], licence];
     site.done(&with(&INSTALL, &own));
     let given = |name: &str| {
         let flag = |flag: &str, file: &str| format!("--{flag}=/root/{name}{file}");

@@ -137,6 +137,14 @@ pub(crate) const FIRST: &[Row] = &[
         ],
         &[Cm],
     ),
+    (
+        &["--allowed-agents=10.9.0.0/16", "--allowed-agents=2001:db8:9::/48"],
+        &[
+            Stands(Cm, "AllowedAgents", &["10.9.0.0/16", "2001:db8:9::/48"]),
+            Stands(Sg, "AllowedAgents", &["10.9.0.0/16", "2001:db8:9::/48"]),
+        ],
+        &[Cm, Sg],
+    ),
     (&["--docker-network-cidr=10.77.0.0/24"], &[Network("10.77.0.0/24")], &[]),
     (
         &["--enable-ipv6", "--external-pcoip-ip=192.0.2.1", "--external-pcoip-ip=2001:db8::1"],

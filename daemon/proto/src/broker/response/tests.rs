@@ -21,12 +21,14 @@ fn target(hostname: Option<&str>, sni: Option<&str>) -> ClientTarget {
 
 #[test]
 fn a_granted_resource_says_where_it_is() {
-    let named = |ip_address: Option<&str>, hostname: Option<&str>| {
+    let at = |ip_address: Option<&str>, hostname: Option<&str>, port| {
         ResponseKind::AllocateResource(Some(BrokerTarget {
             ip_address: ip_address.map(|a| a.parse().unwrap()),
             hostname: hostname.map(str::to_owned),
+            port,
         }))
     };
+    let named = |ip_address, hostname| at(ip_address, hostname, 4172);
     let granted = "<result><result-id>ALLOC_SUCCESSFUL</result-id></result>";
     let allocated = |rest: &str| {
         read(&format!("<allocate-resource-resp>{granted}{rest}</allocate-resource-resp>"))
@@ -43,6 +45,16 @@ fn a_granted_resource_says_where_it_is() {
         (
             allocated("<target><ip-address /><hostname>h</hostname></target>"),
             Ok(named(None, Some("h"))),
+        ),
+        (
+            allocated("<target><hostname>h</hostname><port>14172</port></target>"),
+            Ok(at(None, Some("h"), 14172)),
+        ),
+        (allocated("<target><hostname>h</hostname><port /></target>"), Ok(named(None, Some("h")))),
+        (allocated("<target><hostname>h</hostname><port>0</port></target>"), Err(Invalid::Target)),
+        (
+            allocated("<target><hostname>h</hostname><port>65536</port></target>"),
+            Err(Invalid::Target),
         ),
         (allocated("<target/>"), Err(Invalid::Target)),
         (allocated(""), Err(Invalid::Target)),

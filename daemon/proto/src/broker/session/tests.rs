@@ -39,7 +39,7 @@ fn allocate() -> RequestKind {
 
 fn granted() -> ResponseKind {
     let hostname = Some("desk".to_owned());
-    ResponseKind::AllocateResource(Some(BrokerTarget { ip_address: None, hostname }))
+    ResponseKind::AllocateResource(Some(BrokerTarget { ip_address: None, hostname, port: 4172 }))
 }
 
 #[test]
