@@ -9,7 +9,7 @@ pub use admission::{
     Rules, Timeouts, Unreadable, View,
 };
 pub use routes::{Change, Destination, FlowId, Key, Routes, Slot};
-pub use search::Search;
+pub use search::{Search, Shown};
 pub use spi::{Spi, Words};
 
 mod admission;

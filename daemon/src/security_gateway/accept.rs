@@ -1,14 +1,14 @@
 //! Who comes to TCP 4172: a TLS handshake, then a session tag among the first plaintext, both within
 //! their time. Who is admitted is handed to the relay.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{cmp::Reverse, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use cmsg_config::{security_gateway::Timeouts, values::Host};
 use cmsg_proto::{
     TagDigest,
     gateway::{
-        Admitted, Arrival, Search, canonical,
+        Admitted, Arrival, Search, Shown, canonical,
         chunks::{Found, Reader},
     },
 };
@@ -16,7 +16,7 @@ use rustls::pki_types::ServerName;
 use tokio::{
     io::AsyncReadExt as _,
     net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -110,27 +110,72 @@ impl Door {
         let mut seen = Zeroizing::new(vec![0; Search::MAX_BYTES]);
         let mut length = 0;
         let mut candidates = Candidates::default();
-        while length < seen.len() {
-            let read = tokio::select! {
-                read = client.read(&mut seen[length..]) => Some(read),
-                Ok(()) = announcements.changed(), if candidates.are_any() => None,
-            };
-            match read.transpose().context("reading the session tag")? {
-                Some(0) => bail!("the client closed before it showed a session tag"),
-                Some(read) => {
-                    candidates.read(&seen[length..length + read]);
-                    length += read;
-                }
-                None => {}
-            }
+        let mut open: Option<Open> = None;
+        loop {
             announcements.mark_unchanged();
-            let tags = candidates.all(&seen[..length], &self.gate.tag_lengths());
-            if let Some((admitted, ended)) = self.gate.admit(tags, arrival) {
-                seen.truncate(length);
-                return Ok((admitted, ended, seen));
+            let shown = candidates.shown(&seen[..length], &self.gate.tag_lengths());
+            open = match self.announced(&shown) {
+                Some(found)
+                    if found.is_whole || length == seen.len() || is_over(open, found.tag) =>
+                {
+                    if let Some((admitted, ended)) = self.gate.admit(&[found.tag], arrival) {
+                        seen.truncate(length);
+                        return Ok((admitted, ended, seen));
+                    }
+                    None
+                }
+                Some(found) => {
+                    open.filter(|open| open.tag == found.tag).or(Some(Open::of(found.tag)))
+                }
+                None => None,
+            };
+            if length == seen.len() {
+                bail!("no announced session tag in the first {length} bytes");
             }
+            let read = tokio::select! {
+                read = client.read(&mut seen[length..]) => read.context("reading the session tag")?,
+                Ok(()) = announcements.changed(), if candidates.are_any() => continue,
+                () = until(open), if open.is_some() => continue,
+            };
+            if read == 0 {
+                bail!("the client closed before it showed a session tag");
+            }
+            candidates.read(&seen[length..length + read]);
+            length += read;
         }
-        bail!("no announced session tag in the first {length} bytes");
+    }
+
+    /// The longest that is announced.
+    fn announced(&self, shown: &[Shown]) -> Option<Shown> {
+        let tag = self.gate.announced(shown.iter().map(|shown| shown.tag))?;
+        shown.iter().find(|shown| shown.tag == tag).copied()
+    }
+}
+
+/// An announced tag that may be the beginning of a longer one.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    tag: TagDigest,
+    until: Instant,
+}
+
+impl Open {
+    /// How long the bytes behind a tag are waited for.
+    const WAIT: Duration = Duration::from_millis(200);
+
+    fn of(tag: TagDigest) -> Self {
+        Self { tag, until: Instant::now() + Self::WAIT }
+    }
+}
+
+/// Whether nothing came behind the tag for long enough.
+fn is_over(open: Option<Open>, tag: TagDigest) -> bool {
+    open.is_some_and(|open| open.tag == tag && Instant::now() >= open.until)
+}
+
+async fn until(open: Option<Open>) {
+    if let Some(open) = open {
+        sleep_until(open.until).await;
     }
 }
 
@@ -139,9 +184,8 @@ impl Door {
 struct Candidates {
     reader: Reader,
     search: Search,
-    tags: Vec<TagDigest>,
-    /// How many of them chunks named.
-    named: usize,
+    /// Those that chunks named.
+    named: Vec<TagDigest>,
 }
 
 impl Candidates {
@@ -153,25 +197,26 @@ impl Candidates {
         let mut found = Vec::new();
         self.reader.read(bytes, &mut found);
         let tag = |found| if let Found::Tag(tag) = found { Some(tag) } else { None };
-        let named = found.into_iter().filter_map(tag).take(Self::MAX_NAMED - self.named);
-        let before = self.tags.len();
-        self.tags.extend(named);
-        self.named += self.tags.len() - before;
+        let room = Self::MAX_NAMED - self.named.len();
+        self.named.extend(found.into_iter().filter_map(tag).take(room));
     }
 
     /// Whether one of them may become a session's.
     fn are_any(&self) -> bool {
-        !self.tags.is_empty() || self.search.is_on_to_something()
+        !self.named.is_empty() || self.search.is_on_to_something()
     }
 
-    /// Those of all bytes so far, each once.
-    fn all(&mut self, seen: &[u8], lengths: &[usize]) -> &[TagDigest] {
-        for tag in self.search.advance(seen, lengths) {
-            if !self.tags.contains(&tag) {
-                self.tags.push(tag);
-            }
+    /// Those of all bytes so far, the longest first. A chunk that names a tag decides; the others are
+    /// searched only where the layout is another one or its first message names none.
+    fn shown(&mut self, seen: &[u8], lengths: &[usize]) -> Vec<Shown> {
+        let mut shown: Vec<_> =
+            self.named.iter().map(|tag| Shown { tag: *tag, is_whole: true }).collect();
+        let is_parsed = self.reader.understands() && !self.reader.has_message();
+        if shown.is_empty() && !is_parsed {
+            shown = self.search.advance(seen, lengths);
         }
-        &self.tags
+        shown.sort_by_key(|shown| (Reverse(shown.tag.length), !shown.is_whole));
+        shown
     }
 }
 

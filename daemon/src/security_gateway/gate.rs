@@ -218,6 +218,11 @@ impl Gate {
         self.core().admission.tag_lengths()
     }
 
+    /// The first of these tags that a client would be let in with.
+    pub(super) fn announced(&self, tags: impl IntoIterator<Item = TagDigest>) -> Option<TagDigest> {
+        self.core().admission.announced(tags, clock::now())
+    }
+
     /// Lets a client in that showed one of these tags. The token is cancelled when its control
     /// connection is to end.
     pub(super) fn admit(

@@ -255,7 +255,7 @@ fn announcement(number: u8, agent: SocketAddr) -> AddConnection {
 
 /// What a client says first, in a layout that nobody knows, with an SPI in it.
 fn hello(number: u8, spi: [u8; 4]) -> Vec<u8> {
-    [b"hi!", tag(number).expose().as_bytes(), b"more", &spi].concat()
+    [b"hi!", tag(number).expose().as_bytes(), b"|more|", &spi].concat()
 }
 
 async fn read(stream: &mut TlsStream<TcpStream>, length: usize) -> Vec<u8> {

@@ -25,6 +25,8 @@ mod roaming;
 mod strays;
 #[path = "gateway_stories/tags.rs"]
 mod tags;
+#[path = "gateway_stories/thieves.rs"]
+mod thieves;
 #[path = "gateway_stories/tokens.rs"]
 mod tokens;
 #[path = "gateway_stories/world.rs"]

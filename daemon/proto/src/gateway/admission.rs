@@ -141,6 +141,19 @@ impl Admission {
         self.lengths.keys().copied().collect()
     }
 
+    /// The first of these tags that a client would be let in with.
+    #[must_use]
+    pub fn announced(
+        &self,
+        tags: impl IntoIterator<Item = TagDigest>,
+        now: Time,
+    ) -> Option<TagDigest> {
+        tags.into_iter().find(|tag| {
+            let session = self.by_tag.get(tag).and_then(|slot| self.at(*slot));
+            session.is_some_and(|(_, session)| !session.is_over(now, &self.rules.timeouts))
+        })
+    }
+
     /// Lets a client in that showed one of these tags, if one of them is a session's.
     pub fn admit(&mut self, tags: &[TagDigest], client: Arrival, now: Time) -> Option<Admitted> {
         let known = |tag| self.by_tag.get(tag).and_then(|slot| self.at(*slot));

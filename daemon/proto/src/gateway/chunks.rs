@@ -28,6 +28,8 @@ pub struct Reader {
     layout: Layout,
     /// Bytes of the message that are still to come.
     message: usize,
+    /// Whether a whole message was read.
+    has_message: bool,
 }
 
 #[derive(Debug)]
@@ -70,6 +72,12 @@ impl Reader {
     #[must_use]
     pub fn understands(&self) -> bool {
         !matches!(self.state, State::Foreign)
+    }
+
+    /// Whether the first message fits and is over.
+    #[must_use]
+    pub fn has_message(&self) -> bool {
+        self.has_message
     }
 
     /// Takes at least one byte and returns the others.
@@ -172,9 +180,12 @@ impl Reader {
     }
 
     /// What follows a chunk.
-    fn next(&self) -> State {
+    fn next(&mut self) -> State {
         match self.message {
-            0 => State::Message(Head::default()),
+            0 => {
+                self.has_message = true;
+                State::Message(Head::default())
+            }
             1..8 => State::Foreign,
             _ => State::Chunk(Head::default()),
         }

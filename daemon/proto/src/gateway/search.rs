@@ -1,6 +1,7 @@
 //! The search for an announced tag in the first plaintext of a client, whatever surrounds it. Known
 //! tags begin with `SCS1`, and what follows a tag may look like more of it: so at each such place
-//! the prefixes that are as long as an announced tag are compared, by digest.
+//! the prefixes that are as long as an announced tag are compared, by digest. A prefix of a much
+//! longer tag is none: an agent that issues the beginning of others' tags gets none of their clients.
 
 use memchr::memmem;
 use sha2::{Digest as _, Sha256};
@@ -15,12 +16,23 @@ pub struct Search {
     lengths: Vec<usize>,
 }
 
-/// Where a tag may begin, and the digest of what follows so far.
+/// Bytes that may be a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    /// Their digest.
+    pub tag: TagDigest,
+    /// Whether it is known that the tag ends there. Else the bytes that come next may show that they
+    /// are the beginning of a longer one.
+    pub is_whole: bool,
+}
+
+/// Where a tag may begin, the digest of what follows so far, and those of announced lengths.
 #[derive(Debug)]
 struct Place {
     start: usize,
     hashed: usize,
     hasher: Sha256,
+    tags: Vec<TagDigest>,
 }
 
 impl Search {
@@ -30,16 +42,23 @@ impl Search {
     /// How many places of a connection are looked at.
     pub const MAX_PLACES: usize = 16;
 
-    /// The digests to compare that became computable. `seen` is everything since the connection
-    /// began, `lengths` those of the tags that are announced, in ascending order.
-    pub fn advance(&mut self, seen: &[u8], lengths: &[usize]) -> Vec<TagDigest> {
+    /// Shorter tags are not searched for: they stand anywhere by chance.
+    pub const MIN_TAG: usize = 20;
+
+    /// How many characters of tags may follow one, as the name of the next chunk.
+    pub const MAX_MORE: usize = 8;
+
+    /// All that may be a tag. `seen` is everything since the connection began, `lengths` those of the
+    /// tags that are announced, in ascending order.
+    pub fn advance(&mut self, seen: &[u8], lengths: &[usize]) -> Vec<Shown> {
         let seen = &seen[..seen.len().min(Self::MAX_BYTES)];
         self.find_places(seen);
         if self.lengths != lengths {
             lengths.clone_into(&mut self.lengths);
             self.places.iter_mut().for_each(Place::again);
         }
-        self.places.iter_mut().flat_map(|place| place.advance(seen, lengths)).collect()
+        self.places.iter_mut().for_each(|place| place.advance(seen, lengths));
+        self.places.iter().flat_map(|place| place.shown(seen)).collect()
     }
 
     /// Whether something was seen that may be a tag.
@@ -61,87 +80,42 @@ impl Search {
 
 impl Place {
     fn at(start: usize) -> Self {
-        Self { start, hashed: 0, hasher: Sha256::new() }
+        Self { start, hashed: 0, hasher: Sha256::new(), tags: Vec::new() }
     }
 
     fn again(&mut self) {
         *self = Self::at(self.start);
     }
 
-    fn advance(&mut self, seen: &[u8], lengths: &[usize]) -> Vec<TagDigest> {
-        let mut digests = Vec::new();
+    fn advance(&mut self, seen: &[u8], lengths: &[usize]) {
         for &length in lengths {
-            if length <= self.hashed || length > SessionTag::MAX_BYTES {
+            if length <= self.hashed || !(Search::MIN_TAG..=SessionTag::MAX_BYTES).contains(&length)
+            {
                 continue;
             }
             let Some(more) = seen.get(self.start + self.hashed..self.start + length) else { break };
             self.hasher.update(more);
             self.hashed = length;
-            digests.push(TagDigest { length, sha256: self.hasher.clone().finalize().into() });
+            let sha256 = self.hasher.clone().finalize().into();
+            self.tags.push(TagDigest { length, sha256 });
         }
-        digests
     }
+
+    fn shown(&self, seen: &[u8]) -> impl Iterator<Item = Shown> {
+        self.tags.iter().filter_map(|&tag| {
+            let behind = &seen[self.start + tag.length..];
+            let more = behind.iter().take_while(|byte| is_of_a_tag(**byte));
+            let more = more.take(Search::MAX_MORE + 1).count();
+            let is_whole = more < behind.len();
+            (more <= Search::MAX_MORE).then_some(Shown { tag, is_whole })
+        })
+    }
+}
+
+/// The characters of base64 in both alphabets, of which tags consist.
+fn is_of_a_tag(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte)
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn digests(tags: &[&str]) -> Vec<TagDigest> {
-        tags.iter().map(|tag| TagDigest::of(tag.as_bytes())).collect()
-    }
-
-    #[test]
-    fn the_prefixes_with_announced_lengths_are_compared() {
-        let found = Search::default().advance(b"..ctag\0\0SCS1abcdef2key..", &[7, 10, 400]);
-
-        assert_eq!(found, digests(&["SCS1abc", "SCS1abcdef"]));
-    }
-
-    #[test]
-    fn a_place_is_compared_once_a_length() {
-        let mut search = Search::default();
-
-        assert_eq!(search.advance(b"-SC", &[7, 10]), digests(&[]));
-        assert_eq!(search.advance(b"-SCS1ab", &[7, 10]), digests(&[]));
-        assert_eq!(search.advance(b"-SCS1abcd", &[7, 10]), digests(&["SCS1abc"]));
-        assert_eq!(search.advance(b"-SCS1abcdefg", &[7, 10]), digests(&["SCS1abcdef"]));
-        assert_eq!(search.advance(b"-SCS1abcdefgh", &[7, 10]), digests(&[]));
-    }
-
-    #[test]
-    fn a_tag_that_is_announced_meanwhile_is_found() {
-        let mut search = Search::default();
-
-        assert_eq!(search.advance(b"SCS1abcdef", &[10]), digests(&["SCS1abcdef"]));
-        assert_eq!(search.advance(b"SCS1abcdef", &[7]), digests(&["SCS1abc"]));
-    }
-
-    #[test]
-    fn sixteen_places_and_sixteen_kibibytes_are_searched() {
-        let many = "SCS1a".repeat(100);
-        let late = [vec![0; Search::MAX_BYTES - 4], b"SCS1a".to_vec()].concat();
-
-        assert_eq!(Search::default().advance(many.as_bytes(), &[5]), digests(&["SCS1a"; 16]));
-        assert_eq!(Search::default().advance(&late, &[5]), digests(&[]));
-    }
-
-    proptest! {
-        #[test]
-        fn pieces_do_not_matter(
-            before in "[S1C]{0,40}",
-            after in "[a-zA-Z0-9+/]{0,40}",
-            cut in 0_usize..90,
-        ) {
-            let stream = format!("{before}SCS1tagtag{after}").into_bytes();
-            let mut search = Search::default();
-
-            let mut found = search.advance(&stream[..cut.min(stream.len())], &[10]);
-            found.extend(search.advance(&stream, &[10]));
-
-            prop_assert!(found.contains(&TagDigest::of(b"SCS1tagtag")));
-        }
-    }
-}
+mod tests;

@@ -23,7 +23,7 @@ pub(crate) struct Client(pub(crate) TlsStream<TcpStream>);
 /// What a client says first, in a layout that nobody knows, with an SPI in it.
 pub(crate) fn hello(announced: &Announced, spi: &str) -> Vec<u8> {
     assert_eq!(spi.len(), 4);
-    [b"hi!", announced.tag.as_bytes(), b"-more-", spi.as_bytes()].concat()
+    [b"hi!", announced.tag.as_bytes(), b"|more|", spi.as_bytes()].concat()
 }
 
 /// The same in the documented layout.
