@@ -14,6 +14,6 @@ pub mod xml;
 
 pub use allowed::AllowedAgents;
 pub use hostname::Hostname;
-pub use session::SessionId;
+pub use session::{SessionId, SessionKey};
 pub use tag::{SessionTag, TagDigest};
 pub use time::Time;

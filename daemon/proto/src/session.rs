@@ -1,4 +1,5 @@
-//! The session log id, the same at client, broker, agent and both services.
+//! The session log id, the same at client, broker, agent and both services, and the key under which
+//! gateways keep a session.
 
 use std::{fmt, str::FromStr};
 
@@ -55,9 +56,70 @@ impl fmt::Display for SessionId {
     }
 }
 
+/// What a Connection Manager calls a session of its own, for gateways: 128 random bits, written as 32
+/// hexadecimal digits. Users choose their session log ids; nobody chooses a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SessionKey([u8; 16]);
+
+/// Why a text is no session key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a session key has 32 hexadecimal digits")]
+pub struct BadSessionKey;
+
+impl SessionKey {
+    /// The key of these bytes.
+    #[must_use]
+    pub const fn from_random(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl FromStr for SessionKey {
+    type Err = BadSessionKey;
+
+    fn from_str(text: &str) -> Result<Self, BadSessionKey> {
+        let is_key = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = u128::from_str_radix(text, 16).ok().filter(|_| is_key);
+        number.map(|number| Self(number.to_be_bytes())).ok_or(BadSessionKey)
+    }
+}
+
+impl TryFrom<String> for SessionKey {
+    type Error = BadSessionKey;
+
+    fn try_from(text: String) -> Result<Self, BadSessionKey> {
+        text.parse()
+    }
+}
+
+impl From<SessionKey> for String {
+    fn from(key: SessionKey) -> Self {
+        key.to_string()
+    }
+}
+
+impl fmt::Display for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_key_is_read_as_it_is_written() {
+        let key = SessionKey::from_random([0x0a; 16]);
+
+        assert_eq!(key.to_string(), "0a".repeat(16));
+        assert_eq!(key.to_string().parse(), Ok(key));
+        for text in ["", "0a", &"0a".repeat(17), &format!("+{}", "a".repeat(31)), &"0g".repeat(16)]
+        {
+            assert_eq!(text.parse::<SessionKey>(), Err(BadSessionKey), "{text}");
+        }
+    }
 
     #[test]
     fn both_cases_are_kept_as_received() {

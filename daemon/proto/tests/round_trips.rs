@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use cmsg_proto::{
-    SessionId, SessionTag, TagDigest, Time,
+    SessionId, SessionKey, SessionTag, TagDigest, Time,
     agent::{LaunchSession, Launched},
     broker::{
         Authenticate, Authentication, BrokerCookies, ClientCookie, Logon, PcmInfo, Request,
@@ -41,13 +41,14 @@ fn announcement() -> impl Strategy<Value = AddConnection> {
     });
     let agent = (host, 1_u16..).prop_map(SocketAddr::from);
     let hostname = proptest::option::of("[a-z][a-z0-9_]{0,20}(\\.[a-z]{1,9})?");
-    (agent, hostname, "[!-~]{1,400}", id()).prop_map(|(agent, hostname, tag, connection_id)| {
-        AddConnection {
-            agent,
-            hostname: hostname.map(|name| name.parse().expect("it is a name")),
-            tag: SessionTag::parse(&tag).expect("it is printable"),
-            connection_id,
-        }
+    let key = proptest::option::of(any::<[u8; 16]>());
+    let all = (agent, hostname, "[!-~]{1,400}", id(), key);
+    all.prop_map(|(agent, hostname, tag, connection_id, key)| AddConnection {
+        agent,
+        hostname: hostname.map(|name| name.parse().expect("it is a name")),
+        tag: SessionTag::parse(&tag).expect("it is printable"),
+        connection_id,
+        session_key: key.map(SessionKey::from_random),
     })
 }
 

@@ -46,6 +46,7 @@ impl Exchange<'_> {
             hostname: target.host().parse().ok(),
             tag: direct.connect_tag.clone(),
             connection_id: session.id.clone(),
+            session_key: session.key,
         };
         let started = Instant::now();
         let gateways = &self.shared.gateways;

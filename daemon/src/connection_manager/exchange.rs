@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cmsg_proto::{
-    SessionId,
+    SessionId, SessionKey,
     broker::{
         Authenticate, BrokerCookies, ClientCookie, Hello, Invalid, Refusal, Request, RequestKind,
         Response, ResponseKind, redact,
@@ -119,6 +119,7 @@ impl Exchange<'_> {
             number: self.shared.next_number(),
             cookie: ClientCookie::from_random(random().map_err(|_| Refusal::InvalidSession)?),
             id,
+            key: SessionKey::from_random(random().map_err(|_| Refusal::InvalidSession)?),
             client: self.client.peer,
             hello,
             at: clock::now(),

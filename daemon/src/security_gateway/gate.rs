@@ -184,12 +184,15 @@ impl Gate {
         }
         self.allowed.check(announced.agent.ip(), |ip| self.own.contain(ip))?;
         let mut core = self.core();
-        if self.drain.is_on() && !core.admission.has(&announced.connection_id) {
+        if self.drain.is_on()
+            && !core.admission.has(&announced.connection_id, announced.session_key)
+        {
             return Err(NotTaken::Draining);
         }
         core.replays.use_once(claims, wall)?;
         let announcement = Announcement {
             id: announced.connection_id.clone(),
+            key: announced.session_key,
             agent: announced.agent,
             hostname: announced.hostname.clone(),
             tag: announced.tag.digest(),

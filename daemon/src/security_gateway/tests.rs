@@ -250,7 +250,8 @@ fn tag(number: u8) -> SessionTag {
 
 fn announcement(number: u8, agent: SocketAddr) -> AddConnection {
     let id = format!("0b1c2d3e-0000-4000-8000-{number:012x}");
-    AddConnection { agent, hostname: None, tag: tag(number), connection_id: id.parse().unwrap() }
+    let connection_id = id.parse().unwrap();
+    AddConnection { agent, hostname: None, tag: tag(number), connection_id, session_key: None }
 }
 
 /// What a client says first, in a layout that nobody knows, with an SPI in it.

@@ -48,6 +48,7 @@ fn claims() -> Claims {
         hostname: None,
         tag: SessionTag::parse("SCS1abc").unwrap(),
         connection_id: "0b1c2d3e-0000-4000-8000-00000000000a".parse().unwrap(),
+        session_key: None,
     };
     let now = Time::from_millis(1_800_000_000_000);
     Claims::of(&announced, "203.0.113.7".parse().unwrap(), [7; 16], now)

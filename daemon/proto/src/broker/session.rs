@@ -9,7 +9,7 @@ use super::{
     Authentication, BrokerCookies, ClientCookie, Hello, Logon, Refusal, RequestKind, ResponseKind,
     Version,
 };
-use crate::{SessionId, Time};
+use crate::{SessionId, SessionKey, Time};
 
 pub use journal::{Journal, Seal, Unreadable};
 pub use table::{Full, Sessions};
@@ -33,6 +33,9 @@ pub struct Session {
     pub hello: Hello,
     /// When it was opened.
     pub opened: Time,
+    /// What gateways are told to call it by; none where an older version opened it.
+    #[serde(default)]
+    pub key: Option<SessionKey>,
     /// The version of the protocol that client and broker agreed on.
     version: Version,
     /// With what the agent is asked to log the user on.
@@ -80,6 +83,8 @@ pub struct Opening {
     pub cookie: ClientCookie,
     /// The session log id.
     pub id: SessionId,
+    /// What gateways are told to call it by.
+    pub key: SessionKey,
     /// The client's address.
     pub client: IpAddr,
     /// What the client told of itself.
@@ -100,6 +105,7 @@ impl Session {
             client: opening.client,
             hello: Hello { device_name, ..opening.hello },
             opened: opening.at,
+            key: Some(opening.key),
             version,
             logon: None,
             broker_cookies,

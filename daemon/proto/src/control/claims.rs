@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::AddConnection;
-use crate::{Hostname, SessionId, Time};
+use crate::{Hostname, SessionId, SessionKey, Time};
 
 /// The claims: for one gateway, for a minute, for one announcement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Claims {
     pub tag: String,
     /// The announced session log id.
     pub connection: SessionId,
+    /// The announced key of the session, where there is one.
+    #[serde(rename = "session-key", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<SessionKey>,
 }
 
 /// Why claims do not hold.
@@ -72,6 +75,7 @@ impl Claims {
             hostname: announced.hostname.clone(),
             tag: announced.tag.digest().hex(),
             connection: announced.connection_id.clone(),
+            session_key: announced.session_key,
         }
     }
 
@@ -102,7 +106,8 @@ impl Claims {
         let same = self.agent == canonical(announced.agent)
             && self.hostname == announced.hostname
             && self.tag == announced.tag.digest().hex()
-            && self.connection == announced.connection_id;
+            && self.connection == announced.connection_id
+            && self.session_key == announced.session_key;
         if same { Ok(()) } else { Err(ClaimsError::OtherAnnouncement) }
     }
 
@@ -169,6 +174,7 @@ mod tests {
             hostname: Some("desk.example".parse().unwrap()),
             tag: SessionTag::parse("SCS1abc").unwrap(),
             connection_id: "0b1c2d3e-0000-4000-8000-00000000000a".parse().unwrap(),
+            session_key: Some(SessionKey::from_random([9; 16])),
         }
     }
 
@@ -225,6 +231,11 @@ mod tests {
                 ClaimsError::OtherAnnouncement,
             ),
             (Claims { tag: "00".repeat(32), ..claims() }, ClaimsError::OtherAnnouncement),
+            (Claims { session_key: None, ..claims() }, ClaimsError::OtherAnnouncement),
+            (
+                Claims { session_key: Some(SessionKey::from_random([8; 16])), ..claims() },
+                ClaimsError::OtherAnnouncement,
+            ),
             (
                 Claims {
                     connection: "0b1c2d3e-0000-4000-8000-00000000000b".parse().unwrap(),
@@ -246,9 +257,11 @@ mod tests {
         assert!(
             text.starts_with("{\"aud\":\"203.0.113.7\",\"iat\":1800000000,\"exp\":1800000060,")
         );
-        let nameless = AddConnection { hostname: None, ..announced() };
+        let nameless = AddConnection { hostname: None, session_key: None, ..announced() };
         let nameless = Claims::of(&nameless, own()[0], [7; 16], NOW);
         let without = text.replace("\"hostname\":\"desk.example\",", "");
+        let key = format!(",\"session-key\":\"{}\"", "09".repeat(16));
+        let without = without.replace(&key, "");
         assert_eq!(serde_json::from_str::<Claims>(&without).unwrap(), nameless);
         assert_eq!(serde_json::to_string(&nameless).unwrap(), without);
         let bad = text.replace(&"07".repeat(16), &"x".repeat(65));

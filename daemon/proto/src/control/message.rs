@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::MAX_BYTES;
 use crate::{
-    Hostname, SessionId, SessionTag,
+    Hostname, SessionId, SessionKey, SessionTag,
     xml::{self, Document, Element, declared, leaf},
 };
 
@@ -19,6 +19,8 @@ pub struct AddConnection {
     pub tag: SessionTag,
     /// The session log id.
     pub connection_id: SessionId,
+    /// What the Connection Manager calls the session; older ones call it by its log id.
+    pub session_key: Option<SessionKey>,
 }
 
 /// What the gateway answers.
@@ -57,12 +59,14 @@ impl AddConnection {
     #[must_use]
     pub fn render(&self) -> String {
         let hostname = self.hostname.as_ref().map(|name| leaf("hostname", name.as_str()));
+        let key = self.session_key.map(|key| leaf("session-key", &key.to_string()));
         let children = [
             leaf("ip-address", &self.agent.ip().to_string()),
             leaf("tcp-port", &self.agent.port().to_string()),
             hostname.unwrap_or_default(),
             leaf("ctag", self.tag.expose()),
             leaf("connection-id", self.connection_id.as_str()),
+            key.unwrap_or_default(),
         ];
         message(&children)
     }
@@ -89,6 +93,7 @@ impl AddConnection {
             hostname: optional(asked, "hostname")?,
             tag: tag(asked, "ctag")?,
             connection_id: required(asked, "connection-id")?,
+            session_key: optional(asked, "session-key")?,
         })
     }
 }
@@ -184,6 +189,7 @@ mod tests {
             hostname: None,
             tag: SessionTag::parse(tag).unwrap(),
             connection_id: ID.parse().unwrap(),
+            session_key: None,
         }
     }
 
@@ -235,6 +241,23 @@ mod tests {
         for text in [bad, empty] {
             let error = AddConnection::parse(text.as_bytes()).err();
             assert_eq!(error, Some(MessageError::Element("hostname")), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_sessions_key_is_told_where_there_is_one() {
+        let session_key = Some(SessionKey::from_random([0x0b; 16]));
+        let sent = AddConnection { session_key, ..announcement("10.0.0.5:4172", "SCS1abc") };
+        let text = sent.render();
+
+        let read = AddConnection::parse(text.as_bytes()).unwrap();
+
+        let element = format!("<session-key>{}</session-key>", "0b".repeat(16));
+        assert!(text.contains(&format!("</connection-id>{element}</add-connection>")), "{text}");
+        assert_eq!(read.session_key, session_key);
+        for bad in ["<session-key/>", "<session-key>0b</session-key>"] {
+            let error = AddConnection::parse(text.replace(&element, bad).as_bytes()).err();
+            assert_eq!(error, Some(MessageError::Element("session-key")), "{bad}");
         }
     }
 

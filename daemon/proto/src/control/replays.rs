@@ -66,6 +66,7 @@ mod tests {
             hostname: None,
             tag: SessionTag::parse("SCS1abc").unwrap(),
             connection_id: "0b1c2d3e-0000-4000-8000-00000000000a".parse().unwrap(),
+            session_key: None,
         };
         Claims::of(&announced, "203.0.113.7".parse().unwrap(), [number; 16], NOW)
     }

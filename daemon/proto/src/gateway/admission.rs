@@ -18,10 +18,11 @@ pub use terms::{
 };
 
 use super::{Change, Destination, FlowId, Side, Slot, Spi, Words};
-use crate::{SessionId, TagDigest, Time};
+use crate::{SessionId, SessionKey, TagDigest, Time};
 use ended::Ended;
 use leg::{Because, Placed};
 use session::{Session, State};
+use terms::Identity;
 
 mod ended;
 mod journal;
@@ -38,7 +39,7 @@ pub struct Admission {
     rules: Rules,
     sessions: Vec<Option<Box<Session>>>,
     free: VecDeque<Slot>,
-    by_id: HashMap<SessionId, Slot>,
+    by_identity: HashMap<Identity, Slot>,
     by_tag: HashMap<TagDigest, Slot>,
     /// The sessions that datagrams from an address may belong to.
     by_address: HashMap<(Side, IpAddr), Vec<Slot>>,
@@ -62,7 +63,7 @@ impl Admission {
             rules,
             sessions: (0..rules.max_connections).map(|_| None).collect(),
             free: (0..rules.max_connections).map(Slot).collect(),
-            by_id: HashMap::new(),
+            by_identity: HashMap::new(),
             by_tag: HashMap::new(),
             by_address: HashMap::new(),
             lengths: BTreeMap::new(),
@@ -77,17 +78,19 @@ impl Admission {
     /// Takes an announcement. The same one again changes nothing, but for a name of the agent that
     /// a later one tells.
     ///
-    /// The newest wins where two disagree: a session that nobody is connected to gives its id to a
-    /// later announcement with another tag (the client's second attempt), and any session gives its
-    /// tag to one with another id for the same agent (the agent's session goes on, under the log id
-    /// of a new login).
+    /// A session is known by its key, or by its session log id where the announcement has no key. The
+    /// newest wins where two disagree: a session that nobody is connected to gives way to a later
+    /// announcement of the same session with another tag (the client's second attempt), and any
+    /// session gives its tag to another session for the same agent (the agent's session goes on,
+    /// after a new login).
     ///
     /// # Errors
     ///
     /// Why it is refused.
     pub fn announce(&mut self, announced: Announcement, now: Time) -> Result<(), Refusal> {
         let mut superseded = Vec::new();
-        if let Some((slot, session)) = self.by_id.get(&announced.id).and_then(|s| self.at(*s)) {
+        let identity = Identity::of(&announced.id, announced.key);
+        if let Some((slot, session)) = self.by_identity.get(&identity).and_then(|s| self.at(*s)) {
             if session.agent == announced.agent && session.tag == announced.tag {
                 self.rename_agent(slot, announced);
                 return Ok(());
@@ -131,8 +134,8 @@ impl Admission {
 
     /// Whether a session is announced or connected.
     #[must_use]
-    pub fn has(&self, id: &SessionId) -> bool {
-        self.by_id.contains_key(id)
+    pub fn has(&self, id: &SessionId, key: Option<SessionKey>) -> bool {
+        self.by_identity.contains_key(&Identity::of(id, key))
     }
 
     /// The lengths of all tags that would be let in, in ascending order.
@@ -249,7 +252,7 @@ impl Admission {
     /// How many sessions there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.by_id.len()
+        self.by_identity.len()
     }
 
     /// Whether no further session has a place.
@@ -288,7 +291,7 @@ impl Admission {
     ) -> Option<Slot> {
         let slot = self.free.pop_front()?;
         self.revision += 1;
-        self.by_id.insert(announced.id.clone(), slot);
+        self.by_identity.insert(Identity::of(&announced.id, announced.key), slot);
         self.by_tag.insert(announced.tag, slot);
         *self.lengths.entry(announced.tag.length).or_default() += 1;
         let session = Session::new(slot, announced, state, client);
@@ -300,7 +303,7 @@ impl Admission {
         let Some(session) = self.sessions[slot.index()].take() else { return };
         self.revision += 1;
         self.free.push_back(slot);
-        self.by_id.remove(&session.id);
+        self.by_identity.remove(&session.identity());
         self.by_tag.remove(&session.tag);
         if let Some(count) = self.lengths.get_mut(&session.tag.length) {
             *count -= 1;

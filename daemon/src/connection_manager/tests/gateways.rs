@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use cmsg_config::socket::{GatewayStanding, Status};
+use cmsg_proto::control::AddConnection;
 use http::Response;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_rustls::TlsAcceptor;
@@ -150,4 +151,26 @@ async fn other_hosts_are_told_of_the_own_gateway_alone() {
         while !world.http("GET /pcoip-sg/health", "", "").await.0.starts_with("HTTP/1.1 502 ") {}
     };
     timeout(WAIT, is_told).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_has_one_key_and_no_other_session_has_it() {
+    let world = World::with("ExternalRoutableIP = 203.0.113.7", broker, agent).await;
+    for allocations in [2, 1] {
+        // Both have the same session log id, which the client chose.
+        let cookie = hello(&world).await;
+        for _ in 0..allocations {
+            world.post(Some(&cookie), &request(ALLOCATE)).await;
+        }
+    }
+
+    let heard = world.gateway.lock().unwrap();
+    let announced = heard.iter().filter(|(_, _, body)| !body.is_empty());
+    let announced: Vec<_> =
+        announced.map(|(_, _, body)| AddConnection::parse(body.as_bytes()).unwrap()).collect();
+    let keys: Vec<_> = announced.iter().map(|announced| announced.session_key.unwrap()).collect();
+    assert_eq!(keys.len(), 3);
+    assert_eq!(keys[0], keys[1]);
+    assert_ne!(keys[0], keys[2]);
+    assert!(announced.iter().all(|other| other.connection_id == announced[0].connection_id));
 }

@@ -88,6 +88,7 @@ impl World {
     fn announce(&mut self, input: &mut Input<'_>) {
         let announced = Announcement {
             id: format!("0b1c2d3e-0000-4000-8000-{:012x}", input.below(6)).parse().expect("a UUID"),
+            key: None,
             agent: SocketAddr::new([10, 0, 0, input.below(3)].into(), 4172),
             hostname: None,
             tag: tag(input.below(8)),

@@ -33,6 +33,7 @@ fn announced(input: &mut Input<'_>) -> AddConnection {
         hostname: input.text().parse().ok(),
         tag: tag.expect("one of them is a tag"),
         connection_id: id.parse().expect("it has the shape"),
+        session_key: input.text().parse().ok(),
     }
 }
 
@@ -43,6 +44,7 @@ fn judged(claims: &Claims, announced: &AddConnection, now: Time) {
     assert_eq!(claims.tag, announced.tag.digest().hex());
     assert_eq!(claims.hostname, announced.hostname);
     assert_eq!(claims.connection, announced.connection_id);
+    assert_eq!(claims.session_key, announced.session_key);
     assert_eq!(claims.agent.ip().to_canonical(), announced.agent.ip().to_canonical());
     assert!(claims.exp.saturating_sub(claims.iat) <= 60);
     assert!(claims.iat <= now.as_secs() + 30 && claims.exp + 30 >= now.as_secs());

@@ -1,7 +1,7 @@
 //! Announcements and replies are read as they were written.
 
 use cmsg_proto::{
-    SessionTag,
+    SessionKey, SessionTag,
     control::{AddConnection, Reply},
 };
 
@@ -29,6 +29,7 @@ pub fn run(data: &[u8]) {
             hostname: text.parse().ok(),
             tag: tag.clone(),
             connection_id,
+            session_key: (id % 2 == 0).then(|| SessionKey::from_random([id.to_le_bytes()[0]; 16])),
         });
         replied(&Reply::Accepted { rtag: tag, sg_sni: "gateway.example".to_owned() });
     }
@@ -43,6 +44,7 @@ fn survives(asked: &AddConnection) {
     assert_eq!(read.tag.expose(), asked.tag.expose());
     assert_eq!(read.hostname, asked.hostname);
     assert_eq!(read.connection_id, asked.connection_id);
+    assert_eq!(read.session_key, asked.session_key);
 }
 
 fn replied(reply: &Reply) {

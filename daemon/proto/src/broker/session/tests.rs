@@ -6,6 +6,7 @@ use crate::broker::{Allocation, Authenticate, BrokerTarget};
 /// A session that was opened at 0.
 pub(super) fn session(number: u8) -> Session {
     let opening = Opening {
+        key: SessionKey::from_random([3; 16]),
         number: number.into(),
         cookie: ClientCookie::from_random([number; 16]),
         id: "0b1c2d3e-0000-4000-8000-00000000000a".parse().unwrap(),
@@ -128,6 +129,7 @@ fn the_brokers_newest_cookie_is_replayed() {
 fn a_name_that_no_host_has_is_not_kept() {
     for (length, kept) in [(253, true), (254, false)] {
         let opening = Opening {
+            key: SessionKey::from_random([3; 16]),
             number: 1,
             cookie: ClientCookie::from_random([1; 16]),
             id: session(1).id,

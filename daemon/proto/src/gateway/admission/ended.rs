@@ -7,20 +7,29 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Announcement, session::Session};
-use crate::{SessionId, TagDigest, Time};
+use super::{Announcement, session::Session, terms::Identity};
+use crate::{SessionId, SessionKey, TagDigest, Time};
 
 /// A memory of ended sessions, bounded in time and number.
 #[derive(Debug)]
 pub(super) struct Ended {
     limit: usize,
-    sessions: HashMap<SessionId, Entry>,
-    in_order: VecDeque<(Time, SessionId)>,
+    sessions: HashMap<Identity, Entry>,
+    in_order: VecDeque<(Time, Identity)>,
 }
 
 /// What is remembered of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
+    id: SessionId,
+    written: Written,
+}
+
+/// What is written down of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Written {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<SessionKey>,
     until: Time,
     tag: TagDigest,
     issued: Time,
@@ -36,29 +45,32 @@ impl Ended {
     }
 
     pub(super) fn remember(&mut self, session: &Session, now: Time) {
-        let entry = Entry { until: now + KEPT, tag: session.tag, issued: session.issued };
-        self.insert(session.id.clone(), entry);
+        let Session { id, key, tag, issued, .. } = session;
+        let written = Written { key: *key, until: now + KEPT, tag: *tag, issued: *issued };
+        self.insert(id.clone(), written);
     }
 
     /// Remembers again what was written down before `now`.
-    pub(super) fn restore(&mut self, id: SessionId, entry: Entry, now: Time) {
-        self.insert(id, Entry { until: entry.until.min(now + KEPT), ..entry });
+    pub(super) fn restore(&mut self, id: SessionId, written: Written, now: Time) {
+        self.insert(id, Written { until: written.until.min(now + KEPT), ..written });
     }
 
-    fn insert(&mut self, id: SessionId, entry: Entry) {
+    fn insert(&mut self, id: SessionId, written: Written) {
         if self.in_order.len() >= self.limit {
             self.forget_first();
         }
-        self.in_order.push_back((entry.until, id.clone()));
-        self.sessions.insert(id, entry);
+        let identity = Identity::of(&id, written.key);
+        self.in_order.push_back((written.until, identity.clone()));
+        self.sessions.insert(identity, Entry { id, written });
     }
 
     /// Whether the announcement is one of an ended session. A later one with another tag is not: it
-    /// is a new session under the same log id.
+    /// is a new session under the same key or log id.
     pub(super) fn covers(&self, announced: &Announcement) -> bool {
-        self.sessions
-            .get(&announced.id)
-            .is_some_and(|ended| ended.tag == announced.tag || announced.issued <= ended.issued)
+        let ended = self.sessions.get(&Identity::of(&announced.id, announced.key));
+        ended.is_some_and(|Entry { written, .. }| {
+            written.tag == announced.tag || announced.issued <= written.issued
+        })
     }
 
     pub(super) fn forget(&mut self, now: Time) {
@@ -68,18 +80,19 @@ impl Ended {
     }
 
     /// Everything that is remembered, the oldest first.
-    pub(super) fn in_order(&self) -> Vec<(SessionId, Entry)> {
-        let entry = |(until, id): &(Time, SessionId)| {
-            let entry = self.sessions.get(id).filter(|entry| entry.until == *until)?;
-            Some((id.clone(), *entry))
+    pub(super) fn in_order(&self) -> Vec<(SessionId, Written)> {
+        let entry = |(until, identity): &(Time, Identity)| {
+            let ended = self.sessions.get(identity);
+            let Entry { id, written } = ended.filter(|ended| ended.written.until == *until)?;
+            Some((id.clone(), *written))
         };
         self.in_order.iter().filter_map(entry).collect()
     }
 
     fn forget_first(&mut self) {
-        let Some((until, id)) = self.in_order.pop_front() else { return };
-        if self.sessions.get(&id).is_some_and(|entry| entry.until <= until) {
-            self.sessions.remove(&id);
+        let Some((until, identity)) = self.in_order.pop_front() else { return };
+        if self.sessions.get(&identity).is_some_and(|ended| ended.written.until <= until) {
+            self.sessions.remove(&identity);
         }
     }
 }

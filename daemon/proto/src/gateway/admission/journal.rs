@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     super::canonical,
     Admission, Announcement,
-    ended::Entry as EndedEntry,
+    ended::Written as EndedEntry,
     session::{Session, State},
 };
-use crate::{Hostname, SessionId, TagDigest, Time};
+use crate::{Hostname, SessionId, SessionKey, TagDigest, Time};
 
 /// The admission at one instant, to be written down.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,6 +37,8 @@ pub enum Unreadable {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     id: SessionId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<SessionKey>,
     agent: SocketAddr,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hostname: Option<Hostname>,
@@ -119,7 +121,8 @@ impl Admission {
     /// those whose time passed meanwhile end.
     pub fn restore(&mut self, journal: Journal, now: Time) {
         for entry in journal.sessions {
-            if !self.by_id.contains_key(&entry.id) && !self.by_tag.contains_key(&entry.tag) {
+            let is_known = self.has(&entry.id, entry.key);
+            if !is_known && !self.by_tag.contains_key(&entry.tag) {
                 entry.insert_into(self, now);
             }
         }
@@ -139,6 +142,7 @@ impl Entry {
         };
         Self {
             id: session.id.clone(),
+            key: session.key,
             agent: session.agent,
             hostname: session.hostname.clone(),
             tag: session.tag,
@@ -150,7 +154,7 @@ impl Entry {
 
     /// No session gets more time than one of this instant: the clock may have been set back.
     fn insert_into(self, admission: &mut Admission, now: Time) {
-        let Self { id, agent, hostname, tag, issued, client, standing } = self;
+        let Self { id, key, agent, hostname, tag, issued, client, standing } = self;
         let state = match standing {
             Standing::Announced { until } => {
                 State::Announced(until.min(now + admission.rules.timeouts.announced))
@@ -158,7 +162,7 @@ impl Entry {
             Standing::InUse => State::Waiting(now),
             Standing::Waiting { since } => State::Waiting(since.min(now)),
         };
-        let announced = Announcement { id, agent: canonical(agent), hostname, tag, issued };
+        let announced = Announcement { id, key, agent: canonical(agent), hostname, tag, issued };
         admission.insert(announced, state, client.map(|ip| ip.to_canonical()));
     }
 }

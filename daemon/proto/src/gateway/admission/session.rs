@@ -9,14 +9,16 @@ use super::{
     super::{Change, Destination, FlowId, Key, Side, Slot, Spi},
     Admitted, Announcement, Arrival, Control, Dropped, Timeouts, View,
     leg::{Far, Flow, Learned, Leg, Placed},
+    terms::Identity,
 };
-use crate::{Hostname, SessionId, TagDigest, Time};
+use crate::{Hostname, SessionId, SessionKey, TagDigest, Time};
 
 /// A session from its announcement to its end.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) slot: Slot,
     pub(super) id: SessionId,
+    pub(super) key: Option<SessionKey>,
     pub(super) agent: SocketAddr,
     pub(super) hostname: Option<Hostname>,
     pub(super) tag: TagDigest,
@@ -55,10 +57,11 @@ impl Session {
         state: State,
         client: Option<IpAddr>,
     ) -> Self {
-        let Announcement { id, agent, hostname, tag, issued } = announced;
+        let Announcement { id, key, agent, hostname, tag, issued } = announced;
         Self {
             slot,
             id,
+            key,
             agent,
             hostname,
             tag,
@@ -71,6 +74,10 @@ impl Session {
             learning: None,
             legs: Side::BOTH.map(|side| Leg::new(slot, side)),
         }
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        Identity::of(&self.id, self.key)
     }
 
     /// Begins a control connection. Flows go on, and new ones may come. To and from where the client

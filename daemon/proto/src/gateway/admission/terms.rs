@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::super::Slot;
-use crate::{Hostname, SessionId, TagDigest, Time};
+use crate::{Hostname, SessionId, SessionKey, TagDigest, Time};
 
 /// What the rules are told once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Timeouts {
 pub struct Announcement {
     /// The session log id.
     pub id: SessionId,
+    /// What the Connection Manager calls the session, where it said so.
+    pub key: Option<SessionKey>,
     /// Where the agent is, canonical.
     pub agent: SocketAddr,
     /// The agent's name, where it was told.
@@ -43,13 +45,27 @@ pub struct Announcement {
     pub issued: Time,
 }
 
+/// By what announcements of one session are known. Users choose their session log ids, so an id is
+/// only that of an announcement without a key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Identity {
+    Key(SessionKey),
+    Id(SessionId),
+}
+
+impl Identity {
+    pub(super) fn of(id: &SessionId, key: Option<SessionKey>) -> Self {
+        key.map_or_else(|| Self::Id(id.clone()), Self::Key)
+    }
+}
+
 /// Why an announcement is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// There are as many sessions as there may be.
     #[error("the gateway has as many sessions as it may have")]
     Full,
-    /// The id or the tag is that of a session which this is not.
+    /// The key, the id or the tag is that of a session which this is not.
     #[error("the announcement contradicts a session that the gateway has")]
     Conflict,
     /// The session has ended.

@@ -93,6 +93,7 @@ impl World {
     pub(super) fn announcement(&self, number: u32) -> Announcement {
         Announcement {
             id: id(number),
+            key: None,
             agent: agent(number),
             hostname: None,
             tag: tag(number),

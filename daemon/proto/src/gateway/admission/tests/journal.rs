@@ -49,6 +49,30 @@ fn it_is_written_as_json_of_a_version() {
 }
 
 #[test]
+fn sessions_with_one_log_id_and_ended_ones_come_back_by_their_keys() {
+    let mut world = World::new(10);
+    let keyed = |world: &World, number: u8| Announcement {
+        id: id(1),
+        key: Some(SessionKey::from_random([number; 16])),
+        ..world.announcement(number.into())
+    };
+    let [first, second, gone] = [1, 2, 3].map(|number| keyed(&world, number));
+    world.admission.announce(gone.clone(), world.now).unwrap();
+    world.wait(240);
+    for announced in [&first, &second] {
+        world.admission.announce(announced.clone(), world.now).unwrap();
+    }
+
+    restart(&mut world);
+
+    assert_eq!(world.admission.count(), 2);
+    assert!(text(&world).contains(&format!("\"key\":\"{}\"", "01".repeat(16))));
+    assert_eq!(world.admission.announce(first, world.now), Ok(()));
+    assert_eq!(world.admission.announce(gone, world.now), Err(Refusal::Ended));
+    assert_eq!(world.admission.count(), 2);
+}
+
+#[test]
 fn sessions_come_back_without_routes() {
     let mut world = World::new(10);
     let control = world.connect(1, "192.0.2.1");
@@ -300,6 +324,7 @@ fn the_largest_journal_is_taken() {
     let long = "2001:db8:1111:2222:3333:4444:5555:6666";
     let announcement = |number| Announcement {
         agent: address(&format!("[{long}]:54172")),
+        key: Some(SessionKey::from_random([0xff; 16])),
         hostname: Some(["a"; 127].join(".").parse().unwrap()),
         tag: TagDigest::of(&[b'x'; 4096]),
         ..World::new(0).announcement(number)

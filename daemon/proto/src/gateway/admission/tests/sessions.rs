@@ -192,3 +192,59 @@ fn an_ended_session_leaves_no_route_and_no_expectation() {
     assert_eq!(world.ends(), [(id(1), End::ResumeTimeout)]);
     assert_eq!(world.routes, Routes::default());
 }
+
+/// An announcement under the log id of session 1 by the Connection Manager's session of that number.
+fn keyed(world: &World, number: u8) -> Announcement {
+    let key = Some(SessionKey::from_random([number; 16]));
+    Announcement { id: id(1), key, ..world.announcement(number.into()) }
+}
+
+#[test]
+fn a_session_log_id_that_somebody_else_knows_ends_no_session_with_a_key() {
+    let mut world = World::new(10);
+    world.admission.announce(keyed(&world, 1), world.now).unwrap();
+    world.wait(1);
+    let by_id_alone = Announcement { key: None, ..keyed(&world, 3) };
+
+    // The other user's session is waited for, then connected.
+    assert_eq!(world.admission.announce(keyed(&world, 2), world.now), Ok(()));
+    assert_eq!(world.ends(), []);
+    world.admit(1, "192.0.2.1").unwrap();
+    assert_eq!(world.admission.announce(by_id_alone, world.now), Ok(()));
+
+    assert_eq!(world.ends(), []);
+    assert_eq!(world.admission.count(), 3);
+    for number in [1, 2, 3] {
+        let admitted = world.admission.admit(&[tag(number)], from("192.0.2.1"), world.now).unwrap();
+        assert_eq!((admitted.id, admitted.agent), (id(1), agent(number)));
+    }
+}
+
+#[test]
+fn a_key_is_that_of_one_session_whatever_its_log_id() {
+    let mut world = World::new(10);
+    let first = keyed(&world, 1);
+    world.admission.announce(first.clone(), world.now).unwrap();
+    let again = Announcement { id: id(9), ..first.clone() };
+    let second = Announcement { tag: tag(7), agent: agent(7), issued: world.now, ..first };
+
+    assert_eq!(world.admission.announce(again, world.now), Ok(()));
+    assert_eq!(world.admission.count(), 1);
+    assert_eq!(world.admission.announce(second.clone(), world.now), Ok(()));
+    assert_eq!(world.ends(), [(id(1), End::Superseded)]);
+    world.admit(7, "192.0.2.1").unwrap();
+    let third = Announcement { tag: tag(8), ..second };
+    assert_eq!(world.admission.announce(third, world.now), Err(Refusal::Conflict));
+}
+
+#[test]
+fn the_end_of_a_session_with_a_key_is_remembered_by_it() {
+    let mut world = World::new(10);
+    let [own, other] = [1, 2].map(|number| keyed(&world, number));
+    world.admission.announce(own.clone(), world.now).unwrap();
+    world.wait(240);
+    assert_eq!(world.ends(), [(id(1), End::Unused)]);
+
+    assert_eq!(world.admission.announce(own, world.now), Err(Refusal::Ended));
+    assert_eq!(world.admission.announce(other, world.now), Ok(()));
+}
