@@ -28,6 +28,8 @@ pub const MAX_ATTRIBUTES: usize = 32;
 #[derive(Debug, Clone)]
 pub struct Document<'a> {
     source: &'a str,
+    /// Where the declaration names an encoding other than UTF-8.
+    relabel: Option<Range<usize>>,
     root: Element<'a>,
     comments: Vec<Range<usize>>,
 }
@@ -68,9 +70,18 @@ pub enum Error {
         /// What was allowed.
         limit: usize,
     },
-    /// Not UTF-8, or declared as something else.
+    /// The bytes are not UTF-8.
     #[error("the document is not UTF-8")]
     NotUtf8,
+    /// The declaration names an encoding that the bytes, which are UTF-8, do not have.
+    #[error("the document declares an encoding other than UTF-8, but its bytes are UTF-8")]
+    OtherEncoding,
+    /// White space before the declaration, which has to be the first thing in the document.
+    #[error("blank line or space before the XML declaration, which begins at byte {at}")]
+    BlankBeforeDeclaration {
+        /// Where the declaration begins.
+        at: usize,
+    },
     /// A character that XML does not allow.
     #[error("forbidden character at byte {at}")]
     ForbiddenCharacter {

@@ -47,9 +47,13 @@ impl Edits {
         }
     }
 
-    /// The document with the changes; everything else is as it was, byte for byte.
+    /// The document with the changes, declared as the UTF-8 that it is; everything else is as it was,
+    /// byte for byte.
     #[must_use]
     pub fn apply(mut self, document: &Document<'_>) -> String {
+        if let Some(encoding) = &document.relabel {
+            self.replace(encoding.clone(), "UTF-8");
+        }
         self.splices.sort_by_key(|(span, _)| (span.start, std::cmp::Reverse(inner_last(span))));
         let source = document.source();
         let mut changed = String::with_capacity(source.len() + self.added());

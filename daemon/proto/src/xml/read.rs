@@ -24,7 +24,7 @@ pub(super) fn document(bytes: &[u8], limit: usize) -> Result<Document<'_>, Error
     if let Some((at, _)) = source.char_indices().find(|(_, c)| !allowed(*c)) {
         return Err(Error::ForbiddenCharacter { at });
     }
-    let mut tree = Tree { source, open: Vec::new(), root: None, comments: Vec::new(), nodes: 0 };
+    let mut tree = Tree { source, ..Tree::default() };
     let mut reader = Reader::from_str(source);
     reader.config_mut().check_comments = true;
     loop {
@@ -38,7 +38,7 @@ pub(super) fn document(bytes: &[u8], limit: usize) -> Result<Document<'_>, Error
             Event::Text(_) | Event::GeneralRef(_) => tree.text(span)?,
             Event::CData(_) => tree.cdata(&span)?,
             Event::Comment(_) => tree.comments.push(span),
-            Event::Decl(_) => declaration(source, &span)?,
+            Event::Decl(_) => tree.relabel = declaration(source, &span)?,
             Event::PI(_) => return Err(Error::ProcessingInstruction { at: start }),
             Event::DocType(_) => return Err(Error::DocumentType { at: start }),
             Event::Eof => break,
@@ -53,8 +53,10 @@ fn place(reader: &Reader<&[u8]>) -> usize {
 }
 
 /// What was read so far.
+#[derive(Default)]
 struct Tree<'a> {
     source: &'a str,
+    relabel: Option<Range<usize>>,
     open: Vec<Element<'a>>,
     root: Option<Element<'a>>,
     comments: Vec<Range<usize>>,
@@ -158,7 +160,8 @@ impl<'a> Tree<'a> {
     fn finish(self) -> Result<Document<'a>, Error> {
         match self.root {
             Some(root) if self.open.is_empty() => {
-                Ok(Document { source: self.source, root, comments: self.comments })
+                let Self { source, relabel, comments, .. } = self;
+                Ok(Document { source, relabel, root, comments })
             }
             _ => Err(Error::Unfinished),
         }
@@ -225,19 +228,53 @@ impl<'a> Tag<'a> {
     }
 }
 
-/// The declaration may stand at the very start only, and name no other encoding.
-fn declaration(source: &str, span: &Range<usize>) -> Result<(), Error> {
+/// Judges the declaration, which may stand at the very start only. Returns where its encoding
+/// stands, if that is a name other than UTF-8 that the bytes fit all the same.
+fn declaration(source: &str, span: &Range<usize>) -> Result<Option<Range<usize>>, Error> {
     let at = span.start;
     if at != 0 {
-        return Err(Error::ProcessingInstruction { at });
+        let blank = source[..at].bytes().all(is_space);
+        return Err(match blank {
+            true => Error::BlankBeforeDeclaration { at },
+            false => Error::ProcessingInstruction { at },
+        });
     }
+    let mut relabel = None;
     let mut tag = Tag { source, at: "<?xml".len(), end: span.end - "?>".len() };
     while let Some(attribute) = tag.attribute()? {
-        if attribute.name == "encoding" && !attribute.value.eq_ignore_ascii_case("utf-8") {
-            return Err(Error::NotUtf8);
+        if attribute.name != "encoding" {
+            continue;
+        }
+        match Encoding::named(&attribute.value) {
+            Encoding::Utf8 => {}
+            Encoding::ExtendsAscii if source.is_ascii() => relabel = Some(attribute.span),
+            Encoding::ExtendsAscii | Encoding::Other => return Err(Error::OtherEncoding),
         }
     }
-    Ok(())
+    Ok(relabel)
+}
+
+/// A declared encoding.
+enum Encoding {
+    Utf8,
+    /// ASCII, or a character set in which ASCII characters have the same single bytes.
+    ExtendsAscii,
+    Other,
+}
+
+impl Encoding {
+    fn named(name: &str) -> Self {
+        let name = name.to_ascii_lowercase().replace('_', "-");
+        let extends_ascii =
+            ["us-ascii", "ascii", "ansi-x3.4-", "iso-8859-", "iso8859-", "latin", "windows-125"];
+        if ["utf-8", "utf8"].contains(&name.as_str()) {
+            Self::Utf8
+        } else if extends_ascii.iter().any(|prefix| name.starts_with(prefix)) {
+            Self::ExtendsAscii
+        } else {
+            Self::Other
+        }
+    }
 }
 
 /// Resolves the five entities and character references.

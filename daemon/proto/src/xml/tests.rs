@@ -62,8 +62,12 @@ fn hostile_documents_are_refused_with_their_reason() {
         ("<a><!-- -- --></a>", Error::NotWellFormed { at: 3 }),
         ("<a><?go now?></a>", Error::ProcessingInstruction { at: 3 }),
         ("<?go now?><a/>", Error::ProcessingInstruction { at: 0 }),
-        (" <?xml version='1.0'?><a/>", Error::ProcessingInstruction { at: 1 }),
-        ("<?xml version='1.0' encoding='UTF-16'?><a/>", Error::NotUtf8),
+        (" \r\n<?xml version='1.0'?><a/>", Error::BlankBeforeDeclaration { at: 3 }),
+        ("<a/><?xml version='1.0'?>", Error::ProcessingInstruction { at: 4 }),
+        ("<?xml version='1.0' encoding='UTF-16'?><a/>", Error::OtherEncoding),
+        ("<?xml version='1.0' encoding='cp037'?><a/>", Error::OtherEncoding),
+        ("<?xml version='1.0' encoding='us-ascii'?><a>\u{e9}</a>", Error::OtherEncoding),
+        ("<?xml version='1.0' encoding='ISO-8859-1'?><a>\u{e9}</a>", Error::OtherEncoding),
         ("<a b='1' b='2'/>", Error::DuplicateAttribute { at: 12 }),
         ("<a b/>", Error::NotWellFormed { at: 4 }),
         ("<a b=c/>", Error::NotWellFormed { at: 5 }),
@@ -73,6 +77,29 @@ fn hostile_documents_are_refused_with_their_reason() {
         ("<a\"/>", Error::NotWellFormed { at: 0 }),
         ("< a/>", Error::NotWellFormed { at: 1 }),
     ]);
+}
+
+#[test]
+fn a_declared_encoding_that_fits_the_bytes_is_read_and_passed_on_as_utf_8() {
+    let ascii = ["us-ascii", "ASCII", "ISO-8859-1", "iso-8859-15", "latin1", "Windows-1252"];
+    for name in ascii.iter().chain(&["utf8", "UTF-8", "uTf-8"]) {
+        let source = format!("<?xml version='1.0' encoding='{name}'?>\n<a>&#233;</a>");
+        let document = read(&source).unwrap();
+
+        assert_eq!(document.root().text(), "\u{e9}", "{name}");
+        let mut edits = Edits::default();
+        edits.rename(document.root(), "\u{e9}");
+        let passed_on = match ascii.contains(name) {
+            true => "UTF-8",
+            false => name,
+        };
+        assert_eq!(
+            edits.apply(&document),
+            format!("<?xml version='1.0' encoding='{passed_on}'?>\n<\u{e9}>&#233;</\u{e9}>")
+        );
+    }
+    let utf_8 = "<?xml version='1.0' encoding='utf8'?><a>\u{e9}</a>";
+    assert_eq!(read(utf_8).unwrap().root().text(), "\u{e9}");
 }
 
 #[test]

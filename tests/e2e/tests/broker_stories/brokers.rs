@@ -36,6 +36,17 @@ async fn an_answer_that_cannot_be_used_is_told_with_its_cause() {
             Fault::Document("<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>".to_owned()),
             unusable(200, "document type declaration at byte 0"),
         ),
+        (
+            Fault::Document("\n<?xml version='1.0'?><pcoip-broker version='2.1'/>".to_owned()),
+            unusable(200, "blank line or space before the XML declaration, which begins at byte 1"),
+        ),
+        (
+            Fault::Document("<?xml version='1.0' encoding='utf-16'?><pcoip-broker/>".to_owned()),
+            unusable(
+                200,
+                "the document declares an encoding other than UTF-8, but its bytes are UTF-8",
+            ),
+        ),
         (Fault::broker_says("<a>&b;</a>"), unusable(200, "unknown reference at byte 31")),
         (
             Fault::broker_says(&nested),
@@ -54,6 +65,26 @@ async fn an_answer_that_cannot_be_used_is_told_with_its_cause() {
         assert_eq!(answers, [error_6608(FAILED), error_6612(INVALID), bye.clone()]);
         assert_eq!(last_warning(&site), warning(BROKER, &told));
         assert_eq!(site.broker.faults.heard("get-resource-list").len(), times + 1);
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_in_ascii_may_declare_any_encoding_that_extends_ascii() {
+    let site = site("").await;
+    let mut talk = Talk::logged_on(&site).await;
+    for encoding in ["us-ascii", "ASCII", "ISO-8859-1", "utf8"] {
+        let declaration = |encoding| format!("<?xml version='1.0' encoding='{encoding}'?>\n");
+        let list = "<get-resource-list-resp><result><result-id>LIST_SUCCESSFUL</result-id>\
+                    <result-str>caf&#233;</result-str></result></get-resource-list-resp>";
+        let document = format!("<pcoip-broker version=\"2.1\">{list}</pcoip-broker>");
+        let document = Fault::Document(declaration(encoding) + &document);
+        site.broker.faults.next("get-resource-list", document);
+
+        let answer = talk.ask(LIST).await;
+
+        let passed_on = if encoding == "utf8" { "utf8" } else { "UTF-8" };
+        assert_eq!(answer, declaration(passed_on) + &client(list), "{encoding}");
     }
     site.stop().await;
 }
