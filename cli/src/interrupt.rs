@@ -1,7 +1,11 @@
-//! The operator's wish to stop: SIGINT and SIGTERM become a value, so that what was begun is undone.
+//! The operator's wish to stop: SIGINT, SIGTERM and SIGHUP (the terminal or the SSH connection is
+//! closed) become a value, so that what was begun is undone.
 
 use std::{
+    fs,
+    future::poll_fn,
     sync::mpsc::{Receiver, channel},
+    task::Poll,
     thread,
     time::Duration,
 };
@@ -27,19 +31,25 @@ impl Interrupt {
             .enable_all()
             .build()
             .context("preparing for signals")?;
-        let (mut interrupt, mut terminate) = {
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let wanted = kinds.into_iter().filter(|kind| !is_ignored(*kind));
+        let mut signals: Vec<_> = {
             let _entered = runtime.enter();
-            let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-            (signals.0.context("taking SIGINT")?, signals.1.context("taking SIGTERM")?)
+            wanted.map(signal).collect::<Result<_, _>>().context("listening for signals")?
         };
         let (wish, wishes) = channel();
         thread::spawn(move || {
             runtime.block_on(async {
                 loop {
-                    tokio::select! {
-                        _ = interrupt.recv() => {}
-                        _ = terminate.recv() => {}
-                    }
+                    poll_fn(|context| {
+                        let mut received = signals.iter_mut().map(|s| s.poll_recv(context));
+                        if received.any(|poll| poll.is_ready()) {
+                            Poll::Ready(())
+                        } else {
+                            Poll::Pending
+                        }
+                    })
+                    .await;
                     if wish.send(()).is_err() {
                         return;
                     }
@@ -54,4 +64,12 @@ impl Interrupt {
         self.is_wished |= self.wishes.recv_timeout(time).is_ok();
         self.is_wished
     }
+}
+
+/// Whether the process was started with this signal ignored, as by `nohup`: then it stays ignored.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask >> (kind.as_raw_value() - 1) & 1 == 1
 }

@@ -1,6 +1,7 @@
 //! The daemon's command line: one role, the supervisor of both, or a role's health check.
 
 use std::{
+    io::ErrorKind,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -95,9 +96,10 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Supervise { base } => {
             logs::to_error(LogLevel::Info)?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime
-                .context("starting the runtime")?
-                .block_on(async { supervise::run(&base, shutdown_on_signal()?).await })
+            runtime.context("starting the runtime")?.block_on(async {
+                reload_on_hangup(base.join("run"), &[Role::Cm, Role::Sg])?;
+                supervise::run(&base, shutdown_on_signal()?).await
+            })
         }
         Command::Healthcheck { run, role } => healthcheck(&run, role),
     }
@@ -109,6 +111,7 @@ async fn connection_manager(conf: &Path) -> anyhow::Result<()> {
     let read = read.with_context(|| format!("in configuration `{}`", conf.display()))?;
     logs::to_folder(&read.value.log_directory, "pcoip-connmgr", read.value.log_level)?;
     warn_of(conf, &read.warnings);
+    reload_on_hangup(read.value.run_directory.clone(), &[Role::Cm])?;
     let shutdown = shutdown_on_signal()?;
     let role = connection_manager::bind(read.value).await?;
     tell_ready(&role.listens());
@@ -121,6 +124,7 @@ async fn security_gateway(conf: &Path) -> anyhow::Result<()> {
     let read = read.with_context(|| format!("in configuration `{}`", conf.display()))?;
     logs::to_folder(&read.value.log_directory, "pcoip-sg", read.value.log_level)?;
     warn_of(conf, &read.warnings);
+    reload_on_hangup(read.value.run_directory.clone(), &[Role::Sg])?;
     let shutdown = shutdown_on_signal()?;
     let role = security_gateway::bind(read.value).await?;
     tell_ready(&role.listens());
@@ -175,6 +179,31 @@ fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
     });
     Ok(shutdown)
 }
+
+/// On SIGHUP, asks these roles to read their certificates and keys again. The signal ends no process
+/// of the product: log rotation and `pkill -HUP` send it to all of them.
+fn reload_on_hangup(run: PathBuf, roles: &'static [Role]) -> anyhow::Result<()> {
+    let mut hangups = signal(SignalKind::hangup()).context("listening for signals")?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            for role in roles {
+                let run = run.clone();
+                let ask = move || socket::tell(&run, *role, "/reload", RELOAD_WAIT);
+                match tokio::task::spawn_blocking(ask).await {
+                    Ok(Ok(())) => info!(?role, "Reloaded on SIGHUP"),
+                    // A role that is not configured has no socket.
+                    Ok(Err(error)) if error.kind() == ErrorKind::NotFound => {}
+                    Ok(Err(error)) => warn!(?role, %error, "Failed to reload on SIGHUP"),
+                    Err(error) => warn!(?role, %error, "Failed to reload on SIGHUP"),
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+/// How long reading all certificates and keys of a role may take.
+const RELOAD_WAIT: Duration = Duration::from_secs(30);
 
 /// No secret may end in a core dump; every session takes file descriptors.
 fn harden() {

@@ -1,18 +1,27 @@
 //! Told to end by a signal.
 
+use std::fs;
+
 use e2e::installer::document;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::site::{INSTALL, PURGE, Site, differences};
 
-const SIGNALS: [Signal; 2] = [Signal::SIGINT, Signal::SIGTERM];
+/// Those that end an installer. A test run under `nohup` ignores SIGHUP, and so do its children.
+fn signals() -> Vec<Signal> {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux has it");
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(str::trim);
+    let ignores_hangups = ignored.is_some_and(|mask| mask.ends_with(['1', '3', '5', '7', '9']));
+    let all = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+    all.into_iter().filter(|signal| *signal != Signal::SIGHUP || !ignores_hangups).collect()
+}
 
 /// Interrupts a command after each of its steps, also the last one that it tells, and asserts how it
 /// ends.
 fn at_every_step(site: &Site, words: &[&str], check: impl Fn(&str)) {
     let steps = site.steps(words);
-    for (step, signal) in (1..steps).zip(SIGNALS.into_iter().cycle()) {
+    for (step, signal) in (1..steps).zip(signals().into_iter().cycle()) {
         let what = format!("{words:?}: {signal} after step {step}");
         let mut installer = site.start(words);
         assert!(installer.after(step), "{what}");
@@ -49,4 +58,18 @@ fn a_change_or_removal_that_is_interrupted_leaves_everything_as_it_was() {
 
     at_every_step(&site, &["configure", "--agent-port=6000"], is_as_before);
     at_every_step(&site, &PURGE, is_as_before);
+}
+
+#[test]
+fn an_installation_under_nohup_survives_the_end_of_its_terminal() {
+    let site = Site::fresh();
+    let steps = site.steps(&INSTALL);
+    let mut installer = site.start_under_nohup(&INSTALL);
+    assert!(installer.after(steps / 2));
+
+    installer.signal(Signal::SIGHUP);
+    let (output, said) = installer.end();
+
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    site.is_live();
 }

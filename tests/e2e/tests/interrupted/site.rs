@@ -92,6 +92,16 @@ impl Site {
         Stepped::start(self.command(words), self.root().join(".pcoip-cmsg-setup.journal"))
     }
 
+    /// The same, with SIGHUP ignored.
+    pub(crate) fn start_under_nohup(&self, words: &[&str]) -> Stepped {
+        let command = self.command(words);
+        let mut ignoring = Command::new("sh");
+        ignoring.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(command.get_program());
+        ignoring.args(command.get_args()).stdin(Stdio::null());
+        plain(&mut ignoring);
+        Stepped::start(ignoring, self.root().join(".pcoip-cmsg-setup.journal"))
+    }
+
     /// How many steps a command has.
     pub(crate) fn steps(&self, words: &[&str]) -> usize {
         let planned = self.done(&[words, &["--dry-run"]].concat());

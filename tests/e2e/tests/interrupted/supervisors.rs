@@ -7,14 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cmsg_config::socket::Role;
+use cmsg_config::socket::{Role, get};
 use e2e::binaries;
 use nix::{
     sys::signal::{Signal, kill},
     sys::stat::Mode,
     unistd::{Pid, mkfifo},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::site::{INSTALL, PURGE, Site, put};
 
@@ -82,6 +82,40 @@ fn a_supervisor_that_is_about_to_end_is_not_taken_for_one_that_runs_on() {
 
     let status = next.wait().expect("it is ours");
     assert_eq!(status.code(), Some(0));
+    site.is_live();
+}
+
+#[test]
+fn a_hangup_reloads_the_supervised_roles_and_ends_nothing() {
+    let site = Site::installed();
+    let run = site.paths().run();
+    let supervisor = fs::read_to_string(run.join("supervise.pid")).expect("there is a supervisor");
+    let pids = || {
+        let of_role = |role| -> Value { get(&run, role, "/status", PATIENCE).expect("it answers") };
+        [Role::Cm, Role::Sg].map(|role| of_role(role)["pid"].as_i64().expect("it is a number"))
+    };
+    let before = pids();
+    let reloads = |folder: std::path::PathBuf| {
+        let files = fs::read_dir(folder).expect("it is there").flatten();
+        let texts = files.filter_map(|file| fs::read_to_string(file.path()).ok());
+        texts.map(|text| text.matches("Certificates and keys are read again").count()).sum()
+    };
+    let all_reloads = || -> [usize; 2] {
+        let paths = site.paths();
+        [paths.connection_manager_logs(), paths.security_gateway_logs()].map(reloads)
+    };
+    let hang_up = |pid: i64| {
+        let pid = Pid::from_raw(pid.try_into().expect("it is a process's"));
+        kill(pid, Signal::SIGHUP).expect("it is ours");
+    };
+
+    before.into_iter().for_each(hang_up);
+    wait_for("the roles do not reload", || all_reloads() == [1, 1]);
+    hang_up(supervisor.trim().parse().expect("it is a number"));
+    wait_for("the supervisor does not have them reload", || all_reloads() == [2, 2]);
+
+    assert_eq!(pids(), before);
+    assert_eq!(site.processes().len(), 3, "the supervisor and two roles");
     site.is_live();
 }
 
