@@ -36,17 +36,6 @@ async fn an_answer_that_cannot_be_used_is_told_with_its_cause() {
             Fault::Document("<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>".to_owned()),
             unusable(200, "document type declaration at byte 0"),
         ),
-        (
-            Fault::Document("\n<?xml version='1.0'?><pcoip-broker version='2.1'/>".to_owned()),
-            unusable(200, "blank line or space before the XML declaration, which begins at byte 1"),
-        ),
-        (
-            Fault::Document("<?xml version='1.0' encoding='utf-16'?><pcoip-broker/>".to_owned()),
-            unusable(
-                200,
-                "the document declares an encoding other than UTF-8, but its bytes are UTF-8",
-            ),
-        ),
         (Fault::broker_says("<a>&b;</a>"), unusable(200, "unknown reference at byte 31")),
         (
             Fault::broker_says(&nested),
@@ -65,6 +54,31 @@ async fn an_answer_that_cannot_be_used_is_told_with_its_cause() {
         assert_eq!(answers, [error_6608(FAILED), error_6612(INVALID), bye.clone()]);
         assert_eq!(last_warning(&site), warning(BROKER, &told));
         assert_eq!(site.broker.faults.heard("get-resource-list").len(), times + 1);
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_declaration_that_cannot_be_right_is_named() {
+    let table = [
+        (
+            "\n<?xml version='1.0'?><pcoip-broker version='2.1'/>",
+            "blank line or space before the XML declaration, which begins at byte 1",
+        ),
+        (
+            "<?xml version='1.0' encoding='utf-16'?><pcoip-broker version='2.1'/>",
+            "the document declares an encoding other than UTF-8, but its bytes are UTF-8",
+        ),
+    ];
+    let site = site("").await;
+    for (document, error) in table {
+        let mut talk = Talk::logged_on(&site).await;
+        site.broker.faults.next("get-resource-list", Fault::Document(document.to_owned()));
+
+        assert_eq!(talk.ask(LIST).await, error_6608(FAILED));
+
+        let message = format!("The broker's answer cannot be used status=200 error={error}");
+        assert_eq!(last_warning(&site), warning(BROKER, &message));
     }
     site.stop().await;
 }
