@@ -33,15 +33,18 @@ impl RoleView {
         Self::of(role, socket::get::<Status>(&paths.run(), role, "/status", WAIT))
     }
 
-    /// Asks a role that may have just started. It lives before it has looked for what it needs, and
-    /// gets a moment for that, unless the operator interrupts.
+    /// Asks a role that may have just started, or whose gateway has: it lives before it has looked
+    /// for what it needs, and gets a moment for that, unless the operator interrupts.
     pub(crate) fn settled(
         mut ask: impl FnMut() -> Self,
         mut pause: impl FnMut(Duration) -> bool,
     ) -> Self {
         let mut view = ask();
         for _ in 0..TIMES {
-            if view.reason.as_deref() != Some(socket::NOT_LOOKED) || pause(EVERY) {
+            let is_passing = |reason: &str| {
+                reason == socket::NOT_LOOKED || reason.starts_with(socket::NO_GATEWAY)
+            };
+            if !view.reason.as_deref().is_some_and(is_passing) || pause(EVERY) {
                 break;
             }
             view = ask();

@@ -205,6 +205,8 @@ fn a_role_that_has_just_started_is_asked_until_it_has_looked_around() {
     assert_eq!(settled([Some(young), Some(young), None], 0), (None, 2));
     assert_eq!(settled([Some(young), Some("it is away"), None], 0), (why("it is away"), 1));
     assert_eq!(settled([Some("it is away"), None, None], 0), (why("it is away"), 0));
+    let no_gateway = "Security Gateway is enabled but does not respond";
+    assert_eq!(settled([Some(no_gateway), Some(no_gateway), None], 0), (None, 2));
     assert_eq!(settled([Some(young); 3], 0), (why(young), 50));
     assert_eq!(settled([Some(young); 3], 2), (why(young), 2));
 }

@@ -116,6 +116,7 @@ pub(super) fn watch(shared: &Arc<Shared>, tracker: &TaskTracker, shutdown: &Canc
     for index in 0..shared.gateways.all().len() {
         let shared = Arc::clone(shared);
         tracker.spawn(shutdown.clone().run_until_cancelled_owned(async move {
+            shared.gateways.all()[index].wait_for_start().await;
             loop {
                 let takes = shared.gateways.all()[index].look().await;
                 shared.health.settle(shared.gateways.all());

@@ -20,7 +20,10 @@ use cmsg_config::{
 use cmsg_proto::control::{HEALTH, PATH, PORT};
 use http::{HeaderValue, StatusCode, header};
 use reqwest::Client;
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
@@ -37,6 +40,13 @@ const WAIT: Duration = Duration::from_secs(5);
 
 /// Longest wait when only asking how it is; load balancers wait five seconds for us.
 const LOOK: Duration = Duration::from_secs(3);
+
+/// How long the gateway of this host may take to start until it counts as silent. Load balancers
+/// wait five seconds for `/health`.
+const START: Duration = Duration::from_secs(3);
+
+/// How often it is asked meanwhile.
+const START_POLL: Duration = Duration::from_millis(50);
 
 /// How many announcements of other hosts are passed on at once. Everybody can send some, and the
 /// gateway must keep answering its own host.
@@ -102,16 +112,33 @@ impl Gateway {
         self.folder.is_some()
     }
 
+    /// Waits until the gateway of this host has started: both roles do so at the same time, in any
+    /// order. Gives up after [`START`]; another host's gateway is not waited for.
+    pub(in crate::connection_manager) async fn wait_for_start(&self) {
+        let answers = async {
+            while let Found::Silent(_) = self.ask().await {
+                sleep(START_POLL).await;
+            }
+        };
+        if self.is_own() {
+            let _ = timeout(START, answers).await;
+        }
+    }
+
     /// Asks how it is, and tells the log when it went away or is back. Whether it takes sessions.
     pub(in crate::connection_manager) async fn look(&self) -> bool {
-        let asked = self.client.get(format!("{}{HEALTH}", self.url)).timeout(LOOK);
-        let asked = asked.header(header::CONNECTION, "close");
-        let found = match upstream::exchange(asked).await {
-            Ok(reply) => found(&reply),
-            Err(failure) => Found::Silent(format!("{:#}", anyhow::Error::new(failure))),
-        };
+        let found = self.ask().await;
         self.changes(|standing| standing.looked(found, clock::now()));
         self.found() == Some(Found::Takes)
+    }
+
+    async fn ask(&self) -> Found {
+        let asked = self.client.get(format!("{}{HEALTH}", self.url)).timeout(LOOK);
+        let asked = asked.header(header::CONNECTION, "close");
+        match upstream::exchange(asked).await {
+            Ok(reply) => found(&reply),
+            Err(failure) => Found::Silent(format!("{:#}", anyhow::Error::new(failure))),
+        }
     }
 
     /// What it said last; nothing until it was looked at.
@@ -177,7 +204,7 @@ impl Gateway {
             let _place = self.places.acquire().await;
             upstream::send_bytes(request, announcement).await
         };
-        tokio::time::timeout(WAIT, exchange).await.unwrap_or(Err(Failure::TimedOut))
+        timeout(WAIT, exchange).await.unwrap_or(Err(Failure::TimedOut))
     }
 
     pub(super) fn address_for(&self, client: IpAddr) -> Option<IpAddr> {

@@ -1,20 +1,24 @@
 //! Gateways of other hosts that hang and come back.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
-use cmsg_config::socket::{GatewayStanding, Status};
+use cmsg_config::socket::{GatewayStanding, NOT_LOOKED, Status};
 use cmsg_proto::control::AddConnection;
 use http::Response;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{net::TcpListener, runtime::Handle, time::timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     ALLOCATE, agent, agent_and_gateway, broker, hello, logged, request, told,
-    world::{WAIT, World, gateway_says},
+    world::{WAIT, World, gateway, gateway_says},
 };
 use crate::{
     https::listener::{Content, speak},
@@ -135,6 +139,25 @@ async fn without_a_gateway_that_answers_health_fails_and_the_refusals_are_counte
     let is_healthy =
         async { while !world.http("GET /health", "", "").await.0.starts_with("HTTP/1.1 200 ") {} };
     timeout(WAIT, is_healthy).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_gateway_that_starts_after_the_connection_manager_is_waited_for() {
+    let own = "ExternalRoutableIP = 203.0.113.7";
+    let mut world = World::with(own, broker, agent).await;
+    world.stop().await;
+    std::fs::remove_file(world.run().join("sg.sock")).unwrap();
+    world.start_on(&Handle::current()).await;
+
+    let mut health = pin!(world.http("GET /health", "", ""));
+    let early = timeout(Duration::from_millis(500), &mut health).await;
+    let reason = told::<Status>(&world, "/status").await.reason;
+    gateway(world.run());
+
+    assert!(early.is_err(), "{early:?}");
+    assert_eq!(reason.as_deref(), Some(NOT_LOOKED));
+    let (head, content) = health.await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head} {content}");
 }
 
 #[tokio::test]

@@ -200,7 +200,7 @@ async fn somebody(tls: TlsAcceptor, script: Script) -> (Heard, u16) {
 }
 
 /// Takes every announcement and gives the client another tag.
-fn gateway(run: &Path) -> Heard {
+pub(super) fn gateway(run: &Path) -> Heard {
     let heard = Heard::default();
     let listener = socket::bind(run, Role::Sg).unwrap();
     listener.set_nonblocking(true).unwrap();
