@@ -1,12 +1,13 @@
 //! What the engine says about itself, as far as checks and plan ask.
 
 mod services;
+mod settings;
 mod swarm;
 mod version;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
@@ -17,6 +18,8 @@ use bollard::{
 };
 
 use crate::{LABEL, LABEL_VALUE, LAYER_LABEL};
+
+use settings::Settings;
 
 pub use services::{MountFact, ServiceFact};
 pub use swarm::{Availability, NodeFact, SwarmFact};
@@ -40,8 +43,10 @@ pub struct EngineFacts {
     /// How it limits containers: `1` or `2` and who does it, e.g. `systemd`.
     pub cgroups: CgroupFact,
     /// What keeps containers from the host, e.g. `apparmor`, `seccomp`, `selinux`, `rootless`,
-    /// `userns`.
+    /// `userns`, `no-new-privileges`.
     pub security: BTreeSet<String>,
+    /// Files that a process in a container may open, where that is set.
+    pub open_files: Option<u64>,
     /// The ranges that it takes the networks of containers from, where its file names some.
     pub address_pools: Vec<String>,
     /// Its place in a swarm.
@@ -92,8 +97,8 @@ pub struct ImageFact {
     pub layer: Option<String>,
 }
 
-/// Asks for all of it.
-pub(super) async fn read(docker: &Docker) -> anyhow::Result<EngineFacts> {
+/// Asks for all of it; the engine is behind that socket.
+pub(super) async fn read(docker: &Docker, socket: &Path) -> anyhow::Result<EngineFacts> {
     let version = docker.version().await.context("asking the docker engine for its version")?;
     let components = version.components.unwrap_or_default();
     let is_podman = components.iter().any(|component| component.name.contains("Podman"));
@@ -110,6 +115,9 @@ pub(super) async fn read(docker: &Docker) -> anyhow::Result<EngineFacts> {
         _ => Vec::new(),
     };
     let text = version.version.unwrap_or_default();
+    let settings = Settings::read(socket);
+    let named = settings.no_new_privileges.then(|| "no-new-privileges".to_owned());
+    let security = info.security_options.iter().flatten().map(|option| security(option));
     Ok(EngineFacts {
         release: Version::parse(&text),
         version: text,
@@ -118,7 +126,8 @@ pub(super) async fn read(docker: &Docker) -> anyhow::Result<EngineFacts> {
         has_live_restore: info.live_restore_enabled.unwrap_or_default(),
         data_root: info.docker_root_dir.clone().unwrap_or_default().into(),
         cgroups: cgroups(&info),
-        security: info.security_options.iter().flatten().map(|option| security(option)).collect(),
+        security: security.chain(named).collect(),
+        open_files: settings.open_files,
         address_pools: pools(&info),
         swarm: swarm.fact,
         node: swarm.node,

@@ -11,7 +11,11 @@ pub mod stack;
 mod swarm;
 mod words;
 
-use std::{os::unix::net::UnixStream, path::PathBuf, time::Duration};
+use std::{
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use bollard::{API_DEFAULT_VERSION, Docker};
@@ -110,9 +114,10 @@ impl Engine {
     ///
     /// Where it does not answer.
     pub fn facts(&self) -> anyhow::Result<EngineFacts> {
-        let asked = self
-            .runtime
-            .block_on(async { tokio::time::timeout(ANSWER, facts::read(&self.docker)).await });
+        let socket = self.address.strip_prefix("unix://").unwrap_or_default();
+        let asked = self.runtime.block_on(async {
+            tokio::time::timeout(ANSWER, facts::read(&self.docker, Path::new(socket))).await
+        });
         asked.context("the docker engine does not answer")?
     }
 }

@@ -41,6 +41,8 @@ pub(crate) struct Machine {
     pub(crate) lent_ports: Option<RangeInclusive<u16>>,
     /// Ports of those that it does not lend.
     pub(crate) reserved_ports: Option<Vec<RangeInclusive<u16>>>,
+    /// The lowest port that a program without rights may bind.
+    pub(crate) unprivileged_port: Option<u64>,
     /// What is set of the kernel, where the machine is prepared.
     pub(crate) kernel: Kernel,
     /// Files that a process which is started from here may open.
@@ -83,6 +85,7 @@ impl Machine {
             lent_ports: text("/proc/sys/net/ipv4/ip_local_port_range").and_then(|text| lent(&text)),
             reserved_ports: text("/proc/sys/net/ipv4/ip_local_reserved_ports")
                 .map(|text| ranges(&text)),
+            unprivileged_port: number("/proc/sys/net/ipv4/ip_unprivileged_port_start"),
             own_files: getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(_, hard)| hard),
             most_files: number("/proc/sys/fs/nr_open"),
             tracked_connections: number("/proc/sys/net/netfilter/nf_conntrack_max"),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nix::{
     errno::Errno,
-    sys::statvfs::statvfs,
+    sys::statvfs::{FsFlags, statvfs},
     unistd::{AccessFlags, eaccess},
 };
 
@@ -15,6 +15,8 @@ use crate::{plan::layout, wanted::Place};
 pub(crate) struct Target {
     /// Each once.
     pub(crate) folders: Vec<Folder>,
+    /// The folder that the daemon's will be in, where its file system is mounted with `noexec`.
+    pub(crate) noexec: Option<PathBuf>,
 }
 
 /// What is there already of the way to a folder of ours.
@@ -49,13 +51,14 @@ impl Target {
         let paths = place.paths();
         let mut folders: Vec<Folder> = Vec::new();
         for wanted in place.root.iter().cloned().chain(layout::own_folders(&paths)) {
-            let there = wanted.ancestors().find(|path| path.symlink_metadata().is_ok());
-            let Some(there) = there else { continue };
+            let Some(there) = nearest(&wanted) else { continue };
             if !folders.iter().any(|folder| folder.path == there) {
                 folders.push(Folder::look(there));
             }
         }
-        Self { folders }
+        let bin = layout::bin(&paths);
+        let noexec = nearest(&bin).filter(|path| is_noexec(path)).map(Path::to_owned);
+        Self { folders, noexec }
     }
 
     /// Whether something can be made in all of them.
@@ -72,6 +75,15 @@ impl Folder {
         let has_no_inodes = stat.is_some_and(|s| s.files() > 0 && s.files_available() == 0);
         Self { path: path.to_owned(), obstacle: obstacle(path), free, has_no_inodes }
     }
+}
+
+/// The folder itself or the innermost one around it that exists.
+fn nearest(folder: &Path) -> Option<&Path> {
+    folder.ancestors().find(|path| path.symlink_metadata().is_ok())
+}
+
+fn is_noexec(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|stat| stat.flags().contains(FsFlags::ST_NOEXEC))
 }
 
 impl Obstacle {

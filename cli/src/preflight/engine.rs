@@ -1,5 +1,7 @@
 //! The Docker engine and its swarm: whether the stack can be deployed there, and would stay.
 
+mod hardening;
+
 use cmsg_engine::{Availability, EngineFacts, NoEngine, STACK, SwarmFact, Version, stack::NETWORK};
 
 use crate::{
@@ -53,6 +55,7 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
                 ));
             }
             findings.extend(engine_itself(engine));
+            findings.extend(hardening::check(facts, engine));
             findings.extend(swarm_of(&engine.swarm));
             findings.extend(node(engine));
             findings.extend(names_of_others(facts.adopted.as_ref(), engine));

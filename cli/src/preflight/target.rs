@@ -6,6 +6,7 @@ use crate::{
         Facts,
         target::{Folder, Obstacle},
     },
+    runtime::Runtime,
     wanted::Wanted,
 };
 
@@ -20,7 +21,22 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let folders = facts.target.folders.iter();
     let folders =
         folders.filter(|folder| !(is_told && folder.obstacle == Some(Obstacle::NotPermitted)));
-    folders.filter_map(|folder| blocked(folder).or_else(|| full(folder, needed))).collect()
+    let folders = folders.filter_map(|folder| blocked(folder).or_else(|| full(folder, needed)));
+    folders.chain(noexec(wanted, facts)).collect()
+}
+
+/// Containers run the daemon from their image.
+fn noexec(wanted: &Wanted, facts: &Facts) -> Option<Finding> {
+    let path = facts.target.noexec.as_ref().filter(|_| wanted.place.runtime == Runtime::Host)?;
+    let path = path.display();
+    Some(Finding::error(
+        "target.noexec",
+        format!("the daemon cannot run from `{path}`: its file system is mounted with `noexec`"),
+        format!(
+            "remove `noexec` from the mount that `findmnt --target {path}` shows, or install \
+             elsewhere with `--root DIR`"
+        ),
+    ))
 }
 
 fn blocked(folder: &Folder) -> Option<Finding> {

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use cmsg_config::socket::Role;
 use cmsg_engine::{
@@ -7,7 +7,11 @@ use cmsg_engine::{
 };
 
 use super::*;
-use crate::plan::tests::{facts, wanted};
+use crate::{
+    host::ports::Listener,
+    plan::tests::{facts, wanted},
+    wanted::listen::ListenKey,
+};
 
 const SWARM: &str = "accept-policies: true\nself-signed: true\nbroker-url: https://b\n\
                      external-pcoip-ip: 192.0.2.1\n";
@@ -89,6 +93,27 @@ fn an_engine_that_cannot_is_told() {
     for (id, change) in table {
         assert_eq!(with(change), [id]);
     }
+}
+
+#[test]
+fn a_hardened_engine_is_refused_where_the_services_cannot_run_under_it() {
+    let secured = |option: &str, from: Option<u64>, port: u16| {
+        found(|facts| {
+            facts.machine.unprivileged_port = from;
+            let address = SocketAddr::from(([0, 0, 0, 0], port));
+            let listener = Listener { address: Some(address), troubles: Vec::new(), is_any: false };
+            facts.listeners = [(ListenKey::Broker, listener)].into();
+            let security = [option.to_owned(), "seccomp".to_owned()].into();
+            facts.engine = EngineFact::There(Box::new(EngineFacts { security, ..engine() }));
+        })
+    };
+
+    assert_eq!(secured("userns", Some(1024), 443), ["!docker.userns-remap"]);
+    assert_eq!(secured("rootless", Some(1024), 443), ["!docker.rootless"]);
+    assert_eq!(secured("no-new-privileges", Some(1024), 443), ["!docker.no-new-privileges"]);
+    assert_eq!(secured("no-new-privileges", Some(80), 443), [""; 0]);
+    assert_eq!(secured("no-new-privileges", Some(1024), 8443), [""; 0]);
+    assert_eq!(secured("apparmor", Some(1024), 443), [""; 0]);
 }
 
 #[test]

@@ -100,9 +100,17 @@ fn files(most: &Most, runtime: Runtime, facts: &Facts) -> Option<Finding> {
             machine.own_files?,
             "raise it (`ulimit -Hn`, `/etc/security/limits.conf`), or lower `MaxConnections`",
         ),
-        Runtime::Swarm => {
-            (machine.most_files?, "raise it (`sysctl -w fs.nr_open`), or lower `MaxConnections`")
-        }
+        Runtime::Swarm => match facts.engine.facts().and_then(|engine| engine.open_files) {
+            Some(limit) => (
+                limit,
+                "raise `nofile` of `default-ulimits` in `/etc/docker/daemon.json` and restart \
+                 Docker, or lower `MaxConnections`",
+            ),
+            None => (
+                machine.most_files?,
+                "raise it (`sysctl -w fs.nr_open`), or lower `MaxConnections`",
+            ),
+        },
     };
     let largest = most.clients.max(most.sessions)?;
     let needed = largest.saturating_mul(FILES_EACH).saturating_add(FILES_BESIDE);

@@ -4,15 +4,19 @@ use super::{
 };
 use crate::{
     finding::Level,
-    host::machine::{
-        Machine, System,
-        firewall::{Firewall, Rules},
-        kernel::{KernelKey, Said},
+    host::{
+        engine::EngineFact,
+        machine::{
+            Machine, System,
+            firewall::{Firewall, Rules},
+            kernel::{KernelKey, Said},
+        },
     },
     plan::tests::wanted,
     wanted::listen::ListenKey,
 };
 use cmsg_config::socket::Role;
+use cmsg_engine::EngineFacts;
 
 /// The id and the text of all that is found on a host that is changed a little.
 fn found(change: impl FnOnce(&mut Facts)) -> Vec<(&'static str, String)> {
@@ -140,6 +144,21 @@ fn the_limits_follow_the_configuration_and_the_runtime() {
         let told: Vec<_> = told.iter().map(|finding| finding.id).collect();
         assert_eq!(told, expected, "{runtime} {conf}");
     }
+}
+
+#[test]
+fn the_limit_that_docker_sets_for_containers_counts() {
+    let (wanted, _) = wanted(&BOTH.replace("runtime: host", "runtime: swarm"));
+    let mut facts = configured_facts(&wanted);
+    facts.machine = Machine { most_files: Some(1_000_000), ..Machine::default() };
+    let engine = EngineFacts { open_files: Some(4096), ..EngineFacts::default() };
+    facts.engine = EngineFact::There(Box::new(engine));
+
+    let [limit] = &limits(&wanted, &facts)[..] else { panic!("there is one limit") };
+
+    assert_eq!(limit.id, "host.file-limit");
+    assert!(limit.what.starts_with("a process may open 4096 files"), "{}", limit.what);
+    assert!(limit.cure.contains("`default-ulimits`"), "{}", limit.cure);
 }
 
 #[test]

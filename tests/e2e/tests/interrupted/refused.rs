@@ -170,20 +170,23 @@ fn a_disk_that_becomes_full_at_any_step_is_told_and_everything_undone() {
 }
 
 #[test]
-fn a_root_that_is_read_only_is_refused() {
+fn a_root_that_takes_no_files_or_runs_no_programs_is_refused() {
     let Some(machine) = machine() else { return };
-    let root = "/opt/read-only";
-    machine.tell("mkdir", &[root]);
-    machine.tell("mount", &["-t", "tmpfs", "-o", "ro,mode=755", "tmpfs", root]);
+    for (options, id) in [("ro", "target.read-only"), ("noexec", "target.noexec")] {
+        let root = format!("/opt/{options}");
+        let options = format!("{options},mode=755");
+        machine.tell("mkdir", &[&root]);
+        machine.tell("mount", &["-t", "tmpfs", "-o", &options, "tmpfs", &root]);
 
-    let output = install_on(&machine, root);
+        let output = install_on(&machine, &root);
 
-    assert_eq!(output.status.code(), Some(3));
-    let document = document(&output);
-    let findings = document["findings"].as_array().expect("there are findings");
-    let ids = findings.iter().filter(|it| it["level"] == "error").map(|it| it["id"].clone());
-    assert_eq!(ids.collect::<Vec<_>>(), [json!("target.read-only")]);
-    assert_eq!(listed(&machine, root).lines().count(), 1);
+        assert_eq!(output.status.code(), Some(3), "{options}");
+        let document = document(&output);
+        let findings = document["findings"].as_array().expect("there are findings");
+        let ids = findings.iter().filter(|it| it["level"] == "error").map(|it| it["id"].clone());
+        assert_eq!(ids.collect::<Vec<_>>(), [json!(id)], "{options}");
+        assert_eq!(listed(&machine, &root).lines().count(), 1, "{options}");
+    }
 }
 
 #[test]
