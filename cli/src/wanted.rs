@@ -308,6 +308,8 @@ fn certificate(reader: &mut Reader<'_>) -> Option<Certificate> {
 
 fn host_addresses(reader: &mut Reader<'_>) -> Vec<Host> {
     let addresses: Vec<Host> = reader.many("host-address");
+    // Certificates have names without the final dot of absolute ones.
+    let addresses: Vec<Host> = addresses.iter().map(Host::without_final_dot).collect();
     let ips = addresses.iter().filter(|host| host.as_str().parse::<IpAddr>().is_ok()).count();
     if ips > 1 || addresses.len() - ips > 1 {
         reader.refuse(

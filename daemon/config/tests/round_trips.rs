@@ -45,7 +45,8 @@ where
 
 fn host() -> impl Strategy<Value = String> {
     prop_oneof![
-        "[a-z0-9]{1,8}(\\.[a-z0-9]{1,8}){0,2}",
+        // What ends in a number is an address or nothing.
+        "([a-z0-9]{1,8}\\.){0,2}[a-z][a-z0-9]{0,7}",
         any::<std::net::Ipv4Addr>().prop_map(|ip| ip.to_string()),
         any::<std::net::Ipv6Addr>().prop_map(|ip| format!("[{ip}]")),
     ]

@@ -6,14 +6,13 @@ pub mod allowed;
 pub mod broker;
 pub mod control;
 pub mod gateway;
-pub mod hostname;
 pub mod session;
 pub mod tag;
 pub mod time;
 pub mod xml;
 
 pub use allowed::AllowedAgents;
-pub use hostname::Hostname;
+pub use cmsg_hostname::Hostname;
 pub use session::{SessionId, SessionKey};
 pub use tag::{SessionTag, TagDigest};
 pub use time::Time;

@@ -96,7 +96,7 @@ impl Agents {
     }
 
     fn url(&self, target: &BrokerTarget) -> Option<Url> {
-        let host = target.host().parse::<Host>().ok()?;
+        let host = target.host()?.parse::<Host>().ok()?;
         let at = HostPort { host, port: self.port };
         Url::parse(&format!("https://{at}/pcoip-agent/xml")).ok()
     }

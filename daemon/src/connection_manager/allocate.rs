@@ -43,7 +43,7 @@ impl Exchange<'_> {
         }
         let announcement = AddConnection {
             agent,
-            hostname: target.host().parse().ok(),
+            hostname: target.host().and_then(|host| host.parse().ok()),
             tag: direct.connect_tag.clone(),
             connection_id: session.id.clone(),
             session_key: session.key,

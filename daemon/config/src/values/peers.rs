@@ -1,6 +1,12 @@
 //! Values that say who and where a peer is.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
+
+use cmsg_hostname::Hostname;
 
 use super::{BadValue, Port, bad};
 
@@ -14,25 +20,26 @@ impl Host {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The same name, without the dot by which an absolute one ends.
+    #[must_use]
+    pub fn without_final_dot(&self) -> Self {
+        Self(self.0.strip_suffix('.').unwrap_or(&self.0).to_owned())
+    }
 }
 
 impl FromStr for Host {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
-        let is_name = !bare.is_empty()
-            && bare.len() <= 253
-            && bare.split('.').all(|label| {
-                (1..=63).contains(&label.len())
-                    && !label.starts_with('-')
-                    && !label.ends_with('-')
-                    && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-            });
-        if is_name || bare.parse::<IpAddr>().is_ok() {
-            Ok(Self(bare.to_owned()))
-        } else {
-            bad(text, "a host name or an IP address")
+        let in_brackets = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+        let fits = match in_brackets {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => text.parse::<IpAddr>().is_ok() || text.parse::<Hostname>().is_ok(),
+        };
+        match fits {
+            true => Ok(Self(in_brackets.unwrap_or(text).to_owned())),
+            false => bad(text, "a host name or an IP address"),
         }
     }
 }
@@ -225,6 +232,26 @@ mod tests {
         ];
         for given in table {
             assert!(given.parse::<BrokerUrl>().is_err(), "{given}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_an_address_or_a_name_that_no_url_parser_takes_for_one() {
+        let table = [
+            ("desk.example", true),
+            ("desk.example.", true),
+            ("10.0.0.5", true),
+            ("2001:db8::1", true),
+            ("[2001:db8::1]", true),
+            ("[desk.example]", false),
+            ("[10.0.0.5]", false),
+            ("2130706433", false),
+            ("127.1", false),
+            ("0x7f000001", false),
+            ("10.0.0.5.", false),
+        ];
+        for (text, is_host) in table {
+            assert_eq!(text.parse::<Host>().is_ok(), is_host, "{text}");
         }
     }
 

@@ -6,7 +6,7 @@ use super::{
     BROKER_ROOT, CLIENT_ROOT, Invalid, PcmInfo, RequestKind, Version, message, owned, redact,
 };
 use crate::{
-    SessionTag, control,
+    Hostname, SessionTag, control,
     xml::{Document, Edits, Element, MAX_BYTES, leaf},
 };
 
@@ -77,31 +77,32 @@ pub struct ClientTarget {
 }
 
 impl BrokerTarget {
-    /// Reads the target of a granted resource.
+    /// Reads the target of a granted resource. An address or a name that is neither counts as
+    /// missing where the other one can be used.
     fn of(message: &Element<'_>) -> Result<Self, Invalid> {
         let target = message.child("target");
         let ip_address = target.and_then(|t| t.child_text("ip-address"));
-        let ip_address = ip_address.map(str::parse).transpose().map_err(|_| Invalid::Target)?;
-        let hostname = owned(target, "hostname");
-        if ip_address.is_none() && hostname.is_none() {
-            return Err(Invalid::Target);
-        }
+        let ip_address = ip_address.and_then(|text| text.parse().ok());
         let port = target.and_then(|t| t.child_text("port")).filter(|port| !port.is_empty());
         let port = port.map_or(Ok(control::PORT), str::parse).map_err(|_| Invalid::Target)?;
-        if port == 0 {
+        let read = Self { ip_address, hostname: owned(target, "hostname"), port };
+        if port == 0 || read.host().is_none() {
             return Err(Invalid::Target);
         }
-        Ok(Self { ip_address, hostname, port })
+        Ok(read)
     }
 
     /// How the desktop is called: by its name, else by its address.
     #[must_use]
-    pub fn host(&self) -> String {
-        match (&self.hostname, self.ip_address) {
-            (Some(hostname), _) => hostname.clone(),
-            (None, address) => address.map(|a| a.to_string()).unwrap_or_default(),
-        }
+    pub fn host(&self) -> Option<String> {
+        let is_host = |text: &&String| text.parse::<Hostname>().is_ok() || is_address(text);
+        let name = self.hostname.as_ref().filter(is_host).cloned();
+        name.or_else(|| self.ip_address.map(|address| address.to_string()))
     }
+}
+
+fn is_address(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok()
 }
 
 impl ClientTarget {

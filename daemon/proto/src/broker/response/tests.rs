@@ -56,12 +56,40 @@ fn a_granted_resource_says_where_it_is() {
             allocated("<target><hostname>h</hostname><port>65536</port></target>"),
             Err(Invalid::Target),
         ),
+        (
+            allocated("<target><ip-address>?</ip-address><hostname>127.1</hostname></target>"),
+            Err(Invalid::Target),
+        ),
         (allocated("<target/>"), Err(Invalid::Target)),
         (allocated(""), Err(Invalid::Target)),
         (allocated("<target><ip-address>10.0.0</ip-address></target>"), Err(Invalid::Target)),
     ];
     for (read, expected) in table {
         assert_eq!(read, expected);
+    }
+}
+
+#[test]
+fn a_desktop_is_called_by_what_can_be_used_of_its_target() {
+    let table = [
+        ("10.0.0.5", "desk.example", Some("desk.example")),
+        ("10.0.0.5", "localhost.", Some("localhost.")),
+        ("10.0.0.5", "10.0.0.6", Some("10.0.0.6")),
+        // Names that a URL parser would read as an address that nobody named.
+        ("192.0.2.77", "2130706433", Some("192.0.2.77")),
+        ("192.0.2.77", "127.1", Some("192.0.2.77")),
+        ("192.0.2.77", "a name", Some("192.0.2.77")),
+        ("10.0.0", "desk.example", Some("desk.example")),
+        ("10.0.0", "a name", None),
+    ];
+    for (ip_address, hostname, called) in table {
+        let target = BrokerTarget {
+            ip_address: ip_address.parse().ok(),
+            hostname: Some(hostname.to_owned()),
+            port: 4172,
+        };
+
+        assert_eq!(target.host().as_deref(), called, "{ip_address} {hostname}");
     }
 }
 

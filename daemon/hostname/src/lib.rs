@@ -1,4 +1,6 @@
-//! The name of an agent's host, for which its certificate has to stand.
+//! What a host name is, for every part of the product. A name that URL parsers read as an IPv4
+//! address (`127.1`, `2130706433`, `0x7f000001`) is none: it would lead to an address that nobody
+//! named.
 
 use std::{fmt, str::FromStr};
 
@@ -11,7 +13,10 @@ pub struct Hostname(Box<str>);
 
 /// Why a text is no host name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a host name has labels of letters, digits, `-` and `_`, and 253 characters at most")]
+#[error(
+    "a host name has labels of letters, digits, `-` and `_`, the last one not a number, and 253 \
+     characters at most"
+)]
 pub struct BadHostname;
 
 /// DNS has no longer name.
@@ -33,11 +38,19 @@ impl FromStr for Hostname {
 
     fn from_str(text: &str) -> Result<Self, BadHostname> {
         let name = text.strip_suffix('.').unwrap_or(text);
-        // What ends in a number is an IPv4 address, perhaps a wrong one.
-        let last = name.rsplit('.').next().unwrap_or_default();
-        let is_address = last.bytes().all(|byte| byte.is_ascii_digit());
+        let is_address = name.rsplit('.').next().is_none_or(is_number);
         let fits = name.len() <= MAX_BYTES && !is_address && name.split('.').all(is_label);
         if fits { Ok(Self(name.to_ascii_lowercase().into())) } else { Err(BadHostname) }
+    }
+}
+
+/// Whether a name that ends in this label is an IPv4 address, perhaps a wrong one (WHATWG URL, "ends
+/// in a number").
+fn is_number(label: &str) -> bool {
+    let hexadecimal = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
+    match hexadecimal {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => label.bytes().all(|byte| byte.is_ascii_digit()),
     }
 }
 
@@ -86,6 +99,16 @@ mod tests {
         for text in ["", ".", "10.0.0.5", "2001:db8::5", "a..b", "-a", "a-", "a b", &long, &longer]
         {
             assert_eq!(text.parse::<Hostname>(), Err(BadHostname), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_url_parsers_read_as_an_address_is_no_host_name() {
+        for text in ["2130706433", "127.1", "127.1.", "0x7f000001", "desk.0X7F", "0x", "a.017"] {
+            assert_eq!(text.parse::<Hostname>(), Err(BadHostname), "{text}");
+        }
+        for text in ["0x7g", "desk-1", "1.desk", "7f", "x0"] {
+            assert!(text.parse::<Hostname>().is_ok(), "{text}");
         }
     }
 }
