@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use cmsg_config::socket::{Amount, DroppedDatagrams, RefusedClients, Traffic, TurnedAway};
-use cmsg_proto::gateway::{FlowId, Side, Slot};
+use cmsg_proto::gateway::{FlowId, Seen, Side, Slot};
 
 /// All counters. They never go back: what a session had is what its place has now, less what it had
 /// when the session began.
@@ -19,7 +19,12 @@ pub(super) struct Counters {
 struct Flow {
     datagrams: AtomicU64,
     bytes: AtomicU64,
+    /// The sequence number of the last datagram, with `NUMBERED` above it if it has one.
+    sequence: AtomicU64,
 }
+
+/// Tells a sequence number from none.
+const NUMBERED: u64 = 1 << 32;
 
 /// Datagrams that went nowhere.
 #[derive(Debug, Default)]
@@ -64,6 +69,26 @@ impl Counters {
             flow.datagrams.fetch_add(1, Relaxed);
             flow.bytes.fetch_add(bytes as u64, Relaxed);
         }
+    }
+
+    /// Notes the sequence number of a datagram that goes out.
+    pub(super) fn sequence(&self, flow: FlowId, sequence: Option<u32>) {
+        if let Some(flow) = self.flows.get(flow.index()) {
+            let sequence = sequence.map_or(0, |sequence| NUMBERED | u64::from(sequence));
+            flow.sequence.store(sequence, Relaxed);
+        }
+    }
+
+    /// What went through a flow so far.
+    pub(super) fn seen(&self, flow: FlowId) -> Seen {
+        self.flows.get(flow.index()).map_or_else(Seen::default, |flow| {
+            let sequence = flow.sequence.load(Relaxed);
+            let number = u32::try_from(sequence % NUMBERED).ok();
+            Seen {
+                datagrams: flow.datagrams.load(Relaxed),
+                sequence: number.filter(|_| sequence >= NUMBERED),
+            }
+        })
     }
 
     /// Counts control bytes that came from that side.
@@ -143,6 +168,18 @@ pub(super) fn count(counter: &AtomicU64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_sequence_number_of_a_flow_is_known() {
+        let counters = Counters::new(1);
+        let flow = Slot(0).flows(Side::Client).next().unwrap();
+        assert_eq!(counters.seen(flow), Seen::default());
+
+        for sequence in [Some(0), Some(u32::MAX), None, Some(7)] {
+            counters.sequence(flow, sequence);
+            assert_eq!(counters.seen(flow), Seen { datagrams: 0, sequence });
+        }
+    }
 
     #[test]
     fn a_session_has_what_was_added_since_it_began() {

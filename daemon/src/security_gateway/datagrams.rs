@@ -88,8 +88,8 @@ impl Worker {
     ) {
         let drops = &self.gate.counters.drops;
         let Some(words) = Words::of(datagram) else { return count(&drops.unknown) };
-        if let Some(found) = routes.find(self.side, from, words) {
-            return self.send(datagram, found);
+        if let Some((found, sequence)) = routes.find_numbered(self.side, from, words) {
+            return self.send(datagram, found, sequence);
         }
         if !routes.expects(self.side, from.ip()) {
             return count(&drops.unknown);
@@ -103,8 +103,9 @@ impl Worker {
         }
     }
 
-    fn send(&self, datagram: &[u8], destination: Destination) {
+    fn send(&self, datagram: &[u8], destination: Destination, sequence: Option<u32>) {
         let counters = &self.gate.counters;
+        counters.sequence(destination.flow, sequence);
         match self.to.send(datagram, destination) {
             Ok(_) => counters.datagram(destination.flow, datagram.len()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -119,8 +120,8 @@ impl Worker {
 
     fn decide(&self, miss: &Miss) {
         let Some(words) = Words::of(&miss.bytes[..miss.length]) else { return };
-        if let Some(found) = self.gate.decide(self.side, miss.from, words) {
-            self.send(&miss.bytes[..miss.length], found);
+        if let Some((found, sequence)) = self.gate.decide(self.side, miss.from, words) {
+            self.send(&miss.bytes[..miss.length], found, sequence);
         }
     }
 }

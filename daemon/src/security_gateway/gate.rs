@@ -259,14 +259,24 @@ impl Gate {
         }
     }
 
-    /// Decides about a datagram that has no route; a drop is counted.
-    pub(super) fn decide(&self, side: Side, from: SocketAddr, words: Words) -> Option<Destination> {
+    /// Decides about a datagram that has no route: where it goes, and its sequence number. A drop is
+    /// counted.
+    pub(super) fn decide(
+        &self,
+        side: Side,
+        from: SocketAddr,
+        words: Words,
+    ) -> Option<(Destination, Option<u32>)> {
         let mut core = self.core();
-        let decided = core.admission.datagram(side, from, words, clock::now());
+        let seen = |flow| self.counters.seen(flow);
+        let decided = core.admission.datagram(side, from, words, (clock::now(), seen));
         self.settle(&mut core);
         let drops = &self.counters.drops;
         match decided {
-            Ok(destination) => return Some(destination),
+            Ok(destination) => {
+                let numbered = core.routes.find_numbered(side, from, words);
+                return Some((destination, numbered.and_then(|(_, sequence)| sequence)));
+            }
             Err(Dropped::Unknown) => count(&drops.unknown),
             Err(Dropped::Ambiguous) => count(&drops.ambiguous),
             Err(Dropped::NoDestination) => count(&drops.no_destination),

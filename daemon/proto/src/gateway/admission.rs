@@ -5,7 +5,8 @@
 //! takes over from an earlier one, and a session whose control connection is gone waits for another
 //! and lives on while its client's datagrams flow. Only the control connection tells where a client
 //! is: datagrams from another IP address belong to no session of that client, however well their
-//! SPI fits, because an SPI is no secret. A new port of the same address is taken.
+//! SPI fits, because an SPI is no secret. Another port of the same address is followed when the
+//! former one has been silent for a second, and until that speaks again ([`sources`]).
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -14,13 +15,14 @@ use std::{
 
 pub use journal::{Journal, Unreadable};
 pub use terms::{
-    Admitted, Announcement, Arrival, Control, Dropped, End, Event, Refusal, Rules, Timeouts, View,
+    Admitted, Announcement, Arrival, Control, Dropped, End, Event, Refusal, Rules, Seen, Timeouts,
+    View,
 };
 
 use super::{Change, Destination, FlowId, Side, Slot, Spi, Words};
 use crate::{SessionId, SessionKey, TagDigest, Time};
 use ended::Ended;
-use leg::{Because, Placed};
+use leg::{Because, Placed, SILENCE};
 use session::{Session, State};
 use terms::Identity;
 
@@ -29,6 +31,7 @@ mod journal;
 mod judge;
 mod leg;
 mod session;
+mod sources;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -200,7 +203,8 @@ impl Admission {
         }
     }
 
-    /// Decides whose a datagram is that has no route, and where it goes.
+    /// Decides whose a datagram is that has no route, and where it goes. `seen` tells what went
+    /// through a flow so far.
     ///
     /// # Errors
     ///
@@ -210,13 +214,16 @@ impl Admission {
         side: Side,
         from: SocketAddr,
         words: Words,
-        now: Time,
+        (now, seen): (Time, impl Fn(FlowId) -> Seen),
     ) -> Result<Destination, Dropped> {
         let slots = self.by_address.get(&(side, from.ip())).ok_or(Dropped::Unknown)?;
         let sessions: Vec<_> = slots.iter().filter_map(|slot| self.at(*slot)).collect();
         let (slot, placed) = judge::judge(&sessions, side, from, words)?;
         let session = self.sessions[slot.index()].as_mut().ok_or(Dropped::Unknown)?;
-        session.place(side, placed, now, &mut self.changes)
+        session.look(side, now, seen);
+        let (destination, changes) = session.place(side, placed, now);
+        self.changes.extend(changes);
+        destination
     }
 
     /// Lets time pass. `counted` tells how many datagrams a flow had so far.
@@ -224,7 +231,7 @@ impl Admission {
         let Rules { timeouts, .. } = self.rules;
         let mut over = Vec::new();
         for session in self.sessions.iter_mut().flatten() {
-            session.tick(now, &timeouts, &counted, &mut self.changes);
+            self.changes.extend(session.tick(now, &timeouts, &counted));
             if session.use_changed() {
                 self.revision += 1;
             }
@@ -355,17 +362,21 @@ impl Admission {
                 .filter_map(|(other, flow)| {
                     let told = |spi: &Spi| !spi.is_reserved() && session.shows(*spi);
                     let spi = flow.spis().find(told)?;
-                    Some((other, flow, Placed { from: flow.from?, spi, because: Because::Told }))
+                    let (from, because) = (flow.from?, Because::Told);
+                    Some((other, flow, Placed { from, spi, sequence: None, because }))
                 })
                 .collect();
             for (other, flow, placed) in wrong {
                 if let Some(other) = self.sessions[other.index()].as_mut().filter(|_| other != slot)
                 {
-                    other.forget_flow(side, flow.id, &mut self.changes);
+                    self.changes.extend(other.forget_flow(side, flow.id));
                 }
                 if let Some(session) = self.sessions[slot.index()].as_mut() {
-                    // Without a destination it gets its route when there is one.
-                    let _ = session.place(side, placed, flow.active, &mut self.changes);
+                    // Without a destination it gets its route when there is one. It proves nothing of
+                    // where the client is while that speaks elsewhere.
+                    let long_ago = flow.active - SILENCE;
+                    let (_, changes) = session.place(side, placed, long_ago);
+                    self.changes.extend(changes);
                 }
             }
         }

@@ -112,7 +112,21 @@ impl Routes {
     /// Where a datagram goes, by its source and either place of its SPI.
     #[must_use]
     pub fn find(&self, side: Side, from: SocketAddr, words: Words) -> Option<Destination> {
-        let at = |spi| self.destinations.get(&Key { side, from, spi }).copied();
+        self.find_numbered(side, from, words).map(|(found, _)| found)
+    }
+
+    /// The same, with the sequence number that stands behind the SPI.
+    #[must_use]
+    pub fn find_numbered(
+        &self,
+        side: Side,
+        from: SocketAddr,
+        words: Words,
+    ) -> Option<(Destination, Option<u32>)> {
+        let at = |spi| {
+            let found = self.destinations.get(&Key { side, from, spi });
+            found.map(|found| (*found, words.sequence(spi)))
+        };
         at(words.first).or_else(|| words.second.and_then(at))
     }
 

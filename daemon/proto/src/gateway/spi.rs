@@ -40,22 +40,35 @@ impl fmt::Debug for Spi {
 }
 
 /// The two places of a datagram where its SPI may stand: at its start, or behind a transport header
-/// of four bytes.
+/// of four bytes. Behind it stands its sequence number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Words {
     /// At offset 0.
     pub first: Spi,
     /// At offset 4, where the datagram is that long.
     pub second: Option<Spi>,
+    /// At offset 8, where the datagram is that long.
+    pub third: Option<u32>,
 }
 
 impl Words {
+    /// The sequence number, where this word is the SPI.
+    #[must_use]
+    pub fn sequence(&self, spi: Spi) -> Option<u32> {
+        match (self.first == spi, self.second) {
+            (true, second) => second.map(|second| second.0),
+            (false, Some(second)) if second == spi => self.third,
+            _ => None,
+        }
+    }
+
     /// Reads them; `None` for a datagram that is too short to have an SPI.
     #[must_use]
     pub fn of(datagram: &[u8]) -> Option<Self> {
         let (first, rest) = datagram.split_first_chunk()?;
         let second = rest.first_chunk().copied().map(Spi::from_bytes);
-        Some(Self { first: Spi::from_bytes(*first), second })
+        let third = rest.get(4..).and_then(|rest| rest.first_chunk().copied());
+        Some(Self { first: Spi::from_bytes(*first), second, third: third.map(u32::from_be_bytes) })
     }
 }
 
@@ -66,15 +79,35 @@ mod tests {
     #[test]
     fn a_datagram_has_two_places_for_its_spi() {
         let spi = |text: &[u8; 4]| Spi::from_bytes(*text);
-        let table: [(&[u8], _); 4] = [
+        let words = |first, second: Option<&[u8; 4]>, third: Option<&[u8; 4]>| {
+            let third = third.map(|third| u32::from_be_bytes(*third));
+            Some(Words { first: spi(first), second: second.map(spi), third })
+        };
+        let table: [(&[u8], _); 5] = [
             (b"abc", None),
-            (b"abcd", Some(Words { first: spi(b"abcd"), second: None })),
-            (b"abcdefg", Some(Words { first: spi(b"abcd"), second: None })),
-            (b"abcdefghi", Some(Words { first: spi(b"abcd"), second: Some(spi(b"efgh")) })),
+            (b"abcd", words(b"abcd", None, None)),
+            (b"abcdefg", words(b"abcd", None, None)),
+            (b"abcdefghijk", words(b"abcd", Some(b"efgh"), None)),
+            (b"abcdefghijklm", words(b"abcd", Some(b"efgh"), Some(b"ijkl"))),
         ];
         for (datagram, words) in table {
             assert_eq!(Words::of(datagram), words);
         }
         assert_eq!(spi(b"abcd").swapped().bytes(), *b"dcba");
+    }
+
+    #[test]
+    fn the_sequence_number_stands_behind_the_spi() {
+        let number = |text: &[u8; 4]| Some(u32::from_be_bytes(*text));
+        let table: [(&[u8], &[u8; 4], _); 5] = [
+            (b"abcdefghijkl", b"abcd", number(b"efgh")),
+            (b"abcdefghijkl", b"efgh", number(b"ijkl")),
+            (b"abcdefghijkl", b"ijkl", None),
+            (b"abcdefgh", b"efgh", None),
+            (b"abcd", b"abcd", None),
+        ];
+        for (datagram, spi, sequence) in table {
+            assert_eq!(Words::of(datagram).unwrap().sequence(Spi::from_bytes(*spi)), sequence);
+        }
     }
 }

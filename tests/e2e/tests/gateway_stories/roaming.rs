@@ -50,3 +50,47 @@ async fn a_client_that_resumes_from_another_address_leaves_no_route_behind() {
     away.passes(b"and more").await;
     world.stop().await;
 }
+
+#[tokio::test]
+async fn a_neighbours_datagrams_divert_nothing_while_the_client_speaks() {
+    let world = World::start("").await;
+    let agent = Agent::start("-a").await;
+    let announced = Announced::new(1, agent.address);
+    world.announce(&announced).await;
+    let _control = Client::through(&world, &announced, "spi1").await;
+    let (client, neighbour) = (udp("127.0.0.1").await, udp("127.0.0.1").await);
+    exchange(&world, &client, b"spi1").await;
+    let before = world.turned_away().await.datagrams.unknown;
+
+    for round in 1..=20 {
+        neighbour.send_to(b"spi1", world.gateway).await.unwrap();
+        world.until_turned_away(|turned| turned.datagrams.unknown == before + round).await;
+        assert_eq!(exchange(&world, &client, b"spi1").await, "SPI1-a");
+    }
+
+    assert_eq!(received(&neighbour), Vec::<Vec<u8>>::new());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_paused_is_back_whoever_spoke_meanwhile() {
+    let world = World::start("").await;
+    let agent = Agent::start("-a").await;
+    let announced = Announced::new(1, agent.address);
+    world.announce(&announced).await;
+    let _control = Client::through(&world, &announced, "spi1").await;
+    let (client, neighbour) = (udp("127.0.0.1").await, udp("127.0.0.1").await);
+    exchange(&world, &client, b"spi1").await;
+    // Until the client has been silent for long enough.
+    exchange(&world, &neighbour, b"spi1").await;
+
+    exchange(&world, &client, b"spi1").await;
+    received(&neighbour);
+    let before = world.turned_away().await.datagrams.unknown;
+    neighbour.send_to(b"spi1", world.gateway).await.unwrap();
+    world.until_turned_away(|turned| turned.datagrams.unknown == before + 1).await;
+    assert_eq!(exchange(&world, &client, b"spi1").await, "SPI1-a");
+
+    assert_eq!(received(&neighbour), Vec::<Vec<u8>>::new());
+    world.stop().await;
+}

@@ -25,7 +25,10 @@ pub(super) fn judge(
         let mut several = false;
         for spi in [Some(words.first), second].into_iter().flatten() {
             match only(sessions, |session| rule(session, side, from, spi)) {
-                Ok(Some(slot)) => return Ok((slot, Placed { from, spi, because })),
+                Ok(Some(slot)) => {
+                    let sequence = words.sequence(spi);
+                    return Ok((slot, Placed { from, spi, sequence, because }));
+                }
                 Ok(None) => {}
                 Err(Several) => several = true,
             }
@@ -92,5 +95,5 @@ fn guess(from: SocketAddr, first: Spi, second: Option<Spi>) -> Placed {
         Some(second) if first.is_reserved() => (second, None),
         _ => (first, second),
     };
-    Placed { from, spi, because: Because::Guess(Guess { instead }) }
+    Placed { from, spi, sequence: None, because: Because::Guess(Guess { instead }) }
 }

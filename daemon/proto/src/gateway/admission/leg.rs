@@ -5,10 +5,13 @@ use std::{
     time::Duration,
 };
 
-use super::super::{
-    Change, Destination, FlowId, Key, Side, Slot, Spi,
-    chunks::{Found, Reader},
-    retained::Retained,
+use super::{
+    super::{
+        Destination, FlowId, Key, Side, Slot, Spi,
+        chunks::{Found, Reader},
+        retained::Retained,
+    },
+    terms::Seen,
 };
 use crate::Time;
 
@@ -41,10 +44,13 @@ pub(super) struct Flow {
     pub(super) id: FlowId,
     /// Unknown since the client came from another address.
     pub(super) from: Option<SocketAddr>,
+    /// Where an agent's flow came from first, if it moved since.
+    home: Option<SocketAddr>,
     pub(super) active: Time,
     spi: Spi,
     guess: Option<Guess>,
     counted: u64,
+    sequence: Option<u32>,
 }
 
 /// Where a flow belongs.
@@ -52,6 +58,8 @@ pub(super) struct Flow {
 pub(super) struct Placed {
     pub(super) from: SocketAddr,
     pub(super) spi: Spi,
+    /// What follows the SPI, unless that is a guess.
+    pub(super) sequence: Option<u32>,
     pub(super) because: Because,
 }
 
@@ -75,6 +83,12 @@ pub(super) struct Guess {
 
 /// More than a stream of the documented layout has.
 const MAX_SPIS: usize = 16;
+
+/// How long a source is silent before another one is followed.
+pub(super) const SILENCE: Duration = Duration::from_secs(1);
+
+/// How far sequence numbers of one flow may be apart: as many datagrams as a pause may have lost.
+const WINDOW: u32 = 1 << 20;
 
 /// Where a side's datagrams go, and the own address that they leave from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,32 +168,99 @@ impl Leg {
         &self.flows
     }
 
-    pub(super) fn routes(&self, far: Option<Far>) -> impl Iterator<Item = (Key, Destination)> {
+    /// The routes of its flows; a client's are those from where it is.
+    pub(super) fn routes(
+        &self,
+        at: Option<SocketAddr>,
+        far: Option<Far>,
+    ) -> impl Iterator<Item = (Key, Destination)> {
+        let is_there = move |flow: &&Flow| self.side == Side::Agent || flow.from == at;
         let routes = move |flow: &Flow| Some((self.key(flow)?, far?.destination(flow.id)));
-        self.flows.iter().filter_map(routes)
+        self.flows.iter().filter(is_there).filter_map(routes)
+    }
+
+    /// Notes what went through the flows until now.
+    pub(super) fn look(&mut self, now: Time, seen: impl Fn(FlowId) -> Seen) {
+        for flow in &mut self.flows {
+            let Seen { datagrams, sequence } = seen(flow.id);
+            flow.sequence = sequence;
+            flow.note(datagrams, now);
+        }
+    }
+
+    /// Whether nothing came from there for long enough.
+    pub(super) fn is_silent(&self, from: SocketAddr, now: Time) -> bool {
+        let mut flows = self.flows.iter().filter(|flow| flow.from == Some(from));
+        flows.all(|flow| flow.is_silent(now))
+    }
+
+    /// Whether everything that came from there is a guess.
+    pub(super) fn only_guesses(&self, from: SocketAddr) -> bool {
+        self.flows.iter().filter(|flow| flow.from == Some(from)).all(Flow::is_guessed)
+    }
+
+    /// Whether the SPI was told.
+    pub(super) fn is_told(&self, placed: &Placed) -> bool {
+        match placed.because {
+            Because::Told => true,
+            Because::Known => self.known(placed).is_some_and(|flow| !flow.is_guessed()),
+            Because::Guess(_) => false,
+        }
+    }
+
+    /// Whether a datagram can hardly be of the flow that has its SPI. One that can need not be.
+    pub(super) fn is_out_of_sequence(&self, placed: &Placed) -> bool {
+        let flow = self.known(placed).filter(|flow| !flow.is_guessed());
+        match (flow.and_then(|flow| flow.sequence), placed.sequence) {
+            (Some(last), Some(this)) => {
+                this.wrapping_sub(last).min(last.wrapping_sub(this)) > WINDOW
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether an agent's datagram may come from there: from where its flow was before, or anywhere
+    /// while that is silent.
+    pub(super) fn may_come(&self, placed: &Placed, now: Time) -> bool {
+        let Some(flow) = self.known(placed) else { return true };
+        let is_there = [flow.from, flow.home].contains(&Some(placed.from)) || flow.from.is_none();
+        let is_proved = flow.is_guessed() && self.is_told(placed);
+        is_there || is_proved || flow.is_silent(now) && !self.is_out_of_sequence(placed)
+    }
+
+    fn known(&self, placed: &Placed) -> Option<&Flow> {
+        self.flows.iter().find(|flow| flow.is_of(placed))
     }
 
     /// Makes a flow this side's own: a new one, or a known one that comes from elsewhere or whose
     /// SPI is another one than was guessed.
-    pub(super) fn place(&mut self, placed: Placed, now: Time, changes: &mut Vec<Change>) -> FlowId {
-        let Placed { from, spi, because } = placed;
-        let known = |flow: &Flow| flow.spi == spi || flow.is(from, spi);
+    pub(super) fn place(&mut self, placed: Placed, now: Time) -> FlowId {
+        let Placed { from, spi, because, .. } = placed;
+        let known = |flow: &Flow| flow.is_of(&placed);
         let flow = match self.flows.iter().position(known).map(|at| self.flows.remove(at)) {
             Some(flow) => {
-                if flow.from != Some(from) || flow.spi != spi {
-                    changes.extend(self.key(&flow).map(Change::Removed));
-                }
                 let guess = match because {
                     Because::Told => None,
                     _ if flow.spi == spi => flow.guess,
                     _ => flow.guess.map(|_| Guess { instead: None }),
                 };
-                Flow { from: Some(from), spi, active: now, guess, ..flow }
+                let home = flow.home.or(flow.from).filter(|home| *home != from);
+                Flow { from: Some(from), home, spi, active: now, guess, ..flow }
             }
             None => {
-                let id = self.free_place(changes);
+                let id = self.free_place();
                 let guess = if let Because::Guess(guess) = because { Some(guess) } else { None };
-                Flow { id, from: Some(from), spi, active: now, guess, counted: 0 }
+                let (counted, sequence) = (0, None);
+                Flow {
+                    id,
+                    from: Some(from),
+                    home: None,
+                    spi,
+                    active: now,
+                    guess,
+                    counted,
+                    sequence,
+                }
             }
         };
         self.flows.push(flow);
@@ -187,15 +268,14 @@ impl Leg {
         flow.id
     }
 
-    /// The routes of its flows end. Where they come from next is told by their next datagrams.
-    pub(super) fn uproot(&mut self, changes: &mut Vec<Change>) {
-        changes.extend(self.flows.iter().filter_map(|flow| self.key(flow)).map(Change::Removed));
+    /// Where its flows come from next is told by their next datagrams.
+    pub(super) fn uproot(&mut self) {
         self.flows.iter_mut().for_each(|flow| flow.from = None);
     }
 
     /// Gives up a flow.
-    pub(super) fn forget(&mut self, id: FlowId, changes: &mut Vec<Change>) {
-        self.retain(changes, |flow| flow.id != id);
+    pub(super) fn forget(&mut self, id: FlowId) {
+        self.retain(|flow| flow.id != id);
     }
 
     /// Lets time pass; flows that were silent for so long end.
@@ -204,16 +284,10 @@ impl Leg {
         now: Time,
         idle: Option<Duration>,
         counted: impl Fn(FlowId) -> u64,
-        changes: &mut Vec<Change>,
     ) {
-        for flow in &mut self.flows {
-            let count = counted(flow.id);
-            if flow.counted != count {
-                (flow.counted, flow.active) = (count, now);
-            }
-        }
+        self.flows.iter_mut().for_each(|flow| flow.note(counted(flow.id), now));
         if let Some(idle) = idle {
-            self.retain(changes, |flow| now.since(flow.active) < idle);
+            self.retain(|flow| now.since(flow.active) < idle);
         }
     }
 
@@ -231,19 +305,19 @@ impl Leg {
     }
 
     /// A place for one more flow; the flow that was silent for the longest time leaves its own.
-    fn free_place(&mut self, changes: &mut Vec<Change>) -> FlowId {
+    fn free_place(&mut self) -> FlowId {
         let taken = |id: &FlowId| self.flows.iter().any(|flow| flow.id == *id);
         let free = self.slot.flows(self.side).find(|id| !taken(id));
         let silent = self.flows.iter().min_by_key(|flow| flow.active).map(|flow| flow.id);
         let id = free.or(silent).expect("there are places, and each is free or some flow's");
-        self.forget(id, changes);
+        self.forget(id);
         id
     }
 
-    fn retain(&mut self, changes: &mut Vec<Change>, keep: impl Fn(&Flow) -> bool) {
-        let gone: Vec<_> = self.flows.extract_if(.., |flow| !keep(flow)).collect();
-        changes.extend(gone.iter().filter_map(|flow| self.key(flow)).map(Change::Removed));
-        if self.flows.is_empty() && !gone.is_empty() {
+    fn retain(&mut self, keep: impl Fn(&Flow) -> bool) {
+        let before = self.flows.len();
+        self.flows.retain(keep);
+        if self.flows.is_empty() && before > 0 {
             self.learned = Learned::Nothing;
         }
     }
@@ -257,6 +331,21 @@ impl Flow {
 
     pub(super) fn has(&self, spi: Spi) -> bool {
         self.spi == spi
+    }
+
+    fn is_of(&self, placed: &Placed) -> bool {
+        self.spi == placed.spi || self.is(placed.from, placed.spi)
+    }
+
+    /// It may have been active at any time since the last look, so it counts as active now.
+    fn note(&mut self, counted: u64, now: Time) {
+        if self.counted != counted {
+            (self.counted, self.active) = (counted, now);
+        }
+    }
+
+    fn is_silent(&self, now: Time) -> bool {
+        now.since(self.active) >= SILENCE
     }
 
     pub(super) fn is_guessed(&self) -> bool {

@@ -9,7 +9,8 @@ use super::{
     super::{Change, Destination, FlowId, Key, Side, Slot, Spi},
     Admitted, Announcement, Arrival, Control, Dropped, Timeouts, View,
     leg::{Far, Flow, Learned, Leg, Placed},
-    terms::Identity,
+    sources::Sources,
+    terms::{Identity, Seen},
 };
 use crate::{Hostname, SessionId, SessionKey, TagDigest, Time};
 
@@ -27,8 +28,8 @@ pub(super) struct Session {
     pub(super) client: Option<IpAddr>,
     /// Whether it was in use at the last look.
     was_in_use: bool,
-    /// Where the client sent its last new flow from, and so expects the agent's.
-    client_udp: Option<SocketAddr>,
+    /// Where the client's datagrams come from, and so the agent's go.
+    sources: Sources,
     /// The own address that the client sees, where the system would answer from another one.
     seen_at: Option<IpAddr>,
     /// Until when control bytes are retained.
@@ -69,7 +70,7 @@ impl Session {
             state,
             client,
             was_in_use: false,
-            client_udp: None,
+            sources: Sources::default(),
             seen_at: None,
             learning: None,
             legs: Side::BOTH.map(|side| Leg::new(slot, side)),
@@ -83,20 +84,17 @@ impl Session {
     /// Begins a control connection. Flows go on, and new ones may come. To and from where the client
     /// was before, nothing goes any more.
     pub(super) fn connect(&mut self, number: u64, client: Arrival, now: Time) -> Vec<Change> {
-        let mut changes = Vec::new();
-        self.state = State::Connected(number);
-        self.learning = Some(now + LEARNING);
-        self.legs.iter_mut().for_each(Leg::connect);
-        if self.client.replace(client.from) != Some(client.from) {
-            self.leg_mut(Side::Client).uproot(&mut changes);
-            self.expect_at(None, &mut changes);
-        }
-        if self.seen_at != client.at {
-            self.seen_at = client.at;
-            let answers = self.leg(Side::Agent).routes(self.far(Side::Agent));
-            changes.extend(answers.map(|(key, to)| Change::Added(key, to)));
-        }
-        changes
+        self.changing(|session| {
+            session.state = State::Connected(number);
+            session.learning = Some(now + LEARNING);
+            session.legs.iter_mut().for_each(Leg::connect);
+            if session.client.replace(client.from) != Some(client.from) {
+                session.leg_mut(Side::Client).uproot();
+                session.sources.replace(None);
+            }
+            session.seen_at = client.at;
+        })
+        .1
     }
 
     pub(super) fn admitted(&self, control: Control) -> Admitted {
@@ -181,36 +179,61 @@ impl Session {
 
     /// Every route of the session.
     pub(super) fn routes(&self) -> impl Iterator<Item = (Key, Destination)> {
-        Side::BOTH.into_iter().flat_map(|side| self.leg(side).routes(self.far(side)))
+        let at = self.sources.current();
+        Side::BOTH.into_iter().flat_map(move |side| self.leg(side).routes(at, self.far(side)))
     }
 
-    /// Makes a flow the session's own.
+    /// Notes what went through the flows of that side until now.
+    pub(super) fn look(&mut self, side: Side, now: Time, seen: impl Fn(FlowId) -> Seen) {
+        self.leg_mut(side).look(now, seen);
+    }
+
+    /// Makes a flow the session's own, if its datagrams may come from there.
     pub(super) fn place(
         &mut self,
         side: Side,
         placed: Placed,
         now: Time,
-        changes: &mut Vec<Change>,
-    ) -> Result<Destination, Dropped> {
-        let flow = self.leg_mut(side).place(placed, now, changes);
-        if side == Side::Client {
-            self.expect_at(Some(placed.from), changes);
+    ) -> (Result<Destination, Dropped>, Vec<Change>) {
+        self.changing(|session| {
+            session.follow(side, &placed, now)?;
+            let flow = session.leg_mut(side).place(placed, now);
+            if session.legs.iter().all(|leg| leg.learned() == Learned::Flow) {
+                session.learning = None;
+                session.legs.iter_mut().for_each(Leg::wipe);
+            }
+            let far = session.far(side).ok_or(Dropped::NoDestination)?;
+            Ok(far.destination(flow))
+        })
+    }
+
+    /// Whether datagrams may come from there now. A client is followed to another port when its
+    /// former one is silent, and back at once; and away from where only guesses came from.
+    fn follow(&mut self, side: Side, placed: &Placed, now: Time) -> Result<(), Dropped> {
+        let leg = self.leg(side);
+        if side == Side::Agent {
+            return if leg.may_come(placed, now) { Ok(()) } else { Err(Dropped::Unknown) };
         }
-        if self.legs.iter().all(|leg| leg.learned() == Learned::Flow) {
-            self.learning = None;
-            self.legs.iter_mut().for_each(Leg::wipe);
+        let is_silent = |from| leg.is_silent(from, now) && !leg.is_out_of_sequence(placed);
+        match self.sources.current() {
+            Some(current) if !self.sources.has(placed.from) && !is_silent(current) => {
+                if !leg.is_told(placed) || !leg.only_guesses(current) {
+                    return Err(Dropped::Unknown);
+                }
+                self.sources.replace(Some(placed.from));
+            }
+            _ => self.sources.follow(placed.from),
         }
-        let far = self.far(side).ok_or(Dropped::NoDestination)?;
-        let destination = far.destination(flow);
-        let key = Key { side, from: placed.from, spi: placed.spi };
-        changes.push(Change::Added(key, destination));
-        Ok(destination)
+        Ok(())
     }
 
     /// Gives up a flow that proved to be another session's.
-    pub(super) fn forget_flow(&mut self, side: Side, id: FlowId, changes: &mut Vec<Change>) {
-        self.leg_mut(side).forget(id, changes);
-        self.expect_at_a_flow(changes);
+    pub(super) fn forget_flow(&mut self, side: Side, id: FlowId) -> Vec<Change> {
+        self.changing(|session| {
+            session.leg_mut(side).forget(id);
+            session.expect_at_a_flow();
+        })
+        .1
     }
 
     /// Lets time pass for the flows and what is retained. A flow's route lives while the control
@@ -220,17 +243,17 @@ impl Session {
         now: Time,
         timeouts: &Timeouts,
         counted: impl Fn(FlowId) -> u64,
-        changes: &mut Vec<Change>,
-    ) {
+    ) -> Vec<Change> {
         let idle = (!self.is_connected()).then_some(timeouts.udp_idle);
-        for leg in &mut self.legs {
-            leg.tick(now, idle, &counted, changes);
-        }
-        self.expect_at_a_flow(changes);
+        let ((), changes) = self.changing(|session| {
+            session.legs.iter_mut().for_each(|leg| leg.tick(now, idle, &counted));
+            session.expect_at_a_flow();
+        });
         if self.learning.is_some_and(|until| now >= until) {
             self.learning = None;
             self.legs.iter_mut().for_each(Leg::stop_learning);
         }
+        changes
     }
 
     pub(super) fn view(&self) -> View<'_> {
@@ -242,35 +265,34 @@ impl Session {
         View { slot: self.slot, id: &self.id, state, client: self.client, agent: self.agent }
     }
 
-    /// Where the flow ended that the agent's datagrams follow, they follow the client's liveliest
+    /// Where all flows ended that the agent's datagrams follow, they follow the client's liveliest
     /// one. To a client without any nothing is sent: somebody else may be there.
-    fn expect_at_a_flow(&mut self, changes: &mut Vec<Change>) {
+    fn expect_at_a_flow(&mut self) {
         let flows = self.leg(Side::Client).flows();
-        if flows.iter().any(|flow| flow.from == self.client_udp) {
+        if flows.iter().any(|flow| flow.from == self.sources.current()) {
             return;
         }
         let liveliest = flows.iter().max_by_key(|flow| flow.active);
-        self.expect_at(liveliest.and_then(|flow| flow.from), changes);
+        self.sources.replace(liveliest.and_then(|flow| flow.from));
     }
 
-    /// Leads the agent's datagrams to where the client is.
-    fn expect_at(&mut self, client: Option<SocketAddr>, changes: &mut Vec<Change>) {
-        if self.client_udp == client {
-            return;
-        }
-        let agents = self.leg(Side::Agent);
-        changes.extend(agents.routes(self.far(Side::Agent)).map(|(key, _)| Change::Removed(key)));
-        self.client_udp = client;
-        let agents = self.leg(Side::Agent);
-        let far = self.far(Side::Agent);
-        changes.extend(agents.routes(far).map(|(key, to)| Change::Added(key, to)));
+    /// Changes the session, and returns how its routes changed by that.
+    fn changing<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> (T, Vec<Change>) {
+        let before: Vec<_> = self.routes().collect();
+        let changed = change(self);
+        let after: Vec<_> = self.routes().collect();
+        let gone = before.iter().filter(|(key, _)| !after.iter().any(|(other, _)| other == key));
+        let new = after.iter().filter(|route| !before.contains(route));
+        let gone = gone.map(|(key, _)| Change::Removed(*key));
+        let changes = gone.chain(new.map(|(key, to)| Change::Added(*key, *to))).collect();
+        (changed, changes)
     }
 
     /// Where datagrams from that side go.
     fn far(&self, side: Side) -> Option<Far> {
         match side {
             Side::Client => Some(Far { to: self.agent, from: None }),
-            Side::Agent => Some(Far { to: self.client_udp?, from: self.seen_at }),
+            Side::Agent => Some(Far { to: self.sources.current()?, from: self.seen_at }),
         }
     }
 

@@ -104,10 +104,19 @@ pub struct Admitted {
     pub hostname: Option<Hostname>,
 }
 
+/// What went through a flow, as it is counted where datagrams are forwarded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// How many datagrams.
+    pub datagrams: u64,
+    /// The sequence number of the last one.
+    pub sequence: Option<u32>,
+}
+
 /// Why a datagram is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dropped {
-    /// It belongs to no session.
+    /// It belongs to no session, or its session's client is elsewhere.
     Unknown,
     /// It may belong to more than one.
     Ambiguous,

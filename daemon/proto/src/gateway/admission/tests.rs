@@ -7,6 +7,7 @@ use super::*;
 use crate::gateway::Routes;
 
 mod flows;
+mod intruders;
 mod journal;
 mod model;
 mod roaming;
@@ -25,7 +26,7 @@ pub(super) struct World {
     pub(super) admission: Admission,
     pub(super) routes: Routes,
     pub(super) now: Time,
-    pub(super) counted: HashMap<FlowId, u64>,
+    pub(super) seen: HashMap<FlowId, Seen>,
 }
 
 pub(super) fn id(number: u32) -> SessionId {
@@ -56,7 +57,7 @@ pub(super) fn ip(text: &str) -> IpAddr {
 
 /// Two words at the start of a datagram.
 pub(super) fn words(first: u32, second: u32) -> Words {
-    Words { first: spi(first), second: Some(spi(second)) }
+    Words { first: spi(first), second: Some(spi(second)), third: None }
 }
 
 pub(super) fn spi(number: u32) -> Spi {
@@ -86,7 +87,7 @@ impl World {
             admission: Admission::new(rules),
             routes: Routes::default(),
             now: START,
-            counted: HashMap::new(),
+            seen: HashMap::new(),
         }
     }
 
@@ -134,13 +135,17 @@ impl World {
         let sent = match self.routes.find(side, from, words) {
             Some(found) => Ok(found),
             None if self.routes.expects(side, from.ip()) => {
-                self.admission.datagram(side, from, words, self.now)
+                let seen = |flow| self.seen.get(&flow).copied().unwrap_or_default();
+                self.admission.datagram(side, from, words, (self.now, seen))
             }
             None => Err(Dropped::Unknown),
         };
         self.follow();
         sent.map(|found| {
-            *self.counted.entry(found.flow).or_default() += 1;
+            let numbered = self.routes.find_numbered(side, from, words);
+            let seen = self.seen.entry(found.flow).or_default();
+            seen.datagrams += 1;
+            seen.sequence = numbered.and_then(|(_, sequence)| sequence);
             found.to
         })
     }
@@ -151,7 +156,18 @@ impl World {
 
     pub(super) fn wait(&mut self, seconds: u64) {
         self.now = self.now + Duration::from_secs(seconds);
-        self.admission.tick(self.now, |flow| self.counted.get(&flow).copied().unwrap_or_default());
+        self.tick();
+    }
+
+    /// Waits until no flow has been active for a second.
+    pub(super) fn fall_silent(&mut self) {
+        self.wait(1);
+        self.wait(1);
+    }
+
+    pub(super) fn tick(&mut self) {
+        let counted = |flow| self.seen.get(&flow).map_or(0, |seen| seen.datagrams);
+        self.admission.tick(self.now, counted);
         self.follow();
     }
 

@@ -59,7 +59,12 @@ fn datagrams_from_elsewhere_are_nobodys_however_well_their_spi_fits() {
 
     for (side, from) in [(Side::Client, "192.0.2.9:5000"), (Side::Agent, "10.0.0.9:4172")] {
         assert_eq!(world.send(side, from, words(0xc001, 1)), Err(Dropped::Unknown));
-        let asked = world.admission.datagram(side, address(from), words(0xc001, 1), world.now);
+        let asked = world.admission.datagram(
+            side,
+            address(from),
+            words(0xc001, 1),
+            (world.now, |_| Seen::default()),
+        );
         assert_eq!(asked, Err(Dropped::Unknown));
     }
 }
@@ -121,7 +126,7 @@ fn a_guessed_flow_is_corrected_when_another_session_tells_its_spi() {
 fn a_guess_stays_when_another_session_shows_a_value_that_is_everywhere() {
     let mut world = World::new(10);
     world.connect(1, "192.0.2.1");
-    let short = Words { first: spi(4), second: None };
+    let short = Words { first: spi(4), second: None, third: None };
     world.send(Side::Client, CLIENT, short).unwrap();
 
     let other = world.connect(2, "192.0.2.1");
@@ -173,6 +178,7 @@ fn a_known_spi_from_a_new_port_moves_the_flow_and_the_answers() {
     world.send(Side::Agent, AGENT, words(0xa001, 1)).unwrap();
 
     let moved = "192.0.2.1:6000";
+    world.fall_silent();
     assert_eq!(world.send(Side::Client, moved, words(0xc001, 2)), Ok(address(AGENT)));
 
     assert_eq!(world.send(Side::Agent, AGENT, words(0xa001, 2)), Ok(address(moved)));
@@ -184,6 +190,7 @@ fn a_guessed_flow_moves_too() {
     let mut world = World::new(10);
     world.connect(1, "192.0.2.1");
     world.send(Side::Client, CLIENT, words(0xdddd, 1)).unwrap();
+    world.fall_silent();
 
     let moved = world.send(Side::Client, "192.0.2.1:6000", words(0xdddd, 2));
 

@@ -14,7 +14,7 @@ fn restore(world: &mut World, journal: Journal, max_connections: u32) {
     world.admission = Admission::new(rules);
     world.admission.restore(journal, world.now);
     world.routes = Routes::default();
-    world.counted.clear();
+    world.seen.clear();
 }
 
 fn text(world: &World) -> String {

@@ -132,7 +132,12 @@ impl Checked {
         for session in self.world.admission.sessions.iter().flatten() {
             for (key, destination) in session.routes() {
                 assert!(
-                    all.find(key.side, key.from, Words { first: key.spi, second: None }).is_none()
+                    all.find(
+                        key.side,
+                        key.from,
+                        Words { first: key.spi, second: None, third: None }
+                    )
+                    .is_none()
                 );
                 all.apply(Change::Added(key, destination));
             }

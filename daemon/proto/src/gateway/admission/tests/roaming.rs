@@ -73,20 +73,3 @@ fn an_agent_sends_no_more_to_a_client_that_fell_silent_without_a_control_connect
     assert_eq!(world.send(Side::Client, HOME, words(0xc001, 2)), Ok(address(AGENT)));
     assert_eq!(world.send(Side::Agent, AGENT, words(0xa001, 3)), Ok(address(HOME)));
 }
-
-#[test]
-fn an_agents_datagrams_follow_the_flow_that_is_left() {
-    let (mut world, control) = flowing();
-    let second = "192.0.2.1:6000";
-    world.send(Side::Client, second, words(0xc002, 1)).unwrap();
-    assert_eq!(world.send(Side::Agent, AGENT, words(0xa001, 2)), Ok(address(second)));
-    world.close(control);
-
-    for _ in 0..3 {
-        world.wait(30);
-        world.send(Side::Client, HOME, words(0xc001, 2)).unwrap();
-    }
-
-    assert!(!is_routed(&world, Side::Client, second, 0xc002));
-    assert_eq!(world.send(Side::Agent, AGENT, words(0xa001, 3)), Ok(address(HOME)));
-}

@@ -57,8 +57,10 @@ struct Known {
     replaced: Option<Control>,
     /// Its client's flows, by their number.
     flows: BTreeMap<u32, Flow>,
-    /// Where the agent's datagrams go.
+    /// Where the client is, and so the agent's datagrams go.
     answers: Option<Source>,
+    /// Where it was before, and may come back from at once.
+    former: Vec<Source>,
     /// Whether a flow began or moved since the tag was shown.
     settled: bool,
     /// When it is settled without.
@@ -79,6 +81,8 @@ struct Flow {
     active: Time,
     /// Whether it had datagrams since the last look.
     sent: bool,
+    /// The later of two was placed later.
+    placed: usize,
 }
 
 struct Twin {
@@ -183,11 +187,11 @@ impl Twin {
         let words = words(client_spi(session, spi), 9);
         let sent = self.world.send(Side::Client, &from.text(), words);
 
-        let expected = if owner { Ok(agent(session)) } else { Err(Dropped::Unknown) };
+        let now = self.world.now;
+        let known = self.sessions.get_mut(&session).filter(|_| owner);
+        let is_taken = known.is_some_and(|known| known.client_sent(spi, from, now));
+        let expected = if is_taken { Ok(agent(session)) } else { Err(Dropped::Unknown) };
         assert_eq!(sent, expected, "{from:?}");
-        if let Some(known) = self.sessions.get_mut(&session).filter(|_| owner) {
-            known.client_sent(spi, from, self.world.now);
-        }
     }
 
     fn agent_sends(&mut self, session: u32, spi: u32) {
@@ -256,6 +260,7 @@ impl Known {
             replaced: None,
             flows: BTreeMap::new(),
             answers: None,
+            former: Vec::new(),
             settled: false,
             learning: None,
         }
@@ -267,34 +272,56 @@ impl Known {
         }
         if self.place.replace(place) != Some(place) {
             self.flows.values_mut().for_each(|flow| flow.from = None);
-            self.answers = None;
+            (self.answers, self.former) = (None, Vec::new());
         }
         self.state = State::Connected(control);
         self.settled = false;
         self.learning = Some(now + Duration::from_mins(1));
     }
 
-    fn client_sent(&mut self, number: u32, from: Source, now: Time) {
-        let flow = self.flows.entry(number).or_insert(Flow { from: None, active: now, sent: true });
-        flow.sent = true;
-        if flow.from != Some(from) {
-            *flow = Flow { from: Some(from), active: now, sent: true };
-            self.answers = Some(from);
-            self.settled = true;
+    /// Whether a datagram is taken from there.
+    fn client_sent(&mut self, number: u32, from: Source, now: Time) -> bool {
+        let placed = self.flows.values().map(|flow| flow.placed + 1).max().unwrap_or_default();
+        if let Some(flow) = self.flows.get_mut(&number)
+            && flow.from == Some(from)
+            && self.answers == Some(from)
+        {
+            flow.sent = true;
+            return true;
+        }
+        self.look(now);
+        let mut there = self.flows.values().filter(|flow| flow.from == self.answers);
+        let is_silent = there.all(|flow| now.since(flow.active) >= Duration::from_secs(1));
+        match (self.answers, self.former.iter().position(|former| *former == from)) {
+            (None, _) => {}
+            (Some(at), _) if at == from => {}
+            (_, Some(at)) => self.former.truncate(at),
+            (Some(_), None) if !is_silent => return false,
+            (Some(at), None) if self.former.len() < 8 => self.former.push(at),
+            _ => {}
+        }
+        self.answers = Some(from);
+        self.flows.insert(number, Flow { from: Some(from), active: now, sent: true, placed });
+        self.settled = true;
+        true
+    }
+
+    fn look(&mut self, now: Time) {
+        for flow in self.flows.values_mut().filter(|flow| flow.sent) {
+            (flow.sent, flow.active) = (false, now);
         }
     }
 
     fn tick(&mut self, now: Time) {
-        for flow in self.flows.values_mut().filter(|flow| flow.sent) {
-            (flow.sent, flow.active) = (false, now);
-        }
+        self.look(now);
         if !matches!(self.state, State::Connected(_)) && !self.flows.is_empty() {
             self.flows.retain(|_, flow| now.since(flow.active) < TIMEOUTS.udp_idle);
             self.settled &= !self.flows.is_empty();
         }
         if !self.flows.values().any(|flow| flow.from == self.answers) {
-            let liveliest = self.flows.values().max_by_key(|flow| flow.active);
+            let liveliest = self.flows.values().max_by_key(|flow| (flow.active, flow.placed));
             self.answers = liveliest.and_then(|flow| flow.from);
+            self.former.retain(|former| self.answers.is_some_and(|answers| answers != *former));
         }
         if self.learning.is_some_and(|until| now >= until) {
             self.learning = None;
