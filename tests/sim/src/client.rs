@@ -6,9 +6,12 @@ mod broker;
 mod channel;
 mod endpoint;
 mod error;
+mod half_way;
 mod hold;
 mod messages;
+mod raw;
 mod session;
+mod source;
 mod visit;
 mod window;
 
@@ -32,6 +35,8 @@ use crate::traffic::{Totals, Traffic};
 use broker::Broker;
 pub use endpoint::{Endpoint, EndpointError};
 use error::Error;
+pub use half_way::{AtSecondFactor, half_way};
+pub use raw::{RawConnection, RawConnector, hello_request, xml_request};
 use session::Session;
 pub use visit::visit;
 
@@ -63,6 +68,8 @@ pub struct SessionOptions {
     pub datagram_size: DatagramSize,
     /// How long pings and datagrams go on after that.
     pub hold: Duration,
+    /// The source address of all connections and datagrams; chosen by the system unless given.
+    pub source: Option<IpAddr>,
 }
 
 /// What a client has to say.
@@ -174,10 +181,19 @@ pub async fn walk_watched(
     events: &Events<Event>,
     stop: &CancellationToken,
 ) -> Report {
-    let traffic = Arc::new(Traffic::default());
+    walk_counted(options, events, stop, &Arc::default()).await
+}
+
+/// The same as [`walk_watched`], with traffic that can be read meanwhile.
+pub async fn walk_counted(
+    options: &Options,
+    events: &Events<Event>,
+    stop: &CancellationToken,
+    traffic: &Arc<Traffic>,
+) -> Report {
     let mut report = Report::new(options);
     let outcome = tokio::select! {
-        outcome = run(options, events, &traffic, &mut report) => outcome,
+        outcome = run(options, events, traffic, &mut report) => outcome,
         () = stop.cancelled() => Err("stopped".to_owned()),
     };
     report.traffic = traffic.totals();

@@ -13,7 +13,7 @@ pub(crate) enum Direction {
 
 /// Counts while a simulator runs.
 #[derive(Debug, Default)]
-pub(crate) struct Traffic {
+pub struct Traffic {
     to_agent: Counters,
     to_client: Counters,
 }
@@ -76,7 +76,8 @@ impl Traffic {
     }
 
     /// Returns the counts so far.
-    pub(crate) fn totals(&self) -> Totals {
+    #[must_use]
+    pub fn totals(&self) -> Totals {
         let (to_agent, to_client) = (&self.to_agent, &self.to_client);
         Totals {
             tcp: BothWays { to_agent: to_agent.control(), to_client: to_client.control() },

@@ -9,7 +9,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::answers::{self, Dialog};
 use super::error::{Error, Fault};
-use super::{Event, Options, Target, messages};
+use super::{Event, Options, Target, messages, source};
 use crate::events::Events;
 use crate::http::HttpError;
 use crate::http::body::{read_body, read_head};
@@ -32,6 +32,13 @@ pub(super) struct Broker<'a> {
     is_simulated: bool,
 }
 
+/// What continues a conversation in another connection.
+#[derive(Debug)]
+pub(super) struct Resumption {
+    cookie: String,
+    is_simulated: bool,
+}
+
 impl<'a> Broker<'a> {
     /// Prepares a conversation.
     pub(super) fn new(
@@ -51,6 +58,18 @@ impl<'a> Broker<'a> {
             cookie: None,
             is_simulated: false,
         }
+    }
+
+    /// Continues an earlier conversation in another connection.
+    pub(super) fn resume(&mut self, earlier: Resumption) {
+        self.is_simulated = earlier.is_simulated;
+        self.cookie = Some(earlier.cookie);
+    }
+
+    /// What [`Self::resume`] takes, once a session is open.
+    pub(super) fn resumption(&self) -> Option<Resumption> {
+        let cookie = self.cookie.clone()?;
+        Some(Resumption { cookie, is_simulated: self.is_simulated })
     }
 
     /// Says hello.
@@ -163,7 +182,8 @@ impl<'a> Broker<'a> {
         let endpoint = &self.options.connect;
         let failed = |source| Error::Connect { address: endpoint.to_string(), source };
         let address = (endpoint.host.as_str(), endpoint.port);
-        let stream = TcpStream::connect(address).await.map_err(failed)?;
+        let from = self.options.session.source;
+        let stream = source::connect(from, address).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         self.own_address = stream.local_addr().map_err(failed)?.ip();
         let name = tls::server_name(&endpoint.host).ok_or(Fault::Field("host"))?;

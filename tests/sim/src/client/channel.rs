@@ -1,6 +1,6 @@
 //! The client's end of the data channel: one socket for as long as the session lasts.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,11 +37,12 @@ impl Channel {
         flow: Flow,
         traffic: Arc<Traffic>,
     ) -> Result<Self, Error> {
-        let any: SocketAddr = match target {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        let any: IpAddr = match target {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
-        let socket = UdpSocket::bind(any).await.map_err(Error::Socket)?;
+        let socket =
+            UdpSocket::bind((options.source.unwrap_or(any), 0)).await.map_err(Error::Socket)?;
         socket.connect(target).await.map_err(Error::Socket)?;
         Ok(Self {
             socket,

@@ -8,7 +8,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::channel::Channel;
 use super::error::{Error, Fault};
-use super::{Record, SessionOptions, Target};
+use super::{Record, SessionOptions, Target, source};
 use crate::control::Control;
 use crate::layout::{Flow, Message, Terms};
 use crate::tls::{self, Connectors};
@@ -91,7 +91,7 @@ impl Way<'_> {
     async fn connect(&self) -> Result<TlsStream<TcpStream>, Error> {
         let address = self.address();
         let failed = |source| Error::Connect { address: address.to_string(), source };
-        let stream = TcpStream::connect(address).await.map_err(failed)?;
+        let stream = source::connect(self.options.source, address).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         let name = tls::server_name(&self.target.sni).ok_or(Fault::Field("sni"))?;
         let failed = |source| Error::Handshake { address: address.to_string(), source };

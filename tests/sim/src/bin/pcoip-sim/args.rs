@@ -136,6 +136,9 @@ pub(crate) struct ClientArguments {
     /// How long pings and datagrams go on after that; a lost control connection is opened again
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     hold: Duration,
+    /// The source address of all connections and datagrams
+    #[arg(long, value_name = "IP")]
+    source: Option<IpAddr>,
 }
 
 impl From<BrokerArguments> for broker::Options {
@@ -191,6 +194,7 @@ impl TryFrom<ClientArguments> for client::Options {
                 datagrams: arguments.datagrams,
                 datagram_size: arguments.datagram_bytes,
                 hold: arguments.hold,
+                source: arguments.source,
             },
         })
     }
