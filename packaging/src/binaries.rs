@@ -34,6 +34,17 @@ impl Binaries {
         Ok(Self::at(folder))
     }
 
+    /// Builds the named ones with the release profile, for a command that was built with it, too.
+    pub(crate) fn release(packages: &[&str]) -> anyhow::Result<Self> {
+        let named = packages.iter().flat_map(|package| ["--package", package]);
+        let status = cargo().args(["build", "--release", "--bins"]).args(named).status();
+        if !status.context("starting `cargo build`")?.success() {
+            bail!("`cargo build` failed");
+        }
+        let own = std::env::current_exe().context("finding the own executable")?;
+        Ok(Self::at(own.parent().context("the own executable has no folder")?))
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }

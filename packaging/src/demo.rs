@@ -13,7 +13,7 @@ use crate::{binaries::Binaries, screen};
 use report::{Outcome, Report, Stage};
 use site::Site;
 
-mod children;
+pub(crate) mod children;
 mod report;
 mod site;
 

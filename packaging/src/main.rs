@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod binaries;
 mod demo;
 mod dist;
@@ -22,6 +23,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure the services under load
+    Bench(bench::Options),
     /// Install both services under a temporary root and carry a simulated session through them
     Demo(demo::Options),
     /// Make packages, repositories, bundles, checksums and the list of what is in them
@@ -34,6 +37,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Bench(options) => bench::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Dist(options) => dist::run(&options),
         Command::Images(options) => images::run(&options),

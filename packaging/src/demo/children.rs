@@ -63,7 +63,7 @@ pub(super) fn end_on_signal() -> anyhow::Result<Interrupted> {
 }
 
 /// A simulator; its events go to a file, so that it can outlive who started it.
-pub(super) struct Simulator {
+pub(crate) struct Simulator {
     child: Child,
     events: PathBuf,
     is_left: bool,
@@ -71,7 +71,7 @@ pub(super) struct Simulator {
 
 impl Simulator {
     /// Starts it and waits for its first event, which says where it listens.
-    pub(super) fn start(
+    pub(crate) fn start(
         mut command: Command,
         what: &str,
         events: PathBuf,
