@@ -143,7 +143,7 @@ fn known(edits: &mut Edits, element: &Element<'_>) {
         variable(edits, element);
     } else {
         mask_attributes(edits, element, is_shown_attribute);
-        if !element.text().is_empty() && !SHOWN.contains(&element.name()) {
+        if has_text(element) && !SHOWN.contains(&element.name()) {
             return fill(edits, element, MASK);
         }
         element.children().iter().for_each(|child| known(edits, child));
@@ -153,7 +153,7 @@ fn known(edits: &mut Edits, element: &Element<'_>) {
 /// Of a variable only the name shows.
 fn variable(edits: &mut Edits, element: &Element<'_>) {
     mask_attributes(edits, element, is_harmless_attribute);
-    if !element.text().is_empty() {
+    if has_text(element) {
         return fill(edits, element, MASK);
     }
     for child in element.children() {
@@ -163,7 +163,7 @@ fn variable(edits: &mut Edits, element: &Element<'_>) {
 
 fn unknown(edits: &mut Edits, element: &Element<'_>) {
     mask_attributes(edits, element, is_harmless_attribute);
-    if !element.text().is_empty() && !is_harmless(element) {
+    if is_secret(element) || (has_text(element) && !is_harmless(element)) {
         fill(edits, element, MASK);
     } else {
         element.children().iter().for_each(|child| unknown(edits, child));
@@ -182,6 +182,11 @@ fn fill(edits: &mut Edits, element: &Element<'_>, text: &str) {
     if let Some(content) = element.content().filter(|content| !content.is_empty()) {
         edits.replace(content, text);
     }
+}
+
+/// Blanks around child elements are formatting; blanks alone may be a password.
+fn has_text(element: &Element<'_>) -> bool {
+    !element.text().is_empty() || element.children().is_empty()
 }
 
 fn is_tag(element: &Element<'_>) -> bool {

@@ -40,6 +40,37 @@ fn only_the_harmless_shows_in_authenticate_and_in_what_is_unknown() {
 }
 
 #[test]
+fn a_password_of_blanks_is_masked() {
+    shows(&[
+        (
+            "<authenticate method=\"password\"><username>u</username><password>   </password>\
+             <domain>d</domain></authenticate>",
+            "<authenticate method=\"password\"><username>u</username><password>****</password>\
+             <domain>d</domain></authenticate>",
+        ),
+        (
+            "<authenticate method=\"dialog\"><fields> <field><id>A</id><text> </text></field>\
+             </fields></authenticate>",
+            "<authenticate method=\"dialog\"><fields> <field><id>A</id><text>****</text></field>\
+             </fields></authenticate>",
+        ),
+        (
+            "<authenticate><password> <b>x</b> </password><pin> <!-- 1 --> </pin></authenticate>",
+            "<authenticate><password>****</password><pin>****</pin></authenticate>",
+        ),
+        (
+            "<hello><new>\t</new><platform> </platform></hello>",
+            "<hello><new>****</new><platform> </platform></hello>",
+        ),
+        (
+            "<hello><variable><name>n</name><value> </value></variable><variable> </variable></hello>",
+            "<hello><variable><name>n</name><value>****</value></variable><variable>****</variable>\
+             </hello>",
+        ),
+    ]);
+}
+
+#[test]
 fn secrets_are_masked_in_what_is_known() {
     shows(&[
         (
