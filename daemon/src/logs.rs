@@ -3,9 +3,7 @@
 
 use std::{
     fmt::{self, Write as _},
-    fs::{File, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Mutex,
 };
@@ -27,6 +25,11 @@ use tracing_subscriber::{
 };
 
 use crate::clock;
+use files::LogFiles;
+use retention::RETENTION;
+
+mod files;
+mod retention;
 
 /// An error as a field, which the log shows with its sources.
 pub(crate) fn as_error<E: std::error::Error + 'static>(
@@ -35,8 +38,8 @@ pub(crate) fn as_error<E: std::error::Error + 'static>(
     error
 }
 
-/// Sends everything at or above a level to a new file in a folder, and warnings to standard error
-/// too. Returns the file's path.
+/// Sends everything at or above a level to new files in a folder, one after another, and warnings to
+/// standard error too. Returns the first file's path.
 ///
 /// # Errors
 ///
@@ -57,12 +60,12 @@ pub fn of_folder(
     name: &str,
     level: LogLevel,
 ) -> anyhow::Result<(PathBuf, impl Subscriber + Send + Sync + use<>)> {
-    let path = folder.join(format!("{name}_{}.log", stamp(clock::now(), FILE_STAMP)));
-    let file = open(&path).with_context(|| format!("creating log file `{}`", path.display()))?;
+    let files = LogFiles::begin(folder, name, RETENTION)?;
+    let path = files.path();
     let ours = tracing_subscriber::filter::filter_fn(is_ours);
     let to_file = tracing_subscriber::fmt::layer()
         .event_format(Line)
-        .with_writer(Mutex::new(file))
+        .with_writer(Mutex::new(files))
         .with_filter(filter(level))
         .with_filter(ours.clone());
     let to_error = tracing_subscriber::fmt::layer()
@@ -87,10 +90,6 @@ pub fn to_error(level: LogLevel) -> anyhow::Result<()> {
     tracing::subscriber::set_global_default(subscriber).context("setting up the log")
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
-}
-
 fn filter(level: LogLevel) -> LevelFilter {
     match level {
         LogLevel::Trace => LevelFilter::TRACE,
@@ -106,8 +105,6 @@ fn is_ours(metadata: &Metadata<'_>) -> bool {
     metadata.module_path().is_some_and(|module| module.starts_with("pcoip_cmsgd"))
 }
 
-const FILE_STAMP: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]_[month]_[day]T[hour]_[minute]_[second]_[subsecond digits:3]Z");
 const LINE_STAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 

@@ -1,0 +1,183 @@
+//! The log files of one role: lines go to the newest, which is followed by another one when it is
+//! full. No error reaches who logs, since a full disk must not stop a role.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use cmsg_proto::Time;
+
+use super::retention::{Entry, Retention, name};
+use crate::clock;
+
+/// How long to wait before another file is tried where one could not be made.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The newest file, and what it takes to begin another.
+pub(super) struct LogFiles {
+    folder: PathBuf,
+    role: String,
+    retention: Retention,
+    file: File,
+    bytes: u64,
+    begun: Time,
+    /// When another file could not be made. Until one can, lines are dropped: a bound that gives way
+    /// to errors is none.
+    failed: Option<Time>,
+}
+
+impl LogFiles {
+    /// Begins the first file of this process, and removes old ones for which there is no room.
+    pub(super) fn begin(folder: &Path, role: &str, retention: Retention) -> anyhow::Result<Self> {
+        let begun = clock::now();
+        let path = folder.join(name(role, begun));
+        let file =
+            open(&path).with_context(|| format!("creating log file `{}`", path.display()))?;
+        let bytes = file.metadata().map_or(0, |data| data.len());
+        let (folder, role) = (folder.to_owned(), role.to_owned());
+        let files = Self { folder, role, retention, file, bytes, begun, failed: None };
+        files.remove_surplus();
+        Ok(files)
+    }
+
+    /// The newest file's path.
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.join(name(&self.role, self.begun))
+    }
+
+    /// Begins another file if the line does not fit; returns whether it can be written.
+    fn make_room(&mut self, line: usize, now: Time) -> bool {
+        if !self.retention.is_full(self.bytes, line) {
+            return true;
+        }
+        if self.failed.is_some_and(|failed| now < failed + PAUSE) {
+            return false;
+        }
+        // Names sort by time, also where a file is full within a millisecond.
+        let begun = now.max(self.begun + Duration::from_millis(1));
+        match open(&self.folder.join(name(&self.role, begun))) {
+            Ok(file) => {
+                (self.file, self.bytes, self.begun) = (file, 0, begun);
+                self.failed = None;
+                self.remove_surplus();
+                true
+            }
+            Err(error) => {
+                if self.failed.replace(now).is_none() {
+                    let _ = writeln!(io::stderr(), "error: cannot begin another log file: {error}");
+                }
+                false
+            }
+        }
+    }
+
+    fn remove_surplus(&self) {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let files: Vec<Entry> = entries.filter_map(|entry| file_of(&entry)).collect();
+        let current = name(&self.role, self.begun);
+        for name in self.retention.surplus(&self.role, &current, &files) {
+            let _ = fs::remove_file(self.folder.join(name));
+        }
+    }
+}
+
+impl Write for LogFiles {
+    /// Takes one line; one that cannot be written is dropped.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.make_room(line.len(), clock::now()) && self.file.write_all(line).is_ok() {
+            self.bytes += line.len() as u64;
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+/// A plain file with its size; folders and links are no logs.
+fn file_of(entry: &fs::DirEntry) -> Option<Entry> {
+    let data = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+    Some(Entry { name: entry.file_name().into_string().ok()?, bytes: data.len() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: Retention = Retention { file: 100, all: 400 };
+
+    /// The contents of all files in the order of their names.
+    fn contents(folder: &Path) -> Vec<String> {
+        let mut paths: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths.iter().filter_map(|path| fs::read_to_string(path).ok()).collect()
+    }
+
+    #[test]
+    fn lines_go_on_in_another_file_and_the_oldest_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = LogFiles::begin(folder.path(), "pcoip-sg", SMALL).unwrap();
+        let first = files.path();
+
+        for number in 0..20 {
+            files.write_all(format!("{number:>39}\n").as_bytes()).unwrap();
+        }
+
+        // Two lines of forty bytes a file; the last file and three full ones fit.
+        let left: String = contents(folder.path()).concat();
+        let lines: Vec<_> = left.lines().map(|line| line.trim().parse::<u32>().unwrap()).collect();
+        assert_eq!(lines, (12..20).collect::<Vec<_>>());
+        assert!(contents(folder.path()).iter().all(|content| content.len() == 80));
+        assert_ne!(files.path(), first);
+    }
+
+    #[test]
+    fn a_start_removes_what_does_not_fit_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: usize| {
+            let mut file = File::create(folder.path().join(name)).unwrap();
+            file.write_all(&vec![b'x'; bytes]).unwrap();
+        };
+        file("pcoip-sg_2020_01_01T00_00_00_000Z.log", 200);
+        file("pcoip-sg_2021_01_01T00_00_00_000Z.log", 299);
+        file("pcoip-sg_2019_01_01T00_00_00_000Z.log.1", 5000);
+        fs::create_dir(folder.path().join("pcoip-sg_2018_01_01T00_00_00_000Z.log")).unwrap();
+
+        let files = LogFiles::begin(folder.path(), "pcoip-sg", SMALL).unwrap();
+
+        assert!(!folder.path().join("pcoip-sg_2020_01_01T00_00_00_000Z.log").exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
+        assert!(files.path().exists());
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_stops_nobody_and_lines_go_on_when_it_is_back() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("logs");
+        fs::create_dir(&folder).unwrap();
+        let mut files = LogFiles::begin(&folder, "pcoip-sg", SMALL).unwrap();
+        files.write_all(&[b'a'; 90]).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+
+        files.write_all(&[b'b'; 90]).unwrap();
+        fs::create_dir(&folder).unwrap();
+        files.write_all(&[b'c'; 90]).unwrap();
+        let dropped = contents(&folder);
+        assert!(files.make_room(90, clock::now() + PAUSE));
+        files.write_all(&[b'd'; 90]).unwrap();
+
+        assert!(dropped.is_empty());
+        assert_eq!(contents(&folder), ["d".repeat(90)]);
+    }
+}

@@ -1,0 +1,133 @@
+//! How large a role's log files may become, and which of them are removed. No I/O.
+
+use cmsg_proto::Time;
+use time::{format_description::BorrowedFormatItem, macros::format_description};
+
+use super::stamp;
+
+/// Bounds on the log files of one role.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Retention {
+    /// Of one file, in bytes.
+    pub(super) file: u64,
+    /// Of all files together, in bytes.
+    pub(super) all: u64,
+}
+
+/// A file in the log folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) bytes: u64,
+}
+
+/// One GiB a role. Anyone can send requests that are logged, without logging on.
+pub(super) const RETENTION: Retention = Retention { file: 256 << 20, all: 1 << 30 };
+
+const STAMP: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]_[month]_[day]T[hour]_[minute]_[second]_[subsecond digits:3]Z");
+
+impl Retention {
+    /// Whether the line belongs into another file. Even an empty file takes one line.
+    pub(super) fn is_full(self, file: u64, line: usize) -> bool {
+        file > 0 && file.saturating_add(line as u64) > self.file
+    }
+
+    /// The role's files to be removed, oldest first, so that those that stay leave room for a full
+    /// file beside the current one's content. Files with other names are never among them.
+    pub(super) fn surplus(self, role: &str, current: &str, files: &[Entry]) -> Vec<String> {
+        let is_old = |file: &&Entry| is_of(role, &file.name) && file.name != current;
+        let mut old: Vec<&Entry> = files.iter().filter(is_old).collect();
+        old.sort_by(|one, other| other.name.cmp(&one.name));
+        let mut room = self.all.saturating_sub(self.file);
+        let stays = old.iter().take_while(|file| {
+            let left = room.checked_sub(file.bytes);
+            room = left.unwrap_or_default();
+            left.is_some()
+        });
+        let stays = stays.count();
+        old[stays..].iter().rev().map(|file| file.name.clone()).collect()
+    }
+}
+
+/// The name of a file that is begun at that time; names sort by it.
+pub(super) fn name(role: &str, begun: Time) -> String {
+    format!("{role}_{}.log", stamp(begun, STAMP))
+}
+
+/// Whether [`name`] makes such names for the role.
+fn is_of(role: &str, name: &str) -> bool {
+    let stamp = name.strip_prefix(role).and_then(|rest| rest.strip_prefix('_'));
+    let Some(stamp) = stamp.and_then(|rest| rest.strip_suffix(".log")) else { return false };
+    let shape = b"0000_00_00T00_00_00_000Z";
+    stamp.len() == shape.len()
+        && stamp.bytes().zip(shape).all(|(byte, expected)| match expected {
+            b'0' => byte.is_ascii_digit(),
+            _ => byte == *expected,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: Retention = Retention { file: 100, all: 400 };
+
+    fn entry(name: &str, bytes: u64) -> Entry {
+        Entry { name: name.to_owned(), bytes }
+    }
+
+    fn at(second: u64) -> String {
+        name("pcoip-sg", Time::from_millis(1_700_000_000_000 + second * 1000))
+    }
+
+    #[test]
+    fn a_file_is_full_before_it_is_too_large() {
+        for (file, line, full) in [(0, 500, false), (90, 10, false), (90, 11, true), (101, 0, true)]
+        {
+            assert_eq!(SMALL.is_full(file, line), full, "{file} {line}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_files_go_until_the_rest_and_a_full_one_fit() {
+        let table: [(&[u64], &[u64]); 5] = [
+            (&[100, 100, 100], &[]),
+            (&[100, 100, 100, 100], &[0]),
+            (&[10, 300, 1, 1], &[0, 1]),
+            (&[1, 1, 1, 1, 1, 1, 1, 1], &[]),
+            (&[1, 1, 5000], &[0, 1, 2]),
+        ];
+        for (sizes, gone) in table {
+            let seconds = 0..;
+            let mut files: Vec<_> = seconds.zip(sizes).map(|(s, b)| entry(&at(s), *b)).collect();
+            let current = at(sizes.len() as u64);
+            files.push(entry(&current, 0));
+            files.reverse();
+
+            let gone: Vec<_> = gone.iter().map(|second| at(*second)).collect();
+            assert_eq!(SMALL.surplus("pcoip-sg", &current, &files), gone, "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn no_other_file_is_ever_removed() {
+        let (own, current) = (at(1), at(2));
+        let mut files = vec![entry(&own, 5000), entry(&current, 5000)];
+        for other in [
+            "pcoip-connmgr_2023_11_14T22_13_20_000Z.log",
+            "pcoip-sg_2023_11_14T22_13_20_000Z.log.gz",
+            "pcoip-sg_2023_11_14T22_13_20_000Z",
+            "pcoip-sg_2023_11_14T22_13_20_000Z_.log",
+            "pcoip-sg_2023-11-14T22_13_20_000Z.log",
+            "pcoip-sg_.log",
+            "pcoip-sg.log",
+            "supervise.log",
+            "",
+        ] {
+            files.push(entry(other, 5000));
+        }
+
+        assert_eq!(SMALL.surplus("pcoip-sg", &current, &files), [own]);
+    }
+}
