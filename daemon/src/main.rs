@@ -1,6 +1,7 @@
 //! The daemon's command line: one role, the supervisor of both, or a role's health check.
 
 use std::{
+    alloc::System,
     io::ErrorKind,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -24,6 +25,12 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Freed memory is cleared. Passwords, cookies and tags also pass through buffers of HTTP and TLS
+/// libraries, which free them as they are.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 /// The PCoIP Connection Manager and Security Gateway.
 #[derive(Parser)]

@@ -5,6 +5,8 @@
 mod installer;
 #[path = "secrets/marks.rs"]
 mod marks;
+#[path = "secrets/memory.rs"]
+mod memory;
 #[path = "secrets/place.rs"]
 mod place;
 #[path = "secrets/sessions.rs"]

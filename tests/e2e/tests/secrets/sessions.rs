@@ -22,10 +22,10 @@ use crate::{
     watch::Watch,
 };
 
-const ASK: Duration = Duration::from_secs(20);
-const PASSWORD: &str = "pass&w<ord 'Amelia' 5Kq+";
+pub(crate) const ASK: Duration = Duration::from_secs(20);
+pub(crate) const PASSWORD: &str = "pass&w<ord 'Amelia' 5Kq+";
 const WRONG: &str = "wrong\"pass word=8Zt/";
-const PASSCODE: &str = "90417733556";
+pub(crate) const PASSCODE: &str = "90417733556";
 const FACTOR: &str = "factor>two 3Hm~";
 const BEARER: &str = "bearer.Secret-9Lw.xyz";
 const COOKIE: &str = "0123456789ABCDEF9Qz0123456789ABC";
@@ -45,14 +45,14 @@ fn any() -> SocketAddr {
 }
 
 /// An installation with a broker and an agent around it.
-struct Site {
-    place: Place,
-    broker: broker::Broker,
+pub(crate) struct Site {
+    pub(crate) place: Place,
+    pub(crate) broker: broker::Broker,
     agent: agent::Agent,
 }
 
 impl Site {
-    async fn start(level: &str) -> Self {
+    pub(crate) async fn start(level: &str) -> Self {
         let options = agent::Options {
             listen: any(),
             pcoip_listen: any(),
@@ -95,23 +95,23 @@ impl Site {
         Self { place, broker, agent }
     }
 
-    fn status(&self, role: Role) -> Status {
+    pub(crate) fn status(&self, role: Role) -> Status {
         let status = socket::get(&self.place.paths().run(), role, "/status", ASK);
         status.expect("the role answers")
     }
 
-    fn address(&self, role: Role, key: &str) -> SocketAddr {
+    pub(crate) fn address(&self, role: Role, key: &str) -> SocketAddr {
         let status = self.status(role);
         status.listens.iter().find(|listen| listen.key == key).expect("it listens").address
     }
 
-    fn talk(&self) -> Talk {
+    pub(crate) fn talk(&self) -> Talk {
         let address = self.address(Role::Cm, "broker");
         Talk::with(address, &self.place.paths().certs().join("cmsg.crt"))
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("it does not panic")
 }
 
@@ -119,14 +119,14 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
-const HELLO: &str = "<hello><client-info><product-name>Anyware PCoIP Desktop Client</product-name>\
+pub(crate) const HELLO: &str = "<hello><client-info><product-name>Anyware PCoIP Desktop Client</product-name>\
     <device-name>laptop</device-name></client-info></hello>";
-const LIST: &str = "<get-resource-list />";
-const ALLOCATE: &str = "<allocate-resource><resource-id>1</resource-id><client-info>\
+pub(crate) const LIST: &str = "<get-resource-list />";
+pub(crate) const ALLOCATE: &str = "<allocate-resource><resource-id>1</resource-id><client-info>\
     <ip-address>192.0.2.7</ip-address><mac-address>02:00:00:00:00:01</mac-address></client-info>\
     </allocate-resource>";
 
-fn password(password: &str) -> String {
+pub(crate) fn password(password: &str) -> String {
     format!(
         "<authenticate method=\"password\" token=\"{0}\"><username>amelia</username>\
          <password>{1}</password><domain>example.com</domain><saml>{0}</saml></authenticate>",
@@ -135,7 +135,7 @@ fn password(password: &str) -> String {
     )
 }
 
-fn factor(code: &str) -> String {
+pub(crate) fn factor(code: &str) -> String {
     format!(
         "<authenticate method=\"dialog\"><fields><field><id>PASSCODE</id><text>{}</text></field>\
          </fields><button-id>LOGIN</button-id></authenticate>",
