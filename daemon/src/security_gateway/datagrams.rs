@@ -2,7 +2,7 @@
 //! may get one waits in a short queue to be decided. What cannot be sent at once is dropped and
 //! counted, as a network would.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use cmsg_proto::gateway::{Destination, Routes, Side, Words};
 use tokio::{
@@ -12,7 +12,11 @@ use tokio::{
 };
 use tracing::trace;
 
-use super::{counters::count, gate::Gate, sockets::Datagrams};
+use super::{
+    counters::count,
+    gate::Gate,
+    sockets::{Datagrams, Received, control_room},
+};
 
 /// Forwards the datagrams of one socket through another.
 #[derive(Debug, Clone)]
@@ -28,8 +32,7 @@ pub(super) struct Worker {
 #[derive(Debug)]
 pub(super) struct Miss {
     side: Side,
-    from: SocketAddr,
-    length: usize,
+    received: Received,
     bytes: [u8; Miss::MAX_BYTES],
 }
 
@@ -58,7 +61,7 @@ pub(super) fn queue() -> (mpsc::Sender<Miss>, mpsc::Receiver<Miss>) {
 impl Worker {
     /// Forwards for ever.
     pub(super) async fn work(self, misses: mpsc::Sender<Miss>) {
-        let mut buffer = vec![0; BUFFER];
+        let (mut buffer, mut control) = (vec![0; BUFFER], control_room());
         // Nothing would pass before the socket was once found writable.
         let _ = self.to.writable().await;
         loop {
@@ -68,8 +71,8 @@ impl Worker {
             }
             let routes = self.gate.routes();
             for _ in 0..BATCH {
-                match self.from.receive(&mut buffer) {
-                    Ok((length, from)) => self.forward(&routes, from, &buffer[..length], &misses),
+                match self.from.receive(&mut buffer, &mut control) {
+                    Ok(received) => self.forward(&routes, received, &buffer, &misses),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(_) => count(&self.gate.counters.drops.failed),
                 }
@@ -82,20 +85,21 @@ impl Worker {
     fn forward(
         &self,
         routes: &Routes,
-        from: SocketAddr,
-        datagram: &[u8],
+        received: Received,
+        buffer: &[u8],
         misses: &mpsc::Sender<Miss>,
     ) {
+        let Received { length, from, tos } = received;
+        let datagram = &buffer[..length];
         let drops = &self.gate.counters.drops;
         let Some(words) = Words::of(datagram) else { return count(&drops.unknown) };
         if let Some((found, sequence)) = routes.find_numbered(self.side, from, words) {
-            return self.send(datagram, found, sequence);
+            return self.send((datagram, tos), found, sequence);
         }
         if !routes.expects(self.side, from.ip()) {
             return count(&drops.unknown);
         }
-        let length = datagram.len();
-        let mut miss = Miss { side: self.side, from, length, bytes: [0; Miss::MAX_BYTES] };
+        let mut miss = Miss { side: self.side, received, bytes: [0; Miss::MAX_BYTES] };
         let Some(room) = miss.bytes.get_mut(..length) else { return count(&drops.undecided) };
         room.copy_from_slice(datagram);
         if misses.try_send(miss).is_err() {
@@ -103,10 +107,10 @@ impl Worker {
         }
     }
 
-    fn send(&self, datagram: &[u8], destination: Destination, sequence: Option<u32>) {
+    fn send(&self, (datagram, tos): (&[u8], u8), destination: Destination, sequence: Option<u32>) {
         let counters = &self.gate.counters;
         counters.sequence(destination.flow, sequence);
-        match self.to.send(datagram, destination) {
+        match self.to.send(datagram, destination, tos) {
             Ok(_) => counters.datagram(destination.flow, datagram.len()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 count(&counters.drops.congested);
@@ -119,9 +123,11 @@ impl Worker {
     }
 
     fn decide(&self, miss: &Miss) {
-        let Some(words) = Words::of(&miss.bytes[..miss.length]) else { return };
-        if let Some((found, sequence)) = self.gate.decide(self.side, miss.from, words) {
-            self.send(&miss.bytes[..miss.length], found, sequence);
+        let Received { length, from, tos } = miss.received;
+        let datagram = &miss.bytes[..length];
+        let Some(words) = Words::of(datagram) else { return };
+        if let Some((found, sequence)) = self.gate.decide(self.side, from, words) {
+            self.send((datagram, tos), found, sequence);
         }
     }
 }

@@ -1,18 +1,17 @@
 //! The gateway's ports. Each is bound without sharing, so that a second owner is refused.
 
 use std::{
-    io::{self, IoSlice},
+    io,
     net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6},
-    os::fd::{AsRawFd as _, RawFd},
+    os::fd::AsRawFd as _,
 };
 
 use anyhow::Context as _;
 use cmsg_config::{security_gateway::DATAGRAM_BUFFER, socket::Listen};
 use cmsg_proto::gateway::{Destination, canonical};
-use nix::{
-    errno::Errno,
-    libc,
-    sys::socket::{ControlMessage, MsgFlags, SockaddrIn, SockaddrIn6, sendmsg},
+use nix::sys::socket::{
+    setsockopt,
+    sockopt::{IpRecvTos, Ipv6RecvTClass},
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
@@ -21,6 +20,10 @@ use tokio::{
 };
 
 use crate::own_addresses::usual_source;
+
+pub(super) use message::{Received, control_room};
+
+mod message;
 
 /// All bound sockets.
 #[derive(Debug)]
@@ -116,6 +119,10 @@ impl Datagrams {
         // The system may allow less; what it allows will have to do.
         let _ = socket.set_recv_buffer_size(DATAGRAM_BUFFER);
         let _ = socket.set_send_buffer_size(DATAGRAM_BUFFER);
+        setsockopt(&socket, IpRecvTos, &true)?;
+        if address.is_ipv6() {
+            setsockopt(&socket, Ipv6RecvTClass, &true)?;
+        }
         socket.bind(&address.into())?;
         Ok(Self { socket: UdpSocket::from_std(socket.into())?, mapped: address.is_ipv6() })
     }
@@ -133,50 +140,30 @@ impl Datagrams {
         self.socket.writable().await
     }
 
-    /// Receives one datagram that is there; its source is canonical.
-    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let (length, from) = self.socket.try_recv_from(buffer)?;
-        Ok((length, canonical(from)))
+    /// Receives one datagram that is there.
+    pub(super) fn receive(&self, buffer: &mut [u8], control: &mut [u8]) -> io::Result<Received> {
+        self.socket.try_io(Interest::READABLE, || {
+            message::receive(self.socket.as_raw_fd(), buffer, control)
+        })
     }
 
-    /// Sends one datagram, or fails at once.
-    pub(super) fn send(&self, datagram: &[u8], destination: Destination) -> io::Result<usize> {
-        let to = match destination.to {
+    /// Sends one datagram with that type of service, or fails at once.
+    pub(super) fn send(
+        &self,
+        datagram: &[u8],
+        Destination { to, from, .. }: Destination,
+        tos: u8,
+    ) -> io::Result<usize> {
+        let to = match to {
             SocketAddr::V4(to) if self.mapped => mapped(to).into(),
             to => to,
         };
-        match destination.from {
-            None => self.socket.try_send_to(datagram, to),
-            Some(from) => self.socket.try_io(Interest::WRITABLE, || {
-                send_from(self.socket.as_raw_fd(), datagram, to, from).map_err(io::Error::from)
-            }),
+        if from.is_none() && tos == 0 {
+            return self.socket.try_send_to(datagram, to);
         }
-    }
-}
-
-/// Sends one datagram that leaves from a certain one of the host's addresses.
-fn send_from(socket: RawFd, datagram: &[u8], to: SocketAddr, from: IpAddr) -> nix::Result<usize> {
-    let datagram = [IoSlice::new(datagram)];
-    let flags = MsgFlags::MSG_DONTWAIT;
-    match to {
-        SocketAddr::V4(to) => {
-            let IpAddr::V4(from) = from else { return Err(Errno::EAFNOSUPPORT) };
-            let any = libc::in_addr { s_addr: 0 };
-            let from = libc::in_addr { s_addr: u32::from_ne_bytes(from.octets()) };
-            let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: from, ipi_addr: any };
-            let info = [ControlMessage::Ipv4PacketInfo(&info)];
-            sendmsg(socket, &datagram, &info, flags, Some(&SockaddrIn::from(to)))
-        }
-        SocketAddr::V6(to) => {
-            let from = match from {
-                IpAddr::V4(from) => from.to_ipv6_mapped(),
-                IpAddr::V6(from) => from,
-            };
-            let from = libc::in6_addr { s6_addr: from.octets() };
-            let info = libc::in6_pktinfo { ipi6_addr: from, ipi6_ifindex: 0 };
-            let info = [ControlMessage::Ipv6PacketInfo(&info)];
-            sendmsg(socket, &datagram, &info, flags, Some(&SockaddrIn6::from(to)))
-        }
+        self.socket.try_io(Interest::WRITABLE, || {
+            message::send(self.socket.as_raw_fd(), datagram, to, (from, tos))
+        })
     }
 }
 

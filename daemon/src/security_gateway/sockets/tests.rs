@@ -17,7 +17,7 @@ async fn sender(listen: &str, client: &str, from: Option<&str>) -> IpAddr {
         flow: Slot(0).flows(Side::Agent).next().unwrap(),
     };
 
-    assert_eq!(datagrams.send(b"datagram", destination).unwrap(), 8);
+    assert_eq!(datagrams.send(b"datagram", destination, 0).unwrap(), 8);
 
     let mut buffer = [0; 16];
     let (length, sender) = client.recv_from(&mut buffer).unwrap();
@@ -49,5 +49,31 @@ async fn only_an_address_that_the_system_would_not_choose_is_remembered() {
         let (_client, (stream, peer)) = (client.unwrap(), accepted.unwrap());
 
         assert_eq!(seen_at(&stream, peer), remembered.map(|at| at.parse().unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn a_datagram_keeps_its_type_of_service() {
+    // AF41 with both bits of ECN.
+    const TOS: u8 = 0x8b;
+    for (listen, to) in [("0.0.0.0:0", "127.0.0.1"), ("[::]:0", "127.0.0.1"), ("[::]:0", "::1")] {
+        let receiver = Datagrams::bind(listen.parse().unwrap()).unwrap();
+        let sender = Datagrams::bind(listen.parse().unwrap()).unwrap();
+        let to: IpAddr = to.parse().unwrap();
+        for (from, tos) in [(None, TOS), (Some(to), TOS), (Some(to), 0), (None, 0)] {
+            let destination = Destination {
+                to: SocketAddr::new(to, receiver.address().unwrap().port()),
+                from,
+                flow: Slot(0).flows(Side::Agent).next().unwrap(),
+            };
+            sender.writable().await.unwrap();
+            sender.send(b"datagram", destination, tos).unwrap();
+            receiver.readable().await.unwrap();
+
+            let received = receiver.receive(&mut [0; 16], &mut control_room()).unwrap();
+
+            let from = SocketAddr::new(to, sender.address().unwrap().port());
+            assert_eq!(received, Received { length: 8, from, tos }, "{listen}");
+        }
     }
 }
