@@ -13,7 +13,7 @@ use tracing::warn;
 use crate::{
     https::{Server, listener::Listener},
     journal::JournalFile,
-    local,
+    listen, local,
     reload::Files,
     tls,
 };
@@ -65,11 +65,11 @@ pub struct ConnectionManagerRole {
 pub async fn bind(config: cmsg_config::ConnectionManager) -> anyhow::Result<ConnectionManagerRole> {
     let files = Files::default();
     let acceptor = tls::server_config(&config.certificate, &config.key, &files)?.into();
-    let clients = listen("ListenAddress", config.listen).await?;
+    let clients = listen("ListenAddress", config.listen)?;
     let mut listens = vec![listening("broker", &clients)?];
     let mut http = None;
     if let Some(address) = config.http_listen {
-        let listener = listen("HttpListenAddress", address).await?;
+        let listener = listen("HttpListenAddress", address)?;
         listens.push(listening("http", &listener)?);
         http = Some(listener);
     }
@@ -136,8 +136,8 @@ impl ConnectionManagerRole {
     }
 }
 
-async fn listen(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("binding `{key}` = `{address}`"))
+fn listen(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    listen::tcp(address).with_context(|| format!("binding `{key}` = `{address}`"))
 }
 
 fn listening(key: &str, listener: &TcpListener) -> anyhow::Result<Listen> {

@@ -7,6 +7,7 @@ pub mod drain;
 mod https;
 mod journal;
 mod limits;
+mod listen;
 pub mod local;
 pub mod logs;
 mod own_addresses;

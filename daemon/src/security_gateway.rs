@@ -64,7 +64,7 @@ pub async fn bind(config: cmsg_config::SecurityGateway) -> anyhow::Result<Securi
     let sockets = Sockets::bind(&config)?;
     let gate = Arc::new(Gate::new(&config, sockets.clients.address()?));
     let door = Door::new(Arc::clone(&gate), &config, &files)?;
-    let https = Https::bind(&config, &files).await?;
+    let https = Https::bind(&config, &files)?;
     let mut listens = sockets.listens()?;
     if let Some(https) = &https {
         listens.push(https.listens()?);

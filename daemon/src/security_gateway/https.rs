@@ -19,6 +19,7 @@ use crate::{
         listener::{Content, Listener},
         not_allowed, plain, whole,
     },
+    listen,
     reload::Files,
     tls,
 };
@@ -36,14 +37,13 @@ pub(super) struct Https {
 
 impl Https {
     /// Binds the port, if the configuration names one.
-    pub(super) async fn bind(
+    pub(super) fn bind(
         config: &cmsg_config::SecurityGateway,
         files: &Files,
     ) -> anyhow::Result<Option<Self>> {
         let Some(address) = config.https_listen else { return Ok(None) };
-        let socket = TcpListener::bind(address).await;
         Ok(Some(Self {
-            socket: socket
+            socket: listen::tcp(address)
                 .with_context(|| format!("binding `HttpsListenAddress` = `{address}`"))?,
             acceptor: tls::server_config(&config.certificate, &config.key, files)?.into(),
             handshake: config.timeouts.tls_handshake,

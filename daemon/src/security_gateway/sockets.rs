@@ -13,13 +13,13 @@ use nix::sys::socket::{
     setsockopt,
     sockopt::{IpRecvTos, Ipv6RecvTClass},
 };
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Protocol, Type};
 use tokio::{
     io::Interest,
     net::{TcpListener, TcpStream, UdpSocket},
 };
 
-use crate::own_addresses::usual_source;
+use crate::{listen, own_addresses::usual_source};
 
 pub(super) use message::{Received, control_room};
 
@@ -69,8 +69,8 @@ impl Sockets {
 /// TCP and UDP at the same port. Where any will do, one is sought that is free for both.
 fn pair(address: SocketAddr) -> anyhow::Result<(TcpListener, Datagrams)> {
     for left in (0..TRIES).rev() {
-        let tcp =
-            listen(address).with_context(|| format!("binding `ListenAddress` {address} (TCP)"))?;
+        let tcp = listen::tcp(address)
+            .with_context(|| format!("binding `ListenAddress` {address} (TCP)"))?;
         let port = tcp.local_addr().context("reading a bound address")?.port();
         let same = SocketAddr::new(address.ip(), port);
         match Datagrams::bind(same) {
@@ -88,34 +88,13 @@ fn pair(address: SocketAddr) -> anyhow::Result<(TcpListener, Datagrams)> {
 /// Enough to find a port of which only the TCP half is free.
 const TRIES: usize = 16;
 
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 1024;
-
 fn in_use(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrInUse
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = open(address, Type::STREAM, Protocol::TCP)?;
-    // On Linux this lets a port be bound while old connections linger, not while it is listened on.
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
-}
-
-fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
 impl Datagrams {
     fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = open(address, Type::DGRAM, Protocol::UDP)?;
+        let socket = listen::open(address, Type::DGRAM, Protocol::UDP)?;
         // The system may allow less; what it allows will have to do.
         let _ = socket.set_recv_buffer_size(DATAGRAM_BUFFER);
         let _ = socket.set_send_buffer_size(DATAGRAM_BUFFER);
