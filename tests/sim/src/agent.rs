@@ -77,6 +77,8 @@ pub enum Event {
         session_id: String,
         /// The flow's SPI.
         spi: String,
+        /// The SPI of the answers.
+        answer_spi: String,
     },
     /// Something came that must not.
     Violation {

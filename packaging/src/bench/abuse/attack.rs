@@ -97,7 +97,7 @@ impl Attack {
             Self::LogFlood => {
                 format!("{} refused requests of 60 KiB a second", force.scaled(requests::LOGGED))
             }
-            Self::Diversion => "datagrams with the kept session's SPI from other ports".to_owned(),
+            Self::Diversion => "datagrams with the kept session's SPIs from other ports".to_owned(),
             Self::DatagramFlood => {
                 format!("{} unknown datagrams a second", force.scaled(datagrams::UNKNOWN))
             }
@@ -127,7 +127,12 @@ impl Attack {
     }
 
     /// Begins.
-    pub(super) fn start(self, site: &Site, force: Force, spi: u32) -> anyhow::Result<Running> {
+    pub(super) fn start(
+        self,
+        site: &Site,
+        force: Force,
+        spis: [u32; 2],
+    ) -> anyhow::Result<Running> {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.context("starting the attackers' runtime")?;
         let counts = Arc::<Counts>::default();
@@ -146,7 +151,7 @@ impl Attack {
             Self::BodyStorm => connections::bodies(&field, manager),
             Self::HelloFlood => requests::hellos(&field, manager, force.scaled(HELLOS)),
             Self::LogFlood => requests::logged(&field, manager, force.scaled(requests::LOGGED)),
-            Self::Diversion => datagrams::diverting(&field, gateway, spi),
+            Self::Diversion => datagrams::diverting(&field, gateway, spis),
             Self::DatagramFlood => {
                 datagrams::unknown(&field, gateway, force.scaled(datagrams::UNKNOWN));
             }

@@ -69,7 +69,7 @@ async fn one_log_on(options: &Options) -> Result<f64, String> {
         if let Event::Stage { name, ms, ok: true } = event {
             took += ms;
             if name == Stage::Udp {
-                return Ok(took);
+                return Ok((took * 1e3).round() / 1e3);
             }
         }
     }

@@ -62,7 +62,7 @@ pub(super) struct SecondFactor {
 pub(super) async fn one(plan: &Plan, attack: Attack, force: Force) -> anyhow::Result<Row> {
     let site = Site::start(plan, attack.max_connections(force)).await?;
     let kept = KeptSession::start(&site).await?;
-    let spi = site.last_spi().await?;
+    let spis = site.last_spis().await?;
     let before_calm = kept.delivered();
     let calm = clients::log_on(&site, force.time).await;
     let waiting = match attack {
@@ -74,7 +74,7 @@ pub(super) async fn one(plan: &Plan, attack: Attack, force: Force) -> anyhow::Re
     let meters = [Meter::start(&site.manager), Meter::start(&site.gateway)];
     let began = std::time::Instant::now();
     let before = kept.delivered();
-    let running = attack.start(&site, force, spi)?;
+    let running = attack.start(&site, force, spis)?;
     sleep(BUILD_UP.min(force.time)).await;
     let attacked = clients::log_on(&site, force.time).await;
     let (calm_share, _) = before.since(before_calm);

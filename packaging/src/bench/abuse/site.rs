@@ -97,17 +97,18 @@ impl Site {
         }
     }
 
-    /// The SPI of the datagrams that the agent saw last.
-    pub(super) async fn last_spi(&self) -> anyhow::Result<u32> {
+    /// The SPIs of the session whose datagrams the agent saw last: of its client and of the agent.
+    pub(super) async fn last_spis(&self) -> anyhow::Result<[u32; 2]> {
         for _ in 0..START_POLLS {
             let events = fs::read_to_string(self.folder.path().join("agent.events"));
             let events = events.context("reading the simulated agent's events")?;
-            let spi = events.lines().rev().find_map(|line| {
+            let spis = events.lines().rev().find_map(|line| {
                 let event: Value = serde_json::from_str(line).ok()?;
-                u32::from_str_radix(event["spi"].as_str()?, 16).ok()
+                let spi = |name| u32::from_str_radix(event[name].as_str()?, 16).ok();
+                Some([spi("spi")?, spi("answer_spi")?])
             });
-            if let Some(spi) = spi {
-                return Ok(spi);
+            if let Some(spis) = spis {
+                return Ok(spis);
             }
             sleep(POLL).await;
         }

@@ -41,8 +41,9 @@ fn answer(shared: &Shared, bytes: &[u8], from: SocketAddr) -> Result<Vec<u8>, St
     };
     shared.source_ports().insert(from.port());
     if channel.answered == 1 {
-        let (session_id, spi) = (channel.session.decimal(), format!("{:08x}", datagram.spi));
-        shared.events.emit(Event::Udp { from, session_id, spi });
+        let [spi, answer_spi] = [datagram.spi, channel.to_client].map(|spi| format!("{spi:08x}"));
+        let session_id = channel.session.decimal();
+        shared.events.emit(Event::Udp { from, session_id, spi, answer_spi });
     }
     let answer =
         Datagram { spi: channel.to_client, sequence: channel.answered, index: datagram.index };
