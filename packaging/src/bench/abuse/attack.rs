@@ -33,6 +33,7 @@ pub(super) enum Attack {
     BodyStorm,
     HelloFlood,
     LogFlood,
+    FlowMove,
     Diversion,
     DatagramFlood,
 }
@@ -77,6 +78,7 @@ impl Attack {
             Self::BodyStorm => "body-storm",
             Self::HelloFlood => "hello-flood",
             Self::LogFlood => "log-flood",
+            Self::FlowMove => "flow-move",
             Self::Diversion => "diversion",
             Self::DatagramFlood => "datagram-flood",
         }
@@ -97,7 +99,8 @@ impl Attack {
             Self::LogFlood => {
                 format!("{} refused requests of 60 KiB a second", force.scaled(requests::LOGGED))
             }
-            Self::Diversion => "datagrams with the kept session's SPIs from other ports".to_owned(),
+            Self::FlowMove => "the kept session's own SPI from other ports".to_owned(),
+            Self::Diversion => "the SPI of the kept session's agent from other ports".to_owned(),
             Self::DatagramFlood => {
                 format!("{} unknown datagrams a second", force.scaled(datagrams::UNKNOWN))
             }
@@ -112,7 +115,7 @@ impl Attack {
             Self::GatewayLockout => 8 * force.scaled(512),
             Self::BodyStorm => force.scaled(900),
             Self::HelloFlood | Self::LogFlood => force.scaled(40),
-            Self::Diversion | Self::DatagramFlood => 8,
+            Self::FlowMove | Self::Diversion | Self::DatagramFlood => 8,
         }
     }
 
@@ -131,7 +134,7 @@ impl Attack {
         self,
         site: &Site,
         force: Force,
-        spis: [u32; 2],
+        [own, agent]: [u32; 2],
     ) -> anyhow::Result<Running> {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.context("starting the attackers' runtime")?;
@@ -151,7 +154,8 @@ impl Attack {
             Self::BodyStorm => connections::bodies(&field, manager),
             Self::HelloFlood => requests::hellos(&field, manager, force.scaled(HELLOS)),
             Self::LogFlood => requests::logged(&field, manager, force.scaled(requests::LOGGED)),
-            Self::Diversion => datagrams::diverting(&field, gateway, spis),
+            Self::FlowMove => datagrams::diverting(&field, gateway, own),
+            Self::Diversion => datagrams::diverting(&field, gateway, agent),
             Self::DatagramFlood => {
                 datagrams::unknown(&field, gateway, force.scaled(datagrams::UNKNOWN));
             }

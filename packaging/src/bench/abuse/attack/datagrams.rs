@@ -11,18 +11,14 @@ use super::{super::clients::KEPT, Field, Pace};
 
 /// Datagrams a second that belong to no session.
 pub(super) const UNKNOWN: u32 = 2000;
-/// Datagrams a second with the SPIs of the kept session.
+/// Datagrams a second with an SPI of the kept session.
 const DIVERTING: u32 = 50;
 
-/// Datagrams with a session's SPIs, its client's and its agent's in turn, from other ports of its
-/// client's address. Their sequence numbers are near those of the session.
-pub(super) fn diverting(field: &Field<'_>, to: SocketAddr, [client, agent]: [u32; 2]) {
-    let compose = move |sequence: u32| {
-        // The first byte tells attackers apart; it is no part of a near number.
-        let spi = if sequence & 0x0100_0000 == 0 { client } else { agent };
-        datagram(spi, sequence & 0x00ff_ffff)
-    };
-    send(field, to, DIVERTING, |_| KEPT, compose);
+/// Datagrams with an SPI of a session, from other ports of its client's address. Their sequence
+/// numbers are near those of the session.
+pub(super) fn diverting(field: &Field<'_>, to: SocketAddr, spi: u32) {
+    // The first byte tells attackers apart; it is no part of a near number.
+    send(field, to, DIVERTING, |_| KEPT, move |sequence| datagram(spi, sequence & 0x00ff_ffff));
 }
 
 /// Datagrams with SPIs that nobody has: half of them from the address of the kept session.
