@@ -114,7 +114,7 @@ impl ConnectionManagerRole {
             listener: Listener::new(
                 clients,
                 config.max_connections.as_usize(),
-                Arc::clone(&shared.unserved.crowded),
+                Arc::clone(&shared.unserved.connections),
             ),
             acceptor,
             handshake: config.tls_handshake,

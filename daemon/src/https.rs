@@ -1,14 +1,15 @@
 //! HTTPS as both roles serve it: connections with their deadlines and places, and the answers that
 //! both give. Which paths there are is each role's own.
 
+pub(crate) mod bodies;
 pub(crate) mod listener;
+mod place;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use cmsg_proto::control;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use hyper::{
     Request,
     body::{Body as _, Incoming},
@@ -19,7 +20,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, trace};
 
 use crate::logs::as_error;
+use bodies::Buffer;
 use listener::{Accepted, Content, Listener, speak};
+use place::Place;
 
 /// Longest wait for the body of a request.
 const BODY_WAIT: Duration = Duration::from_secs(30);
@@ -45,7 +48,7 @@ pub(crate) struct Server {
 }
 
 /// Who is connected.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Client {
     /// The client's address, IPv4 as such.
     pub(crate) peer: IpAddr,
@@ -53,6 +56,8 @@ pub(crate) struct Client {
     pub(crate) local: IpAddr,
     /// The connection's number.
     pub(crate) connection: u64,
+    /// What decides whether the connection has to give way to others.
+    pub(crate) place: Arc<Place>,
 }
 
 impl Server {
@@ -80,24 +85,32 @@ impl Server {
         A: Fn(Client, Request<Incoming>) -> F,
         F: Future<Output = Response<Content>>,
     {
-        let Accepted { stream, peer, place } = accepted;
+        let Accepted { stream, peer, permit, is_beside } = accepted;
         debug!(c = number, %peer, "Connection opened");
         let Ok(local) = stream.local_addr() else { return };
+        let place = Arc::new(Place::new(permit));
         let client = Client {
             peer: peer.ip().to_canonical(),
             local: local.ip().to_canonical(),
             connection: number,
+            place: Arc::clone(&place),
         };
-        match &place {
-            Ok(_) => self.speak(stream, client, answer).await,
-            Err(_) => {
+        let served = async {
+            if is_beside {
                 let answer = |client, request| self.beside(client, request, answer);
                 let served = self.speak(stream, client, &answer);
                 let _ = tokio::time::timeout(BESIDE, served).await;
+            } else {
+                self.speak(stream, client, answer).await;
+            }
+        };
+        tokio::select! {
+            () = served => trace!(c = number, "Connection closed"),
+            () = place.evicted() => {
+                self.listener.count_evicted();
+                debug!(c = number, "Connection closed to make room for others");
             }
         }
-        trace!(c = number, "Connection closed");
-        drop(place);
     }
 
     async fn speak<A, F>(&self, stream: TcpStream, client: Client, answer: &A)
@@ -109,7 +122,15 @@ impl Server {
         let handshake = tokio::time::timeout(self.handshake, self.acceptor.accept(stream));
         match self.shutdown.run_until_cancelled(handshake).await {
             Some(Ok(Ok(stream))) => {
-                let answer = |request| answer(client, request);
+                let answer = |request| {
+                    client.place.request_started();
+                    let answering = answer(client.clone(), request);
+                    async {
+                        let response = answering.await;
+                        client.place.request_ended();
+                        response
+                    }
+                };
                 speak(stream, self.head, self.shutdown.clone(), answer).await;
             }
             Some(Ok(Err(error))) => {
@@ -136,7 +157,7 @@ impl Server {
             answer(client, request).await
         } else {
             self.listener.count_crowded();
-            let _ = whole(request.into_body(), UNREAD).await;
+            skip(request.into_body()).await;
             plain(StatusCode::SERVICE_UNAVAILABLE)
         };
         let close = HeaderValue::from_static("close");
@@ -151,18 +172,44 @@ fn is_health_check(request: &Request<Incoming>) -> bool {
 }
 
 /// The body of a request, which has to come in time.
-pub(crate) async fn whole(body: Incoming, limit: usize) -> Result<Bytes, StatusCode> {
+pub(crate) async fn whole(
+    body: Incoming,
+    limit: usize,
+    mut buffer: Buffer,
+) -> Result<Buffer, StatusCode> {
     if body.size_hint().lower() > limit as u64 {
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }
-    let body = tokio::time::timeout(BODY_WAIT, Limited::new(body, limit).collect()).await;
-    let body = body.map_err(|_| StatusCode::REQUEST_TIMEOUT)?.map_err(|error| {
-        match error.is::<LengthLimitError>() {
-            true => StatusCode::PAYLOAD_TOO_LARGE,
-            false => StatusCode::BAD_REQUEST,
+    let reading = read(body, limit, &mut buffer);
+    tokio::time::timeout(BODY_WAIT, reading).await.map_err(|_| StatusCode::REQUEST_TIMEOUT)??;
+    Ok(buffer)
+}
+
+async fn read(mut body: Incoming, limit: usize, buffer: &mut Buffer) -> Result<(), StatusCode> {
+    loop {
+        let frame = tokio::select! {
+            frame = body.frame() => frame,
+            () = buffer.evicted() => return Err(StatusCode::SERVICE_UNAVAILABLE),
+        };
+        let Some(frame) = frame else { return Ok(()) };
+        let frame = frame.map_err(|_| StatusCode::BAD_REQUEST)?;
+        let Ok(data) = frame.into_data() else { continue };
+        if buffer.len() + data.len() > limit {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
-    })?;
-    Ok(body.to_bytes())
+        buffer.extend(&data).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    }
+}
+
+/// Reads some of a body that nobody wants, so that the client reads its answer.
+async fn skip(mut body: Incoming) {
+    let mut left = UNREAD;
+    while let Some(Ok(frame)) = body.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len().max(1)));
+        if left == 0 {
+            return;
+        }
+    }
 }
 
 /// The documented answer of `/health`: all is well, or a status and why.

@@ -6,7 +6,7 @@ pub mod connection_manager;
 pub mod drain;
 mod https;
 mod journal;
-mod limits;
+mod limiter;
 mod listen;
 pub mod local;
 pub mod logs;

@@ -7,6 +7,7 @@ pub mod broker;
 pub mod control;
 pub mod gateway;
 pub mod session;
+pub mod shares;
 pub mod tag;
 pub mod time;
 pub mod xml;

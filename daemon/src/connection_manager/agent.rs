@@ -17,7 +17,7 @@ use super::{
     trail::{AGENT, Trail, as_error, told},
     upstream,
 };
-use crate::reload::Files;
+use crate::{https::bodies::Account, reload::Files};
 use addresses::{Addresses, Resolver};
 
 mod addresses;
@@ -55,6 +55,7 @@ impl Agents {
         trail: &Trail,
         target: &BrokerTarget,
         launch: &LaunchSession<'_>,
+        account: &Account,
     ) -> Result<AgentSession, Failure> {
         let Some(url) = self.url(target) else {
             return Err(Failure::generic("the target is no host name"));
@@ -67,7 +68,7 @@ impl Agents {
         let document = launch.render();
         let sent = || redact::bytes(document.as_bytes());
         told!(info, trail, AGENT, "Sending request to PCoIP Agent: {}", sent());
-        let reply = match upstream::send(self.client.post(url), document).await {
+        let reply = match upstream::send(self.client.post(url), document, account.buffer()).await {
             Ok(reply) => reply,
             Err(error) => {
                 told!(warn, trail, AGENT, error = as_error(&error), "The agent does not answer");
@@ -131,7 +132,9 @@ impl Agents {
 fn told_to_clients(failure: &upstream::Failure) -> &'static str {
     match failure {
         upstream::Failure::TimedOut => "Timed out communicating with PCoIP Agent",
-        upstream::Failure::Failed(_) | upstream::Failure::TooLarge => UNREACHABLE,
+        upstream::Failure::Failed(_)
+        | upstream::Failure::TooLarge
+        | upstream::Failure::OverBudget(_) => UNREACHABLE,
     }
 }
 

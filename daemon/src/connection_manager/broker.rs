@@ -10,7 +10,7 @@ use reqwest::Client;
 use zeroize::Zeroizing;
 
 use super::upstream::{self, Failure, Reply};
-use crate::reload::Files;
+use crate::{https::bodies::Account, reload::Files};
 
 /// Longest wait when only asking whether it is there; load balancers wait five seconds for us.
 const PROBE: Duration = Duration::from_secs(3);
@@ -29,6 +29,8 @@ pub(super) struct Envelope<'a> {
     pub(super) cookies: Option<&'a BrokerCookies>,
     /// The client's address, behind what others have noted before us.
     pub(super) forwarded_for: &'a str,
+    /// For whom the answer is kept.
+    pub(super) account: &'a Account,
 }
 
 impl Broker {
@@ -61,7 +63,7 @@ impl Broker {
         if let Some(cookies) = envelope.cookies.and_then(BrokerCookies::header) {
             request = request.header(header::COOKIE, cookies);
         }
-        upstream::send(request, document).await
+        upstream::send(request, document, envelope.account.buffer()).await
     }
 
     /// Asks whether it answers at all. A balancer in front of it that cannot reach it does not

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use cmsg_proto::{
     SessionId, SessionKey,
     broker::{
@@ -21,11 +20,19 @@ use super::{
     trail::{BROKER, CLIENT, Trail, as_error, told},
     upstream::{Failure, Reply},
 };
-use crate::{clock, https::Client};
+use crate::{
+    clock,
+    https::{
+        Client,
+        bodies::{Account, Buffer},
+    },
+};
 
 /// What a client asked over HTTP.
 pub(super) struct Asked {
-    pub(super) body: Bytes,
+    pub(super) body: Buffer,
+    /// For whom what others answer is kept.
+    pub(super) account: Account,
     /// The session that it shows.
     pub(super) cookie: Option<ClientCookie>,
     /// The session log id that it sent.
@@ -47,6 +54,7 @@ pub(super) struct Exchange<'a> {
     pub(super) client: Client,
     pub(super) request: Request<'a>,
     pub(super) trail: Trail,
+    pub(super) account: &'a Account,
     forwarded_for: &'a str,
 }
 
@@ -68,8 +76,8 @@ pub(super) async fn answer(
         number: shown.as_ref().map(|s| s.number),
         connection: client.connection,
     };
-    let forwarded_for = &asked.forwarded_for;
-    let mut exchange = Exchange { shared, client, request, trail, forwarded_for };
+    let Asked { account, forwarded_for, .. } = asked;
+    let mut exchange = Exchange { shared, client, request, trail, account, forwarded_for };
     let answered = match (exchange.request.kind(), &shown) {
         (RequestKind::Hello(hello), previous) => {
             let hello = hello.clone();
@@ -219,13 +227,16 @@ impl Exchange<'_> {
         let name = self.request.kind().name();
         let sent = || redact::bytes(document.as_bytes());
         told!(info, self.trail, BROKER, "Sending request to PCoIP broker ({name}): {}", sent());
-        let envelope = Envelope { session, cookies, forwarded_for: self.forwarded_for };
+        let Self { account, forwarded_for, .. } = *self;
+        let envelope = Envelope { session, cookies, forwarded_for, account };
         self.shared.broker.ask(document, &envelope).await.map_err(|failure| {
             let error = as_error(&failure);
             told!(warn, self.trail, BROKER, error, "The broker does not answer");
             match failure {
                 Failure::TimedOut => Refusal::BrokerTimedOut,
-                Failure::Failed(_) | Failure::TooLarge => Refusal::BrokerFailed,
+                Failure::Failed(_) | Failure::TooLarge | Failure::OverBudget(_) => {
+                    Refusal::BrokerFailed
+                }
             }
         })
     }

@@ -2,27 +2,33 @@
 //! and are the own gateway's to judge: body and `Authorization` are passed on, nothing else.
 
 use bytes::Bytes;
-use cmsg_proto::control::{self, Reply};
+use cmsg_proto::{
+    control::{self, Reply},
+    shares::Worth,
+};
 use http::{Response, StatusCode, header};
 use hyper::{Request, body::Incoming};
 
 use super::{
     announce::Gateway,
+    shared::Shared,
     trail::{GATEWAY, Trail, as_error, told},
 };
 use crate::https::{Client, content, listener::Content, whole};
 
 /// Passes an announcement on to the own gateway and its answer back.
 pub(super) async fn announcement(
+    shared: &Shared,
     gateway: &Gateway,
     client: Client,
     request: Request<Incoming>,
 ) -> Result<Response<Content>, StatusCode> {
     let (mut head, body) = request.into_parts();
-    let body = whole(body, control::MAX_BYTES).await?;
+    let buffer = shared.bodies.account(client.peer, Worth::Idle).buffer();
+    let body = Bytes::from_owner(whole(body, control::MAX_BYTES, buffer).await?);
     let token = head.headers.remove(header::AUTHORIZATION);
     let answer = match gateway.pass_on(token, body).await {
-        Ok(reply) => answer(reply.status, reply.body),
+        Ok(reply) => answer(reply.status, Bytes::from_owner(reply.body)),
         Err(failure) => {
             let trail = Trail { session: None, number: None, connection: client.connection };
             let error = as_error(&failure);

@@ -28,8 +28,11 @@ pub(super) async fn serve(
         let shutdown = shutdown.clone();
         tokio::spawn(async move {
             let answer = |request| std::future::ready(answer(&request, secure));
-            speak(accepted.stream, head, shutdown, answer).await;
-            drop(accepted.place);
+            let spoken = speak(accepted.stream, head, shutdown, answer);
+            tokio::select! {
+                () = spoken => {}
+                () = accepted.permit.evicted() => {}
+            }
         });
     }
 }

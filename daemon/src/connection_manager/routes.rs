@@ -1,21 +1,29 @@
 //! What clients, load balancers and other hosts can ask over HTTPS, and how their HTTP becomes an
 //! exchange.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::atomic::Ordering};
 
 use cmsg_config::values::BrokerUrl;
-use cmsg_proto::{broker::ClientCookie, control, xml};
+use cmsg_proto::{
+    broker::{ClientCookie, Invalid},
+    control,
+    shares::Worth,
+    xml,
+};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use hyper::{Request, body::Incoming};
 use tracing::debug;
 
 use super::{
-    exchange::{self, Asked},
+    exchange::{self, Answer, Asked},
     forward, health,
     shared::Shared,
     trail::as_error,
 };
 use crate::https::{Client, HEALTH, content, listener::Content, not_allowed, plain, whole};
+
+/// The largest request of whom nobody knows; a log-on has a few kilobytes.
+const STRANGERS_BODY: usize = 64 * 1024;
 
 /// How many addresses of `X-Forwarded-For` are passed on.
 const MAX_FORWARDED: usize = 8;
@@ -40,7 +48,7 @@ pub(super) async fn answer(
         (HEALTH, _) => not_allowed("GET, HEAD"),
         (control::PATH, method) => match shared.gateways.own() {
             Some(own) if *method == Method::POST => {
-                forward::announcement(own, client, request).await.unwrap_or_else(plain)
+                forward::announcement(shared, own, client, request).await.unwrap_or_else(plain)
             }
             Some(_) => not_allowed("POST"),
             None => plain(StatusCode::NOT_FOUND),
@@ -59,14 +67,23 @@ async fn broker(
     if !is_xml(&head.headers) {
         return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
+    let cookie = texts(&head.headers, header::COOKIE.as_str()).find_map(ClientCookie::find);
+    let worth = shared.worth(cookie.as_ref());
+    let account = shared.bodies.account(client.peer, worth);
+    client.place.belongs_to(worth, client.peer);
+    let limit = if is_stranger(worth) { STRANGERS_BODY } else { xml::MAX_BYTES };
     let asked = Asked {
-        body: whole(body, xml::MAX_BYTES).await?,
-        cookie: texts(&head.headers, header::COOKIE.as_str()).find_map(ClientCookie::find),
+        body: whole(body, limit, account.buffer()).await?,
+        account,
+        cookie,
         log_id: texts(&head.headers, "client-log-id").find_map(|id| id.trim().parse().ok()),
         forwarded_for: forwarded_for(&head.headers, client.peer),
     };
-    match exchange::answer(shared, client, &asked).await {
+    client.place.answer_begun();
+    match exchanged(shared, &client, worth, &asked).await? {
         Ok(answer) => {
+            let cookie = answer.cookie.as_ref().or(asked.cookie.as_ref());
+            client.place.session_is_worth(shared.worth(cookie));
             let document = Content::chunked(answer.document);
             let mut response = content(StatusCode::OK, "application/xml; charset=UTF-8", document);
             let cookie = answer.cookie.map(|cookie| HeaderValue::from_str(&cookie.set_cookie()));
@@ -80,6 +97,40 @@ async fn broker(
             Err(StatusCode::BAD_REQUEST)
         }
     }
+}
+
+/// The exchange, unless it has to give way to those of others.
+async fn exchanged(
+    shared: &Shared,
+    client: &Client,
+    worth: Worth,
+    asked: &Asked,
+) -> Result<Result<Answer, Invalid>, StatusCode> {
+    let permit = match is_stranger(worth) {
+        true => shared.strangers.enter_unless_fullest(client.peer).map(Some).ok_or(()),
+        false => Ok(None),
+    };
+    let evicted = async {
+        match &permit {
+            Ok(Some(permit)) => permit.evicted().await,
+            Ok(None) => std::future::pending().await,
+            Err(()) => {}
+        }
+    };
+    tokio::select! {
+        biased;
+        () = evicted => {
+            shared.unserved.strangers.fetch_add(1, Ordering::Relaxed);
+            Err(StatusCode::SERVICE_UNAVAILABLE)
+        }
+        () = asked.body.evicted() => Err(StatusCode::SERVICE_UNAVAILABLE),
+        answered = exchange::answer(shared, client.clone(), asked) => Ok(answered),
+    }
+}
+
+/// Whether the user has given no right password so far.
+fn is_stranger(worth: Worth) -> bool {
+    worth < Worth::FirstFactor
 }
 
 /// The client's address behind what proxies before us have noted, as far as that are addresses.

@@ -3,14 +3,17 @@
 use std::{
     fs,
     net::IpAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::Context as _;
 use cmsg_config::socket::{self, Connection, Connections, Listen, Role, Status};
-use cmsg_proto::broker::{
-    ClientCookie, PcmInfo,
-    session::{Full, Journal, Session, Sessions},
+use cmsg_proto::{
+    broker::{
+        ClientCookie, PcmInfo,
+        session::{Full, Journal, Session, Sessions},
+    },
+    shares::{Order, Worth},
 };
 use tokio::sync::watch;
 
@@ -27,13 +30,20 @@ use super::{
 use crate::{
     clock,
     drain::{self, Drain},
+    https::bodies::Bodies,
     journal::JournalFile,
+    limiter::Limiter,
     local::Observe,
     reload::Files,
 };
 
 /// A session outlives the connections of its client, so there may be more of them.
 const SESSIONS_PER_CONNECTION: usize = 4;
+
+/// A request that the broker has is not given up for a newcomer, so there are fewer places for those
+/// of strangers; but always some.
+const PLACES_PER_STRANGER: usize = 4;
+const STRANGERS: usize = 16;
 
 /// What all connections share.
 pub(super) struct Shared {
@@ -46,6 +56,9 @@ pub(super) struct Shared {
     pub(super) gateways: Gateways,
     pub(super) health: Readiness,
     pub(super) unserved: Counters,
+    /// Requests at the broker of clients whose users have given no right password.
+    pub(super) strangers: Arc<Limiter>,
+    pub(super) bodies: Arc<Bodies>,
     /// Told of everything that is to be written down.
     pub(super) changed: watch::Sender<()>,
     hostname: String,
@@ -61,7 +74,9 @@ impl Shared {
         listens: Vec<Listen>,
         files: Files,
     ) -> anyhow::Result<Self> {
-        let limit = config.max_connections.as_usize() * SESSIONS_PER_CONNECTION;
+        let places = config.max_connections.as_usize();
+        let limit = places * SESSIONS_PER_CONNECTION;
+        let strangers = (places / PLACES_PER_STRANGER).max(STRANGERS);
         let hostname = fs::read_to_string("/proc/sys/kernel/hostname")
             .context("asking for the host's name")?;
         let mut sessions = Sessions::new(limit, config.session_idle, CookieSeal);
@@ -73,6 +88,8 @@ impl Shared {
             gateways: Gateways::new(&config, &files)?,
             health: Readiness::default(),
             unserved: Counters::default(),
+            strangers: Limiter::new(strangers, Order::SourceFirst),
+            bodies: Bodies::new(),
             changed: watch::Sender::new(()),
             hostname: hostname.trim().to_owned(),
             sessions: Mutex::new(sessions),
@@ -115,6 +132,12 @@ impl Shared {
         let session = sessions.find(cookie, clock::now())?;
         self.record(session);
         Some(session.clone())
+    }
+
+    /// What the session of a cookie is worth.
+    pub(super) fn worth(&self, cookie: Option<&ClientCookie>) -> Worth {
+        let worth = |cookie| self.sessions().worth(cookie, clock::now());
+        cookie.and_then(worth).unwrap_or(Worth::Idle)
     }
 
     /// Changes a session, if it still is there.
@@ -188,7 +211,7 @@ impl Observe for Shared {
             sessions: self.sessions().len(),
             deployment: socket::deployment(),
             turned_away: None,
-            unserved: Some(self.unserved.told(self.gateways.told())),
+            unserved: Some(self.unserved.told(&self.bodies, self.gateways.told())),
         }
     }
 

@@ -8,11 +8,15 @@ use std::sync::{
 use cmsg_config::socket::{GatewayStanding, Unserved};
 use cmsg_proto::broker::Refusal;
 
+use crate::https::{bodies::Bodies, listener};
+
 /// One counter a reason.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     /// The listener counts these.
-    pub(super) crowded: Arc<AtomicU64>,
+    pub(super) connections: Arc<listener::Counters>,
+    /// Requests of strangers that the broker was not asked.
+    pub(super) strangers: AtomicU64,
     broker: AtomicU64,
     gateway: AtomicU64,
     session: AtomicU64,
@@ -34,9 +38,12 @@ impl Counters {
     }
 
     /// All of them, with what is known of gateways.
-    pub(super) fn told(&self, gateways: Vec<GatewayStanding>) -> Unserved {
+    pub(super) fn told(&self, bodies: &Bodies, gateways: Vec<GatewayStanding>) -> Unserved {
         Unserved {
-            crowded: self.crowded.load(Relaxed),
+            crowded: self.connections.crowded.load(Relaxed),
+            evicted: self.connections.evicted.load(Relaxed),
+            memory: bodies.refused(),
+            strangers: self.strangers.load(Relaxed),
             broker: self.broker.load(Relaxed),
             gateway: self.gateway.load(Relaxed),
             session: self.session.load(Relaxed),

@@ -12,6 +12,7 @@ use reqwest::{Client, ClientBuilder, RequestBuilder, redirect::Policy};
 use zeroize::Zeroizing;
 
 use crate::{
+    https::bodies::{Buffer, OverBudget},
     reload::Files,
     tls::{self, Trust},
 };
@@ -32,7 +33,7 @@ pub(super) struct Reply {
     /// The address that answered; none over a unix socket.
     pub(super) from: Option<SocketAddr>,
     pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Buffer,
 }
 
 /// Why there is no answer.
@@ -44,6 +45,8 @@ pub(super) enum Failure {
     Failed(#[source] reqwest::Error),
     #[error("the answer has more than {MAX_BYTES} bytes")]
     TooLarge,
+    #[error("the answer cannot be kept")]
+    OverBudget(#[from] OverBudget),
 }
 
 impl From<reqwest::Error> for Failure {
@@ -89,24 +92,28 @@ pub(super) fn trust(
 pub(super) async fn send(
     request: RequestBuilder,
     document: Zeroizing<String>,
+    answer: Buffer,
 ) -> Result<Reply, Failure> {
-    send_bytes(request, Bytes::from_owner(Wiped(document))).await
+    send_bytes(request, Bytes::from_owner(Wiped(document)), answer).await
 }
 
 /// Sends a document as it was received and takes the answer.
-pub(super) async fn send_bytes(request: RequestBuilder, document: Bytes) -> Result<Reply, Failure> {
-    exchange(request.header(header::CONTENT_TYPE, CONTENT_TYPE).body(document)).await
+pub(super) async fn send_bytes(
+    request: RequestBuilder,
+    document: Bytes,
+    answer: Buffer,
+) -> Result<Reply, Failure> {
+    exchange(request.header(header::CONTENT_TYPE, CONTENT_TYPE).body(document), answer).await
 }
 
-/// Sends a request and takes the answer.
-pub(super) async fn exchange(request: RequestBuilder) -> Result<Reply, Failure> {
+/// Sends a request and takes the answer into that buffer.
+pub(super) async fn exchange(request: RequestBuilder, mut body: Buffer) -> Result<Reply, Failure> {
     let mut response = request.send().await?;
-    let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > MAX_BYTES {
             return Err(Failure::TooLarge);
         }
-        body.extend_from_slice(&chunk);
+        body.extend(&chunk)?;
     }
     let headers = std::mem::take(response.headers_mut());
     Ok(Reply { status: response.status(), from: response.remote_addr(), headers, body })

@@ -14,6 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use cmsg_proto::shares::{Order, Worth};
 use hyper::{
     Request, Response,
     body::{Body, Frame, Incoming, SizeHint},
@@ -25,13 +26,12 @@ use nix::errno::Errno;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
-    limits::{self, Limits},
+    limiter::{Files, Limiter, Permit},
     logs::as_error,
 };
 
@@ -41,65 +41,82 @@ const LIFE: Duration = Duration::from_secs(900);
 /// Longest wait for the request under way when a connection has to close.
 const LAST_REQUEST: Duration = Duration::from_secs(120);
 
-/// The largest head of a request.
-const MAX_HEAD: usize = 64 * 1024;
+/// The largest head of a request, and what is read at once of a body. Everybody can have as much kept
+/// on every connection.
+const MAX_HEAD: usize = 16 * 1024;
 
 /// How long to wait for descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How many connections beyond the places are answered that there is none, or how the role is: in
-/// all and from one address. Who has others cannot keep a load balancer from its answer.
-const BESIDE: usize = 64;
-const BESIDE_OF_ONE: usize = 16;
+/// How long to wait for a connection that gives way to another one.
+const SHORT_PAUSE: Duration = Duration::from_millis(5);
 
-/// A listening socket with a limited number of places.
+/// How many connections beyond the places are answered that there is none, or how the role is. They
+/// too give way to those of other sources, so that a load balancer has its answer.
+const BESIDE: usize = 64;
+
+/// A listening socket with a limited number of places. While all are taken, connections without a
+/// session or a whole request give way to newcomers.
 pub(crate) struct Listener {
     socket: TcpListener,
-    places: Arc<Semaphore>,
-    limit: usize,
-    beside: Arc<Limits>,
-    crowded: Arc<AtomicU64>,
+    places: Arc<Limiter>,
+    beside: Arc<Limiter>,
+    counters: Arc<Counters>,
     /// Whether the log has told that all places are taken.
     told: AtomicBool,
+}
+
+/// Connections for which there was no place.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Nobody had to give way to them.
+    pub(crate) crowded: AtomicU64,
+    /// They gave way to others.
+    pub(crate) evicted: AtomicU64,
 }
 
 /// A client that is connected.
 pub(crate) struct Accepted {
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
-    pub(crate) place: Place,
+    pub(crate) permit: Permit,
+    /// Whether it has none of the places, and can only be told so.
+    pub(crate) is_beside: bool,
 }
 
-/// What is given back when the connection is dropped: one of the places, or where there was none
-/// what lets us say so.
-pub(crate) type Place = Result<OwnedSemaphorePermit, limits::Place>;
-
 impl Listener {
-    /// Counts in `crowded` for whom there is no place.
-    pub(crate) fn new(socket: TcpListener, places: usize, crowded: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(socket: TcpListener, places: usize, counters: Arc<Counters>) -> Self {
+        let limiter = Limiter::of_connections(places, Files::ThreeQuarters);
+        let limit = limiter.capacity();
+        if limit < places {
+            warn!(limit, places, "The process may not open as many files as there are places");
+        }
         Self {
             socket,
-            places: Arc::new(Semaphore::new(places)),
-            limit: places,
-            beside: Limits::new(BESIDE, BESIDE_OF_ONE),
-            crowded,
+            places: limiter,
+            beside: Limiter::new(BESIDE, Order::SourceFirst),
+            counters,
             told: AtomicBool::new(false),
         }
     }
 
-    /// The next client; an error of the system is waited out. While all places are taken a client
-    /// gets none of its own, and one for whom there is nothing at all is left at once. The log tells
-    /// when the last place is taken.
+    /// The next client; an error of the system is waited out. The log tells when the last place is
+    /// taken.
     pub(crate) async fn accept(&self) -> Accepted {
         loop {
             match self.socket.accept().await {
                 Ok((stream, peer)) => {
-                    let Some(place) = self.place(peer.ip()) else {
+                    let Some((permit, is_beside)) = self.permit(peer.ip()) else {
                         self.count_crowded();
                         continue;
                     };
                     let _ = stream.set_nodelay(true);
-                    return Accepted { stream, peer, place };
+                    return Accepted { stream, peer, permit, is_beside };
+                }
+                // Whoever has to give way has a descriptor.
+                Err(error) if is_shortage(&error) && self.places.relieve() => {
+                    debug!(error = as_error(&error), "A connection gives way to another one");
+                    tokio::time::sleep(SHORT_PAUSE).await;
                 }
                 Err(error) if is_shortage(&error) => {
                     warn!(error = as_error(&error), "Cannot accept connections");
@@ -112,24 +129,29 @@ impl Listener {
         }
     }
 
-    fn place(&self, peer: IpAddr) -> Option<Place> {
-        match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => {
+    fn permit(&self, peer: IpAddr) -> Option<(Permit, bool)> {
+        match self.places.enter(peer, Worth::Idle) {
+            Some(permit) => {
                 self.tell_when_full();
-                Some(Ok(place))
+                Some((permit, false))
             }
-            Err(_) => self.beside.enter(peer).map(Err),
+            None => self.beside.enter(peer, Worth::Idle).map(|permit| (permit, true)),
         }
     }
 
     /// There was no place for a client.
     pub(crate) fn count_crowded(&self) {
-        self.crowded.fetch_add(1, Ordering::Relaxed);
+        self.counters.crowded.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A client had to give way.
+    pub(crate) fn count_evicted(&self) {
+        self.counters.evicted.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Tells once, and again only after a tenth of the places was free.
     fn tell_when_full(&self) {
-        let (free, limit) = (self.places.available_permits(), self.limit);
+        let (free, limit) = (self.places.free(), self.places.capacity());
         if free == 0 && !self.told.swap(true, Ordering::Relaxed) {
             warn!(limit, "All places for clients are taken");
         } else if free > limit / 10 {

@@ -11,6 +11,7 @@ use cmsg_proto::{
         Admitted, Arrival, Search, Shown, canonical,
         chunks::{Found, Reader},
     },
+    shares::Worth,
 };
 use rustls::pki_types::ServerName;
 use tokio::{
@@ -30,7 +31,7 @@ use super::{
     sockets::seen_at,
 };
 use crate::{
-    limits::{Limits, Place},
+    limiter::{Files as OpenFiles, Limiter, Permit},
     reload::Files,
     tls::{Trust, client_config, server_config},
 };
@@ -41,16 +42,16 @@ pub(super) struct Door {
     gate: Arc<Gate>,
     tls: TlsAcceptor,
     agents: Agents,
-    limits: Arc<Limits>,
+    limiter: Arc<Limiter>,
     timeouts: Timeouts,
 }
 
-/// Connections that may be without a session at once, in all and from one source. An office behind
-/// one address may come back all at once.
-const UNADMITTED: (usize, usize) = (4096, 512);
+/// Connections that may be without a session at once. Then the oldest of the address that has the most
+/// gives way to a newcomer; an office behind one address may come back all at once.
+const UNADMITTED: usize = 4096;
 
 /// After which accepting is tried again where the system has no file descriptor left.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(20);
 
 impl Door {
     pub(super) fn new(
@@ -67,7 +68,6 @@ impl Door {
         // A certificate is judged by a name that agents are not told unless it is configured.
         let mut agents = Arc::unwrap_or_clone(client_config(&trust, files)?);
         agents.enable_sni = sni.is_some();
-        let (in_all, from_one) = UNADMITTED;
         Ok(Self {
             gate,
             tls: TlsAcceptor::from(server_config(&config.certificate, &config.key, files)?),
@@ -76,12 +76,36 @@ impl Door {
                 sni,
                 handshake: config.timeouts.tls_handshake,
             },
-            limits: Limits::new(in_all, from_one),
+            limiter: Limiter::of_connections(UNADMITTED, OpenFiles::AQuarter),
             timeouts: config.timeouts,
         })
     }
 
-    async fn serve(&self, stream: TcpStream, peer: SocketAddr, place: Place) -> anyhow::Result<()> {
+    async fn serve(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        permit: Permit,
+    ) -> anyhow::Result<()> {
+        let arrived = tokio::select! {
+            arrived = self.arrive(stream, peer, &permit) => arrived,
+            () = permit.evicted() => {
+                count(&self.gate.counters.refusals.crowded);
+                bail!("others have its place: too many connections without a session");
+            }
+        };
+        drop(permit);
+        let (client, start) = arrived?;
+        relay::run(&self.gate, &self.agents, client, start).await;
+        Ok(())
+    }
+
+    async fn arrive(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        permit: &Permit,
+    ) -> anyhow::Result<(TlsStream<TcpStream>, relay::Start)> {
         relay::keep_alive(&stream);
         let arrival = Arrival { from: peer.ip(), at: seen_at(&stream, peer) };
         let refusals = &self.gate.counters.refusals;
@@ -90,13 +114,12 @@ impl Door {
         let mut client = handshake
             .and_then(|client| client.context("TLS handshake"))
             .inspect_err(|_| count(&refusals.no_tls))?;
+        permit.set_worth(Worth::Started);
         let admission = timeout(self.timeouts.tag, self.admit(&mut client, arrival)).await;
         let admission = admission.context("no session tag in time");
         let (admitted, ended, first) =
             admission.flatten().inspect_err(|_| count(&refusals.no_tag))?;
-        drop(place);
-        relay::run(&self.gate, &self.agents, client, relay::Start { admitted, ended, first }).await;
-        Ok(())
+        Ok((client, relay::Start { admitted, ended, first }))
     }
 
     /// Reads until a tag is found that was announced, before or meanwhile. What was read is the
@@ -241,20 +264,20 @@ pub(super) async fn accept(
         let (stream, peer) = match accepted {
             Ok((stream, peer)) => (stream, canonical(peer)),
             Err(error) => {
-                warn!(%error, "Accepting a connection failed");
+                // Where descriptors have run out, whoever has to give way has one.
+                if !door.limiter.relieve() {
+                    warn!(%error, "Accepting a connection failed");
+                }
                 sleep(PAUSE).await;
                 continue;
             }
         };
-        let Some(place) = door.limits.enter(peer.ip()) else {
-            count(&door.gate.counters.refusals.crowded);
-            debug!(%peer, "Too many connections without a session");
-            continue;
-        };
+        // Nobody who waits here is kept, so somebody gives way.
+        let Some(permit) = door.limiter.enter(peer.ip(), Worth::Idle) else { continue };
         let door = Arc::clone(&door);
         let stop = stop.clone();
         tasks.spawn(async move {
-            let served = stop.run_until_cancelled(door.serve(stream, peer, place)).await;
+            let served = stop.run_until_cancelled(door.serve(stream, peer, permit)).await;
             if let Some(Err(error)) = served {
                 debug!(%peer, error = format!("{error:#}"), "Not admitted");
             }

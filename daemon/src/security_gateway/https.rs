@@ -4,8 +4,12 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use bytes::Bytes;
 use cmsg_config::socket::Listen;
-use cmsg_proto::control::{self, CONTENT_TYPE, MAX_BYTES, PATH};
+use cmsg_proto::{
+    control::{self, CONTENT_TYPE, MAX_BYTES, PATH},
+    shares::Worth,
+};
 use http::{Method, Response, StatusCode};
 use hyper::{Request, body::Incoming};
 use tokio::net::TcpListener;
@@ -15,7 +19,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::announce::Desk;
 use crate::{
     https::{
-        HEALTH, Server, content,
+        Client, HEALTH, Server,
+        bodies::{Account, Bodies},
+        content,
         listener::{Content, Listener},
         not_allowed, plain, whole,
     },
@@ -71,9 +77,11 @@ impl Https {
             head: self.head,
             shutdown,
         };
-        let answer = move |_, request| {
+        let bodies = Bodies::new();
+        let answer = move |client: Client, request| {
             let desk = Arc::clone(&desk);
-            async move { answer(&desk, request).await }
+            let account = bodies.account(client.peer, Worth::Idle);
+            async move { answer(&desk, &account, request).await }
         };
         server.run(connections, answer).await;
     }
@@ -85,9 +93,9 @@ impl fmt::Debug for Https {
     }
 }
 
-async fn answer(desk: &Desk, request: Request<Incoming>) -> Response<Content> {
+async fn answer(desk: &Desk, account: &Account, request: Request<Incoming>) -> Response<Content> {
     match (request.uri().path(), request.method()) {
-        (PATH, &Method::POST) => announcement(desk, request).await.unwrap_or_else(plain),
+        (PATH, &Method::POST) => announcement(desk, account, request).await.unwrap_or_else(plain),
         (PATH, _) => not_allowed("POST"),
         (HEALTH | control::HEALTH, &Method::GET | &Method::HEAD) => desk.health(),
         (HEALTH | control::HEALTH, _) => not_allowed("GET, HEAD"),
@@ -97,10 +105,11 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Response<Content> {
 
 async fn announcement(
     desk: &Desk,
+    account: &Account,
     request: Request<Incoming>,
 ) -> Result<Response<Content>, StatusCode> {
     let (head, body) = request.into_parts();
-    let body = whole(body, MAX_BYTES).await?;
-    let (status, reply) = desk.answer(&head.headers, Ok(body)).await;
+    let body = whole(body, MAX_BYTES, account.buffer()).await?;
+    let (status, reply) = desk.answer(&head.headers, Ok(Bytes::from_owner(body))).await;
     Ok(content(status, CONTENT_TYPE, Content::whole(reply.render())))
 }

@@ -5,8 +5,19 @@ use serde::{Deserialize, Serialize};
 /// What a Connection Manager did not serve, by the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Unserved {
-    /// Connections beyond `MaxConnections`; health checks among them are served.
+    /// Connections beyond `MaxConnections` that nobody had to make room for; health checks among them
+    /// are served.
     pub crowded: u64,
+    /// Connections without a session or a whole request that were closed to make room for others.
+    #[serde(default)]
+    pub evicted: u64,
+    /// Requests and answers that were not kept, since bodies took all the memory that they may.
+    #[serde(default)]
+    pub memory: u64,
+    /// Requests of users without a right password that the broker was not asked, since it was asked
+    /// as many already.
+    #[serde(default)]
+    pub strangers: u64,
     /// Requests that the broker did not answer with what can be used.
     pub broker: u64,
     /// Sessions that no gateway took.
@@ -65,7 +76,7 @@ pub struct DroppedDatagrams {
 /// How many connections of clients were refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RefusedClients {
-    /// Too many were without a session, in all or from one address.
+    /// They were closed to make room for others, since too many were without a session.
     pub crowded: u64,
     /// They finished no TLS handshake.
     pub no_tls: u64,

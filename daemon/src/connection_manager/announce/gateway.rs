@@ -31,6 +31,7 @@ use super::standing::{Change, Found, Standing};
 use crate::{
     clock,
     connection_manager::upstream::{self, Failure, Reply},
+    https::bodies::Buffer,
     reload::Files,
     tls::Trust,
 };
@@ -135,7 +136,7 @@ impl Gateway {
     async fn ask(&self) -> Found {
         let asked = self.client.get(format!("{}{HEALTH}", self.url)).timeout(LOOK);
         let asked = asked.header(header::CONNECTION, "close");
-        match upstream::exchange(asked).await {
+        match upstream::exchange(asked, Buffer::unaccounted()).await {
             Ok(reply) => found(&reply),
             Err(failure) => Found::Silent(format!("{:#}", anyhow::Error::new(failure))),
         }
@@ -153,7 +154,9 @@ impl Gateway {
         document: Zeroizing<String>,
     ) -> anyhow::Result<Reply> {
         let request = self.client.post(format!("{}{PATH}", self.url)).bearer_auth(token);
-        let sent = upstream::send(request, document).await.map_err(anyhow::Error::new);
+        let sent = upstream::send(request, document, Buffer::unaccounted())
+            .await
+            .map_err(anyhow::Error::new);
         let answered = sent.and_then(|reply| match is_away(reply.status) {
             false => Ok(reply),
             true => Err(anyhow::anyhow!("it answers {}", reply.status)),
@@ -202,7 +205,7 @@ impl Gateway {
         }
         let exchange = async {
             let _place = self.places.acquire().await;
-            upstream::send_bytes(request, announcement).await
+            upstream::send_bytes(request, announcement, Buffer::unaccounted()).await
         };
         timeout(WAIT, exchange).await.unwrap_or(Err(Failure::TimedOut))
     }

@@ -1,39 +1,188 @@
-//! More connections than there are places.
+//! More connections than there are places: newcomers get in, sessions stay, and load balancers are
+//! answered.
 
 use cmsg_config::socket::Status;
 use tokio::{
-    io::AsyncReadExt as _,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
     time::timeout,
 };
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
-    HELLO, agent, broker, request, told,
+    HELLO, LOGON, agent, broker, hello, request, told,
     world::{WAIT, World},
 };
+use crate::{
+    reload::Files,
+    tls::{Trust, client_config},
+};
 
-const CONF: &str = "SecurityGatewayEnabled = false\nMaxConnections = 1\nTlsHandshakeSeconds = 60";
+const CONF: &str = "SecurityGatewayEnabled = false\nTlsHandshakeSeconds = 60\nHttpHeadSeconds = 60";
+const NEWCOMER: &str = "127.0.0.2";
 
-/// How many connections beyond the places one address may have.
-const BESIDE_OF_ONE: usize = 16;
-
-async fn silent(world: &World) -> TcpStream {
-    TcpStream::connect(world.address()).await.unwrap()
+/// A Connection Manager with so many places.
+async fn world(places: usize) -> World {
+    World::with(&format!("{CONF}\nMaxConnections = {places}"), broker, agent).await
 }
 
-async fn crowded(world: &World) -> u64 {
-    told::<Status>(world, "/status").await.unserved.unwrap().crowded
+async fn tcp(world: &World, from: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+    socket.connect(world.address()).await.unwrap()
+}
+
+async fn tls(world: &World, from: &str) -> TlsStream<TcpStream> {
+    let stream = tcp(world, from).await;
+    let tls = TlsConnector::from(client_config(&Trust::Off, &Files::default()).unwrap());
+    timeout(WAIT, tls.connect("localhost".try_into().unwrap(), stream)).await.unwrap().unwrap()
+}
+
+/// A connection whose request never ends.
+async fn slow_post(world: &World, from: &str) -> TlsStream<TcpStream> {
+    let mut stream = tls(world, from).await;
+    let head = "POST /pcoip-broker/xml HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\
+                Expect: 100-continue\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 25];
+    timeout(WAIT, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"<pcoip").await.unwrap();
+    stream
+}
+
+/// Asks on a connection that stays open; nothing where it is closed instead.
+async fn ask(stream: &mut TlsStream<TcpStream>, cookie: &str, message: &str) -> Option<String> {
+    let body = request(message);
+    let length = body.len();
+    let head = "POST /pcoip-broker/xml HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\n";
+    let text =
+        format!("{head}Cookie: JSESSIONID={cookie}\r\nContent-Length: {length}\r\n\r\n{body}");
+    stream.write_all(text.as_bytes()).await.ok()?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n0\r\n\r\n") {
+        match timeout(WAIT, stream.read_buf(&mut answer)).await.unwrap() {
+            Ok(1..) => {}
+            _ => return None,
+        }
+    }
+    Some(String::from_utf8(answer).unwrap())
+}
+
+/// A connection that carries the session of a user who is logged on.
+async fn logged_on(world: &World, from: &str) -> (TlsStream<TcpStream>, String) {
+    let cookie = hello(world).await;
+    let mut stream = tls(world, from).await;
+    let answer = ask(&mut stream, &cookie, LOGON).await.unwrap();
+    assert!(answer.contains("AUTH_SUCCESSFUL_AND_COMPLETE"), "{answer}");
+    (stream, cookie)
+}
+
+async fn is_answered(world: &World, from: &str) {
+    let stream = tcp(world, from).await;
+    let head = "Content-Type: text/xml\r\n";
+    let hello = request(HELLO);
+    let asked = world.http_over(stream, "POST /pcoip-broker/xml", head, &hello);
+    let (head, _) = timeout(WAIT, asked).await.unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+}
+
+async fn is_closed(stream: &mut TcpStream) {
+    let ended = timeout(WAIT, stream.read(&mut [0; 1])).await.unwrap();
+    assert!(!matches!(ended, Ok(1..)), "{ended:?}");
+}
+
+async fn unserved(world: &World) -> cmsg_config::socket::Unserved {
+    told::<Status>(world, "/status").await.unserved.unwrap()
 }
 
 #[tokio::test]
-async fn while_all_places_are_taken_health_is_answered_and_others_are_told() {
-    let world = World::with(CONF, broker, agent).await;
-    let first = silent(&world).await;
+async fn silent_connections_of_one_address_keep_nobody_out_and_end_no_session() {
+    let world = world(8).await;
+    let (mut kept, cookie) = logged_on(&world, "127.0.0.1").await;
+    let mut silent = Vec::new();
+    for _ in 0..24 {
+        silent.push(tcp(&world, "127.0.0.1").await);
+    }
+
+    is_answered(&world, NEWCOMER).await;
+    is_answered(&world, "127.0.0.1").await;
+
+    is_closed(&mut silent[0]).await;
+    assert!(ask(&mut kept, &cookie, LOGON).await.is_some(), "the session's connection stays");
+    assert_eq!(unserved(&world).await.crowded, 0);
+}
+
+#[tokio::test]
+async fn requests_that_never_end_keep_nobody_out() {
+    let world = world(8).await;
+    let (mut kept, cookie) = logged_on(&world, "127.0.0.1").await;
+    let mut slow = Vec::new();
+    for _ in 0..20 {
+        slow.push(slow_post(&world, "127.0.0.1").await);
+    }
+
+    for _ in 0..3 {
+        is_answered(&world, NEWCOMER).await;
+    }
+
+    assert!(ask(&mut kept, &cookie, LOGON).await.is_some());
+    let mut waiting = slow.pop().unwrap();
+    waiting.write_all(&[b' '; 994]).await.unwrap();
+    let mut answer = [0; 12];
+    timeout(WAIT, waiting.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 400", "the youngest of them was not closed");
+}
+
+#[tokio::test]
+async fn who_is_not_known_sends_little_and_a_user_much() {
+    let world = world(8).await;
+    let (_kept, cookie) = logged_on(&world, "127.0.0.1").await;
+    let large = request(&format!("<other>{}</other>", "x".repeat(64 * 1024)));
+
+    for (cookie, status) in [(None, "413"), (Some("0".repeat(32)), "413"), (Some(cookie), "200")] {
+        let (head, _) = world.post(cookie.as_deref(), &large).await;
+        assert_eq!(&head["HTTP/1.1 ".len()..][..3], status, "{cookie:?}");
+    }
+}
+
+#[tokio::test]
+async fn many_addresses_with_a_few_connections_keep_nobody_out() {
+    let world = world(16).await;
+    let mut crowd = Vec::new();
+    for host in 10..18 {
+        for _ in 0..4 {
+            crowd.push(tcp(&world, &format!("127.0.0.{host}")).await);
+        }
+    }
+
+    is_answered(&world, NEWCOMER).await;
+    let (head, _) = world.http_over(tcp(&world, NEWCOMER).await, "GET /health", "", "").await;
+
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    drop(crowd);
+}
+
+#[tokio::test]
+async fn a_session_that_ended_no_longer_keeps_its_connection() {
+    let world = world(1).await;
+    let (mut left, cookie) = logged_on(&world, "127.0.0.1").await;
+    assert!(ask(&mut left, &cookie, super::BYE).await.is_some());
+
+    is_answered(&world, NEWCOMER).await;
+
+    assert_eq!(ask(&mut left, &cookie, HELLO).await, None);
+}
+
+#[tokio::test]
+async fn while_users_have_all_places_health_is_answered_and_others_are_refused() {
+    let world = world(1).await;
+    let (first, _) = logged_on(&world, "127.0.0.1").await;
 
     let (head, content) = world.http("GET /health", "", "").await;
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert_eq!(content, r#"{"code":200,"status":"success"}"#);
-    assert_eq!(crowded(&world).await, 0);
+    assert_eq!(unserved(&world).await.crowded, 0);
     let (head, _) = world.http("HEAD /health", "", "").await;
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
 
@@ -41,7 +190,7 @@ async fn while_all_places_are_taken_health_is_answered_and_others_are_told() {
         let (head, _) = world.http(what, "Content-Type: text/xml\r\n", &request(HELLO)).await;
         assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{head}");
         assert!(head.contains("\r\nConnection: close"), "{head}");
-        assert_eq!(crowded(&world).await, number);
+        assert_eq!(unserved(&world).await.crowded, number);
     }
 
     drop(first);
@@ -51,28 +200,21 @@ async fn while_all_places_are_taken_health_is_answered_and_others_are_told() {
 }
 
 #[tokio::test]
-async fn who_holds_all_that_is_left_keeps_no_other_from_its_answer_and_is_left_soon() {
-    let world = World::with(CONF, broker, agent).await;
-    let _first = silent(&world).await;
+async fn silent_connections_beside_the_places_keep_no_load_balancer_from_its_answer() {
+    let world = world(1).await;
+    let _first = logged_on(&world, "127.0.0.1").await;
     let mut held = Vec::new();
-    for _ in 0..BESIDE_OF_ONE {
-        held.push(silent(&world).await);
+    for host in 10..18 {
+        for _ in 0..16 {
+            held.push(tcp(&world, &format!("127.0.0.{host}")).await);
+        }
     }
 
-    let mut one_more = silent(&world).await;
-    let ended = timeout(WAIT, one_more.read(&mut [0; 1])).await.unwrap();
-    assert!(!matches!(ended, Ok(1..)), "{ended:?}");
-    assert_eq!(crowded(&world).await, 1);
-
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
-    let balancer = socket.connect(world.address()).await.unwrap();
-    let (head, _) = world.http_over(balancer, "GET /health", "", "").await;
-    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
-
-    for mut stream in held {
-        assert_eq!(timeout(WAIT, stream.read(&mut [0; 1])).await.unwrap().unwrap(), 0);
+    for from in ["127.0.0.1", NEWCOMER, "127.0.0.10"] {
+        let (head, _) = world.http_over(tcp(&world, from).await, "GET /health", "", "").await;
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{from}: {head}");
     }
-    let (head, _) = world.http("GET /health", "", "").await;
-    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    for stream in &mut held {
+        is_closed(stream).await;
+    }
 }

@@ -234,8 +234,7 @@ async fn until_logged(site: &Site, start: &str) {
 #[tokio::test]
 async fn clients_beyond_the_limit_are_told_and_load_balancers_get_their_answer() {
     let site = site("MaxConnections = 2").await;
-    let (mut one, two) = (Talk::open(&site).await, Talk::open(&site).await);
-    one.ask(HELLO).await;
+    let (mut one, two) = (Talk::logged_on(&site).await, Talk::logged_on(&site).await);
 
     let mut third = Talk::open(&site).await;
     let refused = third.post(HELLO).await;
@@ -246,7 +245,7 @@ async fn clients_beyond_the_limit_are_told_and_load_balancers_get_their_answer()
     assert_eq!(refused.status, "HTTP/1.1 503 Service Unavailable");
     assert_eq!(health.status, "HTTP/1.1 200 OK");
     assert!(third.is_over().await && balancer.is_over().await);
-    assert!(one.ask(PASSWORD).await.contains("AUTH_SUCCESSFUL_AND_INCOMPLETE"));
+    assert!(one.ask(LIST).await.contains("LIST_SUCCESSFUL"));
     let told = "All places for clients are taken limit=2";
     assert!(site.log().iter().any(|line| line.level == "WARN" && line.message == told));
 

@@ -107,7 +107,7 @@ async fn a_logon_of_no_human_size_is_not_kept() {
     let site = site("").await;
     let mut talk = Talk::open(&site).await;
     talk.ask(HELLO).await;
-    let large = PASSWORD.replace("correct horse", &"x".repeat(100_000));
+    let large = PASSWORD.replace("correct horse", &"x".repeat(50_000));
     let complete = "<authenticate-resp method=\"password\"><result>\
                     <result-id>AUTH_SUCCESSFUL_AND_INCOMPLETE</result-id></result>\
                     </authenticate-resp>";

@@ -163,3 +163,32 @@ async fn a_zero_clients_hello_reaches_the_broker_whole() {
     );
     site.stop().await;
 }
+
+#[tokio::test]
+async fn hellos_of_one_address_do_not_keep_the_broker_from_others() {
+    let site = site("MaxConnections = 64").await;
+    let mut waiting = Vec::new();
+    // A quarter of the places.
+    for number in 1..=16 {
+        site.broker.faults.next("hello", Fault::Silence);
+        let mut talk = Talk::open(&site).await;
+        talk.send(&talk.request(HELLO)).await;
+        site.broker.faults.held(number).await;
+        waiting.push(talk);
+    }
+
+    let refused = Talk::open(&site).await.post(HELLO).await;
+    assert_eq!(refused.status, "HTTP/1.1 503 Service Unavailable");
+    let mut other = Talk::from(&site, "127.0.0.2", None).await;
+    assert!(other.ask(HELLO).await.contains("<hello-resp"));
+    assert!(other.ask(PASSWORD).await.contains("authenticate-resp"));
+
+    assert_eq!(waiting[0].answer().await.status, refused.status, "the oldest gave way");
+    let run = site.run().to_owned();
+    let ask = move || socket::get::<Status>(&run, Role::Cm, "/status", WAIT);
+    let status = tokio::task::spawn_blocking(ask).await.expect("it does not panic");
+    let unserved = status.expect("it answers").unserved.expect("it counts");
+    assert_eq!((unserved.strangers, unserved.crowded), (2, 0));
+    drop(waiting);
+    site.stop().await;
+}

@@ -12,7 +12,7 @@ use rustls::{
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -64,7 +64,14 @@ impl Talk {
 
     /// A new connection that shows this cookie.
     pub(crate) async fn with(site: &Site, cookie: Option<String>) -> Self {
-        let stream = TcpStream::connect(site.connection_manager).await.expect("it listens");
+        Self::from(site, "127.0.0.1", cookie).await
+    }
+
+    /// A new connection from that address.
+    pub(crate) async fn from(site: &Site, from: &str, cookie: Option<String>) -> Self {
+        let socket = TcpSocket::new_v4().expect("there is IPv4");
+        socket.bind(format!("{from}:0").parse().expect("it is an address")).expect("it is free");
+        let stream = socket.connect(site.connection_manager).await.expect("it listens");
         leaks::own(&stream);
         let name = "localhost".try_into().expect("it is a name");
         let stream = connector(site).connect(name, stream).await.expect("it speaks TLS");

@@ -9,35 +9,41 @@ use crate::{
     world::{Announced, PATIENCE, World, soon},
 };
 
-/// Connections of one address that may be without a session.
-const FROM_ONE: usize = 512;
+/// Connections that may be without a session, of as many addresses as an attacker may have.
+const UNADMITTED: usize = 4096;
+const ADDRESSES: usize = 8;
 
 #[tokio::test]
-async fn one_address_does_not_crowd_others_out() {
+async fn a_crowd_without_sessions_keeps_nobody_out_and_ends_no_session() {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
     let world = World::start("TlsHandshakeSeconds = 300").await;
     let agent = Agent::start("-a").await;
-    let announced = Announced::new(1, agent.address);
+    let [kept, announced] = [1, 2].map(|number| Announced::new(number, agent.address));
+    world.announce(&kept).await;
     world.announce(&announced).await;
-    let mut admitted = Client::through(&world, &announced, "spi1").await;
+    let mut admitted = Client::through(&world, &kept, "spi1").await;
     let mut crowd = Vec::new();
-    for _ in 0..FROM_ONE {
-        crowd.push(tcp(&world, "127.0.0.1").await);
+    for number in 0..UNADMITTED {
+        crowd.push(tcp(&world, &format!("127.0.1.{}", number % ADDRESSES)).await);
     }
 
-    let mut one_more = tcp(&world, "127.0.0.1").await;
-    assert!(matches!(soon(one_more.read(&mut [0; 1])).await, Ok(0) | Err(_)), "it is closed");
-    world.until_turned_away(|turned| turned.clients.crowded == 1).await;
-    world.until_logged("Too many connections without a session").await;
+    let mut newcomer = Client::through_from(&world, &announced, "spi2", "127.0.0.2").await;
+    newcomer.passes(b"in spite of the crowd").await;
+    world.until_turned_away(|turned| turned.clients.crowded >= 1).await;
+    world.until_logged("too many connections without a session").await;
+    assert!(world.turned_away().await.clients.crowded < 10, "as many as had to give way");
+    let first = soon(crowd[0].read(&mut [0; 1])).await;
+    assert!(matches!(first, Ok(0) | Err(_)), "the oldest is closed: {first:?}");
 
-    admitted.passes(b"who has a session is none of them").await;
-    let mut other = Client::through_from(&world, &announced, "spi1", "127.0.0.2").await;
-    other.passes(b"from elsewhere").await;
+    // One address that has more than the others loses its own.
+    for _ in 0..20 {
+        crowd.push(tcp(&world, "127.0.1.0").await);
+    }
+    newcomer = Client::through_from(&world, &announced, "spi2", "127.0.0.2").await;
+    newcomer.passes(b"again").await;
+    admitted.passes(b"all the time").await;
     drop(crowd);
-    world.until_turned_away(|turned| turned.clients.no_tls == FROM_ONE as u64).await;
-    Client::through(&world, &announced, "spi1").await;
-    assert_eq!(world.turned_away().await.clients.crowded, 1);
     world.stop().await;
 }
 

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{ClientCookie, Session, Stage};
-use crate::Time;
+use crate::{Time, shares::Worth};
 
 /// Seals what only who shows the cookie may read again.
 pub trait Seal {
@@ -165,6 +165,15 @@ impl Standing {
             Stage::Authenticated | Stage::Allocated => Self::User,
             Stage::Greeted if session.hello.probe => Self::Probe,
             Stage::Greeted | Stage::Authenticating | Stage::Invalid => Self::Stranger,
+        }
+    }
+
+    /// What everything is worth that belongs to such a session.
+    pub(super) fn worth(self) -> Worth {
+        match self {
+            Self::Probe => Worth::Idle,
+            Self::Stranger => Worth::Stranger,
+            Self::User => Worth::User,
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
     ClientCookie, Session,
     journal::{CookieDigest, Journal, Seal, Standing, Written},
 };
-use crate::Time;
+use crate::{Time, shares::Worth};
 
 /// A probe asks once; what it leaves behind is not kept for long.
 const PROBE_IDLE: Duration = Duration::from_secs(60);
@@ -93,6 +93,13 @@ impl<S: Seal> Sessions<S> {
     pub fn find(&mut self, cookie: &ClientCookie, now: Time) -> Option<&Session> {
         let (entry, _) = self.entry(cookie, now)?;
         entry.session.as_ref()
+    }
+
+    /// What the session of a cookie is worth, whose use this is not.
+    #[must_use]
+    pub fn worth(&self, cookie: &ClientCookie, now: Time) -> Option<Worth> {
+        let entry = self.by_cookie.get(&CookieDigest::of(cookie))?;
+        (!entry.is_over(self.idle, now)).then(|| entry.standing.worth())
     }
 
     /// Changes the session of a cookie, which is thereby used; returns it as it is now.

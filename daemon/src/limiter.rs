@@ -1,0 +1,194 @@
+//! Limits on what strangers can consume: connections, requests under way at the broker, and the bytes
+//! of bodies. Who gives way is decided in `cmsg_proto::shares`; here those who do are told.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use cmsg_proto::shares::{Id, Order, Shares, Source, Worth};
+use nix::sys::resource::{Resource, getrlimit};
+use tokio_util::sync::CancellationToken;
+
+/// A limited number of units, and who holds them.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    capacity: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    shares: Shares,
+    evictions: HashMap<Id, CancellationToken>,
+}
+
+/// What somebody holds; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    limiter: Arc<Limiter>,
+    id: Id,
+    evicted: CancellationToken,
+}
+
+impl Limiter {
+    pub(crate) fn new(capacity: usize, order: Order) -> Arc<Self> {
+        let shares = Shares::new(u64::try_from(capacity).unwrap_or(u64::MAX), order);
+        let state = Mutex::new(State { shares, evictions: HashMap::new() });
+        Arc::new(Self { capacity, state })
+    }
+
+    /// A limiter of connections that leaves file descriptors for everything else: of those that the
+    /// process may open, one in `of` at most is for these connections.
+    pub(crate) fn of_connections(most: usize, of: Files) -> Arc<Self> {
+        Self::new(most.min(of.most()).max(1), Order::SourceFirst)
+    }
+
+    /// One unit, perhaps in place of another holder; none where nobody has to give way.
+    pub(crate) fn enter(self: &Arc<Self>, from: IpAddr, worth: Worth) -> Option<Permit> {
+        let mut state = self.state();
+        let entered = state.shares.enter(Source::of(from), worth).ok()?;
+        Some(self.permit(&mut state, entered))
+    }
+
+    /// The same, but a source that has as much as any keeps what it has and gets no more.
+    pub(crate) fn enter_unless_fullest(self: &Arc<Self>, from: IpAddr) -> Option<Permit> {
+        let mut state = self.state();
+        let entered = state.shares.enter_unless_fullest(Source::of(from), Worth::Idle).ok()?;
+        Some(self.permit(&mut state, entered))
+    }
+
+    /// Has somebody give way though units are left, where the system has run out of something else.
+    pub(crate) fn relieve(&self) -> bool {
+        let mut state = self.state();
+        let gone = state.shares.evict();
+        gone.into_iter().for_each(|gone| state.cancel(gone));
+        gone.is_some()
+    }
+
+    /// How many units there are.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// How many units nobody holds.
+    pub(crate) fn free(&self) -> usize {
+        let used = usize::try_from(self.state().shares.used()).unwrap_or(usize::MAX);
+        self.capacity.saturating_sub(used)
+    }
+
+    fn permit(self: &Arc<Self>, state: &mut State, (id, gone): (Id, Option<Id>)) -> Permit {
+        let evicted = CancellationToken::new();
+        state.evictions.insert(id, evicted.clone());
+        gone.into_iter().for_each(|gone| state.cancel(gone));
+        Permit { limiter: Arc::clone(self), id, evicted }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For which part of the file descriptors of the process connections may be kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Files {
+    /// For clients, whose requests need a second one now and then.
+    ThreeQuarters,
+    /// For those who have not been admitted; sessions need the rest.
+    AQuarter,
+}
+
+impl Files {
+    fn most(self) -> usize {
+        let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        match self {
+            Self::ThreeQuarters => limit / 4 * 3,
+            Self::AQuarter => limit / 4,
+        }
+    }
+}
+
+impl State {
+    fn cancel(&mut self, gone: Id) {
+        if let Some(eviction) = self.evictions.remove(&gone) {
+            eviction.cancel();
+        }
+    }
+}
+
+impl Permit {
+    /// Waits until the holder has to give way.
+    pub(crate) async fn evicted(&self) {
+        self.evicted.cancelled().await;
+    }
+
+    /// One unit more, perhaps in place of another holder. Whether it was granted.
+    pub(crate) fn grow(&self) -> bool {
+        let mut state = self.limiter.state();
+        let grown = state.shares.grow(self.id);
+        grown.iter().flatten().for_each(|gone| state.cancel(*gone));
+        grown.is_ok()
+    }
+
+    /// Sets what the holder is worth.
+    pub(crate) fn set_worth(&self, worth: Worth) {
+        self.limiter.state().shares.set_worth(self.id, worth);
+    }
+
+    /// Counts the holder for another source.
+    pub(crate) fn set_source(&self, from: IpAddr) {
+        self.limiter.state().shares.set_source(self.id, Source::of(from));
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = self.limiter.state();
+        state.shares.leave(self.id);
+        state.evictions.remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn who_has_to_give_way_is_told_and_a_dropped_permit_is_free() {
+        let limiter = Limiter::new(2, Order::SourceFirst);
+        let enter = |from| limiter.enter(ip(from), Worth::Idle).unwrap();
+        let first = enter("192.0.2.1");
+        let second = enter("192.0.2.1");
+        assert_eq!(limiter.free(), 0);
+
+        let newcomer = enter("192.0.2.2");
+        assert!(first.evicted.is_cancelled());
+        assert!(!second.evicted.is_cancelled());
+        assert!(limiter.relieve());
+
+        drop((first, second, newcomer));
+        assert_eq!(limiter.free(), 2);
+        assert!(!limiter.relieve());
+        assert!(limiter.state().evictions.is_empty());
+    }
+
+    #[test]
+    fn a_permit_changes_its_worth_and_its_source() {
+        let limiter = Limiter::new(1, Order::SourceFirst);
+        let permit = limiter.enter(ip("192.0.2.1"), Worth::Idle).unwrap();
+
+        permit.set_worth(Worth::Kept);
+        assert!(limiter.enter(ip("192.0.2.2"), Worth::Idle).is_none());
+        permit.set_worth(Worth::Idle);
+        permit.set_source(ip("192.0.2.2"));
+        assert!(!permit.grow(), "it would have to give way itself");
+        let _newcomer = limiter.enter(ip("192.0.2.2"), Worth::Idle).unwrap();
+        assert!(permit.evicted.is_cancelled());
+    }
+}
