@@ -96,11 +96,11 @@ impl ConnectionManagerRole {
         let finished = CancellationToken::new();
         let render = {
             let shared = Arc::clone(&shared);
-            move || shared.journal().render()
+            move |is_last| shared.journal(is_last).render()
         };
         let file = JournalFile::new(&shared.config.data_directory, JOURNAL);
         let changes = shared.changed.subscribe();
-        let settled = watch::Sender::new(());
+        let settled = watch::Sender::new(0);
         let journal = tokio::spawn(file.keep(changes, settled, render, finished.clone()));
         let tracker = TaskTracker::new();
         health::watch(&shared, &tracker, &shutdown);

@@ -60,12 +60,13 @@ impl JournalFile {
     /// Writes at once, so that a folder that cannot be written shows early, then whenever something
     /// has changed, and a last time at the end.
     ///
-    /// Each change that was written, or could not be, is told in `settled`.
+    /// Each change that was written, or could not be, is told in `settled`. `render` is told whether
+    /// it is the last time.
     pub(crate) async fn keep<T: Copy>(
         self,
         mut changes: watch::Receiver<T>,
         settled: watch::Sender<T>,
-        render: impl Fn() -> Vec<u8> + Send + Sync + 'static,
+        render: impl Fn(bool) -> Vec<u8> + Send + Sync + 'static,
         end: CancellationToken,
     ) {
         let render = Arc::new(render);
@@ -74,7 +75,7 @@ impl JournalFile {
         while end.run_until_cancelled(changes.changed()).await.is_some_and(|known| known.is_ok()) {
             let started = Instant::now();
             let change = *changes.borrow_and_update();
-            let written = self.write(&render).await;
+            let written = self.write(&render, false).await;
             tell(&written, &mut failing);
             settled.send_replace(change);
             let pause = match written {
@@ -87,7 +88,7 @@ impl JournalFile {
             };
             end.run_until_cancelled(sleep(pause)).await;
         }
-        tell(&self.write(&render).await, &mut failing);
+        tell(&self.write(&render, true).await, &mut failing);
     }
 
     fn read(&self, limit: usize) -> io::Result<Option<Vec<u8>>> {
@@ -103,13 +104,13 @@ impl JournalFile {
         Ok(Some(bytes))
     }
 
-    async fn write<F>(&self, render: &Arc<F>) -> anyhow::Result<()>
+    async fn write<F>(&self, render: &Arc<F>, is_last: bool) -> anyhow::Result<()>
     where
-        F: Fn() -> Vec<u8> + Send + Sync + 'static,
+        F: Fn(bool) -> Vec<u8> + Send + Sync + 'static,
     {
         let (file, render) = (self.clone(), Arc::clone(render));
         let writing = spawn_blocking(move || {
-            let written = file.replace(&render());
+            let written = file.replace(&render(is_last));
             written.with_context(|| format!("writing `{}`", file.path("").display()))
         });
         writing.await.context("writing was broken off")?

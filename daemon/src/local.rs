@@ -37,6 +37,9 @@ pub trait Observe: Send + Sync + 'static {
 
     /// Whether it takes new sessions.
     fn drain(&self) -> &Drain;
+
+    /// It was told to take new sessions, or none.
+    fn drain_changed(&self) {}
 }
 
 /// A unix socket while nobody is answered on it.
@@ -94,11 +97,15 @@ async fn reload(State(role): State<Arc<dyn Observe>>) -> Obeyed {
 }
 
 async fn drain(State(role): State<Arc<dyn Observe>>) -> Obeyed {
-    obeyed(role.drain().set(true).inspect(|()| info!("No new sessions are taken")))
+    let done = role.drain().set(true).inspect(|()| info!("No new sessions are taken"));
+    role.drain_changed();
+    obeyed(done)
 }
 
 async fn resume(State(role): State<Arc<dyn Observe>>) -> Obeyed {
-    obeyed(role.drain().set(false).inspect(|()| info!("New sessions are taken again")))
+    let done = role.drain().set(false).inspect(|()| info!("New sessions are taken again"));
+    role.drain_changed();
+    obeyed(done)
 }
 
 /// Whether a role did as it was told; else why not.

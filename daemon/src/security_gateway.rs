@@ -105,7 +105,7 @@ impl SecurityGatewayRole {
         let tasks = TaskTracker::new();
         let render = {
             let gate = Arc::clone(&gate);
-            move || gate.journal().render()
+            move |_| gate.journal().render()
         };
         let (changes, settled) = (gate.revisions(), gate.settled());
         let journal = tokio::spawn(journal.keep(changes, settled, render, finished.clone()));

@@ -11,7 +11,7 @@ use cmsg_config::socket::{self, Connection, Connections, Listen, Role, Status};
 use cmsg_proto::{
     broker::{
         ClientCookie, PcmInfo,
-        session::{Full, Journal, Session, Sessions},
+        session::{Extent, Full, Journal, Session, Sessions},
     },
     shares::{Order, Worth},
 };
@@ -59,8 +59,8 @@ pub(super) struct Shared {
     /// Requests at the broker of clients whose users have given no right password.
     pub(super) strangers: Arc<Limiter>,
     pub(super) bodies: Arc<Bodies>,
-    /// Told of everything that is to be written down.
-    pub(super) changed: watch::Sender<()>,
+    /// Told of everything that is to be written down: the revision of the sessions.
+    pub(super) changed: watch::Sender<u64>,
     hostname: String,
     /// Locked before the records, never after.
     sessions: Mutex<Sessions<CookieSeal>>,
@@ -90,7 +90,7 @@ impl Shared {
             unserved: Counters::default(),
             strangers: Limiter::new(strangers, Order::SourceFirst),
             bodies: Bodies::new(),
-            changed: watch::Sender::new(()),
+            changed: watch::Sender::new(0),
             hostname: hostname.trim().to_owned(),
             sessions: Mutex::new(sessions),
             records: Mutex::default(),
@@ -122,7 +122,7 @@ impl Shared {
         let gone = sessions.insert(session.clone())?;
         self.record(session);
         gone.into_iter().for_each(|number| self.records().end(number));
-        self.changed.send_replace(());
+        self.note_revision(&sessions);
         Ok(())
     }
 
@@ -146,29 +146,36 @@ impl Shared {
         let Some(session) = sessions.change(cookie, clock::now(), change) else { return };
         let stage = session.stage().as_str().to_owned();
         self.records().change(session.number, |record| record.state = stage);
-        self.changed.send_replace(());
+        self.note_revision(&sessions);
     }
 
     /// Ends a session.
     pub(super) fn end(&self, session: &Session) {
-        self.sessions().remove(&session.cookie);
+        let mut sessions = self.sessions();
+        sessions.remove(&session.cookie);
         self.records().end(session.number);
-        self.changed.send_replace(());
+        self.note_revision(&sessions);
     }
 
     /// Ends the sessions that nobody used for too long.
     pub(super) fn expire(&self) {
-        let expired = self.sessions().expire(clock::now());
-        if !expired.is_empty() {
-            let mut records = self.records();
-            expired.into_iter().for_each(|number| records.end(number));
-            self.changed.send_replace(());
-        }
+        let mut sessions = self.sessions();
+        let expired = sessions.expire(clock::now());
+        let mut records = self.records();
+        expired.into_iter().for_each(|number| records.end(number));
+        self.note_revision(&sessions);
     }
 
-    /// The sessions, to be written down.
-    pub(super) fn journal(&self) -> Journal {
-        self.sessions().journal()
+    /// The sessions, to be written down: at the end and while it drains all of them.
+    pub(super) fn journal(&self, is_last: bool) -> Journal {
+        let is_all = is_last || self.drain.is_on();
+        self.sessions().journal(if is_all { Extent::All } else { Extent::LoggingOn })
+    }
+
+    /// Has the file written where it would be another one.
+    fn note_revision(&self, sessions: &Sessions<CookieSeal>) {
+        let revision = sessions.revision();
+        self.changed.send_if_modified(|told| std::mem::replace(told, revision) != revision);
     }
 
     /// A session has its record from its start on, or from when its client is back after a restart.
@@ -225,6 +232,10 @@ impl Observe for Shared {
 
     fn drain(&self) -> &Drain {
         &self.drain
+    }
+
+    fn drain_changed(&self) {
+        self.changed.send_modify(|_| ());
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{SessionId, SessionKey, Time};
 
 pub use journal::{Journal, Seal, Unreadable};
-pub use table::{Full, Sessions};
+pub use table::{Extent, Full, Sessions};
 
 mod journal;
 mod table;

@@ -3,12 +3,12 @@
 use std::{
     fs::{self, File},
     io::Write as _,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use cmsg_config::socket::{Connection, Connections};
+use cmsg_config::socket::{self, Connection, Connections, Role};
 use cmsg_proto::{
     Time,
     broker::session::{Journal, Session, Sessions, Stage},
@@ -198,7 +198,44 @@ async fn a_connection_manager_starts_whatever_lies_where_its_sessions_should() {
     assert!(content.contains("Unknown/expired JSESSIONID"), "{content}");
     assert_eq!(fs::read(world.run().join(DAMAGED)).unwrap(), damaged);
     let cookie = hello(&world).await;
-    until_written(&world, &cookie, Some(Stage::Greeted)).await;
+    world.post(Some(&cookie), &request(LOGON)).await;
+    until_written(&world, &cookie, Some(Stage::Authenticated)).await;
+}
+
+/// The file's number in its file system, which is another one whenever it is written.
+fn written_as(world: &World) -> u64 {
+    fs::metadata(file(world)).unwrap().ino()
+}
+
+#[tokio::test]
+async fn hellos_are_written_when_it_stops_or_drains_and_not_before() {
+    let mut world = World::with(CONF, broker, agent).await;
+    let user = hello(&world).await;
+    world.post(Some(&user), &request(LOGON)).await;
+    until_written(&world, &user, Some(Stage::Authenticated)).await;
+    let before = written_as(&world);
+
+    let mut cookies = Vec::new();
+    for _ in 0..5 {
+        cookies.push(hello(&world).await);
+    }
+    let (_, answer) = world.post(Some(&cookies[0]), &request(BYE)).await;
+    assert_eq!(answer, request("<bye-resp />"));
+    // Whatever had changed the file would be in it before this.
+    world.post(Some(&user), &request(BYE)).await;
+    until_written(&world, &user, None).await;
+    assert_ne!(written_as(&world), before);
+    assert_eq!(written(&world, &cookies[1]), None);
+
+    let run = world.run().to_owned();
+    let tell = move || socket::tell(&run, Role::Cm, "/drain", WAIT);
+    tokio::task::spawn_blocking(tell).await.unwrap().unwrap();
+    until_written(&world, &cookies[1], Some(Stage::Greeted)).await;
+
+    restart(&mut world).await;
+    world.post(Some(&cookies[1]), &request(LIST)).await;
+    assert_eq!(connections(&world).await[0].state, "greeted");
+    assert_eq!(written(&world, &cookies[0]), None, "it said goodbye");
 }
 
 #[tokio::test]

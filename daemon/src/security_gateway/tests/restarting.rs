@@ -199,7 +199,7 @@ async fn changes_of_a_moment_are_written_together() {
     };
     let end = CancellationToken::new();
     let kept = Arc::clone(&gate);
-    let render = move || kept.journal().render();
+    let render = move |_| kept.journal().render();
     let file = JournalFile::new(folder.path(), FILE);
     let keep = file.keep(gate.revisions(), gate.settled(), render, end.clone());
     let keeping = tokio::spawn(keep);

@@ -7,7 +7,7 @@ use cmsg_proto::{
     Time,
     broker::{
         ClientCookie,
-        session::{Journal, Seal, Sessions},
+        session::{Extent, Journal, Seal, Sessions},
     },
 };
 use sha2::{Digest as _, Sha256};
@@ -36,7 +36,8 @@ fn read(bytes: &[u8]) {
         assert!(sessions.len() <= 4);
         let cookie = ClientCookie::from_random([7; 16]);
         let _ = sessions.find(&cookie, now);
-        let kept = Journal::parse(&sessions.journal().render()).expect("what is written is read");
+        let kept = Journal::parse(&sessions.journal(Extent::All).render())
+            .expect("what is written is read");
         let mut second = Sessions::new(4, Duration::from_mins(15), Open);
         second.restore(kept, now);
         assert_eq!(second.len(), sessions.len(), "a second restart loses sessions");

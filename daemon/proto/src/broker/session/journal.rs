@@ -64,6 +64,8 @@ pub(super) enum Standing {
     Probe,
     /// Nobody is logged on.
     Stranger,
+    /// A user gave a right password, and has to give more. The file has it as a stranger's.
+    FirstFactor,
     /// A user is logged on.
     User,
 }
@@ -164,6 +166,7 @@ impl Standing {
         match session.stage {
             Stage::Authenticated | Stage::Allocated => Self::User,
             Stage::Greeted if session.hello.probe => Self::Probe,
+            Stage::Authenticating if session.logon.is_some() => Self::FirstFactor,
             Stage::Greeted | Stage::Authenticating | Stage::Invalid => Self::Stranger,
         }
     }
@@ -173,14 +176,25 @@ impl Standing {
         match self {
             Self::Probe => Worth::Idle,
             Self::Stranger => Worth::Stranger,
+            Self::FirstFactor => Worth::FirstFactor,
             Self::User => Worth::User,
         }
+    }
+
+    /// What its place in the table is worth: a user's is kept.
+    pub(super) fn place(self) -> Worth {
+        if self == Self::User { Worth::Kept } else { self.worth() }
+    }
+
+    /// Whether a user gave a right password at least.
+    pub(super) fn is_logging_on(self) -> bool {
+        self >= Self::FirstFactor
     }
 
     fn as_byte(self) -> u8 {
         match self {
             Self::Probe => 0,
-            Self::Stranger => 1,
+            Self::Stranger | Self::FirstFactor => 1,
             Self::User => 2,
         }
     }

@@ -1,13 +1,17 @@
-//! All sessions of a Connection Manager: found by their cookie, limited in number, ended when
-//! nobody uses them, and sealed whenever they change, so that they can be written down.
+//! All sessions of a Connection Manager: found by their cookie, limited in number, and ended when
+//! nobody uses them. Once a right password was given they are sealed whenever they change, so that
+//! they can be written down.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use super::{
     ClientCookie, Session,
     journal::{CookieDigest, Journal, Seal, Standing, Written},
 };
-use crate::{Time, shares::Worth};
+use crate::{
+    Time,
+    shares::{Id, Order, Shares, Source, Worth},
+};
 
 /// A probe asks once; what it leaves behind is not kept for long.
 const PROBE_IDLE: Duration = Duration::from_secs(60);
@@ -16,25 +20,39 @@ const PROBE_IDLE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Sessions<S> {
     by_cookie: HashMap<CookieDigest, Entry>,
+    /// Who gives way where all places are taken: strangers first, of the source that has most.
+    shares: Shares,
+    cookies: HashMap<Id, CookieDigest>,
     limit: usize,
     idle: Duration,
     seal: S,
     /// The number of the last session.
     last: u64,
+    revision: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
+    place: Id,
     number: u64,
     used: Time,
     standing: Standing,
-    /// `None` where it cannot be written down.
+    /// `None` where it cannot be written down, or is not unless all are.
     sealed: Option<Arc<[u8]>>,
     /// `None` after a restart, until its cookie is shown.
     session: Option<Session>,
 }
 
-/// All places are taken by users who are logged on.
+/// Which sessions are written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Those whose users gave a right password at least. Everybody can open others.
+    LoggingOn,
+    /// All.
+    All,
+}
+
+/// All places are taken by users who are logged on or gave a right password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there are too many sessions")]
 pub struct Full;
@@ -43,26 +61,50 @@ impl<S: Seal> Sessions<S> {
     /// No sessions; at most `limit`, each ended after `idle` without use.
     #[must_use]
     pub fn new(limit: usize, idle: Duration, seal: S) -> Self {
-        Self { by_cookie: HashMap::new(), limit, idle, seal, last: 0 }
+        let places = u64::try_from(limit).unwrap_or(u64::MAX);
+        Self {
+            by_cookie: HashMap::new(),
+            shares: Shares::new(places, Order::WorthFirst),
+            cookies: HashMap::new(),
+            limit,
+            idle,
+            seal,
+            last: 0,
+            revision: 0,
+        }
     }
 
     /// Continues after a restart. What is over by now or finds no place is left out.
     pub fn restore(&mut self, journal: Journal, now: Time) {
         self.last = self.last.max(journal.last);
-        for written in journal.sessions {
-            let cookie = written.cookie;
-            let entry = Entry::read(written, now);
-            if self.by_cookie.len() < self.limit && !entry.is_over(self.idle, now) {
-                self.by_cookie.insert(cookie, entry);
-            }
+        let idle = self.idle;
+        let kept = journal.sessions.into_iter().filter(|written| !written.is_over(idle, now));
+        let kept: Vec<_> = kept.take(self.limit.saturating_sub(self.by_cookie.len())).collect();
+        // The last of them are the first to give way.
+        for written in kept.into_iter().rev() {
+            let Ok((place, _)) = self.shares.enter(unknown_source(), written.standing.place())
+            else {
+                continue;
+            };
+            self.forget(written.cookie);
+            self.cookies.insert(place, written.cookie);
+            self.by_cookie.insert(written.cookie, Entry::read(written, place, now));
         }
     }
 
     /// What is to be written down.
     #[must_use]
-    pub fn journal(&self) -> Journal {
-        let sessions = self.by_cookie.iter().filter_map(|(cookie, entry)| entry.written(*cookie));
+    pub fn journal(&self, extent: Extent) -> Journal {
+        let all = self.by_cookie.iter();
+        let meant = all.filter(|(_, e)| extent == Extent::All || e.standing.is_logging_on());
+        let sessions = meant.filter_map(|(cookie, entry)| entry.written(*cookie, &self.seal));
         Journal { last: self.last, sessions: sessions.collect() }
+    }
+
+    /// Which state of the sessions that are always written down this is.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// The number of the next session.
@@ -71,28 +113,31 @@ impl<S: Seal> Sessions<S> {
         self.last
     }
 
-    /// Takes a session in. Where all places are taken, the one that was not used for the longest
-    /// and whose user is not logged on has to go, and its number is returned.
+    /// Takes a session in. Where all places are taken, a stranger's session has to go, of the source
+    /// that has most the one that was not used for the longest, and its number is returned.
     ///
     /// # Errors
     ///
     /// Where there is none such.
     pub fn insert(&mut self, session: Session) -> Result<Option<u64>, Full> {
-        let mut gone = None;
-        if self.by_cookie.len() >= self.limit {
-            let strangers = self.by_cookie.iter().filter(|(_, e)| e.standing != Standing::User);
-            let oldest = strangers.min_by_key(|(_, entry)| entry.used).map(|(cookie, _)| *cookie);
-            gone = self.by_cookie.remove(&oldest.ok_or(Full)?);
-        }
+        let standing = Standing::of(&session);
+        let source = Source::of(session.client);
+        // A probe is worth nothing, and answered all the same.
+        let worth = standing.place().max(Worth::Stranger);
+        let (place, gone) = self.shares.enter(source, worth).map_err(|_| Full)?;
+        self.shares.set_worth(place, standing.place());
+        let gone = gone.and_then(|gone| self.cookies.get(&gone).copied());
+        let gone = gone.and_then(|cookie| self.forget(cookie));
         let cookie = CookieDigest::of(&session.cookie);
-        self.by_cookie.insert(cookie, Entry::of(session, &self.seal));
-        Ok(gone.map(|entry| entry.number))
+        self.forget(cookie);
+        self.cookies.insert(place, cookie);
+        self.by_cookie.insert(cookie, Entry::of(session, place));
+        Ok(gone)
     }
 
     /// The session of a cookie, which is thereby used; `None` where it is unknown or has expired.
     pub fn find(&mut self, cookie: &ClientCookie, now: Time) -> Option<&Session> {
-        let (entry, _) = self.entry(cookie, now)?;
-        entry.session.as_ref()
+        self.entry(cookie, now)?.session.as_ref()
     }
 
     /// What the session of a cookie is worth, whose use this is not.
@@ -109,24 +154,29 @@ impl<S: Seal> Sessions<S> {
         now: Time,
         change: impl FnOnce(&mut Session),
     ) -> Option<&Session> {
-        let (entry, seal) = self.entry(cookie, now)?;
+        self.entry(cookie, now)?;
+        let entry = self.by_cookie.get_mut(&CookieDigest::of(cookie))?;
         let session = entry.session.as_mut()?;
         change(session);
-        entry.standing = Standing::of(session);
-        entry.sealed = session.sealed(seal);
+        let before = std::mem::replace(&mut entry.standing, Standing::of(session));
+        let is_logging_on = entry.standing.is_logging_on();
+        entry.sealed = if is_logging_on { session.sealed(&self.seal) } else { None };
+        self.revision += u64::from(is_logging_on || before.is_logging_on());
+        self.shares.set_worth(entry.place, entry.standing.place());
         Some(session)
     }
 
     /// Ends a session and returns its number.
     pub fn remove(&mut self, cookie: &ClientCookie) -> Option<u64> {
-        self.by_cookie.remove(&CookieDigest::of(cookie)).map(|entry| entry.number)
+        self.forget(CookieDigest::of(cookie))
     }
 
     /// Ends what nobody used for too long and returns the numbers.
     pub fn expire(&mut self, now: Time) -> Vec<u64> {
-        let idle = self.idle;
-        let over = self.by_cookie.extract_if(|_, entry| entry.is_over(idle, now));
-        over.map(|(_, entry)| entry.number).collect()
+        let all = self.by_cookie.iter();
+        let over = all.filter(|(_, entry)| entry.is_over(self.idle, now));
+        let over: Vec<_> = over.map(|(cookie, _)| *cookie).collect();
+        over.into_iter().filter_map(|cookie| self.forget(cookie)).collect()
     }
 
     /// How many there are.
@@ -141,35 +191,49 @@ impl<S: Seal> Sessions<S> {
         self.by_cookie.is_empty()
     }
 
-    /// The entry of a cookie, with its session, and how to seal it.
-    fn entry(&mut self, cookie: &ClientCookie, now: Time) -> Option<(&mut Entry, &S)> {
+    /// The entry of a cookie, with its session.
+    fn entry(&mut self, cookie: &ClientCookie, now: Time) -> Option<&mut Entry> {
         let entry = self.by_cookie.get_mut(&CookieDigest::of(cookie))?;
         if entry.is_over(self.idle, now) {
             return None;
         }
         if entry.session.is_none() {
             let sealed = entry.sealed.as_deref()?;
-            entry.session = Some(Session::unsealed(cookie, sealed, &self.seal)?);
+            let session = Session::unsealed(cookie, sealed, &self.seal)?;
+            entry.standing = Standing::of(&session);
+            self.shares.set_source(entry.place, Source::of(session.client));
+            entry.session = Some(session);
         }
         entry.used = entry.used.max(now);
-        Some((entry, &self.seal))
+        self.shares.set_worth(entry.place, entry.standing.place());
+        Some(entry)
+    }
+
+    fn forget(&mut self, cookie: CookieDigest) -> Option<u64> {
+        let entry = self.by_cookie.remove(&cookie)?;
+        self.shares.leave(entry.place);
+        self.cookies.remove(&entry.place);
+        self.revision += u64::from(entry.standing.is_logging_on());
+        Some(entry.number)
     }
 }
 
 impl Entry {
-    fn of(session: Session, seal: &impl Seal) -> Self {
+    fn of(session: Session, place: Id) -> Self {
         Self {
+            place,
             number: session.number,
             used: session.opened,
             standing: Standing::of(&session),
-            sealed: session.sealed(seal),
+            sealed: None,
             session: Some(session),
         }
     }
 
     /// A wall clock that was set back must not prolong it.
-    fn read(written: Written, now: Time) -> Self {
+    fn read(written: Written, place: Id, now: Time) -> Self {
         Self {
+            place,
             number: written.number,
             used: written.used.min(now),
             standing: written.standing,
@@ -178,15 +242,32 @@ impl Entry {
         }
     }
 
-    fn written(&self, cookie: CookieDigest) -> Option<Written> {
+    fn written(&self, cookie: CookieDigest, seal: &impl Seal) -> Option<Written> {
+        let sealed = || self.session.as_ref()?.sealed(seal);
+        let sealed = self.sealed.clone().or_else(sealed)?;
         let (number, used, standing) = (self.number, self.used, self.standing);
-        self.sealed.clone().map(|sealed| Written { cookie, number, used, standing, sealed })
+        Some(Written { cookie, number, used, standing, sealed })
     }
 
     fn is_over(&self, idle: Duration, now: Time) -> bool {
-        let idle = if self.standing == Standing::Probe { idle.min(PROBE_IDLE) } else { idle };
-        now.since(self.used) >= idle
+        is_over(self.standing, self.used, idle, now)
     }
+}
+
+impl Written {
+    fn is_over(&self, idle: Duration, now: Time) -> bool {
+        is_over(self.standing, self.used, idle, now)
+    }
+}
+
+fn is_over(standing: Standing, used: Time, idle: Duration, now: Time) -> bool {
+    let idle = if standing == Standing::Probe { idle.min(PROBE_IDLE) } else { idle };
+    now.since(used) >= idle
+}
+
+/// Where a session comes from whose cookie was not shown since the restart.
+fn unknown_source() -> Source {
+    Source::of(Ipv4Addr::UNSPECIFIED.into())
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ fn log_on(sessions: &mut Sessions<Tape>, number: u8, now: Time) {
 /// What is there when what was written down is read back.
 fn restarted(sessions: &Sessions<Tape>, limit: usize, now: Time) -> Sessions<Tape> {
     let mut restarted = self::sessions(limit);
-    restarted.restore(Journal::parse(&sessions.journal().render()).unwrap(), now);
+    restarted.restore(Journal::parse(&sessions.journal(Extent::All).render()).unwrap(), now);
     restarted
 }
 
@@ -87,6 +87,97 @@ fn a_full_table_gives_up_strangers_and_keeps_users() {
     }
     assert_eq!(sessions.insert(session(4)), Err(Full));
     assert_eq!(sessions.len(), 2);
+}
+
+/// One step of a log-on, which ends so.
+fn step(sessions: &mut Sessions<Tape>, number: u8, result: Authentication) {
+    let request = authenticate("password", Some("u"));
+    let answer = ResponseKind::Authenticate(result);
+    sessions.change(&cookie(number), at(1), |s| s.answered(&request, &answer, &[])).unwrap();
+}
+
+fn from(host: u8, number: u8) -> Session {
+    Session { client: [192, 0, 2, host].into(), ..session(number) }
+}
+
+#[test]
+fn hellos_of_one_address_replace_one_another_before_those_of_others() {
+    let mut sessions = sessions(4);
+    for (host, number) in [(7, 1), (8, 2), (8, 3), (9, 4)] {
+        assert_eq!(sessions.insert(from(host, number)), Ok(None));
+    }
+
+    assert_eq!(sessions.insert(from(10, 5)), Ok(Some(2)), "of the address that has most");
+    let numbers = (6..=200).map(|number| sessions.insert(from(10, number)).unwrap().unwrap());
+    assert!(numbers.eq(5..200), "its own");
+    assert!([1, 3, 4].iter().all(|number| sessions.find(&cookie(*number), at(1)).is_some()));
+}
+
+#[test]
+fn a_right_password_is_worth_more_than_a_hello_of_anybody() {
+    let mut sessions = sessions(3);
+    for number in 1..=3 {
+        sessions.insert(from(7, number)).unwrap();
+    }
+    step(&mut sessions, 1, Authentication::Incomplete);
+    step(&mut sessions, 2, Authentication::Failed);
+
+    assert_eq!(sessions.insert(from(8, 4)), Ok(Some(3)));
+    assert_eq!(sessions.insert(from(9, 5)), Ok(Some(2)), "a wrong password is no better");
+    step(&mut sessions, 4, Authentication::Incomplete);
+    step(&mut sessions, 5, Authentication::Incomplete);
+    assert_eq!(sessions.insert(from(9, 6)), Err(Full), "all gave a right password");
+}
+
+#[test]
+fn hellos_are_not_worth_writing_until_the_end() {
+    let mut sessions = sessions(2);
+    let before = sessions.revision();
+    for number in 1..=20 {
+        sessions.insert(session(number)).unwrap();
+        step(&mut sessions, number, Authentication::Failed);
+    }
+    sessions.find(&cookie(20), at(2)).unwrap();
+    sessions.remove(&cookie(20)).unwrap();
+    sessions.expire(at(5000));
+    assert_eq!(sessions.revision(), before, "the file stays");
+
+    sessions.insert(session(21)).unwrap();
+    sessions.insert(session(22)).unwrap();
+    step(&mut sessions, 21, Authentication::Incomplete);
+    assert_ne!(sessions.revision(), before);
+    let numbers = |which| {
+        let journal: Journal = sessions.journal(which);
+        journal.sessions.iter().map(|written| written.number).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(Extent::LoggingOn), [21]);
+    assert_eq!(numbers(Extent::All).len(), 2);
+}
+
+#[test]
+fn what_was_written_changes_whenever_such_a_session_does() {
+    let mut sessions = sessions(2);
+    for number in 1..=2 {
+        sessions.insert(session(number)).unwrap();
+        step(&mut sessions, number, Authentication::Incomplete);
+    }
+    let mut last = sessions.revision();
+    let mut has_changed = |sessions: &Sessions<Tape>| {
+        std::mem::replace(&mut last, sessions.revision()) != sessions.revision()
+    };
+
+    log_on(&mut sessions, 1, at(2));
+    assert!(has_changed(&sessions));
+    sessions.change(&cookie(2), at(2), Session::fail).unwrap();
+    assert!(has_changed(&sessions), "it is worth nothing any more");
+    assert_eq!(sessions.insert(session(3)), Ok(Some(2)));
+    assert!(!has_changed(&sessions));
+    sessions.remove(&cookie(1)).unwrap();
+    assert!(has_changed(&sessions));
+    step(&mut sessions, 3, Authentication::Incomplete);
+    assert!(has_changed(&sessions));
+    sessions.expire(at(5000));
+    assert!(has_changed(&sessions));
 }
 
 #[test]
@@ -147,7 +238,7 @@ fn a_session_whose_cookie_was_not_shown_again_is_kept_and_ended_like_others() {
 
     let mut after = restarted(&restarted(&before, 10, at(2)), 2, at(2));
 
-    assert_eq!(after.journal().render(), before.journal().render());
+    assert_eq!(after.journal(Extent::All).render(), before.journal(Extent::All).render());
     assert_eq!(after.insert(session(3)), Ok(Some(1)), "a stranger has to go");
     assert_eq!(after.remove(&cookie(2)), Some(2));
     assert_eq!(after.expire(at(900)), [3]);
