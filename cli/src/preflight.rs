@@ -13,6 +13,7 @@ mod machine;
 pub(crate) mod network;
 mod peers;
 mod ports;
+mod proxies;
 mod target;
 
 use crate::{
@@ -46,6 +47,7 @@ pub(crate) fn of_plan(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let mut findings = configuration::check(wanted, facts);
     findings.extend(machine::limits(wanted, facts));
     findings.extend(agents::check(wanted, facts));
+    findings.extend(proxies::check(wanted, facts));
     findings
 }
 

@@ -88,6 +88,8 @@ pub(crate) struct ConnectionManager {
     pub(crate) agent_port: Option<Port>,
     /// License servers.
     pub(crate) license_servers: Vec<LicenseServer>,
+    /// Proxies that are believed what they say of their clients' addresses.
+    pub(crate) trusted_proxies: Vec<given::Network>,
     /// Other gateways, in the order in which they are tried.
     pub(crate) external_gateways: Vec<IpAddr>,
     /// Where some of them take announcements.
@@ -249,6 +251,7 @@ fn connection_manager(reader: &mut Reader<'_>, place: &Place) -> Option<Connecti
     }
     Some(ConnectionManager {
         license_servers: reader.many("license-server-url"),
+        trusted_proxies: reader.many("trusted-proxies"),
         broker: broker?,
         broker_check,
         agent_port: agent_port.filter(|_| is_said),

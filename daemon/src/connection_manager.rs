@@ -26,6 +26,7 @@ mod announce;
 mod broker;
 mod exchange;
 mod forward;
+mod forwarded;
 mod health;
 mod records;
 mod redirect;

@@ -114,6 +114,10 @@ fn connection_manager(
         Some(port) => draft.set("AgentPort", &port.to_string()),
         None => draft.take_back("AgentPort"),
     }
+    match manager.trusted_proxies.as_slice() {
+        [] => draft.take_back("TrustedProxies"),
+        networks => draft.set_all("TrustedProxies", networks),
+    }
     let file = &mut draft.file;
     file.set("LicenseServerAddress", &manager.license_servers);
     file.set("SecurityGatewayEnabled", [gateway.is_some()]);

@@ -42,6 +42,9 @@ pub(crate) struct Record {
 /// Agents are relayed to where the Connection Manager reached them.
 pub(crate) const ALLOWED_AGENTS: &str = "allowed-agents";
 
+/// `X-Forwarded-For` is ignored unless a trusted proxy sends it.
+pub(crate) const TRUSTED_PROXIES: &str = "trusted-proxies";
+
 /// The values that the installer wrote into the configuration of each role.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Written {
@@ -75,7 +78,7 @@ impl Record {
     /// The note after this version made more folders and wrote the configurations.
     pub(crate) fn and(mut self, runtime: Runtime, folders: &[PathBuf], written: Written) -> Self {
         self.runtime = runtime;
-        self.announced.insert(ALLOWED_AGENTS.to_owned());
+        self.announced.extend([ALLOWED_AGENTS, TRUSTED_PROXIES].map(str::to_owned));
         env!("CARGO_PKG_VERSION").clone_into(&mut self.version);
         for folder in folders {
             if !self.folders.contains(folder) {

@@ -294,11 +294,12 @@ fn that_agents_are_not_verified_is_told_when_a_role_is_new() {
 }
 
 #[test]
-fn that_agents_need_allowed_networks_is_reported_once_where_older_versions_needed_none() {
+fn that_networks_have_to_be_named_is_reported_once_where_older_versions_needed_none() {
     let paths = Paths::under("/r");
     let told = |facts: &Facts, text: &str| {
         let findings = check(&wanted(text).0, facts);
-        findings.iter().filter(|finding| finding.id == "agent.addresses").count()
+        ["agent.addresses", "broker.client-address"]
+            .map(|id| findings.iter().filter(|finding| finding.id == id).count())
     };
     let mut old = installed(BOTH);
     let record = layout::record(&paths);
@@ -311,10 +312,11 @@ fn that_agents_need_allowed_networks_is_reported_once_where_older_versions_neede
     let (is_wanted, answers) = wanted(BOTH);
     let new = after(&plan::install(&is_wanted, &old, &answers), installed(BOTH));
 
-    assert_eq!(told(&facts(&is_wanted), BOTH), 0, "nothing was installed");
-    assert_eq!(told(&old, BOTH), 1);
-    assert_eq!(told(&old, &format!("{BOTH}allowed-agents: 10.0.0.0/8\n")), 0);
-    assert_eq!(told(&new, BOTH), 0);
+    assert_eq!(told(&facts(&is_wanted), BOTH), [0, 0], "nothing was installed");
+    assert_eq!(told(&old, BOTH), [1, 1]);
+    assert_eq!(told(&old, &format!("{BOTH}allowed-agents: 10.0.0.0/8\n")), [0, 1]);
+    assert_eq!(told(&old, &format!("{BOTH}trusted-proxies: 10.0.0.1\n")), [1, 0]);
+    assert_eq!(told(&new, BOTH), [0, 0]);
 }
 
 #[test]

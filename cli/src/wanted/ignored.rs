@@ -9,13 +9,14 @@ use super::{
 use crate::{answers::Origin, runtime::Runtime};
 
 /// Settings of the Connection Manager alone.
-const MANAGER: [&str; 8] = [
+const MANAGER: [&str; 9] = [
     "broker-url",
     "broker-cert-check",
     "external-sg-ip",
     "external-sg-control",
     "external-sg-pin",
     "license-server-url",
+    "trusted-proxies",
     "agent-port",
     "jwt-signing-key",
 ];

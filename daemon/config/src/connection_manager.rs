@@ -62,6 +62,8 @@ pub struct ConnectionManager {
     pub key: PathBuf,
     /// PEM certificates for upstream peers.
     pub ca_certificates: Vec<PathBuf>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Client connections at once.
     pub max_connections: ConnectionLimit,
     /// Longest TLS handshake of a client.
@@ -137,6 +139,7 @@ fn read_all(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
     let certificate = reader.one::<AbsolutePath>("SslCertificate");
     let key = reader.one::<AbsolutePath>("SslKey");
     let ca_certificates = reader.many::<AbsolutePath>("CaCertificate");
+    let trusted_proxies = reader.many::<Network>("TrustedProxies");
     let max_connections = reader.one("MaxConnections");
     let tls_handshake = reader.one::<Seconds>("TlsHandshakeSeconds");
     let http_head = reader.one::<Seconds>("HttpHeadSeconds");
@@ -174,6 +177,7 @@ fn read_all(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
         certificate: certificate?.0,
         key: key?.0,
         ca_certificates: ca_certificates.into_iter().map(|path| path.0).collect(),
+        trusted_proxies: trusted_proxies.into_iter().map(|network| network.0).collect(),
         max_connections: max_connections?,
         tls_handshake: tls_handshake?.into(),
         http_head: http_head?.into(),

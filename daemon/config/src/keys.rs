@@ -146,6 +146,11 @@ pub const CONNECTION_MANAGER: &[Key] = &[
         "path",
         "PEM certificates that upstream peers are verified with, beside the host's",
     ),
+    Key::list(
+        "TrustedProxies",
+        "IP[/BITS]",
+        "proxies whose `X-Forwarded-For` is used; ignored from all others",
+    ),
     Key::new("MaxConnections", "10000", "1 to 100000", "client connections at once"),
     Key::new("TlsHandshakeSeconds", "10", "seconds", "longest TLS handshake of a client"),
     Key::new("HttpHeadSeconds", "10", "seconds", "longest wait for the head of a request"),

@@ -81,8 +81,7 @@ impl Exchange<'_> {
             time_zone_windows: allocation.time_zone_windows.as_deref(),
         };
         let started = Instant::now();
-        let launched =
-            self.shared.agents.launch(&self.trail, target, &launch, self.account).await;
+        let launched = self.shared.agents.launch(&self.trail, target, &launch, self.account).await;
         self.note("launch-session", started.elapsed());
         launched
     }

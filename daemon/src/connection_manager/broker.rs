@@ -1,6 +1,6 @@
 //! The connection broker, called over HTTPS.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use anyhow::{Context as _, bail};
 use cmsg_config::{connection_manager::UpstreamCheck, values::BrokerUrl};
@@ -9,7 +9,10 @@ use http::{StatusCode, header};
 use reqwest::Client;
 use zeroize::Zeroizing;
 
-use super::upstream::{self, Failure, Reply};
+use super::{
+    forwarded,
+    upstream::{self, Failure, Reply},
+};
 use crate::{https::bodies::Account, reload::Files};
 
 /// Longest wait when only asking whether it is there; load balancers wait five seconds for us.
@@ -27,8 +30,8 @@ pub(super) struct Envelope<'a> {
     pub(super) session: &'a SessionId,
     /// The cookies that the broker set in the session.
     pub(super) cookies: Option<&'a BrokerCookies>,
-    /// The client's address, behind what others have noted before us.
-    pub(super) forwarded_for: &'a str,
+    /// The client's address, which is all that the broker is told of where it comes from.
+    pub(super) client: IpAddr,
     /// For whom the answer is kept.
     pub(super) account: &'a Account,
 }
@@ -58,7 +61,7 @@ impl Broker {
         let mut request = self
             .client
             .post(&self.url)
-            .header("x-forwarded-for", envelope.forwarded_for)
+            .header(forwarded::HEADER, envelope.client.to_string())
             .header("client-log-id", envelope.session.as_str());
         if let Some(cookies) = envelope.cookies.and_then(BrokerCookies::header) {
             request = request.header(header::COOKIE, cookies);

@@ -37,8 +37,6 @@ pub(super) struct Asked {
     pub(super) cookie: Option<ClientCookie>,
     /// The session log id that it sent.
     pub(super) log_id: Option<SessionId>,
-    /// What the broker is told of its address.
-    pub(super) forwarded_for: String,
 }
 
 /// What it is answered.
@@ -55,7 +53,6 @@ pub(super) struct Exchange<'a> {
     pub(super) request: Request<'a>,
     pub(super) trail: Trail,
     pub(super) account: &'a Account,
-    forwarded_for: &'a str,
 }
 
 /// Answers a request.
@@ -76,8 +73,7 @@ pub(super) async fn answer(
         number: shown.as_ref().map(|s| s.number),
         connection: client.connection,
     };
-    let Asked { account, forwarded_for, .. } = asked;
-    let mut exchange = Exchange { shared, client, request, trail, account, forwarded_for };
+    let mut exchange = Exchange { shared, client, request, trail, account: &asked.account };
     let answered = match (exchange.request.kind(), &shown) {
         (RequestKind::Hello(hello), previous) => {
             let hello = hello.clone();
@@ -227,8 +223,8 @@ impl Exchange<'_> {
         let name = self.request.kind().name();
         let sent = || redact::bytes(document.as_bytes());
         told!(info, self.trail, BROKER, "Sending request to PCoIP broker ({name}): {}", sent());
-        let Self { account, forwarded_for, .. } = *self;
-        let envelope = Envelope { session, cookies, forwarded_for, account };
+        let (client, account) = (self.client.peer, self.account);
+        let envelope = Envelope { session, cookies, client, account };
         self.shared.broker.ask(document, &envelope).await.map_err(|failure| {
             let error = as_error(&failure);
             told!(warn, self.trail, BROKER, error, "The broker does not answer");

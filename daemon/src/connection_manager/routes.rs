@@ -1,7 +1,7 @@
 //! What clients, load balancers and other hosts can ask over HTTPS, and how their HTTP becomes an
 //! exchange.
 
-use std::{net::IpAddr, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 
 use cmsg_config::values::BrokerUrl;
 use cmsg_proto::{
@@ -24,9 +24,6 @@ use crate::https::{Client, HEALTH, content, listener::Content, not_allowed, plai
 
 /// The largest request of whom nobody knows; a log-on has a few kilobytes.
 const STRANGERS_BODY: usize = 64 * 1024;
-
-/// How many addresses of `X-Forwarded-For` are passed on.
-const MAX_FORWARDED: usize = 8;
 
 /// Answers one request.
 pub(super) async fn answer(
@@ -64,6 +61,7 @@ async fn broker(
     request: Request<Incoming>,
 ) -> Result<Response<Content>, StatusCode> {
     let (head, body) = request.into_parts();
+    let client = Client { peer: shared.client(client.peer, &head.headers), ..client };
     if !is_xml(&head.headers) {
         return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
@@ -77,7 +75,6 @@ async fn broker(
         account,
         cookie,
         log_id: texts(&head.headers, "client-log-id").find_map(|id| id.trim().parse().ok()),
-        forwarded_for: forwarded_for(&head.headers, client.peer),
     };
     client.place.answer_begun();
     match exchanged(shared, &client, worth, &asked).await? {
@@ -133,15 +130,6 @@ fn is_stranger(worth: Worth) -> bool {
     worth < Worth::FirstFactor
 }
 
-/// The client's address behind what proxies before us have noted, as far as that are addresses.
-fn forwarded_for(headers: &HeaderMap, peer: IpAddr) -> String {
-    let noted = texts(headers, "x-forwarded-for").flat_map(|text| text.split(','));
-    let noted: Vec<IpAddr> = noted.filter_map(|text| text.trim().parse().ok()).collect();
-    let kept = &noted[noted.len().saturating_sub(MAX_FORWARDED - 1)..];
-    let all = kept.iter().chain([&peer]).map(|address| address.to_canonical().to_string());
-    all.collect::<Vec<_>>().join(", ")
-}
-
 /// Clients send `text/xml` or `application/xml`, some nothing at all.
 fn is_xml(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
@@ -159,28 +147,6 @@ mod tests {
 
     fn headers(name: &'static str, values: &[&'static str]) -> HeaderMap {
         values.iter().map(|v| (name.parse().unwrap(), HeaderValue::from_static(v))).collect()
-    }
-
-    #[test]
-    fn a_client_is_noted_behind_the_proxies_before_us() {
-        let nine = "10.0.0.1,10.0.0.2,10.0.0.3,10.0.0.4,10.0.0.5,10.0.0.6,10.0.0.7,10.0.0.8";
-        let table: [(&[&str], &str); 5] = [
-            (&[], "192.0.2.3"),
-            (&["198.51.100.1"], "198.51.100.1, 192.0.2.3"),
-            (
-                &["198.51.100.1, ::ffff:10.0.0.9", "2001:db8::1"],
-                "198.51.100.1, 10.0.0.9, 2001:db8::1, 192.0.2.3",
-            ),
-            (&["unknown, 1.2.3, x\"y"], "192.0.2.3"),
-            (
-                &[nine],
-                "10.0.0.2, 10.0.0.3, 10.0.0.4, 10.0.0.5, 10.0.0.6, 10.0.0.7, 10.0.0.8, 192.0.2.3",
-            ),
-        ];
-        for (noted, passed_on) in table {
-            let headers = headers("x-forwarded-for", noted);
-            assert_eq!(forwarded_for(&headers, "192.0.2.3".parse().unwrap()), passed_on);
-        }
     }
 
     #[test]

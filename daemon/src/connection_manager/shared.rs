@@ -15,13 +15,16 @@ use cmsg_proto::{
     },
     shares::{Order, Worth},
 };
+use http::HeaderMap;
 use tokio::sync::watch;
+use tracing::warn;
 
 use super::{
     JOURNAL,
     agent::Agents,
     announce::Gateways,
     broker::Broker,
+    forwarded::{self, Ignored, TrustedProxies},
     health::{Health, Readiness},
     records::Records,
     seal::CookieSeal,
@@ -62,6 +65,8 @@ pub(super) struct Shared {
     /// Told of everything that is to be written down: the revision of the sessions.
     pub(super) changed: watch::Sender<u64>,
     hostname: String,
+    proxies: TrustedProxies,
+    ignored: Mutex<Ignored>,
     /// Locked before the records, never after.
     sessions: Mutex<Sessions<CookieSeal>>,
     records: Mutex<Records>,
@@ -92,6 +97,8 @@ impl Shared {
             bodies: Bodies::new(),
             changed: watch::Sender::new(0),
             hostname: hostname.trim().to_owned(),
+            proxies: TrustedProxies::new(config.trusted_proxies.clone()),
+            ignored: Mutex::default(),
             sessions: Mutex::new(sessions),
             records: Mutex::default(),
             listens,
@@ -109,6 +116,18 @@ impl Shared {
     /// What is known of sessions.
     pub(super) fn records(&self) -> MutexGuard<'_, Records> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The address of a client behind that peer, which may be a proxy. The log names peers that are
+    /// no trusted ones.
+    pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        if headers.contains_key(forwarded::HEADER) && !self.proxies.contains(peer) {
+            let mut ignored = self.ignored.lock().unwrap_or_else(PoisonError::into_inner);
+            if ignored.is_new(peer, clock::now()) {
+                warn!("X-Forwarded-For ignored from {peer}, which is not in `TrustedProxies`");
+            }
+        }
+        self.proxies.client(peer, headers)
     }
 
     /// The number of the next session.

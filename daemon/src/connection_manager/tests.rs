@@ -21,6 +21,7 @@ mod crowds;
 mod forward;
 mod gateways;
 mod pivots;
+mod proxies;
 mod restart;
 mod world;
 

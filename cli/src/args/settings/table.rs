@@ -129,6 +129,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
     )
     .under(NETWORK),
     Setting::switch("enable-ipv6", "false", "Take IPv6 connections").under(NETWORK),
+    Setting::list(
+        "trusted-proxies",
+        "IP[/BITS]",
+        "Network of load balancers and proxies whose `X-Forwarded-For` the Connection Manager uses; \
+         repeatable",
+    )
+    .under(NETWORK),
     Setting::one("docker-network-cidr", "CIDR", "Network of the services in Docker Swarm")
         .by_default("10.101.0.0/24")
         .under(NETWORK),

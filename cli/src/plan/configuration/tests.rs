@@ -120,6 +120,24 @@ fn networks_of_agents_are_those_of_the_flag_and_else_the_administrators() {
 }
 
 #[test]
+fn trusted_proxies_are_those_of_the_flag_and_else_the_administrators() {
+    const KEY: &str = "TrustedProxies";
+    let given = wanted(&format!("{BOTH}trusted-proxies: [10.9.0.5/16, '2001:db8::9']\n"));
+    let unsaid = wanted(BOTH);
+
+    let set = again(installed(BOTH), &given);
+    assert_eq!(values(&set, Role::Cm, KEY), ["10.9.0.0/16", "2001:db8::9/128"]);
+    assert_eq!(values(&set, Role::Sg, KEY), [""; 0]);
+    let back = again(set, &unsaid);
+    let mut theirs = installed(BOTH);
+    edit(&mut theirs, Role::Cm, &[(KEY, "127.0.0.0/8")]);
+    let theirs = again(theirs, &unsaid);
+
+    assert_eq!(values(&back, Role::Cm, KEY), [""; 0]);
+    assert_eq!(values(&theirs, Role::Cm, KEY), ["127.0.0.0/8"]);
+}
+
+#[test]
 fn a_fresh_configuration_says_all_that_the_roles_need() {
     let (wanted, _) = wanted(&format!(
         "{BOTH}agent-port: 6000\nlicense-server-url: 2589@lls\nexternal-sg-ip: 192.0.2.9\n\

@@ -40,9 +40,16 @@ async fn tls(world: &World, from: &str) -> TlsStream<TcpStream> {
 
 /// A connection whose request never ends.
 async fn slow_post(world: &World, from: &str) -> TlsStream<TcpStream> {
+    slow_post_for(world, from, "").await
+}
+
+/// The same through a proxy, for that client.
+async fn slow_post_for(world: &World, from: &str, client: &str) -> TlsStream<TcpStream> {
     let mut stream = tls(world, from).await;
-    let head = "POST /pcoip-broker/xml HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\
-                Expect: 100-continue\r\n\r\n";
+    let head = format!(
+        "POST /pcoip-broker/xml HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {client}\r\n\
+         Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = [0; 25];
     timeout(WAIT, stream.read_exact(&mut answer)).await.unwrap().unwrap();
@@ -127,11 +134,30 @@ async fn requests_that_never_end_keep_nobody_out() {
     }
 
     assert!(ask(&mut kept, &cookie, LOGON).await.is_some());
-    let mut waiting = slow.pop().unwrap();
-    waiting.write_all(&[b' '; 994]).await.unwrap();
+    is_answered_at_last(slow.pop().unwrap()).await;
+}
+
+/// A slow request that is still there gets its answer.
+async fn is_answered_at_last(mut slow: TlsStream<TcpStream>) {
+    slow.write_all(&[b' '; 994]).await.unwrap();
     let mut answer = [0; 12];
-    timeout(WAIT, waiting.read_exact(&mut answer)).await.unwrap().unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 400", "the youngest of them was not closed");
+    timeout(WAIT, slow.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 400");
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_a_connection_counts_for_its_client() {
+    let conf = format!("{CONF}\nMaxConnections = 8\nTrustedProxies = 127.0.0.1");
+    let world = World::with(&conf, broker, agent).await;
+    let other = slow_post_for(&world, "127.0.0.1", "203.0.113.9").await;
+    let mut slow = Vec::new();
+    for _ in 0..20 {
+        slow.push(slow_post_for(&world, "127.0.0.1", "198.51.100.1").await);
+    }
+
+    is_answered(&world, "127.0.0.1").await;
+
+    is_answered_at_last(other).await;
 }
 
 #[tokio::test]

@@ -145,6 +145,11 @@ pub(crate) const FIRST: &[Row] = &[
         ],
         &[Cm, Sg],
     ),
+    (
+        &["--trusted-proxies=10.8.0.1", "--trusted-proxies=2001:db8:8::/48"],
+        &[Stands(Cm, "TrustedProxies", &["10.8.0.1/32", "2001:db8:8::/48"])],
+        &[Cm],
+    ),
     (&["--docker-network-cidr=10.77.0.0/24"], &[Network("10.77.0.0/24")], &[]),
     (
         &["--enable-ipv6", "--external-pcoip-ip=192.0.2.1", "--external-pcoip-ip=2001:db8::1"],
