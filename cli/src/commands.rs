@@ -27,6 +27,7 @@ use crate::{
     host::{
         installed::Installed,
         lock::{Busy, Lock},
+        trusted::{self, Untrusted},
     },
     plan::{layout, record::Record},
     preflight,
@@ -131,7 +132,10 @@ impl From<Vec<Finding>> for Ended {
 
 impl From<anyhow::Error> for Ended {
     fn from(error: anyhow::Error) -> Self {
-        Self::Failed(error, None)
+        match Untrusted::cause(&error) {
+            Some(untrusted) => Self::Refused(vec![untrusted.finding()]),
+            None => Self::Failed(error, None),
+        }
     }
 }
 
@@ -153,9 +157,15 @@ struct Found {
 /// Finds it, with its saved answers.
 fn find(sources: &Sources) -> Result<Found, Ended> {
     let paths = Place::read(&sources.resolve(&Layer::new()))?.paths();
+    is_trusted(&paths)?;
     let saved = file::load_saved(&layout::answers(&paths)).map_err(|why| vec![why.into()])?;
     let answers = sources.resolve(&saved);
     Ok(Found { paths, answers })
+}
+
+/// Refuses an installation whose place another user can exchange.
+fn is_trusted(paths: &Paths) -> Result<(), Ended> {
+    trusted::check_folder(paths.root()).map_err(|why| vec![why.finding()].into())
 }
 
 /// Finds one that is to run.

@@ -17,6 +17,7 @@ pub(crate) mod peers;
 pub(crate) mod ports;
 pub(crate) mod sockets;
 pub(crate) mod target;
+pub(crate) mod trusted;
 pub(crate) mod units;
 
 use std::{

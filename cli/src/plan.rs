@@ -96,6 +96,8 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     steps.extend(read_by_roles);
     steps.extend(prepared);
     steps.extend(account::hand_over(&steps, &paths, facts));
+    let former = &installed.former_state;
+    steps.extend((!former.is_empty()).then(|| Step::Delete(former.clone())));
     steps.extend(units);
     steps.extend(starts);
     let listens = facts.listeners.iter().map(listen).collect();
@@ -146,7 +148,10 @@ impl Files {
         }
         if let Some(before) = &facts.back_to {
             let all = [&others[..], &read_by_roles].concat();
-            read_by_roles.extend(before.previous.bring_back(&all, installed, &paths));
+            let decided: Vec<_> =
+                wanted.roles().into_iter().map(|role| layout::conf(&paths, role)).collect();
+            let back = before.previous.bring_back((&all, &decided), installed, &paths);
+            read_by_roles.extend(back);
         }
         read_by_roles.extend(daemon(facts, &paths));
         Self { read_by_roles, others }

@@ -18,7 +18,7 @@ mod target;
 
 use crate::{
     finding::Finding,
-    host::Facts,
+    host::{Facts, trusted::Untrusted},
     wanted::{Place, Wanted},
 };
 
@@ -59,6 +59,9 @@ pub(crate) fn unreadable(place: &Place, why: Finding) -> Vec<Finding> {
 
 /// Tells that what is installed cannot be read.
 pub(crate) fn unreadable_installation(why: &anyhow::Error) -> Finding {
+    if let Some(untrusted) = Untrusted::cause(why) {
+        return untrusted.finding();
+    }
     const CURE: &str = "run the command as the user that installed, and look at the file system";
     Finding::error("installation.unreadable", format!("{why:#}"), CURE)
 }

@@ -5,12 +5,14 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use cmsg_config::socket::{Listen, Role};
+use cmsg_proto::broker::session::Journal;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
 use crate::{
+    former::Kept,
     https::{Server, listener::Listener},
     journal::JournalFile,
     listen, local,
@@ -42,6 +44,9 @@ mod upstream;
 /// The file in the data folder that lets sessions outlive the process. What stands in it only
 /// clients' cookies open.
 const JOURNAL: &str = "connection-manager.sessions";
+/// What it keeps in that folder.
+const KEPT: Kept =
+    Kept { journal: JOURNAL, limit: Journal::MAX_BYTES, mark: "connection-manager.draining" };
 
 /// How long a shutdown waits for requests under way; containers are killed after ten seconds.
 const GRACE: Duration = Duration::from_secs(8);

@@ -91,7 +91,8 @@ impl JournalFile {
         tell(&self.write(&render, true).await, &mut failing);
     }
 
-    fn read(&self, limit: usize) -> io::Result<Option<Vec<u8>>> {
+    /// The bytes of the file, if there is one.
+    pub(crate) fn read(&self, limit: usize) -> io::Result<Option<Vec<u8>>> {
         // Whatever lies there, it neither leads elsewhere nor makes the start wait.
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
         let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(self.path(""));
@@ -117,7 +118,7 @@ impl JournalFile {
     }
 
     /// Killed at any instant, it leaves the old file or the new one.
-    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn replace(&self, bytes: &[u8]) -> io::Result<()> {
         let new = self.path(".new");
         match fs::remove_file(&new) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod connection_manager;
 pub mod drain;
+mod former;
 mod https;
 mod journal;
 mod limiter;

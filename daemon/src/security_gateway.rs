@@ -12,6 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     drain::Drain,
+    former::{self, Kept},
     journal::JournalFile,
     local::{self, Observe},
     reload::Files,
@@ -37,6 +38,9 @@ mod tests;
 
 /// The file in the data folder that lets sessions outlive the gateway. It has no tag and no key.
 const JOURNAL: &str = "security-gateway.journal";
+/// What it keeps in that folder.
+const KEPT: Kept =
+    Kept { journal: JOURNAL, limit: Journal::MAX_BYTES, mark: "security-gateway.draining" };
 
 /// A gateway whose ports are bound.
 #[derive(Debug)]
@@ -62,6 +66,7 @@ pub async fn bind(config: cmsg_config::SecurityGateway) -> anyhow::Result<Securi
     let certificates = config.jwt_verifying_certificate.clone();
     let verifier = files.keep(move || Verifier::load(&certificates))?;
     let sockets = Sockets::bind(&config)?;
+    former::copy(KEPT, &config.data_directory);
     let gate = Arc::new(Gate::new(&config, sockets.clients.address()?));
     let door = Door::new(Arc::clone(&gate), &config, &files)?;
     let https = Https::bind(&config, &files)?;

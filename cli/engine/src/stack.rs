@@ -79,15 +79,16 @@ impl Stack {
         let compose::Outline { version, services: theirs } =
             compose::outline(compose).map_err(|why| anyhow!("the compose file: {why}"))?;
         let mut all = Map::new();
-        for (name, has_user) in theirs {
-            let ours = services.iter().find(|it| service(it.role) == name);
-            all.insert(name, self.marked(ours, has_user));
+        for theirs in theirs {
+            let ours = services.iter().find(|it| service(it.role) == theirs.name);
+            let marked = self.marked(ours, &theirs);
+            all.insert(theirs.name, marked);
         }
         let overlay = json!({ "version": version, "services": all });
         Ok(format!("{WRITTEN}{}", serde_yaml::to_string(&overlay)?))
     }
 
-    fn marked(&self, ours: Option<&Service>, has_user: bool) -> Value {
+    fn marked(&self, ours: Option<&Service>, theirs: &compose::Theirs) -> Value {
         let Some(Service { image, deployment, .. }) = ours else {
             return json!({ "deploy": { "labels": { LABEL: LABEL_VALUE } } });
         };
@@ -100,7 +101,11 @@ impl Stack {
             "environment": { DEPLOYMENT: deployment },
             "deploy": { "labels": labels },
         });
-        if !has_user {
+        // A file from before the services had this folder goes on as it is.
+        if !theirs.has_folder(&self.paths.state()) {
+            marked["volumes"] = json!([mount(&self.paths.state(), false)]);
+        }
+        if !theirs.has_user {
             let (user, group) = self.account;
             marked["user"] = json!(format!("{user}:{group}"));
         }
@@ -147,7 +152,8 @@ impl Stack {
             "environment": { "SSL_CERT_FILE": self.authorities, DEPLOYMENT: deployment },
             "volumes": [
                 mount(&self.paths.certs(), true),
-                mount(&self.paths.data(), false),
+                mount(&self.paths.data(), true),
+                mount(&self.paths.state(), false),
                 mount(&run, false),
                 mount(&logs, false),
             ],
@@ -231,9 +237,15 @@ mod tests {
                     (volume["source"].as_str().unwrap(), volume["read_only"].as_bool().unwrap())
                 })
                 .collect();
-            let (certs, data) = (format!("{base}/certs"), format!("{base}/data"));
+            let [certs, data, state] = ["certs", "data", "state"].map(|it| format!("{base}/{it}"));
             let (run, logs) = (format!("{base}/run"), format!("/var/log/Teradici/{logs}"));
-            let expected = [(certs.as_str(), true), (&data, false), (&run, false), (&logs, false)];
+            let expected = [
+                (certs.as_str(), true),
+                (&data, true),
+                (&state, false),
+                (&run, false),
+                (&logs, false),
+            ];
             assert_eq!(mounted, expected);
         }
     }
@@ -249,7 +261,7 @@ mod tests {
     #[test]
     fn an_overlay_marks_what_is_there_and_says_nothing_that_the_file_says() {
         let file = "version: '3.7'\nx-user: &user {user: '1:1'}\nservices:\n  cm: {image: x}\n  \
-                    sg: {<<: *user, deploy: {labels: [a=b]}}\n  shipper: {image: y}\n";
+                    sg: {<<: *user, deploy: {labels: [a=b]}, volumes: ['/opt:/opt']}\n  shipper: {image: y}\n";
         let images = [(Role::Cm, "sha256:c"), (Role::Sg, "sha256:5")];
 
         let text = stack().overlay(&services(&images), file).unwrap();
@@ -262,6 +274,7 @@ mod tests {
                     "environment": { DEPLOYMENT: "d-sha256:c" },
                     "deploy": { "labels": labels("sha256:c") },
                     "user": "977:976",
+                    "volumes": [mount(&Paths::under("/").state(), false)],
                 },
                 "sg": {
                     "environment": { DEPLOYMENT: "d-sha256:5" },

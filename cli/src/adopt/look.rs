@@ -17,7 +17,7 @@ use crate::{
     finding::Finding,
     host::{
         engine::{self, EngineFact},
-        files,
+        files, trusted,
     },
     plan::{layout, swarm},
     runtime::Runtime,
@@ -91,6 +91,9 @@ fn none(is_ours: bool) -> Finding {
 
 /// The folder's files are believed on the way back, so nobody else may have made it.
 fn planted(folder: &Path) -> Option<Finding> {
+    if let Err(untrusted) = trusted::check_folder(folder) {
+        return Some(untrusted.finding());
+    }
     let metadata = folder.symlink_metadata().ok()?;
     let is_roots = metadata.is_dir() && metadata.uid() == 0 && metadata.mode() & 0o077 == 0;
     (!is_roots).then(|| {

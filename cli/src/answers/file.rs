@@ -12,7 +12,10 @@ use super::{Answers, Layer, Origin};
 use crate::{
     args::settings::{Kind, Setting},
     finding::Finding,
-    host::files,
+    host::{
+        files,
+        trusted::{self, Untrusted},
+    },
 };
 
 /// Answers need one pair a list, and an IPv6 address in a URL another.
@@ -20,19 +23,40 @@ const MOST_BRACKETS: usize = 1000;
 
 /// An answers file that cannot be used.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Unusable {
-    path: PathBuf,
-    why: String,
-    cure: &'static str,
+pub(crate) enum Unusable {
+    /// It cannot be read, or is none.
+    Odd {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+        /// What to do about it.
+        cure: &'static str,
+    },
+    /// Another user could have written it.
+    Untrusted(Untrusted),
+}
+
+impl Unusable {
+    fn unreadable(path: &Path, why: String) -> Self {
+        Self::Odd { path: path.to_owned(), why, cure: "name a file that can be read" }
+    }
+
+    fn malformed(path: &Path, why: String) -> Self {
+        let cure = "write one `name: value` a line, names as the flags' without dashes in front";
+        Self::Odd { path: path.to_owned(), why, cure }
+    }
 }
 
 impl From<Unusable> for Finding {
     fn from(unusable: Unusable) -> Self {
-        Self::error(
-            "usage.answers",
-            format!("answers file `{}`: {}", unusable.path.display(), unusable.why),
-            unusable.cure,
-        )
+        match unusable {
+            Unusable::Odd { path, why, cure } => {
+                let what = format!("answers file `{}`: {why}", path.display());
+                Self::error("usage.answers", what, cure)
+            }
+            Unusable::Untrusted(untrusted) => untrusted.finding(),
+        }
     }
 }
 
@@ -42,21 +66,23 @@ impl From<Unusable> for Finding {
 ///
 /// Where it cannot be read or is none.
 pub(crate) fn load(path: &Path) -> Result<Layer, Unusable> {
-    let unusable = |why, cure| Unusable { path: path.to_owned(), why, cure };
-    let content = files::read(path)
-        .map_err(|error| unusable(error.to_string(), "name a file that can be read"))?;
-    parse(&content.text()).map_err(|why| {
-        unusable(why, "write one `name: value` a line, names as the flags' without dashes in front")
-    })
+    let content =
+        files::read(path).map_err(|error| Unusable::unreadable(path, error.to_string()))?;
+    parse(&content.text()).map_err(|why| Unusable::malformed(path, why))
 }
 
 /// Reads the saved answers; none where nothing was saved yet.
 ///
 /// # Errors
 ///
-/// Where they cannot be read.
+/// Where they cannot be read, or another user could have written them.
 pub(crate) fn load_saved(path: &Path) -> Result<Layer, Unusable> {
-    if path.exists() { load(path) } else { Ok(Layer::new()) }
+    let file = trusted::read(path).map_err(|error| match Untrusted::cause(&error) {
+        Some(untrusted) => Unusable::Untrusted(untrusted.clone()),
+        None => Unusable::unreadable(path, error.to_string()),
+    })?;
+    let parsed = file.map_or_else(|| Ok(Layer::new()), |file| parse(&file.content.text()));
+    parsed.map_err(|why| Unusable::malformed(path, why))
 }
 
 /// Reads the text of an answers file.

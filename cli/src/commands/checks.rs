@@ -16,6 +16,7 @@ use crate::{
     host::{
         Facts, broker::BrokerFact, bundle::Bundle, daemon::DaemonFact, engine, export::Export,
         installed::Installed, interrupted, lock::Lock, networks, target::Target,
+        trusted::Untrusted,
     },
     plan::{
         layout,
@@ -132,11 +133,18 @@ fn may_change(place: &Place) -> bool {
     place.root.is_some() || nix::unistd::geteuid().is_root()
 }
 
-/// Refuses whoever may not read what is installed on the machine itself: all else would be told
-/// wrong.
+/// Refuses files that another user could have written, and whoever may not read what is installed on
+/// the machine itself: all else would be told wrong.
 fn is_open(place: &Place) -> Result<(), Ended> {
-    match Installed::look(&place.paths()) {
-        Err(error) if place.root.is_none() && super::lacks_rights(&error) => Err(error.into()),
+    let paths = place.paths();
+    super::is_trusted(&paths)?;
+    match Installed::look(&paths) {
+        Err(error)
+            if Untrusted::cause(&error).is_some()
+                || (place.root.is_none() && super::lacks_rights(&error)) =>
+        {
+            Err(error.into())
+        }
         _ => Ok(()),
     }
 }
@@ -269,7 +277,7 @@ fn back_to(paths: &Paths, lock: Option<&Lock>) -> Result<BackTo, Ended> {
     let Some(content) = installed.content(&layout::previous(paths)) else {
         return Err(refuse("there is no state to go back to: nothing was changed yet".to_owned()));
     };
-    let previous = Previous::parse(content.bytes()).map_err(|why| {
+    let previous = Previous::parse(content.bytes(), paths).map_err(|why| {
         refuse(format!(
             "the state before cannot be read: `{}`: {why}",
             layout::previous(paths).display()

@@ -8,7 +8,7 @@ use super::Ended;
 use crate::{
     apply::{self, Broken, Left},
     finding::Finding,
-    host::{engine, interrupted},
+    host::{engine, interrupted, trusted::Untrusted},
     report::Report,
     screen::Screen,
     step::Stopped,
@@ -17,8 +17,10 @@ use crate::{
 
 /// Undoes or finishes it, if there is anything. Only the holder of the installer's lock may.
 pub(super) fn recover(paths: &Paths, system: &mut dyn System) -> Result<Option<Finding>, Ended> {
-    let found = interrupted::journal(paths)
-        .map_err(|error| Ended::Failed(error, Some(interrupted::BY_HAND.to_owned())))?;
+    let found = interrupted::journal(paths).map_err(|error| match Untrusted::cause(&error) {
+        Some(untrusted) => vec![untrusted.finding()].into(),
+        None => Ended::Failed(error, Some(interrupted::BY_HAND.to_owned())),
+    })?;
     let Some(journal) = found else {
         apply::remove(paths, system)?;
         return Ok(None);

@@ -2,12 +2,13 @@
 
 use std::{
     io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf, absolute},
 };
 
 use nix::unistd::{AccessFlags, access};
 
-use super::installed::{InstalledFile, read_file};
+use super::{files, installed::InstalledFile};
 use crate::answers::file;
 
 /// Where the answers are exported to.
@@ -33,7 +34,11 @@ fn look(path: &Path) -> Result<Option<InstalledFile>, String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error.to_string()),
         Ok(metadata) if !metadata.is_file() => return Err("is not a regular file".to_owned()),
-        Ok(_) => read_file(path).map_err(|error| error.to_string())?,
+        Ok(metadata) => {
+            let content = files::read(path).map_err(|error| error.to_string())?;
+            let is_private = metadata.permissions().mode() & 0o077 == 0;
+            Some(InstalledFile { content, is_private })
+        }
     };
     if let Some(file) = &found {
         // A slip of the hand shall not cost the operator a key.

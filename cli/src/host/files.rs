@@ -1,7 +1,7 @@
 //! Reads files that others wrote: a pipe, a device or a huge file gets its answer at once.
 
 use std::{
-    fs::{Metadata, OpenOptions},
+    fs::{File, Metadata, OpenOptions},
     io::{self, Read as _},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
@@ -24,6 +24,15 @@ pub(crate) fn read(path: &Path) -> io::Result<Content> {
     check(&path.metadata()?)?;
     // Opening a pipe would wait for a writer; one may have taken the file's place.
     let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    read_from(file)
+}
+
+/// Reads a whole file that is open.
+///
+/// # Errors
+///
+/// As above.
+pub(crate) fn read_from(file: File) -> io::Result<Content> {
     let metadata = file.metadata()?;
     check(&metadata)?;
     // A buffer that grows would leave pieces of a key behind.
@@ -58,8 +67,6 @@ fn too_long() -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
-
     use super::*;
 
     #[test]

@@ -2,20 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    io,
     net::SocketAddr,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use cmsg_config::{
     Paths,
     socket::{self, Role, Status},
 };
 
-use super::{account::Found, files, interrupted::is_away, lock::Lock, units::UnitsFact};
+use super::{account::Found, lock::Lock, trusted, units::UnitsFact};
 use crate::{
     content::Content,
     plan::{account, layout},
@@ -35,6 +33,8 @@ pub(crate) struct Installed {
     pub(crate) has_daemon: bool,
     /// Whether the daemon before it is kept.
     pub(crate) has_previous_daemon: bool,
+    /// Files of roles in `data` that they have copied to `state`.
+    pub(crate) former_state: Vec<PathBuf>,
     /// Whether the supervisor's log is there.
     pub(crate) has_log: bool,
     /// Whether the supervisor runs.
@@ -88,7 +88,7 @@ impl Installed {
         let is_machine = layout::is_machine(paths);
         let units = [Role::Cm, Role::Sg].map(|role| layout::unit(paths, role));
         for path in layout::files(paths).into_iter().chain(units) {
-            if let Some(mut file) = read_file(&path)
+            if let Some(mut file) = read(&path)
                 .with_context(|| format!("failed to read the installed `{}`", path.display()))?
             {
                 file.is_private |= is_machine;
@@ -96,17 +96,12 @@ impl Installed {
             }
         }
         let access = if is_machine { access(paths) } else { BTreeMap::new() };
-        for path in [layout::record(paths), layout::answers(paths)] {
-            // Root believes what stands there; the account could have put it there.
-            if let Some(Found { user: user @ 1.., .. }) = access.get(&path) {
-                bail!("`{}` belongs to another user ({user})", path.display());
-            }
-        }
         Ok(Self {
             files: found,
             access,
             has_daemon: is_file(&paths.daemon())?,
             has_previous_daemon: is_file(&layout::previous_daemon(paths))?,
+            former_state: former_state(paths),
             has_log: is_file(&layout::supervise_log(paths))?,
             units: UnitsFact::look(paths),
             ..Self::default()
@@ -147,28 +142,25 @@ fn access(paths: &Paths) -> BTreeMap<PathBuf, Found> {
 
 /// Whether a file of ours is there; what else may stand in its place is not ours to replace.
 fn is_file(path: &Path) -> anyhow::Result<bool> {
-    match path.symlink_metadata() {
-        Err(error) if is_away(&error) => Ok(false),
-        Ok(metadata) if metadata.is_file() => Ok(true),
-        Ok(_) => bail!("`{}` is not a regular file", path.display()),
-        Err(error) => Err(error).with_context(|| format!("failed to look at `{}`", path.display())),
-    }
+    let file = trusted::open(path);
+    file.map(|file| file.is_some())
+        .with_context(|| format!("failed to look at `{}`", path.display()))
 }
 
-pub(super) fn read_file(path: &Path) -> io::Result<Option<InstalledFile>> {
-    if path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
-        return Err(io::Error::other("is a link, which is not followed"));
-    }
-    let content = match files::read(path) {
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-        {
-            return Ok(None);
-        }
-        result => result?,
+fn read(path: &Path) -> anyhow::Result<Option<InstalledFile>> {
+    let file = trusted::read(path)?;
+    Ok(file.map(|trusted::Trusted { content, is_private }| InstalledFile { content, is_private }))
+}
+
+/// A role that has written its journal in `state` has read what it left in `data`.
+fn former_state(paths: &Paths) -> Vec<PathBuf> {
+    let is_there = |path: &PathBuf| path.symlink_metadata().is_ok();
+    let of_role = |role| {
+        let former = layout::former_state(paths, role);
+        let journal = former[0].file_name().map(|name| paths.state().join(name));
+        former.into_iter().filter(move |_| journal.as_ref().is_some_and(is_there))
     };
-    let is_private = path.metadata()?.permissions().mode() & 0o077 == 0;
-    Ok(Some(InstalledFile { content, is_private }))
+    [Role::Cm, Role::Sg].into_iter().flat_map(of_role).filter(is_there).collect()
 }
 
 /// A role makes its socket anew when it starts, as soon as it has read everything.

@@ -1,17 +1,13 @@
 //! Looks for the journal of a command that was killed. Whoever could plant one could have files
 //! moved and deleted, so it counts only where this user wrote it.
 
-use std::{
-    io,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
-    path::Path,
-};
+use std::{io, os::unix::fs::PermissionsExt as _, path::Path};
 
 use anyhow::{Context as _, bail};
 use cmsg_config::Paths;
-use nix::unistd::{Pid, Uid};
+use nix::unistd::Pid;
 
-use super::files;
+use super::trusted::{self, Untrusted};
 use crate::{
     finding::Finding,
     journal::{self, Journal},
@@ -25,13 +21,8 @@ use crate::{
 pub(crate) fn journal(paths: &Paths) -> anyhow::Result<Option<Journal>> {
     let path = journal::path(paths);
     let what = || format!("an interrupted command left `{}`", path.display());
-    match path.symlink_metadata() {
-        Err(error) if is_away(&error) => return Ok(None),
-        Err(error) => return Err(error).with_context(what),
-        Ok(metadata) => is_ours(&metadata).with_context(what)?,
-    }
-    let content = files::read(&path).with_context(what)?;
-    Journal::parse(&content.text()).map(Some).with_context(what)
+    let Some(file) = trusted::read(&path).with_context(what)? else { return Ok(None) };
+    Journal::parse(&file.content.text()).map(Some).with_context(what)
 }
 
 /// What a command that changes nothing tells of it.
@@ -44,7 +35,10 @@ pub(crate) fn finding(paths: &Paths) -> Option<Finding> {
             let cure = format!("the next command that changes the installation {how}");
             Some(Finding::warning(ID, told(&journal, is_alive(journal.pid)), cure))
         }
-        Err(error) => Some(Finding::warning(ID, format!("{error:#}"), BY_HAND)),
+        Err(error) => {
+            let fix = Untrusted::cause(&error).map_or(BY_HAND, Untrusted::fix);
+            Some(Finding::warning(ID, format!("{error:#}"), fix))
+        }
     }
 }
 
@@ -70,20 +64,6 @@ fn is_alive(pid: u32) -> bool {
 /// Whether nothing is there, be it that a file stands where a folder should.
 pub(super) fn is_away(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
-/// Whether nobody else can have written a file.
-pub(super) fn is_ours(metadata: &std::fs::Metadata) -> anyhow::Result<()> {
-    if !metadata.is_file() {
-        bail!("is not a regular file");
-    }
-    if metadata.uid() != Uid::effective().as_raw() {
-        bail!("it belongs to another user ({})", metadata.uid());
-    }
-    if metadata.permissions().mode() & 0o022 != 0 {
-        bail!("others can write to it");
-    }
-    Ok(())
 }
 
 /// Refuses folders of the installation that everybody may write to: whoever puts a link there

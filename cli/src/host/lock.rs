@@ -2,7 +2,7 @@
 //! afterwards.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, Metadata, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
@@ -13,7 +13,7 @@ use cmsg_config::Paths;
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 
-use super::interrupted;
+use super::{interrupted, trusted};
 use crate::{journal, plan::layout};
 
 /// The right to change the installation under one root.
@@ -74,15 +74,21 @@ impl Lock {
             .with_context(|| format!("failed to make `{}`", root.display()))?;
 
         let path = path(root);
-        let locked = lock(&path, root).and_then(|mut file| {
-            let left = read(&mut file).unwrap_or_default();
-            let is_around = |folder: &PathBuf| root.starts_with(folder) && !made.contains(folder);
-            let all = left.made.into_iter().filter(is_around).chain(made.clone()).collect();
-            let note = Note { pid: std::process::id(), made: all };
-            let mut lock = Self { root: root.to_owned(), path, file, note };
-            lock.write()?;
-            Ok(lock)
-        });
+        // Somebody may have made the folder a moment before.
+        let is_ours = trusted::check_folder(layout::beside(root).as_path());
+        let locked = is_ours
+            .map_err(anyhow::Error::from)
+            .and_then(|()| lock(&path, root))
+            .and_then(|mut file| {
+                let left = read(&mut file, &path).unwrap_or_default();
+                let is_around =
+                    |folder: &PathBuf| root.starts_with(folder) && !made.contains(folder);
+                let all = left.made.into_iter().filter(is_around).chain(made.clone()).collect();
+                let note = Note { pid: std::process::id(), made: all };
+                let mut lock = Self { root: root.to_owned(), path, file, note };
+                lock.write()?;
+                Ok(lock)
+            });
         locked.inspect_err(|_| made.iter().rev().for_each(|folder| drop(fs::remove_dir(folder))))
     }
 
@@ -140,13 +146,13 @@ fn lock(path: &Path, root: &Path) -> anyhow::Result<File> {
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .custom_flags(OFlag::O_NOFOLLOW.bits())
+            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
             .open(path)
             .with_context(locking)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let pid = read(&mut file).map(|note| note.pid);
+                let pid = read(&mut file, path).map(|note| note.pid);
                 return Err(Busy { pid, root: root.to_owned() }.into());
             }
             Err(TryLockError::Error(error)) => return Err(error).with_context(locking),
@@ -159,8 +165,9 @@ fn lock(path: &Path, root: &Path) -> anyhow::Result<File> {
 }
 
 /// Reads the note, unless somebody else wrote it or a killed installer was just about to.
-fn read(file: &mut File) -> Option<Note> {
-    interrupted::is_ours(&file.metadata().ok()?).ok()?;
+fn read(file: &mut File, path: &Path) -> Option<Note> {
+    let metadata = file.metadata().ok().filter(Metadata::is_file)?;
+    trusted::check(path, &metadata).ok()?;
     let mut text = String::new();
     file.take(64 * 1024).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()

@@ -1,6 +1,6 @@
 //! The account that runs the roles of the machine's own installation, and what it may do with each
-//! file. What root reads again and believes lies where the account can put nothing in its place:
-//! in `data` it makes files of its own and, by the sticky bit, changes no others.
+//! file. No folder has files of both: what root reads again and acts on lies where the account makes
+//! nothing, and the account's files where root reads nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -42,8 +42,9 @@ pub(crate) enum Owner {
 fn accesses(paths: &Paths) -> Vec<(PathBuf, Access)> {
     let all = |owner, mode| move |path: PathBuf| (path, Access { owner, mode });
     let everybody = paths.base().parent().map(Path::to_owned);
-    let folders = [paths.logs(), paths.base(), layout::bin(paths), paths.certs()];
-    let own = [paths.run(), paths.connection_manager_logs(), paths.security_gateway_logs()];
+    let folders = [paths.logs(), paths.base(), layout::bin(paths), paths.certs(), paths.data()];
+    let logs = [paths.connection_manager_logs(), paths.security_gateway_logs()];
+    let own = [paths.run(), paths.state()].into_iter().chain(logs);
     // The roles have no use for passwords yet.
     let is_roots = |file: &PathBuf| {
         let own = [
@@ -60,7 +61,6 @@ fn accesses(paths: &Paths) -> Vec<(PathBuf, Access)> {
         .into_iter()
         .map(all(Owner::Root, 0o755))
         .chain(folders.map(all(Owner::RootForGroup, 0o750)))
-        .chain([all(Owner::RootForGroup, 0o1770)(paths.data())])
         .chain(own.map(all(Owner::Account, 0o700)))
         .chain([all(Owner::Root, 0o700)(layout::secrets(paths))])
         .chain(read.into_iter().map(all(Owner::RootForGroup, 0o640)))

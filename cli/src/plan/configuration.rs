@@ -21,6 +21,8 @@ use draft::Draft;
 
 /// The key of the certificate that a role shows.
 pub(crate) const CERTIFICATE: &str = "SslCertificate";
+/// The key of the folder of a role's own files.
+const DATA_DIRECTORY: &str = "DataDirectory";
 /// The key of the certificates that it verifies others with.
 const AUTHORITIES: &str = "CaCertificate";
 
@@ -166,7 +168,7 @@ fn common(draft: &mut Draft<'_>, role: Role, wanted: &Wanted, facts: &Facts) {
         Role::Cm => paths.connection_manager_logs(),
         Role::Sg => paths.security_gateway_logs(),
     };
-    draft.propose("DataDirectory", &paths.data());
+    draft.propose_instead(DATA_DIRECTORY, &paths.data(), &paths.state());
     draft.file.set("RunDirectory", [paths.run().display()]);
     draft.propose("LogDirectory", &logs);
 }

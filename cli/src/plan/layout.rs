@@ -187,11 +187,22 @@ pub(crate) fn run_files(paths: &Paths) -> Vec<PathBuf> {
     names.map(|name| paths.run().join(name)).into()
 }
 
+/// Files of a role's own where versions before `state` had them: its journal, and the mark of a
+/// drain. The journal comes first.
+pub(crate) fn former_state(paths: &Paths, role: Role) -> [PathBuf; 2] {
+    let names = match role {
+        Role::Cm => ["connection-manager.sessions", "connection-manager.draining"],
+        Role::Sg => ["security-gateway.journal", "security-gateway.draining"],
+    };
+    names.map(|name| paths.data().join(name))
+}
+
 /// Folders that only this product uses.
 pub(crate) fn own_folders(paths: &Paths) -> Vec<PathBuf> {
     vec![
         paths.base(),
         paths.data(),
+        paths.state(),
         secrets(paths),
         paths.certs(),
         paths.run(),

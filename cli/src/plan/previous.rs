@@ -89,12 +89,21 @@ impl Previous {
     ///
     /// # Errors
     ///
-    /// Where it is none of this form.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
+    /// Where it is none of this form, or has a file that is none of the installation's.
+    pub(crate) fn parse(bytes: &[u8], paths: &Paths) -> Result<Self, String> {
         let previous: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        match previous.schema {
-            SCHEMA => Ok(previous),
-            other => Err(format!("is of form {other}, which this version does not know")),
+        if previous.schema != SCHEMA {
+            return Err(format!(
+                "is of form {}, which this version does not know",
+                previous.schema
+            ));
+        }
+        let ours = layout::files(paths);
+        match previous.files.keys().find(|path| !ours.contains(path)) {
+            Some(path) => {
+                Err(format!("has the file {path:?}, which is none of the installation's"))
+            }
+            None => Ok(previous),
         }
     }
 
@@ -119,10 +128,10 @@ impl Previous {
         before
     }
 
-    /// The steps that bring back the files that others do not change.
+    /// The steps that bring back the files that others neither change nor leave as they are to be.
     pub(super) fn bring_back(
         &self,
-        others: &[Step],
+        (others, decided): (&[Step], &[PathBuf]),
         installed: &Installed,
         paths: &Paths,
     ) -> Vec<Step> {
@@ -136,7 +145,9 @@ impl Previous {
             .collect();
         // These are written anew.
         let own = [layout::stack(paths), layout::record(paths)];
-        let is_left = |path: &PathBuf| !touched.contains(path) && !own.contains(path);
+        let is_left = |path: &PathBuf| {
+            ![&touched[..], decided, &own].iter().any(|paths| paths.contains(path))
+        };
         let left = self.files.iter().filter(|(path, _)| is_left(path));
         left.filter_map(|(path, kept)| match kept {
             Some(kept) => write(installed, path.clone(), kept.content()),

@@ -85,7 +85,8 @@ fn delete(paths: &Paths, made: &[PathBuf], purges: bool) -> Vec<PathBuf> {
         let files = layout::files(paths).into_iter().filter(|file| file.starts_with(&folder));
         gone.extend(whole(folder.clone(), files.collect()));
     }
-    for folder in [paths.connection_manager_logs(), paths.security_gateway_logs()] {
+    let logs = [paths.connection_manager_logs(), paths.security_gateway_logs()];
+    for folder in [paths.state()].into_iter().chain(logs) {
         gone.extend(whole(folder, Vec::new()));
     }
     gone.push(layout::supervise_log(paths));

@@ -145,7 +145,7 @@ fn names<'a>(
         file::parse(&text).ok()?.remove("docker-registry")
     };
     let former = installed.content(&layout::previous(paths));
-    let former = former.and_then(|former| Previous::parse(former.bytes()).ok());
+    let former = former.and_then(|former| Previous::parse(former.bytes(), paths).ok());
     let former = former.and_then(|former| answers(&former.over(installed)));
     let mut registries: Vec<_> = answers(installed).into_iter().chain(former).flatten().collect();
     registries.push(LOCAL.to_owned());

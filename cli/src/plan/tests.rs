@@ -371,11 +371,12 @@ fn a_removal_keeps_data_and_logs_unless_they_are_purged() {
         "aside bin/pcoip-cmsgd.previous",
         "aside data",
         "aside certs",
+        "aside state",
         "aside var/log/Teradici/ConnectionManager",
         "aside var/log/Teradici/SecurityGateway",
         "aside var/log/Teradici/supervise.log",
     ];
-    assert_eq!(removal(&facts, true), (purged.map(str::to_owned).into(), 14));
+    assert_eq!(removal(&facts, true), (purged.map(str::to_owned).into(), 15));
 }
 
 #[test]

@@ -54,8 +54,8 @@ fn render(paths: &Paths, role: Role) -> Content {
         Role::Cm => ("PCoIP Connection Manager", paths.connection_manager_logs()),
         Role::Sg => ("PCoIP Security Gateway", paths.security_gateway_logs()),
     };
-    let [daemon, conf, data, run, logs] =
-        [paths.daemon(), layout::conf(paths, role), paths.data(), paths.run(), logs]
+    let [daemon, conf, state, run, logs] =
+        [paths.daemon(), layout::conf(paths, role), paths.state(), paths.run(), logs]
             .map(|path| path.display().to_string());
     let (name, files) = (layout::unit_name(role), OPEN_FILES.to_string());
     let values = [
@@ -64,7 +64,7 @@ fn render(paths: &Paths, role: Role) -> Content {
         ("{daemon}", &daemon),
         ("{command}", role.command()),
         ("{conf}", &conf),
-        ("{data}", &data),
+        ("{state}", &state),
         ("{run}", &run),
         ("{logs}", &logs),
         ("{files}", &files),

@@ -35,6 +35,8 @@ const STOP_WAIT: Duration = Duration::from_secs(20);
 const KILL_WAIT: Duration = Duration::from_secs(5);
 /// One that has given its number back has nothing else to do.
 const GONE_WAIT: Duration = Duration::from_secs(1);
+/// A file with a process number is shorter.
+const LONGEST_NUMBER: u64 = 64;
 /// So much of a log is shown.
 const TAIL_BYTES: u64 = 4096;
 const TAIL_LINES: usize = 8;
@@ -214,7 +216,15 @@ fn open_lock(paths: &Paths) -> io::Result<Option<File>> {
 
 fn pid(paths: &Paths) -> anyhow::Result<i32> {
     let file = pidfile(paths);
-    let text = fs::read_to_string(&file).with_context(|| {
+    let read = || -> io::Result<String> {
+        // The account owns the folder: what lies there neither leads elsewhere nor keeps root waiting.
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&file)?;
+        let mut text = String::new();
+        opened.take(LONGEST_NUMBER).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let text = read().with_context(|| {
         format!("failed to read the supervisor's number in `{}`", file.display())
     })?;
     match text.trim().parse() {

@@ -1,7 +1,6 @@
 //! Effects on the Docker engine.
 
 use std::{
-    fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -17,7 +16,7 @@ use ipnet::Ipv4Net;
 
 use super::Real;
 use crate::{
-    host::{account, engine},
+    host::{account, engine, trusted},
     runtime::units,
     step::{Awaited, engine::Who},
 };
@@ -198,8 +197,13 @@ impl EngineSystem for Real {
 
     fn deploy(&mut self, files: &[PathBuf]) -> anyhow::Result<()> {
         // What an older version of ours deployed comes back with the images that it had.
-        let ours = files.last().map(fs::read_to_string).transpose().context("reading the stack")?;
-        let variables = variables(&ours.unwrap_or_default());
+        let read = |path: &PathBuf| {
+            let file = trusted::read(path).context("reading the stack")?;
+            let file = file.with_context(|| format!("`{}` is gone", path.display()))?;
+            anyhow::Ok(file.content.text())
+        };
+        let texts = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let variables = variables(texts.last().map_or("", String::as_str));
         let variables: Vec<_> =
             variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.engine()?.deploy_with(Path::new("docker"), files, &variables)

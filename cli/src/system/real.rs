@@ -18,7 +18,7 @@ use cmsg_engine::Engine;
 use super::{EngineSystem as _, System, account};
 use crate::{
     content::Content,
-    host::account::Found,
+    host::{account::Found, trusted},
     interrupt::Interrupt,
     pki::generate::{self, Pair, Request},
     plan::account::Access,
@@ -81,12 +81,19 @@ impl System for Real {
 
     fn copy_executable(&mut self, from: &Path, to: &Path) -> anyhow::Result<()> {
         let failed = || format!("failed to read `{}`", from.display());
-        let program = File::open(from).with_context(failed)?;
+        let program = if from.parent() == to.parent() {
+            // A daemon of the installation's own, which is kept or comes back.
+            let found = trusted::open(from).with_context(failed)?;
+            found.with_context(|| format!("`{}` is gone", from.display()))?
+        } else {
+            File::open(from).with_context(failed)?
+        };
         let total = program.metadata().with_context(failed)?.len();
         replace(to, 0o700, |file| io::copy(&mut self.progress.reading(program, total), file))
     }
 
     fn rename(&mut self, from: &Path, to: &Path) -> anyhow::Result<bool> {
+        trusted::check_name(from)?;
         unless_gone(fs::rename(from, to), from)
     }
 

@@ -155,7 +155,7 @@ pub const CONNECTION_MANAGER: &[Key] = &[
     Key::new("TlsHandshakeSeconds", "10", "seconds", "longest TLS handshake of a client"),
     Key::new("HttpHeadSeconds", "10", "seconds", "longest wait for the head of a request"),
     Key::new("SessionIdleSeconds", "900", "seconds", "after which a session that is not used ends"),
-    Key::new("DataDirectory", "/opt/teradici/pcoipcm_data/data", "path", "state"),
+    Key::new("DataDirectory", "/opt/teradici/pcoipcm_data/state", "path", "state"),
     Key::new("RunDirectory", "/opt/teradici/pcoipcm_data/run", "path", "unix sockets"),
     Key::new("LogDirectory", "/var/log/Teradici/ConnectionManager", "path", "log files"),
     Key::new(
@@ -332,7 +332,7 @@ pub const SECURITY_GATEWAY: &[Key] = &[
         "seconds",
         "after which a silent flow of datagrams ends when its control connection is gone",
     ),
-    Key::new("DataDirectory", "/opt/teradici/pcoipcm_data/data", "path", "state"),
+    Key::new("DataDirectory", "/opt/teradici/pcoipcm_data/state", "path", "state"),
     Key::new("RunDirectory", "/opt/teradici/pcoipcm_data/run", "path", "unix sockets"),
     Key::new("LogDirectory", "/var/log/Teradici/SecurityGateway", "path", "log files"),
     Key::new(

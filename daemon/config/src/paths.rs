@@ -3,6 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+const STATE: &str = "state";
+const DATA: &str = "data";
+
 /// The folders and files of one installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
@@ -28,10 +31,16 @@ impl Paths {
         self.root.join("opt/teradici/pcoipcm_data")
     }
 
-    /// Configuration and state.
+    /// Configuration, and what the installer keeps for itself.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        self.base().join("data")
+        self.base().join(DATA)
+    }
+
+    /// What the roles keep over a restart.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.base().join(STATE)
     }
 
     /// Certificates and keys.
@@ -81,4 +90,11 @@ impl Paths {
     pub fn security_gateway_conf(&self) -> PathBuf {
         self.data().join("SecurityGateway.conf")
     }
+}
+
+/// Where roles kept their files before versions with a folder `state` of their own: in `data`
+/// beside it. None for a folder of another name, which an administrator has chosen.
+#[must_use]
+pub fn former_state(folder: &Path) -> Option<PathBuf> {
+    folder.ends_with(STATE).then(|| folder.with_file_name(DATA))
 }

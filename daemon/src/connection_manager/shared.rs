@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::{
-    JOURNAL,
+    JOURNAL, KEPT,
     agent::Agents,
     announce::Gateways,
     broker::Broker,
@@ -33,6 +33,7 @@ use super::{
 use crate::{
     clock,
     drain::{self, Drain},
+    former,
     https::bodies::Bodies,
     journal::JournalFile,
     limiter::Limiter,
@@ -85,6 +86,7 @@ impl Shared {
         let hostname = fs::read_to_string("/proc/sys/kernel/hostname")
             .context("asking for the host's name")?;
         let mut sessions = Sessions::new(limit, config.session_idle, CookieSeal);
+        former::copy(KEPT, &config.data_directory);
         let file = JournalFile::new(&config.data_directory, JOURNAL);
         sessions.restore(file.load(Journal::MAX_BYTES, Journal::parse), clock::now());
         Ok(Self {

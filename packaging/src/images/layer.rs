@@ -15,6 +15,7 @@ const FOLDERS: &[&str] = &[
     "opt/teradici/pcoipcm_data/",
     "opt/teradici/pcoipcm_data/certs/",
     "opt/teradici/pcoipcm_data/data/",
+    "opt/teradici/pcoipcm_data/state/",
     "opt/teradici/pcoipcm_data/run/",
     "var/",
     "var/log/",

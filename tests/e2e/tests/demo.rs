@@ -198,7 +198,7 @@ fn a_signal_ends_it_and_leaves_nothing() {
 
 /// Copies the binaries where everybody may run them.
 fn for_everybody(folder: &Path) {
-    let open = Permissions::from_mode(0o777);
+    let open = Permissions::from_mode(0o1777);
     std::fs::set_permissions(folder, open).expect("the folder is ours");
     for name in ["xtask", "pcoip-cmsg-setup", "pcoip-cmsgd", "pcoip-sim"] {
         std::fs::copy(binaries::path(name), folder.join(name)).expect("a binary can be copied");

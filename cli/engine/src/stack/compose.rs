@@ -86,8 +86,25 @@ pub fn check(text: &str, expected: &Expected<'_>) -> Vec<Problem> {
 pub(super) struct Outline {
     /// Its version, which both must have.
     pub(super) version: String,
-    /// The services in it, and whether they say as whom they run.
-    pub(super) services: Vec<(String, bool)>,
+    /// The services in it.
+    pub(super) services: Vec<Theirs>,
+}
+
+/// A service in it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Theirs {
+    /// Its name.
+    pub(super) name: String,
+    /// Whether it says as whom it runs.
+    pub(super) has_user: bool,
+    volumes: Option<Value>,
+}
+
+impl Theirs {
+    /// Whether it sees a folder of the host, and may write to it.
+    pub(super) fn has_folder(&self, folder: &Path) -> bool {
+        mounts::lack(self.volumes.as_ref(), folder, true).is_none()
+    }
 }
 
 /// Reads the outline.
@@ -96,7 +113,11 @@ pub(super) fn outline(text: &str) -> Result<Outline, String> {
     let version = file.get("version").and_then(scalar).ok_or("it has no `version`")?;
     let services = file.get("services").and_then(Value::as_mapping);
     let service = |(name, service): (&Value, &Value)| {
-        Some((scalar(name)?, service::user_of(service).is_some()))
+        Some(Theirs {
+            name: scalar(name)?,
+            has_user: service::user_of(service).is_some(),
+            volumes: service.get("volumes").cloned(),
+        })
     };
     Ok(Outline { version, services: services.into_iter().flatten().filter_map(service).collect() })
 }

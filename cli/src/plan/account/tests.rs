@@ -61,6 +61,7 @@ fn the_account_comes_before_its_files_and_they_are_its_own_before_the_roles_star
     let given: Vec<_> = calls.iter().filter(|call| call.contains(" Account ")).collect();
     let own = [
         "/opt/teradici/pcoipcm_data/run",
+        "/opt/teradici/pcoipcm_data/state",
         "/var/log/Teradici/ConnectionManager",
         "/var/log/Teradici/SecurityGateway",
     ];

@@ -48,6 +48,14 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// The same, also where a key has the path that it had before.
+    pub(super) fn propose_instead(&mut self, key: &str, former: &Path, path: &Path) {
+        if self.stands(key, &former.display().to_string()) {
+            self.file.set(key, [path.display()]);
+        }
+        self.propose(key, path);
+    }
+
     /// Has a path among the values of a key or not, beside those that somebody else wrote. Where
     /// somebody replaced it by others, it stays away.
     pub(super) fn propose_among(&mut self, key: &str, path: &Path, is_wanted: bool) {

@@ -150,7 +150,7 @@ fn a_fresh_configuration_says_all_that_the_roles_need() {
     let common = |logs: &str| {
         format!(
             "SslCertificate = {base}/certs/cmsg.crt\nSslKey = {base}/certs/cmsg.key\n\
-             DataDirectory = {base}/data\nRunDirectory = {base}/run\n\
+             DataDirectory = {base}/state\nRunDirectory = {base}/run\n\
              LogDirectory = /r/var/log/Teradici/{logs}\n"
         )
     };

@@ -23,8 +23,9 @@ fn changed(text: &str, mut there: Facts) -> (Plan, Facts) {
 }
 
 fn previous(facts: &Facts) -> Option<Previous> {
-    let content = facts.installed.content(&layout::previous(&Paths::under("/r")))?;
-    Some(Previous::parse(content.bytes()).unwrap())
+    let paths = Paths::under("/r");
+    let content = facts.installed.content(&layout::previous(&paths))?;
+    Some(Previous::parse(content.bytes(), &paths).unwrap())
 }
 
 /// The same host, about to go back.
@@ -84,11 +85,29 @@ fn a_role_that_was_switched_off_comes_back_with_its_configuration() {
 fn a_document_of_another_form_is_refused() {
     let text = r#"{"schema":2,"version":"9","has_daemon":false,"files":{}}"#;
 
-    assert_eq!(
-        Previous::parse(text.as_bytes()),
-        Err("is of form 2, which this version does not know".to_owned())
-    );
-    assert!(Previous::parse(b"{").is_err());
+    let parse = |text: &str| Previous::parse(text.as_bytes(), &Paths::under("/r"));
+    assert_eq!(parse(text), Err("is of form 2, which this version does not know".to_owned()));
+    assert!(parse("{").is_err());
+}
+
+#[test]
+fn a_document_with_another_file_than_the_installations_is_refused_as_a_whole() {
+    let parse = |path: &str| {
+        let text = format!(
+            r#"{{"schema":1,"version":"9","has_daemon":false,"files":{{
+                "/r/opt/teradici/pcoipcm_data/data/answers.yaml":"a","{path}":null}}}}"#
+        );
+        Previous::parse(text.as_bytes(), &Paths::under("/r"))
+    };
+    let paths = Paths::under("/r");
+
+    assert!(parse(&layout::key(&paths).display().to_string()).is_ok());
+    let inside = "/r/opt/teradici/pcoipcm_data/data/../data/answers.yaml";
+    let others = ["/etc/cron.d/planted", "/r/opt/teradici/pcoipcm_data/data/x", inside];
+    for other in others {
+        let why = format!("has the file {other:?}, which is none of the installation's");
+        assert_eq!(parse(other), Err(why));
+    }
 }
 
 #[test]

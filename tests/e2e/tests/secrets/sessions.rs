@@ -262,7 +262,7 @@ async fn story(level: &str) {
         let logged = place.logged();
         assert!(logged.contains("<authenticate method=\"password\""), "sessions are logged");
         assert_eq!(place.holds_secrets_in_their_places(&marks), [""; 0]);
-        let sessions = place.paths().data().join("connection-manager.sessions");
+        let sessions = place.paths().state().join("connection-manager.sessions");
         assert!(fs::read(sessions).is_ok_and(|sealed| !sealed.is_empty()));
         place.done(&["uninstall", "--yes", "--verbose"], &marks);
         assert_eq!(place.holds_secrets_in_their_places(&marks), [""; 0]);

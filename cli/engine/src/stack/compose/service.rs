@@ -140,7 +140,7 @@ fn folders(asked: &Asked<'_>) -> Vec<Lack> {
         Role::Sg => paths.security_gateway_logs(),
     };
     let volumes = asked.service.get("volumes");
-    [(paths.certs(), false), (paths.data(), true), (paths.run(), true), (logs, true)]
+    [(paths.certs(), false), (paths.data(), false), (paths.run(), true), (logs, true)]
         .iter()
         .filter_map(|(folder, has_to_write)| mounts::lack(volumes, folder, *has_to_write))
         .collect()

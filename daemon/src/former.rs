@@ -1,0 +1,101 @@
+//! The files that a role left in `data`, where versions before `state` kept them.
+
+use std::{fs::File, io, path::Path};
+
+use cmsg_config::paths;
+use tracing::{info, warn};
+
+use crate::journal::JournalFile;
+
+/// What a role keeps in its folder.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kept {
+    /// Its journal.
+    pub(crate) journal: &'static str,
+    /// The longest journal, in bytes.
+    pub(crate) limit: usize,
+    /// The mark of a drain.
+    pub(crate) mark: &'static str,
+}
+
+/// Copies the files to `folder` when the role starts there for the first time. A role writes its
+/// journal as soon as it serves, so the first start is one without a journal.
+pub(crate) fn copy(kept: Kept, folder: &Path) {
+    let Some(former) = paths::former_state(folder) else { return };
+    if folder.join(kept.journal).symlink_metadata().is_ok() {
+        return;
+    }
+    // The journal comes last: a start that is killed before is a first start again.
+    let copied = copy_mark(kept.mark, &former, folder)
+        .and_then(|had_mark| Ok(had_mark | copy_journal(kept, &former, folder)?));
+    let former = former.display();
+    match copied {
+        Ok(true) => info!(%former, "State of a former version is taken over"),
+        Ok(false) => {}
+        Err(error) => warn!(%former, %error, "Cannot take over the state of a former version"),
+    }
+}
+
+fn copy_mark(mark: &str, former: &Path, folder: &Path) -> io::Result<bool> {
+    if !former.join(mark).exists() {
+        return Ok(false);
+    }
+    File::create(folder.join(mark))?.sync_all()?;
+    Ok(true)
+}
+
+fn copy_journal(kept: Kept, former: &Path, folder: &Path) -> io::Result<bool> {
+    let Some(bytes) = JournalFile::new(former, kept.journal).read(kept.limit)? else {
+        return Ok(false);
+    };
+    JournalFile::new(folder, kept.journal).replace(&bytes)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Write as _};
+
+    use super::*;
+    use crate::drain::Drain;
+
+    fn put(path: &Path, text: &str) {
+        File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    const KEPT: Kept = Kept { journal: "role.journal", limit: 100, mark: "role.draining" };
+
+    #[test]
+    fn files_of_a_former_version_are_copied_at_the_first_start_only() {
+        let base = tempfile::tempdir().unwrap();
+        let [data, state] = ["data", "state"].map(|name| base.path().join(name));
+        fs::create_dir(&data).unwrap();
+        fs::create_dir(&state).unwrap();
+        put(&data.join(KEPT.journal), "former");
+        put(&data.join(KEPT.mark), "");
+
+        copy(KEPT, &state);
+
+        assert_eq!(fs::read_to_string(state.join(KEPT.journal)).unwrap(), "former");
+        let drain = Drain::load(&state, "role");
+        assert!(drain.is_on());
+        drain.set(false).unwrap();
+        put(&state.join(KEPT.journal), "own");
+        copy(KEPT, &state);
+        assert_eq!(fs::read_to_string(state.join(KEPT.journal)).unwrap(), "own");
+        assert!(!Drain::load(&state, "role").is_on(), "the former mark counts no more");
+    }
+
+    #[test]
+    fn a_folder_of_another_name_has_no_former_one() {
+        let base = tempfile::tempdir().unwrap();
+        let [data, own] = ["data", "mine"].map(|name| base.path().join(name));
+        fs::create_dir(&data).unwrap();
+        fs::create_dir(&own).unwrap();
+        put(&data.join(KEPT.journal), "former");
+
+        copy(KEPT, &own);
+
+        assert_eq!(fs::read_dir(&own).unwrap().count(), 0);
+    }
+}
