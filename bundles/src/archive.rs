@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io::{self, BufReader, Read, Write},
+    io::{self, BufReader, Read, Seek as _, Write},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
@@ -15,7 +15,7 @@ use tar::{Entry, EntryType};
 use tempfile::TempDir;
 
 use crate::{
-    FOLDER, Listed, MANIFEST, Manifest, Problem, SIGNATURE, Watch, digest,
+    FOLDER, Files, Listed, MANIFEST, Manifest, Problem, SIGNATURE, Watch, digest,
     digest::{Copied, Progress, Side},
     manifest,
     problem::shown,
@@ -32,7 +32,9 @@ const PADDING: u64 = 1024 * 1024;
 pub struct Unpacked {
     /// What is in it.
     pub manifest: Manifest,
-    folder: TempDir,
+    /// What was unpacked, by path in the folder: the very files that were compared, from their start.
+    pub files: Files,
+    pub(crate) folder: TempDir,
 }
 
 impl Unpacked {
@@ -60,13 +62,13 @@ pub fn unpack(
     let sink = |listed: &Listed| {
         if wants(listed) { create(folder.path(), listed) } else { Ok(Sink::Nowhere) }
     };
-    let manifest = read(archive, &sink, watch)?;
-    Ok(Unpacked { manifest, folder })
+    let (manifest, files) = read(archive, &sink, watch)?;
+    Ok(Unpacked { manifest, files, folder })
 }
 
 /// Verifies an archive and writes nothing.
 pub(crate) fn verify(archive: &Path, watch: &mut Watch<'_>) -> Result<Manifest, Problem> {
-    read(archive, &|_| Ok(Sink::Nowhere), watch)
+    Ok(read(archive, &|_| Ok(Sink::Nowhere), watch)?.0)
 }
 
 /// Where an entry's bytes go.
@@ -93,7 +95,12 @@ fn create(folder: &Path, listed: &Listed) -> Result<Sink, Problem> {
     // The manifest has no other paths than such that lie in the folder.
     let path = folder.join(&listed.path);
     let file = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
-        OpenOptions::new().write(true).create_new(true).mode(listed.kind.mode()).open(&path)
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(listed.kind.mode())
+            .open(&path)
     });
     file.map(Sink::File).map_err(|why| Problem::unwritable(&path, why))
 }
@@ -103,7 +110,7 @@ fn read(
     archive: &Path,
     sink: &dyn Fn(&Listed) -> Result<Sink, Problem>,
     watch: &mut Watch<'_>,
-) -> Result<Manifest, Problem> {
+) -> Result<(Manifest, Files), Problem> {
     let file = open(archive)?;
     let plain = GzDecoder::new(BufReader::with_capacity(BUFFER, file));
     if plain.header().is_none() {
@@ -124,7 +131,7 @@ fn read(
     let mut left: BTreeMap<_, _> =
         manifest.files.iter().map(|listed| (listed.path.as_str(), listed)).collect();
     let mut progress = Progress { done: 0, total: manifest.bytes(), watch };
-    let mut is_signed = false;
+    let (mut is_signed, mut files) = (false, Files::new());
     while let Some(mut entry) = next()? {
         let name = name(&entry)?;
         if name == SIGNATURE && !is_signed {
@@ -132,14 +139,16 @@ fn read(
             skip_signature(&entry)?;
             continue;
         }
-        let listed = left.remove(name.as_str()).ok_or(Problem::Besides(name))?;
-        take(&mut entry, listed, sink, &mut progress)?;
+        let listed = left.remove(name.as_str()).ok_or_else(|| Problem::Besides(name.clone()))?;
+        if let Sink::File(file) = take(&mut entry, listed, sink, &mut progress)? {
+            files.insert(name, file);
+        }
     }
     end(archive.into_inner())?;
     if let Some(missing) = left.into_keys().next() {
         return Err(Problem::Missing(missing.to_owned()));
     }
-    Ok(manifest)
+    Ok((manifest, files))
 }
 
 /// Opens a file, and neither a pipe that waits nor a device that starts something.
@@ -209,7 +218,7 @@ fn take(
     listed: &Listed,
     sink: &dyn Fn(&Listed) -> Result<Sink, Problem>,
     progress: &mut Progress<'_, '_>,
-) -> Result<(), Problem> {
+) -> Result<Sink, Problem> {
     listed.has_size(entry.size())?;
     let mut sink = sink(listed)?;
     let copied = digest::copy(entry, &mut sink, progress).map_err(|side| match side {
@@ -217,7 +226,11 @@ fn take(
         Side::Writing(why) => Problem::unwritable(Path::new(&listed.path), why),
         Side::Interrupted => Problem::Interrupted,
     })?;
-    listed.is(&copied)
+    listed.is(&copied)?;
+    if let Sink::File(file) = &mut sink {
+        file.rewind().map_err(|why| Problem::unwritable(Path::new(&listed.path), why))?;
+    }
+    Ok(sink)
 }
 
 /// Reads to the end, where the archive's own checksum stands, and nothing behind it.

@@ -2,22 +2,33 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File, FileType, OpenOptions},
-    io::{self, Read as _},
-    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
+    fs::{self, File, FileType, Metadata, OpenOptions},
+    io::{self, Read as _, Seek as _},
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::Path,
 };
 
-use nix::fcntl::OFlag;
+use nix::{fcntl::OFlag, unistd::Uid};
 
 use crate::{
-    Listed, MANIFEST, Manifest, Problem, SIGNATURE, Watch, digest,
+    Files, Listed, MANIFEST, Manifest, Problem, SIGNATURE, Watch, digest,
     digest::{Progress, Side},
     manifest,
     problem::shown,
 };
 
 pub(crate) fn verify(folder: &Path, watch: &mut Watch<'_>) -> Result<Manifest, Problem> {
+    Ok(open(folder, Path::new("/"), &|_| false, watch)?.0)
+}
+
+/// Verifies the folder, and keeps those of its files that are wanted open. What others could still
+/// change is copied to `room`, under no name, while it is compared.
+pub(crate) fn open(
+    folder: &Path,
+    room: &Path,
+    wants: &dyn Fn(&Listed) -> bool,
+    watch: &mut Watch<'_>,
+) -> Result<(Manifest, Files), Problem> {
     let manifest = Manifest::parse(&manifest(folder)?)?;
     let mut left: BTreeSet<_> = manifest.files.iter().map(|file| file.path.as_str()).collect();
     walk(folder, "", &mut |path, kind| look(path, kind, &mut left))?;
@@ -25,16 +36,22 @@ pub(crate) fn verify(folder: &Path, watch: &mut Watch<'_>) -> Result<Manifest, P
         return Err(Problem::Missing(missing.to_owned()));
     }
     let mut progress = Progress { done: 0, total: manifest.bytes(), watch };
+    let mut files = Files::new();
     for listed in &manifest.files {
-        compare(folder, listed, &mut progress)?;
+        let is_wanted = wants(listed);
+        let room = is_wanted.then_some(room);
+        let file = compare((folder, room), listed, &mut progress)?;
+        if is_wanted {
+            files.insert(listed.path.clone(), file);
+        }
     }
-    Ok(manifest)
+    Ok((manifest, files))
 }
 
 fn manifest(folder: &Path) -> Result<Vec<u8>, Problem> {
     let path = folder.join(MANIFEST);
     let unreadable = |why| Problem::unreadable(&path, why);
-    let file = match open(&path) {
+    let file = match open_file(&path) {
         Err(why) if why.kind() == io::ErrorKind::NotFound => {
             return Err(Problem::NotOne(format!("it has no `{MANIFEST}`")));
         }
@@ -96,21 +113,44 @@ fn odd(kind: FileType) -> Option<&'static str> {
     table.into_iter().find_map(|(is_it, what)| is_it.then_some(what))
 }
 
-fn compare(folder: &Path, listed: &Listed, progress: &mut Progress<'_, '_>) -> Result<(), Problem> {
+/// Compares a file, and answers an open one that has these very bytes; with room for a copy, one that
+/// nobody else changes any more.
+fn compare(
+    (folder, room): (&Path, Option<&Path>),
+    listed: &Listed,
+    progress: &mut Progress<'_, '_>,
+) -> Result<File, Problem> {
     let path = folder.join(&listed.path);
     let unreadable = |why| Problem::unreadable(&path, why);
-    let mut file = open(&path).map_err(unreadable)?;
-    listed.has_size(file.metadata().map_err(unreadable)?.len())?;
-    let copied = digest::copy(&mut file, &mut io::sink(), progress);
-    let copied = copied.map_err(|side| match side {
-        Side::Reading(why) | Side::Writing(why) => unreadable(why),
-        Side::Interrupted => Problem::Interrupted,
+    let mut file = open_file(&path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    listed.has_size(metadata.len())?;
+    let room = room.filter(|_| !is_only_ours(&metadata));
+    let copy = room.map(|room| tempfile::tempfile_in(room).map_err(|why| (room, why))).transpose();
+    let mut copy = copy.map_err(|(room, why)| Problem::unwritable(room, why))?;
+    let copied = match &mut copy {
+        Some(copy) => digest::copy(&mut file, copy, progress),
+        None => digest::copy(&mut file, &mut io::sink(), progress),
+    };
+    let copied = copied.map_err(|side| match (side, room) {
+        (Side::Writing(why), Some(room)) => Problem::unwritable(room, why),
+        (Side::Reading(why) | Side::Writing(why), _) => unreadable(why),
+        (Side::Interrupted, _) => Problem::Interrupted,
     })?;
-    listed.is(&copied)
+    listed.is(&copied)?;
+    let mut file = copy.unwrap_or(file);
+    file.rewind().map_err(unreadable)?;
+    Ok(file)
+}
+
+/// Whether nobody but root and this user can change an open file.
+fn is_only_ours(metadata: &Metadata) -> bool {
+    let own = [0, Uid::effective().as_raw()].contains(&metadata.uid());
+    own && metadata.mode() & 0o022 == 0
 }
 
 /// Opens neither a link nor, waiting for its other end, a pipe that took a file's place.
-fn open(path: &Path) -> io::Result<File> {
+fn open_file(path: &Path) -> io::Result<File> {
     let plainly = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     OpenOptions::new().read(true).custom_flags(plainly.bits()).open(path)
 }

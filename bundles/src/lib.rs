@@ -11,7 +11,9 @@ mod manifest;
 mod name;
 mod problem;
 
-use std::path::Path;
+use std::{collections::BTreeMap, fs::File, path::Path};
+
+use tempfile::TempDir;
 
 pub use archive::{Unpacked, unpack};
 pub use build::{Built, Contents, Sign, build};
@@ -39,6 +41,40 @@ pub const SCRIPT_TEXT: &str = include_str!("../pcoip-cmsg-setup-offline.sh");
 
 /// Is told how many bytes of all are done; answers whether to go on.
 pub type Watch<'w> = dyn FnMut(u64, u64) -> bool + 'w;
+
+/// Files of a bundle that are open, by their paths in it.
+pub type Files = BTreeMap<String, File>;
+
+/// A bundle that was verified.
+#[derive(Debug)]
+pub struct Opened {
+    /// What is in it.
+    pub manifest: Manifest,
+    /// Those of its files that were wanted. They have the bytes that were verified, whatever has
+    /// their names by now.
+    pub files: Files,
+    _folder: Option<TempDir>,
+}
+
+/// Verifies a bundle, and keeps those of its files that are wanted open. Copies are made in `room`.
+///
+/// # Errors
+///
+/// The first thing that is wrong.
+pub fn open(
+    bundle: &Path,
+    room: &Path,
+    wants: &dyn Fn(&Listed) -> bool,
+    watch: &mut Watch<'_>,
+) -> Result<Opened, Problem> {
+    let metadata = bundle.metadata().map_err(|why| Problem::unreadable(bundle, why))?;
+    if metadata.is_dir() {
+        let (manifest, files) = folder::open(bundle, room, wants, watch)?;
+        return Ok(Opened { manifest, files, _folder: None });
+    }
+    let Unpacked { manifest, files, folder } = unpack(bundle, room, wants, watch)?;
+    Ok(Opened { manifest, files, _folder: Some(folder) })
+}
 
 /// Verifies a bundle, the archive or the folder that came out of it: every file of the manifest is
 /// there with its size and digest, nothing is there besides, and all are regular files.

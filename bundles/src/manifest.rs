@@ -1,7 +1,7 @@
 //! `manifest.json`: what is in a bundle. It has one file a line, so that `sed` and `sha256sum` can
 //! check it where nothing of ours is installed yet.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{collections::BTreeSet, fmt::Write as _, ops::RangeInclusive};
 
 use serde::{Deserialize, Serialize};
 
@@ -135,6 +135,11 @@ impl Manifest {
         if self.files.len() > MOST_FILES {
             return not_one(format!("it has {} files", self.files.len()));
         }
+        let texts = [&self.version, &self.architecture].into_iter();
+        let mut texts = texts.chain(self.files.iter().map(|file| &file.version));
+        if let Some(text) = texts.find(|text| text.contains(is_odd)) {
+            return not_one(format!("{text:?} has a control character"));
+        }
         let total = self.files.iter().try_fold(0, |sum: u64, file| sum.checked_add(file.size));
         if total.is_none_or(|total| total > LARGEST) {
             return Err(Problem::TooLarge(total.unwrap_or(u64::MAX)));
@@ -173,6 +178,13 @@ fn is_path(path: &str) -> bool {
     };
     let parts: Vec<_> = path.split('/').collect();
     parts.len() <= 2 && parts.into_iter().all(is_part)
+}
+
+/// Whether a terminal would take it for an order, or show what follows in another direction.
+fn is_odd(c: char) -> bool {
+    const DIRECTIONS: [RangeInclusive<char>; 3] =
+        ['\u{200e}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
+    c.is_control() || DIRECTIONS.iter().any(|range| range.contains(&c))
 }
 
 fn is_digest(text: &str) -> bool {

@@ -1,6 +1,7 @@
 //! Bundles that are whole, and every way in which they are not.
 
 mod damaged;
+mod opened;
 mod properties;
 
 use std::{

@@ -157,6 +157,22 @@ fn refused_with(from: &str, to: &str) -> String {
 }
 
 #[test]
+fn a_manifest_with_an_order_for_a_terminal_is_refused() {
+    let texts =
+        [(r#""version": "0.1.0""#, "version"), (r#""architecture": "x86_64""#, "architecture")];
+    for (whole, name) in texts {
+        for odd in [r"\u001b[2J", r"\n", r"\u009b", r"\u202e", r"\u2028"] {
+            let said = refused_with(whole, &format!(r#""{name}": "1{odd}""#));
+
+            assert!(said.ends_with("has a control character"), "{said}");
+            assert!(!said.contains(|c: char| c.is_control() || c == '\u{202e}'), "{said:?}");
+        }
+    }
+    let said = refused_with(r#""version":"1-1""#, r#""version":"1\u001b]0;""#);
+    assert!(said.ends_with("has a control character"), "{said}");
+}
+
+#[test]
 fn a_manifest_that_cannot_be_is_refused_by_what_is_wrong() {
     for path in ["../a", "/a", r"a\nb", "-a", ".a", "a/b/c", "a b", "", "manifest.json"] {
         let said = refused_with(r#""path":"a""#, &format!(r#""path":"{path}""#));

@@ -79,7 +79,7 @@ proptest! {
         let (archive, _) = staging.build("one.tar.gz");
         let whole = unpacked(&archive).unwrap();
         let mut plain = Vec::new();
-        let mut gzip = flate2::read::GzDecoder::new(fs::File::open(&archive).unwrap());
+        let mut gzip = flate2::read::GzDecoder::new(File::open(&archive).unwrap());
         gzip.read_to_end(&mut plain).unwrap();
         for (place, byte) in changes {
             let place = place.index(plain.len());

@@ -2,13 +2,9 @@
 //! loading it.
 
 mod saved;
+mod source;
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::Read as _,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs::File, io::Read as _};
 
 use anyhow::{Context as _, bail};
 use cmsg_config::socket::Role;
@@ -17,6 +13,7 @@ use serde::Deserialize;
 use crate::LAYER_LABEL;
 
 pub use saved::rewrite;
+pub use source::Source;
 
 /// No list and no configuration of ours is larger.
 const LARGEST: u64 = 64 * 1024;
@@ -26,8 +23,8 @@ const MOST: usize = 64;
 /// The archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageArchive {
-    /// Where it lies.
-    pub path: PathBuf,
+    /// What it is read from.
+    pub source: Source,
     /// Its size.
     pub bytes: u64,
     /// Its images.
@@ -72,18 +69,21 @@ impl ImageArchive {
     /// # Errors
     ///
     /// Where it cannot be read, or is no archive of ours.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let reading = || format!("reading the images `{}`", path.display());
-        let file = File::open(path).with_context(reading)?;
+    pub fn read(source: impl Into<Source>) -> anyhow::Result<Self> {
+        let source = source.into();
+        let reading = || format!("reading the images `{}`", source.path().display());
+        let file = source.open().with_context(reading)?;
         let bytes = file.metadata().with_context(reading)?.len();
         let mut small = small_files(file).with_context(reading)?;
         let Some(list) = small.remove("manifest.json") else {
-            bail!("`{}` is no archive of images: it has no `manifest.json`", path.display());
+            let path = source.path().display();
+            bail!("`{path}` is no archive of images: it has no `manifest.json`");
         };
         let list: Vec<Listed> = serde_json::from_slice(&list).with_context(reading)?;
         let images: anyhow::Result<Vec<_>> =
             list.iter().map(|listed| image(listed, &small)).collect();
-        Ok(Self { path: path.to_owned(), bytes, images: images.with_context(reading)? })
+        let images = images.with_context(reading)?;
+        Ok(Self { source, bytes, images })
     }
 
     /// The image of a role.
@@ -204,6 +204,6 @@ mod tests {
         std::io::Write::write_all(&mut file.as_file(), &[7; 2048]).unwrap();
 
         assert!(ImageArchive::read(file.path()).is_err());
-        assert!(ImageArchive::read(Path::new("/nowhere.tar")).is_err());
+        assert!(ImageArchive::read("/nowhere.tar").is_err());
     }
 }

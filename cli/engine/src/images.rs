@@ -11,7 +11,6 @@ use std::{
     collections::HashMap,
     fs::File,
     io::{self, Read as _},
-    path::Path,
 };
 
 use anyhow::Context as _;
@@ -25,7 +24,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{TryStreamExt as _, stream};
 use secrecy::SecretString;
 
-use crate::{Engine, STACK, services::NAMESPACE, unless_absent};
+use crate::{Engine, STACK, archive::Source, services::NAMESPACE, unless_absent};
 
 pub use names::{LOCAL, image_name, reference};
 pub use ours::Foreign;
@@ -52,11 +51,11 @@ impl Engine {
     /// Where it cannot be read, or the engine refuses it.
     pub fn load_images(
         &self,
-        archive: &Path,
+        archive: &Source,
         tell: impl Fn(u64) + Send + Sync + 'static,
     ) -> anyhow::Result<()> {
-        let file = File::open(archive)
-            .with_context(|| format!("opening the images `{}`", archive.display()))?;
+        let path = archive.path().display();
+        let file = archive.open().with_context(|| format!("opening the images `{path}`"))?;
         let chunks = stream::try_unfold((file, 0), move |(mut file, sent)| {
             tell(sent);
             let chunk = read(&mut file);
@@ -68,7 +67,7 @@ impl Engine {
         let options = ImportImageOptions::default();
         let loading = self.docker.import_image_stream(options, chunks, None);
         let loaded = self.runtime.block_on(loading.try_for_each(|_| std::future::ready(Ok(()))));
-        loaded.with_context(|| format!("loading the images `{}`", archive.display()))
+        loaded.with_context(|| format!("loading the images `{path}`"))
     }
 
     /// What the engine calls the image of that name; none where it has no such image.

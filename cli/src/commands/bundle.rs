@@ -2,12 +2,16 @@
 
 use std::{path::Path, time::Duration};
 
-use cmsg_engine::archive::ImageArchive;
+use cmsg_bundles::IMAGES;
+use cmsg_engine::archive::{ImageArchive, Source};
 
 use super::Ended;
 use crate::{
     answers::Answers,
-    host::{Facts, bundle::Bundle},
+    host::{
+        Facts,
+        bundle::{Bundle, Stopped},
+    },
     system::{Real, System as _},
 };
 
@@ -26,7 +30,10 @@ pub(super) fn read(
     };
     let read = || Bundle::read(Path::new(path), &mut watch);
     let bundle = progress.during("verify the bundle", read);
-    bundle.map(Some).map_err(|_| Ended::Interrupted)
+    bundle.map(Some).map_err(|stopped| match stopped {
+        Stopped::Interrupted => Ended::Interrupted,
+        Stopped::Untrusted(untrusted) => vec![untrusted.finding()].into(),
+    })
 }
 
 /// Whether nothing is wrong with it, where there is one.
@@ -38,7 +45,9 @@ pub(super) fn is_whole(bundle: Option<&Bundle>) -> bool {
 pub(super) fn take(facts: &mut Facts, bundle: &Bundle) {
     let fact = bundle.fact.clone();
     if let (Some(deploying), Ok(_)) = (&mut facts.deploying, &fact.manifest) {
-        deploying.images = ImageArchive::read(&fact.images).map_err(|why| format!("{why:#}"));
+        let images = fact.images.clone().ok_or_else(|| format!("the bundle has no `{IMAGES}`"));
+        let read = |images: Source| ImageArchive::read(images).map_err(|why| format!("{why:#}"));
+        deploying.images = images.and_then(read);
     }
     facts.bundle = Some(fact);
 }

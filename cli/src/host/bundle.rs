@@ -7,7 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use cmsg_bundles::{IMAGES, Kind, Listed, Manifest, Problem, Unpacked, Watch, unpack, verify};
+use cmsg_bundles::{IMAGES, Kind, Listed, Manifest, Opened, Problem, Watch, open};
+use cmsg_engine::archive::Source;
+
+use super::trusted::{self, Untrusted};
 
 /// Where the images of an archive go meanwhile, unless `TMPDIR` names another folder.
 const ROOM: &str = "/var/tmp";
@@ -17,7 +20,7 @@ const ROOM: &str = "/var/tmp";
 pub(crate) struct Bundle {
     /// What was found in it.
     pub(crate) fact: BundleFact,
-    _unpacked: Option<Unpacked>,
+    _opened: Option<Opened>,
 }
 
 /// What was found in a bundle.
@@ -27,8 +30,8 @@ pub(crate) struct BundleFact {
     pub(crate) path: PathBuf,
     /// What is in it, where all of it is as its manifest says.
     pub(crate) manifest: Result<Manifest, Arc<Problem>>,
-    /// Where the archive of its images lies.
-    pub(crate) images: PathBuf,
+    /// The archive of its images, the very file that was verified.
+    pub(crate) images: Option<Source>,
 }
 
 impl Bundle {
@@ -36,33 +39,38 @@ impl Bundle {
     ///
     /// # Errors
     ///
-    /// That somebody has interrupted it.
-    pub(crate) fn read(path: &Path, watch: &mut Watch<'_>) -> Result<Self, Interrupted> {
-        let (manifest, unpacked) = if path.is_dir() {
-            (verify(path, watch), None)
-        } else {
-            let wants = |listed: &Listed| listed.kind == Kind::Images;
-            match unpack(path, &room(), &wants, watch) {
-                Ok(unpacked) => (Ok(unpacked.manifest.clone()), Some(unpacked)),
-                Err(problem) => (Err(problem), None),
-            }
+    /// That somebody has interrupted it, or could exchange what is unpacked.
+    pub(crate) fn read(path: &Path, watch: &mut Watch<'_>) -> Result<Self, Stopped> {
+        let room = room();
+        trusted::check_folder(&room)?;
+        let wants = |listed: &Listed| listed.kind == Kind::Images;
+        let (manifest, opened) = match open(path, &room, &wants, watch) {
+            Err(Problem::Interrupted) => return Err(Stopped::Interrupted),
+            Err(problem) => (Err(Arc::new(problem)), None),
+            Ok(opened) => (Ok(opened.manifest.clone()), Some(opened)),
         };
-        if matches!(manifest, Err(Problem::Interrupted)) {
-            return Err(Interrupted);
-        }
-        let folder = unpacked.as_ref().map_or(path, Unpacked::folder);
-        let fact = BundleFact {
-            path: path.to_owned(),
-            manifest: manifest.map_err(Arc::new),
-            images: folder.join(IMAGES),
-        };
-        Ok(Self { fact, _unpacked: unpacked })
+        let mut opened = opened;
+        let file = opened.as_mut().and_then(|opened| opened.files.remove(IMAGES));
+        let images = file.map(|file| Source::of(path.join(IMAGES), file));
+        let fact = BundleFact { path: path.to_owned(), manifest, images };
+        Ok(Self { fact, _opened: opened })
     }
 }
 
-/// Somebody does not want to wait for it.
+/// Why a bundle was not read.
 #[derive(Debug)]
-pub(crate) struct Interrupted;
+pub(crate) enum Stopped {
+    /// Somebody does not want to wait for it.
+    Interrupted,
+    /// Another user could exchange what is unpacked.
+    Untrusted(Untrusted),
+}
+
+impl From<Untrusted> for Stopped {
+    fn from(untrusted: Untrusted) -> Self {
+        Self::Untrusted(untrusted)
+    }
+}
 
 /// Where the images of an archive go meanwhile.
 pub(crate) fn room() -> PathBuf {

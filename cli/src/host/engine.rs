@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use cmsg_config::socket::Role;
 use cmsg_engine::{
     Engine, EngineFacts, NetworkFact, NoEngine,
-    archive::{ArchivedImage, ImageArchive},
+    archive::{ArchivedImage, ImageArchive, Source},
     image_name,
     stack::NETWORK,
 };
@@ -98,7 +98,7 @@ impl Deploying {
     pub(crate) fn read() -> Self {
         let has_command = has_command();
         let archive = archive();
-        let images = ImageArchive::read(&archive).map_err(|why| format!("{why:#}"));
+        let images = ImageArchive::read(archive).map_err(|why| format!("{why:#}"));
         let is_left_at_boot = units::is_engine_left_at_boot();
         Self { has_command, images, environment: environment(), is_left_at_boot }
     }
@@ -186,7 +186,7 @@ pub(crate) fn images_of(stack: &str, engine: &EngineFacts) -> Result<ImageArchiv
     if images.is_empty() {
         return Err("docker has the images of the version before no more".to_owned());
     }
-    Ok(ImageArchive { path: PathBuf::new(), bytes: 0, images })
+    Ok(ImageArchive { source: Source::default(), bytes: 0, images })
 }
 
 /// Where the package's archive of the images lies.

@@ -140,7 +140,7 @@ mod tests {
         facts.bundle = Some(BundleFact {
             path: PathBuf::from("/b"),
             manifest: manifest.map_err(Arc::new),
-            images: PathBuf::from("/b/images"),
+            images: None,
         });
         check(&wanted, &facts).into_iter().map(|it| (it.id, it.what)).collect()
     }

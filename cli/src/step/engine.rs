@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use cmsg_config::{Paths, socket::Role};
 use cmsg_engine::{
+    archive::Source,
     reference,
     stack::{NETWORK, Service, Stack},
 };
@@ -21,8 +22,8 @@ pub(crate) enum EngineStep {
     Enable,
     /// Loads images from an archive.
     LoadImages {
-        /// Where it lies.
-        archive: PathBuf,
+        /// What they are read from.
+        archive: Source,
         /// The images in it.
         images: Vec<String>,
     },
@@ -191,7 +192,7 @@ impl EngineStep {
         match self {
             Self::Enable => "docker, and with it the services, starts at boot".to_owned(),
             Self::LoadImages { archive, images } => {
-                format!("new: {}, from `{}`", images.join(", "), archive.display())
+                format!("new: {}, from `{}`", images.join(", "), archive.path().display())
             }
             Self::PullImages { registry, roles, .. } => {
                 let version = env!("CARGO_PKG_VERSION");

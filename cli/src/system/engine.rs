@@ -9,7 +9,9 @@ use std::{
 use anyhow::Context as _;
 use cmsg_config::socket::Role;
 use cmsg_engine::{
-    Credentials, Engine, EngineFacts, Failure, Pull, Pulling, SwarmFact, has_answered,
+    Credentials, Engine, EngineFacts, Failure, Pull, Pulling, SwarmFact,
+    archive::Source,
+    has_answered,
     stack::{NETWORK, service_name, variables},
 };
 use ipnet::Ipv4Net;
@@ -35,7 +37,7 @@ pub(crate) trait EngineSystem {
     fn set_engine_at_boot(&mut self, starts: bool) -> anyhow::Result<()>;
 
     /// Loads the images of an archive.
-    fn load_images(&mut self, archive: &Path) -> anyhow::Result<()>;
+    fn load_images(&mut self, archive: &Source) -> anyhow::Result<()>;
 
     /// Pulls the image of a role and of this version from a registry.
     fn pull_image(&mut self, registry: &str, role: Role, who: Option<&Who>) -> anyhow::Result<()>;
@@ -122,8 +124,9 @@ impl EngineSystem for Real {
         units::set_engine_at_boot(starts)
     }
 
-    fn load_images(&mut self, archive: &Path) -> anyhow::Result<()> {
-        let total = archive.metadata().map_or(0, |metadata| metadata.len());
+    fn load_images(&mut self, archive: &Source) -> anyhow::Result<()> {
+        let file = archive.open().and_then(|file| file.metadata());
+        let total = file.map_or(0, |metadata| metadata.len());
         let progress = self.progress();
         self.engine()?.load_images(archive, move |done| progress.bytes(done, total))
     }

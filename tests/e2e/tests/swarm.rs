@@ -88,7 +88,7 @@ fn both_services_live_in_a_swarm_of_this_host_alone_and_leave_nothing_of_it() {
     let (engine, archive) = (&site.engine, &site.archive);
     assert_eq!(engine.facts().unwrap().swarm, SwarmFact::Inactive);
 
-    engine.load_images(&archive.path, |_| ()).unwrap();
+    engine.load_images(&archive.source, |_| ()).unwrap();
     engine.make_swarm("10.101.128.0/17").unwrap();
     engine.make_network(NETWORK, "10.101.0.0/24").unwrap();
     for docker in ["/usr/bin/docker", "docker"] {
@@ -137,7 +137,7 @@ fn the_stack_comes_back_when_the_engine_was_killed() {
         return;
     }
     let mut site = Deployment::prepare();
-    site.engine.load_images(&site.archive.path, |_| ()).unwrap();
+    site.engine.load_images(&site.archive.source, |_| ()).unwrap();
     site.engine.make_swarm("10.101.128.0/17").unwrap();
     site.engine.deploy(Path::new("/usr/bin/docker"), &[site.write_stack()]).unwrap();
     // An engine that is killed while it starts a container knows nothing of it afterwards.

@@ -74,7 +74,7 @@ impl<'a> Source<'a> {
                 }
                 let images = archive.images.iter().map(|image| image.tag.clone());
                 let images = images.filter(|tag| !has_name(tag)).collect();
-                Some(EngineStep::LoadImages { archive: archive.path.clone(), images })
+                Some(EngineStep::LoadImages { archive: archive.source.clone(), images })
             }
             Self::Registry(registry) => {
                 let name = |role| reference(registry.as_str(), role, VERSION);

@@ -27,7 +27,7 @@ fn deploying() -> Deploying {
         layer: "sha256:1".to_owned(),
     };
     let images = [Role::Cm, Role::Sg].map(archived).into();
-    let images = Ok(ImageArchive { path: "/images.tar".into(), bytes: 1, images });
+    let images = Ok(ImageArchive { source: "/images.tar".into(), bytes: 1, images });
     Deploying { has_command: true, images, environment: BTreeMap::new(), is_left_at_boot: false }
 }
 

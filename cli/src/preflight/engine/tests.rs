@@ -32,7 +32,7 @@ fn archive() -> ImageArchive {
         layer: "sha256:1".to_owned(),
     };
     let images = [Role::Cm, Role::Sg].map(image).into();
-    ImageArchive { path: PathBuf::from("/images.tar"), bytes: 1, images }
+    ImageArchive { source: "/images.tar".into(), bytes: 1, images }
 }
 
 /// The ids of what is found, errors with a mark.

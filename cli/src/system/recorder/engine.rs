@@ -8,7 +8,9 @@ use std::{
 use anyhow::{Context as _, bail};
 use cmsg_config::socket::{DEPLOYMENT, Role};
 use cmsg_engine::{
-    EngineFacts, ImageFact, NetworkFact, STACK, ServiceFact, SwarmFact, image_name, reference,
+    EngineFacts, ImageFact, NetworkFact, STACK, ServiceFact, SwarmFact,
+    archive::Source,
+    image_name, reference,
     stack::{NETWORK, service, service_name},
 };
 use ipnet::Ipv4Net;
@@ -136,8 +138,8 @@ impl EngineSystem for Recorder {
         self.note(format!("{} docker", if starts { "enable" } else { "disable" }))
     }
 
-    fn load_images(&mut self, archive: &Path) -> anyhow::Result<()> {
-        self.note(format!("load {}", archive.display()))?;
+    fn load_images(&mut self, archive: &Source) -> anyhow::Result<()> {
+        self.note(format!("load {}", archive.path().display()))?;
         self.state.engine.load("pcoip-cm:1\nsg:1");
         Ok(())
     }

@@ -72,9 +72,9 @@ impl Site {
 
     /// Pushes both images there, forgets them here, and tells the digest of their layer.
     pub(crate) fn push(&self, registry: &str) -> String {
-        let archive = ImageArchive::read(&binaries::path("pcoip-cmsg-images.tar"));
+        let archive = ImageArchive::read(binaries::path("pcoip-cmsg-images.tar"));
         let archive = archive.expect("`cargo xtask test` makes it");
-        self.engine.load_images(&archive.path, |_| ()).expect("the images can be loaded");
+        self.engine.load_images(&archive.source, |_| ()).expect("the images can be loaded");
         for role in [Role::Cm, Role::Sg] {
             let image = archive.image(role).expect("it has both images");
             let name = reference(registry, role, env!("CARGO_PKG_VERSION"));

@@ -47,7 +47,7 @@ impl Deployment {
         );
         machine.tell("chown", &["-R", "977:977", &at]);
         let engine = Engine::at(machine.path("run/docker.sock")).expect("the engine answers");
-        let archive = ImageArchive::read(&binaries::path("pcoip-cmsg-images.tar"));
+        let archive = ImageArchive::read(binaries::path("pcoip-cmsg-images.tar"));
         Self { engine, archive: archive.expect("`cargo xtask test` makes it"), paths, machine }
     }
 
@@ -102,7 +102,7 @@ impl Deployment {
     /// Loads the images, makes the swarm and deploys both services.
     pub(crate) fn deployed() -> Self {
         let site = Self::prepare();
-        site.engine.load_images(&site.archive.path, |_| ()).expect("the images can be loaded");
+        site.engine.load_images(&site.archive.source, |_| ()).expect("the images can be loaded");
         site.engine.make_swarm("10.101.128.0/17").expect("a swarm can be made");
         site.engine
             .deploy(Path::new("/usr/bin/docker"), &[site.write_stack()])

@@ -14,7 +14,7 @@ fn the_pages_example_runs_with_the_image_that_is_set() {
         return;
     }
     let site = Deployment::prepare();
-    site.engine.load_images(&site.archive.path, |_| ()).unwrap();
+    site.engine.load_images(&site.archive.source, |_| ()).unwrap();
     site.engine.make_swarm("10.101.128.0/17").unwrap();
     let page = include_str!("../../../../docs/compose-file.md");
     let (_, example) = page.split_once("## Example\n").expect("it has an example");

@@ -100,7 +100,7 @@ fn a_service_that_keeps_dying_leaves_its_last_words() {
         return;
     }
     let site = Deployment::prepare();
-    site.engine.load_images(&site.archive.path, |_| ()).unwrap();
+    site.engine.load_images(&site.archive.source, |_| ()).unwrap();
     site.engine.make_swarm("10.101.128.0/17").unwrap();
     let conf = site.paths.security_gateway_conf();
     let broken = format!("echo 'ListenAddress = \u{7}nowhere' > '{}'", conf.display());
@@ -128,7 +128,7 @@ fn a_task_that_does_not_even_start_says_why() {
         return;
     }
     let site = Deployment::prepare();
-    site.engine.load_images(&site.archive.path, |_| ()).unwrap();
+    site.engine.load_images(&site.archive.source, |_| ()).unwrap();
     site.engine.make_swarm("10.101.128.0/17").unwrap();
     let run = site.paths.run();
     let stack = site.write_stack();

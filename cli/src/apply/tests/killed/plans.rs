@@ -110,5 +110,5 @@ fn archive(path: &Path) -> ImageArchive {
         layer: format!("sha256:{tag}"),
     };
     let images = [Role::Cm, Role::Sg].into_iter().zip(names.lines()).map(image).collect();
-    ImageArchive { path: path.to_owned(), bytes: 1, images }
+    ImageArchive { source: path.into(), bytes: 1, images }
 }

@@ -1,12 +1,9 @@
 //! An engine that outlives the process.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use cmsg_config::socket::Role;
-use cmsg_engine::reference;
+use cmsg_engine::{archive::Source, reference};
 use ipnet::Ipv4Net;
 
 use super::{Host, Mortal};
@@ -20,9 +17,9 @@ impl EngineSystem for Mortal<'_> {
         self.act(|_| Ok(()), |_| ())
     }
 
-    fn load_images(&mut self, archive: &Path) -> anyhow::Result<()> {
+    fn load_images(&mut self, archive: &Source) -> anyhow::Result<()> {
         let load = |host: &mut Host| -> anyhow::Result<()> {
-            host.engine.load(&fs::read_to_string(archive)?);
+            host.engine.load(&fs::read_to_string(archive.path())?);
             Ok(())
         };
         self.act(load, |host| drop(load(host)))
