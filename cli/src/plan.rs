@@ -59,7 +59,7 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
 
     let configuration = Configuration::draft(wanted, facts);
     let Files { read_by_roles, others } = Files::plan(wanted, facts, answers, &configuration);
-    let units = units::install(wanted, facts);
+    let units = units::install(wanted, facts, &configuration);
     let read = [&read_by_roles[..], units.as_slice()].concat();
     let turnover = match wanted.place.runtime {
         Runtime::Host => Turnover::around(&read, wanted, facts),

@@ -34,6 +34,8 @@ pub struct Service {
     pub image: String,
     /// What the role is to call this state of it: with another name it starts anew.
     pub deployment: String,
+    /// The memory that it may take, in MiB.
+    pub memory: u64,
 }
 
 /// The name of a role's service in the stack.
@@ -128,7 +130,7 @@ impl Stack {
         Ok(format!("{WRITTEN}{}", serde_yaml::to_string(&stack)?))
     }
 
-    fn service(&self, Service { role, image, deployment }: &Service) -> Value {
+    fn service(&self, Service { role, image, deployment, memory }: &Service) -> Value {
         let role = *role;
         let (conf, logs) = match role {
             Role::Cm => {
@@ -169,6 +171,7 @@ impl Stack {
             "deploy": {
                 "replicas": 1,
                 "labels": labels,
+                "resources": { "limits": { "memory": format!("{memory}M") } },
                 "restart_policy": { "condition": "any", "delay": "1s" },
                 // Two of them would want the same ports.
                 "update_config": { "order": "stop-first", "failure_action": "continue" },
@@ -199,6 +202,7 @@ mod tests {
             role: *role,
             image: (*image).to_owned(),
             deployment: format!("d-{image}"),
+            memory: 1762,
         };
         images.iter().map(service).collect()
     }
@@ -229,6 +233,7 @@ mod tests {
             assert_eq!(service["networks"], json!(["hostnet"]));
             assert_eq!(service["command"][2], format!("{base}/data/{conf}"));
             assert_eq!(service["deploy"]["labels"][LABEL], LABEL_VALUE);
+            assert_eq!(service["deploy"]["resources"]["limits"]["memory"], "1762M");
             let volumes = service["volumes"].as_array().unwrap();
             let mounted: Vec<_> = volumes
                 .iter()

@@ -6,7 +6,7 @@ mod images;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use cmsg_config::{
-    Paths,
+    Paths, memory,
     socket::{Role, Status},
 };
 use cmsg_engine::{
@@ -243,7 +243,7 @@ fn services(
         let lookups = if role == Role::Cm { facts.lookups.as_str() } else { "" };
         let read = [image.as_str(), &build, &conf(role)?.render(), lookups, &compose].join("\n");
         let deployment = name(&read, &wanted.place.paths());
-        Some(Service { role, image, deployment })
+        Some(Service { role, image, deployment, memory: memory::limit_of(role, conf(role)?) })
     };
     wanted.roles().into_iter().filter_map(service).collect()
 }

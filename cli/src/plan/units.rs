@@ -1,8 +1,8 @@
 //! Plans systemd's units, each from the one template.
 
-use cmsg_config::{Paths, socket::Role};
+use cmsg_config::{Paths, memory, socket::Role};
 
-use super::{account, layout};
+use super::{account, configuration::Configuration, layout};
 use crate::{
     content::Content,
     host::{Facts, installed::Installed},
@@ -20,10 +20,19 @@ pub(crate) const OPEN_FILES: u64 = 524_288;
 const TEMPLATE: &str = include_str!("../../../packaging/systemd/pcoip-cmsg.service.in");
 
 /// The step that gives every wanted role its unit and takes it from every other, unless it is so.
-pub(super) fn install(wanted: &Wanted, facts: &Facts) -> Option<Step> {
+pub(super) fn install(
+    wanted: &Wanted,
+    facts: &Facts,
+    configuration: &Configuration,
+) -> Option<Step> {
     let installed = &facts.installed;
     let are_used = installed.units.are_used && wanted.place.runtime == Runtime::Host;
-    are_used.then(|| step(wanted.place.paths(), &wanted.roles(), installed))?
+    let confs = [(Role::Cm, &configuration.cm), (Role::Sg, &configuration.sg)];
+    let wanted_roles: Vec<_> = confs
+        .into_iter()
+        .filter_map(|(role, conf)| Some((role, memory::limit_of(role, conf.as_ref()?))))
+        .collect();
+    are_used.then(|| step(wanted.place.paths(), &wanted_roles, installed))?
 }
 
 /// The step that takes away all units, also where another process than systemd is the first by now.
@@ -32,11 +41,14 @@ pub(super) fn remove(paths: &Paths, installed: &Installed) -> Option<Step> {
     are_ours.then(|| step(paths.clone(), &[], installed))?
 }
 
-fn step(paths: Paths, wanted: &[Role], installed: &Installed) -> Option<Step> {
+/// The step for these roles, each with the memory that it may take, in MiB.
+fn step(paths: Paths, limits: &[(Role, u64)], installed: &Installed) -> Option<Step> {
+    let wanted: Vec<_> = limits.iter().map(|(role, _)| *role).collect();
     let mut files = Vec::new();
     for role in [Role::Cm, Role::Sg] {
         let there = installed.content(&layout::unit(&paths, role));
-        let content = wanted.contains(&role).then(|| render(&paths, role));
+        let limit = limits.iter().find(|limit| limit.0 == role);
+        let content = limit.map(|(role, memory)| render(&paths, *role, *memory));
         if there != content.as_ref() {
             files.push(UnitFile { role, content, replaces: there.is_some() });
         }
@@ -49,7 +61,7 @@ fn step(paths: Paths, wanted: &[Role], installed: &Installed) -> Option<Step> {
 }
 
 /// The unit of a role.
-fn render(paths: &Paths, role: Role) -> Content {
+fn render(paths: &Paths, role: Role, memory: u64) -> Content {
     let (description, logs) = match role {
         Role::Cm => ("PCoIP Connection Manager", paths.connection_manager_logs()),
         Role::Sg => ("PCoIP Security Gateway", paths.security_gateway_logs()),
@@ -58,6 +70,7 @@ fn render(paths: &Paths, role: Role) -> Content {
         [paths.daemon(), layout::conf(paths, role), paths.state(), paths.run(), logs]
             .map(|path| path.display().to_string());
     let (name, files) = (layout::unit_name(role), OPEN_FILES.to_string());
+    let memory = format!("{memory}M");
     let values = [
         ("{name}", name.as_str()),
         ("{description}", description),
@@ -68,6 +81,7 @@ fn render(paths: &Paths, role: Role) -> Content {
         ("{run}", &run),
         ("{logs}", &logs),
         ("{files}", &files),
+        ("{memory}", &memory),
         ("{account}", account::NAME),
     ];
     let fill = |text: String, (name, value): (&str, &str)| text.replace(name, value);

@@ -5,6 +5,7 @@ pub mod connection_manager;
 pub mod file;
 pub mod kept;
 pub mod keys;
+pub mod memory;
 pub mod paths;
 pub mod reader;
 pub mod security_gateway;

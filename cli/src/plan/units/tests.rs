@@ -145,6 +145,23 @@ fn a_new_daemon_restarts_both_roles_and_a_supervisor_gives_way() {
 }
 
 #[test]
+fn a_limit_of_connections_that_was_edited_changes_the_memory_of_its_unit_alone() {
+    let mut facts = installed();
+    let conf = layout::conf(&Paths::under("/r"), Role::Sg);
+    let unit = layout::unit(&Paths::under("/r"), Role::Sg);
+    let file = facts.installed.files.get_mut(&conf).unwrap();
+    file.content = format!("{}MaxConnections = 400\n", file.content.text()).into();
+    let (wanted, answers) = wanted(BOTH);
+
+    let plan = plan::install(&wanted, &facts, &answers);
+
+    assert_eq!(plan.restarts, [Role::Sg]);
+    let changed = after(&plan, facts).installed;
+    let text = changed.content(&unit).unwrap().text();
+    assert!(text.contains("\nMemoryMax=612M\n"), "{text}");
+}
+
+#[test]
 fn a_removal_stops_and_takes_away_the_units() {
     let facts = installed();
     let plan = plan::uninstall(&Paths::under("/r"), &facts.installed, &facts.machine, None, false);
@@ -175,7 +192,7 @@ fn units_that_lie_under_another_root_are_not_ours() {
 #[test]
 fn nothing_in_a_unit_is_left_open() {
     for role in [Role::Cm, Role::Sg] {
-        let unit = render(&Paths::under("/"), role).text();
+        let unit = render(&Paths::under("/"), role, 1762).text();
 
         assert!(!unit.contains(['{', '}']), "{unit}");
         let start = format!(
@@ -184,5 +201,6 @@ fn nothing_in_a_unit_is_left_open() {
             layout::conf(&Paths::under("/"), role).display()
         );
         assert!(unit.contains(&start), "{unit}");
+        assert!(unit.contains("\nMemoryMax=1762M\n"), "{unit}");
     }
 }

@@ -62,7 +62,8 @@ impl Deployment {
         let image = |role: Role| {
             let image = self.archive.image(role).expect("it has both images");
             let id = self.engine.image_id(&image.tag).expect("the engine answers");
-            Service { role, image: id.expect("it was loaded"), deployment: "first".to_owned() }
+            let image = id.expect("it was loaded");
+            Service { role, image, deployment: "first".to_owned(), memory: 1762 }
         };
         let text = stack.render(&[Role::Cm, Role::Sg].map(image)).expect("it can be written");
         let mut file = tempfile::NamedTempFile::new_in(self.machine.folder()).expect("a file");

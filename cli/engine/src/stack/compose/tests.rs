@@ -41,7 +41,7 @@ fn our_own_file_lacks_nothing() {
         authorities: "/opt/teradici/pcoipcm_data/certs/host-authorities.crt".into(),
     };
     let services = [(Role::Cm, "r/pcoip-cm:1"), (Role::Sg, "r/sg:1")].map(|(role, image)| {
-        Service { role, image: image.to_owned(), deployment: "first".to_owned() }
+        Service { role, image: image.to_owned(), deployment: "first".to_owned(), memory: 900 }
     });
 
     assert_eq!(lacks(&stack.render(&services).unwrap(), &[Role::Cm, Role::Sg]), []);
