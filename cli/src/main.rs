@@ -31,8 +31,9 @@ fn main() -> ExitCode {
     // No password or key may end in a core dump.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let words: Vec<_> = std::env::args_os().collect();
-    match args::parse(&words) {
-        Ok(cli) => commands::run(&cli).into(),
-        Err(unread) => screen::show_unread(&unread, args::wants_json(&words)).into(),
-    }
+    let exit = match args::parse(&words) {
+        Ok(cli) => commands::run(&cli),
+        Err(unread) => screen::show_unread(&unread, args::wants_json(&words)),
+    };
+    screen::end(exit).into()
 }

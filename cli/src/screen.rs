@@ -1,7 +1,10 @@
 //! The only module that prints. Standard output is data, standard error is everything else; meaning
 //! is never told by colour alone.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    sync::OnceLock,
+};
 
 use serde_json::Value;
 
@@ -149,9 +152,27 @@ fn takes_colour() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// A reader that has gone away is no error of ours.
+/// The first error in writing to standard output.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints a text, and keeps why it could not be written. A reader that has gone away has read what it
+/// wanted.
 fn out(text: &str) {
-    let _ = writeln!(io::stdout(), "{text}");
+    let mut output = io::stdout().lock();
+    let written = writeln!(output, "{text}").and_then(|()| output.flush());
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        // Later ones say the same.
+        let _ = LOST.set(error);
+    }
+}
+
+/// How the process ends that was to end so: with a failure where its output was lost.
+pub(crate) fn end(exit: Exit) -> Exit {
+    let Some(error) = LOST.get() else { return exit };
+    err(&format!("error: failed to write to standard output: {error}"));
+    if exit == Exit::Done { Exit::Failed } else { exit }
 }
 
 fn err(text: &str) {
