@@ -2,23 +2,25 @@
 //! (connection broker, agents, gateways).
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow};
 use arc_swap::ArcSwap;
-use cmsg_config::values::Pin;
+use cmsg_config::{pem, values::Pin};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     client::WebPkiServerVerifier,
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    pki_types::{CertificateDer, PrivateKeyDer},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
 use tracing::warn;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
+use zeroize::Zeroizing;
 
 use crate::reload::Files;
 use verifier::{Reloaded, Upstream};
@@ -92,8 +94,8 @@ fn upstream(trust: &Trust) -> anyhow::Result<Upstream> {
 /// The certificate that clients are shown, with its key.
 fn certified(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
     let chain = certificates(certificate)?;
-    let private = PrivateKeyDer::from_pem_file(key)
-        .with_context(|| format!("reading the private key `{}`", key.display()))?;
+    let private =
+        private_key(key).with_context(|| format!("reading the private key `{}`", key.display()))?;
     CertifiedKey::from_der(chain, private, &provider()).with_context(|| {
         format!("using certificate `{}` with key `{}`", certificate.display(), key.display())
     })
@@ -114,16 +116,21 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+/// The only private key of a PEM file.
+pub(crate) fn private_key(path: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
+    let bytes = Zeroizing::new(fs::read(path)?);
+    pem::key(&bytes).map_err(|why| explained(&why, path))
+}
+
+/// All certificates of a PEM file.
+pub(crate) fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let reading = || format!("reading certificates from `{}`", path.display());
-    let found: Vec<_> = CertificateDer::pem_file_iter(path)
-        .with_context(reading)?
-        .collect::<Result<_, _>>()
-        .with_context(reading)?;
-    if found.is_empty() {
-        bail!("`{}` holds no PEM certificate", path.display());
-    }
-    Ok(found)
+    let bytes = fs::read(path).with_context(reading)?;
+    pem::certificates(&bytes).map_err(|why| explained(&why, path)).with_context(reading)
+}
+
+fn explained(why: &pem::Problem, path: &Path) -> anyhow::Error {
+    anyhow!("{why}; {}", why.fix(path))
 }
 
 /// Those of the listed certificates and the host's that are authorities; none where no one is.

@@ -1,7 +1,7 @@
 //! The signature of announcements: a Connection Manager signs with its key, a gateway verifies with
 //! the certificates of the managers that it knows. Keys decide the algorithm, tokens never do.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use aws_lc_rs::{
@@ -12,12 +12,13 @@ use cmsg_proto::control::Claims;
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode, errors::ErrorKind,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use rustls::pki_types::PrivateKeyDer;
 use x509_parser::{
-    certificate::X509Certificate, oid_registry::OID_EC_P256, prelude::FromDer as _,
+    asn1_rs::Any, certificate::X509Certificate, oid_registry::OID_EC_P256, prelude::FromDer as _,
     public_key::PublicKey, x509::SubjectPublicKeyInfo,
 };
-use zeroize::Zeroizing;
+
+use crate::tls;
 
 #[cfg(test)]
 mod tests;
@@ -37,14 +38,13 @@ impl Signer {
     /// Where the file cannot be read or holds no such key.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let reading = || format!("reading the signing key `{}`", path.display());
-        let pem = Zeroizing::new(fs::read(path).with_context(reading)?);
-        Self::parse(&pem).with_context(reading)
+        let private = tls::private_key(path).with_context(reading)?;
+        Self::of(&private).with_context(reading)
     }
 
-    fn parse(pem: &[u8]) -> anyhow::Result<Self> {
-        let private = PrivateKeyDer::from_pem_slice(pem).context("finding a PEM private key")?;
+    fn of(private: &PrivateKeyDer<'_>) -> anyhow::Result<Self> {
         let der = private.secret_der();
-        let (algorithm, key) = if let PrivateKeyDer::Pkcs1(_) = private {
+        let (algorithm, key) = if let PrivateKeyDer::Pkcs1(_) = *private {
             check_size(
                 rsa::KeyPair::from_der(der)
                     .context("taking it as an RSA key")?
@@ -53,7 +53,8 @@ impl Signer {
             (Algorithm::RS256, EncodingKey::from_rsa_der(der))
         } else if let Ok(pair) = rsa::KeyPair::from_pkcs8(der) {
             check_size(pair.public_modulus_len())?;
-            (Algorithm::RS256, EncodingKey::from_rsa_pem(pem)?)
+            let key = pkcs1(der).context("taking it as an RSA key")?;
+            (Algorithm::RS256, EncodingKey::from_rsa_der(key))
         } else {
             let pair = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
                 .context("the key is neither P-256 nor RSA")?;
@@ -89,13 +90,9 @@ impl Verifier {
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let reading = || format!("reading the verifying certificates `{}`", path.display());
         let mut keys = Vec::new();
-        for certificate in CertificateDer::pem_file_iter(path).with_context(reading)? {
-            let certificate = certificate.with_context(reading)?;
+        for certificate in tls::certificates(path)? {
             let (_, certificate) = X509Certificate::from_der(&certificate).with_context(reading)?;
             keys.push(verifying_key(certificate.public_key()).with_context(reading)?);
-        }
-        if keys.is_empty() {
-            bail!("`{}` holds no PEM certificate", path.display());
         }
         Ok(Self { keys })
     }
@@ -135,6 +132,15 @@ fn check_size(modulus_bytes: usize) -> anyhow::Result<()> {
         bail!("the RSA key has {bits} bits; {} to {} are taken", RSA_BITS.start(), RSA_BITS.end());
     }
     Ok(())
+}
+
+/// The PKCS#1 key inside a PKCS#8 one.
+fn pkcs1(pkcs8: &[u8]) -> Option<&[u8]> {
+    let (_, outer) = Any::from_der(pkcs8).ok()?;
+    let (rest, _version) = Any::from_der(outer.data).ok()?;
+    let (rest, _algorithm) = Any::from_der(rest).ok()?;
+    let (_, key) = Any::from_der(rest).ok()?;
+    Some(key.data)
 }
 
 fn verifying_key(public: &SubjectPublicKeyInfo<'_>) -> anyhow::Result<(DecodingKey, Validation)> {

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::text::{self, Undecodable};
+
 /// The largest file that is read; a real one has a few kilobytes.
 pub const MAX_BYTES: usize = 256 * 1024;
 
@@ -48,6 +50,14 @@ pub enum LoadError {
         /// What the system said.
         source: io::Error,
     },
+    /// It is not text. Lines that are guessed could lose a setting.
+    #[error("configuration `{}`: {why}; {}", path.display(), why.fix(path))]
+    Undecodable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: Undecodable,
+    },
     /// No configuration is this large.
     #[error("configuration `{}` has more than {MAX_BYTES} bytes", path.display())]
     TooLarge {
@@ -57,12 +67,11 @@ pub enum LoadError {
 }
 
 impl ConfFile {
-    /// Reads a file from disk. Bytes that are not UTF-8 become replacement characters, so that the
-    /// value they stand in is refused with its line.
+    /// Reads a file from disk, in UTF-8 or what [`text::decode`] makes it of.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read or is too large.
+    /// Where the file cannot be read, is too large or cannot be decoded.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         let read = |source| LoadError::Read { path: path.to_owned(), source };
         let mut bytes = Vec::new();
@@ -71,7 +80,9 @@ impl ConfFile {
         if bytes.len() > MAX_BYTES {
             return Err(LoadError::TooLarge { path: path.to_owned() });
         }
-        Ok(Self::parse(&String::from_utf8_lossy(&bytes)))
+        let text = text::decode(&bytes)
+            .map_err(|why| LoadError::Undecodable { path: path.to_owned(), why })?;
+        Ok(Self::parse(&text))
     }
 
     /// Reads the text of a file; whatever it is, it is kept.
@@ -171,6 +182,8 @@ fn one_line(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
@@ -208,6 +221,35 @@ mod tests {
         let entries: Vec<_> = file.entries().collect();
 
         assert_eq!(entries, [Entry { line: 1, key: "LogLevel", value: "DEBUG" }]);
+    }
+
+    #[test]
+    fn a_file_is_read_in_the_encodings_of_windows_or_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.conf");
+        let load = |bytes: &[u8]| {
+            File::create(&path).unwrap().write_all(bytes).unwrap();
+            ConfFile::load(&path)
+        };
+        let text = "\u{feff}# für\r\nLogLevel = DEBUG\r\n";
+        let units = text.encode_utf16();
+        let le: Vec<u8> = units.clone().flat_map(u16::to_le_bytes).collect();
+        let be: Vec<u8> = units.flat_map(u16::to_be_bytes).collect();
+
+        for bytes in [text.as_bytes(), &le, &be] {
+            assert_eq!(load(bytes).unwrap().render(), "# für\nLogLevel = DEBUG\n");
+        }
+        let name = path.display();
+        let table: [(&[u8], &str); 2] = [
+            (&le[2..], "is UTF-16 without a byte order mark; save it as UTF-8: `iconv -f UTF-16LE"),
+            (b"A = 1\nB = \xfc\n", "line 2 is not UTF-8; save it as UTF-8: `iconv -f WINDOWS-1252"),
+        ];
+        for (bytes, why) in table {
+            assert_eq!(
+                load(bytes).unwrap_err().to_string(),
+                format!("configuration `{name}`: {why} -t UTF-8 -o {name}.utf8 {name}`")
+            );
+        }
     }
 
     #[test]

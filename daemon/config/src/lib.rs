@@ -7,9 +7,11 @@ pub mod kept;
 pub mod keys;
 pub mod memory;
 pub mod paths;
+pub mod pem;
 pub mod reader;
 pub mod security_gateway;
 pub mod socket;
+pub mod text;
 pub mod values;
 
 pub use connection_manager::ConnectionManager;

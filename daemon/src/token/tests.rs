@@ -4,6 +4,7 @@ use cmsg_proto::{SessionTag, Time, control::AddConnection};
 use rcgen::{
     CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256,
 };
+use rustls::pki_types::pem::PemObject as _;
 use tempfile::NamedTempFile;
 
 use super::*;
@@ -81,6 +82,31 @@ fn a_sec1_key_signs_too() {
 }
 
 #[test]
+fn an_rsa_key_signs_also_behind_its_certificate_and_in_utf_16() {
+    let key = rsa();
+    let text = format!("\u{feff}{}{}", certificate(&key), key.serialize_pem());
+    let mut utf16 = NamedTempFile::new().unwrap();
+    utf16.write_all(&text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()).unwrap();
+
+    for file in [file(&text), utf16] {
+        let token = Signer::load(file.path()).unwrap().sign(&claims()).unwrap();
+
+        assert_eq!(Verifier::load(file.path()).unwrap().verify(&token).unwrap(), claims());
+    }
+}
+
+#[test]
+fn a_manager_whose_certificate_would_be_skipped_refuses_the_file() {
+    let [one, two] = [p256(), p256()].map(|key| certificate(&key));
+    let glued = file(&format!("{}{two}", one.trim_end()));
+
+    let why = format!("{:#}", Verifier::load(glued.path()).unwrap_err());
+
+    assert!(why.contains("holds more than one PEM marker"), "{why}");
+    assert!(why.contains("sed -E"), "{why}");
+}
+
+#[test]
 fn the_token_does_not_choose_the_algorithm() {
     let key = p256();
     let verifier = verifier(&[certificate(&key)]);
@@ -134,5 +160,5 @@ fn other_keys_are_refused_when_they_are_loaded() {
 
     assert_eq!(signing.chain().nth(1).unwrap().to_string(), "the key is neither P-256 nor RSA");
     assert_eq!(verifying.root_cause().to_string(), "the public key is neither P-256 nor RSA");
-    assert!(empty.to_string().ends_with("holds no PEM certificate"), "{empty}");
+    assert!(format!("{empty:#}").contains("holds no PEM certificate"), "{empty:#}");
 }
