@@ -1,7 +1,8 @@
 //! The content of a file. It may be a key, so it is not shown and does not stay in memory.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
+use cmsg_config::text;
 use zeroize::Zeroizing;
 
 /// Bytes that are written to or were read from a file.
@@ -14,7 +15,23 @@ impl Content {
         &self.0
     }
 
-    /// The bytes as text; what is not UTF-8 becomes replacement characters.
+    /// The text of a file that a person wrote.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not text.
+    pub(crate) fn decode(&self) -> Result<Cow<'_, str>, text::Undecodable> {
+        text::decode(&self.0)
+    }
+
+    /// The same in UTF-8 without a byte order mark, whatever editor saved it. What is not text, as
+    /// DER, stays as it is.
+    pub(crate) fn plain(&self) -> Self {
+        text::recode(&self.0).map_or_else(|_| self.clone(), |text| text.into_owned().into())
+    }
+
+    /// The bytes of a file that this program or the system wrote; what is not UTF-8 becomes
+    /// replacement characters.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0).into_owned()
     }

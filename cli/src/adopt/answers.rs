@@ -26,7 +26,14 @@ pub(super) fn read(vendor: &Vendor, paths: &Paths) -> (Layer, Vec<Finding>) {
     let roles = reading.roles(vendor);
     // What is said first holds: what an administrator edits, then what the services are given.
     for (role, path, content) in &vendor.confs {
-        reading.configuration(*role, path, &content.text(), (vendor, paths));
+        match content.decode() {
+            Ok(text) => reading.configuration(*role, path, &text, (vendor, paths)),
+            Err(why) => reading.findings.push(Finding::error(
+                "adopt.unreadable",
+                format!("`{}`: {why}", path.display()),
+                why.fix(path),
+            )),
+        }
     }
     for service in &vendor.services {
         reading.service(service, vendor);

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{Answers, Layer, Origin};
 use crate::{
     args::settings::{Kind, Setting},
+    content::Content,
     finding::Finding,
     host::{
         files,
@@ -31,7 +32,7 @@ pub(crate) enum Unusable {
         /// Why not.
         why: String,
         /// What to do about it.
-        cure: &'static str,
+        cure: String,
     },
     /// Another user could have written it.
     Untrusted(Untrusted),
@@ -39,12 +40,13 @@ pub(crate) enum Unusable {
 
 impl Unusable {
     fn unreadable(path: &Path, why: String) -> Self {
-        Self::Odd { path: path.to_owned(), why, cure: "name a file that can be read" }
+        let cure = "name a file that can be read".to_owned();
+        Self::Odd { path: path.to_owned(), why, cure }
     }
 
     fn malformed(path: &Path, why: String) -> Self {
         let cure = "write one `name: value` a line, names as the flags' without dashes in front";
-        Self::Odd { path: path.to_owned(), why, cure }
+        Self::Odd { path: path.to_owned(), why, cure: cure.to_owned() }
     }
 }
 
@@ -68,7 +70,7 @@ impl From<Unusable> for Finding {
 pub(crate) fn load(path: &Path) -> Result<Layer, Unusable> {
     let content =
         files::read(path).map_err(|error| Unusable::unreadable(path, error.to_string()))?;
-    parse(&content.text()).map_err(|why| Unusable::malformed(path, why))
+    read(path, &content)
 }
 
 /// Reads the saved answers; none where nothing was saved yet.
@@ -81,8 +83,16 @@ pub(crate) fn load_saved(path: &Path) -> Result<Layer, Unusable> {
         Some(untrusted) => Unusable::Untrusted(untrusted.clone()),
         None => Unusable::unreadable(path, error.to_string()),
     })?;
-    let parsed = file.map_or_else(|| Ok(Layer::new()), |file| parse(&file.content.text()));
-    parsed.map_err(|why| Unusable::malformed(path, why))
+    file.map_or_else(|| Ok(Layer::new()), |file| read(path, &file.content))
+}
+
+fn read(path: &Path, content: &Content) -> Result<Layer, Unusable> {
+    let text = content.decode().map_err(|why| Unusable::Odd {
+        path: path.to_owned(),
+        why: why.to_string(),
+        cure: why.fix(path),
+    })?;
+    parse(&text).map_err(|why| Unusable::malformed(path, why))
 }
 
 /// Reads the text of an answers file.

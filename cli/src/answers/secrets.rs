@@ -2,12 +2,16 @@
 //! one; its value is here, and goes nowhere but into the file of its own.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     io::{self, Read as _},
     path::Path,
 };
 
-use cmsg_config::Paths;
+use cmsg_config::{
+    Paths,
+    text::{self, Undecodable},
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
@@ -148,7 +152,8 @@ fn told(setting: &Setting, from: Origin) -> Option<Finding> {
 fn file(reference: &str) -> Result<SecretString, String> {
     let path = reference.strip_prefix('@').ok_or("the saved answers do not say where it is")?;
     let content = files::read(Path::new(path)).map_err(|why| format!("`{path}`: {why}"))?;
-    text(content.bytes()).map_err(|why| format!("`{path}` {why}"))
+    password(content.bytes())
+        .map_err(|why| format!("`{path}`: {why}; {}", why.fix(Path::new(path))))
 }
 
 fn standard_input() -> Result<SecretString, String> {
@@ -158,13 +163,16 @@ fn standard_input() -> Result<SecretString, String> {
         .take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(|why| format!("standard input: {why}"))?;
-    text(&bytes).map_err(|why| format!("standard input {why}"))
+    password(&bytes).map_err(|why| format!("standard input: {why}"))
 }
 
 /// A file's text without the end of its last line.
-fn text(bytes: &[u8]) -> Result<SecretString, &'static str> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
-    let text = text.strip_suffix('\n').unwrap_or(text);
+fn password(bytes: &[u8]) -> Result<SecretString, Undecodable> {
+    let decoded = match text::decode(bytes)? {
+        Cow::Borrowed(text) => Zeroizing::new(text.to_owned()),
+        Cow::Owned(text) => Zeroizing::new(text),
+    };
+    let text = decoded.strip_suffix('\n').unwrap_or(&decoded);
     Ok(text.strip_suffix('\r').unwrap_or(text).into())
 }
 

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use cmsg_config::values::{HostPort, Pin};
+use cmsg_config::{
+    pem,
+    values::{HostPort, Pin},
+};
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     StreamOwned,
@@ -16,16 +19,13 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+    pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use time::OffsetDateTime;
 
 use crate::{
     content::Content,
-    pki::{
-        inspect::{self, without_bom},
-        sha256,
-    },
+    pki::{inspect, sha256},
 };
 
 /// For resolving its name, connecting and the handshake together.
@@ -145,16 +145,16 @@ fn judge(
     };
     let parsed = inspect::certificate(leaf)?;
     let listed: Vec<CertificateDer<'static>> = authority.map_or_else(Vec::new, |authority| {
-        CertificateDer::pem_slice_iter(without_bom(authority.bytes()))
-            .filter_map(Result::ok)
-            .collect()
+        // What is wrong with the file is a finding of its own.
+        pem::certificates(authority.bytes()).unwrap_or_default()
     });
     let trouble = if listed.contains(leaf) {
         None
     } else {
         verify(broker, leaf, intermediates, listed, now).err()
     };
-    let names = if parsed.names.is_empty() { parsed.subject } else { parsed.names.join(", ") };
+    let names: Vec<_> = parsed.names.iter().map(ToString::to_string).collect();
+    let names = if names.is_empty() { parsed.subject } else { names.join(", ") };
     Ok(Seen { key: sha256(&parsed.key.info), certificate: sha256(leaf), names, trouble })
 }
 

@@ -42,7 +42,8 @@ fn look(path: &Path) -> Result<Option<InstalledFile>, String> {
     };
     if let Some(file) = &found {
         // A slip of the hand shall not cost the operator a key.
-        file::parse(&file.content.text()).map_err(|_| "holds something else than answers")?;
+        let text = file.content.decode().map_err(|why| why.to_string())?;
+        file::parse(&text).map_err(|_| "holds something else than answers")?;
     }
     let folder = path.parent().filter(|_| !path.to_string_lossy().ends_with('/'));
     let folder = folder.ok_or("is not the name of a file")?;

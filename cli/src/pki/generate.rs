@@ -1,14 +1,14 @@
 //! Makes keys and self-signed certificates.
 
 use anyhow::Context as _;
+use cmsg_config::pem;
 use rcgen::{
     CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize,
 };
-use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 use time::{Duration, OffsetDateTime};
 
-use super::{COMMON_NAME, inspect::without_bom};
+use super::COMMON_NAME;
 use crate::content::Content;
 
 /// How long a self-signed TLS certificate is valid: the longest that clients accept.
@@ -56,9 +56,8 @@ pub(crate) fn pair(request: &Request) -> anyhow::Result<Pair> {
     let key = match &request.key {
         Key::NewRsa => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_3072)?,
         Key::NewP256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?,
-        Key::Given(pem) => {
-            let der = PrivateKeyDer::from_pem_slice(without_bom(pem.bytes()))
-                .context("finding a PEM key")?;
+        Key::Given(given) => {
+            let der = pem::key(given.bytes()).context("finding a PEM key")?;
             KeyPair::try_from(&der).context("reading the key")?
         }
     };
@@ -112,7 +111,7 @@ mod tests {
         };
         assert_eq!(certificate.key.kind, KeyKind::Rsa(3072));
         assert_eq!(Ok(certificate.key.clone()), inspect::key(pair.key.bytes()));
-        assert_eq!(certificate.names, ["cm.example", "192.0.2.1", "::1"]);
+        assert_eq!(certificate.names, ["cm.example", "192.0.2.1", "::1"].map(inspect::Name::of));
         assert_eq!(certificate.not_after - certificate.not_before, Duration::days(397));
         assert!(certificate.not_before < now());
         assert!(certificate.is_self_issued);

@@ -3,10 +3,11 @@
 
 mod form;
 mod key;
+mod names;
 
 use std::net::IpAddr;
 
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use cmsg_config::pem::{self, Problem};
 use time::OffsetDateTime;
 use x509_parser::{
     certificate::X509Certificate,
@@ -23,8 +24,9 @@ use x509_parser::{
     x509::X509Version,
 };
 
-pub(crate) use form::{Form, Holds, has_private_key, without_bom};
+pub(crate) use form::{Form, Holds, has_private_key};
 pub(crate) use key::{KeyKind, LEAST_BITS, MOST_BITS, NoKey, PublicHalf, key};
+pub(crate) use names::{Constraints, Name};
 
 /// One certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +40,7 @@ pub(crate) struct Certificate {
     /// Whether it names the same as issuer.
     pub(crate) is_self_issued: bool,
     /// Alternative names: DNS names and addresses.
-    pub(crate) names: Vec<String>,
+    pub(crate) names: Vec<Name>,
     /// Valid from then.
     pub(crate) not_before: OffsetDateTime,
     /// Valid until then.
@@ -49,10 +51,27 @@ pub(crate) struct Certificate {
     pub(crate) is_version_3: bool,
     /// Whether it may issue others.
     pub(crate) is_authority: bool,
+    /// How many authorities may stand between it and the host's own certificate, if it says so.
+    pub(crate) path_length: Option<u32>,
+    /// The names that it may issue certificates for.
+    pub(crate) constraints: Constraints,
+    /// What its key may be used for.
+    pub(crate) key_usage: KeyUsage,
     /// Whether it may be a server's, or issue a server's.
     pub(crate) may_serve: bool,
     /// The digest of its signature, where that proves nothing.
     pub(crate) weak_digest: Option<&'static str>,
+}
+
+/// What the key usage of a certificate allows in TLS. One without that extension allows everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyUsage {
+    /// Signing the handshake, as TLS 1.3 and all forward-secret suites do.
+    Signs,
+    /// Only what TLS 1.2 and older versions did without forward secrecy.
+    Encrypts,
+    /// Nothing that a server does.
+    Other,
 }
 
 /// Reads all PEM certificates in a file.
@@ -60,14 +79,9 @@ pub(crate) struct Certificate {
 /// # Errors
 ///
 /// What is wrong with the file, in one line.
-pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, String> {
-    let found: Vec<_> = CertificateDer::pem_slice_iter(without_bom(pem))
-        .collect::<Result<_, _>>()
-        .map_err(|error| error.to_string())?;
-    if found.is_empty() {
-        return Err("holds no PEM certificate".to_owned());
-    }
-    found.iter().map(|der| certificate(der)).collect()
+pub(crate) fn certificates(bytes: &[u8]) -> Result<Vec<Certificate>, Problem> {
+    let found = pem::certificates(bytes)?;
+    found.iter().map(|der| certificate(der).map_err(Problem::Damaged)).collect()
 }
 
 /// Reads one certificate.
@@ -76,8 +90,11 @@ pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, String> {
 ///
 /// What is wrong with it, in one line.
 pub(crate) fn certificate(der: &[u8]) -> Result<Certificate, String> {
-    let (_, parsed) =
+    let (rest, parsed) =
         X509Certificate::from_der(der).map_err(|error| format!("no certificate: {error}"))?;
+    if !rest.is_empty() {
+        return Err(format!("{} bytes follow a certificate in its section", rest.len()));
+    }
     let validity = parsed.validity();
     Ok(Certificate {
         der: der.to_vec(),
@@ -90,6 +107,9 @@ pub(crate) fn certificate(der: &[u8]) -> Result<Certificate, String> {
         key: key::public_half(parsed.public_key()),
         is_version_3: parsed.version() == X509Version::V3,
         is_authority: is_authority(&parsed),
+        path_length: path_length(&parsed),
+        constraints: Constraints::of(&parsed),
+        key_usage: KeyUsage::of(&parsed),
         may_serve: may_serve(&parsed),
         weak_digest: weak_digest(&parsed),
     })
@@ -114,6 +134,17 @@ impl Certificate {
         }
     }
 
+    /// Whether its authority key identifier says that another certificate of its issuer's signed
+    /// it.
+    pub(crate) fn names_other_issuer(&self, issuer: &Self) -> bool {
+        let (Ok((_, child)), Ok((_, parent))) =
+            (X509Certificate::from_der(&self.der), X509Certificate::from_der(&issuer.der))
+        else {
+            return false;
+        };
+        names::names_other_issuer(&child, &parent)
+    }
+
     /// Whether it is signed with its own key.
     pub(crate) fn is_root(&self) -> bool {
         self.is_self_issued && self.is_issued_by(self)
@@ -133,11 +164,28 @@ fn has_odd_salt(certificate: &X509Certificate<'_>) -> bool {
     }
 }
 
-fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
+impl KeyUsage {
+    fn of(certificate: &X509Certificate<'_>) -> Self {
+        match certificate.key_usage() {
+            Ok(Some(usage)) if usage.value.digital_signature() => Self::Signs,
+            Ok(Some(usage)) if usage.value.key_encipherment() || usage.value.key_agreement() => {
+                Self::Encrypts
+            }
+            Ok(Some(_)) => Self::Other,
+            _ => Self::Signs,
+        }
+    }
+}
+
+fn path_length(certificate: &X509Certificate<'_>) -> Option<u32> {
+    certificate.basic_constraints().ok()??.value.path_len_constraint
+}
+
+fn names(certificate: &X509Certificate<'_>) -> Vec<Name> {
     let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
     let name = |name: &GeneralName<'_>| match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => address(bytes).map(|address| address.to_string()),
+        GeneralName::DNSName(name) => Some(Name::Dns((*name).to_owned())),
+        GeneralName::IPAddress(bytes) => address(bytes).map(Name::Address),
         _ => None,
     };
     extension.value.general_names.iter().filter_map(name).collect()
@@ -209,7 +257,7 @@ mod tests {
             let (mut der, _) = pair();
             prop_assert_eq!(
                 certificate(&der).map(|read| read.names),
-                Ok(vec!["cm.example".to_owned(), "192.0.2.1".to_owned()])
+                Ok(["cm.example", "192.0.2.1"].map(Name::of).to_vec())
             );
             for (place, byte) in changes {
                 *place.get_mut(&mut der) = byte;
@@ -237,7 +285,7 @@ mod tests {
                 prop_assert_eq!(form, Form::of(&pem));
             }
             if let Err(why) = certificates(&pem) {
-                prop_assert!(!why.contains('\n'));
+                prop_assert!(!why.to_string().contains('\n'));
             }
         }
     }

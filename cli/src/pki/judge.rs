@@ -5,18 +5,17 @@ mod announcing;
 mod chain;
 mod files;
 mod leaf;
+mod limits;
 mod pair;
+mod strict;
 
 use std::path::Path;
 
-use rustls::{
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-    sign::CertifiedKey,
-};
+use cmsg_config::pem;
+use rustls::{crypto::aws_lc_rs, sign::CertifiedKey};
 use time::OffsetDateTime;
 
-use super::inspect::{self, Certificate, PublicHalf};
+use super::inspect::{Certificate, PublicHalf};
 use crate::finding::Finding;
 pub(crate) use announcing::announcing;
 use chain::Chain;
@@ -68,7 +67,8 @@ pub(crate) fn tls(asked: &Tls<'_>) -> Vec<Finding> {
         findings.extend(unusable(certificate, key));
     }
     if let (Some(file), Some(authority)) = (asked.authority, &authority) {
-        of_authority.extend(authorities(file, authority, asked.now));
+        let shown = shown.as_deref().unwrap_or_default();
+        of_authority.extend(authorities(file, authority, shown, asked.now));
     }
     findings.extend(of_authority);
     findings
@@ -113,16 +113,21 @@ fn chained(
             "leave only the certificate and the authorities between it and the root",
         ));
     } else {
-        findings.extend(Chain { file, shown, leaf, authority, now: asked.now }.judge());
+        let chain = Chain { file, shown, leaf, authority, now: asked.now };
+        findings.extend(chain.judge());
+        if !findings.iter().any(Finding::is_error)
+            && let Some(shown) = chain.shown_to_clients()
+        {
+            findings.extend(shown.judge(asked.now));
+        }
     }
     findings
 }
 
 /// What only the library that will use the pair finds.
 fn unusable(certificate: Named<'_>, key: Named<'_>) -> Option<Finding> {
-    let chain = CertificateDer::pem_slice_iter(inspect::without_bom(certificate.bytes));
-    let chain: Vec<_> = chain.filter_map(Result::ok).collect();
-    let key = PrivateKeyDer::from_pem_slice(inspect::without_bom(key.bytes)).ok()?;
+    let chain = pem::certificates(certificate.bytes).ok()?;
+    let key = pem::key(key.bytes).ok()?;
     let error = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).err()?;
     Some(Finding::error(
         "certificate.unusable",
@@ -132,7 +137,12 @@ fn unusable(certificate: Named<'_>, key: Named<'_>) -> Option<Finding> {
 }
 
 /// Judges certificates of an authority.
-fn authorities(file: Named<'_>, all: &[Certificate], now: OffsetDateTime) -> Vec<Finding> {
+fn authorities(
+    file: Named<'_>,
+    all: &[Certificate],
+    shown: &[Certificate],
+    now: OffsetDateTime,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     if all.iter().all(|certificate| certificate.not_after < now) {
         findings.push(Finding::error(
@@ -141,7 +151,11 @@ fn authorities(file: Named<'_>, all: &[Certificate], now: OffsetDateTime) -> Vec
             "give the authority's present certificate",
         ));
     }
-    let others: Vec<_> = all.iter().filter(|one| !one.is_authority).collect();
+    // A root from before version 3 cannot say it, and clients believe it.
+    let is_old_root = |one: &Certificate| {
+        !one.is_version_3 && one.is_root() && shown.iter().any(|below| below.is_issued_by(one))
+    };
+    let others: Vec<_> = all.iter().filter(|one| !one.is_authority && !is_old_root(one)).collect();
     if let [first, ..] = others[..] {
         findings.push(Finding::warning(
             "certificate.not-authority",

@@ -11,7 +11,7 @@ use crate::{
     host::{Facts, installed::Installed},
     pki::{
         generate::{Key, Request},
-        inspect,
+        inspect::{self, Name},
     },
     step::Step,
     wanted::{Certificate, Wanted},
@@ -64,12 +64,7 @@ fn names(wanted: &Wanted, facts: &Facts) -> Vec<String> {
 
 fn copy(facts: &Facts, setting: &str, to: PathBuf) -> Option<Step> {
     let content = facts.given.get(setting)?.as_ref().ok()?;
-    write(&facts.installed, to, plain(content))
-}
-
-/// The content without the byte order mark, which the daemon does not expect.
-fn plain(content: &Content) -> Content {
-    inspect::without_bom(content.bytes()).into()
+    write(&facts.installed, to, content.plain())
 }
 
 fn self_signed(wanted: &Wanted, facts: &Facts, paths: &Paths) -> Option<Step> {
@@ -84,7 +79,7 @@ fn self_signed(wanted: &Wanted, facts: &Facts, paths: &Paths) -> Option<Step> {
         certificates.first().is_some_and(|leaf| {
             leaf.is_self_issued
                 && leaf.not_after > facts.now + RENEW_BEFORE
-                && names.iter().all(|name| leaf.names.contains(name))
+                && names.iter().all(|name| leaf.names.contains(&Name::of(name)))
                 && inspect::key(key.bytes()).is_ok_and(|half| half == leaf.key)
         })
     });
@@ -101,7 +96,7 @@ fn self_signed(wanted: &Wanted, facts: &Facts, paths: &Paths) -> Option<Step> {
 fn announcements(wanted: &Wanted, facts: &Facts, paths: &Paths) -> Vec<Step> {
     let (key, certificate) = (layout::signing_key(paths), layout::verifying_certificates(paths));
     let given = |setting: &str| facts.given.get(setting).and_then(|given| given.as_ref().ok());
-    let others = given("jwt-verifying-cert").map(plain);
+    let others = given("jwt-verifying-cert").map(Content::plain);
 
     if wanted.connection_manager.is_none() {
         return others
@@ -113,7 +108,8 @@ fn announcements(wanted: &Wanted, facts: &Facts, paths: &Paths) -> Vec<Step> {
     let base = facts.base();
     let (old_key, old_certificate) = (base.content(&key), base.content(&certificate));
     let request = |key| Request { key, names: Vec::new(), now: facts.now };
-    let Some(signing) = given("jwt-signing-key").map(plain).or_else(|| old_key.cloned()) else {
+    let Some(signing) = given("jwt-signing-key").map(Content::plain).or_else(|| old_key.cloned())
+    else {
         return vec![make(request(Key::NewP256), others, [key, certificate], installed)];
     };
     if let Some(others) = &others

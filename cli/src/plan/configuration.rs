@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     adopt,
+    content::Content,
     host::{Facts, broker::BrokerFact, installed::Installed, ports::Listener},
     wanted::{ConnectionManager, SecurityGateway, Wanted, listen::ListenKey},
 };
@@ -80,11 +81,23 @@ impl Configuration {
     }
 }
 
-/// The configuration that a role has, or had when it was last wanted.
+/// The configuration that a role has, or had when it was last wanted. One that is not text is read
+/// as far as it goes; the checks refuse to change it.
 pub(crate) fn present(installed: &Installed, paths: &Paths, role: Role) -> Option<ConfFile> {
-    let conf = installed.content(&layout::conf(paths, role));
-    let content = conf.or_else(|| installed.content(&layout::disabled_conf(paths, role)))?;
-    Some(ConfFile::parse(&content.text()))
+    let (_, content) = present_file(installed, paths, role)?;
+    let text = content.decode().unwrap_or_else(|_| content.text().into());
+    Some(ConfFile::parse(&text))
+}
+
+/// The file of that configuration.
+pub(crate) fn present_file<'a>(
+    installed: &'a Installed,
+    paths: &Paths,
+    role: Role,
+) -> Option<(PathBuf, &'a Content)> {
+    [layout::conf(paths, role), layout::disabled_conf(paths, role)]
+        .into_iter()
+        .find_map(|path| installed.content(&path).map(|content| (path, content)))
 }
 
 /// The files with certificates that a configuration names.

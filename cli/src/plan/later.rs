@@ -4,7 +4,6 @@ use super::{layout, remove, write};
 use crate::{
     answers::secrets,
     host::Facts,
-    pki::inspect,
     step::Step,
     wanted::{Wanted, later::FILES},
 };
@@ -19,9 +18,7 @@ pub(super) fn steps(wanted: &Wanted, facts: &Facts) -> Vec<Step> {
     let step = |(name, path, is_wanted)| {
         let content = facts.given.get(name).filter(|_| is_wanted);
         match content.and_then(|content| content.as_ref().ok()) {
-            Some(content) => {
-                write(&facts.installed, path, inspect::without_bom(content.bytes()).into())
-            }
+            Some(content) => write(&facts.installed, path, content.plain()),
             None => remove(&facts.installed, path),
         }
     };

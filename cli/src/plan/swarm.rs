@@ -25,7 +25,6 @@ use crate::{
     answers::file,
     content::Content,
     host::{Facts, installed::Installed},
-    pki::inspect,
     preflight::network::free,
     step::{
         Step,
@@ -187,7 +186,7 @@ pub(crate) fn is_ours(service: &ServiceFact) -> bool {
 fn compose(wanted: &Wanted, facts: &Facts) -> Option<Content> {
     let given = wanted.docker.compose_file.as_ref()?;
     let content = facts.given.get(given.setting)?.as_ref().ok()?;
-    Some(inspect::without_bom(content.bytes()).into())
+    Some(content.plain())
 }
 
 /// What must be there before services can run, and can be there beside those that do.

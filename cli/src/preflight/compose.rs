@@ -1,5 +1,8 @@
 //! The operator's own compose file: whether our services would run as it says.
 
+use std::path::Path;
+
+use cmsg_config::text::Undecodable;
 use cmsg_engine::stack::compose::{self, Expected, Lack, Problem};
 
 use crate::{
@@ -29,7 +32,18 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
         account,
         environment: &deploying.environment,
     };
-    compose::check(&content.text(), &expected).iter().map(finding).collect()
+    let text = match content.decode() {
+        Ok(text) => text,
+        Err(why) => return vec![undecodable(wanted, why)],
+    };
+    compose::check(&text, &expected).iter().map(finding).collect()
+}
+
+fn undecodable(wanted: &Wanted, why: Undecodable) -> Finding {
+    let path = wanted.docker.compose_file.as_ref().map(|given| given.path.as_path());
+    let path = path.unwrap_or(Path::new("the compose file"));
+    let what = format!("compose file `{}`: {why}", path.display());
+    Finding::error("compose.unreadable", what, why.fix(path))
 }
 
 fn finding(problem: &Problem) -> Finding {
@@ -94,6 +108,10 @@ mod tests {
     const PAGE: &str = include_str!("../../../docs/compose-file.md");
 
     fn found(change: impl FnOnce(String) -> String) -> Vec<(&'static str, bool, String)> {
+        found_in(|file| change(file).into_bytes())
+    }
+
+    fn found_in(change: impl FnOnce(String) -> Vec<u8>) -> Vec<(&'static str, bool, String)> {
         let (wanted, _) = wanted(SWARM);
         let mut facts = facts(&wanted);
         facts.account = AccountFact::There(Ids { user: 977, group: 976 });
@@ -104,8 +122,20 @@ mod tests {
             is_left_at_boot: false,
         });
         let (_, example) = PAGE.split_once("## Example\n").unwrap();
-        facts.given.insert("compose-file", Ok(change(example.to_owned()).into_bytes().into()));
+        facts.given.insert("compose-file", Ok(change(example.to_owned()).into()));
         check(&wanted, &facts).into_iter().map(|f| (f.id, f.is_error(), f.what)).collect()
+    }
+
+    #[test]
+    fn a_compose_file_is_read_in_the_encodings_of_windows_or_refused() {
+        let utf16 = |file: String| {
+            let units: Vec<u16> = format!("\u{feff}{file}").encode_utf16().collect();
+            units.into_iter().flat_map(u16::to_be_bytes).collect::<Vec<_>>()
+        };
+        let what = "compose file `/mine.yaml`: line 1 is not UTF-8".to_owned();
+
+        assert_eq!(found_in(utf16), []);
+        assert_eq!(found_in(|_| b"# f\xfcr\n".into()), [("compose.unreadable", true, what)]);
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! The configuration files as they will be, read as the daemon reads them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use cmsg_config::{ConfFile, ConnectionManager, Invalid, Loaded, SecurityGateway, socket::Role};
+use cmsg_config::{
+    ConfFile, ConnectionManager, Invalid, Loaded, Paths, SecurityGateway, socket::Role,
+};
 
 use crate::{
+    content::Content,
     finding::Finding,
     host::Facts,
     plan::{
-        configuration::{CERTIFICATE, Configuration},
+        configuration::{CERTIFICATE, Configuration, present_file},
         layout,
     },
     wanted::{Certificate, Given, Wanted},
@@ -20,6 +23,10 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
         return Vec::new();
     }
     let paths = wanted.place.paths();
+    let undecodable = undecodable(facts, &paths);
+    if !undecodable.is_empty() {
+        return undecodable;
+    }
     let draft = Configuration::draft(wanted, facts);
     let read = |role, file: &Option<ConfFile>, told: fn(&ConfFile) -> Vec<(bool, String)>| {
         let path = layout::conf(&paths, role);
@@ -31,6 +38,18 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
         findings.extend(file.as_ref().and_then(|file| not_shown(wanted, role, file)));
     }
     findings
+}
+
+/// Files that are not text. To guess their lines could lose a setting.
+fn undecodable(facts: &Facts, paths: &Paths) -> Vec<Finding> {
+    let files =
+        [Role::Cm, Role::Sg].into_iter().filter_map(|role| present_file(facts.base(), paths, role));
+    let finding = |(path, content): (PathBuf, &Content)| {
+        let why = content.decode().err()?;
+        let what = format!("`{}`: {why}", path.display());
+        Some(Finding::error("configuration.invalid", what, why.fix(&path)))
+    };
+    files.filter_map(finding).collect()
 }
 
 /// A certificate that was just given, and that a role will not show since its administrator gave

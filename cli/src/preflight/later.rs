@@ -1,6 +1,7 @@
 //! What is asked for and has no effect yet: nobody shall believe that it has.
 
-use rustls::pki_types::{CertificateRevocationListDer, pem::PemObject as _};
+use cmsg_config::pem;
+use rustls::pki_types::CertificateRevocationListDer;
 use x509_parser::{prelude::FromDer as _, revocation_list::CertificateRevocationList};
 
 use crate::{
@@ -51,10 +52,21 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
 
 fn revocations(setting: &str, facts: &Facts) -> Option<Finding> {
     let bytes = content(setting, facts)?.bytes();
-    let pem = CertificateRevocationListDer::from_pem_slice(bytes);
-    let der = pem.as_ref().map_or(bytes, |list| list.as_ref());
-    let is_list = CertificateRevocationList::from_der(der).is_ok_and(|(rest, _)| rest.is_empty());
-    (!is_list).then(|| {
+    let pem = pem::every::<CertificateRevocationListDer<'_>>(bytes);
+    if let Err(why) = &pem
+        && why.is_skipped()
+    {
+        let what = format!("`--{setting}`: {why}");
+        let cure = "put every marker on a line of its own";
+        return Some(Finding::error("certificate.skipped", what, cure));
+    }
+    let lists = pem.unwrap_or_default();
+    let is_list = |der: &[u8]| {
+        CertificateRevocationList::from_der(der).is_ok_and(|(rest, _)| rest.is_empty())
+    };
+    let are_lists =
+        if lists.is_empty() { is_list(bytes) } else { lists.iter().all(|list| is_list(list)) };
+    (!are_lists).then(|| {
         Finding::error(
             "certificate.no-revocation-list",
             format!("`--{setting}`: is no list of revoked certificates"),

@@ -1,4 +1,5 @@
-//! Every finding stands on a page: `docs/validation.md`, or `docs/certificates.md`.
+//! Every finding stands on a page, `docs/validation.md` or `docs/certificates.md`, with its fix; and
+//! what stands there is a finding.
 
 use std::{
     collections::BTreeSet,
@@ -51,6 +52,18 @@ fn every_finding_stands_on_a_page() {
 
     assert!(ids.len() > 30, "only {} ids were found in the source", ids.len());
     assert_eq!(missing, [""; 0]);
+    for (id, cells) in pages.iter().flat_map(|page| rows(page)) {
+        assert!(ids.contains(id), "`{id}` is on a page, and no finding has that id");
+        assert!(cells.iter().all(|cell| !cell.trim().is_empty()), "`{id}` lacks words: {cells:?}");
+    }
+}
+
+/// The rows of a page's tables that begin with an id, with their other cells.
+fn rows(page: &str) -> impl Iterator<Item = (&str, Vec<&str>)> {
+    page.lines().filter_map(|line| {
+        let (id, rest) = line.strip_prefix("| `")?.split_once("` |")?;
+        id.contains('.').then(|| (id, rest.trim_end().trim_end_matches('|').split(" | ").collect()))
+    })
 }
 
 /// The program's own files, without tests.

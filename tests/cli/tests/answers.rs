@@ -78,7 +78,7 @@ fn what_is_no_answers_file_is_refused_at_once() {
         ("tag", b"agent-port: !port 6000\n".to_vec(), "`agent-port` takes one value"),
         ("twice", b"agent-port: 1\nagent-port: 2\n".to_vec(), "duplicate entry"),
         ("unknown", b"agent-port: 1\n\nport: 2\n".to_vec(), "no setting `port` (line 3)"),
-        ("bytes", vec![0xff, 0, 1], "control characters are not allowed"),
+        ("bytes", vec![0xff, 0, 1], "line 1 is not UTF-8"),
         ("huge", huge, "has more than 1048576 bytes"),
     ];
     for (name, content, why) in table {
@@ -94,4 +94,73 @@ fn what_is_no_answers_file_is_refused_at_once() {
         assert!(finding["what"].as_str().is_some_and(|what| what.contains(why)), "{finding}");
     }
     assert!(!folder.path().join("site").exists());
+}
+
+/// The encodings in which Windows editors save a text.
+fn encoded(text: &str) -> [Vec<u8>; 3] {
+    let marked = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    let units = marked.encode_utf16();
+    [
+        marked.clone().into_bytes(),
+        units.clone().flat_map(u16::to_le_bytes).collect(),
+        units.flat_map(u16::to_be_bytes).collect(),
+    ]
+}
+
+#[test]
+fn answers_are_read_in_the_encodings_of_windows() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    for bytes in encoded("agent-port: 6000\n# für\n") {
+        put(&folder.path().join("mine.yaml"), &bytes);
+
+        let document = document(&plan(folder.path(), &["--answers=mine.yaml"], &[]));
+
+        let port = &document["settings"]["agent-port"];
+        assert_eq!(*port, json!({ "value": "6000", "from": "answers" }), "{bytes:?}");
+    }
+}
+
+#[test]
+fn a_configuration_keeps_its_settings_whatever_editor_saved_it() {
+    let conf = "site/opt/teradici/pcoipcm_data/data/ConnectionManager.conf";
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    for bytes in encoded("# mine\nMaxConnections = 0\n") {
+        put(&folder.path().join(conf), &bytes);
+
+        let document = document(&plan(folder.path(), &[], &[]));
+
+        // A setting that was lost could not be wrong.
+        let found = document["findings"].to_string();
+        assert!(found.contains("configuration.invalid"), "{bytes:?}: {found}");
+        assert!(found.contains("MaxConnections"), "{bytes:?}: {found}");
+    }
+}
+
+/// The file, its bytes, further flags, the finding's id and part of its fix.
+type Refused<'a> = (&'a str, &'a [u8], &'a [&'a str], &'a str, &'a str);
+
+#[test]
+fn a_file_that_cannot_be_decoded_is_refused_by_its_name_with_a_fix() {
+    let conf = "site/opt/teradici/pcoipcm_data/data/ConnectionManager.conf";
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let unmarked = &encoded("agent-port: 6000\n")[1][2..];
+    let table: [Refused<'_>; 4] = [
+        ("mine.yaml", unmarked, &["--answers=mine.yaml"], "usage.answers", "-f UTF-16LE"),
+        ("mine.yaml", b"# f\xfcr\n", &["--answers=mine.yaml"], "usage.answers", "-f WINDOWS-1252"),
+        (conf, b"BrokerType = f\xfcr\n", &[], "configuration.invalid", "-f WINDOWS-1252"),
+        (conf, unmarked, &[], "configuration.invalid", "-f UTF-16LE"),
+    ];
+    for (name, bytes, words, id, fix) in table {
+        put(&folder.path().join(name), bytes);
+
+        let output = plan(folder.path(), words, &[]);
+
+        let findings = document(&output)["findings"].clone();
+        let found = findings.as_array().and_then(|all| all.iter().find(|one| one["id"] == id));
+        let found = found.unwrap_or_else(|| panic!("{name}: {findings}"));
+        assert_eq!(found["level"], "error");
+        assert!(found["what"].to_string().contains(name), "{found}");
+        assert!(found["cure"].to_string().contains(fix), "{found}");
+        fs::remove_file(folder.path().join(name)).expect("it is there");
+    }
 }

@@ -5,7 +5,7 @@ use std::{
     fs::{self, File, Permissions},
     io::Write as _,
     os::unix::fs::{PermissionsExt as _, symlink},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
@@ -17,6 +17,7 @@ use pcoip_cmsgd::{
 };
 use serde_json::Value;
 
+use chains::{CHAINS, compare};
 use e2e::{
     binaries,
     needs::{Need, met},
@@ -24,6 +25,8 @@ use e2e::{
 use openssl::Workshop;
 use table::{PAIRS, ROWS, Row};
 
+#[path = "operator_certificates/chains.rs"]
+mod chains;
 #[allow(dead_code, reason = "the other table uses the rest")]
 #[path = "odd_certificates/openssl.rs"]
 mod openssl;
@@ -45,6 +48,69 @@ fn every_certificate_is_told_all_that_is_wrong_with_it() {
 }
 
 #[test]
+fn every_chain_is_judged_as_clients_do() {
+    if !met(&[Need::Tool("openssl")]) {
+        return;
+    }
+    let workshop = stock::stocked();
+
+    let wrong: Vec<_> = CHAINS.iter().filter_map(|chain| compare(&workshop, chain)).collect();
+
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_fix_of_a_file_that_is_not_read_makes_one_that_is() {
+    if !met(&[Need::Tool("openssl")]) {
+        return;
+    }
+    let workshop = stock::stocked();
+    // The host's own is no authority.
+    let plain = "certificate.not-authority";
+    for (file, id) in [
+        ("glued-good.crt+root.crt", "certificate.skipped"),
+        ("indented-good.crt+root.crt", "certificate.skipped"),
+        ("good.crt+bom-good.crt+root.crt", "certificate.skipped"),
+        ("root.crt+trusted.crt", "certificate.skipped"),
+        ("x509.crt+trusted.crt", "certificate.label"),
+        ("utf16-unmarked-good.crt", "certificate.unreadable"),
+        ("good.p7b", "certificate.pkcs7"),
+        ("signed-data.p7b", "certificate.pkcs7"),
+        ("cms.p7b", "certificate.pkcs7"),
+    ] {
+        let found = listed(&workshop, &joined(&workshop, file));
+        assert!(ids(&found).contains(&id), "{file}: {found:?}");
+        let cure = found.iter().find(|it| it["id"] == id).and_then(|it| it["cure"].as_str());
+        let command = cure.and_then(|cure| cure.split('`').nth(1)).expect("the fix is a command");
+
+        let done = Command::new("sh").args(["-c", command]).status().expect("`sh` starts");
+
+        assert!(done.success(), "{command}");
+        let ending = if id == "certificate.unreadable" { "utf8" } else { "pem" };
+        let fixed = listed(&workshop, &workshop.path(&format!("{file}.{ending}")));
+        assert!(ids(&fixed).contains(&plain), "{file}: {fixed:?}");
+        assert!(ids(&fixed).iter().all(|id| [plain, INCOMPLETE].contains(id)), "{file}: {fixed:?}");
+    }
+}
+
+/// What is told of a file without the root.
+const INCOMPLETE: &str = "certificate.chain-incomplete";
+
+/// What is told of a file of authorities.
+fn listed(workshop: &Workshop, path: &Path) -> Vec<Value> {
+    told(
+        workshop,
+        &[
+            format!("--ssl-cert={}", workshop.path("good.crt").display()),
+            format!("--ssl-key={}", workshop.path("good.key").display()),
+            format!("--ca-cert={}", path.display()),
+            "--host-address=cm.example.com".to_owned(),
+            jwt(workshop),
+        ],
+    )
+}
+
+#[test]
 fn every_pair_for_announcements_is_told_all_that_is_wrong_with_it() {
     if !met(&[Need::Tool("openssl")]) {
         return;
@@ -52,19 +118,19 @@ fn every_pair_for_announcements_is_told_all_that_is_wrong_with_it() {
     let workshop = stock::stocked();
 
     for (key, certificates, expected) in PAIRS {
-        let certificates = joined(&workshop, certificates);
+        let [key, certificates] = [key, certificates].map(|files| joined(&workshop, files));
         let told = told(
             &workshop,
             &[
                 "--self-signed".to_owned(),
-                format!("--jwt-signing-key={}", workshop.path(key).display()),
+                format!("--jwt-signing-key={}", key.display()),
                 format!("--jwt-verifying-cert={}", certificates.display()),
             ],
         );
 
-        assert_eq!(ids(&told), *expected, "{key}, {}", certificates.display());
+        assert_eq!(ids(&told), *expected, "{}, {}", key.display(), certificates.display());
         if expected.is_empty() {
-            Signer::load(&workshop.path(key)).expect("the daemon signs with what is accepted");
+            Signer::load(&key).expect("the daemon signs with what is accepted");
             Verifier::load(&certificates).expect("the daemon verifies with what is accepted");
         }
     }
@@ -135,8 +201,6 @@ fn judge(workshop: &Workshop, row: &Row) -> Option<String> {
         return Some(format!("{}: no cure: {finding}", row.what));
     }
     let is_accepted = found.iter().all(|finding| finding["level"] == "warning");
-    // The installer copies a file without its byte order mark.
-    let [certificate, key] = [certificate, key].map(|file| without_bom(workshop, file));
     let refused =
         server_config(&certificate, &key, &Files::default()).err().filter(|_| is_accepted);
     refused.map(|error| format!("{}: accepted, but {error:#}", row.what))
@@ -187,15 +251,6 @@ fn joined(workshop: &Workshop, files: &str) -> PathBuf {
     let joined = workshop.path(files);
     put(&joined, &parts.collect::<Vec<_>>().concat());
     joined
-}
-
-fn without_bom(workshop: &Workshop, file: PathBuf) -> PathBuf {
-    let bytes = fs::read(&file).expect("the file can be read");
-    let Some(plain) = bytes.strip_prefix(b"\xef\xbb\xbf") else { return file };
-    let path =
-        workshop.path(&format!("plain-{}", file.file_name().expect("a file has a name").display()));
-    put(&path, plain);
-    path
 }
 
 /// Writes a file that its owner alone can read.

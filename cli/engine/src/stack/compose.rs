@@ -9,8 +9,8 @@ mod variables;
 
 use std::{collections::BTreeMap, fs::File, io::Read as _, path::Path};
 
-use anyhow::{Context as _, bail};
-use cmsg_config::{Paths, socket::Role};
+use anyhow::{Context as _, anyhow, bail};
+use cmsg_config::{Paths, socket::Role, text};
 use serde_yaml::{Mapping, Value};
 
 use super::{NETWORK, service as name_of};
@@ -58,12 +58,13 @@ pub fn load(path: &Path) -> anyhow::Result<String> {
     if !file.metadata().with_context(reading)?.is_file() {
         bail!("the compose file `{}` is no file", path.display());
     }
-    let mut text = String::new();
-    file.take(LARGEST + 1).read_to_string(&mut text).with_context(reading)?;
-    if text.len() as u64 > LARGEST {
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes).with_context(reading)?;
+    if bytes.len() as u64 > LARGEST {
         bail!("the compose file `{}` is larger than {} KiB", path.display(), LARGEST / 1024);
     }
-    Ok(text)
+    let text = text::decode(&bytes).map_err(|why| anyhow!("{why}; {}", why.fix(path)));
+    Ok(text.with_context(reading)?.into_owned())
 }
 
 /// Everything that the file lacks, and what of it has no effect.

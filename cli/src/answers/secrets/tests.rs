@@ -76,14 +76,21 @@ fn a_password_in_the_answers_file_is_refused() {
 fn a_password_is_read_from_a_file_without_the_end_of_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("password");
-    let table: [(&[u8], Result<&str, &str>); 7] = [
+    let refused = format!(
+        "line 1 is not UTF-8; save it as UTF-8: `iconv -f WINDOWS-1252 -t UTF-8 -o {0}.utf8 {0}`",
+        path.display()
+    );
+    let table: [(&[u8], Result<&str, &str>); 10] = [
+        (b"\xef\xbb\xbfhunter2\r\n", Ok("hunter2")),
+        (b"\xff\xfeh\0\xfc\0\r\0\n\0", Ok("hü")),
+        (b"\xfe\xff\0h\0\xfc\0\n", Ok("hü")),
         (b"hunter2\n", Ok("hunter2")),
         (b"hunter2\r\n", Ok("hunter2")),
         (b" hunter2 ", Ok(" hunter2 ")),
         (b"\n", Err("the password is empty")),
         (b"a\nb\n", Err("the password has more than one line, or a control character")),
         (&[b'x'; 4097], Err("the password has more than 4096 bytes")),
-        (b"\xff", Err("is not UTF-8")),
+        (b"\xff", Err(&refused)),
     ];
     for (bytes, expected) in table {
         File::create(&path).unwrap().write_all(bytes).unwrap();

@@ -1,6 +1,9 @@
 use std::net::TcpListener;
 
-use rustls::{ServerConfig, ServerConnection, pki_types::PrivateKeyDer};
+use rustls::{
+    ServerConfig, ServerConnection,
+    pki_types::{PrivateKeyDer, pem::PemObject as _},
+};
 
 use super::*;
 use crate::pki::generate::{self, Key, Pair, Request};

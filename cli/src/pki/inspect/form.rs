@@ -1,6 +1,10 @@
 //! What a file is that is not the PEM file that was asked for, so that its owner learns how to make
 //! one of it.
 
+use cmsg_config::{
+    pem,
+    text::{self, Undecodable},
+};
 use x509_parser::{
     certificate::X509Certificate,
     oid_registry::{
@@ -15,8 +19,8 @@ use x509_parser::{
 pub(crate) enum Form {
     /// Nothing, or blanks.
     Empty,
-    /// Text in UTF-16, as some Windows programs write it.
-    Utf16,
+    /// Text in an encoding that is not read.
+    Undecodable(Undecodable),
     /// PEM with that in it.
     Pem(Vec<Holds>),
     /// The same in DER.
@@ -32,6 +36,8 @@ pub(crate) enum Form {
 pub(crate) enum Holds {
     /// A certificate.
     Certificate,
+    /// A certificate under a label that only OpenSSL reads.
+    OtherCertificate,
     /// A request for one.
     Request,
     /// Certificates in PKCS#7.
@@ -51,16 +57,20 @@ pub(crate) enum Holds {
 impl Form {
     /// Looks at a file.
     pub(crate) fn of(bytes: &[u8]) -> Self {
-        let text = without_bom(bytes);
+        let text = match text::recode(bytes) {
+            Ok(text) => text,
+            Err(why) => return Self::Undecodable(why),
+        };
         if text.iter().all(u8::is_ascii_whitespace) {
-            Self::Empty
-        } else if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-            Self::Utf16
-        } else if let Some(form) = binary(bytes) {
-            form
-        } else {
-            let held = sections(text);
-            if held.is_empty() { Self::Unknown } else { Self::Pem(held) }
+            return Self::Empty;
+        }
+        if let Some(form) = binary(bytes) {
+            return form;
+        }
+        match (sections(&text), text::decode(bytes)) {
+            (held, _) if !held.is_empty() => Self::Pem(held),
+            (_, Err(why @ Undecodable::Unmarked { .. })) => Self::Undecodable(why),
+            _ => Self::Unknown,
         }
     }
 }
@@ -68,12 +78,7 @@ impl Form {
 /// Whether a private key stands in a PEM file.
 pub(crate) fn has_private_key(pem: &[u8]) -> bool {
     let is_key = |held: &Holds| matches!(held, Holds::Key | Holds::DsaKey | Holds::EncryptedKey);
-    sections(without_bom(pem)).iter().any(is_key)
-}
-
-/// The bytes behind a byte order mark, which Windows editors put in front of a text.
-pub(crate) fn without_bom(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+    text::recode(pem).is_ok_and(|text| sections(&text).iter().any(is_key))
 }
 
 /// The first elements of a sequence, in DER or BER; none where it is no sequence.
@@ -127,7 +132,8 @@ fn sections(pem: &[u8]) -> Vec<Holds> {
             found.push(match label.strip_suffix(b"-----").unwrap_or(label) {
                 b"CERTIFICATE" => Holds::Certificate,
                 b"CERTIFICATE REQUEST" | b"NEW CERTIFICATE REQUEST" => Holds::Request,
-                b"PKCS7" => Holds::Pkcs7,
+                label if str::from_utf8(label).is_ok_and(pem::is_pkcs7) => Holds::Pkcs7,
+                b"TRUSTED CERTIFICATE" | b"X509 CERTIFICATE" => Holds::OtherCertificate,
                 b"PRIVATE KEY" | b"RSA PRIVATE KEY" | b"EC PRIVATE KEY" => Holds::Key,
                 b"DSA PRIVATE KEY" => Holds::DsaKey,
                 b"ENCRYPTED PRIVATE KEY" => Holds::EncryptedKey,

@@ -1,9 +1,10 @@
 //! Reads private keys as far as their public half, also of those that are refused later: who gives
 //! a short key with its certificate is told that it is short, not that it is damaged.
 
+use cmsg_config::pem::{self, Problem};
 use rustls::{
     crypto::aws_lc_rs::sign::any_supported_type,
-    pki_types::{PrivateKeyDer, alg_id, pem::PemObject as _},
+    pki_types::{PrivateKeyDer, alg_id},
     sign::public_key_to_spki,
 };
 use x509_parser::{
@@ -17,7 +18,7 @@ use x509_parser::{
     x509::SubjectPublicKeyInfo,
 };
 
-use super::form::{Form, Holds, elements, inside, without_bom};
+use super::form::{Form, Holds, elements, inside};
 
 /// The fewest bits of an RSA key.
 pub(crate) const LEAST_BITS: usize = 2048;
@@ -51,6 +52,8 @@ pub(crate) enum NoKey {
     Encrypted,
     /// The file has another form.
     Form(Form),
+    /// A section would be skipped, or it is not the only key.
+    Pem(Problem),
     /// It cannot be used.
     Damaged,
 }
@@ -67,20 +70,18 @@ impl PublicHalf {
     }
 }
 
-/// Reads the public half of the first PEM key in a file.
+/// Reads the public half of the PEM key in a file.
 ///
 /// # Errors
 ///
 /// Why there is none.
-pub(crate) fn key(pem: &[u8]) -> Result<PublicHalf, NoKey> {
-    let Ok(private) = PrivateKeyDer::from_pem_slice(without_bom(pem)) else {
-        return match Form::of(pem) {
-            Form::Pem(holds) if holds.contains(&Holds::EncryptedKey) => Err(NoKey::Encrypted),
-            Form::Der(Holds::EncryptedKey) => Err(NoKey::Encrypted),
-            Form::Pem(holds) if holds.contains(&Holds::DsaKey) => Ok(PublicHalf::only("DSA")),
-            Form::Pem(holds) if holds.contains(&Holds::Key) => Err(NoKey::Damaged),
-            form => Err(NoKey::Form(form)),
-        };
+pub(crate) fn key(bytes: &[u8]) -> Result<PublicHalf, NoKey> {
+    let private = match pem::key(bytes) {
+        Ok(private) => private,
+        Err(why) if why.is_skipped() || matches!(why, Problem::SeveralKeys(_)) => {
+            return Err(NoKey::Pem(why));
+        }
+        Err(_) => return unread(bytes),
     };
     // The library would take a key for RSA-PSS for one for RSA.
     if let Some(kind @ ("DSA" | "RSA-PSS" | "unknown")) = other_kind(&private) {
@@ -92,6 +93,17 @@ pub(crate) fn key(pem: &[u8]) -> Result<PublicHalf, NoKey> {
     let info = signing.public_key().ok_or(NoKey::Damaged)?;
     let (_, parsed) = SubjectPublicKeyInfo::from_der(&info).map_err(|_| NoKey::Damaged)?;
     Ok(public_half(&parsed))
+}
+
+/// A file of which the reader takes no key.
+fn unread(bytes: &[u8]) -> Result<PublicHalf, NoKey> {
+    match Form::of(bytes) {
+        Form::Pem(holds) if holds.contains(&Holds::EncryptedKey) => Err(NoKey::Encrypted),
+        Form::Der(Holds::EncryptedKey) => Err(NoKey::Encrypted),
+        Form::Pem(holds) if holds.contains(&Holds::DsaKey) => Ok(PublicHalf::only("DSA")),
+        Form::Pem(holds) if holds.contains(&Holds::Key) => Err(NoKey::Damaged),
+        form => Err(NoKey::Form(form)),
+    }
 }
 
 pub(super) fn public_half(info: &SubjectPublicKeyInfo<'_>) -> PublicHalf {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use time::OffsetDateTime;
 
-use super::{Named, leaf};
+use super::{Named, leaf, limits, strict::Shown};
 use crate::{
     finding::Finding,
     pki::inspect::{Certificate, KeyKind, LEAST_BITS},
@@ -38,9 +38,13 @@ impl<'a> Chain<'a> {
         let leaf = &self.shown[self.leaf];
         let mut paths = Vec::new();
         self.walk(&mut vec![leaf], &above, &listed, &mut paths);
-        let judged = paths.iter().map(|path| (self.issuers(path), path));
-        if let Some((of_issuers, path)) = judged.min_by_key(|(findings, _)| findings.len()) {
-            findings.extend(of_issuers);
+        let judged = paths.iter().map(|path| {
+            let mut of_path = self.issuers(path);
+            of_path.extend(limits::judge(&self.up_to_the_root(path, &listed)));
+            (of_path, path)
+        });
+        if let Some((of_path, path)) = judged.min_by_key(|(findings, _)| findings.len()) {
+            findings.extend(of_path);
             findings.extend(self.not_sent(path, &listed));
         } else {
             let all: Vec<_> =
@@ -143,9 +147,9 @@ impl<'a> Chain<'a> {
             let who = format!("the issuer `{}`", issuer.subject);
             findings.extend(leaf::dates(issuer, &who, self.now));
             findings.extend(short(issuer, &who));
+            findings.extend(leaf::usage(issuer, &who));
             if !issuer.is_root() {
                 findings.extend(leaf::signature(issuer, &who));
-                findings.extend(leaf::usage(issuer, &who));
             }
             // Roots from before version 3 cannot say it.
             if !issuer.is_authority && issuer.is_version_3 {
@@ -158,6 +162,41 @@ impl<'a> Chain<'a> {
             }
         }
         findings
+    }
+
+    /// The path with the listed issuers above its end: a client that has the root alone goes as far.
+    fn up_to_the_root(
+        &self,
+        path: &[&'a Certificate],
+        listed: &[&'a Certificate],
+    ) -> Vec<&'a Certificate> {
+        let mut path = path.to_vec();
+        while let Some(last) = path.last().copied().filter(|last| !last.is_root())
+            && let Some(issuer) = listed
+                .iter()
+                .copied()
+                .find(|one| path.iter().all(|known| known.der != one.der) && last.is_issued_by(one))
+        {
+            path.push(issuer);
+        }
+        path
+    }
+
+    /// What a client has that knows the roots of the list.
+    pub(super) fn shown_to_clients(&self) -> Option<Shown<'a>> {
+        let leaf = &self.shown[self.leaf];
+        let listed = self.listed();
+        if listed.is_empty() || listed.iter().any(|one| one.der == leaf.der) {
+            return None;
+        }
+        let is_last = |one: &&'a Certificate| {
+            let has_issuer =
+                || listed.iter().any(|issuer| issuer.der != one.der && one.is_issued_by(issuer));
+            one.is_root() || !has_issuer()
+        };
+        let (roots, known): (Vec<_>, Vec<_>) = listed.iter().copied().partition(is_last);
+        let sent = self.shown.iter().filter(|one| one.der != leaf.der);
+        Some(Shown { leaf, between: known.into_iter().chain(sent).collect(), roots })
     }
 
     /// Clients know roots, and what lies between must be sent to them.

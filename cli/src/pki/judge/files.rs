@@ -1,5 +1,7 @@
 //! Reads the files, and says what each is that is not what was asked for.
 
+use cmsg_config::pem::Problem;
+
 use super::Named;
 use crate::{
     finding::Finding,
@@ -38,9 +40,12 @@ fn holds_key(file: Named<'_>) -> Option<Finding> {
     })
 }
 
-fn no_certificate(file: Named<'_>, why: &str) -> Finding {
+fn no_certificate(file: Named<'_>, why: &Problem) -> Finding {
     let (flag, name) = (file.flag(), file.file());
     let refused = |id, what: &str, cure: String| Finding::error(id, format!("{flag} {what}"), cure);
+    if why.is_skipped() {
+        return skipped("certificate.skipped", file, why);
+    }
     let form = Form::of(file.bytes);
     let held = match &form {
         Form::Pem(held) => &held[..],
@@ -63,11 +68,11 @@ fn no_certificate(file: Named<'_>, why: &str) -> Finding {
         return refused("certificate.unreadable", &format!("is damaged: {why}"), cure);
     }
     if held.contains(&Holds::Pkcs7) {
-        let cure = format!(
-            "convert it: `openssl pkcs7 {der}-in {name} -print_certs -out {name}.pem`, and put \
-             the host's own certificate first"
-        );
+        let cure = from_pkcs7(file, der);
         return refused("certificate.pkcs7", "is a PKCS#7 file, not PEM certificates", cure);
+    }
+    if held.contains(&Holds::OtherCertificate) {
+        return other_label(file);
     }
     if held.contains(&Holds::Request) {
         let cure = "give the certificate that the authority made of it".to_owned();
@@ -77,10 +82,39 @@ fn no_certificate(file: Named<'_>, why: &str) -> Finding {
         let cure = "give the certificate, which has a line `-----BEGIN CERTIFICATE-----`";
         return refused("certificate.is-key", "is a key, not a certificate", cure.to_owned());
     }
-    let cure = odd_form(&form, &name).unwrap_or_else(|| {
+    let cure = odd_form(&form, file).unwrap_or_else(|| {
         "give a PEM file, which has a line `-----BEGIN CERTIFICATE-----`".to_owned()
     });
-    refused("certificate.unreadable", odd(&form, "holds no PEM certificate"), cure)
+    refused("certificate.unreadable", &odd(&form, "holds no PEM certificate"), cure)
+}
+
+fn other_label(file: Named<'_>) -> Finding {
+    let name = file.file();
+    Finding::error(
+        "certificate.label",
+        format!(
+            "{} has a label that only OpenSSL reads: `TRUSTED CERTIFICATE` or `X509 CERTIFICATE`",
+            file.flag()
+        ),
+        format!(
+            "convert it: `openssl crl2pkcs7 -nocrl -certfile {name} | openssl pkcs7 -print_certs \
+             -out {name}.pem`"
+        ),
+    )
+}
+
+/// How to convert PKCS#7. Under the label `CMS` OpenSSL reads no certificates.
+fn from_pkcs7(file: Named<'_>, der: &str) -> String {
+    const CMS: &[u8] = b"-----BEGIN CMS-----";
+    let name = file.file();
+    let read = if file.bytes.windows(CMS.len()).any(|window| window == CMS) {
+        format!("sed 's/ CMS-----/ PKCS7-----/' {name} | openssl pkcs7")
+    } else {
+        format!("openssl pkcs7 {der}-in {name}")
+    };
+    format!(
+        "convert it: `{read} -print_certs -out {name}.pem`, and put the host's own certificate first"
+    )
 }
 
 fn no_key(file: Named<'_>, why: &NoKey) -> Finding {
@@ -96,6 +130,8 @@ fn no_key(file: Named<'_>, why: &NoKey) -> Finding {
             );
             refused("key.encrypted", "is encrypted: the key needs a passphrase", cure)
         }
+        NoKey::Pem(why @ Problem::SeveralKeys(_)) => skipped("key.several", file, why),
+        NoKey::Pem(why) => skipped("key.skipped", file, why),
         NoKey::Damaged => {
             let cure = format!(
                 "copy the file anew; `openssl pkey -in {name} -noout -check` must find it valid"
@@ -122,21 +158,27 @@ fn no_key(file: Named<'_>, why: &NoKey) -> Finding {
             if is_certificate {
                 return refused("key.is-certificate", "is a certificate, not its key", cure);
             }
-            let cure = odd_form(form, &name).unwrap_or(cure);
-            refused("key.unreadable", odd(form, "holds no PEM key"), cure)
+            let cure = odd_form(form, file).unwrap_or(cure);
+            refused("key.unreadable", &odd(form, "holds no PEM key"), cure)
         }
     }
 }
 
-fn odd(form: &Form, otherwise: &'static str) -> &'static str {
+/// What a reader of PEM would pass over without an error.
+pub(super) fn skipped(id: &'static str, file: Named<'_>, why: &Problem) -> Finding {
+    let what = format!("{}: {why}", file.flag());
+    Finding::error(id, what, why.fix(file.path))
+}
+
+fn odd(form: &Form, otherwise: &str) -> String {
     match form {
-        Form::Empty => "is empty",
-        Form::Utf16 => "is text in UTF-16, which nothing reads as PEM",
-        _ => otherwise,
+        Form::Empty => "is empty".to_owned(),
+        Form::Undecodable(why) => why.to_string(),
+        _ => otherwise.to_owned(),
     }
 }
 
-fn odd_form(form: &Form, name: &str) -> Option<String> {
-    (*form == Form::Utf16)
-        .then(|| format!("convert it: `iconv -f UTF-16 -t UTF-8 -o {name}.pem {name}`"))
+fn odd_form(form: &Form, file: Named<'_>) -> Option<String> {
+    let Form::Undecodable(why) = form else { return None };
+    Some(why.fix(file.path))
 }

@@ -1,12 +1,11 @@
 //! The rules for the host's own certificate, and those that it shares with its issuers.
 
-use std::net::IpAddr;
-
 use time::{Duration, OffsetDateTime};
 
+use super::strict;
 use crate::{
     finding::Finding,
-    pki::inspect::{Certificate, KeyKind, LEAST_BITS, MOST_BITS},
+    pki::inspect::{Certificate, KeyKind, KeyUsage, LEAST_BITS, MOST_BITS, Name},
 };
 
 /// The bits that the guide recommends.
@@ -34,6 +33,7 @@ pub(super) fn judge(
         ));
     }
     findings.extend(usage(leaf, WHO));
+    findings.extend(key_usage(leaf));
     if leaf.is_authority {
         findings.push(Finding::warning(
             "certificate.is-authority",
@@ -41,15 +41,8 @@ pub(super) fn judge(
             "request one without `CA:TRUE`",
         ));
     }
-    findings.extend(names.iter().filter(|(_, name)| !is_named(leaf, name)).map(|(flag, name)| {
-        Finding::warning(
-            "certificate.name-missing",
-            format!(
-                "the certificate does not name `{name}`, by which `--{flag}` says that clients call"
-            ),
-            format!("request one that has `{name}` among its subject alternative names"),
-        )
-    }));
+    let missing = names.iter().filter(|(_, name)| !is_named(leaf, name));
+    findings.extend(missing.map(|(flag, name)| name_missing(leaf, flag, name)));
     findings
 }
 
@@ -72,6 +65,26 @@ pub(super) fn usage(certificate: &Certificate, who: &str) -> Option<Finding> {
             "request one with `extendedKeyUsage = serverAuth`",
         )
     })
+}
+
+/// Whether the key may do what TLS asks of a server's, where the certificate says what it may.
+fn key_usage(leaf: &Certificate) -> Option<Finding> {
+    const CURE: &str =
+        "request one with `keyUsage = digitalSignature, keyEncipherment`, or without `keyUsage`";
+    match leaf.key_usage {
+        KeyUsage::Signs => None,
+        KeyUsage::Encrypts => Some(Finding::warning(
+            "certificate.key-usage",
+            "the certificate's `keyUsage` lacks `digitalSignature`, which TLS 1.3 and strict \
+             clients need",
+            CURE,
+        )),
+        KeyUsage::Other => Some(Finding::error(
+            "certificate.key-usage",
+            "the certificate's `keyUsage` does not allow the key to be used by a TLS server",
+            CURE,
+        )),
+    }
 }
 
 /// Whether a certificate is valid, and for how long.
@@ -128,13 +141,30 @@ fn wrong_kind(kind: &str) -> Finding {
     Finding::error("certificate.key-type", what, REQUEST)
 }
 
-/// Whether the certificate is for that name; a star stands for the first part of a name.
+fn name_missing(leaf: &Certificate, flag: &str, name: &str) -> Finding {
+    let wanted = Name::of(name);
+    let kind = if matches!(wanted, Name::Address(_)) { "IP" } else { "DNS" };
+    let is_written_as_dns = kind == "IP" && leaf.names.contains(&Name::Dns(name.to_owned()));
+    let what = if is_written_as_dns {
+        format!(
+            "the certificate has `{name}` of `--{flag}` as a DNS name, and clients look for an IP \
+             address"
+        )
+    } else {
+        format!(
+            "the certificate does not name `{name}`, by which `--{flag}` says that clients call"
+        )
+    };
+    let cure = format!("request one that has `{kind}:{name}` among its subject alternative names");
+    Finding::warning("certificate.name-missing", what, cure)
+}
+
+/// Whether clients accept the certificate for a name. They differ in wildcards, and the strictest
+/// count: the star stands for one whole label, and more than a top-level domain follows it.
 fn is_named(leaf: &Certificate, name: &str) -> bool {
-    let is_address = name.parse::<IpAddr>().is_ok();
-    let rest = name.split_once('.').map(|(_, rest)| rest).filter(|_| !is_address);
-    leaf.names.iter().any(|held| {
-        let starred = held.strip_prefix("*.").zip(rest);
-        held.eq_ignore_ascii_case(name)
-            || starred.is_some_and(|(held, rest)| held.eq_ignore_ascii_case(rest))
-    })
+    let is_held = match Name::of(name.strip_suffix('.').unwrap_or(name)) {
+        address @ Name::Address(_) => leaf.names.contains(&address),
+        Name::Dns(name) => leaf.names.iter().any(|held| held.matches(&name)),
+    };
+    is_held && strict::is_named(leaf, name).unwrap_or(true)
 }

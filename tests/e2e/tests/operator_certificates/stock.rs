@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    chains,
     openssl::{ITSELF, Made, Workshop},
     put,
 };
@@ -14,7 +15,12 @@ use super::{
 pub(crate) fn stocked() -> Workshop {
     let workshop = Workshop::open();
     keys(&workshop);
-    for (name, key, made) in CERTIFICATES {
+    for (name, key, made) in CERTIFICATES.iter().chain(chains::CERTIFICATES) {
+        // Other certificates of a key have its key beside them, for what they issue.
+        if name != key {
+            fs::copy(workshop.path(&format!("{key}.key")), workshop.path(&format!("{name}.key")))
+                .expect("a key can be copied");
+        }
         workshop.certify(name, key, made);
     }
     files(&workshop);
@@ -40,9 +46,11 @@ fn files(workshop: &Workshop) {
         "rsa -in good.key -traditional -aes256 -passout pass:secret -out legacy.key",
         "pkcs8 -topk8 -in good.key -passout pass:secret -outform DER -out encrypted.der",
         "pkey -in good.key -pubout -out good.pub",
+        "x509 -in good.crt -trustout -out trusted.crt",
     ] {
         workshop.run(command);
     }
+    relabelled(workshop);
     for name in ["good.crt", "good.key"] {
         let text = fs::read_to_string(workshop.path(name)).expect("it was made");
         let put =
@@ -51,6 +59,10 @@ fn files(workshop: &Workshop) {
         put("bom", format!("\u{feff}{text}").as_bytes());
         put("surrounded", format!("Bag Attributes\n  name: x\n{text}\nThat is all.\n").as_bytes());
         put("utf16", &utf16(&text));
+        put("utf16-unmarked", &utf16(&text)[2..]);
+        put("glued", text.trim_end().as_bytes());
+        put("no-begin", text.replace("-----BEGIN", "----BEGIN").as_bytes());
+        put("indented", format!("  {text}").as_bytes());
         put("cut", &text.as_bytes()[..text.len() / 2]);
         put("open", text.as_bytes());
     }
@@ -60,6 +72,19 @@ fn files(workshop: &Workshop) {
     );
     let open = Permissions::from_mode(0o644);
     fs::set_permissions(workshop.path("open-good.key"), open).expect("its owner sets its mode");
+}
+
+/// Sections under other labels.
+fn relabelled(workshop: &Workshop) {
+    let text = |name| fs::read_to_string(workshop.path(name)).expect("it was made");
+    for (name, label, of) in [
+        ("x509.crt", "X509 CERTIFICATE", "good.crt"),
+        ("signed-data.p7b", "PKCS #7 SIGNED DATA", "good.p7b"),
+        ("cms.p7b", "CMS", "good.p7b"),
+    ] {
+        let from = if of == "good.crt" { "CERTIFICATE" } else { "PKCS7" };
+        put(&workshop.path(name), text(of).replace(from, label).as_bytes());
+    }
 }
 
 fn utf16(text: &str) -> Vec<u8> {
@@ -155,11 +180,11 @@ const CERTIFICATES: &[(&str, &str, Made)] = &[
     ("by-elliptic", "good", leaf("elliptic")),
 ];
 
-const LONG: &str = "-days 300";
+pub(crate) const LONG: &str = "-days 300";
 const PAST: &str = "-startdate 20200101000000Z -enddate 20210101000000Z";
 const CLIENT_AUTHORITY: &str = "basicConstraints=critical,CA:TRUE\nextendedKeyUsage=clientAuth";
 
-const fn leaf(issuer: &'static str) -> Made {
+pub(crate) const fn leaf(issuer: &'static str) -> Made {
     Made {
         key: "",
         subject: "cm.example.com",
@@ -177,6 +202,10 @@ const fn with(extensions: &'static str) -> Made {
     Made { extensions, ..leaf("root") }
 }
 
-const fn authority(subject: &'static str, issuer: &'static str, options: &'static str) -> Made {
+pub(crate) const fn authority(
+    subject: &'static str,
+    issuer: &'static str,
+    options: &'static str,
+) -> Made {
     Made { key: "", subject, issuer, extensions: "basicConstraints=critical,CA:TRUE", options }
 }

@@ -26,7 +26,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("MD5", "md5.crt", &["certificate.signature-weak"]),
     row("SHA-1", "sha1.crt", &["certificate.signature-weak"]),
     row("SHA-512", "sha512.crt", &[]),
-    row("RSA-PSS with SHA-256", "pss-signed.crt", &[]),
+    row("RSA-PSS with the longest salt", "pss-signed.crt", &["certificate.strict-clients"]),
     row("MD5 between", "chained.crt+between-md5.crt", &["certificate.signature-weak"]),
     row("SHA-1 between", "chained.crt+between-sha1.crt", &["certificate.signature-weak"]),
     Row { authority: "root-md5.crt", ..row("MD5 on the root", "good.crt", &[]) },
@@ -119,7 +119,22 @@ pub(crate) const ROWS: &[Row] = &[
     row("CRLF", "crlf-good.crt", &[]),
     row("byte order mark", "bom-good.crt", &[]),
     row("text around", "surrounded-good.crt", &[]),
-    row("UTF-16", "utf16-good.crt", &["certificate.unreadable"]),
+    row("UTF-16", "utf16-good.crt", &[]),
+    row("UTF-16 unmarked", "utf16-unmarked-good.crt", &["certificate.unreadable"]),
+    row("glued", "glued-good.crt+root.crt", &["certificate.skipped"]),
+    row("mark between", "good.crt+bom-good.crt", &["certificate.skipped"]),
+    row("indented", "good.crt+indented-good.crt", &["certificate.skipped"]),
+    row("four dashes", "good.crt+no-begin-good.crt", &["certificate.skipped"]),
+    row("trusted beside", "good.crt+trusted.crt", &["certificate.skipped"]),
+    row("trusted", "trusted.crt", &["certificate.label"]),
+    row("X509", "x509.crt", &["certificate.label"]),
+    row("PKCS#7 beside", "good.crt+good.p7b", &["certificate.skipped"]),
+    row("PKCS#7 of Java", "signed-data.p7b", &["certificate.pkcs7"]),
+    row("PKCS#7 of CMS", "cms.p7b", &["certificate.pkcs7"]),
+    Row {
+        authority: "glued-good.crt+root.crt",
+        ..row("glued authorities", "good.crt", &["certificate.skipped"])
+    },
     row("cut off", "cut-good.crt", &["certificate.unreadable"]),
     row("DER", "good.der", &["certificate.der"]),
     row("PKCS#12", "good.p12", &["certificate.pkcs12"]),
@@ -135,7 +150,13 @@ pub(crate) const ROWS: &[Row] = &[
     Row { key: "surrounded-good.key", ..row("key: text around", "good.crt", &[]) },
     Row { key: "pkcs1.key", ..row("key: PKCS#1", "good.crt", &[]) },
     Row { key: "good.crt+good.key", ..row("key: with certificate", "good.crt", &[]) },
-    Row { key: "utf16-good.key", ..row("key: UTF-16", "good.crt", &["key.unreadable"]) },
+    Row { key: "utf16-good.key", ..row("key: UTF-16", "good.crt", &[]) },
+    Row {
+        key: "utf16-unmarked-good.key",
+        ..row("key: UTF-16 unmarked", "good.crt", &["key.unreadable"])
+    },
+    Row { key: "glued-good.key+p256.key", ..row("key: glued", "good.crt", &["key.skipped"]) },
+    Row { key: "good.key+p256.key", ..row("key: two", "good.crt", &["key.several"]) },
     Row { key: "cut-good.key", ..row("key: cut off", "good.crt", &["key.unreadable"]) },
     Row { key: "good-key.der", ..row("key: DER", "good.crt", &["key.der"]) },
     Row { key: "good.p12", ..row("key: PKCS#12", "good.crt", &["key.pkcs12"]) },
@@ -178,8 +199,16 @@ pub(crate) const PAIRS: &[(&str, &str, &[&str])] = &[
     ("encrypted.key", "p256.crt", &["key.encrypted"]),
     ("good-key.der", "good.der", &["certificate.der", "key.der"]),
     ("open-good.key", "good.crt", &["key.exposed"]),
+    ("p256.key", "glued-good.crt+p256.crt", &["certificate.skipped"]),
+    ("p256.key", "good.crt+trusted.crt", &["certificate.skipped"]),
+    ("utf16-good.key", "utf16-good.crt", &[]),
+    ("good.key+p256.key", "good.crt", &["key.several"]),
 ];
 
-const fn row(what: &'static str, certificate: &'static str, told: &'static [&'static str]) -> Row {
+pub(crate) const fn row(
+    what: &'static str,
+    certificate: &'static str,
+    told: &'static [&'static str],
+) -> Row {
     Row { what, certificate, key: "good.key", authority: "root.crt", told }
 }
