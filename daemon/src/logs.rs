@@ -38,8 +38,8 @@ pub(crate) fn as_error<E: std::error::Error + 'static>(
     error
 }
 
-/// Sends everything at or above a level to new files in a folder, one after another, and warnings to
-/// standard error too. Returns the first file's path.
+/// Sends everything at or above a level to new files in a folder, one after another, and warnings that
+/// are of no session to standard error too. Returns the first file's path.
 ///
 /// # Errors
 ///
@@ -72,7 +72,8 @@ pub fn of_folder(
         .event_format(Line)
         .with_writer(io::stderr)
         .with_filter(LevelFilter::WARN)
-        .with_filter(ours);
+        .with_filter(ours)
+        .with_filter(tracing_subscriber::filter::filter_fn(|event| !is_of_session(event)));
     Ok((path, tracing_subscriber::registry().with(to_file).with(to_error)))
 }
 
@@ -103,6 +104,12 @@ fn filter(level: LogLevel) -> LevelFilter {
 /// Libraries log what they send and receive at trace, secrets included, so they stay silent.
 fn is_ours(metadata: &Metadata<'_>) -> bool {
     metadata.module_path().is_some_and(|module| module.starts_with("pcoip_cmsgd"))
+}
+
+/// Whether an event is a line of the session log. Clients cause as many as they like, and nothing
+/// bounds the size of standard error.
+fn is_of_session(metadata: &Metadata<'_>) -> bool {
+    metadata.fields().field("session").is_some()
 }
 
 const LINE_STAMP: &[BorrowedFormatItem<'_>] =
@@ -238,6 +245,25 @@ mod tests {
             "2023-11-14T22:13:20.123Z 0b1c2d3e-0000-4000-8000-000000000001 s=7 c=none INFO  \
              exchange                           : Processing request (hello) took: 3ms method=x"
         );
+    }
+
+    #[test]
+    fn lines_of_sessions_are_told_from_others() {
+        use tracing_subscriber::{Registry, filter::filter_fn, layer::SubscriberExt as _};
+        let seen = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let seeing = std::sync::Arc::clone(&seen);
+        let filter = filter_fn(move |event| {
+            seeing.lock().unwrap().push(is_of_session(event));
+            false
+        });
+        let layer = tracing_subscriber::fmt::layer().with_filter(filter);
+
+        tracing::subscriber::with_default(Registry::default().with(layer), || {
+            tracing::warn!(session = "0b1c", "Session-Log-Id not found");
+            tracing::warn!(file = "x", "Cannot write");
+        });
+
+        assert_eq!(*seen.lock().unwrap(), [true, false]);
     }
 
     #[test]

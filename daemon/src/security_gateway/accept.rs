@@ -88,6 +88,8 @@ impl Door {
         permit: Permit,
     ) -> anyhow::Result<()> {
         let arrived = tokio::select! {
+            // A client that is admitted at the same instant stays.
+            biased;
             arrived = self.arrive(stream, peer, &permit) => arrived,
             () = permit.evicted() => {
                 count(&self.gate.counters.refusals.crowded);
