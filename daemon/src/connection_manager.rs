@@ -26,6 +26,7 @@ mod agent;
 mod allocate;
 mod announce;
 mod broker;
+mod cookies;
 mod exchange;
 mod forward;
 mod forwarded;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::xml::{self, Document, Element, leaf};
 
-pub use cookie::{BadCookie, BrokerCookies, ClientCookie};
+pub use self::cookie::{BadCookie, BrokerCookies, ClientCookie, NotKept, SetCookies};
 pub use refusal::{Refusal, agent_failure};
 pub use request::{Allocation, Authenticate, Hello, Logon, Request, RequestKind};
 pub use response::{Authentication, BrokerTarget, ClientTarget, Response, ResponseKind};

@@ -10,12 +10,12 @@ use cmsg_proto::{
         session::{Opening, Session},
     },
 };
-use http::header;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{
     broker::Envelope,
+    cookies,
     shared::{Shared, random},
     trail::{BROKER, CLIENT, Trail, as_error, told},
     upstream::{Failure, Reply},
@@ -117,8 +117,10 @@ impl Exchange<'_> {
         }
         let version = response.version().clone();
         told!(info, self.trail, CLIENT, "Setting PBP version negotiated with client to {version}");
-        let mut cookies = BrokerCookies::default();
-        set_cookies(&reply).iter().for_each(|cookie| cookies.store(cookie));
+        let (mut cookies, set) = (BrokerCookies::default(), cookies::set_by(&reply));
+        let stored = set.values.iter().map(|cookie| cookies.store(cookie, set.answered));
+        let not_kept: Vec<_> = stored.filter_map(Result::err).collect();
+        cookies::log(&self.trail, &not_kept);
         let opening = Opening {
             number: self.shared.next_number(),
             cookie: ClientCookie::from_random(random().map_err(|_| Refusal::InvalidSession)?),
@@ -180,11 +182,13 @@ impl Exchange<'_> {
         self.note(exchange_name(self.request.kind()), started.elapsed());
         let reply = reply?;
         let response = self.understand(&reply)?;
-        let set = set_cookies(&reply);
+        let set = cookies::set_by(&reply);
         self.warn_of_long_logon();
+        let mut not_kept = Vec::new();
         self.shared.change(&session.cookie, |session| {
-            session.answered(self.request.kind(), response.kind(), &set);
+            not_kept = session.answered(self.request.kind(), response.kind(), &set);
         });
+        cookies::log(&self.trail, &not_kept);
         match (self.request.kind(), response.kind()) {
             (
                 RequestKind::AllocateResource(allocation),
@@ -279,9 +283,4 @@ fn exchange_name(request: &RequestKind) -> &'static str {
         RequestKind::Bye => "bye",
         RequestKind::Other(_) => "other",
     }
-}
-
-fn set_cookies(reply: &Reply) -> Vec<String> {
-    let values = reply.headers.get_all(header::SET_COOKIE).iter();
-    values.filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
 }

@@ -3,9 +3,11 @@
 
 use std::{fmt, str::FromStr};
 
+use cookie::Cookie;
 use serde::{Deserialize, Serialize};
 
 use super::redact;
+use crate::Time;
 
 const NAME: &str = "JSESSIONID";
 
@@ -83,28 +85,42 @@ impl fmt::Debug for ClientCookie {
 pub struct BrokerCookies(Vec<(String, String)>);
 
 impl BrokerCookies {
-    const MAX_COOKIES: usize = 16;
+    /// Cookies of one session.
+    pub const MAX_COOKIES: usize = 16;
     /// Of all together; the request that carries them back has its limits, too.
-    const MAX_BYTES: usize = 4096;
+    pub const MAX_BYTES: usize = 4096;
 
-    /// Takes the value of a `Set-Cookie`; what is no cookie is left out.
-    pub fn store(&mut self, set_cookie: &str) {
-        let (pair, attributes) = set_cookie.split_once(';').unwrap_or((set_cookie, ""));
-        let Some((name, value)) = pair.split_once('=') else { return };
-        let (name, value) = (name.trim(), value.trim());
+    /// Keeps or removes the cookie of a `Set-Cookie` header in an answer of that time by the broker's
+    /// own clock.
+    ///
+    /// Expiry is looked at here and never again: known brokers set `Expires` with the first answer
+    /// alone, and go on using the cookie.
+    ///
+    /// # Errors
+    ///
+    /// Why the cookie is neither kept nor removed.
+    pub fn store(&mut self, set_cookie: &str, answered: Time) -> Result<(), NotKept> {
+        let cookie = Cookie::parse(set_cookie).map_err(|_| NotKept::NoPair)?;
+        let (name, value) = cookie.name_value();
         let plain = |text: &str| text.bytes().all(|b| b.is_ascii_graphic() && b != b',');
-        if name.is_empty() || !plain(name) || !plain(value) {
-            return;
+        if !plain(name) || !plain(value) {
+            return Err(NotKept::Character);
         }
-        let others = self.0.iter().filter(|(known, _)| known != name);
-        let used: usize = others.map(|(name, value)| name.len() + value.len()).sum();
+        if is_removal(&cookie, answered) {
+            self.0.retain(|(known, _)| known != name);
+            return Ok(());
+        }
+        let others: Vec<_> = self.0.iter().filter(|(known, _)| known != name).collect();
+        let used: usize = others.iter().map(|(name, value)| name.len() + value.len()).sum();
         if used + name.len() + value.len() > Self::MAX_BYTES {
-            return;
+            return Err(NotKept::TooLarge);
+        }
+        if others.len() == Self::MAX_COOKIES {
+            return Err(NotKept::TooMany);
         }
         self.0.retain(|(known, _)| known != name);
-        if !is_removal(attributes) && self.0.len() < Self::MAX_COOKIES {
-            self.0.push((name.to_owned(), value.to_owned()));
-        }
+        self.0.push((name.to_owned(), value.to_owned()));
+        Ok(())
     }
 
     /// The value of `Cookie`, `None` where there is nothing to send.
@@ -115,11 +131,39 @@ impl BrokerCookies {
     }
 }
 
-/// `Max-Age=0` or less takes a cookie away.
-fn is_removal(attributes: &str) -> bool {
-    let pairs = attributes.split(';').filter_map(|a| a.trim().split_once('='));
-    let mut ages = pairs.filter(|(name, _)| name.eq_ignore_ascii_case("max-age"));
-    ages.any(|(_, age)| age.trim().parse::<i64>().is_ok_and(|age| age <= 0))
+/// Whether a cookie has expired when it comes (RFC 6265, section 5.3: `Max-Age` goes before `Expires`).
+fn is_removal(cookie: &Cookie<'_>, answered: Time) -> bool {
+    if let Some(age) = cookie.max_age() {
+        return age.is_zero();
+    }
+    let expires = cookie.expires_datetime().map(|at| at.unix_timestamp());
+    expires.is_some_and(|at| u64::try_from(at).unwrap_or_default() <= answered.as_millis() / 1000)
+}
+
+/// Why a cookie of the broker is neither kept nor removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotKept {
+    /// It has no name and value.
+    #[error("it is no `NAME=VALUE`")]
+    NoPair,
+    /// Such as a space, a comma or a letter beyond ASCII.
+    #[error("its name or value has a character that a `Cookie` header cannot have")]
+    Character,
+    /// The session has [`BrokerCookies::MAX_COOKIES`].
+    #[error("the session has {} cookies already", BrokerCookies::MAX_COOKIES)]
+    TooMany,
+    /// All together would have more than [`BrokerCookies::MAX_BYTES`].
+    #[error("all cookies of a session may have {} bytes", BrokerCookies::MAX_BYTES)]
+    TooLarge,
+}
+
+/// The `Set-Cookie` headers of one answer.
+#[derive(Debug, Clone, Default)]
+pub struct SetCookies {
+    /// The values of the headers.
+    pub values: Vec<String>,
+    /// When the broker answered, by its own clock.
+    pub answered: Time,
 }
 
 impl fmt::Debug for BrokerCookies {
@@ -155,39 +199,77 @@ mod tests {
         assert_eq!(format!("{cookie:?}"), "JSESSIONID=ABAB****ABAB");
     }
 
+    /// 2026-06-01T00:00:00Z.
+    const ANSWERED: Time = Time::from_millis(1_780_272_000_000);
+
+    fn store(cookies: &mut BrokerCookies, set_cookie: &str) -> Result<(), NotKept> {
+        cookies.store(set_cookie, ANSWERED)
+    }
+
     #[test]
     fn the_brokers_cookies_are_replayed() {
         let mut cookies = BrokerCookies::default();
         assert_eq!(cookies.header(), None);
 
-        cookies.store("JSESSIONID=1; path=/; expires=Thu, 01 Jan 2026 00:00:00 GMT; secure");
-        cookies.store("lb=a=b; Max-Age=900");
+        let first = "JSESSIONID=1; path=/; expires=Mon, 01 Jun 2026 00:15:00 GMT; secure";
+        assert_eq!(store(&mut cookies, first), Ok(()));
+        assert_eq!(store(&mut cookies, "lb=a=b; Max-Age=900"), Ok(()));
         assert_eq!(cookies.header().as_deref(), Some("JSESSIONID=1; lb=a=b"));
 
-        cookies.store("JSESSIONID=2");
+        assert_eq!(store(&mut cookies, "JSESSIONID=2"), Ok(()));
         assert_eq!(cookies.header().as_deref(), Some("lb=a=b; JSESSIONID=2"));
 
-        cookies.store("lb=; Max-Age=0");
-        for bad in ["", "novalue", "=x", "a=b c", "a=b\r\nX: y", "a\u{e9}=b"] {
-            cookies.store(bad);
+        for (bad, why) in [
+            ("", NotKept::NoPair),
+            ("novalue", NotKept::NoPair),
+            ("=x", NotKept::NoPair),
+            ("a=b c", NotKept::Character),
+            ("a=b\r\nX: y", NotKept::Character),
+            ("a\u{e9}=b", NotKept::Character),
+        ] {
+            assert_eq!(store(&mut cookies, bad), Err(why), "{bad}");
         }
-        assert_eq!(cookies.header().as_deref(), Some("JSESSIONID=2"));
+        assert_eq!(cookies.header().as_deref(), Some("lb=a=b; JSESSIONID=2"));
+    }
+
+    #[test]
+    fn a_cookie_that_has_expired_by_the_brokers_clock_is_removed() {
+        let table = [
+            ("old=; Max-Age=0", None),
+            ("old=; Max-Age=-5; Expires=Mon, 01 Jun 2026 00:15:00 GMT", None),
+            ("old=deleted; expires=Thu, 01-Jan-1970 00:00:01 GMT; path=/", None),
+            ("old=deleted; Expires=Mon, 01 Jun 2026 00:00:00 GMT", None),
+            ("old=2; Expires=Mon, 01 Jun 2026 00:00:01 GMT", Some("old=2")),
+            ("old=2; Expires=Thu, 01 Jan 1970 00:00:01 GMT; Max-Age=1", Some("old=2")),
+            ("old=2; Expires=soon", Some("old=2")),
+        ];
+        for (set_cookie, left) in table {
+            let mut cookies = BrokerCookies::default();
+            store(&mut cookies, "old=1").unwrap();
+
+            assert_eq!(store(&mut cookies, set_cookie), Ok(()), "{set_cookie}");
+
+            assert_eq!(cookies.header().as_deref(), left, "{set_cookie}");
+        }
     }
 
     #[test]
     fn a_broker_cannot_fill_the_memory() {
         let mut cookies = BrokerCookies::default();
         for number in 0..100 {
-            cookies.store(&format!("c{number}=x"));
+            let stored = store(&mut cookies, &format!("c{number}=x"));
+            let is_kept = number < BrokerCookies::MAX_COOKIES;
+            assert_eq!(stored, if is_kept { Ok(()) } else { Err(NotKept::TooMany) });
         }
-        cookies.store(&format!("c0={}", "x".repeat(5000)));
+        let large = format!("c0={}", "x".repeat(5000));
+        assert_eq!(store(&mut cookies, &large), Err(NotKept::TooLarge));
 
         assert_eq!(cookies.0.len(), BrokerCookies::MAX_COOKIES);
         assert_eq!(cookies.0[0], ("c0".to_owned(), "x".to_owned()));
 
         let mut cookies = BrokerCookies::default();
         for number in 0..10 {
-            cookies.store(&format!("c{number}={}", "x".repeat(1000)));
+            let _ = store(&mut cookies, &format!("c{number}={}", "x".repeat(1000)));
         }
         assert_eq!(cookies.0.len(), 4);
     }

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Authentication, BrokerCookies, ClientCookie, Hello, Logon, Refusal, RequestKind, ResponseKind,
-    Version,
+    Authentication, BrokerCookies, ClientCookie, Hello, Logon, NotKept, Refusal, RequestKind,
+    ResponseKind, SetCookies, Version,
 };
 use crate::{SessionId, SessionKey, Time};
 
@@ -156,9 +156,15 @@ impl Session {
         }
     }
 
-    /// Takes what the broker answered to a request.
-    pub fn answered(&mut self, request: &RequestKind, answer: &ResponseKind, set: &[String]) {
-        set.iter().for_each(|cookie| self.broker_cookies.store(cookie));
+    /// Takes what the broker answered to a request. Returns why cookies were not kept.
+    pub fn answered(
+        &mut self,
+        request: &RequestKind,
+        answer: &ResponseKind,
+        set: &SetCookies,
+    ) -> Vec<NotKept> {
+        let stored = set.values.iter().map(|it| self.broker_cookies.store(it, set.answered));
+        let not_kept = stored.filter_map(Result::err).collect();
         match (request, answer) {
             (_, ResponseKind::Error) => self.fail(),
             (RequestKind::Authenticate(step), ResponseKind::Authenticate(result)) => {
@@ -171,6 +177,7 @@ impl Session {
             }
             _ => {}
         }
+        not_kept
     }
 
     /// After a failure between Connection Manager and broker nobody knows what the broker thinks of

@@ -1,6 +1,9 @@
 //! A cookie of ours is found and nothing else is; a broker's cookies are bounded and are a header.
 
-use cmsg_proto::broker::{BrokerCookies, ClientCookie};
+use cmsg_proto::{
+    Time,
+    broker::{BrokerCookies, ClientCookie},
+};
 
 /// Reads a text as a `Cookie`, and each of its lines as a `Set-Cookie`.
 pub fn run(data: &[u8]) {
@@ -14,12 +17,14 @@ pub fn run(data: &[u8]) {
     }
     let mut cookies = BrokerCookies::default();
     for line in text.split('\n') {
-        cookies.store(line);
+        let _ = cookies.store(line, Time::from_millis(0));
         let Some(header) = cookies.header() else { continue };
         assert!(header.len() <= 16 * (4096 + 2));
         assert!(header.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()), "{header}");
         let mut again = BrokerCookies::default();
-        header.split("; ").for_each(|pair| again.store(pair));
+        header
+            .split("; ")
+            .for_each(|pair| again.store(pair, Time::from_millis(0)).expect("it was kept"));
         assert_eq!(again, cookies);
     }
     for value in cookies.header().iter().flat_map(|header| header.split("; ")) {

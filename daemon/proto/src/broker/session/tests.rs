@@ -81,13 +81,13 @@ fn a_login_with_a_retry_and_a_second_factor_remembers_the_password_that_was_righ
         (authenticate("dialog", None), Complete, Stage::Authenticated, Some("u")),
     ];
     for (request, result, stage, remembered) in steps {
-        session.answered(&request, &ResponseKind::Authenticate(result), &[]);
+        session.answered(&request, &ResponseKind::Authenticate(result), &SetCookies::default());
         assert_eq!((session.stage(), user(&session)), (stage, remembered));
     }
 
-    session.answered(&allocate(), &ResponseKind::AllocateResource(None), &[]);
+    session.answered(&allocate(), &ResponseKind::AllocateResource(None), &SetCookies::default());
     assert_eq!(session.stage(), Stage::Authenticated);
-    session.answered(&allocate(), &granted(), &[]);
+    session.answered(&allocate(), &granted(), &SetCookies::default());
     assert_eq!(session.stage(), Stage::Allocated);
 }
 
@@ -95,9 +95,17 @@ fn a_login_with_a_retry_and_a_second_factor_remembers_the_password_that_was_righ
 fn a_later_password_that_is_wrong_takes_the_logon_away() {
     let mut session = session(1);
     let request = authenticate("password", Some("u"));
-    session.answered(&request, &ResponseKind::Authenticate(Authentication::Complete), &[]);
+    session.answered(
+        &request,
+        &ResponseKind::Authenticate(Authentication::Complete),
+        &SetCookies::default(),
+    );
 
-    session.answered(&request, &ResponseKind::Authenticate(Authentication::Failed), &[]);
+    session.answered(
+        &request,
+        &ResponseKind::Authenticate(Authentication::Failed),
+        &SetCookies::default(),
+    );
 
     assert_eq!((session.stage(), user(&session)), (Stage::Authenticating, None));
 }
@@ -106,11 +114,19 @@ fn a_later_password_that_is_wrong_takes_the_logon_away() {
 fn after_an_error_only_bye_is_left() {
     let mut session = session(1);
     let request = authenticate("password", Some("u"));
-    session.answered(&request, &ResponseKind::Authenticate(Authentication::Complete), &[]);
+    session.answered(
+        &request,
+        &ResponseKind::Authenticate(Authentication::Complete),
+        &SetCookies::default(),
+    );
 
-    session.answered(&RequestKind::GetResourceList, &ResponseKind::Error, &[]);
-    session.answered(&request, &ResponseKind::Authenticate(Authentication::Complete), &[]);
-    session.answered(&allocate(), &granted(), &[]);
+    session.answered(&RequestKind::GetResourceList, &ResponseKind::Error, &SetCookies::default());
+    session.answered(
+        &request,
+        &ResponseKind::Authenticate(Authentication::Complete),
+        &SetCookies::default(),
+    );
+    session.answered(&allocate(), &granted(), &SetCookies::default());
 
     assert_eq!((session.stage(), user(&session)), (Stage::Invalid, None));
 }
@@ -118,7 +134,10 @@ fn after_an_error_only_bye_is_left() {
 #[test]
 fn the_brokers_newest_cookie_is_replayed() {
     let mut session = session(1);
-    let set = ["JSESSIONID=1; path=/".to_owned(), "lb=2".to_owned()];
+    let set = SetCookies {
+        values: vec!["JSESSIONID=1; path=/".to_owned(), "lb=2".to_owned()],
+        ..SetCookies::default()
+    };
 
     session.answered(&RequestKind::GetResourceList, &ResponseKind::GetResourceList, &set);
 
@@ -163,7 +182,7 @@ fn a_logon_that_is_too_long_is_not_kept() {
         let request = RequestKind::Authenticate(Authenticate { method, logon: Some(logon) });
 
         let answer = ResponseKind::Authenticate(Authentication::Complete);
-        session.answered(&request, &answer, &[]);
+        session.answered(&request, &answer, &SetCookies::default());
 
         assert_eq!(session.logon().is_some(), kept, "{request:?}");
         assert_eq!(session.stage(), Stage::Authenticated);

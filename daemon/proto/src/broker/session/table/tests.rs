@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::{
     super::{
-        super::{Authentication, Logon, ResponseKind},
+        super::{Authentication, Logon, ResponseKind, SetCookies},
         Stage,
         tests::{at, authenticate, session, user},
     },
@@ -38,8 +38,9 @@ fn cookie(number: u8) -> ClientCookie {
 fn log_on(sessions: &mut Sessions<Tape>, number: u8, now: Time) {
     let request = authenticate("password", Some("u"));
     let complete = ResponseKind::Authenticate(Authentication::Complete);
-    let set = ["JSESSIONID=b".to_owned()];
-    sessions.change(&cookie(number), now, |s| s.answered(&request, &complete, &set)).unwrap();
+    let set = SetCookies { values: vec!["JSESSIONID=b".to_owned()], ..SetCookies::default() };
+    let change = |s: &mut Session| drop(s.answered(&request, &complete, &set));
+    sessions.change(&cookie(number), now, change).unwrap();
 }
 
 /// What is there when what was written down is read back.
@@ -93,7 +94,11 @@ fn a_full_table_gives_up_strangers_and_keeps_users() {
 fn step(sessions: &mut Sessions<Tape>, number: u8, result: Authentication) {
     let request = authenticate("password", Some("u"));
     let answer = ResponseKind::Authenticate(result);
-    sessions.change(&cookie(number), at(1), |s| s.answered(&request, &answer, &[])).unwrap();
+    sessions
+        .change(&cookie(number), at(1), |s| {
+            drop(s.answered(&request, &answer, &SetCookies::default()))
+        })
+        .unwrap();
 }
 
 fn from(host: u8, number: u8) -> Session {
@@ -281,8 +286,9 @@ fn a_session_that_ended_or_is_too_large_is_not_written_down() {
     let request = authenticate("password", Some("u"));
     let complete = ResponseKind::Authenticate(Authentication::Complete);
     // Written down, every quotation mark takes two bytes.
-    let set = [format!("a={}", "\"".repeat(4090))];
-    sessions.change(&cookie(2), at(1), |s| s.answered(&request, &complete, &set)).unwrap();
+    let set =
+        SetCookies { values: vec![format!("a={}", "\"".repeat(4090))], ..SetCookies::default() };
+    sessions.change(&cookie(2), at(1), |s| drop(s.answered(&request, &complete, &set))).unwrap();
 
     assert!(sessions.find(&cookie(2), at(2)).is_some());
     assert!(restarted(&sessions, 10, at(2)).is_empty());

@@ -1,0 +1,66 @@
+//! The cookies that a broker sets, as its answers have them.
+
+use std::time::UNIX_EPOCH;
+
+use cmsg_proto::{
+    Time,
+    broker::{NotKept, SetCookies},
+};
+use http::{HeaderMap, header};
+
+use super::{
+    trail::{BROKER, Trail, as_error, told},
+    upstream::Reply,
+};
+use crate::clock;
+
+/// Those of an answer. Their expiry is judged by the answer's `Date`, since brokers' clocks may be
+/// wrong; by our own clock where it has none.
+pub(super) fn set_by(reply: &Reply) -> SetCookies {
+    read(&reply.headers, clock::now())
+}
+
+fn read(headers: &HeaderMap, now: Time) -> SetCookies {
+    let values = headers.get_all(header::SET_COOKIE).iter();
+    let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let date = headers.get(header::DATE).and_then(|date| date.to_str().ok());
+    let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
+    let since_epoch = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
+    let millis = since_epoch.and_then(|since| u64::try_from(since.as_millis()).ok());
+    let answered = millis.map_or(now, Time::from_millis);
+    SetCookies { values: values.collect(), answered }
+}
+
+/// Logs why cookies were not kept; what is in them may be a secret.
+pub(super) fn log(trail: &Trail, not_kept: &[NotKept]) {
+    for why in not_kept {
+        told!(warn, trail, BROKER, error = as_error(why), "A cookie of the broker is ignored");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn cookies_come_with_the_time_of_the_answer() {
+        let now = Time::from_millis(5);
+        let mut headers = HeaderMap::new();
+        headers.append(header::SET_COOKIE, HeaderValue::from_static("a=1; secure"));
+        headers.append(header::SET_COOKIE, HeaderValue::from_bytes(b"b=\xe9").unwrap());
+
+        let SetCookies { values, answered } = read(&headers, now);
+        assert_eq!(values, ["a=1; secure", "b=\u{fffd}"]);
+        assert_eq!(answered, now);
+
+        for (date, answered) in [
+            ("Mon, 01 Jun 2026 00:00:00 GMT", Time::from_millis(1_780_272_000_000)),
+            ("yesterday", now),
+        ] {
+            headers.insert(header::DATE, HeaderValue::from_static(date));
+            assert_eq!(read(&headers, now).answered, answered);
+        }
+    }
+}
