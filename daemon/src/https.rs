@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, trace};
 
-use crate::logs::as_error;
+use crate::{logs::as_error, proxy_header};
 use bodies::Buffer;
 use listener::{Accepted, Content, Listener, speak};
 use place::Place;
@@ -119,7 +119,10 @@ impl Server {
         F: Future<Output = Response<Content>>,
     {
         let number = client.connection;
-        let handshake = tokio::time::timeout(self.handshake, self.acceptor.accept(stream));
+        let handshake = tokio::time::timeout(self.handshake, async {
+            proxy_header::look(&stream, client.peer).await;
+            self.acceptor.accept(stream).await
+        });
         match self.shutdown.run_until_cancelled(handshake).await {
             Some(Ok(Ok(stream))) => {
                 let answer = |request| {
@@ -167,8 +170,25 @@ impl Server {
 }
 
 fn is_health_check(request: &Request<Incoming>) -> bool {
-    matches!(*request.method(), Method::GET | Method::HEAD)
-        && [HEALTH, control::HEALTH].contains(&request.uri().path())
+    matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+        && [HEALTH, control::HEALTH].contains(&path(request))
+}
+
+/// The path of a request; one slash at its end makes no other path.
+pub(crate) fn path<B>(request: &Request<B>) -> &str {
+    let path = request.uri().path();
+    path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path)
+}
+
+/// The answer of a path that has `GET` and `HEAD` to any other method. Some load balancers ask for the
+/// methods first.
+pub(crate) fn beside_get(method: &Method) -> Response<Content> {
+    let mut response = not_allowed("GET, HEAD");
+    if *method == Method::OPTIONS {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        *response.body_mut() = Content::whole("");
+    }
+    response
 }
 
 /// The body of a request, which has to come in time.

@@ -12,6 +12,7 @@ mod listen;
 pub mod local;
 pub mod logs;
 mod own_addresses;
+mod proxy_header;
 pub mod reload;
 pub mod security_gateway;
 pub mod supervise;

@@ -20,7 +20,9 @@ use super::{
     shared::Shared,
     trail::as_error,
 };
-use crate::https::{Client, HEALTH, content, listener::Content, not_allowed, plain, whole};
+use crate::https::{
+    Client, HEALTH, beside_get, content, listener::Content, not_allowed, path, plain, whole,
+};
 
 /// The largest request of whom nobody knows; a log-on has a few kilobytes.
 const STRANGERS_BODY: usize = 64 * 1024;
@@ -31,7 +33,7 @@ pub(super) async fn answer(
     client: Client,
     request: Request<Incoming>,
 ) -> Response<Content> {
-    match (request.uri().path(), request.method()) {
+    match (path(&request), request.method()) {
         (BrokerUrl::PATH, &Method::POST) => {
             broker(shared, client, request).await.unwrap_or_else(plain)
         }
@@ -39,10 +41,10 @@ pub(super) async fn answer(
         (HEALTH, &Method::GET | &Method::HEAD) => health::answer(shared).await,
         (control::HEALTH, method) => match shared.gateways.own() {
             Some(own) if matches!(*method, Method::GET | Method::HEAD) => health::of_gateway(own),
-            Some(_) => not_allowed("GET, HEAD"),
+            Some(_) => beside_get(method),
             None => plain(StatusCode::NOT_FOUND),
         },
-        (HEALTH, _) => not_allowed("GET, HEAD"),
+        (HEALTH, method) => beside_get(method),
         (control::PATH, method) => match shared.gateways.own() {
             Some(own) if *method == Method::POST => {
                 forward::announcement(shared, own, client, request).await.unwrap_or_else(plain)

@@ -362,6 +362,21 @@ async fn what_is_no_exchange_is_refused_by_http() {
 }
 
 #[tokio::test]
+async fn health_is_asked_for_in_several_ways() {
+    let world = World::with("SecurityGatewayEnabled = false", broker, agent).await;
+    for (what, status) in [
+        ("GET /health/", "200 OK"),
+        ("HEAD /health", "200 OK"),
+        ("OPTIONS /health", "204 No Content"),
+    ] {
+        let (head, content) = world.http(what, "", "").await;
+
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{what}: {head}");
+        assert_eq!(content.is_empty(), !what.starts_with("GET"), "{what}: {content}");
+    }
+}
+
+#[tokio::test]
 async fn an_address_that_is_taken_is_named_with_its_key() {
     let folder = tempfile::tempdir().unwrap();
     certificate(folder.path());

@@ -32,6 +32,7 @@ use super::{
 };
 use crate::{
     limiter::{Files as OpenFiles, Limiter, Permit},
+    proxy_header,
     reload::Files,
     tls::{Trust, client_config, server_config},
 };
@@ -111,8 +112,11 @@ impl Door {
         relay::keep_alive(&stream);
         let arrival = Arrival { from: peer.ip(), at: seen_at(&stream, peer) };
         let refusals = &self.gate.counters.refusals;
-        let handshake = timeout(self.timeouts.tls_handshake, self.tls.accept(stream)).await;
-        let handshake = handshake.context("no TLS handshake in time");
+        let handshake = timeout(self.timeouts.tls_handshake, async {
+            proxy_header::look(&stream, peer.ip()).await;
+            self.tls.accept(stream).await
+        });
+        let handshake = handshake.await.context("no TLS handshake in time");
         let mut client = handshake
             .and_then(|client| client.context("TLS handshake"))
             .inspect_err(|_| count(&refusals.no_tls))?;

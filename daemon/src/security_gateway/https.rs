@@ -19,11 +19,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::announce::Desk;
 use crate::{
     https::{
-        Client, HEALTH, Server,
+        Client, HEALTH, Server, beside_get,
         bodies::{Account, Bodies},
         content,
         listener::{Content, Listener},
-        not_allowed, plain, whole,
+        not_allowed, path, plain, whole,
     },
     listen,
     reload::Files,
@@ -94,11 +94,11 @@ impl fmt::Debug for Https {
 }
 
 async fn answer(desk: &Desk, account: &Account, request: Request<Incoming>) -> Response<Content> {
-    match (request.uri().path(), request.method()) {
+    match (path(&request), request.method()) {
         (PATH, &Method::POST) => announcement(desk, account, request).await.unwrap_or_else(plain),
         (PATH, _) => not_allowed("POST"),
         (HEALTH | control::HEALTH, &Method::GET | &Method::HEAD) => desk.health(),
-        (HEALTH | control::HEALTH, _) => not_allowed("GET, HEAD"),
+        (HEALTH | control::HEALTH, method) => beside_get(method),
         _ => plain(StatusCode::NOT_FOUND),
     }
 }

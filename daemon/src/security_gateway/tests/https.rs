@@ -73,7 +73,7 @@ async fn health_says_whether_there_is_a_place() {
 }
 
 #[tokio::test]
-async fn nothing_else_is_there() {
+async fn every_path_has_its_methods_and_there_is_no_other() {
     let world = World::serving(ALONE).await;
     let large = "x".repeat(32 * 1024 + 1);
     let table = [
@@ -83,6 +83,9 @@ async fn nothing_else_is_there() {
         ("GET /connections", "", "404", None),
         ("GET /live", "", "404", None),
         ("GET /pcoip-sg/xml", "", "405", Some("\r\nAllow: POST\r\n")),
+        ("GET /health/", "", "200", None),
+        ("HEAD /health", "", "200", None),
+        ("OPTIONS /health", "", "204", Some("\r\nAllow: GET, HEAD\r\n")),
         ("POST /health", "", "405", Some("\r\nAllow: GET, HEAD\r\n")),
         ("POST /pcoip-sg/health", "", "405", Some("\r\nAllow: GET, HEAD\r\n")),
         ("POST /pcoip-sg/xml", "<x/>", "401", None),
