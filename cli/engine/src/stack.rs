@@ -154,9 +154,10 @@ impl Stack {
             "environment": { "SSL_CERT_FILE": self.authorities, DEPLOYMENT: deployment },
             "volumes": [
                 mount(&self.paths.certs(), true),
+                // In the order of Docker's command, which sorts them when it merges files.
                 mount(&self.paths.data(), true),
-                mount(&self.paths.state(), false),
                 mount(&run, false),
+                mount(&self.paths.state(), false),
                 mount(&logs, false),
             ],
             "healthcheck": {
@@ -247,8 +248,8 @@ mod tests {
             let expected = [
                 (certs.as_str(), true),
                 (&data, true),
-                (&state, false),
                 (&run, false),
+                (&state, false),
                 (&logs, false),
             ];
             assert_eq!(mounted, expected);

@@ -154,7 +154,8 @@ fn a_compose_file_is_deployed_as_it_says_and_gives_way_again() {
     assert_eq!(code, Some(0), "{document:#}");
     site.until(&["pcoipcm_cm 1/1", "pcoipcm_sg 1/1"]);
     let gateway = site.service("pcoipcm_sg");
-    assert_eq!(gateway["TaskTemplate"]["Resources"]["Limits"]["MemoryBytes"], Value::Null);
+    let limit = &gateway["TaskTemplate"]["Resources"]["Limits"]["MemoryBytes"];
+    assert_eq!(*limit, json!(1762_u64 << 20), "the installer's own limit");
     assert!(!site.0.path(COPY).exists());
 
     let (code, document) = site.setup(&PURGE);

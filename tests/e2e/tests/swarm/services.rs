@@ -84,8 +84,8 @@ fn the_facts_of_a_service_are_what_the_stack_file_says() {
         [
             (site.paths.certs(), true),
             (site.paths.data(), true),
-            (site.paths.state(), false),
             (site.paths.run(), false),
+            (site.paths.state(), false),
             (site.paths.security_gateway_logs(), false),
         ]
     );
