@@ -1,6 +1,6 @@
 //! A second installer, and files and disks that fail.
 
-use std::{fs, process::Output};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Output};
 
 use e2e::{
     binaries,
@@ -114,6 +114,31 @@ fn a_file_that_is_gone_before_it_is_replaced_is_told_and_everything_else_undone(
     before.retain(|path, _| !path.starts_with(".pcoip-cmsg-setup.lock"));
     assert_eq!(differences(&before, &site.installed_tree()), [""; 0]);
     site.is_live();
+}
+
+#[test]
+fn an_installation_that_others_could_exchange_is_refused_and_nothing_is_changed() {
+    let site = Site::fresh();
+    let folder = site.root().parent().expect("it lies in one").to_owned();
+    let open = |mode| {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).expect("it is ours");
+    };
+    let before = site.tree();
+    for words in [&INSTALL[..], &["validate"], &["status"], &PURGE] {
+        open(0o775);
+        let refused = site.run(words);
+        open(0o1777);
+
+        assert_eq!(refused.status.code(), Some(3), "{words:?}");
+        let finding = last_finding(&refused);
+        assert_eq!(finding["id"], "installation.untrusted", "{words:?}");
+        let what = finding["what"].as_str().unwrap_or_default();
+        let start = format!("`{}` can be written by others", folder.display());
+        assert!(what.starts_with(&start) && what.ends_with("mode 0775"), "{what}");
+        assert_eq!(differences(&before, &site.tree()), [""; 0], "{words:?}");
+    }
+    site.done(&INSTALL);
+    site.is_gone_without_trace(&before);
 }
 
 /// Every path under a folder of a machine, with its mode, size and time.

@@ -47,8 +47,8 @@ fn folders_that_docker_mounts_have_labels_where_there_is_a_policy_for_containers
     let expected = [
         "/opt/teradici/pcoipcm_data/certs(/.*)?\tsystem_u:object_r:container_ro_file_t:s0",
         "/opt/teradici/pcoipcm_data/data(/.*)?\tsystem_u:object_r:container_ro_file_t:s0",
-        "/opt/teradici/pcoipcm_data/state(/.*)?\tsystem_u:object_r:container_file_t:s0",
         "/opt/teradici/pcoipcm_data/run(/.*)?\tsystem_u:object_r:container_file_t:s0",
+        "/opt/teradici/pcoipcm_data/state(/.*)?\tsystem_u:object_r:container_file_t:s0",
         "/var/log/Teradici(/.*)?\tsystem_u:object_r:container_file_t:s0",
     ];
     assert_eq!(with, expected);
