@@ -31,6 +31,7 @@ mod exchange;
 mod forward;
 mod forwarded;
 mod health;
+mod held;
 mod records;
 mod redirect;
 mod routes;

@@ -3,7 +3,7 @@
 
 pub(crate) mod bodies;
 pub(crate) mod listener;
-mod place;
+pub(crate) mod place;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 

@@ -70,7 +70,9 @@ async fn broker(
     let cookie = texts(&head.headers, header::COOKIE.as_str()).find_map(ClientCookie::find);
     let worth = shared.worth(cookie.as_ref());
     let account = shared.bodies.account(client.peer, worth);
+    let number = shared.number(cookie.as_ref());
     client.place.belongs_to(worth, client.peer);
+    keep(shared, &client, worth, number);
     let limit = if is_stranger(worth) { STRANGERS_BODY } else { xml::MAX_BYTES };
     let asked = Asked {
         body: whole(body, limit, account.buffer()).await?,
@@ -78,11 +80,17 @@ async fn broker(
         cookie,
         log_id: texts(&head.headers, "client-log-id").find_map(|id| id.trim().parse().ok()),
     };
+    let _answering = match number {
+        Some(number) => Some(shared.held.begin(number).ok_or(StatusCode::TOO_MANY_REQUESTS)?),
+        None => None,
+    };
     client.place.answer_begun();
     match exchanged(shared, &client, worth, &asked).await? {
         Ok(answer) => {
             let cookie = answer.cookie.as_ref().or(asked.cookie.as_ref());
-            client.place.session_is_worth(shared.worth(cookie));
+            let worth = shared.worth(cookie);
+            client.place.session_is_worth(worth);
+            keep(shared, &client, worth, shared.number(cookie));
             let document = Content::chunked(answer.document);
             let mut response = content(StatusCode::OK, "application/xml; charset=UTF-8", document);
             let cookie = answer.cookie.map(|cookie| HeaderValue::from_str(&cookie.set_cookie()));
@@ -95,6 +103,13 @@ async fn broker(
             debug!(c = client.connection, error = as_error(&error), "A request was refused");
             Err(StatusCode::BAD_REQUEST)
         }
+    }
+}
+
+/// Keeps the connection if its session is a user's.
+fn keep(shared: &Shared, client: &Client, worth: Worth, session: Option<u64>) {
+    if let (Worth::User, Some(number)) = (worth, session) {
+        shared.held.keep(number, &client.place);
     }
 }
 

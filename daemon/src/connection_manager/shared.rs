@@ -26,6 +26,7 @@ use super::{
     broker::Broker,
     forwarded::{self, Ignored, TrustedProxies},
     health::{Health, Readiness},
+    held::Held,
     records::Records,
     seal::CookieSeal,
     unserved::Counters,
@@ -63,6 +64,8 @@ pub(super) struct Shared {
     /// Requests at the broker of clients whose users have given no right password.
     pub(super) strangers: Arc<Limiter>,
     pub(super) bodies: Arc<Bodies>,
+    /// What sessions hold of places and requests.
+    pub(super) held: Held,
     /// Told of everything that is to be written down: the revision of the sessions.
     pub(super) changed: watch::Sender<u64>,
     hostname: String,
@@ -97,6 +100,7 @@ impl Shared {
             unserved: Counters::default(),
             strangers: Limiter::new(strangers, Order::SourceFirst),
             bodies: Bodies::new(),
+            held: Held::default(),
             changed: watch::Sender::new(0),
             hostname: hostname.trim().to_owned(),
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
@@ -161,6 +165,11 @@ impl Shared {
         cookie.and_then(worth).unwrap_or(Worth::Idle)
     }
 
+    /// The number of the session of a cookie, whose use this is not.
+    pub(super) fn number(&self, cookie: Option<&ClientCookie>) -> Option<u64> {
+        self.sessions().number(cookie?)
+    }
+
     /// Changes a session, if it still is there.
     pub(super) fn change(&self, cookie: &ClientCookie, change: impl FnOnce(&mut Session)) {
         let mut sessions = self.sessions();
@@ -185,6 +194,7 @@ impl Shared {
         let mut records = self.records();
         expired.into_iter().for_each(|number| records.end(number));
         self.note_revision(&sessions);
+        self.held.sweep();
     }
 
     /// The sessions, to be written down: at the end and while it drains all of them.

@@ -13,13 +13,30 @@ use crate::limiter::Permit;
 #[derive(Debug)]
 pub(crate) struct Place {
     permit: Permit,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
     /// What the session is worth that the last request belonged to.
-    session: Mutex<Worth>,
+    session: Worth,
+    /// What the request under way is worth.
+    request: Worth,
+}
+
+impl State {
+    /// A connection that is kept for a user stays so until another one is.
+    fn set_session(&mut self, worth: Worth) {
+        if (self.session, worth) != (Worth::Kept, Worth::User) {
+            self.session = worth;
+        }
+    }
 }
 
 impl Place {
     pub(super) fn new(permit: Permit) -> Self {
-        Self { permit, session: Mutex::new(Worth::Idle) }
+        let state = State { session: Worth::Idle, request: Worth::Idle };
+        Self { permit, state: Mutex::new(state) }
     }
 
     /// Waits until the connection has to give way.
@@ -29,33 +46,46 @@ impl Place {
 
     /// The head of a request has come. What lacks a part of its body keeps nobody out.
     pub(super) fn request_started(&self) {
-        self.permit.set_worth(self.session().max(Worth::Started));
+        self.change(|state| state.request = Worth::Started);
     }
 
     /// A request is answered.
     pub(super) fn request_ended(&self) {
-        self.permit.set_worth(self.session());
+        self.change(|state| state.request = Worth::Idle);
     }
 
     /// A request is whole, and its answer is worked on.
     pub(crate) fn answer_begun(&self) {
-        self.permit.set_worth(Worth::Kept);
+        self.change(|state| state.request = Worth::Kept);
     }
 
     /// The request that has started belongs to a session worth that, for a client there.
     pub(crate) fn belongs_to(&self, session: Worth, client: IpAddr) {
         self.permit.set_source(client);
-        self.session_is_worth(session);
-        self.request_started();
+        self.change(|state| {
+            state.set_session(session);
+            state.request = Worth::Started;
+        });
     }
 
-    /// The session is worth that, which counts when the request is answered.
+    /// The session is worth that.
     pub(crate) fn session_is_worth(&self, worth: Worth) {
-        let worth = if worth == Worth::User { Worth::Kept } else { worth };
-        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = worth;
+        self.change(|state| state.set_session(worth));
     }
 
-    fn session(&self) -> Worth {
-        *self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The session of a user keeps this connection.
+    pub(crate) fn keep(&self) {
+        self.change(|state| state.session = Worth::Kept);
+    }
+
+    /// The session keeps another connection.
+    pub(crate) fn release(&self) {
+        self.change(|state| state.session = state.session.min(Worth::User));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        self.permit.set_worth(state.session.max(state.request));
     }
 }

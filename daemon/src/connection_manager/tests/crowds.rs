@@ -173,6 +173,26 @@ async fn who_is_not_known_sends_little_and_a_user_much() {
 }
 
 #[tokio::test]
+async fn a_user_with_many_connections_keeps_nobody_out_and_stays_connected() {
+    let world = world(8).await;
+    let (mut first, cookie) = logged_on(&world, "127.0.0.1").await;
+    let mut others = Vec::new();
+    for _ in 0..12 {
+        let mut stream = tls(&world, "127.0.0.1").await;
+        assert!(ask(&mut stream, &cookie, LOGON).await.is_some());
+        others.push(stream);
+    }
+
+    for _ in 0..8 {
+        is_answered(&world, NEWCOMER).await;
+    }
+
+    assert!(ask(&mut others[11], &cookie, LOGON).await.is_some(), "the last one is kept");
+    assert_eq!(ask(&mut first, &cookie, LOGON).await, None);
+    assert_eq!(unserved(&world).await.crowded, 0);
+}
+
+#[tokio::test]
 async fn many_addresses_with_a_few_connections_keep_nobody_out() {
     let world = world(16).await;
     let mut crowd = Vec::new();

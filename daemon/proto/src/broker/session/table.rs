@@ -147,6 +147,12 @@ impl<S: Seal> Sessions<S> {
         (!entry.is_over(self.idle, now)).then(|| entry.standing.worth())
     }
 
+    /// The number of the session of a cookie, whose use this is not.
+    #[must_use]
+    pub fn number(&self, cookie: &ClientCookie) -> Option<u64> {
+        self.by_cookie.get(&CookieDigest::of(cookie)).map(|entry| entry.number)
+    }
+
     /// Changes the session of a cookie, which is thereby used; returns it as it is now.
     pub fn change(
         &mut self,
