@@ -22,6 +22,8 @@ pub(super) struct Leg {
     side: Side,
     reader: Reader,
     spis: Vec<Spi>,
+    /// Those of them that no control connection named before the present one.
+    new_spis: Vec<Spi>,
     retained: Retained,
     learned: Learned,
     flows: Vec<Flow>,
@@ -110,6 +112,7 @@ impl Leg {
             side,
             reader: Reader::default(),
             spis: Vec::new(),
+            new_spis: Vec::new(),
             retained: Retained::default(),
             learned: Learned::Nothing,
             flows: Vec::new(),
@@ -119,6 +122,7 @@ impl Leg {
     /// Begins a control connection.
     pub(super) fn connect(&mut self) {
         self.reader = Reader::default();
+        self.new_spis.clear();
         self.retained.clear();
         self.learned = Learned::Nothing;
     }
@@ -129,6 +133,9 @@ impl Leg {
         self.reader.read(bytes, &mut found);
         for found in found {
             let Found::Spi(spi) = found else { continue };
+            if !self.names(spi) && self.new_spis.len() < MAX_SPIS {
+                self.new_spis.push(spi);
+            }
             self.spis.retain(|known| *known != spi);
             if self.spis.len() == MAX_SPIS {
                 self.spis.remove(0);
@@ -153,6 +160,12 @@ impl Leg {
     /// Whether the SPI stands in the retained bytes, in either byte order.
     pub(super) fn retains(&self, spi: Spi) -> bool {
         self.retained.contains(spi)
+    }
+
+    /// Whether the present control connection told the SPI, and none before it.
+    pub(super) fn is_new(&self, spi: Spi) -> bool {
+        let is_new = [spi, spi.swapped()].iter().any(|spi| self.new_spis.contains(spi));
+        is_new || !self.names(spi) && self.retains(spi)
     }
 
     /// Wipes the retained bytes.

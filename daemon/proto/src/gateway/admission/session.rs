@@ -8,7 +8,7 @@ use std::{
 use super::{
     super::{Change, Destination, FlowId, Key, Side, Slot, Spi},
     Admitted, Announcement, Arrival, Control, Dropped, Timeouts, View,
-    leg::{Far, Flow, Learned, Leg, Placed},
+    leg::{Because, Far, Flow, Learned, Leg, Placed},
     sources::Sources,
     terms::{Identity, Seen},
 };
@@ -208,7 +208,8 @@ impl Session {
     }
 
     /// Whether datagrams may come from there now. A client is followed to another port when its
-    /// former one is silent, and back at once; and away from where only guesses came from.
+    /// former one is silent, and back at once; and away from where only guesses came from, or
+    /// nothing that the present control connection told.
     fn follow(&mut self, side: Side, placed: &Placed, now: Time) -> Result<(), Dropped> {
         let leg = self.leg(side);
         if side == Side::Agent {
@@ -217,7 +218,8 @@ impl Session {
         let is_silent = |from| leg.is_silent(from, now) && !leg.is_out_of_sequence(placed);
         match self.sources.current() {
             Some(current) if !self.sources.has(placed.from) && !is_silent(current) => {
-                if !leg.is_told(placed) || !leg.only_guesses(current) {
+                let is_proved = leg.is_told(placed) && leg.only_guesses(current);
+                if !is_proved && !self.is_first_new(placed) {
                     return Err(Dropped::Unknown);
                 }
                 self.sources.replace(Some(placed.from));
@@ -225,6 +227,16 @@ impl Session {
             _ => self.sources.follow(placed.from),
         }
         Ok(())
+    }
+
+    /// Whether it is the first of the client's flows whose SPI the present control connection told,
+    /// and none before it. Whoever took the session earlier does not know that SPI.
+    fn is_first_new(&self, placed: &Placed) -> bool {
+        let is_new = |spi| self.legs.iter().any(|leg| leg.is_new(spi));
+        let mut flows = self.leg(Side::Client).flows().iter();
+        matches!(placed.because, Because::Told)
+            && is_new(placed.spi)
+            && !flows.any(|flow| flow.spis().any(is_new))
     }
 
     /// Gives up a flow that proved to be another session's.

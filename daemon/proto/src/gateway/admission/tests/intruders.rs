@@ -121,6 +121,33 @@ fn a_told_spi_comes_before_one_that_was_guessed() {
 }
 
 #[test]
+fn a_client_that_connects_again_has_its_session_back_from_an_intruder() {
+    let mut world = flowing();
+    world.fall_silent();
+    world.send(Side::Client, INTRUDER, words(0xc001, 2)).unwrap();
+    assert_eq!(answers(&mut world), address(INTRUDER));
+    let control = world.admit(1, "192.0.2.1").unwrap();
+    world.observe(control, Side::Client, &chunks(&[0xc003]));
+    world.observe(control, Side::Agent, &chunks(&[0xa003]));
+    for spi in SPIS {
+        world.send(Side::Client, INTRUDER, words(spi, 3)).unwrap();
+        let other = world.send(Side::Client, "192.0.2.1:6001", words(spi, 3));
+        assert_eq!(other, Err(Dropped::Unknown), "{spi:x}");
+    }
+
+    assert_eq!(world.send(Side::Client, MOVED, words(0xc003, 1)), Ok(address(AGENT)));
+
+    assert_eq!(answers(&mut world), address(MOVED));
+    for spi in SPIS.into_iter().chain([0xc003, 0xa003]) {
+        for intruder in [INTRUDER, "192.0.2.1:6001"] {
+            let intruding = world.send(Side::Client, intruder, words(spi, 4));
+            assert_eq!(intruding, Err(Dropped::Unknown), "{spi:x}");
+        }
+    }
+    assert_eq!(answers(&mut world), address(MOVED));
+}
+
+#[test]
 fn an_agents_flow_is_not_moved_while_it_speaks_and_is_back_at_once() {
     let other = "10.0.0.1:9999";
     let mut world = flowing();
