@@ -16,7 +16,7 @@ use cmsg_proto::{
     control::{AddConnection, Claims, ClaimsError, ReplayError, Replays},
     gateway::{
         Admission, Admitted, Announcement, Arrival, Control, Destination, Dropped, Event, Journal,
-        Refusal, Routes, Rules, Side, Slot, Timeouts, Words, canonical,
+        Refusal, Routes, Rules, Side, Slot, Timeouts, Words,
     },
 };
 use tokio::{
@@ -24,14 +24,16 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::counters::{Counters, count, since};
 use crate::{
     clock,
     drain::{self, Drain},
-    own_addresses::{OwnAddresses, is_local},
+    own_addresses::OwnAddresses,
 };
+
+mod agents;
 
 /// Admission, routes and counters of a gateway.
 #[derive(Debug)]
@@ -130,9 +132,17 @@ impl Gate {
         }
     }
 
-    /// Takes up what was written down before a restart.
-    pub(super) fn restore(&self, journal: Journal) {
+    /// Takes up what was written down before a restart, but for sessions whose agents may not be
+    /// there any more: what is allowed may have changed since.
+    pub(super) fn restore(&self, mut journal: Journal) {
         let written = journal.count();
+        journal.retain(|session, agent| {
+            let judged = self.judge(agent);
+            if let Err(error) = &judged {
+                warn!(%session, %error, "A session from before the restart is not taken up");
+            }
+            judged.is_ok()
+        });
         let mut core = self.core();
         core.admission.restore(journal, clock::now());
         self.settle(&mut core);
@@ -179,10 +189,7 @@ impl Gate {
     ) -> Result<(), NotTaken> {
         let wall = clock::wall();
         claims.check(announced, &self.external, wall)?;
-        if self.is_itself(announced.agent) {
-            return Err(NotTaken::Itself);
-        }
-        self.allowed.check(announced.agent.ip(), |ip| self.own.contain(ip))?;
+        self.judge(announced.agent)?;
         let mut core = self.core();
         if self.drain.is_on()
             && !core.admission.has(&announced.connection_id, announced.session_key)
@@ -201,14 +208,6 @@ impl Gate {
         let taken = core.admission.announce(announcement, clock::now());
         self.settle(&mut core);
         Ok(taken?)
-    }
-
-    /// Whether that is where clients come. What was led there would come back for ever.
-    fn is_itself(&self, agent: SocketAddr) -> bool {
-        let Self { external, listen, .. } = self;
-        let (agent, at) = (canonical(agent), canonical(*listen).ip());
-        let here = agent.ip() == at || external.contains(&agent.ip());
-        agent.port() == listen.port() && (here || at.is_unspecified() && is_local(agent.ip()))
     }
 
     /// Tells when a session was announced.

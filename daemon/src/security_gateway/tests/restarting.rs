@@ -86,6 +86,25 @@ async fn what_is_announced_is_on_disk_when_the_answer_comes() {
 }
 
 #[tokio::test]
+async fn a_session_whose_agent_is_no_longer_allowed_is_not_taken_up() {
+    let mut world = World::serving(LOOPBACK).await;
+    world.announce(1, "127.0.0.1:1".parse().unwrap()).await;
+    world.announce(2, "127.0.0.2:1".parse().unwrap()).await;
+    world.shut_down().await;
+    let (log, _guard) = logged();
+
+    let keys = format!("{LOOPBACK}AllowedAgents = 127.0.0.2");
+    let role = bind(config(&world.folder, &keys)).await.unwrap();
+
+    let agents: Vec<_> = role.gate.connections().into_iter().filter_map(|c| c.agent).collect();
+    assert_eq!(agents, ["127.0.0.2:1"]);
+    let log = fs::read_to_string(log.path()).unwrap();
+    for part in ["WARN", "127.0.0.1 is a loopback address", "`--allowed-agents`", &id(1)] {
+        assert!(log.contains(part), "{part} in {log}");
+    }
+}
+
+#[tokio::test]
 async fn a_killed_gateways_clients_resume_with_tcp_and_udp() {
     let mut world = World::serving(LOOPBACK).await;
     let agent = Agent::start(&world.folder).await;

@@ -83,6 +83,11 @@ impl Journal {
         self.sessions.len()
     }
 
+    /// Leaves out sessions by their ids and agents.
+    pub fn retain(&mut self, keep: impl Fn(&SessionId, SocketAddr) -> bool) {
+        self.sessions.retain(|entry| keep(&entry.id, canonical(entry.agent)));
+    }
+
     /// The bytes of a file: JSON.
     #[must_use]
     pub fn render(&self) -> Vec<u8> {
