@@ -94,7 +94,7 @@ pub enum Error {
         /// Where the innermost opens.
         at: usize,
     },
-    /// More than [`MAX_NODES`] in all or [`MAX_ATTRIBUTES`] on one element.
+    /// More than [`MAX_NODES`], or as many as the reader was allowed, in all or [`MAX_ATTRIBUTES`] on one element.
     #[error("too many elements or attributes at byte {at}")]
     TooMany {
         /// Where the first one too many stands.
@@ -154,7 +154,16 @@ impl<'a> Document<'a> {
     ///
     /// The first thing that is wrong with it.
     pub fn parse(bytes: &'a [u8], limit: usize) -> Result<Self, Error> {
-        read::document(bytes, limit)
+        Self::parse_small(bytes, limit, MAX_NODES)
+    }
+
+    /// The same, of at most `nodes` elements and attributes.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong with it.
+    pub fn parse_small(bytes: &'a [u8], limit: usize, nodes: usize) -> Result<Self, Error> {
+        read::document(bytes, limit, nodes)
     }
 
     /// The text that was read, without a byte order mark.

@@ -9,6 +9,10 @@ use crate::xml::{Document, Edits, Element, MAX_BYTES};
 /// What tells the broker that it may answer with other credentials for the agent.
 const OUR_CAPABILITY: &str = "CAP_ALTERNATE_CREDENTIALS";
 
+/// How many elements and attributes a request may have together; known ones have less than a hundred.
+/// Everybody can send some, and each takes far more memory than its bytes while the broker is asked.
+const MAX_NODES: usize = 1000;
+
 /// The client that only asks whether somebody is there.
 const PROBE: &str = "QueryBrokerClient";
 
@@ -154,7 +158,7 @@ impl<'a> Request<'a> {
     ///
     /// Where it is no request of the broker protocol.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Invalid> {
-        let document = Document::parse(bytes, MAX_BYTES)?;
+        let document = Document::parse_small(bytes, MAX_BYTES, MAX_NODES)?;
         let (version, message) = message(&document, &[CLIENT_ROOT])?;
         let kind = RequestKind::of(message);
         Ok(Self { document, kind, version })
@@ -328,6 +332,20 @@ mod tests {
         assert_eq!(written, r#"{"username":"u","domain":"d"}"#);
         assert!(read.password.is_none());
         assert!(!format!("{logon:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_request_of_many_elements_is_refused() {
+        let request = |count| {
+            let elements = "<a/>".repeat(count);
+            format!("<pcoip-client version='2.1'><hello>{elements}</hello></pcoip-client>")
+        };
+        assert!(Request::parse(request(MAX_NODES - 3).as_bytes()).is_ok());
+        let refused = Request::parse(request(MAX_NODES - 2).as_bytes()).err();
+        assert!(
+            matches!(refused, Some(Invalid::Xml(crate::xml::Error::TooMany { .. }))),
+            "{refused:?}"
+        );
     }
 
     #[test]

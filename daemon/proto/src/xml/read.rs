@@ -5,13 +5,11 @@ use std::{borrow::Cow, ops::Range};
 
 use quick_xml::{Reader, escape::unescape, events::Event};
 
-use super::{
-    Attribute, Document, Element, Error, MAX_ATTRIBUTES, MAX_DEPTH, MAX_NODES, edit::allowed,
-};
+use super::{Attribute, Document, Element, Error, MAX_ATTRIBUTES, MAX_DEPTH, edit::allowed};
 
 const BYTE_ORDER_MARK: char = '\u{FEFF}';
 
-pub(super) fn document(bytes: &[u8], limit: usize) -> Result<Document<'_>, Error> {
+pub(super) fn document(bytes: &[u8], limit: usize, nodes: usize) -> Result<Document<'_>, Error> {
     if bytes.len() > limit {
         return Err(Error::TooLarge { limit });
     }
@@ -24,7 +22,7 @@ pub(super) fn document(bytes: &[u8], limit: usize) -> Result<Document<'_>, Error
     if let Some((at, _)) = source.char_indices().find(|(_, c)| !allowed(*c)) {
         return Err(Error::ForbiddenCharacter { at });
     }
-    let mut tree = Tree { source, ..Tree::default() };
+    let mut tree = Tree { source, room: nodes, ..Tree::default() };
     let mut reader = Reader::from_str(source);
     reader.config_mut().check_comments = true;
     loop {
@@ -60,7 +58,8 @@ struct Tree<'a> {
     open: Vec<Element<'a>>,
     root: Option<Element<'a>>,
     comments: Vec<Range<usize>>,
-    nodes: usize,
+    /// How many more elements and attributes there may be.
+    room: usize,
 }
 
 impl<'a> Tree<'a> {
@@ -143,10 +142,8 @@ impl<'a> Tree<'a> {
             element.attributes.push(attribute);
             element.head_end = tag.at;
         }
-        self.nodes += 1 + element.attributes.len();
-        if self.nodes > MAX_NODES {
-            return Err(Error::TooMany { at: element.span.start });
-        }
+        let room = self.room.checked_sub(1 + element.attributes.len());
+        self.room = room.ok_or(Error::TooMany { at: element.span.start })?;
         Ok(element)
     }
 
