@@ -23,7 +23,7 @@ use super::{Change, Destination, FlowId, Side, Slot, Spi, Words};
 use crate::{SessionId, SessionKey, TagDigest, Time};
 use ended::Ended;
 use leg::{Because, Placed, SILENCE};
-use session::{Session, State};
+use session::{Piece, Session, State};
 use terms::Identity;
 
 mod ended;
@@ -181,7 +181,7 @@ impl Admission {
         }
         self.list(Side::Client, client, slot);
         self.list(Side::Agent, admitted.agent.ip(), slot);
-        self.correct(slot);
+        self.correct(slot, None);
         Some(admitted)
     }
 
@@ -189,9 +189,9 @@ impl Admission {
     /// session's SPIs may stand in it.
     pub fn observe(&mut self, control: Control, side: Side, bytes: &[u8]) -> bool {
         let Some(session) = self.current(control) else { return false };
-        session.read(side, bytes);
+        let piece = session.read(side, bytes);
         let wanted = session.wants(side);
-        self.correct(control.slot);
+        self.correct(control.slot, Some(piece));
         wanted
     }
 
@@ -350,8 +350,9 @@ impl Admission {
     }
 
     /// After a session told something or came to an address: flows from there that were guessed to
-    /// be others' and whose SPI it told are its own.
-    fn correct(&mut self, slot: Slot) {
+    /// be others' and whose SPI it told are its own. Of what it told, only the last piece is searched:
+    /// what was told before a datagram came has decided whose that is.
+    fn correct(&mut self, slot: Slot, piece: Option<Piece>) {
         for side in Side::BOTH {
             let Some((_, session)) = self.at(slot) else { return };
             let Some(ip) = session.address(side) else { return };
@@ -360,7 +361,11 @@ impl Admission {
             let wrong: Vec<_> = guessed
                 .flat_map(|(other, session)| session.guesses(side).map(move |flow| (other, flow)))
                 .filter_map(|(other, flow)| {
-                    let told = |spi: &Spi| !spi.is_reserved() && session.shows(*spi);
+                    let shows = |spi| match piece {
+                        Some(piece) => session.shows_in(piece, spi),
+                        None => session.told(spi),
+                    };
+                    let told = |spi: &Spi| !spi.is_reserved() && shows(*spi);
                     let spi = flow.spis().find(told)?;
                     let (from, because) = (flow.from?, Because::Told);
                     Some((other, flow, Placed { from, spi, sequence: None, because }))

@@ -16,8 +16,9 @@ impl Retained {
     /// What is kept at most.
     pub(super) const MAX_BYTES: usize = 64 * 1024;
 
-    /// Keeps what there is room for.
-    pub(super) fn push(&mut self, piece: &[u8]) {
+    /// Keeps what there is room for. Returns where an index may stand that was not there before.
+    pub(super) fn push(&mut self, piece: &[u8]) -> usize {
+        let new = self.0.len().saturating_sub(size_of::<Spi>() - 1);
         let piece = &piece[..piece.len().min(Self::MAX_BYTES - self.0.len())];
         let needed = self.0.len() + piece.len();
         if needed > self.0.capacity() {
@@ -27,11 +28,18 @@ impl Retained {
             self.0 = larger;
         }
         self.0.extend_from_slice(piece);
+        new
     }
 
     /// Whether the index stands in them, in either byte order.
     pub(super) fn contains(&self, spi: Spi) -> bool {
-        [spi, spi.swapped()].iter().any(|spi| memmem::find(&self.0, &spi.bytes()).is_some())
+        self.contains_behind(0, spi)
+    }
+
+    /// The same, for those from that place on.
+    pub(super) fn contains_behind(&self, start: usize, spi: Spi) -> bool {
+        let bytes = self.0.get(start..).unwrap_or_default();
+        [spi, spi.swapped()].iter().any(|spi| memmem::find(bytes, &spi.bytes()).is_some())
     }
 
     /// Wipes them.
@@ -54,10 +62,13 @@ mod tests {
     fn an_index_is_found_in_either_order_and_across_pieces() {
         let mut retained = Retained::default();
         retained.push(b"keys 12");
-        retained.push(b"34 more");
+        let new = retained.push(b"34 more");
 
         for (spi, found) in [(b"1234", true), (b"4321", true), (b"2143", false)] {
             assert_eq!(retained.contains(Spi::from_bytes(*spi)), found);
+        }
+        for (spi, found) in [(b"s 12", false), (b" 123", true), (b"more", true)] {
+            assert_eq!(retained.contains_behind(new, Spi::from_bytes(*spi)), found);
         }
         retained.clear();
         assert!(!retained.contains(Spi::from_bytes(*b"1234")));

@@ -127,8 +127,8 @@ impl Leg {
         self.learned = Learned::Nothing;
     }
 
-    /// Takes control bytes.
-    pub(super) fn read(&mut self, bytes: &[u8], retain: bool) {
+    /// Takes control bytes. Returns where what is new begins in those that are retained.
+    pub(super) fn read(&mut self, bytes: &[u8], retain: bool) -> usize {
         let mut found = Vec::new();
         self.reader.read(bytes, &mut found);
         for found in found {
@@ -142,9 +142,7 @@ impl Leg {
             }
             self.spis.push(spi);
         }
-        if retain {
-            self.retained.push(bytes);
-        }
+        if retain { self.retained.push(bytes) } else { 0 }
     }
 
     /// Whether the control bytes have the documented layout, as far as they came.
@@ -160,6 +158,11 @@ impl Leg {
     /// Whether the SPI stands in the retained bytes, in either byte order.
     pub(super) fn retains(&self, spi: Spi) -> bool {
         self.retained.contains(spi)
+    }
+
+    /// Whether it stands in those from that place on.
+    pub(super) fn retains_behind(&self, start: usize, spi: Spi) -> bool {
+        self.retained.contains_behind(start, spi)
     }
 
     /// Whether the present control connection told the SPI, and none before it.

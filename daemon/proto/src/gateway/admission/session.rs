@@ -37,6 +37,15 @@ pub(super) struct Session {
     legs: [Leg; 2],
 }
 
+/// Control bytes that came last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece {
+    side: Side,
+    /// Where they begin among those that are retained, with as many before them as an SPI may have
+    /// there.
+    start: usize,
+}
+
 /// Where a session is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
@@ -126,10 +135,10 @@ impl Session {
         }
     }
 
-    /// Takes control bytes that come from that side.
-    pub(super) fn read(&mut self, side: Side, bytes: &[u8]) {
+    /// Takes control bytes that come from that side. Returns where they are.
+    pub(super) fn read(&mut self, side: Side, bytes: &[u8]) -> Piece {
         let retain = self.learning.is_some();
-        self.leg_mut(side).read(bytes, retain);
+        Piece { side, start: self.leg_mut(side).read(bytes, retain) }
     }
 
     /// Whether control bytes from that side can still tell something.
@@ -145,6 +154,11 @@ impl Session {
     /// Whether the SPI stands in the control bytes of either side.
     pub(super) fn shows(&self, spi: Spi) -> bool {
         self.told(spi) || self.legs.iter().any(|leg| leg.retains(spi))
+    }
+
+    /// Whether parsed chunks name the SPI, or it stands in these control bytes.
+    pub(super) fn shows_in(&self, piece: Piece, spi: Spi) -> bool {
+        self.told(spi) || self.leg(piece.side).retains_behind(piece.start, spi)
     }
 
     /// Whether no new flow came from that side since the control connection.

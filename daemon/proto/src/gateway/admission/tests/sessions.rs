@@ -248,3 +248,19 @@ fn the_end_of_a_session_with_a_key_is_remembered_by_it() {
     assert_eq!(world.admission.announce(own, world.now), Err(Refusal::Ended));
     assert_eq!(world.admission.announce(other, world.now), Ok(()));
 }
+
+#[test]
+fn a_guessed_flow_goes_to_the_session_that_tells_its_spi_byte_by_byte() {
+    let mut world = World::new(10);
+    world.connect(1, "192.0.2.1");
+    let sent = world.send(Side::Client, "192.0.2.1:5000", words(0xdddd_0001, 1));
+    assert_eq!(sent, Ok(agent(1)));
+    let control = world.connect(2, "192.0.2.1");
+
+    for byte in bytes(&[0xdddd_0001]) {
+        world.observe(control, Side::Client, &[byte]);
+    }
+
+    let sent = world.send(Side::Client, "192.0.2.1:5000", words(0xdddd_0001, 2));
+    assert_eq!(sent, Ok(agent(2)));
+}
