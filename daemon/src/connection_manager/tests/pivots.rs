@@ -102,7 +102,7 @@ async fn an_address_of_an_allowed_network_is_used_as_the_desktop_names_it() {
 
 #[tokio::test]
 async fn no_password_goes_to_this_host_unless_it_is_allowed() {
-    for broker in [broker, by_address, by_short_address] {
+    for broker in [broker, by_address] {
         let (log, _guard) = logged();
         let world = World::strict("SecurityGatewayEnabled = false", broker, agent).await;
 
@@ -114,4 +114,14 @@ async fn no_password_goes_to_this_host_unless_it_is_allowed() {
         let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
         assert!(log.contains("a loopback address, and `AllowedAgents`"), "{log}");
     }
+}
+
+#[tokio::test]
+async fn a_target_whose_name_is_a_short_address_is_no_target() {
+    let world = World::strict("SecurityGatewayEnabled = false", by_short_address, agent).await;
+
+    let content = allocate(&world).await;
+
+    assert!(content.contains("ERR_BROKER_RESP_FAILED"), "{content}");
+    assert!(world.agent.lock().unwrap().is_empty(), "the agent was called");
 }
