@@ -136,7 +136,7 @@ fn is_removal(cookie: &Cookie<'_>, answered: Time) -> bool {
     if let Some(age) = cookie.max_age() {
         return age.is_zero();
     }
-    let expires = cookie.expires_datetime().map(|at| at.unix_timestamp());
+    let expires = cookie.expires_datetime().map(cookie::time::OffsetDateTime::unix_timestamp);
     expires.is_some_and(|at| u64::try_from(at).unwrap_or_default() <= answered.as_millis() / 1000)
 }
 

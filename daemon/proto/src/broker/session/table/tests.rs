@@ -96,7 +96,7 @@ fn step(sessions: &mut Sessions<Tape>, number: u8, result: Authentication) {
     let answer = ResponseKind::Authenticate(result);
     sessions
         .change(&cookie(number), at(1), |s| {
-            drop(s.answered(&request, &answer, &SetCookies::default()))
+            drop(s.answered(&request, &answer, &SetCookies::default()));
         })
         .unwrap();
 }
