@@ -8,7 +8,7 @@ mod names;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use cmsg_config::{ConfFile, Paths, socket::Role};
 use cmsg_engine::{Others, ServiceFact};
@@ -107,10 +107,11 @@ pub(crate) fn judge(vendor: &Vendor, paths: &Paths) -> Adoption {
     Adoption { layer, findings, adopted: Some(adopted) }
 }
 
-/// Where a file is kept: by its whole path, so that all are put back at once.
+/// Where a file is kept: by its whole path, so that all are put back at once. A path of a service may
+/// have `..` in it, which must not lead out of the folder.
 fn aside(folder: &Path, path: &Path) -> PathBuf {
-    let path = path.strip_prefix("/").unwrap_or(path);
-    folder.join("files").join(path)
+    let names = path.components().filter(|part| matches!(part, Component::Normal(_)));
+    folder.join("files").join(names.collect::<PathBuf>())
 }
 
 /// Has the host look as it will when the services have gone.

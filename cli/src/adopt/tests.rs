@@ -244,6 +244,18 @@ fn certificates_and_keys_are_found_by_what_is_in_them() {
 }
 
 #[test]
+fn a_path_that_leads_back_up_is_kept_below_the_folder_too() {
+    let path = Path::new("/srv/certs/../../../../../../../../etc/cron.d/cert.key");
+    let vendor = Vendor { files: vec![(path.to_owned(), "* * * * *".into())], ..vendor(&[], &[]) };
+
+    let adopted = judge(&vendor, &paths()).adopted.unwrap();
+
+    let kept = adopted.kept.last().unwrap().0.display().to_string();
+    let folder = "/opt/teradici/pcoipcm_data/data/adopted/files";
+    assert_eq!(kept, format!("{folder}/srv/certs/etc/cron.d/cert.key"));
+}
+
+#[test]
 fn all_that_it_is_made_of_is_kept_aside() {
     let vendor = Vendor {
         confs: vec![conf(Role::Cm, "# theirs\n")],
