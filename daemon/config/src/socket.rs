@@ -14,7 +14,7 @@ use std::{
         unix::net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -165,6 +165,9 @@ pub struct Amount {
     pub bytes: u64,
 }
 
+/// More than any answer has, in bytes.
+const LONGEST: usize = 64 * 1024 * 1024;
+
 /// The supervisor's socket in the run folder.
 pub const SUPERVISOR: &str = "supervise.sock";
 
@@ -268,12 +271,23 @@ pub fn order(run: &Path, role: Role, order: Order, wait: Duration) -> io::Result
 }
 
 fn exchange(mut stream: UnixStream, request: &str, wait: Duration) -> io::Result<Vec<u8>> {
-    stream.set_read_timeout(Some(wait))?;
+    let begun = Instant::now();
     stream.set_write_timeout(Some(wait))?;
     let request = format!("{request} HTTP/1.0\r\nHost: local\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
-    stream.take(64 * 1024 * 1024).read_to_end(&mut answer)?;
+    let mut buffer = [0; 16 * 1024];
+    while answer.len() < LONGEST {
+        // Of the whole answer: a byte now and then is none.
+        let left = wait.checked_sub(begun.elapsed()).filter(|left| !left.is_zero());
+        stream.set_read_timeout(Some(left.ok_or(io::ErrorKind::TimedOut)?))?;
+        match stream.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => answer.extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
     Ok(answer)
 }
 
@@ -313,60 +327,4 @@ fn through(folder: &File, name: &str) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_socket_in_a_deep_folder_is_reached() {
-        let root = tempfile::tempdir().unwrap();
-        let deep = root.path().join("d".repeat(100)).join("e".repeat(100));
-        std::fs::create_dir_all(&deep).unwrap();
-
-        let listener = bind(&deep, Role::Cm).unwrap();
-        let client = connect(&deep, Role::Cm);
-
-        assert!(listener.accept().is_ok());
-        assert!(client.is_ok());
-    }
-
-    #[test]
-    fn a_socket_in_use_is_not_taken() {
-        let run = tempfile::tempdir().unwrap();
-        let _first = bind(run.path(), Role::Sg).unwrap();
-
-        assert_eq!(bind(run.path(), Role::Sg).unwrap_err().kind(), io::ErrorKind::AddrInUse);
-    }
-
-    #[test]
-    fn a_socket_left_behind_is_replaced() {
-        let run = tempfile::tempdir().unwrap();
-        drop(bind(run.path(), Role::Sg).unwrap());
-
-        assert!(bind(run.path(), Role::Sg).is_ok());
-    }
-
-    #[test]
-    fn an_answer_is_parsed_and_a_refusal_told() {
-        let run = tempfile::tempdir().unwrap();
-        let listener = bind(run.path(), Role::Cm).unwrap();
-        let answers =
-            ["HTTP/1.1 200 OK\r\n\r\n{\"connections\":[]}", "HTTP/1.1 404 x\r\n\r\n", "?"];
-        let server = std::thread::spawn(move || {
-            for answer in answers {
-                let (mut stream, _) = listener.accept().unwrap();
-                let mut head = [0; 1024];
-                let _ = stream.read(&mut head).unwrap();
-                stream.write_all(answer.as_bytes()).unwrap();
-            }
-        });
-        let ask = || {
-            get::<Connections>(run.path(), Role::Cm, "/connections", Duration::from_secs(5))
-                .map_err(|error| error.to_string())
-        };
-
-        assert_eq!(ask(), Ok(Connections { connections: vec![] }));
-        assert_eq!(ask(), Err("the answer is 404".to_owned()));
-        assert_eq!(ask(), Err("the answer is not HTTP".to_owned()));
-        server.join().unwrap();
-    }
-}
+mod tests;

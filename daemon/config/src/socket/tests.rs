@@ -1,0 +1,78 @@
+use super::*;
+
+#[test]
+fn a_socket_in_a_deep_folder_is_reached() {
+    let root = tempfile::tempdir().unwrap();
+    let deep = root.path().join("d".repeat(100)).join("e".repeat(100));
+    std::fs::create_dir_all(&deep).unwrap();
+
+    let listener = bind(&deep, Role::Cm).unwrap();
+    let client = connect(&deep, Role::Cm);
+
+    assert!(listener.accept().is_ok());
+    assert!(client.is_ok());
+}
+
+#[test]
+fn a_socket_in_use_is_not_taken() {
+    let run = tempfile::tempdir().unwrap();
+    let _first = bind(run.path(), Role::Sg).unwrap();
+
+    assert_eq!(bind(run.path(), Role::Sg).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+}
+
+#[test]
+fn a_socket_left_behind_is_replaced() {
+    let run = tempfile::tempdir().unwrap();
+    drop(bind(run.path(), Role::Sg).unwrap());
+
+    assert!(bind(run.path(), Role::Sg).is_ok());
+}
+
+#[test]
+fn an_answer_is_parsed_and_a_refusal_told() {
+    let run = tempfile::tempdir().unwrap();
+    let listener = bind(run.path(), Role::Cm).unwrap();
+    let answers = ["HTTP/1.1 200 OK\r\n\r\n{\"connections\":[]}", "HTTP/1.1 404 x\r\n\r\n", "?"];
+    let server = std::thread::spawn(move || {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 1024];
+            let _ = stream.read(&mut head).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let ask = || {
+        get::<Connections>(run.path(), Role::Cm, "/connections", Duration::from_secs(5))
+            .map_err(|error| error.to_string())
+    };
+
+    assert_eq!(ask(), Ok(Connections { connections: vec![] }));
+    assert_eq!(ask(), Err("the answer is 404".to_owned()));
+    assert_eq!(ask(), Err("the answer is not HTTP".to_owned()));
+    server.join().unwrap();
+}
+
+#[test]
+fn an_answer_that_comes_byte_by_byte_is_not_waited_for() {
+    let run = tempfile::tempdir().unwrap();
+    let listener = bind(run.path(), Role::Cm).unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+        let mut sent = 0;
+        // Until nobody reads any more.
+        while sent < 1000 && stream.write_all(b"x").is_ok() {
+            let _ = stream.read(&mut [0; 1024]);
+            sent += 1;
+        }
+        sent
+    });
+
+    let wait = Duration::from_millis(200);
+    let told = get::<Connections>(run.path(), Role::Cm, "/connections", wait).unwrap_err();
+
+    assert!([io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock].contains(&told.kind()));
+    assert!(server.join().unwrap() < 1000);
+}
