@@ -19,6 +19,7 @@ mod prompt;
 mod report;
 mod runtime;
 mod screen;
+mod shown;
 mod step;
 mod system;
 mod wanted;

@@ -12,6 +12,7 @@ use crate::{
     args::{Global, Output, Unread},
     commands::Exit,
     finding::{Finding, Level},
+    shown::{in_json, plain},
 };
 
 const RED: &str = "\u{1b}[1;31m";
@@ -54,7 +55,7 @@ impl Screen {
     /// Prints data for people; a quiet screen has none.
     pub(crate) fn data(&self, text: &str) {
         if !self.is_quiet && !self.is_json {
-            out(text);
+            out(&plain(text));
         }
     }
 
@@ -65,20 +66,20 @@ impl Screen {
 
     /// Prints the one document.
     pub(crate) fn document(&self, document: &Value) {
-        out(&format!("{document:#}"));
+        out(&in_json(&format!("{document:#}")));
     }
 
     /// Tells what is being done.
     pub(crate) fn note(&self, text: &str) {
         if !self.is_quiet {
-            err(text);
+            err(&plain(text));
         }
     }
 
     /// Tells more of what is being done.
     pub(crate) fn detail(&self, text: &str) {
         if self.is_verbose {
-            err(text);
+            err(&plain(text));
         }
     }
 
@@ -89,15 +90,15 @@ impl Screen {
             Level::Warning if self.is_quiet => return,
             Level::Warning => (YELLOW, "warning"),
         };
-        err(&format!("{}: {}", self.paint(colour, word), finding.what));
+        err(&format!("{}: {}", self.paint(colour, word), plain(&finding.what)));
         self.hint(&finding.cure);
     }
 
     /// Tells an error with its causes.
     pub(crate) fn failure(&self, error: &anyhow::Error, hint: Option<&str>) {
-        err(&format!("{}: {error}", self.paint(RED, "error")));
+        err(&format!("{}: {}", self.paint(RED, "error"), plain(&error.to_string())));
         for cause in error.chain().skip(1) {
-            err(&format!("  caused by: {cause}"));
+            err(&format!("  caused by: {}", plain(&cause.to_string())));
         }
         if let Some(hint) = hint {
             self.hint(hint);
@@ -105,7 +106,7 @@ impl Screen {
     }
 
     fn hint(&self, hint: &str) {
-        err(&format!("\n{}: {hint}\n", self.paint(CYAN, "hint")));
+        err(&format!("\n{}: {}\n", self.paint(CYAN, "hint"), plain(hint)));
     }
 
     fn paint(&self, colour: &str, word: &str) -> String {

@@ -26,6 +26,7 @@ use time::OffsetDateTime;
 use crate::{
     content::Content,
     pki::{inspect, sha256},
+    shown::one_line,
 };
 
 /// For resolving its name, connecting and the handshake together.
@@ -151,7 +152,7 @@ fn judge(
     let trouble = if listed.contains(leaf) {
         None
     } else {
-        verify(broker, leaf, intermediates, listed, now).err()
+        verify(broker, leaf, intermediates, listed, now).err().map(|why| one_line(&why))
     };
     let names: Vec<_> = parsed.names.iter().map(ToString::to_string).collect();
     let names = if names.is_empty() { parsed.subject } else { names.join(", ") };

@@ -24,6 +24,8 @@ use x509_parser::{
     x509::X509Version,
 };
 
+use crate::shown::one_line;
+
 pub(crate) use form::{Form, Holds, has_private_key};
 pub(crate) use key::{KeyKind, LEAST_BITS, MOST_BITS, NoKey, PublicHalf, key};
 pub(crate) use names::{Constraints, Name};
@@ -98,8 +100,8 @@ pub(crate) fn certificate(der: &[u8]) -> Result<Certificate, String> {
     let validity = parsed.validity();
     Ok(Certificate {
         der: der.to_vec(),
-        subject: parsed.subject().to_string(),
-        issuer: parsed.issuer().to_string(),
+        subject: one_line(&parsed.subject().to_string()),
+        issuer: one_line(&parsed.issuer().to_string()),
         is_self_issued: parsed.subject().as_raw() == parsed.issuer().as_raw(),
         names: names(&parsed),
         not_before: validity.not_before.to_datetime(),

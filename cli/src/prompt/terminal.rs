@@ -16,7 +16,7 @@ use nix::{
 use zeroize::Zeroizing;
 
 use super::{Gone, Person};
-use crate::{finding::Finding, screen::Screen, system::System};
+use crate::{finding::Finding, screen::Screen, shown::plain, system::System};
 
 /// How often it is looked whether the operator wants to stop, in milliseconds.
 const LOOK: u8 = 50;
@@ -63,7 +63,7 @@ impl<'a> Terminal<'a> {
 
 impl Person for Terminal<'_> {
     fn tell(&mut self, text: &str) {
-        err(&format!("{text}\n"));
+        err(&format!("{}\n", plain(text)));
     }
 
     fn refuse(&mut self, finding: &Finding) {
@@ -74,7 +74,7 @@ impl Person for Terminal<'_> {
         loop {
             // Before the question: who answers it at once is not to see a secret either.
             let unseen = if is_secret { Some(Unseen::begin().map_err(|_| Gone)?) } else { None };
-            err(question);
+            err(&plain(question));
             let line = self.line();
             drop(unseen);
             if is_secret || line.is_err() {

@@ -77,3 +77,23 @@ fn a_broker_that_does_not_speak_tls_is_unreachable() {
         assert!(matches!(fact, BrokerFact::Unreachable(_)), "{fact:?}");
     }
 }
+
+#[test]
+fn names_in_a_certificate_cannot_add_a_line_nor_move_the_cursor() {
+    const NAME: &str = "b\n  certificate: 0\u{1b}[1A";
+    let key = rcgen::KeyPair::generate().unwrap();
+    for in_subject in [false, true] {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, NAME);
+        if !in_subject {
+            params.subject_alt_names = vec![rcgen::SanType::DnsName(NAME.try_into().unwrap())];
+        }
+        let leaf = params.self_signed(&key).unwrap().der().clone();
+
+        let seen = judge(&"b.example:443".parse().unwrap(), &[leaf], None, now()).unwrap();
+
+        assert!(seen.names.contains("b\\u{a}  certificate: 0\\u{1b}[1A"), "{:?}", seen.names);
+        let trouble = seen.trouble.unwrap();
+        assert!(!trouble.contains(char::is_control), "{trouble:?}");
+    }
+}

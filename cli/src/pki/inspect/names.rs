@@ -2,6 +2,8 @@
 
 use std::{fmt, net::IpAddr};
 
+use crate::shown::one_line;
+
 use x509_parser::{
     certificate::X509Certificate,
     extensions::{GeneralName, GeneralSubtree, ParsedExtension},
@@ -50,7 +52,7 @@ impl Name {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dns(name) => f.write_str(name),
+            Self::Dns(name) => f.write_str(&one_line(name)),
             Self::Address(address) => address.fmt(f),
         }
     }
