@@ -1,6 +1,7 @@
 //! The host, read once: what is there before anything is planned. Nothing is judged here.
 
 pub(crate) mod account;
+pub(crate) mod beside;
 pub(crate) mod broker;
 pub(crate) mod bundle;
 pub(crate) mod daemon;

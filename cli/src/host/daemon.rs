@@ -9,6 +9,8 @@ use std::{
 
 use cmsg_config::Paths;
 
+use super::beside::{self, Foreign};
+
 /// The daemon's name beside this program.
 const NAME: &str = "pcoip-cmsgd";
 /// Where the package puts it.
@@ -23,13 +25,18 @@ pub(crate) enum DaemonFact {
     Stays,
     /// It does not lie where it should, and none is installed.
     Missing(PathBuf),
+    /// Another user put it beside this program.
+    Foreign(Foreign),
 }
 
 impl DaemonFact {
     /// Looks where the operator said, else beside this program, else where the package puts it.
     pub(crate) fn read(named: Option<&Path>, paths: &Paths) -> Self {
-        let source = named.map_or_else(|| unnamed(Path::new(PACKAGED)), Path::to_owned);
-        Self::compare(source, &paths.daemon(), named.is_some())
+        let source = named.map_or_else(|| unnamed(Path::new(PACKAGED)), |path| Ok(path.to_owned()));
+        match source {
+            Ok(source) => Self::compare(source, &paths.daemon(), named.is_some()),
+            Err(foreign) => Self::Foreign(foreign),
+        }
     }
 
     /// The size of a daemon that is copied.
@@ -51,9 +58,8 @@ impl DaemonFact {
 }
 
 /// The daemon beside this program, if there is anything of that name, else the packaged one.
-fn unnamed(packaged: &Path) -> PathBuf {
-    let beside = std::env::current_exe().ok().map(|own| own.with_file_name(NAME));
-    beside.filter(|path| path.exists()).unwrap_or_else(|| packaged.to_owned())
+fn unnamed(packaged: &Path) -> Result<PathBuf, Foreign> {
+    Ok(beside::find(NAME)?.unwrap_or_else(|| packaged.to_owned()))
 }
 
 fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
@@ -94,7 +100,7 @@ mod tests {
         let own = std::env::current_exe().unwrap();
         assert!(!own.with_file_name(NAME).exists());
 
-        assert_eq!(unnamed(packaged), packaged);
+        assert_eq!(unnamed(packaged), Ok(packaged.to_owned()));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use cmsg_engine::{
 };
 use ipnet::Ipv4Net;
 
-use super::{files, networks::Taken};
+use super::{beside, files, networks::Taken};
 use crate::runtime::{Runtime, units};
 
 /// The archive's name, beside this program or where packages put it.
@@ -97,8 +97,7 @@ impl Deploying {
     /// Looks for it.
     pub(crate) fn read() -> Self {
         let has_command = has_command();
-        let archive = archive();
-        let images = ImageArchive::read(archive).map_err(|why| format!("{why:#}"));
+        let images = archive().and_then(ImageArchive::read).map_err(|why| format!("{why:#}"));
         let is_left_at_boot = units::is_engine_left_at_boot();
         Self { has_command, images, environment: environment(), is_left_at_boot }
     }
@@ -190,10 +189,12 @@ pub(crate) fn images_of(stack: &str, engine: &EngineFacts) -> Result<ImageArchiv
 }
 
 /// Where the package's archive of the images lies.
-pub(crate) fn archive() -> PathBuf {
-    let beside = std::env::current_exe().ok().map(|own| own.with_file_name(ARCHIVE));
-    let beside = beside.filter(|path| path.exists());
-    beside.unwrap_or_else(|| Path::new(PACKAGED).join(ARCHIVE))
+///
+/// # Errors
+///
+/// Where another user put one beside this program.
+pub(crate) fn archive() -> anyhow::Result<PathBuf> {
+    Ok(beside::find(ARCHIVE)?.unwrap_or_else(|| Path::new(PACKAGED).join(ARCHIVE)))
 }
 
 #[cfg(test)]

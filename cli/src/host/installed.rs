@@ -86,6 +86,10 @@ impl Installed {
     pub(crate) fn look(paths: &Paths) -> anyhow::Result<Self> {
         let mut found = BTreeMap::new();
         let is_machine = layout::is_machine(paths);
+        // Also those with no file yet: what is written and run there later must stay as it is.
+        layout::installers_folders(paths)
+            .iter()
+            .try_for_each(|folder| trusted::check_folder(folder))?;
         let units = [Role::Cm, Role::Sg].map(|role| layout::unit(paths, role));
         for path in layout::files(paths).into_iter().chain(units) {
             if let Some(mut file) = read(&path)

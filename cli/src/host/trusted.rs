@@ -102,15 +102,20 @@ pub(crate) fn check_folder(path: &Path) -> Result<(), Untrusted> {
     way(&path.join("file")).map(drop)
 }
 
-/// Refuses a file or folder whose name another user could have made; where only its owner writes to
-/// the folder around it, it may be anybody's.
+/// Refuses to move a file or folder to another name in its folder where another user could have made
+/// it; where only its owner writes to the folder around it, it may be anybody's. A folder that is
+/// another user's as a whole, in one that is not, may be changed like that: nothing there is believed.
 ///
 /// # Errors
 ///
 /// Names what is refused.
 pub(crate) fn check_name(path: &Path) -> Result<(), Untrusted> {
-    match (way(path)?, path.symlink_metadata()) {
-        (true, Ok(there)) => check_owner(path, &there),
+    match (way(path), path.symlink_metadata()) {
+        (Ok(true), Ok(there)) => check_owner(path, &there),
+        (Err(untrusted), _) => path
+            .parent()
+            .filter(|folder| untrusted.path == *folder && way(folder) == Ok(false))
+            .map_or(Err(untrusted), |_| Ok(())),
         _ => Ok(()),
     }
 }
@@ -219,7 +224,7 @@ fn open_to_others(path: &Path, metadata: &Metadata) -> Untrusted {
 }
 
 /// A user, for people.
-fn user(number: u32) -> String {
+pub(super) fn user(number: u32) -> String {
     match user_name(number) {
         Some(name) => format!("user {number} ({name})"),
         None => format!("user {number}"),

@@ -212,6 +212,17 @@ pub(crate) fn own_folders(paths: &Paths) -> Vec<PathBuf> {
     ]
 }
 
+/// Those of them that nobody but the installing user may change; on the machine itself the others
+/// are the account's.
+pub(crate) fn installers_folders(paths: &Paths) -> Vec<PathBuf> {
+    let is_accounts = |folder: &PathBuf| {
+        *folder == paths.run() || folder.starts_with(paths.logs()) || *folder == paths.state()
+    };
+    let mut folders = own_folders(paths);
+    folders.retain(|folder| !(is_machine(paths) && is_accounts(folder)));
+    folders
+}
+
 /// Where the daemon lies.
 pub(crate) fn bin(paths: &Paths) -> PathBuf {
     paths.base().join("bin")

@@ -22,15 +22,7 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let is_under_root = wanted.place.root.is_some();
     findings.extend(rights(&wanted.place, facts.is_root));
     findings.extend(disk(wanted, facts, is_under_root));
-    if wanted.place.runtime == Runtime::Host
-        && let DaemonFact::Missing(path) = &facts.daemon
-    {
-        findings.push(Finding::error(
-            "daemon.missing",
-            format!("the daemon `{}` is not there or cannot be run", path.display()),
-            "name it with `--daemon PATH`",
-        ));
-    }
+    findings.extend(daemon(&facts.daemon).filter(|_| wanted.place.runtime == Runtime::Host));
     if let AccountFact::Odd(why) = facts.account {
         findings.push(Finding::error(
             "host.account",
@@ -44,6 +36,22 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     findings.extend(limits::overridden(wanted, facts));
     findings.extend(other_engines(&wanted.place, &facts.machine));
     findings
+}
+
+fn daemon(daemon: &DaemonFact) -> Option<Finding> {
+    match daemon {
+        DaemonFact::Copy(_) | DaemonFact::Stays => None,
+        DaemonFact::Missing(path) => Some(Finding::error(
+            "daemon.missing",
+            format!("the daemon `{}` is not there or cannot be run", path.display()),
+            "name it with `--daemon PATH`",
+        )),
+        DaemonFact::Foreign(foreign) => Some(Finding::error(
+            "daemon.untrusted",
+            foreign.to_string(),
+            "move this program to a folder of your own, or name the daemon with `--daemon PATH`",
+        )),
+    }
 }
 
 /// Checks the machine's limits against the configuration that it will have.

@@ -61,7 +61,10 @@ impl Real {
 impl System for Real {
     fn make_folder(&mut self, path: &Path) -> anyhow::Result<()> {
         match DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            // Somebody may have made it a moment before, or a link to another one.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
+                Ok(trusted::check_name(path)?)
+            }
             result => result
                 .and_then(|()| sync_folder_of(path))
                 .with_context(|| format!("failed to make `{}`", path.display())),

@@ -6,6 +6,8 @@ mod firewall;
 mod installed;
 #[path = "own_machine/kernel.rs"]
 mod kernel;
+#[path = "own_machine/other_users.rs"]
+mod other_users;
 #[path = "own_machine/service_account.rs"]
 mod service_account;
 #[path = "own_machine/supervised.rs"]

@@ -74,7 +74,7 @@ impl Source {
     /// Has them in a file.
     pub(super) fn take(&self, system: &mut Real) -> Result<Images, Ended> {
         let images = match self {
-            Self::Package => Images::Packaged(engine::archive()),
+            Self::Package => Images::Packaged(engine::archive()?),
             Self::Registry(registry, who) => {
                 Images::Taken(pulled(registry.as_str(), who.as_ref(), system)?)
             }

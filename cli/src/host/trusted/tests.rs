@@ -125,4 +125,8 @@ fn what_belongs_to_another_user_is_refused_with_its_owner() {
     own(&folder, OTHER);
     assert!(refused(&file).unwrap().starts_with(&format!("`{}` belongs", folder.display())));
     assert!(check_folder(&folder).is_err() && check_folder(&folder.join("new")).is_err());
+    assert!(check_name(&file).is_ok(), "it stays in a folder that is theirs as a whole");
+    let inner = folder.join("inner");
+    fs::create_dir(&inner).unwrap();
+    assert!(check_name(&inner.join("file")).is_err(), "they can put a link in its place");
 }

@@ -177,3 +177,16 @@ fn an_update_that_fails_leaves_an_installation_from_before_state_as_it_was() {
     assert_eq!(code, Some(4), "{document:#}");
     assert_eq!(site.accesses(), before);
 }
+
+#[test]
+fn the_installation_is_removed_whose_run_folder_was_there_before() {
+    let Some(site) = Site::fresh() else { return };
+    site.machine.tell("mkdir", &["-p", "/opt/teradici/pcoipcm_data/run"]);
+    assert_eq!(site.install(&[]).0, Some(0));
+
+    let (code, document) = told(&site.run(&["uninstall", "--yes"]));
+
+    assert_eq!(code, Some(0), "{document:#}");
+    let left = site.machine.tell("ls", &["-A", "/opt/teradici/pcoipcm_data/run"]);
+    assert_eq!(left, "");
+}
