@@ -6,7 +6,11 @@ use std::{ffi::OsString, os::unix::process::CommandExt as _, process::Command};
 
 use anyhow::{Context as _, bail};
 use nix::{
-    sys::{prctl, signal::Signal},
+    sys::{
+        prctl,
+        resource::{Resource, setrlimit},
+        signal::Signal,
+    },
     unistd::{Pid, getppid},
 };
 
@@ -18,6 +22,8 @@ pub(super) fn run(as_account: bool, started_by: i32, command: &[OsString]) -> Re
     let [program, arguments @ ..] = command else { return Ok(Exit::Usage) };
     nix::unistd::setsid().context("failed to begin a session")?;
     if as_account {
+        // As in a unit: no secret ends in a core dump.
+        setrlimit(Resource::RLIMIT_CORE, 0, 0).context("failed to forbid core dumps")?;
         rights::give_up(account::numbers()?)?;
     }
     // A change of the user would take it back.

@@ -4,6 +4,7 @@
 pub(crate) mod rights;
 
 use std::{
+    env,
     ffi::OsStr,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, SeekFrom},
@@ -27,7 +28,11 @@ use nix::{
     unistd::{Pid, getpgid},
 };
 
-use crate::{answers::secrets, host::account, plan::layout};
+use crate::{
+    answers::secrets,
+    host::{account, trusted},
+    plan::layout,
+};
 
 /// Longer than the supervisor gives its roles.
 const STOP_WAIT: Duration = Duration::from_secs(20);
@@ -40,6 +45,9 @@ const LONGEST_NUMBER: u64 = 64;
 /// So much of a log is shown.
 const TAIL_BYTES: u64 = 4096;
 const TAIL_LINES: usize = 8;
+/// The variables that a supervisor of the machine's own installation gets, as far as they are set.
+const KEPT: [&str; 7] =
+    ["PATH", "LANG", "LC_ALL", "TZ", "RUST_BACKTRACE", "SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// A supervisor that this process started.
 #[derive(Debug)]
@@ -82,9 +90,8 @@ pub(crate) fn pidfile(paths: &Paths) -> PathBuf {
 /// Where it cannot be started.
 pub(crate) fn start(paths: &Paths) -> anyhow::Result<Started> {
     let log = layout::supervise_log(paths);
-    let open = || OpenOptions::new().append(true).create(true).mode(0o600).open(&log);
     let opening = || format!("failed to open `{}`", log.display());
-    let output = open().with_context(opening)?;
+    let output = open_log(&log).with_context(opening)?;
     let log_start = output.metadata().with_context(opening)?.len();
     let mut supervisor = Command::new("/proc/self/exe");
     // What runs for months is not to have passwords in its environment.
@@ -93,6 +100,10 @@ pub(crate) fn start(paths: &Paths) -> anyhow::Result<Started> {
     }
     supervisor.arg("detach").arg("--started-by").arg(std::process::id().to_string());
     if layout::is_machine(paths) {
+        // What root's variables contain is not for the account.
+        supervisor
+            .env_clear()
+            .envs(KEPT.iter().filter_map(|name| Some((name, env::var_os(name)?))));
         supervisor.arg("--as-account");
     }
     let child = supervisor
@@ -102,11 +113,25 @@ pub(crate) fn start(paths: &Paths) -> anyhow::Result<Started> {
         .arg(paths.base())
         .current_dir("/")
         .stdin(Stdio::null())
+        .stderr(output.try_clone().with_context(opening)?)
         .stdout(output)
-        .stderr(open().with_context(opening)?)
         .spawn()
         .context("failed to start the supervisor")?;
     Ok(Started { child, log_start })
+}
+
+/// Opens the supervisor's log to append to it: no link, and no file that another user has made.
+fn open_log(path: &Path) -> anyhow::Result<File> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600).custom_flags(flags.bits());
+    let file = options.open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        bail!("it is not a regular file");
+    }
+    trusted::check(path, &metadata)?;
+    Ok(file)
 }
 
 /// Whether a supervisor runs. To ask takes its lock for an instant, so only a command that keeps
@@ -147,19 +172,29 @@ pub(crate) fn stop(paths: &Paths, started: Option<Started>) -> anyhow::Result<()
         }
         None => return Ok(()),
     };
+    let is_named = started.is_none();
     let pid = Pid::from_raw(pid);
     let is_gone = end_of(paths, started);
     unless_gone(kill(pid, Signal::SIGTERM)).context("failed to stop the supervisor")?;
     if let Ok(outcome) = is_gone.recv_timeout(STOP_WAIT) {
         return outcome.context("failed to wait for the supervisor");
     }
-    let is_leader = getpgid(Some(pid)) == Ok(pid);
-    let killed = if is_leader { killpg(pid, Signal::SIGKILL) } else { kill(pid, Signal::SIGKILL) };
-    unless_gone(killed).context("failed to kill the supervisor")?;
+    end_now(pid, is_named.then_some(paths)).context("failed to kill the supervisor")?;
     match is_gone.recv_timeout(KILL_WAIT) {
         Ok(outcome) => outcome.context("failed to wait for the supervisor"),
         Err(_) => bail!("the supervisor {pid} does not end"),
     }
+}
+
+/// Kills a supervisor that does not end; one that these paths name only if it still is one: it may have
+/// ended while another process holds its lock, and its number be another's by now.
+fn end_now(pid: Pid, named_by: Option<&Paths>) -> anyhow::Result<()> {
+    if let Some(paths) = named_by {
+        refuse_other(pid.as_raw(), paths)?;
+    }
+    let is_leader = getpgid(Some(pid)) == Ok(pid);
+    let killed = if is_leader { killpg(pid, Signal::SIGKILL) } else { kill(pid, Signal::SIGKILL) };
+    Ok(unless_gone(killed)?)
 }
 
 /// Tells when the supervisor is gone.

@@ -104,3 +104,33 @@ fn the_end_of_a_log_is_shown_without_control_characters() {
     assert_eq!(all[7], "line 19 [31m");
     assert_eq!(own, ["line 19 [31m"]);
 }
+
+#[test]
+fn a_process_that_has_the_number_of_a_supervisor_that_ended_is_not_killed() {
+    let (_root, paths) = paths();
+    let mut other = Command::new("sleep").arg("600").spawn().unwrap();
+    let pid = Pid::from_raw(i32::try_from(other.id()).unwrap());
+
+    let refused = end_now(pid, Some(&paths)).unwrap_err().to_string();
+
+    assert!(refused.ends_with("is no supervisor"), "{refused}");
+    assert!(other.try_wait().unwrap().is_none());
+    end_now(pid, None).unwrap();
+    other.wait().unwrap();
+}
+
+#[test]
+fn a_log_is_not_written_through_a_link() {
+    let (root, paths) = paths();
+    let (target, log) = (root.path().join("target"), paths.run().join("supervise.log"));
+    std::os::unix::fs::symlink(&target, &log).unwrap();
+
+    assert!(open_log(&log).is_err());
+
+    assert!(!target.exists());
+    fs::remove_file(&log).unwrap();
+    nix::unistd::mkfifo(&log, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert!(open_log(&log).is_err(), "nobody is waited for");
+    fs::remove_file(&log).unwrap();
+    assert!(open_log(&log).is_ok());
+}

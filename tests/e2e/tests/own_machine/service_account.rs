@@ -7,7 +7,7 @@ use std::{
 
 use e2e::{
     binaries,
-    installer::{document, told},
+    installer::{self, document, told},
     needs::{Need, met},
 };
 use serde_json::{Value, json};
@@ -189,4 +189,31 @@ fn the_installation_is_removed_whose_run_folder_was_there_before() {
     assert_eq!(code, Some(0), "{document:#}");
     let left = site.machine.tell("ls", &["-A", "/opt/teradici/pcoipcm_data/run"]);
     assert_eq!(left, "");
+}
+
+#[test]
+fn what_root_has_in_its_environment_is_not_for_the_account_nor_is_a_core_dump_made() {
+    let Some(site) = Site::fresh().filter(|_| met(&[Need::Tool("prlimit")])) else { return };
+    let site_flags = ["--broker-url=https://localhost:8443", "--allowed-agents=127.0.0.1"];
+    let setup = binaries::path("pcoip-cmsg-setup");
+    let words = installer::with(&installer::INSTALL_ON_HOST, &site_flags);
+    let mut install = site.machine.command("prlimit");
+    installer::plain(&mut install).arg("--core=4096").arg(setup).arg("--output=json").args(words);
+    install.env("ROOTS_TOKEN", "of-root-alone").env("TZ", "UTC");
+    let (code, document) = told(&install.output().expect("the installer can be run"));
+    assert_eq!(code, Some(0), "{document:#}");
+    const LOOK: &str = "for pid in $(pgrep -x pcoip-cmsgd); do \
+         tr '\\0' '\\n' </proc/$pid/environ; grep 'core file' /proc/$pid/limits; done";
+
+    let seen = site.machine.tell("bash", &["-c", LOOK]);
+
+    assert!(!seen.contains("of-root-alone"), "{seen}");
+    assert_eq!(seen.matches("TZ=UTC").count(), 3, "{seen}");
+    let limits: Vec<Vec<_>> = seen
+        .lines()
+        .filter(|line| line.starts_with("Max core file size"))
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(limits.len(), 3, "{seen}");
+    assert!(limits.iter().all(|words| words[4..6] == ["0", "0"]), "{seen}");
 }
