@@ -74,7 +74,11 @@ pub(crate) fn open(path: &Path) -> anyhow::Result<Option<File>> {
         Err(error) if is_away(&error) => return Ok(None),
         Err(error) => return Err(error.into()),
         // To open some devices is to start them.
-        Ok(there) => check_kind(&there)?,
+        Ok(there) if !there.is_file() => {
+            check_owner(path, &there)?;
+            check_kind(&there)?;
+        }
+        Ok(_) => {}
     }
     let is_shared = way(path)?;
     // A link is not followed and a pipe not waited for.

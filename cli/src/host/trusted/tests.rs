@@ -113,6 +113,12 @@ fn what_belongs_to_another_user_is_refused_with_its_owner() {
         format!("`{}` belongs to user 12345, mode 0640; it must belong to root", file.display());
     assert_eq!(refused(&file), Some(what));
     own(&file, 0);
+    let link = folder.join("link");
+    symlink(&file, &link).unwrap();
+    std::os::unix::fs::lchown(&link, Some(OTHER), None).unwrap();
+    let error = read(&link).unwrap_err();
+    let planted = Untrusted::cause(&error).map(Untrusted::fix).unwrap_or_default();
+    assert!(planted.starts_with(&format!("remove `{}`", link.display())), "{error:#}");
 
     chmod(&folder, 0o1777);
     assert!(check_name(&file).is_ok());
