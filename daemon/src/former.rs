@@ -30,9 +30,9 @@ pub(crate) fn copy(kept: Kept, folder: &Path) {
         .and_then(|had_mark| Ok(had_mark | copy_journal(kept, &former, folder)?));
     let former = former.display();
     match copied {
-        Ok(true) => info!(%former, "State of a former version is taken over"),
+        Ok(true) => info!(%former, "Copied state from an earlier version"),
         Ok(false) => {}
-        Err(error) => warn!(%former, %error, "Cannot take over the state of a former version"),
+        Err(error) => warn!(%former, %error, "Failed to copy state from an earlier version"),
     }
 }
 

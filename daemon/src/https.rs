@@ -174,10 +174,11 @@ fn is_health_check(request: &Request<Incoming>) -> bool {
         && [HEALTH, control::HEALTH].contains(&path(request))
 }
 
-/// The path of a request; one slash at its end makes no other path.
+/// The path of a request; `/health/` is `/health`, as load balancers write both.
 pub(crate) fn path<B>(request: &Request<B>) -> &str {
     let path = request.uri().path();
-    path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path)
+    let is_health = |path: &&str| [HEALTH, control::HEALTH].contains(path);
+    path.strip_suffix('/').filter(is_health).unwrap_or(path)
 }
 
 /// The answer of a path that has `GET` and `HEAD` to any other method. Some load balancers ask for the

@@ -20,7 +20,7 @@ pub(crate) async fn look(stream: &TcpStream, peer: IpAddr) {
     if is_header(&first[..length]) && !IS_SAID.swap(true, Ordering::Relaxed) {
         warn!(
             %peer,
-            "A PROXY protocol header came in place of TLS; switch it off at the load balancer"
+            "Received a PROXY protocol header instead of TLS; disable it on the load balancer"
         );
     }
 }

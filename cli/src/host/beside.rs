@@ -14,7 +14,7 @@ use super::trusted::user;
 
 /// A file beside this program that another user put there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` belongs to {owner}, or can be written by others, unlike this program", path.display())]
+#[error("`{}`, owned by {owner}, could have been written by another user", path.display())]
 pub(crate) struct Foreign {
     path: PathBuf,
     owner: String,

@@ -43,7 +43,7 @@ fn look(path: &Path) -> Result<Option<InstalledFile>, String> {
     if let Some(file) = &found {
         // A slip of the hand shall not cost the operator a key.
         let text = file.content.decode().map_err(|why| why.to_string())?;
-        file::parse(&text).map_err(|_| "holds something else than answers")?;
+        file::parse(&text).map_err(|_| "is not an answers file")?;
     }
     let folder = path.parent().filter(|_| !path.to_string_lossy().ends_with('/'));
     let folder = folder.ok_or("is not the name of a file")?;
@@ -76,7 +76,7 @@ mod tests {
             ("", Err("is not a regular file".to_owned())),
             ("link", Err("is not a regular file".to_owned())),
             ("pipe", Err("is not a regular file".to_owned())),
-            ("key", Err("holds something else than answers".to_owned())),
+            ("key", Err("is not an answers file".to_owned())),
             ("new/", Err("is not the name of a file".to_owned())),
             ("none/file", Err(no_folder + "No such file or directory")),
         ];

@@ -89,8 +89,8 @@ pub(crate) fn open(path: &Path) -> anyhow::Result<Option<File>> {
     check(path, &metadata)?;
     // In a folder that others write to, another name of a file may be theirs.
     if is_shared && metadata.nlink() > 1 {
-        let what = format!("has {} names (hard links)", metadata.nlink());
-        let fix = format!("remove `{}`, or replace it by a copy", path.display());
+        let what = format!("has {} hard links", metadata.nlink());
+        let fix = format!("remove `{}`, or replace it with a copy", path.display());
         return Err(Untrusted { path: path.to_owned(), what, fix }.into());
     }
     Ok(Some(file))
@@ -208,22 +208,23 @@ fn check_owner(path: &Path, metadata: &Metadata) -> Result<(), Untrusted> {
     let shown = path.display();
     let fix = if metadata.is_dir() {
         format!(
-            "run `chown {own} {shown}` if nothing in it is another user's, or use another folder"
+            "run `chown {own} {shown}` if no other user has put anything in it, or use another \
+             folder"
         )
     } else {
-        format!("remove `{shown}`; or look into it, and run `chown {own} {shown}` if it is yours")
+        format!("remove `{shown}`, or inspect it and run `chown {own} {shown}` if it is yours")
     };
     Err(Untrusted { path: path.to_owned(), what, fix })
 }
 
 fn open_to_others(path: &Path, metadata: &Metadata) -> Untrusted {
     let what = format!(
-        "can be written by others than its owner, {}: mode {:04o}",
+        "is writable by users other than its owner, {}: mode {:04o}",
         user(metadata.uid()),
         metadata.mode() & 0o7777
     );
-    let kind = if metadata.is_dir() { "nothing in it is" } else { "its content is not" };
-    let fix = format!("run `chmod go-w {}` if {kind} another user's", path.display());
+    let kind = if metadata.is_dir() { "put anything in it" } else { "written to it" };
+    let fix = format!("run `chmod go-w {}` if no other user has {kind}", path.display());
     Untrusted { path: path.to_owned(), what, fix }
 }
 

@@ -93,15 +93,12 @@ impl Previous {
     pub(crate) fn parse(bytes: &[u8], paths: &Paths) -> Result<Self, String> {
         let previous: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if previous.schema != SCHEMA {
-            return Err(format!(
-                "is of form {}, which this version does not know",
-                previous.schema
-            ));
+            return Err(format!("has the unsupported schema version {}", previous.schema));
         }
         let ours = layout::files(paths);
         match previous.files.keys().find(|path| !ours.contains(path)) {
             Some(path) => {
-                Err(format!("has the file {path:?}, which is none of the installation's"))
+                Err(format!("lists the file {path:?}, which is not part of the installation"))
             }
             None => Ok(previous),
         }

@@ -62,7 +62,7 @@ impl Agents {
         };
         told!(info, trail, AGENT, "Communicating with {url}");
         if let Err(error) = self.addresses.check(&url) {
-            told!(warn, trail, AGENT, error = as_error(&error), "The agent is not called");
+            told!(warn, trail, AGENT, error = as_error(&error), "Refused to connect to the agent");
             return Err(Failure::generic(UNREACHABLE));
         }
         let document = launch.render();

@@ -34,7 +34,7 @@ fn read(headers: &HeaderMap, now: Time) -> SetCookies {
 /// Logs why cookies were not kept; what is in them may be a secret.
 pub(super) fn log(trail: &Trail, not_kept: &[NotKept]) {
     for why in not_kept {
-        told!(warn, trail, BROKER, error = as_error(why), "A cookie of the broker is ignored");
+        told!(warn, trail, BROKER, error = as_error(why), "A cookie from the broker is ignored");
     }
 }
 

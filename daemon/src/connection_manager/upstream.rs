@@ -45,7 +45,7 @@ pub(super) enum Failure {
     Failed(#[source] reqwest::Error),
     #[error("the answer has more than {MAX_BYTES} bytes")]
     TooLarge,
-    #[error("the answer cannot be kept")]
+    #[error("the answer cannot be buffered")]
     OverBudget(#[from] OverBudget),
 }
 

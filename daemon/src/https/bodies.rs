@@ -49,7 +49,7 @@ pub(crate) struct Buffer {
 
 /// The budget is used up by others who are worth more or hold less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("bodies take all the memory that they may")]
+#[error("the memory limit for bodies is reached")]
 pub(crate) struct OverBudget;
 
 impl Bodies {
@@ -81,7 +81,7 @@ impl Bodies {
         self.refused.fetch_add(1, Relaxed);
         if !self.told.swap(true, Relaxed) {
             let budget = self.limiter.capacity() * UNIT;
-            warn!(budget, "Requests are refused: their bodies take all the memory that they may");
+            warn!(budget, "Requests are refused: the memory limit for bodies is reached");
         }
     }
 

@@ -89,7 +89,7 @@ impl Listener {
         let limiter = Limiter::of_connections(places, Files::ThreeQuarters);
         let limit = limiter.capacity();
         if limit < places {
-            warn!(limit, places, "The process may not open as many files as there are places");
+            warn!(limit, places, "The open-file limit allows fewer connections than configured");
         }
         Self {
             socket,
@@ -115,7 +115,10 @@ impl Listener {
                 }
                 // Whoever has to give way has a descriptor.
                 Err(error) if is_shortage(&error) && self.places.relieve() => {
-                    debug!(error = as_error(&error), "A connection gives way to another one");
+                    debug!(
+                        error = as_error(&error),
+                        "Closed a connection to free resources for a new one"
+                    );
                     tokio::time::sleep(SHORT_PAUSE).await;
                 }
                 Err(error) if is_shortage(&error) => {

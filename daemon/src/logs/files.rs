@@ -69,7 +69,8 @@ impl LogFiles {
             }
             Err(error) => {
                 if self.failed.replace(now).is_none() {
-                    let _ = writeln!(io::stderr(), "error: cannot begin another log file: {error}");
+                    let _ =
+                        writeln!(io::stderr(), "error: failed to create a new log file: {error}");
                 }
                 false
             }

@@ -94,7 +94,7 @@ impl Door {
             arrived = self.arrive(stream, peer, &permit) => arrived,
             () = permit.evicted() => {
                 count(&self.gate.counters.refusals.crowded);
-                bail!("others have its place: too many connections without a session");
+                bail!("closed to make room: too many connections without a session");
             }
         };
         drop(permit);

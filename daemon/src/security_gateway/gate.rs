@@ -139,7 +139,7 @@ impl Gate {
         journal.retain(|session, agent| {
             let judged = self.judge(agent);
             if let Err(error) = &judged {
-                warn!(%session, %error, "A session from before the restart is not taken up");
+                warn!(%session, %error, "A session from before the restart is not resumed");
             }
             judged.is_ok()
         });

@@ -100,8 +100,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting::list(
         "allowed-agents",
         "IP[/BITS]",
-        "Network of agents whose addresses the broker does not name, or that have a loopback or \
-         link-local address; repeatable",
+        "Network of agents whose addresses the broker does not provide, or that have a loopback \
+         or link-local address; repeatable",
     )
     .under(SESSIONS),
     Setting::switch(

@@ -43,7 +43,7 @@ fn a_file_that_only_its_owner_writes_is_read_with_whether_others_read_it() {
 fn what_others_can_write_is_refused_with_its_mode_and_the_fix() {
     let (_root, folder, file) = place();
     for (path, mode, fix) in
-        [(&file, 0o660, "its content is not"), (&folder, 0o777, "nothing in it is")]
+        [(&file, 0o660, "written to it"), (&folder, 0o777, "put anything in it")]
     {
         let before = path.metadata().unwrap().mode();
         chmod(path, mode);
@@ -51,10 +51,11 @@ fn what_others_can_write_is_refused_with_its_mode_and_the_fix() {
         let error = read(&file).unwrap_err();
 
         let untrusted = Untrusted::cause(&error).unwrap();
-        let start = format!("`{}` can be written by others than its owner, user ", path.display());
+        let start =
+            format!("`{}` is writable by users other than its owner, user ", path.display());
         assert!(untrusted.to_string().starts_with(&start), "{untrusted}");
         assert!(untrusted.to_string().ends_with(&format!(": mode {mode:04o}")), "{untrusted}");
-        let fix = format!("run `chmod go-w {}` if {fix} another user's", path.display());
+        let fix = format!("run `chmod go-w {}` if no other user has {fix}", path.display());
         assert_eq!(untrusted.fix(), fix);
         chmod(path, before & 0o7777);
     }
@@ -68,7 +69,7 @@ fn a_sticky_folder_may_be_writable_where_what_is_in_it_is_ours() {
     assert_eq!(refused(&file), None);
 
     fs::hard_link(&file, folder.join("second")).unwrap();
-    assert!(refused(&file).unwrap().ends_with("has 2 names (hard links)"));
+    assert!(refused(&file).unwrap().ends_with("has 2 hard links"));
     chmod(&folder, 0o755);
     assert_eq!(refused(&file), None, "nobody else can have made the second name");
 }

@@ -147,15 +147,13 @@ fn name_missing(leaf: &Certificate, flag: &str, name: &str) -> Finding {
     let is_written_as_dns = kind == "IP" && leaf.names.contains(&Name::Dns(name.to_owned()));
     let what = if is_written_as_dns {
         format!(
-            "the certificate has `{name}` of `--{flag}` as a DNS name, and clients look for an IP \
+            "the certificate lists `{name}` (`--{flag}`) as a DNS name, but clients look for an IP \
              address"
         )
     } else {
-        format!(
-            "the certificate does not name `{name}`, by which `--{flag}` says that clients call"
-        )
+        format!("the certificate does not name `{name}`, which clients connect to (`--{flag}`)")
     };
-    let cure = format!("request one that has `{kind}:{name}` among its subject alternative names");
+    let cure = format!("request one with `{kind}:{name}` in its subject alternative names");
     Finding::warning("certificate.name-missing", what, cure)
 }
 

@@ -22,12 +22,12 @@ fn identifiers(child: &Certificate, issuer: &Certificate) -> Option<Finding> {
         Finding::error(
             "certificate.key-identifier",
             format!(
-                "the authority key identifier of `{}` is not that of the certificate of its issuer \
+                "the authority key identifier of `{}` does not match the certificate of its issuer \
                  `{}`",
                 child.subject, issuer.subject
             ),
-            "give the certificate of the issuer that signed it: an authority that was renewed has \
-             several, under one name",
+            "give the issuer certificate that signed it: a renewed authority has several with the \
+             same name",
         )
     })
 }

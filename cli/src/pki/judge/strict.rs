@@ -70,18 +70,16 @@ pub(super) fn is_named(leaf: &Certificate, name: &str) -> Option<bool> {
 fn words(error: &Error) -> String {
     match error {
         Error::UnsupportedCriticalExtension => {
-            "it or an issuer has a critical extension that they do not know".to_owned()
+            "it or an issuer has an unknown critical extension".to_owned()
         }
-        Error::NameConstraintViolation => {
-            "an issuer has name constraints of a kind that they do not support".to_owned()
-        }
+        Error::NameConstraintViolation => "an issuer has unsupported name constraints".to_owned(),
         Error::UnknownIssuer => {
-            "no signature leads to the authority in a way that they support".to_owned()
+            "it has no chain of supported signatures to the authority".to_owned()
         }
         error => {
             let text = format!("{error:?}");
             if text.starts_with("UnsupportedSignatureAlgorithm") {
-                return "it or an issuer is signed in a way that they do not support".to_owned();
+                return "it or an issuer has an unsupported signature algorithm".to_owned();
             }
             text.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
         }

@@ -86,7 +86,7 @@ fn a_document_of_another_form_is_refused() {
     let text = r#"{"schema":2,"version":"9","has_daemon":false,"files":{}}"#;
 
     let parse = |text: &str| Previous::parse(text.as_bytes(), &Paths::under("/r"));
-    assert_eq!(parse(text), Err("is of form 2, which this version does not know".to_owned()));
+    assert_eq!(parse(text), Err("has the unsupported schema version 2".to_owned()));
     assert!(parse("{").is_err());
 }
 
@@ -105,7 +105,7 @@ fn a_document_with_another_file_than_the_installations_is_refused_as_a_whole() {
     let inside = "/r/opt/teradici/pcoipcm_data/data/../data/answers.yaml";
     let others = ["/etc/cron.d/planted", "/r/opt/teradici/pcoipcm_data/data/x", inside];
     for other in others {
-        let why = format!("has the file {other:?}, which is none of the installation's");
+        let why = format!("lists the file {other:?}, which is not part of the installation");
         assert_eq!(parse(other), Err(why));
     }
 }

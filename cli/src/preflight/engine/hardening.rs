@@ -11,14 +11,14 @@ pub(super) fn check(facts: &Facts, engine: &EngineFacts) -> Vec<Finding> {
     if has("rootless") {
         findings.push(Finding::error(
             "docker.rootless",
-            "Docker runs in rootless mode, in which there is no swarm and no host network",
+            "Docker runs in rootless mode, which supports neither Swarm nor the host network",
             format!("start Docker as root: `systemctl enable --now docker`; {WITHOUT}"),
         ));
     }
     if has("userns") {
         findings.push(Finding::error(
             "docker.userns-remap",
-            "Docker runs with `userns-remap`, which refuses services the network of the host",
+            "Docker runs with `userns-remap`, which keeps services from using the host network",
             format!(
                 "remove `userns-remap` from `/etc/docker/daemon.json` and restart Docker, {WITHOUT}"
             ),

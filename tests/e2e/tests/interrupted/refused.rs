@@ -133,7 +133,7 @@ fn an_installation_that_others_could_exchange_is_refused_and_nothing_is_changed(
         let finding = last_finding(&refused);
         assert_eq!(finding["id"], "installation.untrusted", "{words:?}");
         let what = finding["what"].as_str().unwrap_or_default();
-        let start = format!("`{}` can be written by others", folder.display());
+        let start = format!("`{}` is writable by users other than its owner", folder.display());
         assert!(what.starts_with(&start) && what.ends_with("mode 0775"), "{what}");
         assert_eq!(differences(&before, &site.tree()), [""; 0], "{words:?}");
     }
