@@ -1,14 +1,19 @@
 //! What the clients of broker, agents and gateways have in common: no proxy, no redirects, one
 //! deadline for the whole exchange, and an answer of bounded size.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use cmsg_config::values::Pin;
 use cmsg_proto::xml::MAX_BYTES;
 use http::{HeaderMap, StatusCode, header};
-use reqwest::{Client, ClientBuilder, RequestBuilder, redirect::Policy};
+use reqwest::{
+    Client, ClientBuilder, RequestBuilder,
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect::Policy,
+};
+use tokio::net::lookup_host;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -69,10 +74,33 @@ pub(super) fn client(
         .redirect(Policy::none())
         .http1_only()
         .http1_title_case_headers()
+        .dns_resolver(Names)
         .connect_timeout(CONNECT)
         .timeout(wait)
         .pool_idle_timeout(IDLE);
     adapt(builder).build().context("preparing to call others")
+}
+
+/// Resolves names as [`lookup`] does.
+struct Names;
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found: Addrs = Box::new(lookup(name.as_str()).await?.into_iter());
+            Ok(found)
+        })
+    }
+}
+
+/// The addresses of a name. The system does not find absolute names in `/etc/hosts`, so one that it
+/// does not find is looked up once more without the final dot.
+pub(super) async fn lookup(name: &str) -> io::Result<Vec<SocketAddr>> {
+    match (lookup_host((name, 0)).await, name.strip_suffix('.')) {
+        (Ok(found), _) => Ok(found.collect()),
+        (Err(_), Some(relative)) => Ok(lookup_host((relative, 0)).await?.collect()),
+        (Err(error), None) => Err(error),
+    }
 }
 
 /// Verification with the listed certificates and these pins, or none.

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use crate::{connection_manager::upstream, own_addresses::OwnAddresses};
 use cmsg_proto::{
     AllowedAgents,
     allowed::{Forbidden, Reached},
@@ -13,9 +14,6 @@ use reqwest::{
     Url,
     dns::{Addrs, Name, Resolve, Resolving},
 };
-use tokio::net::lookup_host;
-
-use crate::own_addresses::OwnAddresses;
 
 /// The rule, with the addresses of the gateways and of this host.
 #[derive(Debug)]
@@ -77,8 +75,8 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let addresses = Arc::clone(&self.0);
         Box::pin(async move {
-            let found = lookup_host((name.as_str(), 0)).await?;
-            let admitted: Addrs = Box::new(addresses.admit(found)?.into_iter());
+            let found = upstream::lookup(name.as_str()).await?;
+            let admitted: Addrs = Box::new(addresses.admit(found.into_iter())?.into_iter());
             Ok(admitted)
         })
     }
@@ -142,6 +140,8 @@ mod tests {
         let name = || "localhost".parse().unwrap();
 
         let refused = resolver(&[]).resolve(name()).await.err().unwrap();
+        let absolute = resolver(&["127.0.0.0/8", "::1/128"]).resolve("localhost.".parse().unwrap());
+        assert!(absolute.await.is_ok_and(|found| found.count() > 0));
         let found = resolver(&["127.0.0.0/8", "::1/128"]).resolve(name()).await.unwrap();
 
         assert!(refused.to_string().contains("`AllowedAgents`"), "{refused}");
