@@ -262,11 +262,11 @@ enum Encoding {
 impl Encoding {
     fn named(name: &str) -> Self {
         let name = name.to_ascii_lowercase().replace('_', "-");
-        let extends_ascii =
-            ["us-ascii", "ascii", "ansi-x3.4-", "iso-8859-", "iso8859-", "latin", "windows-125"];
+        let is_ascii = ["us-ascii", "ascii"].contains(&name.as_str());
+        let families = ["ansi-x3.4-", "iso-8859-", "iso8859-", "latin", "windows-125"];
         if ["utf-8", "utf8"].contains(&name.as_str()) {
             Self::Utf8
-        } else if extends_ascii.iter().any(|prefix| name.starts_with(prefix)) {
+        } else if is_ascii || families.iter().any(|family| name.starts_with(family)) {
             Self::ExtendsAscii
         } else {
             Self::Other

@@ -66,6 +66,7 @@ fn hostile_documents_are_refused_with_their_reason() {
         ("<a/><?xml version='1.0'?>", Error::ProcessingInstruction { at: 4 }),
         ("<?xml version='1.0' encoding='UTF-16'?><a/>", Error::OtherEncoding),
         ("<?xml version='1.0' encoding='cp037'?><a/>", Error::OtherEncoding),
+        ("<?xml version='1.0' encoding='asciiutf-8'?><a/>", Error::OtherEncoding),
         ("<?xml version='1.0' encoding='us-ascii'?><a>\u{e9}</a>", Error::OtherEncoding),
         ("<?xml version='1.0' encoding='ISO-8859-1'?><a>\u{e9}</a>", Error::OtherEncoding),
         ("<a b='1' b='2'/>", Error::DuplicateAttribute { at: 12 }),

@@ -2,14 +2,15 @@
 
 use cmsg_proto::broker::{PcmInfo, Request, RequestKind};
 
-use crate::tree::{Seen, reread};
+use crate::tree::{Seen, passed_on, reread};
 
 /// Reads bytes as a client's request.
 pub fn run(data: &[u8]) {
     let Ok(request) = Request::parse(data) else { return };
     assert!(request.version().to_string().len() <= 16 && request.kind().name().len() <= 64);
     let source = std::str::from_utf8(data).expect("it was read");
-    let source = source.strip_prefix('\u{feff}').unwrap_or(source);
+    let source = passed_on(source.strip_prefix('\u{feff}').unwrap_or(source));
+    let source = source.as_str();
     let sent = request.to_broker(&pcm());
     assert!(sent.len() <= source.len() + MOST_ADDED, "{} bytes were added", sent.len());
 

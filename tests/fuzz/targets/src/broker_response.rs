@@ -7,7 +7,7 @@ use cmsg_proto::{
 
 use crate::{
     broker_request::pcm,
-    tree::{Seen, reread},
+    tree::{Seen, passed_on, reread},
 };
 
 /// Reads bytes as a broker's answer.
@@ -15,7 +15,8 @@ pub fn run(data: &[u8]) {
     let Ok(response) = Response::parse(data) else { return };
     assert!(response.version().to_string().len() <= 16 && response.kind().name().len() <= 64);
     let source = std::str::from_utf8(data).expect("it was read");
-    let source = source.strip_prefix('\u{feff}').unwrap_or(source);
+    let source = passed_on(source.strip_prefix('\u{feff}').unwrap_or(source));
+    let source = source.as_str();
     let given = reread(source).expect("it was read");
 
     let sent = response.to_client(&pcm());

@@ -1,6 +1,6 @@
 //! Looking at a document from outside.
 
-use cmsg_proto::xml::{Document, Element, MAX_BYTES};
+use cmsg_proto::xml::{Document, Edits, Element, MAX_BYTES};
 
 /// What an element is, without where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,11 @@ impl Seen {
     pub(crate) fn children(&mut self) -> &mut Vec<Seen> {
         &mut self.children
     }
+}
+
+/// A document as it is passed on without any change: its declared encoding is UTF-8.
+pub(crate) fn passed_on(source: &str) -> String {
+    Edits::default().apply(&reread(source).expect("it was read"))
 }
 
 /// Every element, parents first.
