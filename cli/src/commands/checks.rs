@@ -133,8 +133,8 @@ fn may_change(place: &Place) -> bool {
     place.root.is_some() || nix::unistd::geteuid().is_root()
 }
 
-/// Refuses files that another user could have written, and whoever may not read what is installed on
-/// the machine itself: all else would be told wrong.
+/// Refuses files that another user could have written, and users who may not read the installation:
+/// every other finding would be wrong.
 fn is_open(place: &Place) -> Result<(), Ended> {
     let paths = place.paths();
     super::is_trusted(&paths)?;

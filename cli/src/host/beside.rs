@@ -1,5 +1,5 @@
 //! Files that lie beside this program. In a folder such as `/tmp` another user can put one there, so
-//! it counts only where whoever owns it could have replaced this program as well.
+//! it counts only if its owner could have replaced this program as well.
 
 use std::{
     env,

@@ -142,7 +142,7 @@ fn way(path: &Path) -> Result<bool, Untrusted> {
     let mut links = 0;
     loop {
         let folder = folders.last().cloned().unwrap_or_else(|| PathBuf::from("/"));
-        // What cannot be looked at is told by whatever reads it.
+        // What cannot be looked at is reported where it is read.
         let Ok(there) = folder.symlink_metadata() else { return Ok(false) };
         check_owner(&folder, &there)?;
         let is_shared = there.mode() & 0o022 != 0;

@@ -31,7 +31,7 @@ impl<'a> Draft<'a> {
         self.file.set(key, [value]);
     }
 
-    /// Sets the values of a key, whoever wrote them.
+    /// Sets the values of a key, also where the administrator wrote them.
     pub(super) fn set_all(&mut self, key: &str, values: &[impl Display]) {
         let values: Vec<_> = values.iter().map(ToString::to_string).collect();
         self.file.set(key, &values);
