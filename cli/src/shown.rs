@@ -1,4 +1,4 @@
-//! Texts as they are shown, whoever chose them.
+//! Texts as they are shown, also where a peer chose them.
 
 /// A text that gives a terminal no orders: services, certificates and files of others have a say in it.
 pub(crate) fn plain(text: &str) -> String {

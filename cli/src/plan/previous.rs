@@ -125,7 +125,7 @@ impl Previous {
         before
     }
 
-    /// The steps that bring back the files that others neither change nor leave as they are to be.
+    /// The steps that restore files, but for those that other steps change and `decided` ones.
     pub(super) fn bring_back(
         &self,
         (others, decided): (&[Step], &[PathBuf]),
