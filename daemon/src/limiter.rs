@@ -47,16 +47,26 @@ impl Limiter {
 
     /// One unit, perhaps in place of another holder; none where nobody has to give way.
     pub(crate) fn enter(self: &Arc<Self>, from: IpAddr, worth: Worth) -> Option<Permit> {
+        self.enter_as(from, worth, CancellationToken::new())
+    }
+
+    /// The same; where the holder has to give way, that is cancelled.
+    pub(crate) fn enter_as(
+        self: &Arc<Self>,
+        from: IpAddr,
+        worth: Worth,
+        evicted: CancellationToken,
+    ) -> Option<Permit> {
         let mut state = self.state();
         let entered = state.shares.enter(Source::of(from), worth).ok()?;
-        Some(self.permit(&mut state, entered))
+        Some(self.permit(&mut state, entered, evicted))
     }
 
     /// The same, but a source that has as much as any keeps what it has and gets no more.
     pub(crate) fn enter_unless_fullest(self: &Arc<Self>, from: IpAddr) -> Option<Permit> {
         let mut state = self.state();
         let entered = state.shares.enter_unless_fullest(Source::of(from), Worth::Idle).ok()?;
-        Some(self.permit(&mut state, entered))
+        Some(self.permit(&mut state, entered, CancellationToken::new()))
     }
 
     /// Has somebody give way though units are left, where the system has run out of something else.
@@ -78,8 +88,12 @@ impl Limiter {
         self.capacity.saturating_sub(used)
     }
 
-    fn permit(self: &Arc<Self>, state: &mut State, (id, gone): (Id, Option<Id>)) -> Permit {
-        let evicted = CancellationToken::new();
+    fn permit(
+        self: &Arc<Self>,
+        state: &mut State,
+        (id, gone): (Id, Option<Id>),
+        evicted: CancellationToken,
+    ) -> Permit {
         state.evictions.insert(id, evicted.clone());
         gone.into_iter().for_each(|gone| state.cancel(gone));
         Permit { limiter: Arc::clone(self), id, evicted }
@@ -122,6 +136,11 @@ impl Permit {
     /// Waits until the holder has to give way.
     pub(crate) async fn evicted(&self) {
         self.evicted.cancelled().await;
+    }
+
+    /// What is cancelled where the holder has to give way.
+    pub(crate) fn eviction(&self) -> &CancellationToken {
+        &self.evicted
     }
 
     /// One unit more, perhaps in place of another holder. Whether it was granted.

@@ -11,8 +11,11 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-/// The largest document that is taken from a client, a broker, an agent or a gateway.
+/// The largest document that is read whole, whoever sends it.
 pub const MAX_BYTES: usize = 1024 * 1024;
+
+/// The largest document of which an [outline](Document::outline) is read.
+pub const MAX_OUTLINE_BYTES: usize = 8 * 1024 * 1024;
 
 /// How many elements may stand in each other.
 pub const MAX_DEPTH: usize = 32;
@@ -32,6 +35,7 @@ pub struct Document<'a> {
     relabel: Option<Range<usize>>,
     root: Element<'a>,
     comments: Vec<Range<usize>>,
+    is_outline: bool,
 }
 
 /// One element. Ranges are places in the document's source.
@@ -164,6 +168,22 @@ impl<'a> Document<'a> {
     /// The first thing that is wrong with it.
     pub fn parse_small(bytes: &'a [u8], limit: usize, nodes: usize) -> Result<Self, Error> {
         read::document(bytes, limit, nodes)
+    }
+
+    /// Checks a document of at most [`MAX_OUTLINE_BYTES`] as strictly as the others, but keeps only
+    /// the root and its children: a tree takes many times the size of the document.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong with it.
+    pub fn outline(bytes: &'a [u8]) -> Result<Self, Error> {
+        read::outline(bytes, MAX_OUTLINE_BYTES, MAX_NODES)
+    }
+
+    /// Whether elements below the root's children, and comments, were left out.
+    #[must_use]
+    pub fn is_outline(&self) -> bool {
+        self.is_outline
     }
 
     /// The text that was read, without a byte order mark.

@@ -133,7 +133,7 @@ fn told_to_clients(failure: &upstream::Failure) -> &'static str {
     match failure {
         upstream::Failure::TimedOut => "Timed out communicating with PCoIP Agent",
         upstream::Failure::Failed(_)
-        | upstream::Failure::TooLarge
+        | upstream::Failure::TooLarge { .. }
         | upstream::Failure::OverBudget(_) => UNREACHABLE,
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Envelope<'a> {
     pub(super) client: IpAddr,
     /// For whom the answer is kept.
     pub(super) account: &'a Account,
+    /// How many bytes the answer may have.
+    pub(super) limit: usize,
 }
 
 impl Broker {
@@ -66,7 +68,8 @@ impl Broker {
         if let Some(cookies) = envelope.cookies.and_then(BrokerCookies::header) {
             request = request.header(header::COOKIE, cookies);
         }
-        upstream::send(request, document, envelope.account.buffer()).await
+        let Envelope { account, limit, .. } = *envelope;
+        upstream::send_within(request, document, account.buffer(), limit).await
     }
 
     /// Asks whether it answers at all. A balancer in front of it that cannot reach it does not

@@ -24,7 +24,7 @@ use crate::{
     clock,
     https::{
         Client,
-        bodies::{Account, Buffer},
+        bodies::{Account, Buffer, Large},
     },
 };
 
@@ -44,6 +44,14 @@ pub(super) struct Answer {
     pub(super) document: String,
     /// The cookie of a new session.
     pub(super) cookie: Option<ClientCookie>,
+    /// The place of a large document.
+    pub(super) large: Option<Large>,
+}
+
+impl From<String> for Answer {
+    fn from(document: String) -> Self {
+        Self { document, cookie: None, large: None }
+    }
 }
 
 /// One request under way.
@@ -90,7 +98,7 @@ pub(super) async fn answer(
     };
     let answer = answered.unwrap_or_else(|refusal| {
         shared.unserved.count(refusal);
-        Answer { document: refusal.document(exchange.request.version()), cookie: None }
+        Answer::from(refusal.document(exchange.request.version()))
     });
     exchange.log_answer(&answer.document, started.elapsed());
     Ok(answer)
@@ -113,7 +121,7 @@ impl Exchange<'_> {
         let response = self.understand(&reply)?;
         let document = response.to_client(&self.shared.pcm_info(self.client.local));
         if *response.kind() != ResponseKind::Hello {
-            return Ok(Answer { document, cookie: None });
+            return Ok(document.into());
         }
         let version = response.version().clone();
         told!(info, self.trail, CLIENT, "Setting PBP version negotiated with client to {version}");
@@ -133,7 +141,7 @@ impl Exchange<'_> {
         self.trail.number = Some(opening.number);
         let cookie = Some(opening.cookie.clone());
         self.open(&Session::open(opening, version, cookies), took)?;
-        Ok(Answer { document, cookie })
+        Ok(Answer { cookie, ..document.into() })
     }
 
     fn session_log_id(&self, sent: Option<SessionId>) -> SessionId {
@@ -173,10 +181,10 @@ impl Exchange<'_> {
             }
             _ => {}
         }
-        Ok(Answer { document: answered?, cookie: None })
+        answered
     }
 
-    async fn pass_on(&self, session: &Session) -> Result<String, Refusal> {
+    async fn pass_on(&self, session: &Session) -> Result<Answer, Refusal> {
         let started = Instant::now();
         let reply = self.ask(&session.id, Some(session.broker_cookies())).await;
         self.note(exchange_name(self.request.kind()), started.elapsed());
@@ -195,9 +203,12 @@ impl Exchange<'_> {
                 ResponseKind::AllocateResource(Some(target)),
             ) => {
                 let allocated = self.allocate(session, allocation, target).await;
-                self.with_target(&response, allocated)
+                Ok(self.with_target(&response, allocated)?.into())
             }
-            _ => Ok(response.to_client(&self.shared.pcm_info(self.client.local))),
+            _ => {
+                let document = response.to_client(&self.shared.pcm_info(self.client.local));
+                Ok(Answer { large: reply.body.into_large(), ..document.into() })
+            }
         }
     }
 
@@ -228,13 +239,14 @@ impl Exchange<'_> {
         let sent = || redact::bytes(document.as_bytes());
         told!(info, self.trail, BROKER, "Sending request to PCoIP broker ({name}): {}", sent());
         let (client, account) = (self.client.peer, self.account);
-        let envelope = Envelope { session, cookies, client, account };
+        let limit = Response::limit(self.request.kind());
+        let envelope = Envelope { session, cookies, client, account, limit };
         self.shared.broker.ask(document, &envelope).await.map_err(|failure| {
             let error = as_error(&failure);
             told!(warn, self.trail, BROKER, error, "The broker does not answer");
             match failure {
                 Failure::TimedOut => Refusal::BrokerTimedOut,
-                Failure::Failed(_) | Failure::TooLarge | Failure::OverBudget(_) => {
+                Failure::Failed(_) | Failure::TooLarge { .. } | Failure::OverBudget(_) => {
                     Refusal::BrokerFailed
                 }
             }

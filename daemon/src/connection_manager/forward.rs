@@ -24,7 +24,8 @@ pub(super) async fn announcement(
     request: Request<Incoming>,
 ) -> Result<Response<Content>, StatusCode> {
     let (mut head, body) = request.into_parts();
-    let buffer = shared.bodies.account(client.peer, Worth::Idle).buffer();
+    let account = shared.bodies.account(client.peer, Worth::Idle, client.place.eviction());
+    let buffer = account.buffer();
     let body = Bytes::from_owner(whole(body, control::MAX_BYTES, buffer).await?);
     let token = head.headers.remove(header::AUTHORIZATION);
     let answer = match gateway.pass_on(token, body).await {

@@ -69,7 +69,7 @@ async fn broker(
     }
     let cookie = texts(&head.headers, header::COOKIE.as_str()).find_map(ClientCookie::find);
     let worth = shared.worth(cookie.as_ref());
-    let account = shared.bodies.account(client.peer, worth);
+    let account = shared.bodies.account(client.peer, worth, client.place.eviction());
     let number = shared.number(cookie.as_ref());
     client.place.belongs_to(worth, client.peer);
     keep(shared, &client, worth, number);
@@ -91,7 +91,10 @@ async fn broker(
             let worth = shared.worth(cookie);
             client.place.session_is_worth(worth);
             keep(shared, &client, worth, shared.number(cookie));
-            let document = Content::chunked(answer.document);
+            let document = match answer.large {
+                Some(place) => Content::chunked(place.hold(answer.document)),
+                None => Content::chunked(answer.document),
+            };
             let mut response = content(StatusCode::OK, "application/xml; charset=UTF-8", document);
             let cookie = answer.cookie.map(|cookie| HeaderValue::from_str(&cookie.set_cookie()));
             if let Some(Ok(cookie)) = cookie {

@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use bytes::Bytes;
 use cmsg_config::values::Pin;
-use cmsg_proto::xml::MAX_BYTES;
+use cmsg_proto::xml;
 use http::{HeaderMap, StatusCode, header};
 use reqwest::{
     Client, ClientBuilder, RequestBuilder,
@@ -48,8 +48,8 @@ pub(super) enum Failure {
     TimedOut,
     #[error("the exchange failed")]
     Failed(#[source] reqwest::Error),
-    #[error("the answer has more than {MAX_BYTES} bytes")]
-    TooLarge,
+    #[error("the answer has more than {limit} bytes")]
+    TooLarge { limit: usize },
     #[error("the answer cannot be buffered")]
     OverBudget(#[from] OverBudget),
 }
@@ -122,7 +122,18 @@ pub(super) async fn send(
     document: Zeroizing<String>,
     answer: Buffer,
 ) -> Result<Reply, Failure> {
-    send_bytes(request, Bytes::from_owner(Wiped(document)), answer).await
+    send_within(request, document, answer, xml::MAX_BYTES).await
+}
+
+/// The same, with an answer of at most `limit` bytes.
+pub(super) async fn send_within(
+    request: RequestBuilder,
+    document: Zeroizing<String>,
+    answer: Buffer,
+    limit: usize,
+) -> Result<Reply, Failure> {
+    let document = Bytes::from_owner(Wiped(document));
+    exchange_within(with_document(request, document), answer, limit).await
 }
 
 /// Sends a document as it was received and takes the answer.
@@ -131,15 +142,32 @@ pub(super) async fn send_bytes(
     document: Bytes,
     answer: Buffer,
 ) -> Result<Reply, Failure> {
-    exchange(request.header(header::CONTENT_TYPE, CONTENT_TYPE).body(document), answer).await
+    exchange(with_document(request, document), answer).await
+}
+
+fn with_document(request: RequestBuilder, document: Bytes) -> RequestBuilder {
+    request.header(header::CONTENT_TYPE, CONTENT_TYPE).body(document)
 }
 
 /// Sends a request and takes the answer into that buffer.
-pub(super) async fn exchange(request: RequestBuilder, mut body: Buffer) -> Result<Reply, Failure> {
+pub(super) async fn exchange(request: RequestBuilder, body: Buffer) -> Result<Reply, Failure> {
+    exchange_within(request, body, xml::MAX_BYTES).await
+}
+
+async fn exchange_within(
+    request: RequestBuilder,
+    mut body: Buffer,
+    limit: usize,
+) -> Result<Reply, Failure> {
     let mut response = request.send().await?;
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > MAX_BYTES {
-            return Err(Failure::TooLarge);
+    loop {
+        let chunk = tokio::select! {
+            chunk = response.chunk() => chunk?,
+            () = body.evicted() => return Err(OverBudget.into()),
+        };
+        let Some(chunk) = chunk else { break };
+        if body.len() + chunk.len() > limit {
+            return Err(Failure::TooLarge { limit });
         }
         body.extend(&chunk)?;
     }

@@ -10,7 +10,12 @@ use std::{
     },
 };
 
-use cmsg_proto::shares::{Order, Worth};
+use bytes::Bytes;
+use cmsg_proto::{
+    shares::{Order, Worth},
+    xml,
+};
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::limiter::{Limiter, Permit};
@@ -21,10 +26,18 @@ const BUDGET: usize = 64 * 1024 * 1024;
 /// Memory is taken in pieces of this.
 const UNIT: usize = 4096;
 
+/// A body with more bytes is one of [`MAX_LARGE`]; its first bytes count as those of others do.
+const LARGE: usize = xml::MAX_BYTES;
+
+/// How many large bodies are relayed at once.
+const MAX_LARGE: usize = 8;
+
 /// The budget, and how often it did not suffice.
 #[derive(Debug)]
 pub(crate) struct Bodies {
     limiter: Arc<Limiter>,
+    /// Those with more than [`LARGE`] bytes.
+    large: Arc<Limiter>,
     refused: AtomicU64,
     /// Whether the log says that the budget is used up.
     told: AtomicBool,
@@ -36,6 +49,8 @@ pub(crate) struct Account {
     bodies: Arc<Bodies>,
     from: IpAddr,
     worth: Worth,
+    /// Closes the connection for which a large body is kept.
+    close: CancellationToken,
 }
 
 /// A body as far as it has arrived. Its memory is given back when it is dropped.
@@ -45,7 +60,12 @@ pub(crate) struct Buffer {
     units: usize,
     account: Option<Account>,
     permit: Option<Permit>,
+    large: Option<Large>,
 }
+
+/// The place of a large body and of the document that is made of it.
+#[derive(Debug)]
+pub(crate) struct Large(Permit);
 
 /// The budget is used up by others who are worth more or hold less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -60,14 +80,21 @@ impl Bodies {
     pub(crate) fn with_budget(bytes: usize) -> Arc<Self> {
         Arc::new(Self {
             limiter: Limiter::new(bytes / UNIT, Order::WorthFirst),
+            large: Limiter::new(MAX_LARGE, Order::SourceFirst),
             refused: AtomicU64::default(),
             told: AtomicBool::default(),
         })
     }
 
-    /// The account of somebody from there.
-    pub(crate) fn account(self: &Arc<Self>, from: IpAddr, worth: Worth) -> Account {
-        Account { bodies: Arc::clone(self), from, worth }
+    /// The account of somebody from there. `close` closes the connection where a large body has to
+    /// give way.
+    pub(crate) fn account(
+        self: &Arc<Self>,
+        from: IpAddr,
+        worth: Worth,
+        close: CancellationToken,
+    ) -> Account {
+        Account { bodies: Arc::clone(self), from, worth, close }
     }
 
     /// How many bodies were not kept.
@@ -97,25 +124,61 @@ impl Account {
     pub(crate) fn buffer(&self) -> Buffer {
         Buffer { account: Some(self.clone()), ..Buffer::unaccounted() }
     }
+
+    fn large(&self) -> Result<Large, OverBudget> {
+        let entered = self.bodies.large.enter_as(self.from, self.worth, self.close.clone());
+        entered.map(Large).ok_or_else(|| {
+            self.bodies.refuse();
+            OverBudget
+        })
+    }
+}
+
+impl Large {
+    /// The document, which has the place until it is dropped.
+    pub(crate) fn hold(self, document: String) -> Bytes {
+        Bytes::from_owner(Held { document, _place: self.0 })
+    }
+}
+
+struct Held {
+    document: String,
+    _place: Permit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        self.document.as_bytes()
+    }
 }
 
 impl Buffer {
     /// For peers who are trusted not to send much.
     pub(crate) fn unaccounted() -> Self {
-        Self { bytes: Vec::new(), units: 0, account: None, permit: None }
+        Self { bytes: Vec::new(), units: 0, account: None, permit: None, large: None }
     }
 
     /// Appends what has arrived.
     pub(crate) fn extend(&mut self, arrived: &[u8]) -> Result<(), OverBudget> {
         let length = self.bytes.len() + arrived.len();
-        while self.units * UNIT < length {
+        while self.units * UNIT < length.min(LARGE) {
             self.grow()?;
         }
+        if let (true, None, Some(account)) = (length > LARGE, &self.large, &self.account) {
+            self.large = Some(account.large()?);
+        }
         if self.bytes.capacity() < length {
-            self.bytes.reserve_exact(self.units * UNIT - self.bytes.len());
+            // A quarter more, so that a large body is not copied for each of its pieces.
+            let capacity = length.next_multiple_of(UNIT).max(length / (4 * UNIT) * 5 * UNIT);
+            self.bytes.reserve_exact(capacity - self.bytes.len());
         }
         self.bytes.extend_from_slice(arrived);
         Ok(())
+    }
+
+    /// The place of a large body, for the document that is made of it.
+    pub(crate) fn into_large(self) -> Option<Large> {
+        self.large
     }
 
     /// Waits until the memory is needed for others.
@@ -131,7 +194,7 @@ impl Buffer {
 
     fn grow(&mut self) -> Result<(), OverBudget> {
         self.units += 1;
-        let Some(Account { bodies, from, worth }) = &self.account else { return Ok(()) };
+        let Some(Account { bodies, from, worth, .. }) = &self.account else { return Ok(()) };
         let granted = match &self.permit {
             Some(permit) => permit.grow(),
             None => {
@@ -169,7 +232,7 @@ mod tests {
     const STRANGER: &str = "192.0.2.1";
 
     fn account(bodies: &Arc<Bodies>, from: &str, worth: Worth) -> Account {
-        bodies.account(from.parse().unwrap(), worth)
+        bodies.account(from.parse().unwrap(), worth, CancellationToken::new())
     }
 
     #[test]
@@ -186,6 +249,34 @@ mod tests {
         assert_eq!((buffer.len(), buffer.bytes.capacity()), (2 * UNIT + 1, 3 * UNIT));
         drop(buffer);
         assert_eq!(bodies.limiter.free(), 3);
+    }
+
+    #[test]
+    fn a_large_body_has_one_of_a_few_places_until_its_document_is_sent() {
+        let bodies = Bodies::new();
+        let large = |from| {
+            let account = account(&bodies, from, Worth::User);
+            let mut buffer = account.buffer();
+            buffer.extend(&vec![7; LARGE]).unwrap();
+            assert!(buffer.large.is_none());
+            buffer.extend(b"7").unwrap();
+            (account.close, buffer.into_large().unwrap().hold("list".to_owned()))
+        };
+        let first = large(STRANGER);
+        let others: Vec<_> = (1..MAX_LARGE).map(|_| large(STRANGER)).collect();
+        let most = BUDGET / UNIT;
+        assert_eq!(
+            (bodies.limiter.free(), bodies.large.free(), &first.1[..]),
+            (most, 0, &b"list"[..])
+        );
+        assert!(!first.0.is_cancelled());
+
+        let _other = large("192.0.2.2");
+        assert!(first.0.is_cancelled(), "the oldest of the address that has the most gives way");
+        assert!(others.iter().all(|(close, _)| !close.is_cancelled()));
+
+        drop((first, others));
+        assert_eq!(bodies.large.free(), MAX_LARGE - 1);
     }
 
     #[tokio::test]

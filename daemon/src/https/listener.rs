@@ -219,7 +219,7 @@ pub(crate) struct Content {
 
 impl Content {
     /// Sent in chunks.
-    pub(crate) fn chunked(text: String) -> Self {
+    pub(crate) fn chunked(text: impl Into<Bytes>) -> Self {
         Self { bytes: Some(text.into()), chunked: true }
     }
 

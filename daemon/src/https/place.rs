@@ -6,6 +6,7 @@ use std::{
 };
 
 use cmsg_proto::shares::Worth;
+use tokio_util::sync::CancellationToken;
 
 use crate::limiter::Permit;
 
@@ -42,6 +43,11 @@ impl Place {
     /// Waits until the connection has to give way.
     pub(super) async fn evicted(&self) {
         self.permit.evicted().await;
+    }
+
+    /// What closes the connection to make room for others when it is cancelled.
+    pub(crate) fn eviction(&self) -> CancellationToken {
+        self.permit.eviction().clone()
     }
 
     /// The head of a request has come. What lacks a part of its body keeps nobody out.

@@ -7,6 +7,8 @@ mod agents;
 mod brokers;
 #[path = "broker_stories/clients.rs"]
 mod clients;
+#[path = "broker_stories/lists.rs"]
+mod lists;
 #[path = "broker_stories/logon.rs"]
 mod logon;
 #[path = "broker_stories/sessions.rs"]

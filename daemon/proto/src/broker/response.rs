@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Hostname, SessionTag, control,
-    xml::{Document, Edits, Element, MAX_BYTES, leaf},
+    xml::{Document, Edits, Element, Error, MAX_BYTES, MAX_OUTLINE_BYTES, leaf},
 };
 
 /// An answer of the broker.
@@ -170,12 +170,34 @@ impl<'a> Response<'a> {
     ///
     /// # Errors
     ///
-    /// Where it is no answer of the broker protocol.
+    /// Where it is no answer of the broker protocol. Only a list of resources may be longer than
+    /// [`MAX_BYTES`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Invalid> {
-        let document = Document::parse(bytes, MAX_BYTES)?;
+        match Document::parse(bytes, MAX_BYTES) {
+            Ok(document) => Self::of(document),
+            Err(error @ (Error::TooLarge { .. } | Error::TooMany { .. })) => {
+                Self::of(Document::outline(bytes)?)
+                    .ok()
+                    .filter(|response| response.kind == ResponseKind::GetResourceList)
+                    .ok_or(error.into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn of(document: Document<'a>) -> Result<Self, Invalid> {
         let (version, message) = message(&document, &[BROKER_ROOT, CLIENT_ROOT])?;
         let kind = ResponseKind::of(message)?;
         Ok(Self { document, kind, version })
+    }
+
+    /// How many bytes the answer to that request may have.
+    #[must_use]
+    pub fn limit(request: &RequestKind) -> usize {
+        match request {
+            RequestKind::GetResourceList => MAX_OUTLINE_BYTES,
+            _ => MAX_BYTES,
+        }
     }
 
     /// What is answered.

@@ -9,7 +9,18 @@ use super::{Attribute, Document, Element, Error, MAX_ATTRIBUTES, MAX_DEPTH, edit
 
 const BYTE_ORDER_MARK: char = '\u{FEFF}';
 
+/// Levels of an outline: the root and its children.
+const OUTLINE_DEPTH: usize = 2;
+
 pub(super) fn document(bytes: &[u8], limit: usize, nodes: usize) -> Result<Document<'_>, Error> {
+    read(bytes, limit, Tree { room: nodes, keep: MAX_DEPTH, ..Tree::default() })
+}
+
+pub(super) fn outline(bytes: &[u8], limit: usize, nodes: usize) -> Result<Document<'_>, Error> {
+    read(bytes, limit, Tree { room: nodes, keep: OUTLINE_DEPTH, ..Tree::default() })
+}
+
+fn read<'a>(bytes: &'a [u8], limit: usize, empty: Tree<'a>) -> Result<Document<'a>, Error> {
     if bytes.len() > limit {
         return Err(Error::TooLarge { limit });
     }
@@ -22,7 +33,7 @@ pub(super) fn document(bytes: &[u8], limit: usize, nodes: usize) -> Result<Docum
     if let Some((at, _)) = source.char_indices().find(|(_, c)| !allowed(*c)) {
         return Err(Error::ForbiddenCharacter { at });
     }
-    let mut tree = Tree { source, room: nodes, ..Tree::default() };
+    let mut tree = Tree { source, ..empty };
     let mut reader = Reader::from_str(source);
     reader.config_mut().check_comments = true;
     loop {
@@ -35,7 +46,7 @@ pub(super) fn document(bytes: &[u8], limit: usize, nodes: usize) -> Result<Docum
             Event::End(_) => tree.close(&span)?,
             Event::Text(_) | Event::GeneralRef(_) => tree.text(span)?,
             Event::CData(_) => tree.cdata(&span)?,
-            Event::Comment(_) => tree.comments.push(span),
+            Event::Comment(_) => tree.comment(span),
             Event::Decl(_) => tree.relabel = declaration(source, &span)?,
             Event::PI(_) => return Err(Error::ProcessingInstruction { at: start }),
             Event::DocType(_) => return Err(Error::DocumentType { at: start }),
@@ -45,7 +56,7 @@ pub(super) fn document(bytes: &[u8], limit: usize, nodes: usize) -> Result<Docum
     tree.finish()
 }
 
-/// A source of at most [`super::MAX_BYTES`] has no place that does not fit.
+/// A source of at most [`super::MAX_OUTLINE_BYTES`] has no place that does not fit.
 fn place(reader: &Reader<&[u8]>) -> usize {
     usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX)
 }
@@ -58,8 +69,10 @@ struct Tree<'a> {
     open: Vec<Element<'a>>,
     root: Option<Element<'a>>,
     comments: Vec<Range<usize>>,
-    /// How many more elements and attributes there may be.
+    /// How many more elements and attributes may be kept.
     room: usize,
+    /// How many levels of elements are kept.
+    keep: usize,
 }
 
 impl<'a> Tree<'a> {
@@ -142,23 +155,38 @@ impl<'a> Tree<'a> {
             element.attributes.push(attribute);
             element.head_end = tag.at;
         }
-        let room = self.room.checked_sub(1 + element.attributes.len());
-        self.room = room.ok_or(Error::TooMany { at: element.span.start })?;
+        if self.open.len() < self.keep {
+            let room = self.room.checked_sub(1 + element.attributes.len());
+            self.room = room.ok_or(Error::TooMany { at: element.span.start })?;
+        }
         Ok(element)
     }
 
+    fn comment(&mut self, span: Range<usize>) {
+        if !self.is_outline() {
+            self.comments.push(span);
+        }
+    }
+
+    fn is_outline(&self) -> bool {
+        self.keep < MAX_DEPTH
+    }
+
     fn add(&mut self, element: Element<'a>) {
+        let is_kept = self.open.len() < self.keep;
         match self.open.last_mut() {
-            Some(parent) => parent.children.push(element),
+            Some(parent) if is_kept => parent.children.push(element),
+            Some(_) => {}
             None => self.root = Some(element),
         }
     }
 
     fn finish(self) -> Result<Document<'a>, Error> {
+        let is_outline = self.is_outline();
         match self.root {
             Some(root) if self.open.is_empty() => {
                 let Self { source, relabel, comments, .. } = self;
-                Ok(Document { source, relabel, root, comments })
+                Ok(Document { source, relabel, root, comments, is_outline })
             }
             _ => Err(Error::Unfinished),
         }

@@ -29,6 +29,36 @@ fn what_is_too_much_is_refused() {
 }
 
 #[test]
+fn an_outline_keeps_two_levels_and_checks_all() {
+    let items = "<b c='1'><d>&amp;</d><!-- e --></b>".repeat(MAX_NODES / 2);
+    let large = format!("<r><m>{items}</m></r>");
+    assert!(Document::parse(large.as_bytes(), large.len()).is_err());
+
+    let document = Document::outline(large.as_bytes()).unwrap();
+
+    let [message] = document.root().children() else { panic!("{:?}", document.root().children()) };
+    assert_eq!((message.name(), message.children().len()), ("m", 0));
+    assert_eq!(&large[message.content().unwrap()], items);
+    assert_eq!((document.is_outline(), document.comments()), (true, &[][..]));
+    let deep = format!("<r><m>{}", "<b>".repeat(MAX_DEPTH));
+    let wide = format!("<r>{}</r>", "<m/>".repeat(MAX_NODES));
+    let long = format!("<r>{}</r>", " ".repeat(MAX_OUTLINE_BYTES - 6));
+    for (text, error) in [
+        ("<r><m><b>&c;</b></m></r>", Error::UnknownReference { at: 9 }),
+        ("<r><m><b c='1' c='1'/></m></r>", Error::DuplicateAttribute { at: 18 }),
+        ("<r><m><b></c></b></m></r>", Error::NotWellFormed { at: 9 }),
+        ("<r><m><b></m></r>", Error::NotWellFormed { at: 9 }),
+        ("<r><m><b/></m>", Error::Unfinished),
+        (&deep, Error::TooDeep { at: 6 + 3 * (MAX_DEPTH - 2) }),
+        (&wide, Error::TooMany { at: 3 + 4 * (MAX_NODES - 1) }),
+        (&long, Error::TooLarge { limit: MAX_OUTLINE_BYTES }),
+    ] {
+        let shown: String = text.chars().take(60).collect();
+        assert_eq!(Document::outline(text.as_bytes()).err(), Some(error), "{shown}");
+    }
+}
+
+#[test]
 fn hostile_documents_are_refused_with_their_reason() {
     refused(&[
         ("", Error::Unfinished),
@@ -212,12 +242,13 @@ fn spans_hold(source: &str, element: &Element<'_>) {
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Document::parse(&bytes, MAX_BYTES);
+        let whole = Document::parse(&bytes, MAX_BYTES);
+        prop_assert_eq!(whole.err(), Document::outline(&bytes).err());
     }
 
     #[test]
     fn any_markup_is_read_or_refused(text in "[<>/a='\"&;!?\\[\\]-]{0,40}") {
-        let _ = read(&text);
+        prop_assert_eq!(read(&text).err(), Document::outline(text.as_bytes()).err());
     }
 
     #[test]

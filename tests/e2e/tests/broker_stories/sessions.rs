@@ -1,18 +1,16 @@
 //! Sessions: unknown, expired, left early, used twice at once.
 
-use cmsg_config::socket::{self, Role, Status};
 use e2e::site::Site;
 use pcoip_sim::faults::Fault;
 
 use crate::talk::{
     ALLOCATE, BYE, HELLO, LIST, PASSCODE, PASSWORD, Talk, WAIT, error_6606, error_6608, site,
+    status,
 };
 
 /// How many sessions the Connection Manager has.
 async fn sessions(site: &Site) -> usize {
-    let run = site.run().to_owned();
-    let ask = move || socket::get::<Status>(&run, Role::Cm, "/status", WAIT);
-    tokio::task::spawn_blocking(ask).await.expect("it does not panic").expect("it answers").sessions
+    status(site).await.sessions
 }
 
 #[tokio::test]
@@ -184,10 +182,7 @@ async fn hellos_of_one_address_do_not_keep_the_broker_from_others() {
     assert!(other.ask(PASSWORD).await.contains("authenticate-resp"));
 
     assert_eq!(waiting[0].answer().await.status, refused.status, "the oldest gave way");
-    let run = site.run().to_owned();
-    let ask = move || socket::get::<Status>(&run, Role::Cm, "/status", WAIT);
-    let status = tokio::task::spawn_blocking(ask).await.expect("it does not panic");
-    let unserved = status.expect("it answers").unserved.expect("it counts");
+    let unserved = status(&site).await.unserved.expect("it counts");
     assert_eq!((unserved.strangers, unserved.crowded), (2, 0));
     drop(waiting);
     site.stop().await;

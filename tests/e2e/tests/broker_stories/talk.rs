@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use cmsg_config::socket::{self, Role, Status};
 use e2e::{
     leaks,
     site::{Line, Plan, Site},
@@ -69,7 +70,17 @@ impl Talk {
 
     /// A new connection from that address.
     pub(crate) async fn from(site: &Site, from: &str, cookie: Option<String>) -> Self {
+        Self::over(TcpSocket::new_v4().expect("there is IPv4"), site, from, cookie).await
+    }
+
+    /// A new connection from that address, whose system takes little before it is read.
+    pub(crate) async fn slow(site: &Site, from: &str) -> Self {
         let socket = TcpSocket::new_v4().expect("there is IPv4");
+        socket.set_recv_buffer_size(64 * 1024).expect("it is allowed");
+        Self::over(socket, site, from, None).await
+    }
+
+    async fn over(socket: TcpSocket, site: &Site, from: &str, cookie: Option<String>) -> Self {
         socket.bind(format!("{from}:0").parse().expect("it is an address")).expect("it is free");
         let stream = socket.connect(site.connection_manager).await.expect("it listens");
         leaks::own(&stream);
@@ -81,11 +92,15 @@ impl Talk {
     /// A talk that has got as far as the desktops.
     pub(crate) async fn logged_on(site: &Site) -> Self {
         let mut talk = Self::open(site).await;
+        talk.log_on().await;
+        talk
+    }
+
+    pub(crate) async fn log_on(&mut self) {
         for message in [HELLO, PASSWORD, PASSCODE] {
-            let answer = talk.ask(message).await;
+            let answer = self.ask(message).await;
             assert!(!answer.contains("FAILED") && !answer.contains("error-resp"), "{answer}");
         }
-        talk
     }
 
     /// Sends a message in the session and returns the document that is answered.
@@ -192,6 +207,13 @@ pub(crate) fn connector(site: &Site) -> TlsConnector {
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// What the Connection Manager says on its socket.
+pub(crate) async fn status(site: &Site) -> Status {
+    let run = site.run().to_owned();
+    let ask = move || socket::get(&run, Role::Cm, "/status", WAIT);
+    tokio::task::spawn_blocking(ask).await.expect("it does not panic").expect("it answers")
 }
 
 /// A site with these lines in `ConnectionManager.conf`.

@@ -20,6 +20,37 @@ fn target(hostname: Option<&str>, sni: Option<&str>) -> ClientTarget {
 }
 
 #[test]
+fn only_a_list_of_resources_may_be_large() {
+    let resource = format!("<resource><x>{}</x></resource>\n", "secret".repeat(500));
+    let large = resource.repeat(MAX_OUTLINE_BYTES / resource.len() - 2);
+    let answer = |root: &str, name: &str| {
+        format!("<{root} version=\"2.1\"><{name}-resp>{large}</{name}-resp></{root}>")
+    };
+    let list = answer("pcoip-broker", "get-resource-list");
+    let many = "<get-resource-list-resp>".to_owned() + &"<r/>".repeat(60_000);
+    let pcm = PcmInfo {
+        product_version: String::new(),
+        ip_address: String::new(),
+        hostname: String::new(),
+    };
+
+    let read = Response::parse(list.as_bytes()).unwrap();
+
+    assert_eq!(*read.kind(), ResponseKind::GetResourceList);
+    assert!(read.to_client(&pcm) == answer("pcoip-client", "get-resource-list"));
+    assert_eq!(read.redacted(), format!("({} bytes)", list.len()));
+    assert!(self::read(&(many + "</get-resource-list-resp>")).is_ok());
+    for name in ["allocate-resource", "error", "x"] {
+        let error = Error::TooLarge { limit: MAX_BYTES };
+        let refused = Response::parse(answer("pcoip-broker", name).as_bytes()).err();
+        assert_eq!(refused, Some(error.into()), "{name}");
+    }
+    let longer = list + &" ".repeat(resource.len() * 3);
+    let error = Error::TooLarge { limit: MAX_OUTLINE_BYTES };
+    assert_eq!(Response::parse(longer.as_bytes()).err(), Some(error.into()));
+}
+
+#[test]
 fn a_granted_resource_says_where_it_is() {
     let at = |ip_address: Option<&str>, hostname: Option<&str>, port| {
         ResponseKind::AllocateResource(Some(BrokerTarget {
