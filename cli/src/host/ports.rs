@@ -3,9 +3,11 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
+    net::{IpAddr, SocketAddr},
     ops::Range,
 };
+
+use socket2::{Domain, Socket, Type};
 
 use super::sockets::{self, Owner};
 use crate::wanted::listen::{Choice, ListenKey};
@@ -105,8 +107,8 @@ fn random_port() -> u16 {
 }
 
 fn listen(key: ListenKey, address: SocketAddr) -> Vec<Trouble> {
-    let tcp = key.takes_tcp().then(|| ("tcp", TcpListener::bind(address).map(drop)));
-    let udp = key.takes_udp().then(|| ("udp", UdpSocket::bind(address).map(drop)));
+    let tcp = key.takes_tcp().then(|| ("tcp", bind(address, Type::STREAM)));
+    let udp = key.takes_udp().then(|| ("udp", bind(address, Type::DGRAM)));
     let tried = tcp.into_iter().chain(udp);
     let mut troubles: Vec<Trouble> = tried
         .filter_map(|(transport, bound)| Some(trouble(transport, address, &bound.err()?)))
@@ -114,6 +116,18 @@ fn listen(key: ListenKey, address: SocketAddr) -> Vec<Trouble> {
     // What holds for the address or the user holds for both transports.
     troubles.dedup();
     troubles
+}
+
+/// Binds as the roles do: the IPv6 wildcard takes IPv4 too, whatever `net.ipv6.bindv6only` says.
+fn bind(address: SocketAddr, kind: Type) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    let is_tcp = kind == Type::STREAM;
+    socket.set_reuse_address(is_tcp)?;
+    socket.bind(&address.into())?;
+    if is_tcp { socket.listen(1) } else { Ok(()) }
 }
 
 /// Whoever may not listen on a port can still know that somebody else does.
@@ -133,6 +147,8 @@ fn trouble(transport: &'static str, address: SocketAddr, error: &io::Error) -> T
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, UdpSocket};
+
     use super::*;
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write as _;
 
+use e2e::{binaries, hosts::process::Process};
 use serde_json::json;
 
 use crate::installed::Site;
@@ -65,4 +66,22 @@ fn without_a_gateway_and_after_a_failure_the_kernel_is_as_it_was() {
     let planned = e2e::installer::document(&planned);
     let steps: Vec<_> = planned["plan"].as_array().into_iter().flatten().collect();
     assert!(!steps.iter().any(|step| step["step"] == json!("set the kernel")), "{planned:#}");
+}
+
+#[test]
+fn a_port_that_ipv4_alone_has_is_taken_whatever_bindv6only_says() {
+    let Some(site) = Site::fresh() else { return };
+    site.machine.tell("sysctl", &["--quiet", "--write", "net.ipv6.bindv6only=1"]);
+    let mut holder = site.machine.command(binaries::path("pcoip-sim"));
+    holder.args(["agent", "--listen=0.0.0.0:443", "--pcoip-listen=127.0.0.1:5172"]);
+    let mut holder = Process::start(holder);
+    holder.wait_for(|event| event["event"] == "ready");
+
+    let (code, document) = site.install(&["--enable-ipv6"]);
+
+    assert_eq!(code, Some(3), "{document:#}");
+    let taken = document["findings"].as_array().into_iter().flatten();
+    let taken: Vec<_> = taken.filter(|finding| finding["level"] == "error").collect();
+    let [taken] = taken[..] else { panic!("{document:#}") };
+    assert_eq!(taken["id"], "port.taken");
 }
