@@ -10,6 +10,7 @@ use std::{
 use cmsg_proto::shares::{Id, Order, Shares, Source, Worth};
 use nix::sys::resource::{Resource, getrlimit};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 /// A limited number of units, and who holds them.
 #[derive(Debug)]
@@ -37,12 +38,6 @@ impl Limiter {
         let shares = Shares::new(u64::try_from(capacity).unwrap_or(u64::MAX), order);
         let state = Mutex::new(State { shares, evictions: HashMap::new() });
         Arc::new(Self { capacity, state })
-    }
-
-    /// A limiter of connections that leaves file descriptors for everything else: of those that the
-    /// process may open, one in `of` at most is for these connections.
-    pub(crate) fn of_connections(most: usize, of: Files) -> Arc<Self> {
-        Self::new(most.min(of.most()).max(1), Order::SourceFirst)
     }
 
     /// One unit, perhaps in place of another holder; none where nobody has to give way.
@@ -104,22 +99,41 @@ impl Limiter {
     }
 }
 
-/// For which part of the file descriptors of the process connections may be kept.
+/// What the file descriptors of the process are for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Files {
-    /// For clients, whose requests need a second one now and then.
-    ThreeQuarters,
-    /// For those who have not been admitted; sessions need the rest.
-    AQuarter,
+    /// Clients, whose requests need a second one now and then: three quarters.
+    Clients,
+    /// Those who have not been admitted to a session: a quarter.
+    Unadmitted,
+    /// Sessions, each with a connection to the client and one to the agent: the other three quarters.
+    Sessions,
 }
 
 impl Files {
-    fn most(self) -> usize {
+    /// As many as wanted, or as the open-file limit allows; at least one.
+    pub(crate) fn fit(self, wanted: usize) -> usize {
         let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        wanted.min(self.of(usize::try_from(limit).unwrap_or(usize::MAX))).max(1)
+    }
+
+    /// The same for `MaxConnections`. The log says where the limit allows less.
+    pub(crate) fn fit_configured(self, configured: usize) -> usize {
+        let limit = self.fit(configured);
+        if limit < configured {
+            warn!(
+                limit,
+                configured, "`MaxConnections` is reduced to what the open-file limit allows"
+            );
+        }
+        limit
+    }
+
+    fn of(self, limit: usize) -> usize {
         match self {
-            Self::ThreeQuarters => limit / 4 * 3,
-            Self::AQuarter => limit / 4,
+            Self::Clients => limit / 4 * 3,
+            Self::Unadmitted => limit / 4,
+            Self::Sessions => limit / 4 * 3 / 2,
         }
     }
 }
@@ -176,6 +190,19 @@ mod tests {
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn connections_are_fitted_to_the_open_files() {
+        let table = [
+            (Files::Clients, [768, 15_000, 1]),
+            (Files::Unadmitted, [256, 5000, 1]),
+            (Files::Sessions, [384, 7500, 1]),
+        ];
+        for (files, most) in table {
+            assert_eq!([1024, 20_000, 3].map(|limit| files.of(limit).max(1)), most, "{files:?}");
+        }
+        assert_eq!((Files::Sessions.fit(1), Files::Sessions.fit(0)), (1, 1));
     }
 
     #[test]

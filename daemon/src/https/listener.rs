@@ -86,14 +86,10 @@ pub(crate) struct Accepted {
 
 impl Listener {
     pub(crate) fn new(socket: TcpListener, places: usize, counters: Arc<Counters>) -> Self {
-        let limiter = Limiter::of_connections(places, Files::ThreeQuarters);
-        let limit = limiter.capacity();
-        if limit < places {
-            warn!(limit, places, "The open-file limit allows fewer connections than configured");
-        }
+        let places = Files::Clients.fit_configured(places);
         Self {
             socket,
-            places: limiter,
+            places: Limiter::new(places, Order::SourceFirst),
             beside: Limiter::new(BESIDE, Order::SourceFirst),
             counters,
             told: AtomicBool::new(false),

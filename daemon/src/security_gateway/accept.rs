@@ -11,7 +11,7 @@ use cmsg_proto::{
         Admitted, Arrival, Search, Shown, canonical,
         chunks::{Found, Reader},
     },
-    shares::Worth,
+    shares::{Order, Worth},
 };
 use rustls::pki_types::ServerName;
 use tokio::{
@@ -77,7 +77,7 @@ impl Door {
                 sni,
                 handshake: config.timeouts.tls_handshake,
             },
-            limiter: Limiter::of_connections(UNADMITTED, OpenFiles::AQuarter),
+            limiter: Limiter::new(OpenFiles::Unadmitted.fit(UNADMITTED), Order::SourceFirst),
             timeouts: config.timeouts,
         })
     }

@@ -30,6 +30,7 @@ use super::counters::{Counters, count, since};
 use crate::{
     clock,
     drain::{self, Drain},
+    limiter::Files,
     own_addresses::OwnAddresses,
 };
 
@@ -99,7 +100,7 @@ const DISK_WAIT: Duration = Duration::from_secs(1);
 impl Gate {
     /// The gate of the gateway that listens there.
     pub(super) fn new(config: &cmsg_config::SecurityGateway, listen: SocketAddr) -> Self {
-        let sessions = config.max_connections.as_usize();
+        let sessions = Files::Sessions.fit_configured(config.max_connections.as_usize());
         let timeouts = Timeouts {
             announced: config.timeouts.announced,
             resume: config.timeouts.resume,

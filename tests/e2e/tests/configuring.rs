@@ -1,9 +1,12 @@
 //! `configure` on a running installation: one flag is enough, and only whom it concerns restarts.
 
+use std::{fs, path::Path, process::Command};
+
 use cmsg_config::socket::{self, Role};
 use e2e::{
+    binaries,
     installation::Installation,
-    installer::{document, plain},
+    installer::{INSTALL_ON_HOST, document, plain},
     needs::{Need, met},
 };
 use serde_json::json;
@@ -64,7 +67,7 @@ fn a_new_certificate_is_shown_and_nothing_restarts() {
         return;
     }
     let made = tempfile::tempdir().expect("a temporary folder can be made");
-    let make = std::process::Command::new("bash").args(["-c", MAKE]).arg(made.path()).output();
+    let make = Command::new("bash").args(["-c", MAKE]).arg(made.path()).output();
     assert!(make.expect("`bash` starts").status.success());
     let site = Installation::start();
     let file = |flag: &str, name: &str| format!("--{flag}={}/{name}", made.path().display());
@@ -105,10 +108,45 @@ fn a_role_is_taken_away_and_brought_back_while_the_other_runs_on() {
 }
 
 #[test]
+fn roles_fit_their_connections_to_the_open_files_that_they_find() {
+    if !met(&[Need::Tool("prlimit")]) {
+        return;
+    }
+    let site = Installation::nothing();
+    let mut install = Command::new("prlimit");
+    plain(&mut install).arg("--nofile=400").arg(binaries::path("pcoip-cmsg-setup"));
+    install.args(INSTALL_ON_HOST).arg("--root").arg(site.root());
+
+    let output = install.output().expect("the installer can be run");
+
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let paths = site.paths();
+    let table = [
+        (paths.connection_manager_logs(), 300, 10_000),
+        (paths.security_gateway_logs(), 150, 5000),
+    ];
+    for (folder, limit, configured) in table {
+        let log = log(&folder);
+        let told = format!(
+            "`MaxConnections` is reduced to what the open-file limit allows limit={limit} \
+             configured={configured}\n"
+        );
+        assert!(log.contains(&told), "{log}");
+    }
+}
+
+/// The log of a role that was started once.
+fn log(folder: &Path) -> String {
+    let files = fs::read_dir(folder).expect("the role has a folder");
+    let logs = files.map(|file| fs::read_to_string(file.expect("it is there").path()));
+    logs.map(|log| log.expect("it can be read")).collect()
+}
+
+#[test]
 fn nothing_is_configured_where_nothing_is_installed() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let root = folder.path().join("none");
-    let mut command = e2e::binaries::command("pcoip-cmsg-setup");
+    let mut command = binaries::command("pcoip-cmsg-setup");
     command.args(["configure", "--output=json", "--agent-port=1", "--root"]).arg(&root);
 
     let output = plain(&mut command).output().expect("the installer can be run");
