@@ -142,14 +142,17 @@ pub(super) async fn answer(shared: &Shared) -> Response<Content> {
 
 /// What Connection Managers on other hosts are told of the own gateway, as it was when it was looked
 /// at last. Broker and other gateways do not count: those hosts have their own.
-pub(super) fn of_gateway(gateway: &Gateway) -> Response<Content> {
+pub(super) async fn of_gateway(gateway: &Gateway) -> Response<Content> {
+    if gateway.found().is_none() {
+        gateway.wait_for_start().await;
+        gateway.look().await;
+    }
     let answer = match gateway.found() {
         Some(Found::Takes) => Ok(()),
         Some(Found::Refuses(reason)) => Err((StatusCode::SERVICE_UNAVAILABLE, reason)),
-        Some(Found::Silent(_)) => {
+        Some(Found::Silent(_)) | None => {
             Err((StatusCode::BAD_GATEWAY, "the gateway does not answer".to_owned()))
         }
-        None => Err((StatusCode::SERVICE_UNAVAILABLE, "not looked for yet".to_owned())),
     };
     https::health(answer.as_ref().copied().map_err(|(status, reason)| (*status, reason.as_str())))
 }

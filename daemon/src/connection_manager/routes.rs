@@ -40,7 +40,9 @@ pub(super) async fn answer(
         (BrokerUrl::PATH, _) => not_allowed("POST"),
         (HEALTH, &Method::GET | &Method::HEAD) => health::answer(shared).await,
         (control::HEALTH, method) => match shared.gateways.own() {
-            Some(own) if matches!(*method, Method::GET | Method::HEAD) => health::of_gateway(own),
+            Some(own) if matches!(*method, Method::GET | Method::HEAD) => {
+                health::of_gateway(own).await
+            }
             Some(_) => beside_get(method),
             None => plain(StatusCode::NOT_FOUND),
         },
