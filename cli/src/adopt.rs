@@ -14,10 +14,11 @@ use cmsg_config::{ConfFile, Paths, socket::Role};
 use cmsg_engine::{Others, ServiceFact};
 
 use crate::{
-    answers::Layer,
+    args::settings::Layer,
     content::Content,
     finding::Finding,
     host::{Facts, engine, ports::Trouble},
+    installation::{adopted::Adopted, layout},
 };
 pub(crate) use look::look;
 
@@ -34,19 +35,6 @@ pub(crate) struct Vendor {
     pub(crate) files: Vec<(PathBuf, Content)>,
 }
 
-/// What is taken over.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Adopted {
-    /// What is kept aside, with where it will lie.
-    pub(crate) kept: Vec<(PathBuf, Content)>,
-    /// The networks that go with its services.
-    pub(crate) networks: Vec<String>,
-    /// The containers that run for its services.
-    pub(crate) containers: Vec<String>,
-    /// The ports that its services publish.
-    pub(crate) published: Vec<u16>,
-}
-
 /// What `--adopt` comes to.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Adoption {
@@ -56,16 +44,6 @@ pub(crate) struct Adoption {
     pub(crate) findings: Vec<Finding>,
     /// What is taken over, if anything.
     pub(crate) adopted: Option<Adopted>,
-}
-
-/// The folder of what is kept aside.
-pub(crate) fn folder(paths: &Paths) -> PathBuf {
-    paths.data().join("adopted")
-}
-
-/// The file that deploys the services again.
-pub(crate) fn stack(paths: &Paths) -> PathBuf {
-    folder(paths).join("stack.yaml")
 }
 
 /// Judges what was found.
@@ -85,13 +63,16 @@ pub(crate) fn judge(vendor: &Vendor, paths: &Paths) -> Adoption {
                 "the file that deploys the services again does not say all of them: {}",
                 written.lost.join(", ")
             ),
-            format!("to go back, see `services.json` beside `{}`", stack(paths).display()),
+            format!(
+                "to go back, see `services.json` beside `{}`",
+                layout::adopted_stack(paths).display()
+            ),
         ));
     }
     let inspected = serde_json::to_vec_pretty(&vendor.others.services).unwrap_or_default();
-    let folder = folder(paths);
+    let folder = layout::adopted(paths);
     let mut kept = vec![
-        (stack(paths), written.text.into()),
+        (layout::adopted_stack(paths), written.text.into()),
         (folder.join("services.json"), Content::from(inspected)),
     ];
     let confs = vendor.confs.iter().map(|(_, path, content)| (path, content));

@@ -13,12 +13,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    args::settings::{Kind, SETTINGS, Setting},
+    args::settings::{Kind, Layer, SETTINGS, Setting},
     finding::Finding,
 };
-
-/// The settings that one source gives, as it writes them.
-pub(crate) type Layer = BTreeMap<&'static str, Vec<String>>;
 
 /// Who answered, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -1,17 +1,22 @@
 //! Performs a plan: one step after the other, and all of them back when one does not succeed. A
 //! journal goes before every step, so that another process can do the same after this one was killed.
 
+pub(crate) mod interrupted;
+pub(crate) mod journal;
+pub(crate) mod lock;
+
 use std::time::Duration;
 
 use anyhow::Context as _;
 use cmsg_config::Paths;
 
 use crate::{
-    journal::{self, Journal},
+    installation::layout::unfinished,
     progress::Progress,
-    step::{Step, Stopped, trace::unfinished},
+    step::{Step, Stopped},
     system::System,
 };
+use journal::Journal;
 
 /// A plan and whose it is.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +116,7 @@ fn perform(
         if system.pause(Duration::ZERO) {
             return Err(Stopped::Interrupted);
         }
-        progress.step(index + 1, work.steps.len(), step);
+        progress.step(index + 1, work.steps.len(), &step.text());
         write_down(journal, journal.at(index + 1), work.paths, system)?;
         // A step that does not succeed may be done in part.
         step.perform(system)?;

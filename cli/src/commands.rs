@@ -16,56 +16,24 @@ mod uninstall;
 mod update;
 mod validate;
 
-use std::{io, process::ExitCode};
+use std::io;
 
 use cmsg_config::Paths;
 
 use crate::{
-    answers::{Answers, Layer, Origin, file, sources::Sources},
-    args::{Cli, Command},
+    answers::{Answers, Origin, file, sources::Sources},
+    apply::lock::{Busy, Lock},
+    args::{Cli, Command, Unread, settings::Layer},
+    exit::Exit,
     finding::Finding,
-    host::{
-        installed::Installed,
-        lock::{Busy, Lock},
-        trusted::{self, Untrusted},
-    },
-    plan::{layout, record::Record},
+    installation::{installed::Installed, layout, record::Record},
     preflight,
     prompt::{self, Gone},
     report,
     screen::Screen,
+    trusted::{self, Untrusted},
     wanted::Place,
 };
-
-/// How the process ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exit {
-    /// As asked.
-    Done,
-    /// It failed and was undone.
-    Failed,
-    /// The words could not be read.
-    Usage,
-    /// The checks refused.
-    Refused,
-    /// It was performed, did not come to life and was undone.
-    RolledBack,
-    /// The operator interrupted it; it was undone.
-    Interrupted,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::Failed => 1,
-            Exit::Usage => 2,
-            Exit::Refused => 3,
-            Exit::RolledBack => 4,
-            Exit::Interrupted => 130,
-        })
-    }
-}
 
 /// Runs the command.
 pub(crate) fn run(cli: &Cli) -> Exit {
@@ -96,6 +64,36 @@ pub(crate) fn run(cli: &Cli) -> Exit {
             Exit::Interrupted
         }
     }
+}
+
+/// Shows why there is no command to run: help, version or mistakes.
+pub(crate) fn show_unread(unread: &Unread, wants_json: bool) -> Exit {
+    let screen = Screen::of_unread(wants_json);
+    let findings = match unread {
+        Unread::Clap(error) if !error.use_stderr() => {
+            screen.script(&error.render().to_string());
+            return Exit::Done;
+        }
+        Unread::Clap(error) => vec![mistake(error)],
+        Unread::Typos(findings) => findings.clone(),
+    };
+    if wants_json {
+        screen.document(&report::refusal(&findings));
+        return Exit::Usage;
+    }
+    match unread {
+        Unread::Clap(error) => screen.usage(&error.render().to_string()),
+        Unread::Typos(_) => findings.iter().for_each(|finding| screen.finding(finding)),
+    }
+    Exit::Usage
+}
+
+/// What clap says, as a finding: its first line.
+fn mistake(error: &clap::Error) -> Finding {
+    let text = error.render().to_string();
+    let line = text.lines().next().unwrap_or_default();
+    let what = line.strip_prefix("error: ").unwrap_or(line);
+    Finding::error("usage.flag", what, "see `pcoip-cmsg-setup COMMAND --help`")
 }
 
 /// A command that ended before it had anything to report.

@@ -1,24 +1,18 @@
 //! The host, read once: what is there before anything is planned. Nothing is judged here.
 
-pub(crate) mod account;
 pub(crate) mod beside;
 pub(crate) mod broker;
 pub(crate) mod bundle;
 pub(crate) mod daemon;
 pub(crate) mod engine;
 pub(crate) mod export;
-pub(crate) mod files;
 pub(crate) mod installed;
-pub(crate) mod interrupted;
-pub(crate) mod lock;
 pub(crate) mod machine;
 pub(crate) mod networks;
-pub(crate) mod packages;
 pub(crate) mod peers;
 pub(crate) mod ports;
 pub(crate) mod sockets;
 pub(crate) mod target;
-pub(crate) mod trusted;
 pub(crate) mod units;
 
 use std::{
@@ -35,22 +29,27 @@ use nix::{sys::statvfs::statvfs, unistd};
 use time::OffsetDateTime;
 
 use crate::{
-    adopt::Adopted,
     content::Content,
-    plan::{configuration, layout, previous::BackTo, record::Record},
-    runtime::Runtime,
+    files,
+    installation::{
+        Runtime,
+        account::AccountFact,
+        adopted::Adopted,
+        installed::{Installed, present},
+        layout,
+        previous::BackTo,
+        record::Record,
+    },
     wanted::{
         Given, Wanted,
         listen::{Choice, ListenAt, ListenKey, Standing},
     },
 };
-use account::AccountFact;
 use broker::BrokerFact;
 use bundle::BundleFact;
 use daemon::DaemonFact;
 use engine::{Deploying, EngineFact};
 use export::Export;
-use installed::Installed;
 use machine::Machine;
 use networks::Taken;
 use peers::{Asked, Clock, PeerFact};
@@ -165,7 +164,7 @@ impl Facts {
             lookups: if is_swarm { engine::lookups() } else { String::new() },
             authorities: if is_swarm { host_authorities() } else { None },
             hostname,
-            account: AccountFact::look(&wanted.place),
+            account: AccountFact::look(wanted.place.root.is_none()),
             free_disk: free_disk(wanted.place.root.as_deref().unwrap_or(Path::new("/var"))),
             target,
             listeners: ports::find(&choices(wanted, base, &paths), &installed.listens()),
@@ -224,7 +223,7 @@ fn choices(wanted: &Wanted, installed: &Installed, paths: &Paths) -> Vec<(Listen
         .into_iter()
         .map(|(role, key)| {
             let said = wanted.listen.iter().find(|said| said.key == key);
-            let conf = configuration::present(installed, paths, role);
+            let conf = present(installed, paths, role);
             let standing = conf.as_ref().and_then(|conf| {
                 let address = conf.values(key.conf_key(role)).next()?.value.parse().ok()?;
                 let is_ours = ours.of(role).holds(key.conf_key(role), conf);
@@ -264,7 +263,7 @@ fn look_at_broker(
 ) -> BrokerFact {
     let Some(manager) = &wanted.connection_manager else { return BrokerFact::NotAsked };
     let paths = wanted.place.paths();
-    let conf = configuration::present(installed, &paths, Role::Cm);
+    let conf = present(installed, &paths, Role::Cm);
     let stands_off = conf.is_some_and(|conf| {
         let value = conf.values("BrokerCertCheck").next().map(|entry| entry.value.parse());
         let ours = Record::of(installed, &paths).written;

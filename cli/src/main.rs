@@ -7,10 +7,12 @@ mod apply;
 mod args;
 mod commands;
 mod content;
+mod exit;
+mod files;
 mod finding;
 mod host;
+mod installation;
 mod interrupt;
-mod journal;
 mod pki;
 mod plan;
 mod preflight;
@@ -22,6 +24,7 @@ mod screen;
 mod shown;
 mod step;
 mod system;
+mod trusted;
 mod wanted;
 
 use std::process::ExitCode;
@@ -34,7 +37,7 @@ fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
     let exit = match args::parse(&words) {
         Ok(cli) => commands::run(&cli),
-        Err(unread) => screen::show_unread(&unread, args::wants_json(&words)),
+        Err(unread) => commands::show_unread(&unread, args::wants_json(&words)),
     };
     screen::end(exit).into()
 }

@@ -6,9 +6,7 @@ mod adopt;
 mod certificates;
 pub(crate) mod configuration;
 mod later;
-pub(crate) mod layout;
 pub(crate) mod previous;
-pub(crate) mod record;
 mod removal;
 pub(crate) mod surroundings;
 pub(crate) mod swarm;
@@ -25,20 +23,19 @@ use cmsg_config::{Paths, socket::Role};
 use crate::{
     answers::{Answers, file},
     content::Content,
-    host::{
-        Facts,
-        daemon::DaemonFact,
-        export::Export,
+    host::{Facts, daemon::DaemonFact, export::Export, ports::Listener},
+    installation::{
+        Runtime,
         installed::{Installed, InstalledFile},
-        ports::Listener,
+        layout::{self, aside},
+        previous::Previous,
+        record::Record,
     },
-    runtime::Runtime,
-    step::{Awaited, Step, trace::aside},
+    step::Step,
+    system::Awaited,
     wanted::{Wanted, listen::ListenKey},
 };
 use configuration::Configuration;
-use previous::Previous;
-use record::Record;
 pub(crate) use removal::uninstall;
 use turnover::Turnover;
 

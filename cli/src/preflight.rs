@@ -18,7 +18,8 @@ mod target;
 
 use crate::{
     finding::Finding,
-    host::{Facts, trusted::Untrusted},
+    host::Facts,
+    trusted::Untrusted,
     wanted::{Place, Wanted},
 };
 

@@ -8,11 +8,22 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use crate::{screen::Screen, step::Step};
+use crate::screen::Screen;
 
 const TICK: Duration = Duration::from_millis(100);
 /// What takes longer tells how long it takes.
 const LONG: Duration = Duration::from_secs(1);
+
+/// What is said of a step.
+#[derive(Debug)]
+pub(crate) struct StepText {
+    /// Its name.
+    pub(crate) name: String,
+    /// What is different afterwards.
+    pub(crate) changes: String,
+    /// How it is undone.
+    pub(crate) undoing: String,
+}
 
 /// Tells it. Copies change the same line.
 #[derive(Debug, Clone)]
@@ -41,10 +52,10 @@ impl Progress {
     }
 
     /// A step begins, the first with the number 1.
-    pub(crate) fn step(&self, number: usize, of: usize, step: &Step) {
-        self.begin(format!("[{number}/{of}] {} …", step.name()));
-        self.screen.detail(&format!("  {}", step.changes()));
-        self.screen.detail(&format!("  to undo: {}", step.undoing()));
+    pub(crate) fn step(&self, number: usize, of: usize, step: &StepText) {
+        self.begin(format!("[{number}/{of}] {} …", step.name));
+        self.screen.detail(&format!("  {}", step.changes));
+        self.screen.detail(&format!("  to undo: {}", step.undoing));
     }
 
     /// What was begun is taken back.

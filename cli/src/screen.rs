@@ -9,8 +9,8 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    args::{Global, Output, Unread},
-    commands::Exit,
+    args::{Global, Output},
+    exit::Exit,
     finding::{Finding, Level},
     shown::{in_json, plain},
 };
@@ -39,6 +39,11 @@ impl Screen {
             is_verbose: (global.verbose || global.debug) && !global.quiet,
             is_coloured: !global.no_color && takes_colour(),
         }
+    }
+
+    /// The screen of words that could not be read.
+    pub(crate) fn of_unread(is_json: bool) -> Self {
+        Self { is_json, is_quiet: false, is_verbose: false, is_coloured: takes_colour() }
     }
 
     /// One that shows errors alone.
@@ -94,6 +99,11 @@ impl Screen {
         self.hint(&finding.cure);
     }
 
+    /// Prints how the words have to be, as clap says it.
+    pub(crate) fn usage(&self, text: &str) {
+        err(text.trim_end());
+    }
+
     /// Tells an error with its causes.
     pub(crate) fn failure(&self, error: &anyhow::Error, hint: Option<&str>) {
         err(&format!("{}: {}", self.paint(RED, "error"), plain(&error.to_string())));
@@ -112,41 +122,6 @@ impl Screen {
     fn paint(&self, colour: &str, word: &str) -> String {
         if self.is_coloured { format!("{colour}{word}{PLAIN}") } else { word.to_owned() }
     }
-}
-
-/// Shows why there is no command to run: help, version or mistakes.
-pub(crate) fn show_unread(unread: &Unread, wants_json: bool) -> Exit {
-    let screen = Screen {
-        is_json: wants_json,
-        is_quiet: false,
-        is_verbose: false,
-        is_coloured: takes_colour(),
-    };
-    let findings = match unread {
-        Unread::Clap(error) if !error.use_stderr() => {
-            out(error.render().to_string().trim_end());
-            return Exit::Done;
-        }
-        Unread::Clap(error) => vec![mistake(error)],
-        Unread::Typos(findings) => findings.clone(),
-    };
-    if wants_json {
-        screen.document(&crate::report::refusal(&findings));
-        return Exit::Usage;
-    }
-    match unread {
-        Unread::Clap(error) => err(error.render().to_string().trim_end()),
-        Unread::Typos(_) => findings.iter().for_each(|finding| screen.finding(finding)),
-    }
-    Exit::Usage
-}
-
-/// What clap says, as a finding: its first line.
-fn mistake(error: &clap::Error) -> Finding {
-    let text = error.render().to_string();
-    let line = text.lines().next().unwrap_or_default();
-    let what = line.strip_prefix("error: ").unwrap_or(line);
-    Finding::error("usage.flag", what, "see `pcoip-cmsg-setup COMMAND --help`")
 }
 
 fn takes_colour() -> bool {

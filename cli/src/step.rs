@@ -15,13 +15,20 @@ use anyhow::bail;
 use cmsg_config::{Paths, socket::Role};
 use cmsg_engine::{PullError, Refusal};
 
-use crate::{content::Content, pki::generate::Request, plan::account::Change, system::System};
+pub(crate) use crate::system::Awaited;
+use crate::{
+    content::Content,
+    installation::{account::AccessChange, layout::aside},
+    pki::generate::Request,
+    progress::StepText,
+    system::System,
+};
 use adopt::Adopting;
 use engine::EngineStep;
 use firewall::FirewallStep;
 use kernel::KernelStep;
-pub(crate) use live::{Awaited, NotLive};
-use trace::{Trace, aside};
+pub(crate) use live::NotLive;
+use trace::Trace;
 use units::Units;
 use words::{List, named, written};
 
@@ -123,7 +130,7 @@ pub(crate) enum Step {
     /// Makes the account that runs the roles.
     MakeAccount,
     /// Gives files and folders to whom they belong.
-    HandOver(Vec<Change>),
+    HandOver(Vec<AccessChange>),
     /// Changes systemd's units.
     Units(Units),
     /// Removes the account when all else is done.
@@ -235,6 +242,15 @@ impl Step {
         Ok(())
     }
 
+    /// What is said of it while it is performed.
+    pub(crate) fn text(&self) -> StepText {
+        StepText {
+            name: self.name().to_owned(),
+            changes: self.changes(),
+            undoing: self.undoing().into(),
+        }
+    }
+
     /// What it leaves until the plan is settled, in its order.
     pub(crate) fn traces(&self) -> Vec<Trace> {
         match self {
@@ -260,7 +276,8 @@ impl Step {
             Self::Kernel(step) => vec![Trace::Kernel(step.clone())],
             Self::MakeAccount => vec![Trace::NewAccount],
             Self::HandOver(changes) => {
-                let before = |it: &Change| Some(Trace::HandedOver(it.path.clone(), it.before?));
+                let before =
+                    |it: &AccessChange| Some(Trace::HandedOver(it.path.clone(), it.before?));
                 changes.iter().filter_map(before).collect()
             }
             Self::Units(units) => units.traces(),

@@ -18,16 +18,40 @@ use cmsg_config::{
 
 use crate::{
     content::Content,
-    host::account::Found,
+    installation::account::{Access, Found},
     pki::generate::{Pair, Request},
-    plan::account::Access,
-    step::Awaited,
 };
 pub(crate) use engine::EngineSystem;
 pub(crate) use firewall::FirewallSystem;
 pub(crate) use kernel::KernelSystem;
 pub(crate) use real::Real;
 use units::Units;
+
+/// A role that is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Awaited {
+    /// Which.
+    pub(crate) role: Role,
+    /// What its deployment is called, in Docker Swarm; another one's answer does not count.
+    pub(crate) deployment: Option<String>,
+    /// Whether it was ready, and has to be so again.
+    pub(crate) was_ready: bool,
+}
+
+impl From<Role> for Awaited {
+    fn from(role: Role) -> Self {
+        Self { role, deployment: None, was_ready: false }
+    }
+}
+
+/// Who asks a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Who {
+    /// The user.
+    pub(crate) user: String,
+    /// The password.
+    pub(crate) password: Content,
+}
 
 /// What steps do to a host.
 pub(crate) trait System: EngineSystem + FirewallSystem + KernelSystem + Units {

@@ -7,7 +7,7 @@ mod ignored;
 pub(crate) mod later;
 pub(crate) mod listen;
 mod reader;
-mod values;
+pub(crate) mod values;
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -21,7 +21,7 @@ use ipnet::Ipv4Net;
 use crate::{
     answers::{Answers, Origin},
     finding::Finding,
-    runtime::Runtime,
+    installation::Runtime,
 };
 pub(crate) use docker::{Docker, Registry};
 use later::Later;

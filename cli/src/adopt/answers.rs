@@ -13,10 +13,10 @@ use serde_json::Value;
 
 use super::{Vendor, certificates, names};
 use crate::{
-    answers::{Answers, Layer, Origin},
-    args::settings::{Kind, Setting},
+    answers::{Answers, Origin},
+    args::settings::{Kind, Layer, Setting},
     finding::Finding,
-    plan::layout,
+    installation::layout,
     wanted::{Place, Wanted},
 };
 
@@ -295,6 +295,6 @@ fn on_host(setting: &Setting, value: String, whose: Role, vendor: &Vendor) -> St
 fn is_readable(setting: &'static Setting, value: &str) -> bool {
     let layer = Layer::from([(setting.name, vec![value.to_owned()])]);
     let answers = Answers::resolve(&[(Origin::Adopted, &layer)]);
-    let place = Place { runtime: crate::runtime::Runtime::Swarm, root: None };
+    let place = Place { runtime: crate::installation::Runtime::Swarm, root: None };
     !Wanted::read(&answers, place).1.iter().any(Finding::is_usage)
 }

@@ -10,17 +10,15 @@ use std::{
 use cmsg_config::{Paths, socket::Role};
 use cmsg_engine::{ServiceFact, is_others};
 
-use super::{Adoption, Vendor, folder, judge, unreadable};
+use super::{Adoption, Vendor, judge, unreadable};
 use crate::{
     answers::Answers,
     content::Content,
+    files,
     finding::Finding,
-    host::{
-        engine::{self, EngineFact},
-        files, trusted,
-    },
-    plan::{layout, swarm},
-    runtime::Runtime,
+    host::engine::{self, EngineFact},
+    installation::{Runtime, layout},
+    trusted,
     wanted::Place,
 };
 
@@ -46,10 +44,10 @@ pub(crate) fn look(answers: &Answers, place: &Place) -> Adoption {
     };
     let services: Vec<_> = facts.services.iter().filter(|service| is_others(service)).collect();
     if services.is_empty() {
-        return nothing(none(facts.services.iter().any(swarm::is_ours)));
+        return nothing(none(facts.services.iter().any(ServiceFact::is_of_installation)));
     }
     let paths = place.paths();
-    if let Some(finding) = planted(&folder(&paths)) {
+    if let Some(finding) = planted(&layout::adopted(&paths)) {
         return nothing(finding);
     }
     let read = engine::connect().and_then(|it| it.others(Path::new("docker"), &services));

@@ -55,7 +55,7 @@ fn paths() -> Paths {
 }
 
 fn conf(role: Role, text: &str) -> (Role, PathBuf, Content) {
-    let path = crate::plan::layout::conf(&paths(), role);
+    let path = layout::conf(&paths(), role);
     (role, path, text.into())
 }
 

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use cmsg_config::socket::DEPLOYMENT;
 
-use super::Layer;
 use crate::{
-    args::settings::{Kind, PREFIX, SETTINGS, Setting},
+    args::settings::{Kind, Layer, PREFIX, SETTINGS, Setting},
     finding::Finding,
 };
 

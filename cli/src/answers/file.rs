@@ -8,15 +8,13 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Answers, Layer, Origin};
+use super::{Answers, Origin};
 use crate::{
-    args::settings::{Kind, Setting},
+    args::settings::{Kind, Layer, Setting},
     content::Content,
+    files,
     finding::Finding,
-    host::{
-        files,
-        trusted::{self, Untrusted},
-    },
+    trusted::{self, Untrusted},
 };
 
 /// Answers need one pair a list, and an IPv6 address in a URL another.

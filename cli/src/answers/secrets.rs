@@ -15,13 +15,13 @@ use cmsg_config::{
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
-use super::{Answers, Layer, Origin};
+use super::{Answers, Origin};
 use crate::{
-    args::settings::{Kind, SETTINGS, Setting},
+    args::settings::{Kind, Layer, Setting, passwords},
     content::Content,
+    files,
     finding::Finding,
-    host::files,
-    plan::layout,
+    installation::layout,
 };
 
 /// Stands for a password that was given as it is.
@@ -42,7 +42,7 @@ pub(crate) struct Secrets(BTreeMap<&'static str, SecretString>);
 impl Literals {
     /// Takes the passwords out of a layer, and makes the files absolute that others are in.
     pub(crate) fn take(&mut self, from: Origin, layer: &mut Layer, folder: &Path) {
-        for setting in all() {
+        for setting in passwords() {
             let Some([text]) = layer.get_mut(setting.name).map(Vec::as_mut_slice) else { continue };
             if text.is_empty() {
                 continue;
@@ -63,7 +63,7 @@ impl Secrets {
         let mut secrets = Self::default();
         let mut findings = Vec::new();
         let mut reads_input = None;
-        for setting in all() {
+        for setting in passwords() {
             let answer = answers.of(setting.name);
             let Some(text) = answer.texts.first() else { continue };
             let loaded = match literals.0.get(&(answer.from, setting.name)) {
@@ -96,18 +96,13 @@ impl Secrets {
 impl Answers {
     /// Has every password stand for the file that this installation keeps it in.
     pub(crate) fn refer(&mut self, paths: &Paths) {
-        for setting in all() {
+        for setting in passwords() {
             let answer = self.0.get_mut(setting.name).expect("there is an answer to every setting");
             if !answer.texts.is_empty() {
                 answer.texts = vec![format!("@{}", layout::secret(paths, setting.name).display())];
             }
         }
     }
-}
-
-/// All settings that are passwords.
-pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
-    SETTINGS.iter().filter(|setting| setting.kind == Kind::Secret)
 }
 
 /// What may be shown of a text that somebody gave for a setting.

@@ -70,7 +70,7 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answers::Layer;
+    use crate::args::settings::Layer;
 
     fn layer(pairs: &[(&'static str, &str)]) -> Layer {
         pairs.iter().map(|(name, text)| (*name, vec![(*text).to_owned()])).collect()

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use super::{
-    Answers, Layer, Origin, absolute,
+    Answers, Origin, absolute,
     environment::{self, Variables},
     file,
     secrets::{self, Literals},
 };
 use crate::{
-    args::settings::{Kind, Setting},
+    args::settings::{Kind, Layer, Setting},
     finding::Finding,
 };
 

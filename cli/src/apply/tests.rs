@@ -7,7 +7,7 @@ use cmsg_config::{Paths, socket::Role};
 
 use super::*;
 use crate::{
-    plan::layout,
+    installation::layout,
     system::recorder::{Recorder, State},
 };
 

@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 
 use super::settings::{Kind, SETTINGS, Setting};
-use crate::answers::Layer;
+use crate::args::settings::Layer;
 
 /// Every setting that stood on the command line.
 #[derive(Debug)]

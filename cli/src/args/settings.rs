@@ -3,6 +3,8 @@
 
 mod table;
 
+use std::collections::BTreeMap;
+
 pub(crate) use table::SETTINGS;
 
 /// How a setting's values are written.
@@ -41,6 +43,24 @@ pub(crate) struct Setting {
     /// What it does.
     pub(crate) help: &'static str,
 }
+
+/// The settings that one source gives, as it writes them.
+pub(crate) type Layer = BTreeMap<&'static str, Vec<String>>;
+
+/// All settings that are passwords.
+pub(crate) fn passwords() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().filter(|setting| setting.kind == Kind::Secret)
+}
+
+/// The settings that name files which are copied and read by no role.
+pub(crate) const FILES: [&str; 6] = [
+    "compose-file",
+    "sso-signing-csr-ca",
+    "sso-signing-csr-key",
+    "sso-signing-crl",
+    "trusted-license-cert",
+    "trusted-license-cert-key",
+];
 
 /// What the variables of all settings begin with.
 pub(crate) const PREFIX: &str = "PCOIP_CMSG_";

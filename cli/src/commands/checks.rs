@@ -5,28 +5,29 @@ use cmsg_config::Paths;
 use super::{Ended, bundle, recover};
 use crate::{
     adopt::{self, Adoption},
-    answers::{
-        Answers, Layer, file,
-        secrets::{self, Secrets},
-        sources::Sources,
+    answers::{Answers, file, secrets::Secrets, sources::Sources},
+    apply::{interrupted, lock::Lock},
+    args::{
+        Global, Setup,
+        settings::{self, Layer},
     },
-    args::{Global, Setup},
     content::Content,
     finding::Finding,
     host::{
         Facts, broker::BrokerFact, bundle::Bundle, daemon::DaemonFact, engine, export::Export,
-        installed::Installed, interrupted, lock::Lock, networks, target::Target,
-        trusted::Untrusted,
+        networks, target::Target,
     },
-    plan::{
+    installation::{
+        Runtime,
+        installed::Installed,
         layout,
         previous::{BackTo, Previous},
     },
     preflight,
     prompt::{Terminal, Trust, ask_for_missing, how_to_trust},
-    runtime::Runtime,
     screen::Screen,
     system::Real,
+    trusted::Untrusted,
     wanted::{Place, Wanted},
 };
 
@@ -197,7 +198,7 @@ fn judge(
     findings.extend(site.adoption.findings.iter().cloned());
     findings.extend(sources.misspelt().iter().cloned());
     findings.extend(preflight::of_settings(&answers));
-    let installed = Installed::read(&paths, lock).unwrap_or_else(|why| {
+    let installed = Installed::read(&paths, lock.map(Lock::made)).unwrap_or_else(|why| {
         findings.push(preflight::unreadable_installation(&why));
         Installed::default()
     });
@@ -268,7 +269,7 @@ fn trusted(
 
 /// What the installation was before it was last changed.
 fn back_to(paths: &Paths, lock: Option<&Lock>) -> Result<BackTo, Ended> {
-    let installed = Installed::read(paths, lock)
+    let installed = Installed::read(paths, lock.map(Lock::made))
         .map_err(|why| vec![preflight::unreadable_installation(&why)])?;
     let refuse = |what: String| {
         let cure = "install with the flags that you want";
@@ -298,7 +299,7 @@ fn read_former(base: &Installed, paths: &Paths) -> Result<Layer, Ended> {
 
 /// The programs and passwords are those of then, too.
 fn go_back(facts: &mut Facts, back: &BackTo, paths: &Paths) {
-    for setting in secrets::all() {
+    for setting in settings::passwords() {
         if let Some(content) = back.base.content(&layout::secret(paths, setting.name)) {
             facts.given.insert(setting.name, Ok(content.clone()));
         }

@@ -3,8 +3,8 @@
 use clap::CommandFactory as _;
 use clap_complete::{Shell, generate};
 
-use super::{Ended, Exit};
-use crate::{args::Cli, screen::Screen};
+use super::Ended;
+use crate::{args::Cli, exit::Exit, screen::Screen};
 
 /// Runs it.
 pub(super) fn run(shell: Shell, screen: &Screen) -> Result<Exit, Ended> {

@@ -1,11 +1,12 @@
 //! `configure`: as `install` for the flags that are given, on top of the saved answers.
 
 use super::{
-    Ended, Exit,
+    Ended,
     install::{Kind, Way, change},
 };
 use crate::{
     args::{Configure, Global, InstallFlags, Setup},
+    exit::Exit,
     screen::Screen,
 };
 

@@ -1,6 +1,7 @@
 //! `create-darksite-bundle`: the packages, the images, and one archive of all of them.
 
 mod images;
+mod packages;
 
 use std::{
     env::consts::ARCH,
@@ -10,11 +11,11 @@ use std::{
 
 use cmsg_bundles::{Built, Contents, Kind, Listed, PackageName, Problem, build};
 
-use super::{Ended, Exit};
+use super::Ended;
 use crate::{
     args::{CreateDarksiteBundle, Global},
+    exit::Exit,
     finding::Finding,
-    host::packages,
     interrupt::Interrupt,
     progress::Progress,
     report,

@@ -14,8 +14,8 @@ use nix::{
     unistd::{Pid, getppid},
 };
 
-use super::{Ended, Exit};
-use crate::{host::account, runtime::host::rights};
+use super::Ended;
+use crate::{exit::Exit, installation::account, runtime::host::rights};
 
 /// Runs the command; returns only where that fails.
 pub(super) fn run(as_account: bool, started_by: i32, command: &[OsString]) -> Result<Exit, Ended> {

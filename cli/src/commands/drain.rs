@@ -10,12 +10,13 @@ use cmsg_config::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Ended, Exit};
+use super::Ended;
 use crate::{
     answers::sources::Sources,
     args::{Drain, Global, PlaceFlags},
+    exit::Exit,
+    installation::layout,
     interrupt::Interrupt,
-    plan::layout,
     screen::Screen,
 };
 

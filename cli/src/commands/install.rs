@@ -4,7 +4,7 @@
 use cmsg_config::Paths;
 
 use super::{
-    Ended, Exit,
+    Ended,
     checks::{self, Checked, Looking},
     recover,
 };
@@ -12,10 +12,12 @@ use crate::{
     answers::{Answers, Origin, file},
     apply::{Work, apply},
     args::{Global, Install, Setup},
+    exit::Exit,
     finding::Finding,
     host::Facts,
+    installation::{layout, record::Record},
     interrupt::Interrupt,
-    plan::{self, Plan, layout, record::Record},
+    plan::{self, Plan},
     progress::Progress,
     prompt::{self, Person as _, Terminal},
     report::{Outcome, Report, changed_lines, kept_lines, plan_lines, roles::RoleView},

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 
-use super::{Ended, Exit};
-use crate::{args::Cli, screen::Screen};
+use super::Ended;
+use crate::{args::Cli, exit::Exit, screen::Screen};
 
 /// Runs it.
 pub(super) fn run(to: &Path, screen: &Screen) -> Result<Exit, Ended> {

@@ -6,13 +6,14 @@ use cmsg_engine::in_words;
 
 use super::Ended;
 use crate::{
-    apply::{self, Broken, Left},
+    apply::{self, Broken, Left, interrupted},
     finding::Finding,
-    host::{engine, interrupted, trusted::Untrusted},
+    host::engine,
     report::Report,
     screen::Screen,
     step::Stopped,
     system::System,
+    trusted::Untrusted,
 };
 
 /// Undoes or finishes it, if there is anything. Only the holder of the installer's lock may.
@@ -109,6 +110,6 @@ fn hint(paths: &Paths, left: &[Left]) -> String {
     format!(
         "{mend} and run the command again, which tries again; or {by_hand} yourself, and then remove \
          `{}`",
-        crate::journal::path(paths).display()
+        apply::journal::path(paths).display()
     )
 }

@@ -7,20 +7,25 @@ use cmsg_engine::STACK;
 use serde_json::{Map, Value, json};
 use time::format_description::well_known::Rfc3339;
 
-use super::{Ended, Exit};
+use super::Ended;
 use crate::{
-    answers::{Layer, sources::Sources},
-    args::{Global, Status},
+    answers::sources::Sources,
+    apply::interrupted,
+    args::{Global, Status, settings::Layer},
+    exit::Exit,
+    files,
     finding::Finding,
-    host::{engine, files, installed::Installed, interrupted},
-    pki::inspect,
-    plan::{
-        configuration::{certificate_files, present},
+    host::engine,
+    installation::{
+        Runtime,
+        installed::{Installed, present},
         layout,
         record::Record,
     },
+    pki::inspect,
+    plan::configuration::certificate_files,
     report::roles::RoleView,
-    runtime::{Runtime, units},
+    runtime::units,
     screen::Screen,
     wanted::Place,
 };

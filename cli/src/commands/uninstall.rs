@@ -3,25 +3,26 @@
 use cmsg_config::Paths;
 use nix::unistd;
 
-use super::{Ended, Exit, recover};
+use super::{Ended, recover};
 use crate::{
     answers::sources::Sources,
-    apply::{Work, apply},
+    apply::{
+        Work, apply, interrupted,
+        lock::{self, Lock},
+    },
     args::{Global, Uninstall},
+    exit::Exit,
     finding::Finding,
     host::{
         engine::{self, EngineFact},
-        installed::Installed,
-        interrupted, lock,
         machine::Machine,
     },
+    installation::{Runtime, installed::Installed, layout, record::Record},
     interrupt::Interrupt,
-    plan::{self, layout, record::Record},
-    preflight,
+    plan, preflight,
     progress::Progress,
     prompt::{self, Terminal},
     report::{Outcome, Report, plan_lines},
-    runtime::Runtime,
     screen::Screen,
     step::Stopped,
     system::Real,
@@ -46,7 +47,7 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
         None => interrupted::finding(&found.paths),
     };
     interrupted.iter().for_each(|finding| screen.finding(finding));
-    let installed = Installed::read(&found.paths, lock.as_ref())?;
+    let installed = Installed::read(&found.paths, lock.as_ref().map(Lock::made))?;
     if let (Some(lock), true) = (&mut lock, uninstall.purge) {
         let made = Record::of(&installed, &found.paths).folders;
         lock.goes_with(&[lock.made(), &made].concat())?;

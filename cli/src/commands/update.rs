@@ -1,11 +1,12 @@
 //! `update` and `rollback`: this version with the saved answers, and the state before the last change.
 
 use super::{
-    Ended, Exit,
+    Ended,
     install::{Kind, Way, change},
 };
 use crate::{
     args::{Global, InstallFlags, PlaceFlags, Rollback, Setup, Update},
+    exit::Exit,
     screen::Screen,
 };
 

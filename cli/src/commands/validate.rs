@@ -1,11 +1,12 @@
 //! `validate`: every check of `install`; nothing is changed.
 
 use super::{
-    Ended, Exit,
+    Ended,
     checks::{self, Looking},
 };
 use crate::{
     args::{Global, Validate},
+    exit::Exit,
     finding::Finding,
     interrupt::Interrupt,
     progress::Progress,

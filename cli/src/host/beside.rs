@@ -10,7 +10,7 @@ use std::{
 
 use nix::unistd::Uid;
 
-use super::trusted::user;
+use crate::trusted::user;
 
 /// A file beside this program that another user put there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -10,7 +10,7 @@ use std::{
 use cmsg_bundles::{IMAGES, Kind, Listed, Manifest, Opened, Problem, Watch, open};
 use cmsg_engine::archive::Source;
 
-use super::trusted::{self, Untrusted};
+use crate::trusted::{self, Untrusted};
 
 /// Where the images of an archive go meanwhile, unless `TMPDIR` names another folder.
 const ROOM: &str = "/var/tmp";

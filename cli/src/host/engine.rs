@@ -15,8 +15,8 @@ use cmsg_engine::{
 };
 use ipnet::Ipv4Net;
 
-use super::{beside, files, networks::Taken};
-use crate::runtime::{Runtime, units};
+use super::{beside, networks::Taken};
+use crate::{files, installation::Runtime, runtime::units};
 
 /// The archive's name, beside this program or where packages put it.
 const ARCHIVE: &str = "pcoip-cmsg-images.tar";

@@ -8,8 +8,7 @@ use std::{
 
 use nix::unistd::{AccessFlags, access};
 
-use super::{files, installed::InstalledFile};
-use crate::answers::file;
+use crate::{answers::file, files, installation::installed::InstalledFile};
 
 /// Where the answers are exported to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,71 +12,17 @@ use cmsg_config::{
     socket::{self, Role, Status},
 };
 
-use super::{account::Found, lock::Lock, trusted, units::UnitsFact};
 use crate::{
-    content::Content,
-    plan::{account, layout},
+    installation::{
+        account::{self, Found},
+        installed::{Installed, InstalledFile, UnitsFact},
+        layout,
+    },
     runtime::host,
+    trusted,
 };
 
-/// One installation as it is.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Installed {
-    /// Files of ours that are there.
-    pub(crate) files: BTreeMap<PathBuf, InstalledFile>,
-    /// Whose the files and folders are, on the machine itself.
-    pub(crate) access: BTreeMap<PathBuf, Found>,
-    /// Folders that are not there yet, outer ones first.
-    pub(crate) missing_folders: Vec<PathBuf>,
-    /// Whether a daemon is installed.
-    pub(crate) has_daemon: bool,
-    /// Whether the daemon before it is kept.
-    pub(crate) has_previous_daemon: bool,
-    /// Files of roles in `data` that they have copied to `state`.
-    pub(crate) former_state: Vec<PathBuf>,
-    /// Whether the supervisor's log is there.
-    pub(crate) has_log: bool,
-    /// Whether the supervisor runs.
-    pub(crate) supervisor_runs: bool,
-    /// What systemd has to do with it.
-    pub(crate) units: UnitsFact,
-    /// The roles that read a file which was changed after they started.
-    pub(crate) edited: Vec<Role>,
-    /// What the roles that answer say of themselves.
-    pub(crate) live: Vec<Status>,
-}
-
-/// A file of ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct InstalledFile {
-    /// What it contains.
-    pub(crate) content: Content,
-    /// Whether nobody but its owner reads it; on the machine itself `access` tells more.
-    pub(crate) is_private: bool,
-}
-
 impl Installed {
-    /// What a file of ours contains, if it is there.
-    pub(crate) fn content(&self, path: &Path) -> Option<&Content> {
-        self.files.get(path).map(|file| &file.content)
-    }
-
-    /// Whether there is an installation that runs, or is to.
-    pub(crate) fn is_there(&self, paths: &Paths) -> bool {
-        self.has_daemon || self.files.contains_key(&layout::stack(paths))
-    }
-
-    /// The addresses that its roles listen on.
-    pub(crate) fn listens(&self) -> Vec<SocketAddr> {
-        self.live.iter().flat_map(|status| &status.listens).map(|it| it.address).collect()
-    }
-
-    /// The roles that have a configuration.
-    pub(crate) fn roles(&self, paths: &Paths) -> Vec<Role> {
-        let is_there = |role: &Role| self.files.contains_key(&layout::conf(paths, *role));
-        [Role::Cm, Role::Sg].into_iter().filter(is_there).collect()
-    }
-
     /// Reads what lies there.
     ///
     /// # Errors
@@ -119,12 +64,12 @@ impl Installed {
     /// # Errors
     ///
     /// Where something is there and cannot be read.
-    pub(crate) fn read(paths: &Paths, lock: Option<&Lock>) -> anyhow::Result<Self> {
-        let just_made = lock.map_or(&[][..], Lock::made);
+    pub(crate) fn read(paths: &Paths, locked: Option<&[PathBuf]>) -> anyhow::Result<Self> {
+        let just_made = locked.unwrap_or_default();
         let is_missing = |folder: &PathBuf| !folder.exists() || just_made.contains(folder);
         let live = live(paths);
         let units = UnitsFact::read(paths)?;
-        let supervisor_runs = match lock {
+        let supervisor_runs = match locked {
             Some(_) => host::is_running(paths).context("failed to ask for the supervisor")?,
             None => !live.is_empty() && units.running.is_empty(),
         };

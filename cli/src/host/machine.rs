@@ -9,7 +9,7 @@ use std::{fs, io::Read as _, ops::RangeInclusive, path::PathBuf};
 use cmsg_config::Paths;
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::plan::layout;
+use crate::installation::layout;
 
 use firewall::Firewall;
 use kernel::Kernel;

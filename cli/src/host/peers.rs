@@ -13,8 +13,8 @@ use cmsg_config::values::HostPort;
 
 use super::{broker, networks};
 use crate::{
-    runtime::Runtime,
-    wanted::{Registry, Wanted},
+    installation::Runtime,
+    wanted::{Registry, Wanted, values::Speaks},
 };
 
 /// For all peers together.
@@ -40,17 +40,6 @@ pub(crate) enum Kind {
     Resolver,
     /// The registry that images come from.
     Registry,
-}
-
-/// How a peer is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Speaks {
-    /// HTTP over TLS.
-    Https,
-    /// HTTP.
-    Http,
-    /// Something else over TCP.
-    Tcp,
 }
 
 /// One peer's answer.

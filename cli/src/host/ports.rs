@@ -9,7 +9,7 @@ use std::{
 
 use socket2::{Domain, Socket, Type};
 
-use super::sockets::{self, Owner};
+use super::sockets::{self, Owner, overlap};
 use crate::wanted::listen::{Choice, ListenKey};
 
 /// Free ports are looked for here: below the ones that the system lends to clients.
@@ -72,15 +72,6 @@ pub(crate) fn find(
         found.insert(*key, listener);
     }
     found
-}
-
-/// Whether only one of two listeners of a transport can be there: `0.0.0.0` takes all addresses of
-/// IPv4, `[::]` those of both families.
-pub(crate) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    let covers = |one: SocketAddr, other: SocketAddr| {
-        one.ip() == other.ip() || (one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4()))
-    };
-    one.port() == other.port() && (covers(one, other) || covers(other, one))
 }
 
 fn any_port(key: ListenKey, ip: IpAddr, taken: &[u16]) -> Listener {

@@ -5,8 +5,6 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use super::ports::overlap;
-
 /// The state of a TCP socket that listens.
 const LISTENING: &str = "0A";
 
@@ -85,6 +83,15 @@ fn owner(inodes: &[u64]) -> Option<Owner> {
         let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
         Some(Owner { name: name.trim_end().to_owned(), pid })
     })
+}
+
+/// Whether only one of two listeners of a transport can be there: `0.0.0.0` takes all addresses of
+/// IPv4, `[::]` those of both families.
+pub(crate) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |one: SocketAddr, other: SocketAddr| {
+        one.ip() == other.ip() || (one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4()))
+    };
+    one.port() == other.port() && (covers(one, other) || covers(other, one))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use nix::{
     unistd::{AccessFlags, eaccess},
 };
 
-use crate::{plan::layout, wanted::Place};
+use crate::{installation::layout, wanted::Place};
 
 /// The folders that an installation begins in: those that are there already.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -108,7 +108,7 @@ mod tests {
     use std::{fs, fs::File, os::unix::fs::symlink};
 
     use super::*;
-    use crate::runtime::Runtime;
+    use crate::installation::Runtime;
 
     fn look(root: &Path) -> Vec<(PathBuf, Option<Obstacle>)> {
         let place = Place { runtime: Runtime::Host, root: Some(root.to_owned()) };

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    host::installed::InstalledFile,
+    installation::installed::InstalledFile,
     plan::{
         self,
         tests::{facts, wanted},

@@ -2,20 +2,12 @@
 
 use cmsg_config::{Paths, socket::Role};
 
-use crate::{plan::layout, runtime::units};
+use crate::{
+    installation::{installed::UnitsFact, layout},
+    runtime::units,
+};
 
 const ROLES: [Role; 2] = [Role::Cm, Role::Sg];
-
-/// What is known of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct UnitsFact {
-    /// Whether it is to run the roles: on the machine itself, where it is the first process.
-    pub(crate) are_used: bool,
-    /// The roles that it starts at boot.
-    pub(crate) enabled: Vec<Role>,
-    /// The roles that it runs.
-    pub(crate) running: Vec<Role>,
-}
 
 impl UnitsFact {
     /// Looks without asking it.

@@ -5,8 +5,8 @@ use cmsg_config::Paths;
 
 use super::turnover::Turnover;
 use crate::{
-    adopt::{folder, stack},
     host::Facts,
+    installation::layout::{self, adopted_stack},
     step::{
         Step,
         adopt::Adopting,
@@ -18,8 +18,8 @@ use crate::{
 /// What comes before files change.
 pub(super) fn keep(facts: &Facts, paths: &Paths) -> Vec<Step> {
     let Some(adopted) = &facts.adopted else { return Vec::new() };
-    let keep = Adopting::Keep { folder: folder(paths), files: adopted.kept.clone() };
-    let back = EngineTrace::Deployed(vec![stack(paths)], Vec::new());
+    let keep = Adopting::Keep { folder: layout::adopted(paths), files: adopted.kept.clone() };
+    let back = EngineTrace::Deployed(vec![adopted_stack(paths)], Vec::new());
     vec![Step::Adopt(keep), Step::Hold(vec![Trace::Engine(back)])]
 }
 

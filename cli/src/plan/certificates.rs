@@ -5,10 +5,11 @@ use std::{net::IpAddr, path::PathBuf};
 use cmsg_config::{Paths, values::Host};
 use time::Duration;
 
-use super::{layout, remove, write};
+use super::{remove, write};
 use crate::{
     content::Content,
-    host::{Facts, installed::Installed},
+    host::Facts,
+    installation::{installed::Installed, layout},
     pki::{
         generate::{Key, Request},
         inspect::{self, Name},

@@ -6,16 +6,16 @@ mod later;
 
 use std::{net::IpAddr, path::PathBuf};
 
-use cmsg_config::{ConfFile, Paths, socket::Role, values::Pin};
+use cmsg_config::{ConfFile, socket::Role, values::Pin};
 
-use super::{
-    layout,
-    record::{Record, Written},
-};
 use crate::{
     adopt,
-    content::Content,
-    host::{Facts, broker::BrokerFact, installed::Installed, ports::Listener},
+    host::{Facts, broker::BrokerFact, ports::Listener},
+    installation::{
+        installed::present,
+        layout,
+        record::{Record, Written},
+    },
     wanted::{ConnectionManager, SecurityGateway, Wanted, listen::ListenKey},
 };
 use draft::Draft;
@@ -79,25 +79,6 @@ impl Configuration {
         });
         Self { cm, sg, written }
     }
-}
-
-/// The configuration that a role has, or had when it was last wanted. One that is not text is read
-/// as far as it goes; the checks refuse to change it.
-pub(crate) fn present(installed: &Installed, paths: &Paths, role: Role) -> Option<ConfFile> {
-    let (_, content) = present_file(installed, paths, role)?;
-    let text = content.decode().unwrap_or_else(|_| content.text().into());
-    Some(ConfFile::parse(&text))
-}
-
-/// The file of that configuration.
-pub(crate) fn present_file<'a>(
-    installed: &'a Installed,
-    paths: &Paths,
-    role: Role,
-) -> Option<(PathBuf, &'a Content)> {
-    [layout::conf(paths, role), layout::disabled_conf(paths, role)]
-        .into_iter()
-        .find_map(|path| installed.content(&path).map(|content| (path, content)))
 }
 
 /// The files with certificates that a configuration names.

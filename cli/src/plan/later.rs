@@ -1,11 +1,12 @@
 //! What is kept for functions that are not there yet: passwords, and files of the operator's.
 
-use super::{layout, remove, write};
+use super::{remove, write};
 use crate::{
-    answers::secrets,
+    args::settings::{self, FILES},
     host::Facts,
+    installation::layout,
     step::Step,
-    wanted::{Wanted, later::FILES},
+    wanted::Wanted,
 };
 
 /// The steps for all of it. What is not wanted goes.
@@ -13,8 +14,8 @@ pub(super) fn steps(wanted: &Wanted, facts: &Facts) -> Vec<Step> {
     let paths = wanted.place.paths();
     let given: Vec<_> = wanted.given().into_iter().map(|given| given.setting).collect();
     let files = FILES.map(|name| (name, layout::copy(&paths, name), given.contains(&name)));
-    let secrets =
-        secrets::all().map(|setting| (setting.name, layout::secret(&paths, setting.name), true));
+    let secrets = settings::passwords()
+        .map(|setting| (setting.name, layout::secret(&paths, setting.name), true));
     let step = |(name, path, is_wanted)| {
         let content = facts.given.get(name).filter(|_| is_wanted);
         match content.and_then(|content| content.as_ref().ok()) {

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use cmsg_config::Paths;
-use cmsg_engine::EngineFacts;
+use cmsg_engine::{EngineFacts, ServiceFact};
 
-use super::{Plan, Record, layout, surroundings, swarm, units, write};
+use super::{Plan, surroundings, swarm, units, write};
 use crate::{
-    adopt,
-    host::{installed::Installed, machine::Machine},
+    host::machine::Machine,
+    installation::{installed::Installed, layout, record::Record},
     step::{
         Step,
         engine::{EngineStep, stack_files},
@@ -39,7 +39,7 @@ pub(crate) fn uninstall(
     }
     steps.extend(restored);
     let Record { folders: made, account, .. } = record;
-    if engine.is_some_and(|engine| engine.services.iter().any(swarm::is_ours)) {
+    if engine.is_some_and(|engine| engine.services.iter().any(ServiceFact::is_of_installation)) {
         let has_compose_file = installed.files.contains_key(&layout::compose_file(paths));
         steps.push(Step::Engine(EngineStep::RemoveServices {
             paths: paths.clone(),
@@ -91,7 +91,7 @@ fn delete(paths: &Paths, made: &[PathBuf], purges: bool) -> Vec<PathBuf> {
     }
     gone.push(layout::supervise_log(paths));
     if !made.contains(&paths.data()) {
-        gone.push(adopt::folder(paths));
+        gone.push(layout::adopted(paths));
     }
     gone
 }

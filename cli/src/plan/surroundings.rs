@@ -5,31 +5,18 @@ mod firewall;
 pub(crate) mod kernel;
 
 use cmsg_config::Paths;
-use serde::{Deserialize, Serialize};
 
-use super::record::Record;
 use crate::{
     host::{
         Facts,
-        machine::{
-            Machine,
-            firewall::door::Door,
-            kernel::{KernelKey, Said},
-        },
+        machine::{Machine, firewall::door::Door, kernel::Said},
+    },
+    installation::{
+        record::Record,
+        surroundings::{KernelKey, Surroundings},
     },
     step::{Step, firewall::FirewallStep},
 };
-
-/// What the installer has changed on the machine.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Ours {
-    /// Of firewalld's rules.
-    #[serde(default)]
-    firewall: firewall::Ours,
-    /// Of the kernel's settings.
-    #[serde(default)]
-    kernel: kernel::Ours,
-}
 
 /// The steps that prepare the machine; the record then says what they did.
 pub(super) fn prepare(facts: &Facts, paths: &Paths, record: &mut Record) -> Vec<Step> {
@@ -75,7 +62,7 @@ fn steps(machine: &Machine, need: &Need, paths: &Paths, record: &mut Record) -> 
     if !machine.is_prepared {
         return Vec::new();
     }
-    let Ours { firewall: rules, kernel: settings } = &mut record.surroundings;
+    let Surroundings { firewall: rules, kernel: settings } = &mut record.surroundings;
     let change = kernel::Change::draft(&machine.kernel, need.udp_source, settings);
     let mut steps = change.steps(&machine.kernel, paths, settings);
     if let Some(firewall) = &machine.firewall {

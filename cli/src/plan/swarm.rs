@@ -10,22 +10,20 @@ use cmsg_config::{
     socket::{Role, Status},
 };
 use cmsg_engine::{
-    EngineFacts, ImageFact, LOCAL, NetworkFact, STACK, ServiceFact, SwarmFact, reference,
+    EngineFacts, ImageFact, LOCAL, NetworkFact, ServiceFact, SwarmFact, reference,
     stack::{NETWORK, Service},
 };
 use ipnet::Ipv4Net;
 
 use super::{
     configuration::Configuration,
-    layout,
-    previous::Previous,
     turnover::{Turnover, reads_again},
 };
 use crate::{
     answers::file,
     content::Content,
-    host::{Facts, installed::Installed},
-    preflight::network::free,
+    host::{Facts, networks::free},
+    installation::{installed::Installed, layout, previous::Previous},
     step::{
         Step,
         engine::{Draft, EngineStep, EngineTrace, stack_files},
@@ -60,7 +58,7 @@ pub(super) fn around(
     let reloads = runs.iter().copied().filter(|role| reads_again(steps, &paths, *role));
     let reloads: Vec<_> = reloads.collect();
 
-    let is_deployed = engine.services.iter().any(is_ours);
+    let is_deployed = engine.services.iter().any(ServiceFact::is_of_installation);
     let mut stops = before(wanted, facts, engine, images);
     let mut held = Vec::new();
     if !reloads.is_empty() {
@@ -170,16 +168,12 @@ pub(super) fn leave(engine: &EngineFacts, installed: &Installed, paths: &Paths) 
     if !names.is_empty() {
         traces.push(EngineTrace::ImagesGo(names));
     }
-    let is_ours_alone = engine.services.iter().all(is_ours) && engine.others.is_empty();
+    let is_ours_alone =
+        engine.services.iter().all(ServiceFact::is_of_installation) && engine.others.is_empty();
     if engine.swarm == (SwarmFact::Manager { is_ours: true, nodes: 1 }) && is_ours_alone {
         traces.push(EngineTrace::SwarmGoes);
     }
     (!traces.is_empty()).then_some(Step::Engine(EngineStep::Leave(traces)))
-}
-
-/// Whether a service is one of this stack, made by the installer.
-pub(crate) fn is_ours(service: &ServiceFact) -> bool {
-    service.is_ours && service.stack.as_deref() == Some(STACK)
 }
 
 /// The operator's own compose file, as it will lie beside our stack file.

@@ -9,9 +9,9 @@ use super::*;
 use crate::{
     finding::Finding,
     host::{
-        account::AccountFact, broker::BrokerFact, engine::EngineFact, installed::InstalledFile,
-        machine::Machine, ports::Listener, target::Target,
+        broker::BrokerFact, engine::EngineFact, machine::Machine, ports::Listener, target::Target,
     },
+    installation::{account::AccountFact, installed::InstalledFile},
     pki::generate::{self, Key, Pair, Request},
     step::trace::Trace,
     system::recorder::Recorder,

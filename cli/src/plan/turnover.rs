@@ -5,9 +5,9 @@ use std::path::Path;
 
 use cmsg_config::{Paths, socket::Role};
 
-use super::layout;
 use crate::{
     host::{Facts, daemon::DaemonFact},
+    installation::layout,
     step::{Step, trace::Trace},
     wanted::Wanted,
 };

@@ -2,11 +2,11 @@
 
 use cmsg_config::{Paths, memory, socket::Role};
 
-use super::{account, configuration::Configuration, layout};
+use super::configuration::Configuration;
 use crate::{
     content::Content,
-    host::{Facts, installed::Installed},
-    runtime::Runtime,
+    host::Facts,
+    installation::{Runtime, account::NAME, installed::Installed, layout},
     step::{
         Step,
         units::{UnitFile, Units},
@@ -82,7 +82,7 @@ fn render(paths: &Paths, role: Role, memory: u64) -> Content {
         ("{logs}", &logs),
         ("{files}", &files),
         ("{memory}", &memory),
-        ("{account}", account::NAME),
+        ("{account}", NAME),
     ];
     let fill = |text: String, (name, value): (&str, &str)| text.replace(name, value);
     values.into_iter().fold(TEMPLATE.to_owned(), fill).into()

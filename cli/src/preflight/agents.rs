@@ -3,8 +3,8 @@
 use crate::{
     finding::Finding,
     host::Facts,
-    plan::{
-        configuration::present,
+    installation::{
+        installed::present,
         layout,
         record::{ALLOWED_AGENTS, Record},
     },

@@ -8,7 +8,8 @@ use crate::{
         Facts,
         broker::{BrokerFact, Seen},
     },
-    plan::configuration::{self, present},
+    installation::installed::present,
+    plan::configuration,
     wanted::Wanted,
 };
 

@@ -10,7 +10,7 @@ use crate::{
         Facts,
         bundle::{BundleFact, room},
     },
-    plan::record::Record,
+    installation::record::Record,
     wanted::Wanted,
 };
 

@@ -7,11 +7,11 @@ use cmsg_engine::stack::compose::{self, Expected, Lack, Problem};
 
 use crate::{
     finding::Finding,
-    host::{
-        Facts,
+    host::Facts,
+    installation::{
+        Runtime,
         account::{AccountFact, Ids},
     },
-    runtime::Runtime,
     wanted::Wanted,
 };
 

@@ -10,10 +10,8 @@ use crate::{
     content::Content,
     finding::Finding,
     host::Facts,
-    plan::{
-        configuration::{CERTIFICATE, Configuration, present_file},
-        layout,
-    },
+    installation::{installed::present_file, layout},
+    plan::configuration::{CERTIFICATE, Configuration},
     wanted::{Certificate, Given, Wanted},
 };
 

@@ -5,14 +5,13 @@ mod hardening;
 use cmsg_engine::{Availability, EngineFacts, NoEngine, STACK, SwarmFact, Version, stack::NETWORK};
 
 use crate::{
-    adopt::Adopted,
     finding::Finding,
     host::{
         Facts,
         engine::{self, Deploying, EngineFact, told},
     },
-    plan::{record::Record, swarm},
-    runtime::Runtime,
+    installation::{Runtime, adopted::Adopted, record::Record},
+    plan::swarm,
     wanted::Wanted,
 };
 
@@ -218,7 +217,7 @@ fn names_of_others(adopted: Option<&Adopted>, engine: &EngineFacts) -> Vec<Findi
     let mut findings = Vec::new();
     let in_stack = engine.services.iter().filter(|it| it.stack.as_deref() == Some(STACK));
     let others: Vec<_> =
-        in_stack.filter(|it| !swarm::is_ours(it)).map(|it| format!("`{}`", it.name)).collect();
+        in_stack.filter(|it| !it.is_of_installation()).map(|it| format!("`{}`", it.name)).collect();
     if !others.is_empty() && adopted.is_none() {
         findings.push(Finding::error(
             "stack.others",

@@ -8,9 +8,12 @@ use std::path::Path;
 
 use crate::{
     finding::Finding,
-    host::{Facts, account::AccountFact, daemon::DaemonFact, machine::Machine},
-    plan::{account::NAME, configuration::Configuration},
-    runtime::Runtime,
+    host::{Facts, daemon::DaemonFact, machine::Machine},
+    installation::{
+        Runtime,
+        account::{AccountFact, NAME},
+    },
+    plan::configuration::Configuration,
     wanted::{Place, Wanted},
 };
 

@@ -6,8 +6,8 @@ use crate::{
     finding::Finding,
     host::{
         Facts,
-        ports::{Trouble, overlap},
-        sockets::Owner,
+        ports::Trouble,
+        sockets::{Owner, overlap},
     },
     wanted::{Wanted, listen::ListenKey},
 };

@@ -5,8 +5,8 @@ use cmsg_config::socket::Role;
 use crate::{
     finding::Finding,
     host::Facts,
-    plan::{
-        configuration::present,
+    installation::{
+        installed::present,
         record::{Record, TRUSTED_PROXIES},
     },
     wanted::Wanted,

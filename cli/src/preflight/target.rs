@@ -6,7 +6,7 @@ use crate::{
         Facts,
         target::{Folder, Obstacle},
     },
-    runtime::Runtime,
+    installation::Runtime,
     wanted::Wanted,
 };
 

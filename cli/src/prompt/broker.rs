@@ -5,7 +5,8 @@ use super::{
     missing::{Offers, ask_for, say},
 };
 use crate::{
-    answers::{Layer, Origin, sources::Sources},
+    answers::{Origin, sources::Sources},
+    args::settings::Layer,
     finding::Finding,
     host::broker::Seen,
     wanted::Place,

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use time::OffsetDateTime;
 
 use crate::{
-    answers::{Answers, Layer, sources::Sources},
+    answers::{Answers, sources::Sources},
+    args::settings::Layer,
     content::Content,
+    files,
     finding::Finding,
-    host::files,
     pki::judge::{self, Named, Tls},
     wanted::{Place, Wanted},
 };

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{Gone, Person, choose, confirm, judged, questions::Question};
 use crate::{
-    answers::{Answers, Layer, Origin, sources::Sources},
-    args::settings::{Kind, Setting},
+    answers::{Answers, Origin, sources::Sources},
+    args::settings::{Kind, Layer, Setting},
     finding::Finding,
     wanted::{Place, Wanted},
 };

@@ -89,7 +89,7 @@ const ALL: [Question; 10] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{answers::Layer, args::settings::Setting};
+    use crate::args::settings::{Layer, Setting};
 
     /// The settings that are asked for one after the other, each answered with a text.
     fn asked(flags: &str, certificate: &str) -> String {

@@ -29,9 +29,9 @@ use nix::{
 };
 
 use crate::{
-    answers::secrets,
-    host::{account, trusted},
-    plan::layout,
+    args::settings,
+    installation::{account, layout},
+    trusted,
 };
 
 /// Longer than the supervisor gives its roles.
@@ -95,7 +95,7 @@ pub(crate) fn start(paths: &Paths) -> anyhow::Result<Started> {
     let log_start = output.metadata().with_context(opening)?.len();
     let mut supervisor = Command::new("/proc/self/exe");
     // What runs for months is not to have passwords in its environment.
-    for setting in secrets::all() {
+    for setting in settings::passwords() {
         supervisor.env_remove(setting.variable());
     }
     supervisor.arg("detach").arg("--started-by").arg(std::process::id().to_string());

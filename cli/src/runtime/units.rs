@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use cmsg_config::{Paths, socket::Role};
 
-use crate::plan::layout;
+use crate::installation::layout;
 
 /// So much of the journal is shown: of the roles that were just started.
 const TAIL: [&str; 5] = ["--lines=8", "--since=-1min", "--output=cat", "--no-pager", "--quiet"];

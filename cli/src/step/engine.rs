@@ -13,7 +13,11 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use super::{live, put_aside, trace::Trace, written};
-use crate::{content::Content, plan::layout, system::System};
+use crate::{
+    content::Content,
+    installation::layout,
+    system::{System, Who},
+};
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,15 +79,6 @@ pub(crate) enum EngineStep {
     },
     /// Removes, when all else is done, what nothing of ours needs any more.
     Leave(Vec<EngineTrace>),
-}
-
-/// Who asks a registry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Who {
-    /// The user.
-    pub(crate) user: String,
-    /// The password.
-    pub(crate) password: Content,
 }
 
 /// A stack file whose numbers are known only when images and account are there.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{host::machine::kernel::KernelKey, system::System};
+use crate::{installation::surroundings::KernelKey, system::System};
 
 /// Settings that change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

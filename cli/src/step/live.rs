@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use cmsg_config::{Paths, socket::Role};
 
 use super::Stopped;
-use crate::system::System;
+use crate::system::{Awaited, System};
 
 const EVERY: Duration = Duration::from_millis(100);
 /// Roles that were told to end before still answer for a moment.
@@ -43,17 +43,6 @@ impl fmt::Display for NotLive {
 
 impl std::error::Error for NotLive {}
 
-/// A role that is waited for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Awaited {
-    /// Which.
-    pub(crate) role: Role,
-    /// What its deployment is called, in Docker Swarm; another one's answer does not count.
-    pub(crate) deployment: Option<String>,
-    /// Whether it was ready, and has to be so again.
-    pub(crate) was_ready: bool,
-}
-
 impl Awaited {
     /// Why it is not as awaited, if it is not.
     fn lacks(&self, paths: &Paths, system: &mut dyn System) -> Option<String> {
@@ -69,12 +58,6 @@ impl Awaited {
             return Some(format!("it was ready before, and is not: {why}"));
         }
         None
-    }
-}
-
-impl From<Role> for Awaited {
-    fn from(role: Role) -> Self {
-        Self { role, deployment: None, was_ready: false }
     }
 }
 

@@ -1,10 +1,7 @@
 //! What a step leaves on the host until its plan is settled: enough to take it back or to finish it,
 //! also for another process. It holds no content, so that a journal of it holds no secret.
 
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use cmsg_config::{Paths, socket::Role};
 use serde::{Deserialize, Serialize};
@@ -13,8 +10,10 @@ use super::{
     engine::EngineTrace, firewall::FirewallStep, kernel::KernelStep, live, units::UnitsTrace,
 };
 use crate::{
-    host::account::Found,
-    plan::{account, layout},
+    installation::{
+        account::{Found, NAME},
+        layout::{self, aside, unfinished},
+    },
     system::System,
 };
 
@@ -145,7 +144,7 @@ impl Trace {
             Self::Folders(folders) => format!("remove {}", super::List(folders)),
             Self::Firewall(step) => step.undoing_by_hand(),
             Self::Kernel(step) => step.undoing_by_hand(),
-            Self::NewAccount => format!("run `userdel {}`", account::NAME),
+            Self::NewAccount => format!("run `userdel {NAME}`"),
             Self::HandedOver(path, Found { user, group, mode, .. }) => {
                 let path = path.display();
                 format!("run `chown {user}:{group} {path}` and `chmod {mode:o} {path}`")
@@ -166,28 +165,11 @@ impl Trace {
         match self {
             Self::Replaced(path) => format!("remove `{}`", aside(path).display()),
             Self::Emptied(folders) => format!("remove {}, if empty", super::List(folders)),
-            Self::AccountGoes => format!("run `userdel {}`", account::NAME),
+            Self::AccountGoes => format!("run `userdel {NAME}`"),
             Self::Engine(trace) => trace.finishing_by_hand(),
             _ => "do nothing".to_owned(),
         }
     }
-}
-
-/// Where a file waits that is being replaced. The name is nobody else's.
-pub(crate) fn aside(path: &Path) -> PathBuf {
-    beside(path, ".pcoip-cmsg-setup-old")
-}
-
-/// Where a file is written before it is put in place.
-pub(crate) fn unfinished(path: &Path) -> PathBuf {
-    beside(path, ".pcoip-cmsg-setup-new")
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(suffix);
-    path.with_file_name(name)
 }
 
 /// Folders of ours go with what the roles have put there, others only when empty.

@@ -8,15 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{List, named, put_aside, trace::Trace};
 use crate::{
     content::Content,
-    plan::{
-        account::{Access, Owner},
-        layout,
-    },
+    installation::{account, layout},
     system::System,
 };
-
-/// systemd warns of a unit that not everybody may read; there is no secret in it.
-pub(crate) const ACCESS: Access = Access { owner: Owner::Root, mode: 0o644 };
 
 /// What changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +60,7 @@ impl Units {
             put_aside(&path, file.replaces, system)?;
             if let Some(content) = &file.content {
                 system.write(&path, content)?;
-                system.hand_over(&path, ACCESS)?;
+                system.hand_over(&path, account::UNIT)?;
             }
         }
         system.reload_units(paths)?;

@@ -9,8 +9,8 @@ use cmsg_config::socket::Role;
 
 use super::Step;
 use crate::{
+    installation::{account::NAME, layout},
     pki::generate::{Key, Request, SIGNING_DAYS, TLS_DAYS},
-    plan::{account, layout},
 };
 
 impl Step {
@@ -37,10 +37,10 @@ impl Step {
             Self::Delete(_) => "delete files".to_owned(),
             Self::Firewall(_) => "set the firewall".to_owned(),
             Self::Kernel(_) => "set the kernel".to_owned(),
-            Self::MakeAccount => format!("make the account {}", account::NAME),
+            Self::MakeAccount => format!("make the account {NAME}"),
             Self::HandOver(_) => "give files to the account".to_owned(),
             Self::Units(_) => "change the units of systemd".to_owned(),
-            Self::RemoveAccount => format!("remove the account {}", account::NAME),
+            Self::RemoveAccount => format!("remove the account {NAME}"),
             Self::RemoveEmptyFolders(_) => "remove empty folders".to_owned(),
         }
     }
@@ -78,14 +78,14 @@ impl Step {
             Self::Firewall(step) => step.changes(),
             Self::Kernel(step) => step.changes(),
             Self::MakeAccount => {
-                format!("new: the system user and group `{}`, which run the roles", account::NAME)
+                format!("new: the system user and group `{NAME}`, which run the roles")
             }
             Self::HandOver(changes) => {
                 let paths: Vec<_> = changes.iter().map(|change| change.path.clone()).collect();
                 format!("owner, group and mode of {}", List(&paths))
             }
             Self::Units(units) => units.changes(),
-            Self::RemoveAccount => format!("gone: the user and group `{}`", account::NAME),
+            Self::RemoveAccount => format!("gone: the user and group `{NAME}`"),
             Self::RemoveEmptyFolders(folders) => format!("gone, if empty: {}", List(folders)),
         }
     }

@@ -10,10 +10,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use nix::fcntl::OFlag;
 
-use crate::{
-    host::account::{Found, is_there, numbers},
-    plan::account::{Access, NAME, Owner},
-};
+use crate::installation::account::{Access, Found, NAME, Owner, is_there, numbers};
 
 /// Makes the account.
 pub(super) fn make() -> anyhow::Result<()> {

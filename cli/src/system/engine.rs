@@ -18,9 +18,11 @@ use ipnet::Ipv4Net;
 
 use super::Real;
 use crate::{
-    host::{account, engine, trusted},
+    host::engine,
+    installation::account,
     runtime::units,
-    step::{Awaited, engine::Who},
+    system::{Awaited, Who},
+    trusted,
 };
 
 /// A container that is told to end has 20 seconds for it.

@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use super::real::replace;
 use crate::{
     host::machine::firewall::DEFINITION,
-    step::firewall::{Edit, Entry, SERVICE, Scope},
+    installation::firewall::{Edit, Entry, SERVICE, Scope},
 };
 
 /// What a service looks like to firewalld.

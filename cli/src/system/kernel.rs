@@ -4,7 +4,7 @@ use std::{fs::OpenOptions, io::Write as _};
 
 use anyhow::Context as _;
 
-use crate::host::machine::kernel::KernelKey;
+use crate::installation::surroundings::KernelKey;
 
 /// What steps do to the kernel.
 pub(crate) trait KernelSystem {

@@ -18,16 +18,19 @@ use cmsg_engine::Engine;
 use super::{EngineSystem as _, System, account};
 use crate::{
     content::Content,
-    host::{account::Found, trusted},
+    installation::{
+        account::{Access, Found},
+        layout::unfinished,
+    },
     interrupt::Interrupt,
     pki::generate::{self, Pair, Request},
-    plan::account::Access,
     progress::Progress,
     runtime::{
         host::{self, Started},
         units,
     },
-    step::{Awaited, trace::unfinished},
+    system::Awaited,
+    trusted,
 };
 
 /// A role answers at once or hangs.

@@ -19,10 +19,13 @@ use cmsg_config::{
 use super::{System, units::Units};
 use crate::{
     content::Content,
-    host::{account::Found, machine::kernel::KernelKey},
+    installation::{
+        account::{Access, Found},
+        layout,
+        surroundings::KernelKey,
+    },
     pki::generate::{Pair, Request},
-    plan::{account::Access, layout},
-    step::Awaited,
+    system::Awaited,
 };
 pub(crate) use engine::EngineState;
 use firewall::Remembered;

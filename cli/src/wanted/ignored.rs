@@ -6,7 +6,7 @@ use super::{
     listen::{ListenAt, ListenKey},
     reader::Reader,
 };
-use crate::{answers::Origin, runtime::Runtime};
+use crate::{answers::Origin, installation::Runtime};
 
 /// Settings of the Connection Manager alone.
 const MANAGER: [&str; 9] = [

@@ -14,16 +14,6 @@ pub(crate) use licence::Licence;
 pub(crate) use oauth::Oauth;
 pub(crate) use sso::Sso;
 
-/// The settings that name files which are copied and read by no role.
-pub(crate) const FILES: [&str; 6] = [
-    "compose-file",
-    "sso-signing-csr-ca",
-    "sso-signing-csr-key",
-    "sso-signing-crl",
-    "trusted-license-cert",
-    "trusted-license-cert-key",
-];
-
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Later {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::answers::{Layer, file};
+use crate::{answers::file, args::settings::Layer};
 
 /// Flags as an answers file writes them.
 pub(crate) fn answers(text: &str) -> Answers {

@@ -5,7 +5,16 @@ use std::{fmt, net::IpAddr, str::FromStr};
 use cmsg_config::values::{BadValue, Host, HostPort, Port};
 use ipnet::Ipv4Net;
 
-use crate::host::peers::Speaks;
+/// How a peer is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// HTTP over TLS.
+    Https,
+    /// HTTP.
+    Http,
+    /// Something else over TCP.
+    Tcp,
+}
 
 /// An address, not a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use bollard::{
     query_parameters::ListServicesOptions,
 };
 
-use crate::services::NAMESPACE;
+use crate::{STACK, services::NAMESPACE};
 
 /// A service of the swarm.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,6 +40,14 @@ pub struct ServiceFact {
     pub updated: String,
     /// Grows with each change.
     pub version: u64,
+}
+
+impl ServiceFact {
+    /// Whether the installer made it, as a part of its stack.
+    #[must_use]
+    pub fn is_of_installation(&self) -> bool {
+        self.is_ours && self.stack.as_deref() == Some(STACK)
+    }
 }
 
 /// Something of the host in a container.

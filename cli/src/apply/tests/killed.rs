@@ -18,8 +18,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    host::machine::kernel::KernelKey,
-    host::{interrupted, lock::Lock},
+    apply::{interrupted, lock::Lock},
+    installation::surroundings::KernelKey,
     plan::tests::BOTH,
     system::recorder::{EngineState, firewall::Remembered},
 };

@@ -4,11 +4,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use super::*;
 use crate::{
-    host::{
-        Facts, daemon::DaemonFact, export::Export, installed::Installed, machine::kernel::KernelKey,
-    },
+    host::{Facts, daemon::DaemonFact, export::Export},
+    installation::{installed::Installed, layout, surroundings::KernelKey},
     plan::{
-        self, layout,
+        self,
         tests::{BOTH, facts, installed, wanted},
         units,
     },

@@ -18,8 +18,8 @@ use tempfile::NamedTempFile;
 
 use super::{Ended, OWN};
 use crate::{
-    answers::{Layer, secrets::Secrets, sources::Sources},
-    args::{Global, REGISTRY, RegistryFlags},
+    answers::{secrets::Secrets, sources::Sources},
+    args::{Global, REGISTRY, RegistryFlags, settings::Layer},
     finding::Finding,
     host::{bundle, engine},
     preflight,

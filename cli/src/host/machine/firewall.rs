@@ -6,7 +6,7 @@ pub(crate) mod door;
 
 use door::Door;
 
-use crate::step::firewall::{Rule, SERVICE};
+use crate::installation::firewall::{Rule, SERVICE};
 
 /// Where our service is defined.
 pub(crate) const DEFINITION: &str = "/etc/firewalld/services/pcoip-cmsg.xml";

@@ -6,9 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
-
-use crate::host::files;
+use crate::{files, installation::surroundings::KernelKey};
 
 /// Our file, below the root.
 pub(crate) const FILE: &str = "etc/sysctl.d/60-pcoip-cmsg.conf";
@@ -17,18 +15,6 @@ const FOLDERS: [&str; 5] =
     ["etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d", "lib/sysctl.d"];
 /// Read after all of them.
 const LAST: &str = "etc/sysctl.conf";
-
-/// A setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum KernelKey {
-    /// Ports that are lent to nobody.
-    ReservedPorts,
-    /// Bytes that a socket may ask for to hold what comes in.
-    ReceiveBuffer,
-    /// Bytes that a socket may ask for to hold what goes out.
-    SendBuffer,
-}
 
 impl KernelKey {
     /// All of them.

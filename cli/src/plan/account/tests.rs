@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     answers::Answers,
-    host::account::Ids,
+    installation::account::{Found, Ids},
     plan::{
         self,
         tests::{after, facts, wanted},

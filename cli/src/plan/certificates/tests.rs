@@ -2,7 +2,7 @@ use time::OffsetDateTime;
 
 use super::*;
 use crate::{
-    host::installed::InstalledFile,
+    installation::installed::InstalledFile,
     pki::generate::{self, Pair},
     plan::tests::{facts, wanted},
 };

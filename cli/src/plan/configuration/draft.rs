@@ -5,7 +5,7 @@ use std::{fmt::Display, path::Path};
 
 use cmsg_config::ConfFile;
 
-use crate::plan::record::Values;
+use crate::installation::record::Values;
 
 /// A configuration and the note of what the installer wrote into it.
 pub(super) struct Draft<'a> {

@@ -1,9 +1,12 @@
 use std::path::Path;
 
+use cmsg_config::Paths;
+
 use super::*;
 use crate::{
     answers::Answers,
-    host::{broker::Seen, installed::InstalledFile},
+    host::broker::Seen,
+    installation::installed::InstalledFile,
     pki::sha256,
     plan::{
         self,

@@ -2,10 +2,11 @@ use cmsg_config::socket::Role;
 
 use super::*;
 use crate::{
+    content::Content,
     host::{Facts, daemon::DaemonFact},
+    installation::previous::BackTo,
     plan::{
         self, Plan,
-        previous::BackTo,
         tests::{BOTH, after, installed, wanted},
     },
 };

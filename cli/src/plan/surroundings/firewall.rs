@@ -3,25 +3,13 @@
 //! when it loads its files, which would lose what others have set for the present; until then the
 //! ports stand in its place.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-
 use crate::{
     host::machine::firewall::{Firewall, Rules, Zone, diverted_by_vendor, door::Door},
-    step::firewall::{Edit, Entry, Rule, Scope},
+    installation::{
+        firewall::{Edit, Entry, Rule, Scope},
+        surroundings::FirewallChanges,
+    },
 };
-
-/// What the installer has changed, beyond the service, whose name tells whose it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Ours {
-    /// Ports that it has opened for the present, by zone.
-    #[serde(default)]
-    opened: BTreeMap<String, Vec<String>>,
-    /// The vendor's rules that it has removed.
-    #[serde(default)]
-    removed: Vec<Entry>,
-}
 
 /// How the rules are to change.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -29,12 +17,12 @@ pub(super) struct Change {
     /// In this order.
     pub(super) edits: Vec<Edit>,
     /// What is ours afterwards.
-    pub(super) ours: Ours,
+    pub(super) ours: FirewallChanges,
 }
 
 impl Change {
     /// Decides it for these doors; without any everything is taken back.
-    pub(super) fn draft(firewall: &Firewall, doors: &[Door], ours: &Ours) -> Self {
+    pub(super) fn draft(firewall: &Firewall, doors: &[Door], ours: &FirewallChanges) -> Self {
         let mut change = Self::default();
         let entrances = if doors.is_empty() { Vec::new() } else { firewall.entrances() };
         let site = Site { firewall, doors, entrances };
@@ -85,7 +73,7 @@ impl Change {
     }
 
     /// What a zone lets in at present.
-    fn open(&mut self, site: &Site<'_>, (now, zone): (&Rules, &Zone), ours: &Ours) {
+    fn open(&mut self, site: &Site<'_>, (now, zone): (&Rules, &Zone), ours: &FirewallChanges) {
         let entry = |rule| Entry { scope: Scope::Now, zone: zone.name.clone(), rule };
         let wanted: Vec<_> = site.doors.iter().map(|door| door.name()).collect();
         // It may have been loaded when it stood for other ports.

@@ -5,19 +5,20 @@
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use cmsg_config::{Paths, security_gateway::DATAGRAM_BUFFER};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     content::Content,
     host::{
         Facts,
-        account::Found,
         machine::{
-            kernel::{FILE, Kernel, KernelKey},
+            kernel::{FILE, Kernel},
             ranges,
         },
     },
-    plan::account::{self, Access, Owner},
+    installation::{
+        account::{Access, AccessChange, Found, Owner},
+        surroundings::{KernelChanges, KernelKey},
+    },
     step::{
         Step,
         kernel::{KernelStep, Setting},
@@ -27,17 +28,6 @@ use crate::{
 
 const HEAD: &str = "# Written by pcoip-cmsg-setup for the PCoIP Security Gateway, and removed by its \
                     `uninstall`.\n";
-
-/// What the installer has changed of the present settings.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Ours {
-    /// The port that it has added to the reserved ones.
-    #[serde(default)]
-    port: Option<u16>,
-    /// The limits that it has raised, with their values before.
-    #[serde(default)]
-    raised: BTreeMap<KernelKey, String>,
-}
 
 /// The port from which the gateway sends to agents, where there is a gateway.
 pub(crate) fn udp_source(facts: &Facts) -> Option<u16> {
@@ -52,12 +42,12 @@ pub(crate) struct Change {
     /// What our file says, where something is to be said.
     pub(crate) lines: BTreeMap<KernelKey, String>,
     /// What is ours afterwards.
-    ours: Ours,
+    ours: KernelChanges,
 }
 
 impl Change {
     /// Decides it for a gateway that sends from this port, or for none.
-    pub(crate) fn draft(kernel: &Kernel, port: Option<u16>, ours: &Ours) -> Self {
+    pub(crate) fn draft(kernel: &Kernel, port: Option<u16>, ours: &KernelChanges) -> Self {
         let mut change = Self::default();
         for (key, present) in &kernel.values {
             let said = kernel.said(*key).map(|said| said.value.as_str());
@@ -82,7 +72,7 @@ impl Change {
         present: &str,
         said: &str,
         port: Option<u16>,
-        ours: &Ours,
+        ours: &KernelChanges,
     ) -> Option<String> {
         let said = ranges(said);
         let mut reserved = ranges(present);
@@ -108,7 +98,7 @@ impl Change {
         key: KernelKey,
         (present, said): (&str, Option<&str>),
         is_needed: bool,
-        ours: &Ours,
+        ours: &KernelChanges,
     ) -> Option<String> {
         let needed = DATAGRAM_BUFFER.to_string();
         let is_low =
@@ -129,7 +119,12 @@ impl Change {
     }
 
     /// The steps to it.
-    pub(super) fn steps(self, kernel: &Kernel, paths: &Paths, ours: &mut Ours) -> Vec<Step> {
+    pub(super) fn steps(
+        self,
+        kernel: &Kernel,
+        paths: &Paths,
+        ours: &mut KernelChanges,
+    ) -> Vec<Step> {
         let path = paths.root().join(FILE);
         let mut steps = Vec::new();
         if self.lines.is_empty() {
@@ -140,7 +135,7 @@ impl Change {
             steps.push(Step::Write { path: path.clone(), content, replaces });
             let access = Access { owner: Owner::Root, mode: 0o644 };
             let before: Option<Found> = None;
-            steps.push(Step::HandOver(vec![account::Change { path, access, before }]));
+            steps.push(Step::HandOver(vec![AccessChange { path, access, before }]));
         }
         if !self.settings.is_empty() {
             steps.push(Step::Kernel(KernelStep { settings: self.settings }));

@@ -5,7 +5,8 @@ use cmsg_engine::{EngineFacts, archive::ImageArchive, reference};
 
 use crate::{
     host::Facts,
-    step::engine::{EngineStep, Who},
+    step::engine::EngineStep,
+    system::Who,
     wanted::{Registry, Wanted},
 };
 

@@ -6,7 +6,7 @@ use crate::{
         Facts,
         machine::firewall::{Firewall, Zone, diverted_by_vendor, door::Door},
     },
-    step::firewall::Rule,
+    installation::firewall::Rule,
 };
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {

@@ -8,15 +8,15 @@ use crate::{
         Facts,
         machine::{
             Machine,
-            kernel::{FILE, KernelKey, Said},
+            kernel::{FILE, Said},
         },
     },
+    installation::{Runtime, surroundings::KernelKey},
     plan::{
         configuration::Configuration,
         surroundings::{self, kernel::list},
         units,
     },
-    runtime::Runtime,
     wanted::{Wanted, listen::ListenKey},
 };
 

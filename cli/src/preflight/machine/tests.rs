@@ -9,9 +9,10 @@ use crate::{
         machine::{
             Machine, System,
             firewall::{Firewall, Rules},
-            kernel::{KernelKey, Said},
+            kernel::Said,
         },
     },
+    installation::surroundings::KernelKey,
     plan::tests::wanted,
     wanted::listen::ListenKey,
 };

@@ -10,7 +10,7 @@ use nix::{
     unistd::{Gid, Uid, setgroups, setresgid, setresuid},
 };
 
-use crate::host::account::Ids;
+use crate::installation::account::Ids;
 
 /// Becomes the account, for good.
 ///

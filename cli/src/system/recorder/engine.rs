@@ -16,10 +16,7 @@ use cmsg_engine::{
 use ipnet::Ipv4Net;
 
 use super::Recorder;
-use crate::{
-    step::{Awaited, engine::Who},
-    system::EngineSystem,
-};
+use crate::system::{Awaited, EngineSystem, Who};
 
 /// What is at the engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 use crate::{
     host::machine::firewall::{Firewall, Rules, Zone},
-    step::firewall::{Edit, Entry, Rule, SERVICE, Scope},
+    installation::firewall::{Edit, Entry, Rule, SERVICE, Scope},
 };
 
 /// Its rules.

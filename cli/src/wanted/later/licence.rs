@@ -3,7 +3,7 @@
 use cmsg_config::Paths;
 
 use crate::{
-    plan::layout,
+    installation::layout,
     wanted::{Given, Reader},
 };
 

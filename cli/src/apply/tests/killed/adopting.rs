@@ -1,7 +1,7 @@
 //! The same where the services of others give way to ours.
 
 use super::*;
-use crate::adopt::{self, Adopted};
+use crate::installation::{adopted::Adopted, layout};
 
 const ADOPT: Ask = Ask::Adopt(
     "accept-policies: true\nself-signed: true\nroot: /r\nbroker-url: https://b\n\
@@ -14,7 +14,7 @@ const STACK: &str = "their services";
 /// What is taken over.
 pub(super) fn adopted(paths: &Paths) -> Adopted {
     Adopted {
-        kept: vec![(adopt::stack(paths), STACK.into())],
+        kept: vec![(layout::adopted_stack(paths), STACK.into())],
         networks: vec!["pcoipcm_theirs".to_owned()],
         ..Adopted::default()
     }
@@ -82,7 +82,7 @@ fn whoever_is_killed_while_taking_over_can_do_it_again() {
         assert!(site.run(ADOPT, None), "{death:?}");
 
         assert!(services(site)[0].contains("PCOIP_CMSG_DEPLOYMENT"), "{death:?}");
-        let kept = fs::read_to_string(adopt::stack(&Paths::under(site.root()))).unwrap();
+        let kept = fs::read_to_string(layout::adopted_stack(&Paths::under(site.root()))).unwrap();
         assert_eq!(kept, STACK, "{death:?}");
     });
 }
@@ -91,7 +91,7 @@ fn whoever_is_killed_while_taking_over_can_do_it_again() {
 fn what_is_kept_of_others_goes_only_when_everything_is_purged() {
     let mut site = theirs();
     assert!(site.run(ADOPT, None));
-    let kept = adopt::stack(&Paths::under(site.root()));
+    let kept = layout::adopted_stack(&Paths::under(site.root()));
 
     assert!(site.run(Ask::Uninstall(false), None));
     assert!(kept.exists());

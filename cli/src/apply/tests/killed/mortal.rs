@@ -20,25 +20,19 @@ use cmsg_config::{
 
 use crate::{
     content::Content,
-    host::{
-        account::Found,
-        machine::{
-            Machine,
-            kernel::{Kernel, KernelKey},
-        },
+    host::machine::{Machine, kernel::Kernel},
+    installation::{
+        account::{Access, Found},
+        firewall::{Edit, Rule},
+        layout::{self, unfinished},
+        surroundings::KernelKey,
     },
     interrupt::Interrupt,
     pki::generate::{self, Key, Pair, Request},
-    plan::{account::Access, layout},
     progress::Progress,
     runtime::host,
-    step::{
-        Awaited,
-        firewall::{Edit, Rule},
-        trace::unfinished,
-    },
     system::{
-        FirewallSystem, KernelSystem, Real, System,
+        Awaited, FirewallSystem, KernelSystem, Real, System,
         recorder::{EngineState, firewall::Remembered},
         units::Units,
     },

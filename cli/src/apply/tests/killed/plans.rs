@@ -11,22 +11,23 @@ use cmsg_engine::archive::{ArchivedImage, ImageArchive};
 
 use super::{Ask, Host, adopting::adopted};
 use crate::{
+    apply::lock::Lock,
     host::{
         Facts,
         daemon::DaemonFact,
         engine::{Deploying, EngineFact},
         export::Export,
-        installed::Installed,
-        lock::Lock,
         machine::Machine,
-        units::UnitsFact,
+    },
+    installation::{
+        Runtime,
+        installed::{Installed, UnitsFact},
+        record::Record,
     },
     plan::{
         self, Plan,
-        record::Record,
         tests::{facts, wanted},
     },
-    runtime::Runtime,
     step::Step,
     wanted::listen::ListenKey,
 };
@@ -38,7 +39,7 @@ pub(super) fn plan(
     lock: &Lock,
     host: &Host,
 ) -> (&'static str, Vec<Step>) {
-    let installed = Installed::read(paths, Some(lock)).unwrap();
+    let installed = Installed::read(paths, Some(lock.made())).unwrap();
     let such = |all: &BTreeSet<&str>| {
         [Role::Cm, Role::Sg].into_iter().filter(|role| all.contains(role.command())).collect()
     };

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{DEFINITION, FIRST_DEFAULT, Firewall, Rules, Zone};
-use crate::{host::files, step::firewall::SERVICE};
+use crate::{files, installation::firewall::SERVICE};
 
 /// firewalld answers within half a second, unless it is starting or the machine is busy.
 const WAIT: Duration = Duration::from_secs(10);

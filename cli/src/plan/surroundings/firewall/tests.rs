@@ -30,7 +30,11 @@ fn told(change: &Change) -> Vec<String> {
 }
 
 /// Drafts it, does it, and returns what happened and what is ours.
-fn make(firewall: &mut Remembered, doors: &[Door], ours: &Ours) -> (Vec<String>, Ours) {
+fn make(
+    firewall: &mut Remembered,
+    doors: &[Door],
+    ours: &FirewallChanges,
+) -> (Vec<String>, FirewallChanges) {
     let change = Change::draft(&firewall.facts(), doors, ours);
     change.edits.iter().for_each(|edit| firewall.edit(edit));
     (told(&change), change.ours)
@@ -40,7 +44,7 @@ fn make(firewall: &mut Remembered, doors: &[Door], ours: &Ours) -> (Vec<String>,
 fn a_closed_zone_gets_the_service_for_good_and_the_ports_for_the_present() {
     let mut firewall = Remembered::with(&[port("22/tcp")]);
 
-    let (told, _) = make(&mut firewall, &DOORS, &Ours::default());
+    let (told, _) = make(&mut firewall, &DOORS, &FirewallChanges::default());
 
     assert_eq!(
         told,
@@ -59,10 +63,13 @@ fn a_closed_zone_gets_the_service_for_good_and_the_ports_for_the_present() {
 fn what_is_let_in_anyway_is_not_opened_and_not_ours() {
     let before = Remembered::with(&[port("443/tcp"), port("80/tcp"), port("4172/tcp")]);
     let mut open = before.clone();
-    assert_eq!(make(&mut open, &DOORS[..3], &Ours::default()), (vec![], Ours::default()));
+    assert_eq!(
+        make(&mut open, &DOORS[..3], &FirewallChanges::default()),
+        (vec![], FirewallChanges::default())
+    );
 
     let mut firewall = before.clone();
-    let (told, ours) = make(&mut firewall, &DOORS, &Ours::default());
+    let (told, ours) = make(&mut firewall, &DOORS, &FirewallChanges::default());
 
     let service = " > 443/tcp 80/tcp 4172/tcp 4172/udp";
     assert_eq!(told, [service, "+ Kept public pcoip-cmsg", "+ Now public 4172/udp"]);
@@ -75,7 +82,7 @@ fn an_installation_again_changes_nothing_whether_firewalld_has_started_anew_or_n
     let before = Remembered::with(&[Rule::Forward(FORWARD.to_owned()), port("22/tcp")]);
     for reloads in [false, true] {
         let mut firewall = before.clone();
-        let (_, ours) = make(&mut firewall, &DOORS, &Ours::default());
+        let (_, ours) = make(&mut firewall, &DOORS, &FirewallChanges::default());
         if reloads {
             firewall.reload();
         }
@@ -93,7 +100,7 @@ fn an_installation_again_changes_nothing_whether_firewalld_has_started_anew_or_n
 fn other_doors_take_the_place_of_the_first() {
     for reloads in [false, true] {
         let mut firewall = Remembered::default();
-        let (_, ours) = make(&mut firewall, &DOORS, &Ours::default());
+        let (_, ours) = make(&mut firewall, &DOORS, &FirewallChanges::default());
         if reloads {
             firewall.reload();
         }
@@ -116,7 +123,7 @@ fn other_doors_take_the_place_of_the_first() {
 #[test]
 fn a_port_that_somebody_has_made_permanent_stays() {
     let mut firewall = Remembered::default();
-    let (_, ours) = make(&mut firewall, &DOORS, &Ours::default());
+    let (_, ours) = make(&mut firewall, &DOORS, &FirewallChanges::default());
     let theirs = Entry { scope: Scope::Kept, zone: "public".to_owned(), rule: port("443/tcp") };
     firewall.edit(&Edit::Add(theirs));
 
@@ -132,7 +139,7 @@ fn the_vendor_s_forwards_go_while_the_port_is_ours_and_come_back() {
     let before = Remembered::with(&[&rules[..], &[Rule::Rich(RICH.to_owned())]].concat());
     let mut firewall = before.clone();
 
-    let (told, ours) = make(&mut firewall, &DOORS, &Ours::default());
+    let (told, ours) = make(&mut firewall, &DOORS, &FirewallChanges::default());
 
     let removed: Vec<_> = told.iter().filter(|line| line.starts_with('-')).collect();
     assert_eq!(
@@ -156,7 +163,7 @@ fn the_vendor_s_forwards_go_while_the_port_is_ours_and_come_back() {
 fn what_was_brought_back_by_hand_is_not_brought_back_again() {
     let before = Remembered::with(&[Rule::Forward(FORWARD.to_owned())]);
     let mut firewall = before.clone();
-    let (_, ours) = make(&mut firewall, &DOORS, &Ours::default());
+    let (_, ours) = make(&mut firewall, &DOORS, &FirewallChanges::default());
     before.rules.iter().for_each(|entry| firewall.edit(&Edit::Add(entry.clone())));
 
     let (told, _) = make(&mut firewall, &[], &ours);
@@ -170,8 +177,8 @@ fn where_firewalld_does_not_run_its_files_alone_change() {
     let mut facts = Remembered::default().facts();
     facts.now = None;
 
-    let change = Change::draft(&facts, &DOORS[..1], &Ours::default());
+    let change = Change::draft(&facts, &DOORS[..1], &FirewallChanges::default());
 
     assert_eq!(told(&change), [" > 443/tcp", "+ Kept public pcoip-cmsg"]);
-    assert_eq!(change.ours, Ours::default());
+    assert_eq!(change.ours, FirewallChanges::default());
 }

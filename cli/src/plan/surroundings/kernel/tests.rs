@@ -42,7 +42,7 @@ fn a_port_is_added_to_the_list_and_limits_are_raised() {
     let kernel =
         kernel(["8080,60000-60010", LOW, LOW], &[(KernelKey::ReservedPorts, "8080", false)]);
 
-    let change = Change::draft(&kernel, Some(55_000), &Ours::default());
+    let change = Change::draft(&kernel, Some(55_000), &KernelChanges::default());
 
     let ports = ["8080,60000-60010", "8080,55000,60000-60010"];
     assert_eq!(
@@ -65,10 +65,10 @@ fn what_is_enough_already_stays_and_is_not_ours() {
         &[(KernelKey::ReservedPorts, "54000-56000", false)],
     );
 
-    let change = Change::draft(&enough, Some(55_000), &Ours::default());
+    let change = Change::draft(&enough, Some(55_000), &KernelChanges::default());
 
     assert_eq!(change, Change::default());
-    let none = Change::draft(&enough, None, &Ours { port: None, raised: BTreeMap::new() });
+    let none = Change::draft(&enough, None, &KernelChanges { port: None, raised: BTreeMap::new() });
     assert_eq!(none, Change::default());
 }
 
@@ -85,11 +85,11 @@ fn what_is_set_for_the_present_alone_is_written_down_and_what_is_written_down_is
     );
 
     assert_eq!(
-        told(&Change::draft(&present, Some(55_000), &Ours::default())),
+        told(&Change::draft(&present, Some(55_000), &KernelChanges::default())),
         (vec![], vec!["55000"])
     );
     assert_eq!(
-        told(&Change::draft(&written, Some(55_000), &Ours::default())),
+        told(&Change::draft(&written, Some(55_000), &KernelChanges::default())),
         (vec![["", "55000"], [LOW, NEEDED], [LOW, NEEDED]], vec![NEEDED])
     );
 }
@@ -97,7 +97,7 @@ fn what_is_set_for_the_present_alone_is_written_down_and_what_is_written_down_is
 #[test]
 fn a_second_installation_changes_nothing_and_a_removal_takes_exactly_ours_back() {
     let before = kernel(["8080,54998-54999", LOW, "8388608"], &[]);
-    let first = Change::draft(&before, Some(55_000), &Ours::default());
+    let first = Change::draft(&before, Some(55_000), &KernelChanges::default());
     let mut done = after(before.clone(), &first);
     // As the kernel tells it.
     assert_eq!(done.values[&KernelKey::ReservedPorts], "8080,54998-55000");
@@ -114,13 +114,13 @@ fn a_second_installation_changes_nothing_and_a_removal_takes_exactly_ours_back()
         told(&removal),
         (vec![["8080,9000,54998-55000", "8080,9000,54998-54999"], [NEEDED, LOW]], vec![])
     );
-    assert_eq!(removal.ours, Ours::default());
+    assert_eq!(removal.ours, KernelChanges::default());
 }
 
 #[test]
 fn what_others_have_come_to_set_or_need_stays() {
     let before = kernel(["", LOW, LOW], &[]);
-    let first = Change::draft(&before, Some(55_000), &Ours::default());
+    let first = Change::draft(&before, Some(55_000), &KernelChanges::default());
     let mut done = after(before, &first);
     done.said = kernel(["", "", ""], &[(KernelKey::ReservedPorts, "55000", true)]).said;
     done.values.insert(KernelKey::ReceiveBuffer, "16777216".to_owned());
@@ -133,7 +133,7 @@ fn what_others_have_come_to_set_or_need_stays() {
 #[test]
 fn another_port_takes_the_place_of_the_first() {
     let before = kernel(["", NEEDED, NEEDED], &[]);
-    let first = Change::draft(&before, Some(55_000), &Ours::default());
+    let first = Change::draft(&before, Some(55_000), &KernelChanges::default());
     let done = after(before, &first);
 
     let other = Change::draft(&done, Some(55_001), &first.ours);
@@ -146,10 +146,10 @@ fn where_the_machine_lacks_a_setting_or_the_folder_nothing_is_done_about_it() {
     let mut kernel = kernel(["", LOW, LOW], &[]);
     kernel.values.retain(|key, _| *key == KernelKey::ReservedPorts);
     kernel.has_folder = false;
-    let change = Change::draft(&kernel, Some(55_000), &Ours::default());
+    let change = Change::draft(&kernel, Some(55_000), &KernelChanges::default());
     assert_eq!(told(&change), (vec![["", "55000"]], vec!["55000"]));
 
-    let mut ours = Ours::default();
+    let mut ours = KernelChanges::default();
     let steps = change.steps(&kernel, &Paths::under("/"), &mut ours);
 
     let names: Vec<_> = steps.iter().map(Step::name).collect();
@@ -163,8 +163,8 @@ fn the_file_is_written_for_everybody_to_read_and_removed() {
     let mut kernel = kernel(["", LOW, LOW], &[]);
     let paths = Paths::under("/");
     let path = Path::new("/etc/sysctl.d/60-pcoip-cmsg.conf");
-    let mut ours = Ours::default();
-    let draft = |kernel: &Kernel, port, ours: &Ours| Change::draft(kernel, port, ours);
+    let mut ours = KernelChanges::default();
+    let draft = |kernel: &Kernel, port, ours: &KernelChanges| Change::draft(kernel, port, ours);
 
     let steps = draft(&kernel, Some(55_000), &ours).steps(&kernel, &paths, &mut ours);
 
@@ -184,5 +184,5 @@ fn the_file_is_written_for_everybody_to_read_and_removed() {
     assert_eq!(draft(&kernel, Some(55_000), &ours).steps(&kernel, &paths, &mut ours), []);
     let steps = draft(&kernel, None, &ours).steps(&kernel, &paths, &mut ours);
     assert_eq!(steps[0], Step::Remove(path.to_owned()));
-    assert_eq!(ours, Ours::default());
+    assert_eq!(ours, KernelChanges::default());
 }

@@ -7,10 +7,7 @@ use cmsg_engine::{archive::Source, reference};
 use ipnet::Ipv4Net;
 
 use super::{Host, Mortal};
-use crate::{
-    step::{Awaited, engine::Who},
-    system::EngineSystem,
-};
+use crate::system::{Awaited, EngineSystem, Who};
 
 impl EngineSystem for Mortal<'_> {
     fn set_engine_at_boot(&mut self, _: bool) -> anyhow::Result<()> {

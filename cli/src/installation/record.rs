@@ -10,8 +10,7 @@ use std::{
 use cmsg_config::{ConfFile, Paths, socket::Role};
 use serde::{Deserialize, Serialize};
 
-use super::{layout, surroundings};
-use crate::{host::installed::Installed, runtime::Runtime};
+use crate::installation::{Runtime, installed::Installed, layout, surroundings::Surroundings};
 
 /// The note in `installation.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +32,7 @@ pub(crate) struct Record {
     pub(crate) written: Written,
     /// What it changed on the machine around them.
     #[serde(default)]
-    pub(crate) surroundings: surroundings::Ours,
+    pub(crate) surroundings: Surroundings,
     /// The changes of behaviour that its administrator knows of.
     #[serde(default)]
     pub(crate) announced: BTreeSet<String>,
@@ -66,7 +65,7 @@ impl Record {
             folders: Vec::new(),
             account: false,
             written: Written::default(),
-            surroundings: surroundings::Ours::default(),
+            surroundings: Surroundings::default(),
             announced: BTreeSet::new(),
         };
         installed

@@ -1,4 +1,4 @@
-use super::*;
+use crate::apply::journal::*;
 
 fn journal() -> Journal {
     let steps = [

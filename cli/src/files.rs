@@ -51,6 +51,11 @@ pub(crate) fn is_exposed(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o044 != 0)
 }
 
+/// Whether nothing is there, be it that a file stands where a folder should.
+pub(crate) fn is_away(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
 fn check(metadata: &Metadata) -> io::Result<()> {
     if !metadata.is_file() {
         Err(io::Error::other("is not a regular file"))

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     content::Content,
-    plan::layout,
+    installation::layout,
     step::{Step, trace::Trace},
 };
 

@@ -1,13 +1,17 @@
 //! The files and folders of an installation beyond those that the daemon knows.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use cmsg_config::{
     Paths,
     socket::{Role, SUPERVISOR},
 };
 
-use crate::{answers::secrets as passwords, runtime::Runtime, wanted::later::FILES};
+use super::Runtime;
+use crate::args::settings::{self, FILES};
 
 /// Whether that is the machine's own installation.
 pub(crate) fn is_machine(paths: &Paths) -> bool {
@@ -152,7 +156,7 @@ pub(crate) fn files(paths: &Paths) -> Vec<PathBuf> {
     let engine = [stack(paths), host_authorities(paths), previous(paths)];
     let others = disabled.into_iter().chain([answers(paths), record(paths)]).chain(engine);
     let later = FILES.map(|setting| copy(paths, setting));
-    let secrets = passwords::all().map(|setting| secret(paths, setting.name));
+    let secrets = settings::passwords().map(|setting| secret(paths, setting.name));
     let certs = certs.map(|file| file(paths)).into_iter().chain(later);
     confs.into_iter().chain(certs).chain(others).chain(secrets).collect()
 }
@@ -240,6 +244,33 @@ pub(crate) fn all_folders(paths: &Paths) -> Vec<PathBuf> {
         }
     }
     all
+}
+
+/// The folder of what is kept of the product that was taken over.
+pub(crate) fn adopted(paths: &Paths) -> PathBuf {
+    paths.data().join("adopted")
+}
+
+/// The file that deploys its services again.
+pub(crate) fn adopted_stack(paths: &Paths) -> PathBuf {
+    adopted(paths).join("stack.yaml")
+}
+
+/// Where a file waits that is being replaced. The name is nobody else's.
+pub(crate) fn aside(path: &Path) -> PathBuf {
+    hidden(path, ".pcoip-cmsg-setup-old")
+}
+
+/// Where a file is written before it is put in place.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    hidden(path, ".pcoip-cmsg-setup-new")
+}
+
+fn hidden(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(suffix);
+    path.with_file_name(name)
 }
 
 #[cfg(test)]

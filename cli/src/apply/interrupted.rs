@@ -1,16 +1,16 @@
 //! Looks for the journal of a command that was killed. Whoever could plant one could have files
 //! moved and deleted, so it counts only where this user wrote it.
 
-use std::{io, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
 use anyhow::{Context as _, bail};
 use cmsg_config::Paths;
 use nix::unistd::Pid;
 
-use super::trusted::{self, Untrusted};
 use crate::{
+    apply::journal::{self, Journal},
     finding::Finding,
-    journal::{self, Journal},
+    trusted::{self, Untrusted},
 };
 
 /// Reads the journal, if there is one.
@@ -59,11 +59,6 @@ pub(crate) fn told(journal: &Journal, may_be_at_work: bool) -> String {
 fn is_alive(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0);
     pid.is_some_and(|pid| nix::sys::signal::kill(Pid::from_raw(pid), None).is_ok())
-}
-
-/// Whether nothing is there, be it that a file stands where a folder should.
-pub(super) fn is_away(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Refuses folders of the installation that everybody may write to: whoever puts a link there

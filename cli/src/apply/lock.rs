@@ -13,8 +13,11 @@ use cmsg_config::Paths;
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 
-use super::{interrupted, trusted};
-use crate::{journal, plan::layout};
+use crate::{
+    apply::{interrupted, journal},
+    installation::layout,
+    trusted,
+};
 
 /// The right to change the installation under one root.
 #[derive(Debug)]

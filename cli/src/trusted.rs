@@ -12,8 +12,11 @@ use std::{
 
 use nix::{fcntl::OFlag, unistd::Uid};
 
-use super::{files, interrupted::is_away};
-use crate::{content::Content, finding::Finding};
+use crate::{
+    content::Content,
+    files::{self, is_away},
+    finding::Finding,
+};
 
 /// As many links as the kernel follows.
 const MOST_LINKS: usize = 40;

@@ -1,14 +1,93 @@
-//! The account of the roles, as the machine's own files of users and groups tell of it.
+//! The account that runs the services of the machine's own installation: its name and numbers, and what
+//! it may do with each file. No folder has files of both: what root reads again and acts on lies where
+//! the account makes nothing, and the account's files where root reads nothing.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
+use cmsg_config::{Paths, socket::Role};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    plan::account::{Access, NAME, Owner},
-    wanted::Place,
-};
+use crate::installation::layout;
+
+/// Its name, and its group's.
+pub(crate) const NAME: &str = "pcoip-cmsg";
+
+/// Who may do what with a file or folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// Whose it is.
+    pub(crate) owner: Owner,
+    /// The bits of its mode.
+    pub(crate) mode: u32,
+}
+
+/// Whose a file or folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Root's, and of its group.
+    Root,
+    /// Root's, and of the account's group.
+    RootForGroup,
+    /// The account's.
+    Account,
+}
+
+/// What everything of the machine's installation is to be like, outer folders first.
+pub(crate) fn accesses(paths: &Paths) -> Vec<(PathBuf, Access)> {
+    let all = |owner, mode| move |path: PathBuf| (path, Access { owner, mode });
+    let everybody = paths.base().parent().map(Path::to_owned);
+    let folders = [paths.logs(), paths.base(), layout::bin(paths), paths.certs(), paths.data()];
+    let logs = [paths.connection_manager_logs(), paths.security_gateway_logs()];
+    let own = [paths.run(), paths.state()].into_iter().chain(logs);
+    // The roles have no use for passwords yet.
+    let is_roots = |file: &PathBuf| {
+        let own = [
+            layout::answers,
+            layout::record,
+            layout::previous,
+            layout::stack,
+            layout::compose_file,
+        ];
+        own.iter().any(|path| path(paths) == *file) || file.starts_with(layout::secrets(paths))
+    };
+    let (roots, read): (Vec<_>, Vec<_>) = layout::files(paths).into_iter().partition(is_roots);
+    everybody
+        .into_iter()
+        .map(all(Owner::Root, 0o755))
+        .chain(folders.map(all(Owner::RootForGroup, 0o750)))
+        .chain(own.map(all(Owner::Account, 0o700)))
+        .chain([all(Owner::Root, 0o700)(layout::secrets(paths))])
+        .chain(read.into_iter().map(all(Owner::RootForGroup, 0o640)))
+        .chain([all(Owner::RootForGroup, 0o750)(paths.daemon())])
+        .chain([all(Owner::RootForGroup, 0o750)(layout::previous_daemon(paths))])
+        .chain(roots.into_iter().map(all(Owner::Root, 0o600)))
+        .chain([Role::Cm, Role::Sg].map(|role| (layout::unit(paths, role), UNIT)))
+        .collect()
+}
+
+/// Every path whose access matters.
+pub(crate) fn paths(paths: &Paths) -> Vec<PathBuf> {
+    accesses(paths).into_iter().map(|(path, _)| path).collect()
+}
+
+/// A path and its access.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AccessChange {
+    /// Which.
+    pub(crate) path: PathBuf,
+    /// What is to be.
+    pub(crate) access: Access,
+    /// What was, where the path was there and is not replaced.
+    pub(crate) before: Option<Found>,
+}
+
+/// systemd warns of a unit that not everybody may read; there is no secret in it.
+pub(crate) const UNIT: Access = Access { owner: Owner::Root, mode: 0o644 };
 
 /// The numbers of a user and its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +114,8 @@ pub(crate) enum AccountFact {
 
 impl AccountFact {
     /// Looks for it.
-    pub(crate) fn look(place: &Place) -> Self {
-        if place.root.is_some() {
+    pub(crate) fn look(is_machine: bool) -> Self {
+        if !is_machine {
             return Self::NotUsed;
         }
         let read = |path| fs::read_to_string(path).unwrap_or_default();

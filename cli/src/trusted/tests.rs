@@ -3,7 +3,7 @@ use std::{
     os::unix::fs::{PermissionsExt as _, chown, symlink},
 };
 
-use super::*;
+use crate::trusted::*;
 
 const OTHER: u32 = 12_345;
 
