@@ -8,6 +8,7 @@ use std::{fs, io::Read as _, ops::RangeInclusive, path::PathBuf};
 
 use cmsg_config::Paths;
 use nix::sys::resource::{Resource, getrlimit};
+use sysinfo::{Cpu, CpuRefreshKind, MemoryRefreshKind, RefreshKind};
 
 use crate::installation::layout;
 
@@ -16,7 +17,6 @@ use kernel::Kernel;
 
 /// More than any file of /proc or /sys that is read here.
 const MAX_BYTES: u64 = 1024 * 1024;
-const KIBIBYTE: u64 = 1024;
 
 /// What is known of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -70,16 +70,23 @@ impl Machine {
     /// Reads the machine. The firewall tells its rules to root alone, so it is not asked for others.
     pub(crate) fn read(is_root: bool, paths: &Paths) -> Self {
         let is_prepared = layout::is_machine(paths);
-        let memory = text("/proc/meminfo");
-        let memory = |key| bytes_of(memory.as_deref()?, key);
+        let system = sysinfo::System::new_with_specifics(
+            RefreshKind::nothing()
+                .with_memory(MemoryRefreshKind::everything())
+                .with_cpu(CpuRefreshKind::nothing().with_frequency()),
+        )
+        .ok();
+        let system = system.as_ref();
+        // It says 0 where it cannot read them, and so it does for no swap.
+        let memory = system.map(sysinfo::System::total_memory).filter(|bytes| *bytes > 0);
         Self {
             is_prepared,
             kernel: if is_prepared { Kernel::read(paths.root()) } else { Kernel::default() },
             system: text("/etc/os-release").and_then(|text| System::parse(&text)),
             processors: std::thread::available_parallelism().ok().map(Into::into),
-            megahertz: megahertz(),
-            memory: memory("MemTotal"),
-            swap: memory("SwapTotal"),
+            megahertz: megahertz(system.map_or(&[], sysinfo::System::cpus)),
+            memory,
+            swap: memory.and(system.map(sysinfo::System::total_swap)),
             enforces_selinux: text("/sys/fs/selinux/enforce").map(|text| text.trim() == "1"),
             firewall: if is_root { Firewall::ask(is_prepared) } else { None },
             lent_ports: text("/proc/sys/net/ipv4/ip_local_port_range").and_then(|text| lent(&text)),
@@ -126,36 +133,20 @@ fn number(path: &str) -> Option<u64> {
     text(path)?.trim().parse().ok()
 }
 
-fn bytes_of(memory: &str, key: &str) -> Option<u64> {
-    let value = memory.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-    let kibibytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kibibytes.checked_mul(KIBIBYTE)
-}
-
 /// What the processor can do, not what it does at the moment: it slows down when it is idle.
-fn megahertz() -> Option<u64> {
+fn megahertz(processors: &[Cpu]) -> Option<u64> {
     const HIGHEST: &str = "/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq";
-    let kilohertz = number(HIGHEST);
-    kilohertz.map(|kilohertz| kilohertz / 1000).or_else(|| told_speed(&text("/proc/cpuinfo")?))
+    let named = || processors.iter().find_map(|processor| named_speed(processor.brand()));
+    // Without frequency scaling it is a constant.
+    let present = || processors.iter().map(Cpu::frequency).max().filter(|speed| *speed > 0);
+    number(HIGHEST).map(|kilohertz| kilohertz / 1000).or_else(named).or_else(present)
 }
 
-/// The speed in the processor's name, or that of the fastest one: without frequency scaling it is
-/// a constant.
-fn told_speed(processors: &str) -> Option<u64> {
-    let values = |key: &'static str| {
-        let of = move |line: &'_ str| {
-            let (name, value) = line.split_once(':')?;
-            (name.trim() == key).then(|| value.trim().to_owned())
-        };
-        processors.lines().filter_map(of)
-    };
-    let named = values("model name").find_map(|name| {
-        let (whole, part) = name.rsplit_once("@ ")?.1.strip_suffix("GHz")?.split_once('.')?;
-        let part = format!("{part:0<3}");
-        Some(whole.trim().parse::<u64>().ok()? * 1000 + part.get(..3)?.parse::<u64>().ok()?)
-    });
-    let present = values("cpu MHz").filter_map(|value| value.split('.').next()?.parse().ok());
-    named.or_else(|| present.max())
+/// The speed in a processor's name: `… @ 2.40GHz`.
+fn named_speed(name: &str) -> Option<u64> {
+    let (whole, part) = name.rsplit_once("@ ")?.1.strip_suffix("GHz")?.split_once('.')?;
+    let part = format!("{part:0<3}");
+    Some(whole.trim().parse::<u64>().ok()? * 1000 + part.get(..3)?.parse::<u64>().ok()?)
 }
 
 fn lent(text: &str) -> Option<RangeInclusive<u16>> {
@@ -190,28 +181,28 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_read_in_bytes() {
-        let text = "MemTotal:        4014200 kB\nMemFree: 1 kB\nSwapTotal:             0 kB\n";
+    fn memory_is_what_the_kernel_says() {
+        let machine = Machine::read(false, &Paths::under("/r"));
+        let text = fs::read_to_string("/proc/meminfo").unwrap();
+        let bytes = |key: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+            line.unwrap().trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+        };
 
-        assert_eq!(bytes_of(text, "MemTotal"), Some(4_110_540_800));
-        assert_eq!(bytes_of(text, "SwapTotal"), Some(0));
-        assert_eq!(bytes_of(text, "SwapFree"), None);
-        assert_eq!(bytes_of("MemTotal: much kB\n", "MemTotal"), None);
+        assert_eq!(machine.memory, Some(bytes("MemTotal")));
+        assert_eq!(machine.swap, Some(bytes("SwapTotal")));
     }
 
     #[test]
-    fn the_speed_is_the_one_in_the_name_or_of_the_fastest_processor() {
+    fn a_processor_s_name_may_say_its_speed() {
         let table = [
-            ("model name\t: Xeon(R) CPU E5 @ 2.40GHz\ncpu MHz\t\t: 800.000\n", Some(2400)),
-            ("model name\t: Xeon(R) CPU @ 2.4GHz\n", Some(2400)),
-            (
-                "model name\t: EPYC\ncpu MHz\t: 2299.998\nmodel name\t: EPYC\ncpu MHz\t: 2800.1\n",
-                Some(2800),
-            ),
-            ("processor\t: 0\nBogoMIPS\t: 50.00\n", None),
+            ("Xeon(R) CPU E5 @ 2.40GHz", Some(2400)),
+            ("Xeon(R) CPU @ 2.4GHz", Some(2400)),
+            ("EPYC", None),
+            ("", None),
         ];
-        for (text, expected) in table {
-            assert_eq!(told_speed(text), expected, "{text}");
+        for (name, expected) in table {
+            assert_eq!(named_speed(name), expected, "{name}");
         }
     }
 

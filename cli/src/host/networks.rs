@@ -8,6 +8,7 @@ use std::{
 
 use ipnet::Ipv4Net;
 use nix::ifaddrs::getifaddrs;
+use procfs::net::RouteEntry;
 
 /// Wider routes lead everywhere, as those of a VPN that takes all traffic.
 const WIDEST: u8 = 8;
@@ -23,7 +24,7 @@ pub(crate) struct Taken {
 
 /// Reads all of them; Docker's other networks are given.
 pub(crate) fn read(broker: Option<Ipv4Addr>, of_docker: &[Taken]) -> Vec<Taken> {
-    let mut taken = routes(&fs::read_to_string("/proc/net/route").unwrap_or_default());
+    let mut taken = routes(procfs::net::route().unwrap_or_default());
     for interface in interfaces() {
         // The system makes a route for each of them.
         if !taken.iter().any(|other| other.network == interface.network) {
@@ -53,20 +54,14 @@ pub(crate) fn resolvers(text: &str) -> Vec<IpAddr> {
     text.lines().filter_map(address).collect()
 }
 
-/// The routes in a file like `/proc/net/route`.
-fn routes(text: &str) -> Vec<Taken> {
-    // The kernel prints the four bytes as one number of its own byte order.
-    let address = |word: &str| {
-        u32::from_str_radix(word, 16).ok().map(|number| Ipv4Addr::from(number.to_ne_bytes()))
+/// The routes of IPv4.
+fn routes(all: Vec<RouteEntry>) -> Vec<Taken> {
+    let taken = |route: RouteEntry| {
+        let network = Ipv4Net::with_netmask(route.destination, route.mask).ok()?.trunc();
+        let what = format!("a route by `{}`", route.iface);
+        (network.prefix_len() >= WIDEST).then_some(Taken { network, what })
     };
-    let route = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let (interface, network, mask) = (words.first()?, words.get(1)?, words.get(7)?);
-        let network = Ipv4Net::with_netmask(address(network)?, address(mask)?).ok()?;
-        let what = format!("a route by `{interface}`");
-        (network.prefix_len() >= WIDEST).then(|| Taken { network: network.trunc(), what })
-    };
-    text.lines().skip(1).filter_map(route).collect()
+    all.into_iter().filter_map(taken).collect()
 }
 
 /// The addresses of this host by which others may reach it, those of IPv4 first.
@@ -95,6 +90,13 @@ fn interfaces() -> Vec<Taken> {
     };
     getifaddrs().into_iter().flatten().filter_map(taken).collect()
 }
+
+/// The documented ranges.
+pub(crate) const PRIVATE: [Ipv4Net; 3] = [
+    Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8),
+    Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12),
+    Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 0, 0), 16),
+];
 
 /// The same, in the order in which a free network is looked for: near the default first, and last
 /// where homes and offices have theirs.
@@ -132,15 +134,10 @@ pub(crate) fn overlap(one: Ipv4Net, other: Ipv4Net) -> bool {
     one.contains(&other) || other.contains(&one)
 }
 
-/// The documented ranges.
-pub(crate) const PRIVATE: [Ipv4Net; 3] = [
-    Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8),
-    Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12),
-    Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 0, 0), 16),
-];
-
 #[cfg(test)]
 mod tests {
+    use procfs::{FromBufRead as _, net::RouteEntries};
+
     use super::*;
 
     fn taken(network: &str, what: &str) -> Taken {
@@ -151,13 +148,12 @@ mod tests {
     #[cfg(target_endian = "little")]
     fn routes_are_read_without_those_that_lead_everywhere() {
         const TEXT: &str = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\n\
-            eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\n\
-            tun0\t00000080\t010200C0\t0003\t0\t0\t0\t00000080\t0\n\
-            tun0\t0000000A\t010200C0\t0003\t0\t0\t0\t000000FF\t0\n\
-            docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\n\
-            eth0\t000200C0\t00000000\n";
+            eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+            tun0\t00000080\t010200C0\t0003\t0\t0\t0\t00000080\t0\t0\t0\n\
+            tun0\t0000000A\t010200C0\t0003\t0\t0\t0\t000000FF\t0\t0\t0\n\
+            docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n";
 
-        let routes = routes(TEXT);
+        let routes = routes(RouteEntries::from_buf_read(TEXT.as_bytes()).unwrap().0);
 
         let [vpn, docker] = ["a route by `tun0`", "a route by `docker0`"];
         assert_eq!(routes, [taken("10.0.0.0/8", vpn), taken("172.17.0.0/16", docker)]);
