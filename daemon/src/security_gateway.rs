@@ -183,6 +183,7 @@ struct Told {
 impl Observe for Told {
     fn status(&self) -> Status {
         let reason = self.gate.why_not_ready();
+        let usage = self.gate.usage();
         Status {
             role: Role::Sg,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -190,7 +191,8 @@ impl Observe for Told {
             ready: reason.is_none(),
             reason,
             listens: self.listens.clone(),
-            sessions: self.gate.count(),
+            sessions: usage.in_use + usage.resumable,
+            usage: Some(usage),
             deployment: socket::deployment(),
             turned_away: Some(self.gate.counters.turned_away()),
             unserved: None,

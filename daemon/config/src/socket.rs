@@ -85,6 +85,9 @@ pub struct Status {
     pub listens: Vec<Listen>,
     /// Sessions at present.
     pub sessions: usize,
+    /// How many of them are in use; a daemon that does not count them says nothing.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
     /// What its stack file calls this state of it, in Docker Swarm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<String>,
@@ -94,6 +97,15 @@ pub struct Status {
     /// What the Connection Manager did not serve since it started; the gateway tells none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unserved: Option<Unserved>,
+}
+
+/// How many sessions are in use and how many are not: together all of a role's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Sessions that a user would lose if the role stopped.
+    pub in_use: usize,
+    /// Sessions that nobody uses, kept so that their clients can resume them.
+    pub resumable: usize,
 }
 
 /// One listener.

@@ -6,7 +6,7 @@
 
 pub use admission::{
     Admission, Admitted, Announcement, Arrival, Control, Dropped, End, Event, Journal, Refusal,
-    Rules, Seen, Timeouts, Unreadable, View,
+    Rules, Seen, Timeouts, Unreadable, Usage, View,
 };
 pub use routes::{Change, Destination, FlowId, Key, Routes, Slot};
 pub use search::{Search, Shown};

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use cmsg_config::socket::{self, Connection, Connections, Listen, Role, Status};
+use cmsg_config::socket::{self, Connection, Connections, Listen, Role, Status, Usage};
 use cmsg_proto::{
     broker::{
         ClientCookie, PcmInfo,
@@ -235,6 +235,10 @@ impl Shared {
 impl Observe for Shared {
     fn status(&self) -> Status {
         let health = self.health.now();
+        let (sessions, in_use) = {
+            let sessions = self.sessions();
+            (sessions.len(), sessions.in_use(clock::now()))
+        };
         Status {
             role: Role::Cm,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -246,7 +250,8 @@ impl Observe for Shared {
                 Some(health) => health.reason().map(str::to_owned),
             },
             listens: self.listens.clone(),
-            sessions: self.sessions().len(),
+            sessions,
+            usage: Some(Usage { in_use, resumable: sessions - in_use }),
             deployment: socket::deployment(),
             turned_away: None,
             unserved: Some(self.unserved.told(&self.bodies, self.gateways.told())),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Guard};
-use cmsg_config::socket::{Connection, Traffic, TurnedAway};
+use cmsg_config::socket::{Connection, Traffic, TurnedAway, Usage};
 use cmsg_proto::{
     AllowedAgents, SessionId, TagDigest,
     allowed::Forbidden,
@@ -315,8 +315,9 @@ impl Gate {
         self.published.load()
     }
 
-    pub(super) fn count(&self) -> usize {
-        self.core().admission.count()
+    pub(super) fn usage(&self) -> Usage {
+        let usage = self.core().admission.usage(clock::now());
+        Usage { in_use: usage.in_use, resumable: usage.resumable }
     }
 
     /// Why no further session is taken.

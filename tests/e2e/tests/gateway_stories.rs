@@ -29,5 +29,7 @@ mod tags;
 mod thieves;
 #[path = "gateway_stories/tokens.rs"]
 mod tokens;
+#[path = "gateway_stories/usage.rs"]
+mod usage;
 #[path = "gateway_stories/world.rs"]
 mod world;

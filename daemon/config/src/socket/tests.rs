@@ -76,3 +76,21 @@ fn an_answer_that_comes_byte_by_byte_is_not_waited_for() {
     assert!([io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock].contains(&told.kind()));
     assert!(server.join().unwrap() < 1000);
 }
+
+#[test]
+fn a_status_without_usage_is_read_and_one_with_it_has_both_numbers_beside_the_sum() {
+    let plain = serde_json::json!({
+        "role": "sg", "version": "0.1.0", "pid": 7, "ready": true, "reason": null,
+        "listens": [], "sessions": 3,
+    });
+    let mut counted = plain.clone();
+    counted["in_use"] = 1.into();
+    counted["resumable"] = 2.into();
+
+    let read = |document: &serde_json::Value| Status::deserialize(document).unwrap();
+
+    assert_eq!(read(&plain).usage, None);
+    assert_eq!(serde_json::to_value(read(&plain)).unwrap(), plain);
+    assert_eq!(read(&counted).usage, Some(Usage { in_use: 1, resumable: 2 }));
+    assert_eq!(serde_json::to_value(read(&counted)).unwrap(), counted);
+}

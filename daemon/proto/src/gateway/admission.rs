@@ -18,6 +18,7 @@ pub use terms::{
     Admitted, Announcement, Arrival, Control, Dropped, End, Event, Refusal, Rules, Seen, Timeouts,
     View,
 };
+pub use usage::Usage;
 
 use super::{Change, Destination, FlowId, Side, Slot, Spi, Words};
 use crate::{SessionId, SessionKey, TagDigest, Time};
@@ -35,6 +36,7 @@ mod sources;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 /// Every session, and the rules that they live by.
 #[derive(Debug)]
@@ -232,7 +234,7 @@ impl Admission {
         let mut over = Vec::new();
         for session in self.sessions.iter_mut().flatten() {
             self.changes.extend(session.tick(now, &timeouts, &counted));
-            if session.use_changed() {
+            if session.client_changed() {
                 self.revision += 1;
             }
             if session.is_over(now, &timeouts) {

@@ -19,6 +19,8 @@ pub enum Found {
     Tag(TagDigest),
     /// A security parameter index as it stands in the chunk, in whichever byte order.
     Spi(Spi),
+    /// Bye or ByeOk: the sender takes its session for ended.
+    Bye,
 }
 
 /// Reads one direction of a control channel, in pieces of any size.
@@ -50,6 +52,7 @@ enum State {
 enum Wanted {
     Tag(Zeroizing<Vec<u8>>),
     Spi(Head<4>),
+    Kind(Head<4>),
     Nothing,
 }
 
@@ -142,7 +145,7 @@ impl Reader {
             return State::Foreign;
         }
         let wanted = match (&self.layout.name([a, b, c, d]), left) {
-            (b"ssig", 4) => Wanted::Nothing,
+            (b"ssig", 4) => Wanted::Kind(Head::default()),
             (b"ctag", 1..=SessionTag::MAX_BYTES) => {
                 Wanted::Tag(Zeroizing::new(Vec::with_capacity(left)))
             }
@@ -174,6 +177,10 @@ impl Reader {
             Wanted::Spi(head) => {
                 found.extend(head.take(&mut piece).map(|spi| Found::Spi(Spi::from_bytes(spi))));
             }
+            Wanted::Kind(head) => {
+                let kind = head.take(&mut piece).map(|kind| self.layout.u32(kind));
+                found.extend(kind.filter(|kind| [BYE, BYE_OK].contains(kind)).map(|_| Found::Bye));
+            }
             Wanted::Nothing => {}
         }
         if left == 0 { self.next() } else { State::Data { wanted, left } }
@@ -191,6 +198,10 @@ impl Reader {
         }
     }
 }
+
+/// What `ssig` says in a Bye and in the answer to one.
+const BYE: u32 = 4;
+const BYE_OK: u32 = 5;
 
 /// Larger than any message that was described, and little enough to wait for.
 const MAX_MESSAGE: usize = 64 * 1024;

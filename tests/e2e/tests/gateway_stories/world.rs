@@ -8,7 +8,7 @@ use std::{
 
 use cmsg_config::{
     ConfFile, SecurityGateway,
-    socket::{Connection, Connections, Status, TurnedAway},
+    socket::{Connection, Connections, Status, TurnedAway, Usage},
 };
 use e2e::leaks::{Before, Place};
 use pcoip_cmsgd::security_gateway;
@@ -250,6 +250,16 @@ impl World {
     pub(crate) async fn until_state(&self, announced: &Announced, state: &str) {
         soon(async {
             while self.state(announced).await != state {
+                yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    /// Waits until so many sessions are in use, and so many are not.
+    pub(crate) async fn until_usage(&self, usage: Usage) {
+        soon(async {
+            while self.status().await.usage != Some(usage) {
                 yield_now().await;
             }
         })

@@ -5,7 +5,7 @@
 use std::{collections::HashMap, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use super::{
-    ClientCookie, Session,
+    ClientCookie, Session, Stage,
     journal::{CookieDigest, Journal, Seal, Standing, Written},
 };
 use crate::{
@@ -15,6 +15,9 @@ use crate::{
 
 /// A probe asks once; what it leaves behind is not kept for long.
 const PROBE_IDLE: Duration = Duration::from_secs(60);
+
+/// How long a user may take between two requests: long enough to type a one-time password.
+const THINKING: Duration = Duration::from_secs(120);
 
 /// The sessions.
 #[derive(Debug)]
@@ -191,6 +194,13 @@ impl<S: Seal> Sessions<S> {
         self.by_cookie.len()
     }
 
+    /// How many users are logging on at this instant. One who got a resource needs the Connection
+    /// Manager no more, and one who has asked nothing for two minutes has probably left.
+    #[must_use]
+    pub fn in_use(&self, now: Time) -> usize {
+        self.by_cookie.values().filter(|entry| entry.is_in_use(now)).count()
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -257,6 +267,13 @@ impl Entry {
 
     fn is_over(&self, idle: Duration, now: Time) -> bool {
         is_over(self.standing, self.used, idle, now)
+    }
+
+    fn is_in_use(&self, now: Time) -> bool {
+        let stage = self.session.as_ref().map(Session::stage);
+        self.standing != Standing::Probe
+            && !matches!(stage, Some(Stage::Allocated | Stage::Invalid))
+            && now.since(self.used) < THINKING
     }
 }
 

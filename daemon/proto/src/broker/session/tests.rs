@@ -34,11 +34,11 @@ pub(super) fn user(session: &Session) -> Option<&str> {
     session.logon().map(|logon| logon.username.as_str())
 }
 
-fn allocate() -> RequestKind {
+pub(super) fn allocate() -> RequestKind {
     RequestKind::AllocateResource(Allocation::default())
 }
 
-fn granted() -> ResponseKind {
+pub(super) fn granted() -> ResponseKind {
     let hostname = Some("desk".to_owned());
     ResponseKind::AllocateResource(Some(BrokerTarget { ip_address: None, hostname, port: 4172 }))
 }

@@ -142,7 +142,7 @@ impl Entry {
     fn of(session: &Session) -> Self {
         let standing = match session.state {
             State::Announced(until) => Standing::Announced { until },
-            State::Waiting(since) if !session.is_in_use() => Standing::Waiting { since },
+            State::Waiting(since) if !session.has_client() => Standing::Waiting { since },
             State::Connected(_) | State::Waiting(_) => Standing::InUse,
         };
         Self {

@@ -26,6 +26,8 @@ pub(super) struct Leg {
     new_spis: Vec<Spi>,
     retained: Retained,
     learned: Learned,
+    /// Whether the present control connection said Bye.
+    said_bye: bool,
     flows: Vec<Flow>,
 }
 
@@ -115,6 +117,7 @@ impl Leg {
             new_spis: Vec::new(),
             retained: Retained::default(),
             learned: Learned::Nothing,
+            said_bye: false,
             flows: Vec::new(),
         }
     }
@@ -125,6 +128,7 @@ impl Leg {
         self.new_spis.clear();
         self.retained.clear();
         self.learned = Learned::Nothing;
+        self.said_bye = false;
     }
 
     /// Takes control bytes. Returns where what is new begins in those that are retained.
@@ -132,7 +136,14 @@ impl Leg {
         let mut found = Vec::new();
         self.reader.read(bytes, &mut found);
         for found in found {
-            let Found::Spi(spi) = found else { continue };
+            let spi = match found {
+                Found::Spi(spi) => spi,
+                Found::Bye => {
+                    self.said_bye = true;
+                    continue;
+                }
+                Found::Tag(_) => continue,
+            };
             if !self.names(spi) && self.new_spis.len() < MAX_SPIS {
                 self.new_spis.push(spi);
             }
@@ -178,6 +189,11 @@ impl Leg {
 
     pub(super) fn learned(&self) -> Learned {
         self.learned
+    }
+
+    /// Whether the last control connection said Bye, or agreed to one.
+    pub(super) fn said_bye(&self) -> bool {
+        self.said_bye
     }
 
     pub(super) fn flows(&self) -> &[Flow] {

@@ -26,8 +26,8 @@ pub(super) struct Session {
     pub(super) issued: Time,
     pub(super) state: State,
     pub(super) client: Option<IpAddr>,
-    /// Whether it was in use at the last look.
-    was_in_use: bool,
+    /// Whether its client was there at the last look.
+    had_client: bool,
     /// Where the client's datagrams come from, and so the agent's go.
     sources: Sources,
     /// The own address that the client sees, where the system would answer from another one.
@@ -78,7 +78,7 @@ impl Session {
             issued,
             state,
             client,
-            was_in_use: false,
+            had_client: false,
             sources: Sources::default(),
             seen_at: None,
             learning: None,
@@ -117,21 +117,21 @@ impl Session {
 
     /// Whether its client is there. An agent may go on sending to one that is gone, so of the flows
     /// only the client's count.
-    pub(super) fn is_in_use(&self) -> bool {
+    pub(super) fn has_client(&self) -> bool {
         self.is_connected() || !self.leg(Side::Client).flows().is_empty()
     }
 
     /// Whether the client came or went since the last look.
-    pub(super) fn use_changed(&mut self) -> bool {
-        let in_use = self.is_in_use();
-        std::mem::replace(&mut self.was_in_use, in_use) != in_use
+    pub(super) fn client_changed(&mut self) -> bool {
+        let has_client = self.has_client();
+        std::mem::replace(&mut self.had_client, has_client) != has_client
     }
 
     pub(super) fn is_over(&self, now: Time, timeouts: &Timeouts) -> bool {
         match self.state {
             State::Announced(until) => now >= until,
             State::Connected(_) => false,
-            State::Waiting(since) => now >= since + timeouts.resume && !self.is_in_use(),
+            State::Waiting(since) => now >= since + timeouts.resume && !self.has_client(),
         }
     }
 
@@ -322,7 +322,7 @@ impl Session {
         }
     }
 
-    fn leg(&self, side: Side) -> &Leg {
+    pub(super) fn leg(&self, side: Side) -> &Leg {
         &self.legs[side as usize]
     }
 

@@ -13,6 +13,7 @@ mod model;
 mod roaming;
 mod sessions;
 mod twin;
+mod usage;
 
 const START: Time = Time::from_millis(1_800_000_000_000);
 

@@ -50,6 +50,22 @@ fn told() -> Vec<Found> {
 }
 
 #[test]
+fn bye_and_its_answer_are_found_in_every_spelling_and_other_messages_are_neither() {
+    for (little_endian, reversed) in [(false, false), (false, true), (true, false), (true, true)] {
+        let said = |kind: u32| {
+            let kind = if little_endian { kind.to_le_bytes() } else { kind.to_be_bytes() };
+            let bytes = message(&[(b"ssig", &kind), (b"byec", &[0; 4])], little_endian, reversed);
+            read(&[&invite(little_endian, reversed), &bytes]).0.split_off(told().len())
+        };
+
+        for kind in 0..9 {
+            let expected = if [4, 5].contains(&kind) { vec![Found::Bye] } else { vec![] };
+            assert_eq!(said(kind), expected, "{kind}");
+        }
+    }
+}
+
+#[test]
 fn tags_and_spis_are_found_in_every_spelling() {
     for (little_endian, reversed) in [(false, false), (false, true), (true, false), (true, true)] {
         let one = invite(little_endian, reversed);

@@ -7,7 +7,7 @@ use super::{
     super::{
         super::{Authentication, Logon, ResponseKind, SetCookies},
         Stage,
-        tests::{at, authenticate, session, user},
+        tests::{allocate, at, authenticate, granted, session, user},
     },
     *,
 };
@@ -72,6 +72,30 @@ fn a_probe_is_kept_shortly() {
 
     assert!(sessions.expire(at(59)).is_empty());
     assert_eq!(sessions.expire(at(60)), [1]);
+}
+
+#[test]
+fn a_session_is_in_use_while_its_user_logs_on() {
+    let mut sessions = sessions(10);
+    let mut probe = session(1);
+    probe.hello.probe = true;
+    for session in [probe, session(2), session(3), session(4)] {
+        sessions.insert(session).unwrap();
+    }
+    assert_eq!(sessions.in_use(at(0)), 3);
+
+    sessions.change(&cookie(3), at(60), Session::fail).unwrap();
+    assert_eq!(sessions.in_use(at(60)), 2, "one is broken");
+    log_on(&mut sessions, 4, at(60));
+    assert_eq!(sessions.in_use(at(119)), 2);
+    assert_eq!(sessions.in_use(at(120)), 1, "one has asked nothing for too long");
+    let got_a_resource = |s: &mut Session| {
+        drop(s.answered(&allocate(), &granted(), &SetCookies::default()));
+    };
+    sessions.change(&cookie(4), at(120), got_a_resource).unwrap();
+
+    assert_eq!(sessions.in_use(at(120)), 0);
+    assert_eq!(sessions.len(), 4);
 }
 
 #[test]
