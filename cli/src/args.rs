@@ -274,7 +274,7 @@ pub(crate) struct Drain {
     /// Which installation.
     #[command(flatten)]
     pub(crate) flags: PlaceFlags,
-    /// Wait so long for the last session to end; exit with 1 if it has not
+    /// Wait up to this long until no session is in use; exit with 1 if some still are
     #[arg(long, value_name = "SECONDS")]
     pub(crate) wait: Option<u64>,
 }

@@ -85,6 +85,18 @@ impl Progress {
         outcome
     }
 
+    /// Something is waited for that may change at any time; whether a line can show that.
+    pub(crate) fn waiting(&self, what: &str) -> bool {
+        let Some(line) = &self.line else { return false };
+        show(line, what.to_owned());
+        true
+    }
+
+    /// The wait is over and leaves no line behind.
+    pub(crate) fn end_waiting(&self) {
+        self.line.iter().for_each(clear);
+    }
+
     /// The last step has ended; others may print again.
     pub(crate) fn end(&self) {
         let Some(line) = self.line.as_ref().filter(|line| !line.message().is_empty()) else {

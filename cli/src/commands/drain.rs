@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use cmsg_config::{
     Paths,
-    socket::{self, Role, Status},
+    socket::{self, Role, Status, Usage},
 };
 use serde_json::{Map, Value, json};
 
@@ -17,48 +17,101 @@ use crate::{
     exit::Exit,
     installation::layout,
     interrupt::Interrupt,
+    progress::Progress,
     screen::Screen,
 };
+
+use wording::{Told, sessions, waited};
+
+mod wording;
 
 /// Longest wait for a role's answer.
 const ANSWER: Duration = Duration::from_secs(5);
 /// How often sessions are counted; they end by themselves and tell nobody.
 const COUNT: Duration = Duration::from_millis(500);
 
+/// The sessions of a role.
+type Counts = Vec<(Role, Usage)>;
+
 /// Takes no new sessions, and waits for the rest as long as that was asked for.
 pub(super) fn drain(drain: &Drain, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let (paths, roles) = find(&drain.flags, global)?;
     let mut interrupt = Interrupt::watch()?;
     tell(&paths, &roles, "/drain")?;
-    let place = match layout::is_machine(&paths) {
-        true => String::new(),
-        false => format!(" --root {}", paths.root().display()),
-    };
-    screen.note(&format!(
-        "no new sessions are taken; `pcoip-cmsg-setup resume{place}` takes them again"
-    ));
-    let begun = Instant::now();
-    let wait = Duration::from_secs(drain.wait.unwrap_or_default());
-    let mut sessions = count(&paths, &roles)?;
-    while total(&sessions) > 0 && begun.elapsed() < wait {
-        if interrupt.wait(COUNT) {
-            show(&sessions, true, screen);
-            return Ok(Exit::Interrupted);
+    let resume = format!("`pcoip-cmsg-setup resume{}`", place(&paths));
+    screen.note(&format!("draining: new sessions are refused until {resume}"));
+    let before = count(&paths, &roles)?;
+    let Some(seconds) = drain.wait else {
+        show(&before, Some(0), screen);
+        if in_use(&before) > 0 {
+            screen.note("wait for these sessions with `drain --wait SECONDS`");
         }
-        sessions = count(&paths, &roles)?;
+        return Ok(Exit::Done);
+    };
+    let bound = Duration::from_secs(seconds);
+    let begun = Instant::now();
+    let count = || count(&paths, &roles);
+    let (last, is_interrupted) = wait(&before, bound, count, (&mut interrupt, screen))?;
+    let left = in_use(&last);
+    let ended = in_use(&before).saturating_sub(left);
+    show(&last, Some(ended), screen);
+    if is_interrupted {
+        screen.note(&format!("stopped waiting: {}; the host is still draining", sessions(left)));
+        return Ok(Exit::Interrupted);
     }
-    show(&sessions, true, screen);
-    // Who waited for the end and did not see it must not go on as if.
-    let is_over = drain.wait.is_none() || total(&sessions) == 0;
-    Ok(if is_over { Exit::Done } else { Exit::Failed })
+    let took = waited(begun.elapsed());
+    if left > 0 {
+        let error = anyhow!("{} in use after {took} ({ended} ended)", wording::are(left));
+        let hint = "wait longer with `drain --wait SECONDS`, or disconnect these users by stopping \
+                    the services";
+        screen.failure(&error, Some(hint));
+        return Ok(Exit::Failed);
+    }
+    screen.note(&format!("drained after {took}: {} ended, none is in use", sessions(ended)));
+    if let Some(line) = wording::resumable(resumable(&last)) {
+        screen.note(&line);
+    }
+    screen.note(&format!("next: stop the services or restart the host; afterwards, run {resume}"));
+    Ok(Exit::Done)
+}
+
+/// Counts until no session is in use, the time is up or the operator interrupts; the last counts,
+/// and whether that was an interrupt.
+fn wait(
+    before: &Counts,
+    bound: Duration,
+    mut count: impl FnMut() -> Result<Counts, Ended>,
+    (interrupt, screen): (&mut Interrupt, &Screen),
+) -> Result<(Counts, bool), Ended> {
+    let progress = Progress::new(screen);
+    let begun = Instant::now();
+    let mut told = Told::default();
+    let mut last = before.clone();
+    loop {
+        let (waited, in_use) = (begun.elapsed(), in_use(&last));
+        let left = bound.saturating_sub(waited);
+        if in_use == 0 || left.is_zero() {
+            progress.end_waiting();
+            return Ok((last, false));
+        }
+        let line = wording::waiting(in_use, left);
+        if !progress.waiting(&line) && told.is_due(in_use, waited) {
+            screen.note(&line);
+        }
+        if interrupt.wait(COUNT.min(left)) {
+            progress.end_waiting();
+            return Ok((last, true));
+        }
+        last = count().inspect_err(|_| progress.end_waiting())?;
+    }
 }
 
 /// Takes new sessions again.
 pub(super) fn resume(flags: &PlaceFlags, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let (paths, roles) = find(flags, global)?;
     tell(&paths, &roles, "/resume")?;
-    screen.note("new sessions are taken");
-    show(&count(&paths, &roles)?, false, screen);
+    screen.note("new sessions are accepted");
+    show(&count(&paths, &roles)?, None, screen);
     Ok(Exit::Done)
 }
 
@@ -67,6 +120,14 @@ fn find(flags: &PlaceFlags, global: &Global) -> Result<(Paths, Vec<Role>), Ended
     let (found, installed) = super::find_installed(&sources)?;
     let roles = installed.roles(&found.paths);
     Ok((found.paths, roles))
+}
+
+/// The flag that names the installation, where it is under another root.
+fn place(paths: &Paths) -> String {
+    match layout::is_machine(paths) {
+        true => String::new(),
+        false => format!(" --root {}", paths.root().display()),
+    }
 }
 
 /// The Connection Manager first: what it lets in, its gateway should take.
@@ -78,11 +139,14 @@ fn tell(paths: &Paths, roles: &[Role], what: &str) -> Result<(), Ended> {
     Ok(())
 }
 
-fn count(paths: &Paths, roles: &[Role]) -> Result<Vec<(Role, usize)>, Ended> {
+fn count(paths: &Paths, roles: &[Role]) -> Result<Counts, Ended> {
     let count = |role: &Role| {
         let status = socket::get::<Status>(&paths.run(), *role, "/status", ANSWER);
         let status = status.with_context(|| format!("failed to ask the {}", name(*role)));
-        Ok((*role, status.map_err(down)?.sessions))
+        let status = status.map_err(down)?;
+        // What a daemon does not count may be in use.
+        let all = Usage { in_use: status.sessions, resumable: 0 };
+        Ok((*role, status.usage.unwrap_or(all)))
     };
     roles.iter().map(count).collect()
 }
@@ -91,22 +155,34 @@ fn down(error: anyhow::Error) -> Ended {
     Ended::Failed(error, Some("look with `pcoip-cmsg-setup status` whether it runs".to_owned()))
 }
 
-fn total(sessions: &[(Role, usize)]) -> usize {
-    sessions.iter().map(|(_, count)| count).sum()
+fn in_use(counts: &Counts) -> usize {
+    counts.iter().map(|(_, usage)| usage.in_use).sum()
 }
 
-fn show(sessions: &[(Role, usize)], is_draining: bool, screen: &Screen) {
+fn resumable(counts: &Counts) -> usize {
+    counts.iter().map(|(_, usage)| usage.resumable).sum()
+}
+
+/// `ended` is how many sessions ended during a drain; none where it is over.
+fn show(counts: &Counts, ended: Option<usize>, screen: &Screen) {
     if screen.is_json {
-        let roles: Map<String, Value> = sessions
-            .iter()
-            .map(|(role, count)| (key(*role).to_owned(), json!({ "sessions": count })))
-            .collect();
-        screen.document(&json!({ "schema": 1, "draining": is_draining, "roles": roles }));
+        let role = |(role, usage): &(Role, Usage)| {
+            let Usage { in_use, resumable } = usage;
+            let sessions = in_use + resumable;
+            let counted = json!({ "sessions": sessions, "in_use": in_use, "resumable": resumable });
+            (key(*role).to_owned(), counted)
+        };
+        let roles: Map<String, Value> = counts.iter().map(role).collect();
+        let mut document = json!({ "schema": 1, "draining": ended.is_some(), "roles": roles });
+        if let Some(ended) = ended {
+            document["ended"] = ended.into();
+        }
+        screen.document(&document);
         return;
     }
-    for (role, count) in sessions {
-        let sessions = if *count == 1 { "session" } else { "sessions" };
-        screen.data(&format!("{}: {count} {sessions}", name(*role)));
+    for (role, Usage { in_use, resumable }) in counts {
+        let name = name(*role);
+        screen.data(&format!("{name}: {} in use, {resumable} resumable", sessions(*in_use)));
     }
 }
 

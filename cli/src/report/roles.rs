@@ -4,7 +4,7 @@ use std::{fmt::Write as _, io, time::Duration};
 
 use cmsg_config::{
     Paths,
-    socket::{self, Listen, Role, Status},
+    socket::{self, Listen, Role, Status, Usage},
 };
 use serde::Serialize;
 
@@ -25,6 +25,8 @@ pub(crate) struct RoleView {
     reason: Option<String>,
     listens: Vec<String>,
     sessions: usize,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    usage: Option<Usage>,
 }
 
 impl RoleView {
@@ -62,6 +64,7 @@ impl RoleView {
                 reason: status.reason.clone().map(|reason| reason + &refusals(&status)),
                 listens: status.listens.iter().map(listen).collect(),
                 sessions: status.sessions,
+                usage: status.usage,
             },
             Err(error) => Self {
                 role,
@@ -70,6 +73,7 @@ impl RoleView {
                 reason: Some(format!("does not answer: {error}")),
                 listens: Vec::new(),
                 sessions: 0,
+                usage: Some(Usage::default()),
             },
         }
     }
@@ -115,7 +119,12 @@ impl RoleView {
             let _ = write!(text, " ({reason})");
         }
         if self.live {
-            let _ = write!(text, "\n  sessions: {}", self.sessions);
+            let _ = match self.usage {
+                Some(Usage { in_use, resumable }) => {
+                    write!(text, "\n  sessions: {in_use} in use, {resumable} resumable")
+                }
+                None => write!(text, "\n  sessions: {}", self.sessions),
+            };
         }
         for listen in &self.listens {
             let _ = write!(text, "\n  {listen}");

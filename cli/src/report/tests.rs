@@ -1,6 +1,6 @@
 use cmsg_config::{
     Paths,
-    socket::{GatewayStanding, Listen, NO_GATEWAY, Role, Status, Unserved},
+    socket::{GatewayStanding, Listen, NO_GATEWAY, Role, Status, Unserved, Usage},
 };
 
 use super::{roles::RoleView, *};
@@ -110,7 +110,8 @@ fn not_ready() -> Status {
             transport: "tcp".to_owned(),
             address: "127.0.0.1:443".parse().unwrap(),
         }],
-        sessions: 2,
+        sessions: 3,
+        usage: Some(Usage { in_use: 1, resumable: 2 }),
         deployment: None,
         turned_away: None,
         unserved: None,
@@ -128,13 +129,15 @@ fn a_role_is_shown_as_it_says_it_is() {
             "ready": false,
             "reason": "the broker is away",
             "listens": ["broker=127.0.0.1:443/tcp"],
-            "sessions": 2,
+            "sessions": 3,
+            "in_use": 1,
+            "resumable": 2,
         })
     );
     assert_eq!(
         view.lines(),
-        "connection manager: live, not ready (the broker is away)\n  sessions: 2\n  \
-         broker=127.0.0.1:443/tcp"
+        "connection manager: live, not ready (the broker is away)\n  sessions: 1 in use, 2 \
+         resumable\n  broker=127.0.0.1:443/tcp"
     );
     assert_eq!(view.why_not_ready(), Some("the broker is away"));
 }
@@ -181,6 +184,7 @@ fn a_role_that_has_just_started_is_asked_until_it_has_looked_around() {
             reason: reason.map(str::to_owned),
             listens: Vec::new(),
             sessions: 0,
+            usage: None,
             deployment: None,
             turned_away: None,
             unserved: None,

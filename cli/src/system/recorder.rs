@@ -266,6 +266,7 @@ impl System for Recorder {
             reason: None,
             listens: Vec::new(),
             sessions: 0,
+            usage: None,
             deployment: None,
             turned_away: None,
             unserved: None,

@@ -175,6 +175,7 @@ fn the_status_tells_every_role_and_every_certificate() {
     assert_eq!((cm.live, cm.ready, cm.sessions, cm.listens.len()), (false, false, 0, 0));
     assert!(cm.reason.as_ref().is_some_and(|why| why.starts_with("does not answer: ")));
     assert_eq!((sg.live, sg.ready, sg.sessions, &sg.reason), (true, true, 3, &None));
+    assert_eq!((sg.in_use, sg.resumable), (Some(2), Some(1)));
     assert_eq!(sg.listens, ["pcoip=127.0.0.1:4172/tcp"]);
     let certificates: Vec<_> =
         status.certificates.iter().map(|c| (c.path.clone(), c.subject.as_str())).collect();

@@ -124,6 +124,8 @@ pub(crate) struct RoleView {
     pub(crate) reason: Option<String>,
     pub(crate) listens: Vec<String>,
     pub(crate) sessions: u64,
+    pub(crate) in_use: Option<u64>,
+    pub(crate) resumable: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

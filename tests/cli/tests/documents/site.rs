@@ -76,7 +76,7 @@ fn put(path: &Path, text: &str) {
 /// Answers on a role's socket while the test runs.
 fn answer(socket: &Path) {
     const STATUS: &str = r#"{ "role": "sg", "version": "0.1.0", "pid": 1, "ready": true,
-        "reason": null, "sessions": 3,
+        "reason": null, "sessions": 3, "in_use": 2, "resumable": 1,
         "listens": [{ "key": "pcoip", "transport": "tcp", "address": "127.0.0.1:4172" }] }"#;
     make_folder_of(socket);
     let listener = UnixListener::bind(socket).expect("a socket can be bound");

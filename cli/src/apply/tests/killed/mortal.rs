@@ -298,6 +298,7 @@ impl System for Mortal<'_> {
             reason: None,
             listens: Vec::new(),
             sessions: 0,
+            usage: None,
             deployment: self.host.engine.deployment(role),
             turned_away: None,
             unserved: None,
