@@ -2,6 +2,7 @@
 //! installation come from the table in `settings`, which the environment and the answers file
 //! share.
 
+mod debug;
 mod flags;
 #[cfg(test)]
 mod guide;
@@ -56,11 +57,12 @@ pub(crate) struct Global {
     /// Print what each step changes and how it is undone
     #[arg(long, global = true)]
     pub(crate) verbose: bool,
-    /// The same, for the installation only: what the roles log is `LogLevel` in their files
+    /// Same as `--verbose`; a level is accepted too, and `trace` and `debug` mean true. What the
+    /// services log is `LogLevel` in their files
     #[arg(
-        long, global = true, value_name = "true|false", num_args = 0..=1, require_equals = true,
-        default_value = "false", default_missing_value = "true", hide_default_value = true,
-        hide_possible_values = true,
+        long, global = true, value_name = "true|false", num_args = 0..=1,
+        require_equals = true, default_value = "false", default_missing_value = "true",
+        hide_default_value = true, hide_possible_values = true, overrides_with = "debug",
         action = clap::ArgAction::Set
     )]
     pub(crate) debug: bool,
@@ -323,6 +325,13 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Cli, Unread> {
     if !typos.is_empty() {
         return Err(Unread::Typos(typos));
     }
+    let words = match words.split_first() {
+        Some((program, typed)) if !is_ours => {
+            let typed = debug::spelled_out(typed).map_err(|wrong| Unread::Typos(vec![wrong]))?;
+            [&[program.clone()], typed.as_slice()].concat()
+        }
+        _ => words.to_vec(),
+    };
     Cli::try_parse_from(words).map_err(Unread::Clap)
 }
 
@@ -348,12 +357,16 @@ mod tests {
 
     #[test]
     fn debug_is_accepted_bare_and_with_a_value() {
-        let table =
-            [("--debug", true), ("--debug=true", true), ("--debug=false", false), ("--yes", false)];
-        for (word, debug) in table {
-            let cli = parse_words(&[word, "status"]).unwrap();
-
-            assert_eq!(cli.global.debug, debug, "{word}");
+        let table: [(&[&str], bool); 6] = [
+            (&["--debug", "status"], true),
+            (&["--debug", "false", "status"], false),
+            (&["status", "--debug", "trace", "--yes"], true),
+            (&["--debug", "status", "--debug=false"], false),
+            (&["status", "--debug", "--debug", "info"], false),
+            (&["--yes", "status"], false),
+        ];
+        for (words, debug) in table {
+            assert_eq!(parse_words(words).unwrap().global.debug, debug, "{words:?}");
         }
     }
 
