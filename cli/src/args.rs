@@ -328,7 +328,7 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Cli, Unread> {
     let words = match words.split_first() {
         Some((program, typed)) if !is_ours => {
             let typed = debug::spelled_out(typed).map_err(|wrong| Unread::Typos(vec![wrong]))?;
-            [&[program.clone()], typed.as_slice()].concat()
+            [std::slice::from_ref(program), &typed].concat()
         }
         _ => words.to_vec(),
     };
