@@ -1,5 +1,7 @@
 //! `uninstall`: stops what runs and removes what was installed, never anything else.
 
+use std::{collections::BTreeSet, path::Path};
+
 use cmsg_config::Paths;
 use nix::unistd;
 
@@ -17,7 +19,7 @@ use crate::{
         engine::{self, EngineFact},
         machine::Machine,
     },
-    installation::{Runtime, installed::Installed, layout, record::Record},
+    installation::{Runtime, contents::Contents, installed::Installed, layout, record::Record},
     interrupt::Interrupt,
     plan, preflight,
     progress::Progress,
@@ -47,7 +49,7 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
         None => interrupted::finding(&found.paths),
     };
     interrupted.iter().for_each(|finding| screen.finding(finding));
-    let installed = Installed::read(&found.paths, lock.as_ref().map(Lock::made))?;
+    let installed = read(&found.paths, lock.as_ref(), uninstall.purge)?;
     if let (Some(lock), true) = (&mut lock, uninstall.purge) {
         let made = Record::of(&installed, &found.paths).folders;
         lock.goes_with(&[lock.made(), &made].concat())?;
@@ -81,15 +83,39 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
     Ok(exit)
 }
 
+fn read(paths: &Paths, lock: Option<&Lock>, purges: bool) -> anyhow::Result<Installed> {
+    let contents = if purges { Contents::look(paths) } else { Contents::default() };
+    Ok(Installed { contents, ..Installed::read(paths, lock.map(Lock::made))? })
+}
+
+/// Files that are named one by one.
+const NAMED: usize = 20;
+
+/// What stays after a purge, and why.
+fn left(paths: &Paths) -> Vec<String> {
+    let Contents { own, foreign } = Contents::look(paths);
+    let kept = |path: &Path, why: &str| format!("kept: `{}`, which {why}", path.display());
+    let mut lines: Vec<_> =
+        foreign.iter().take(NAMED).map(|path| kept(path, "the installer did not create")).collect();
+    if let Some(more @ 1..) = foreign.len().checked_sub(NAMED) {
+        lines.push(format!("kept: {more} more files and folders beside these"));
+    }
+    // Of a folder that we did not make, the services' files stay as well.
+    let with_files: BTreeSet<_> = own.iter().filter_map(|path| path.parent()).collect();
+    let before = "existed before this installation";
+    lines.extend(with_files.iter().map(|folder| kept(folder, before)));
+    let is_named = |folder: &Path| own.iter().chain(&foreign).any(|path| path.starts_with(folder));
+    let empty = [paths.base(), paths.logs()].into_iter().filter(|it| it.exists() && !is_named(it));
+    lines.extend(empty.map(|folder| kept(&folder, before)));
+    lines
+}
+
 /// What stays, and why.
 fn kept(paths: &Paths, runtime: Runtime, purges: bool, has_files: bool) -> Vec<String> {
-    let (base, logs) = (paths.base(), paths.logs());
     if purges {
-        let there = [base, logs].into_iter().filter(|folder| folder.exists());
-        return there
-            .map(|it| format!("kept: `{}`, which was there before this installation", it.display()))
-            .collect();
+        return left(paths);
     }
+    let (base, logs) = (paths.base(), paths.logs());
     let words = layout::words(paths, runtime);
     let line = format!(
         "kept: configuration and keys in `{}`, logs in `{}`; `uninstall{words} --purge` removes them",

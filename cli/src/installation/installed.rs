@@ -12,7 +12,7 @@ use cmsg_config::{
 };
 
 use super::{account::Found, layout};
-use crate::content::Content;
+use crate::{content::Content, installation::contents::Contents};
 
 /// One installation as it is.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +29,8 @@ pub(crate) struct Installed {
     pub(crate) has_previous_daemon: bool,
     /// Files of roles in `data` that they have copied to `state`.
     pub(crate) former_state: Vec<PathBuf>,
+    /// What lies in its folders; only a purge looks.
+    pub(crate) contents: Contents,
     /// Whether the supervisor's log is there.
     pub(crate) has_log: bool,
     /// Whether the supervisor runs.

@@ -1,6 +1,7 @@
 //! The files and folders of an installation beyond those that the daemon knows.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     path::{Path, PathBuf},
 };
@@ -10,8 +11,10 @@ use cmsg_config::{
     socket::{Role, SUPERVISOR},
 };
 
-use super::Runtime;
-use crate::args::settings::{self, FILES};
+use crate::{
+    args::settings::{self, FILES},
+    installation::Runtime,
+};
 
 /// Whether that is the machine's own installation.
 pub(crate) fn is_machine(paths: &Paths) -> bool {
@@ -201,6 +204,32 @@ pub(crate) fn former_state(paths: &Paths, role: Role) -> [PathBuf; 2] {
     names.map(|name| paths.data().join(name))
 }
 
+/// What every name of an unfinished or kept file of the installer has in it.
+pub(crate) const ASIDE: &str = ".pcoip-cmsg-setup-";
+
+/// The files of the installer and the roles whose names are always the same, and the folder of what
+/// was adopted.
+pub(crate) fn known_files(paths: &Paths) -> BTreeSet<PathBuf> {
+    let former = [Role::Cm, Role::Sg].into_iter().flat_map(|role| former_state(paths, role));
+    let daemons = [paths.daemon(), previous_daemon(paths), supervise_log(paths)];
+    let others = [compose_file(paths), adopted(paths)];
+    let all = files(paths).into_iter().chain(run_files(paths)).chain(former);
+    all.chain(daemons).chain(others).collect()
+}
+
+/// Whether a name in one of the own folders is that of a log, of a role's state or of an unfinished
+/// file.
+pub(crate) fn is_own_name(paths: &Paths, path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_in = |folder: &Path| path.parent() == Some(folder);
+    let begins = |words: &[&str]| words.iter().any(|word| name.starts_with(word));
+    let is_log = |word: &str| begins(&[word]) && (name.ends_with(".log") || name.ends_with(".gz"));
+    name.starts_with('.') && name.contains(ASIDE)
+        || is_in(&paths.state()) && begins(&["connection-manager.", "security-gateway."])
+        || is_in(&paths.connection_manager_logs()) && is_log("pcoip-connmgr_")
+        || is_in(&paths.security_gateway_logs()) && is_log("pcoip-sg_")
+}
+
 /// Folders that only this product uses.
 pub(crate) fn own_folders(paths: &Paths) -> Vec<PathBuf> {
     vec![
@@ -258,17 +287,18 @@ pub(crate) fn adopted_stack(paths: &Paths) -> PathBuf {
 
 /// Where a file waits that is being replaced. The name is nobody else's.
 pub(crate) fn aside(path: &Path) -> PathBuf {
-    hidden(path, ".pcoip-cmsg-setup-old")
+    hidden(path, "old")
 }
 
 /// Where a file is written before it is put in place.
 pub(crate) fn unfinished(path: &Path) -> PathBuf {
-    hidden(path, ".pcoip-cmsg-setup-new")
+    hidden(path, "new")
 }
 
 fn hidden(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
+    name.push(ASIDE);
     name.push(suffix);
     path.with_file_name(name)
 }

@@ -8,7 +8,7 @@ use cmsg_engine::{EngineFacts, ServiceFact};
 use super::{Plan, surroundings, swarm, units, write};
 use crate::{
     host::machine::Machine,
-    installation::{installed::Installed, layout, record::Record},
+    installation::{contents::Contents, installed::Installed, layout, record::Record},
     step::{
         Step,
         engine::{EngineStep, stack_files},
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Plans the removal. Configuration, certificates, keys and logs stay unless they are purged; of
-/// folders that were there before us, only our files go.
+/// folders that were there before us, or where somebody else has put something, only our files go.
 pub(crate) fn uninstall(
     paths: &Paths,
     installed: &Installed,
@@ -47,7 +47,7 @@ pub(crate) fn uninstall(
             roles: installed.roles(paths),
         }));
     }
-    let mut gone = delete(paths, &made, purges);
+    let mut gone = delete(paths, &made, &installed.contents, purges);
     if engine.is_some() && !purges {
         gone.extend([layout::stack(paths), layout::compose_file(paths)]);
         gone.push(layout::host_authorities(paths));
@@ -70,10 +70,18 @@ pub(crate) fn uninstall(
     Plan { steps, restarts: Vec::new() }
 }
 
-/// What goes: whole folders where we made them, else our files in them.
-fn delete(paths: &Paths, made: &[PathBuf], purges: bool) -> Vec<PathBuf> {
-    let whole = |folder: PathBuf, files: Vec<PathBuf>| {
-        if made.contains(&folder) { vec![folder] } else { files }
+/// What goes: whole folders where we made them and have them for ourselves, else our files in them.
+fn delete(paths: &Paths, made: &[PathBuf], contents: &Contents, purges: bool) -> Vec<PathBuf> {
+    let whole = |folder: PathBuf, mut files: Vec<PathBuf>| {
+        if !made.contains(&folder) {
+            return files;
+        }
+        if !contents.has_foreign_in(&folder) {
+            return vec![folder];
+        }
+        let others = contents.own_in(&folder).filter(|file| !files.contains(file));
+        files.extend(others.collect::<Vec<_>>());
+        files
     };
     let mut gone = whole(paths.run(), layout::run_files(paths));
     gone.extend([paths.daemon(), layout::previous_daemon(paths)]);
@@ -90,8 +98,9 @@ fn delete(paths: &Paths, made: &[PathBuf], purges: bool) -> Vec<PathBuf> {
         gone.extend(whole(folder, Vec::new()));
     }
     gone.push(layout::supervise_log(paths));
-    if !made.contains(&paths.data()) {
-        gone.push(layout::adopted(paths));
+    let adopted = layout::adopted(paths);
+    if ![&adopted, &paths.data()].iter().any(|it| gone.contains(*it)) {
+        gone.push(adopted);
     }
     gone
 }
