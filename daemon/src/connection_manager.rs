@@ -115,7 +115,9 @@ impl ConnectionManagerRole {
         tracker.spawn(sweep(Arc::clone(&shared), shutdown.clone()));
         if let Some(http) = http {
             let head = shared.config.http_head;
-            tracker.spawn(redirect::serve(http, secure.port(), head, shutdown.clone()));
+            let secure =
+                redirect::Secure { host: shared.config.host_address.clone(), port: secure.port() };
+            tracker.spawn(redirect::serve(http, secure, head, shutdown.clone()));
         }
         let config = &shared.config;
         let server = Server {

@@ -60,6 +60,10 @@ impl Configuration {
         let cm = wanted.connection_manager.as_ref().map(|manager| {
             let mut draft = start(Role::Cm);
             connection_manager(&mut draft, manager, gateway, facts);
+            match wanted.host_addresses.as_slice() {
+                [] => draft.take_back("HostAddress"),
+                hosts => draft.set_all("HostAddress", hosts),
+            }
             later::connection_manager(&mut draft, &wanted.later, &paths);
             common(&mut draft, Role::Cm, wanted, facts);
             draft.file.set("JwtSigningKey", [layout::signing_key(&paths).display()]);

@@ -11,6 +11,7 @@ use std::{
 use ipnet::IpNet;
 
 use crate::{
+    HostAddress,
     file::ConfFile,
     kept::Kept,
     keys,
@@ -52,6 +53,8 @@ pub struct ConnectionManager {
     pub external_gateways: Vec<ExternalGateway>,
     /// PEM key that signs announcements.
     pub jwt_signing_key: PathBuf,
+    /// What clients know this host by.
+    pub host_address: HostAddress,
     /// Where clients connect.
     pub listen: SocketAddr,
     /// Where plain HTTP is redirected.
@@ -134,6 +137,7 @@ fn read_all(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
     let external_port = reader.one::<Port>("ExternalPort");
     let external_gateways = external_gateways(reader);
     let jwt_signing_key = reader.one::<AbsolutePath>("JwtSigningKey");
+    let host_address = HostAddress::of(&reader.many::<Host>("HostAddress"));
     let listen = reader.one("ListenAddress");
     let http_listen = reader.one::<MaybeAddress>("HttpListenAddress");
     let certificate = reader.one::<AbsolutePath>("SslCertificate");
@@ -152,6 +156,9 @@ fn read_all(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
     if gateway_enabled == Some(Switch(true)) && own_gateway.is_empty() {
         let what = "is missing, and `SecurityGatewayEnabled` is true".to_owned();
         reader.problem(None, "ExternalRoutableIP", what);
+    }
+    if let Err(several) = &host_address {
+        reader.problem(None, "HostAddress", several.to_string());
     }
     Some(ConnectionManager {
         log_level: log_level?,
@@ -172,6 +179,7 @@ fn read_all(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
         external_port: external_port?.0,
         external_gateways,
         jwt_signing_key: jwt_signing_key?.0,
+        host_address: host_address.ok()?,
         listen: listen?,
         http_listen: http_listen?.0,
         certificate: certificate?.0,

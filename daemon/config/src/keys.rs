@@ -117,6 +117,11 @@ pub const CONNECTION_MANAGER: &[Key] = &[
         "path",
         "PEM key that signs announcements to gateways",
     ),
+    Key::list(
+        "HostAddress",
+        "NAME or IP",
+        "name and address that clients know this host by, one each: told in `pcm-info` and redirects",
+    ),
     Key::new(
         "ListenAddress",
         "0.0.0.0:443",

@@ -3,6 +3,7 @@
 
 pub mod connection_manager;
 pub mod file;
+mod host_address;
 pub mod kept;
 pub mod keys;
 pub mod memory;
@@ -16,6 +17,7 @@ pub mod values;
 
 pub use connection_manager::ConnectionManager;
 pub use file::ConfFile;
+pub use host_address::{HostAddress, Several};
 pub use paths::Paths;
 pub use reader::{Invalid, Loaded, Warning};
 pub use security_gateway::SecurityGateway;

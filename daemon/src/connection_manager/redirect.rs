@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cmsg_config::values::Host;
+use cmsg_config::{HostAddress, values::Host};
 use http::{HeaderValue, Response, StatusCode, header};
 use hyper::{Request, body::Incoming};
 use tokio::net::TcpListener;
@@ -16,18 +16,26 @@ use crate::https::{
 /// It is for people who forgot the `s`.
 const MAX_CONNECTIONS: usize = 256;
 
-/// Sends everybody to HTTPS on that port until the shutdown.
+/// Where HTTPS is.
+#[derive(Debug, Clone)]
+pub(super) struct Secure {
+    /// What the host is called, unless it is called as the request has it.
+    pub(super) host: HostAddress,
+    pub(super) port: u16,
+}
+
+/// Sends everybody there until the shutdown.
 pub(super) async fn serve(
     socket: TcpListener,
-    secure: u16,
+    secure: Secure,
     head: Duration,
     shutdown: CancellationToken,
 ) {
     let listener = Listener::new(socket, MAX_CONNECTIONS, Arc::default());
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
-        let shutdown = shutdown.clone();
+        let (shutdown, secure) = (shutdown.clone(), secure.clone());
         tokio::spawn(async move {
-            let answer = |request| std::future::ready(answer(&request, secure));
+            let answer = |request| std::future::ready(answer(&request, &secure));
             let spoken = speak(accepted.stream, head, shutdown, answer);
             tokio::select! {
                 () = spoken => {}
@@ -37,7 +45,7 @@ pub(super) async fn serve(
     }
 }
 
-fn answer(request: &Request<Incoming>, secure: u16) -> Response<Content> {
+fn answer(request: &Request<Incoming>, secure: &Secure) -> Response<Content> {
     let mut hosts = request.headers().get_all(header::HOST).into_iter();
     // Whoever names two is not answered by a guess.
     let host = hosts.next().filter(|_| hosts.next().is_none()).and_then(|host| host.to_str().ok());
@@ -58,14 +66,14 @@ fn answer(request: &Request<Incoming>, secure: u16) -> Response<Content> {
 }
 
 /// The same place over HTTPS; `None` where the host is none.
-fn location(host: &str, path: &str, secure: u16) -> Option<String> {
+fn location(host: &str, path: &str, secure: &Secure) -> Option<String> {
     // A host has no user, which would only hide where the link leads.
     if host.contains('@') {
         return None;
     }
     let authority: http::uri::Authority = host.parse().ok()?;
-    let host: Host = authority.host().parse().ok()?;
-    let port = if secure == 443 { String::new() } else { format!(":{secure}") };
+    let host = secure.host.called(authority.host().parse::<Host>().ok()?);
+    let port = if secure.port == 443 { String::new() } else { format!(":{}", secure.port) };
     let path = if path.starts_with('/') { path } else { "/" };
     Some(format!("https://{host}{port}{path}"))
 }
@@ -84,7 +92,9 @@ mod tests {
         let socket = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = socket.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(serve(socket, 443, Duration::from_secs(60), shutdown.clone()));
+        let secure = Secure { host: HostAddress::default(), port: 443 };
+        let serving =
+            tokio::spawn(serve(socket, secure, Duration::from_secs(60), shutdown.clone()));
         let (mut reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
         let request = request.to_vec();
         // It may answer and close before all is sent.
@@ -202,7 +212,8 @@ mod tests {
             ("", "/", 443, None),
         ];
         for (host, path, port, leads) in table {
-            assert_eq!(location(host, path, port).as_deref(), leads, "{host}");
+            let secure = Secure { host: HostAddress::default(), port };
+            assert_eq!(location(host, path, &secure).as_deref(), leads, "{host}");
         }
     }
 }

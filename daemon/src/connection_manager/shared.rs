@@ -102,7 +102,10 @@ impl Shared {
             bodies: Bodies::new(),
             held: Held::default(),
             changed: watch::Sender::new(0),
-            hostname: hostname.trim().to_owned(),
+            hostname: match &config.host_address.name {
+                Some(name) => name.as_str().to_owned(),
+                None => hostname.trim().to_owned(),
+            },
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             ignored: Mutex::default(),
             sessions: Mutex::new(sessions),
@@ -226,7 +229,7 @@ impl Shared {
     pub(super) fn pcm_info(&self, local: IpAddr) -> PcmInfo {
         PcmInfo {
             product_version: env!("CARGO_PKG_VERSION").to_owned(),
-            ip_address: local.to_string(),
+            ip_address: self.config.host_address.address.unwrap_or(local).to_string(),
             hostname: self.hostname.clone(),
         }
     }

@@ -114,7 +114,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting::list(
         "host-address",
         "ADDRESS",
-        "Name and address by which clients reach this host; twice for a FQDN and an IP",
+        "FQDN or IP address that clients know this host by, one of each: used in certificates, redirects and `pcm-info`",
     )
     .under(NETWORK),
     Setting::switch("clear-host-address", "false", "Take back the saved `--host-address`")
