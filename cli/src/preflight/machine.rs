@@ -33,6 +33,7 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
             format!("rename or remove that user or group: `{NAME}` is a system user with a group"),
         ));
     }
+    findings.extend(services_of_root(&wanted.place, facts.is_root));
     findings.extend(requirements::check(&facts.machine));
     findings.extend(firewall::check(facts));
     findings.extend(limits::udp_source(facts));
@@ -84,6 +85,21 @@ pub(super) fn rights(place: &Place, is_root: bool) -> Option<Finding> {
             "host.not-root",
             "only root can install on the machine itself",
             "run the command with `sudo`, or install under a folder with `--root DIR`",
+        )
+    })
+}
+
+/// Under a folder the services run as the user who installs: there is no account, and files belong to
+/// that user.
+fn services_of_root(place: &Place, is_root: bool) -> Option<Finding> {
+    let is_folder = place.root.is_some() && place.runtime == Runtime::Host;
+    (is_folder && is_root).then(|| {
+        Finding::warning(
+            "host.services-run-as-root",
+            "with `--root`, the services run as the user who installs, which is root",
+            format!(
+                "install as another user; or without `--root`, where the services run as `{NAME}`"
+            ),
         )
     })
 }

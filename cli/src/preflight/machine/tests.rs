@@ -41,6 +41,22 @@ fn system(id: &str, version: &str) -> Option<System> {
     Some(System { id: id.into(), version: version.into(), name: format!("{id} {version}") })
 }
 
+#[test]
+fn services_that_run_as_root_are_found_under_a_folder_only() {
+    let place = |root: Option<&str>, runtime| Place { root: root.map(Into::into), runtime };
+    let table = [
+        (place(Some("/r"), Runtime::Host), true, true),
+        (place(Some("/r"), Runtime::Host), false, false),
+        (place(None, Runtime::Host), true, false),
+        (place(None, Runtime::Swarm), true, false),
+    ];
+    for (place, is_root, is_found) in table {
+        let found = services_of_root(&place, is_root).map(|finding| finding.id);
+
+        assert_eq!(found, is_found.then_some("host.services-run-as-root"), "{place:?}");
+    }
+}
+
 /// The smallest machine that is good.
 fn good() -> Machine {
     Machine {
