@@ -195,14 +195,20 @@ const FILES: [&str; 8] = [
     "security-gateway.journal",
 ];
 
-const PASSCODE: &str = "123456";
+/// The second factor of every site.
+pub const PASSCODE: &str = "123456";
 
 const CONNECTION_MANAGER: &str = "ListenAddress = 127.0.0.1:0\nHttpListenAddress = off\n\
     AllowedAgents = 127.0.0.0/8\nAllowedAgents = ::1\n";
 const GATEWAY: &str = "ListenAddress = 127.0.0.1:0\nUdpSourceAddress = 127.0.0.1:0\n\
     AllowedAgents = 127.0.0.0/8\nAllowedAgents = ::1\n";
 
-async fn agent(layout: Layout) -> agent::Agent {
+/// An agent of every site's user.
+///
+/// # Panics
+///
+/// Where it does not start.
+pub async fn agent(layout: Layout) -> agent::Agent {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let options = agent::Options {
         listen: any,
@@ -214,7 +220,12 @@ async fn agent(layout: Layout) -> agent::Agent {
     agent::start(options).await.expect("the simulated agent starts")
 }
 
-async fn broker(agent_pcoip: u16) -> broker::Broker {
+/// A broker of every site's user, whose desktop is that agent on this host.
+///
+/// # Panics
+///
+/// Where it does not start.
+pub async fn broker(agent_pcoip: u16) -> broker::Broker {
     let options = broker::Options {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         certificate: CertificateKind::Plain,

@@ -1,10 +1,14 @@
 //! A host that is taken out of service: what clients, load balancers and administrators see.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cmsg_config::socket::{self, Role, Status, tell};
-use e2e::{installation::Installation, installer::document, site::Site};
-use pcoip_sim::{client, layout::Layout};
+use e2e::{
+    installation::Installation,
+    installer::{INSTALL_ON_HOST, document, with},
+    site::{self, PASSCODE, Site, credentials},
+};
+use pcoip_sim::{client, layout::Layout, tls::Trust};
 use serde_json::json;
 
 const WAIT: Duration = Duration::from_secs(20);
@@ -86,4 +90,74 @@ fn the_command_drains_both_roles_and_a_restart_does_not_end_it() {
     let [cm, sg] = reason();
     assert_ne!(cm, json!(WHY));
     assert_eq!(sg, json!(null));
+}
+
+/// An installation on this host whose users get to that agent.
+fn installed(broker: &pcoip_sim::broker::Broker, agent: &pcoip_sim::agent::Agent) -> Installation {
+    let site = Installation::nothing();
+    let (broker, agent) = (
+        format!("--broker-url=https://{}", broker.address),
+        format!("--agent-port={}", agent.https.port()),
+    );
+    let flags = [
+        broker.as_str(),
+        agent.as_str(),
+        "--broker-cert-check=false",
+        "--external-pcoip-ip=127.0.0.1",
+        "--allowed-agents=127.0.0.1",
+    ];
+    site.done(&with(&INSTALL_ON_HOST, &flags));
+    site
+}
+
+/// A client that stays for that long and says goodbye.
+fn staying(site: &Installation, hold: Duration) -> client::Options {
+    let status = socket::get::<Status>(&site.paths().run(), Role::Cm, "/status", WAIT);
+    let listens = status.expect("it answers").listens;
+    let broker = listens.iter().find(|listen| listen.key == "broker").expect("it listens");
+    client::Options {
+        connect: client::Endpoint {
+            host: broker.address.ip().to_string(),
+            port: broker.address.port(),
+        },
+        trust: Trust::Any,
+        credentials: credentials(),
+        passcode: Some(PASSCODE.into()),
+        session: client::SessionOptions {
+            layout: Layout::Little,
+            datagrams: 100,
+            hold,
+            ..client::SessionOptions::default()
+        },
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_of_an_installation_ends_soon_after_the_last_client_said_bye() {
+    let agent = site::agent(Layout::Little).await;
+    let broker = site::broker(agent.pcoip.port()).await;
+    let site = tokio::task::block_in_place(|| installed(&broker, &agent));
+    let client = staying(&site, Duration::from_secs(4));
+    let running = tokio::spawn(async move { client::walk(&client).await });
+    let begun = async {
+        let run = site.paths().run();
+        while socket::get::<Status>(&run, Role::Sg, "/status", WAIT).expect("it answers").sessions
+            == 0
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(WAIT, begun).await.expect("the session begins");
+
+    let started = Instant::now();
+    let drained = tokio::task::block_in_place(|| site.done(&["drain", "--wait=200"]));
+
+    let report = running.await.expect("the client ends");
+    assert_eq!(report.error, None);
+    assert!(started.elapsed() < Duration::from_secs(40), "{:?}", started.elapsed());
+    assert_eq!(drained["ended"], json!(1), "{drained:#}");
+    assert_eq!(drained["roles"]["sg"], json!({ "sessions": 1, "in_use": 0, "resumable": 1 }));
+    tokio::task::block_in_place(|| drop(site));
+    broker.stop().await;
+    agent.stop().await;
 }

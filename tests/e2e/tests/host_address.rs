@@ -1,42 +1,19 @@
 //! `--host-address`: the name and the address that clients and brokers are told, and that the
 //! generated certificate is for.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    process::Command,
-};
+use std::process::Command;
 
 use e2e::{
     installation::Installation,
     installer::{INSTALL_ON_HOST, with},
     needs::{Need, met},
-    site::credentials,
-};
-use pcoip_sim::{
-    broker::{self, Broker},
-    tls::CertificateKind,
+    site::broker,
 };
 use serde_json::Value;
 
 const HELLO: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><pcoip-client version=\"2.1\"><hello>\
     <client-info><product-name>QueryBrokerClient</product-name><product-version>1.0\
     </product-version><platform>PCoIP</platform></client-info></hello></pcoip-client>";
-
-async fn broker() -> Broker {
-    let options = broker::Options {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        certificate: CertificateKind::Plain,
-        credentials: credentials(),
-        passcode: "123456".into(),
-        resources: std::num::NonZeroU16::MIN,
-        target: broker::Target {
-            ip: Ipv4Addr::LOCALHOST.into(),
-            hostname: "localhost".to_owned(),
-            port: 4172,
-        },
-    };
-    broker::start(options).await.expect("the simulated broker starts")
-}
 
 fn output(program: &str, words: &[&str]) -> String {
     let output = Command::new(program).args(words).output().expect("a tool runs");
@@ -86,7 +63,7 @@ async fn a_host_address_is_what_clients_are_told_and_what_certificates_are_for()
     if !met(&[Need::Tool("curl"), Need::Tool("openssl")]) {
         return;
     }
-    let broker = broker().await;
+    let broker = broker(4172).await;
     let site = Installation::nothing();
     let url = format!("--broker-url=https://{}", broker.address);
     let flags = [url.as_str(), "--broker-cert-check=false"];
