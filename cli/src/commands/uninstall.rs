@@ -19,7 +19,9 @@ use crate::{
         engine::{self, EngineFact},
         machine::Machine,
     },
-    installation::{Runtime, contents::Contents, installed::Installed, layout, record::Record},
+    installation::{
+        account::NAME, contents::Contents, installed::Installed, layout, record::Record,
+    },
     interrupt::Interrupt,
     plan, preflight,
     progress::Progress,
@@ -74,10 +76,8 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
     }
     let exit = perform(&mut report, &found.paths, &mut system, screen);
     if exit == Exit::Done {
-        let has_files = !installed.files.is_empty();
-        kept(&found.paths, runtime, uninstall.purge, has_files)
-            .iter()
-            .for_each(|it| screen.note(it));
+        let kept = kept(&found.paths, &installed, uninstall.purge);
+        kept.iter().for_each(|it| screen.note(it));
     }
     report.show_document(screen);
     Ok(exit)
@@ -88,16 +88,16 @@ fn read(paths: &Paths, lock: Option<&Lock>, purges: bool) -> anyhow::Result<Inst
     Ok(Installed { contents, ..Installed::read(paths, lock.map(Lock::made))? })
 }
 
-/// Files that are named one by one.
-const NAMED: usize = 20;
+/// How many files are named one by one.
+const MOST: usize = 20;
 
 /// What stays after a purge, and why.
 fn left(paths: &Paths) -> Vec<String> {
     let Contents { own, foreign } = Contents::look(paths);
     let kept = |path: &Path, why: &str| format!("kept: `{}`, which {why}", path.display());
     let mut lines: Vec<_> =
-        foreign.iter().take(NAMED).map(|path| kept(path, "the installer did not create")).collect();
-    if let Some(more @ 1..) = foreign.len().checked_sub(NAMED) {
+        foreign.iter().take(MOST).map(|path| kept(path, "the installer did not create")).collect();
+    if let Some(more @ 1..) = foreign.len().checked_sub(MOST) {
         lines.push(format!("kept: {more} more files and folders beside these"));
     }
     // Of a folder that we did not make, the services' files stay as well.
@@ -111,9 +111,17 @@ fn left(paths: &Paths) -> Vec<String> {
 }
 
 /// What stays, and why.
-fn kept(paths: &Paths, runtime: Runtime, purges: bool, has_files: bool) -> Vec<String> {
+fn kept(paths: &Paths, installed: &Installed, purges: bool) -> Vec<String> {
+    let Record { runtime, account, folders, .. } = Record::of(installed, paths);
     if purges {
-        return left(paths);
+        let mut lines = left(paths);
+        if account && installed.contents.has_foreign_in_any(&folders) {
+            lines.push(format!(
+                "kept: the account `{NAME}`, which owns folders of these files; `userdel {NAME}` \
+                 removes it"
+            ));
+        }
+        return lines;
     }
     let (base, logs) = (paths.base(), paths.logs());
     let words = layout::words(paths, runtime);
@@ -122,7 +130,7 @@ fn kept(paths: &Paths, runtime: Runtime, purges: bool, has_files: bool) -> Vec<S
         base.display(),
         logs.display()
     );
-    has_files.then_some(line).into_iter().collect()
+    (!installed.files.is_empty()).then_some(line).into_iter().collect()
 }
 
 /// Without the engine and its swarm, what they run cannot be removed, and would come back with them.

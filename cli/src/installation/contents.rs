@@ -36,6 +36,11 @@ impl Contents {
         self.foreign.iter().any(|path| path.starts_with(folder))
     }
 
+    /// Whether that is so for one of these folders.
+    pub(crate) fn has_foreign_in_any(&self, folders: &[PathBuf]) -> bool {
+        folders.iter().any(|folder| self.has_foreign_in(folder))
+    }
+
     /// The own files below that folder.
     pub(crate) fn own_in(&self, folder: &Path) -> impl Iterator<Item = PathBuf> {
         self.own.iter().filter(move |path| path.starts_with(folder)).cloned()

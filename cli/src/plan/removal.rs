@@ -53,18 +53,15 @@ pub(crate) fn uninstall(
         gone.push(layout::host_authorities(paths));
     }
     steps.push(Step::Delete(gone));
-    let mut folders: Vec<PathBuf> = if purges {
-        made
-    } else {
-        made.into_iter().filter(|folder| is_working_folder(paths, folder)).collect()
-    };
+    let mut folders = made.clone();
+    folders.retain(|folder| purges || is_working_folder(paths, folder));
     folders.sort_by_key(|folder| std::cmp::Reverse(folder.components().count()));
     if !folders.is_empty() {
         steps.push(Step::RemoveEmptyFolders(folders));
     }
     steps.extend(engine.and_then(|engine| swarm::leave(engine, installed, paths)));
-    // Files that are kept are the account's.
-    if purges && account {
+    // Files that are kept are the account's, or lie in folders of it.
+    if purges && account && !installed.contents.has_foreign_in_any(&made) {
         steps.push(Step::RemoveAccount);
     }
     Plan { steps, restarts: Vec::new() }

@@ -47,6 +47,8 @@ pcoip-cmsg:pcoip-cmsg 700 /var/log/Teradici/ConnectionManager
 root:root 600 /var/log/Teradici/supervise.log
 pcoip-cmsg:pcoip-cmsg 700 /var/log/Teradici/SecurityGateway";
 
+const LOG_NOTES: &str = "/var/log/Teradici/SecurityGateway/notes";
+
 #[test]
 fn what_faces_the_network_runs_as_the_account_and_carries_a_session() {
     let Some(mut site) = Site::fresh() else { return };
@@ -128,6 +130,40 @@ fn an_account_of_somebody_else_stays_and_that_of_kept_files_too() {
     assert_eq!(site.install(&[]).0, Some(0));
     assert_eq!(site.run(&["uninstall", "--yes", "--purge"]).status.code(), Some(0));
     assert_eq!(site.state(), before);
+}
+
+#[test]
+fn a_purge_leaves_files_of_others_and_the_account_that_their_folders_belong_to() {
+    let Some(site) = Site::fresh() else { return };
+    let base = "/opt/teradici/pcoipcm_data";
+    let foreign =
+        [format!("{base}/certs/intranet.pem"), format!("{base}/state/notes"), LOG_NOTES.to_owned()];
+    assert_eq!(site.install(&[]).0, Some(0));
+    for path in &foreign {
+        site.machine.tell("touch", &[path]);
+    }
+
+    let purged = site.run(&["uninstall", "--yes", "--purge"]);
+
+    let told = String::from_utf8_lossy(&purged.stderr);
+    assert_eq!(purged.status.code(), Some(0), "{told}");
+    for path in &foreign {
+        assert!(told.contains(&format!("kept: `{path}`, which the installer did not")), "{told}");
+    }
+    assert!(told.contains("kept: the account `pcoip-cmsg`, which owns folders of"), "{told}");
+    let find =
+        site.machine.command("find").args([base, "/var/log/Teradici", "-type", "f"]).output();
+    let left = String::from_utf8_lossy(&find.expect("`find` starts").stdout).into_owned();
+    let mut left: Vec<_> = left.lines().collect();
+    left.sort_unstable();
+    assert_eq!(left, foreign);
+    assert!(site.state()[0].contains("\npcoip-cmsg:"));
+
+    for path in &foreign {
+        site.machine.tell("rm", &[path]);
+    }
+    assert_eq!(site.install(&[]).0, Some(0));
+    assert_eq!(site.run(&["uninstall", "--yes", "--purge"]).status.code(), Some(0));
 }
 
 #[test]
