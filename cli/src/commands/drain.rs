@@ -152,7 +152,10 @@ fn count(paths: &Paths, roles: &[Role]) -> Result<Counts, Ended> {
 }
 
 fn down(error: anyhow::Error) -> Ended {
-    Ended::Failed(error, Some("look with `pcoip-cmsg-setup status` whether it runs".to_owned()))
+    Ended::Failed(
+        error,
+        Some("check with `pcoip-cmsg-setup status` whether it is running".to_owned()),
+    )
 }
 
 fn in_use(counts: &Counts) -> usize {
