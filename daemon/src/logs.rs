@@ -2,6 +2,7 @@
 //! `TIME SESSION s=N c=N LEVEL CLASS : MESSAGE`.
 
 use std::{
+    borrow::Cow,
     fmt::{self, Write as _},
     io,
     path::{Path, PathBuf},
@@ -19,6 +20,7 @@ use tracing::{
 };
 use tracing_subscriber::{
     Layer as _,
+    filter::{FilterFn, filter_fn},
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
     layer::SubscriberExt as _,
     registry::LookupSpan,
@@ -62,19 +64,25 @@ pub fn of_folder(
 ) -> anyhow::Result<(PathBuf, impl Subscriber + Send + Sync + use<>)> {
     let files = LogFiles::begin(folder, name, RETENTION)?;
     let path = files.path();
-    let ours = tracing_subscriber::filter::filter_fn(is_ours);
     let to_file = tracing_subscriber::fmt::layer()
         .event_format(Line)
         .with_writer(Mutex::new(files))
-        .with_filter(filter(level))
-        .with_filter(ours.clone());
+        .with_filter(only(filter(level), is_ours));
     let to_error = tracing_subscriber::fmt::layer()
         .event_format(Line)
         .with_writer(io::stderr)
-        .with_filter(LevelFilter::WARN)
-        .with_filter(ours)
-        .with_filter(tracing_subscriber::filter::filter_fn(|event| !is_of_session(event)));
+        .with_filter(only(LevelFilter::WARN, |event| is_ours(event) && !is_of_session(event)));
     Ok((path, tracing_subscriber::registry().with(to_file).with(to_error)))
+}
+
+/// One filter for level and origin. A level filter inside another filter would discard an event only
+/// after its values were formatted; those of a session are whole documents.
+fn only(
+    level: LevelFilter,
+    wanted: impl Fn(&Metadata<'_>) -> bool + Clone + 'static,
+) -> FilterFn<impl Fn(&Metadata<'_>) -> bool + Clone> {
+    filter_fn(move |event: &Metadata<'_>| *event.level() <= level && wanted(event))
+        .with_max_level_hint(level)
 }
 
 /// Sends everything at or above a level to standard error.
@@ -140,11 +148,8 @@ where
         let mut columns = Columns::default();
         event.record(&mut columns);
         let time = stamp(clock::now(), LINE_STAMP);
-        writeln!(
-            writer,
-            "{}",
-            columns.line(&time, *event.metadata().level(), event.metadata().target())
-        )
+        let line = columns.line(&time, *event.metadata().level(), event.metadata().target());
+        writeln!(writer, "{}", bounded(&line))
     }
 }
 
@@ -211,11 +216,31 @@ fn one_line(text: &str) -> String {
     for c in text.chars() {
         match c {
             '\r' | '\n' => {}
-            c if c.is_control() || is_direction(c) => line.extend(c.escape_unicode()),
+            c if c.is_control() || is_separator(c) || is_direction(c) => {
+                line.extend(c.escape_unicode());
+            }
             c => line.push(c),
         }
     }
     line
+}
+
+/// The longest line in bytes, without its end. Parsers that read a log line by line, such as Go's
+/// `bufio.Scanner`, stop at a line of 64 KiB and never see the rest of the file.
+const MAX_LINE: usize = 63 * 1024;
+
+/// The line, cut off where it is too long.
+fn bounded(line: &str) -> Cow<'_, str> {
+    if line.len() <= MAX_LINE {
+        return Cow::Borrowed(line);
+    }
+    let end = line.floor_char_boundary(MAX_LINE - 32);
+    Cow::Owned(format!("{}… ({} bytes)", &line[..end], line.len()))
+}
+
+/// What Unicode, and so some tools, take for the end of a line or paragraph.
+fn is_separator(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// Characters that make a terminal show a line in another order than it has.
@@ -269,5 +294,37 @@ mod tests {
     #[test]
     fn a_peer_cannot_write_a_line_of_its_own() {
         assert_eq!(one_line("a\r\nb\u{1b}[2Jc\u{202e}"), "ab\\u{1b}[2Jc\\u{202e}");
+        assert_eq!(one_line("a\u{85}b\u{2028}c\u{2029}"), "a\\u{85}b\\u{2028}c\\u{2029}");
+    }
+
+    #[test]
+    fn what_is_not_logged_is_not_formatted_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let formatted = std::cell::Cell::new(0);
+        let document = || {
+            formatted.set(formatted.get() + 1);
+            "<hello />"
+        };
+        for level in [LogLevel::Error, LogLevel::Info, LogLevel::Debug, LogLevel::Trace] {
+            let (_, subscriber) = of_folder(folder.path(), "pcoip-connmgr", level).unwrap();
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::trace!(session = "0b1c", "Received request from client: {}", document());
+            });
+        }
+
+        assert_eq!(formatted.get(), 1);
+    }
+
+    #[test]
+    fn no_line_is_longer_than_parsers_read() {
+        for (characters, longest) in [("x", MAX_LINE), ("\u{202e}", MAX_LINE), ("€", MAX_LINE)] {
+            let line = one_line(&characters.repeat(64 * 1024));
+
+            let line = bounded(&line);
+
+            assert!(line.len() <= longest && line.len() > longest - 64, "{}", line.len());
+            assert!(line.ends_with(" bytes)"), "{}", &line[line.len() - 40..]);
+        }
+        assert_eq!(bounded("short"), "short");
     }
 }
