@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context as _;
 use cmsg_proto::Time;
 
-use super::retention::{Entry, Retention, name};
+use super::retention::{Entry, Retention, following, name, next_number};
 use crate::clock;
 
 /// How long to wait before another file is tried where one could not be made.
@@ -26,6 +26,7 @@ pub(super) struct LogFiles {
     file: File,
     bytes: u64,
     begun: Time,
+    number: u32,
     /// When another file could not be made. Until one can, lines are dropped: a bound that gives way
     /// to errors is none.
     failed: Option<Time>,
@@ -35,19 +36,20 @@ impl LogFiles {
     /// Begins the first file of this process, and removes old ones for which there is no room.
     pub(super) fn begin(folder: &Path, role: &str, retention: Retention) -> anyhow::Result<Self> {
         let begun = clock::now();
-        let path = folder.join(name(role, begun));
+        let number = next_number(role, &files_in(folder));
+        let path = folder.join(name(role, begun, number));
         let file =
             open(&path).with_context(|| format!("creating log file `{}`", path.display()))?;
         let bytes = file.metadata().map_or(0, |data| data.len());
         let (folder, role) = (folder.to_owned(), role.to_owned());
-        let files = Self { folder, role, retention, file, bytes, begun, failed: None };
+        let files = Self { folder, role, retention, file, bytes, begun, number, failed: None };
         files.remove_surplus();
         Ok(files)
     }
 
     /// The newest file's path.
     pub(super) fn path(&self) -> PathBuf {
-        self.folder.join(name(&self.role, self.begun))
+        self.folder.join(name(&self.role, self.begun, self.number))
     }
 
     /// Begins another file if the line does not fit; returns whether it can be written.
@@ -60,9 +62,10 @@ impl LogFiles {
         }
         // Names sort by time, also where a file is full within a millisecond.
         let begun = now.max(self.begun + Duration::from_millis(1));
-        match open(&self.folder.join(name(&self.role, begun))) {
+        let number = following(self.number);
+        match open(&self.folder.join(name(&self.role, begun, number))) {
             Ok(file) => {
-                (self.file, self.bytes, self.begun) = (file, 0, begun);
+                (self.file, self.bytes, self.begun, self.number) = (file, 0, begun, number);
                 self.failed = None;
                 self.remove_surplus();
                 true
@@ -78,9 +81,8 @@ impl LogFiles {
     }
 
     fn remove_surplus(&self) {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let files: Vec<Entry> = entries.filter_map(|entry| file_of(&entry)).collect();
-        let current = name(&self.role, self.begun);
+        let files = files_in(&self.folder);
+        let current = name(&self.role, self.begun, self.number);
         for name in self.retention.surplus(&self.role, &current, &files) {
             let _ = fs::remove_file(self.folder.join(name));
         }
@@ -103,6 +105,12 @@ impl Write for LogFiles {
 
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+/// The plain files of a folder.
+fn files_in(folder: &Path) -> Vec<Entry> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| file_of(&entry)).collect()
 }
 
 /// A plain file with its size; folders and links are no logs.

@@ -50,21 +50,38 @@ impl Retention {
     }
 }
 
-/// The name of a file that is begun at that time; names sort by it.
-pub(super) fn name(role: &str, begun: Time) -> String {
-    format!("{role}_{}.log", stamp(begun, STAMP))
+/// The name of a file that is begun at that time, in the vendor's form; names sort by the time.
+pub(super) fn name(role: &str, begun: Time, number: u32) -> String {
+    format!("{role}_{}{number:07}.log", stamp(begun, STAMP))
 }
 
-/// Whether [`name`] makes such names for the role.
+/// The number of a role's next file, one more than that of its newest. After 9,999,999 comes 1.
+pub(super) fn next_number(role: &str, files: &[Entry]) -> u32 {
+    let newest = files.iter().filter(|file| is_of(role, &file.name)).max_by_key(|file| &file.name);
+    let stem = newest.and_then(|file| file.name.strip_suffix(".log"));
+    let number = stem.and_then(|stem| stem.rsplit('Z').next()?.parse().ok());
+    following(number.unwrap_or(0))
+}
+
+/// The number after that one.
+pub(super) fn following(number: u32) -> u32 {
+    if number < MAX_NUMBER { number + 1 } else { 1 }
+}
+
+/// The largest number of seven digits.
+const MAX_NUMBER: u32 = 9_999_999;
+
+/// Whether [`name`] makes such names for the role. Early builds wrote names without a number.
 fn is_of(role: &str, name: &str) -> bool {
     let stamp = name.strip_prefix(role).and_then(|rest| rest.strip_prefix('_'));
     let Some(stamp) = stamp.and_then(|rest| rest.strip_suffix(".log")) else { return false };
-    let shape = b"0000_00_00T00_00_00_000Z";
-    stamp.len() == shape.len()
-        && stamp.bytes().zip(shape).all(|(byte, expected)| match expected {
-            b'0' => byte.is_ascii_digit(),
-            _ => byte == *expected,
-        })
+    ["0000_00_00T00_00_00_000Z", "0000_00_00T00_00_00_000Z0000000"].iter().any(|shape| {
+        stamp.len() == shape.len()
+            && stamp.bytes().zip(shape.bytes()).all(|(byte, expected)| match expected {
+                b'0' => byte.is_ascii_digit(),
+                _ => byte == expected,
+            })
+    })
 }
 
 #[cfg(test)]
@@ -78,7 +95,7 @@ mod tests {
     }
 
     fn at(second: u64) -> String {
-        name("pcoip-sg", Time::from_millis(1_700_000_000_000 + second * 1000))
+        name("pcoip-sg", Time::from_millis(1_700_000_000_000 + second * 1000), 1)
     }
 
     #[test]
@@ -119,6 +136,8 @@ mod tests {
             "pcoip-sg_2023_11_14T22_13_20_000Z.log.gz",
             "pcoip-sg_2023_11_14T22_13_20_000Z",
             "pcoip-sg_2023_11_14T22_13_20_000Z_.log",
+            "pcoip-sg_2023_11_14T22_13_20_000Z000001.log",
+            "pcoip-sg_2023_11_14T22_13_20_000Z00000012.log",
             "pcoip-sg_2023-11-14T22_13_20_000Z.log",
             "pcoip-sg_.log",
             "pcoip-sg.log",
@@ -129,5 +148,45 @@ mod tests {
         }
 
         assert_eq!(SMALL.surplus("pcoip-sg", &current, &files), [own]);
+    }
+
+    #[test]
+    fn names_are_the_vendors() {
+        let begun = Time::from_millis(1_700_000_000_123);
+
+        assert_eq!(
+            name("pcoip-connmgr", begun, 58),
+            "pcoip-connmgr_2023_11_14T22_13_20_123Z0000058.log"
+        );
+    }
+
+    #[test]
+    fn files_are_numbered_on_over_a_restart() {
+        let table: [(&[&str], u32); 5] = [
+            (&[], 1),
+            (&["pcoip-sg_2023_11_14T22_13_20_000Z.log"], 1),
+            (&["pcoip-sg_2023_11_14T22_13_20_000Z0000007.log"], 8),
+            (
+                &[
+                    "pcoip-sg_2023_11_14T22_13_20_000Z0000009.log",
+                    "pcoip-sg_2023_11_15T22_13_20_000Z0000003.log",
+                    "pcoip-connmgr_2023_11_16T22_13_20_000Z0000050.log",
+                ],
+                4,
+            ),
+            (&["pcoip-sg_2023_11_14T22_13_20_000Z9999999.log"], 1),
+        ];
+        for (names, number) in table {
+            let files: Vec<_> = names.iter().map(|name| entry(name, 1)).collect();
+
+            assert_eq!(next_number("pcoip-sg", &files), number, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn files_without_a_number_are_removed_too() {
+        let old = "pcoip-sg_2023_11_14T22_13_20_000Z.log";
+
+        assert_eq!(SMALL.surplus("pcoip-sg", &at(2), &[entry(old, 5000)]), [old]);
     }
 }
