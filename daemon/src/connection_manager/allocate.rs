@@ -86,15 +86,20 @@ impl Exchange<'_> {
         launched
     }
 
-    /// The broker's answer with where to connect, or why there is nowhere.
+    /// The broker's answer with where to connect, or why there is nowhere. A session whose agent
+    /// failed is over, as with the vendor's Connection Manager: only `bye` is passed on.
     pub(super) fn with_target(
         &self,
+        session: &Session,
         response: &Response<'_>,
         allocated: Result<ClientTarget, NoTarget>,
     ) -> Result<String, Refusal> {
         match allocated {
             Ok(target) => Ok(response.to_client_at(&target)),
-            Err(NoTarget::Agent(failure)) => Ok(agent_failure(self.request.version(), &failure)),
+            Err(NoTarget::Agent(failure)) => {
+                self.shared.change(&session.cookie, Session::fail);
+                Ok(agent_failure(self.request.version(), &failure))
+            }
             Err(NoTarget::Gateway) => Err(Refusal::GatewayFailed),
         }
     }

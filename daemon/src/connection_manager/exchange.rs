@@ -203,7 +203,7 @@ impl Exchange<'_> {
                 ResponseKind::AllocateResource(Some(target)),
             ) => {
                 let allocated = self.allocate(session, allocation, target).await;
-                Ok(self.with_target(&response, allocated)?.into())
+                Ok(self.with_target(session, &response, allocated)?.into())
             }
             _ => {
                 let document = response.to_client(&self.shared.pcm_info(self.client.local));

@@ -181,7 +181,7 @@ impl Session {
     }
 
     /// After a failure between Connection Manager and broker nobody knows what the broker thinks of
-    /// the session.
+    /// the session; after one of the agent, clients expect it to be over.
     pub fn fail(&mut self) {
         self.stage = Stage::Invalid;
         self.logon = None;

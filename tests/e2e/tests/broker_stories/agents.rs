@@ -3,13 +3,14 @@
 use pcoip_sim::faults::Fault;
 
 use crate::talk::{
-    ALLOCATE, BYE, Talk, client, error_6405, error_6612, last_warning, site, warning, warnings,
+    ALLOCATE, BYE, LIST, PASSWORD, Talk, client, error_6405, error_6612, last_warning, site,
+    warning, warnings,
 };
 
 const AGENT: &str = "PCoIPAgent";
 
 #[tokio::test]
-async fn what_an_agent_refuses_is_told_to_user_and_administrator_and_may_be_tried_again() {
+async fn what_an_agent_refuses_is_told_to_user_and_administrator_and_ends_the_session() {
     let table = [
         ("FAILED_USER_AUTH", "FAILED_USER_AUTH"),
         ("FAILED_ANOTHER_SESSION_STARTED", "FAILED_ANOTHER_SESSION_STARTED"),
@@ -29,9 +30,13 @@ async fn what_an_agent_refuses_is_told_to_user_and_administrator_and_may_be_trie
         assert_eq!(answer, error_6405(&format!("{told}: not &lt;you&gt;")));
         let logged = format!("The agent did not launch the session result={said} reason=not <you>");
         assert_eq!(last_warning(&site), warning(AGENT, &logged));
-        let answer = talk.ask(ALLOCATE).await;
-        assert!(answer.contains("ALLOC_SUCCESSFUL"), "{answer}");
+        let invalid = error_6612("The requested session is invalid.");
+        for message in [ALLOCATE, LIST, PASSWORD] {
+            assert_eq!(talk.ask(message).await, invalid, "{message}");
+        }
+        assert!(talk.ask(BYE).await.contains("<bye-resp />"));
     }
+    assert_eq!(site.agent.faults.heard("launch-session").len(), table.len());
     site.stop().await;
 }
 
@@ -105,6 +110,8 @@ async fn an_agent_that_is_dead_is_told() {
     let [(class, message)] = &warnings(&site)[..] else { panic!("{:?}", warnings(&site)) };
     assert_eq!(class, AGENT);
     assert!(message.ends_with("Connection refused (os error 111)"), "{message}");
+    assert_eq!(talk.ask(ALLOCATE).await, error_6612("The requested session is invalid."));
+    assert!(talk.ask(BYE).await.contains("<bye-resp />"));
     site.stop().await;
 }
 
