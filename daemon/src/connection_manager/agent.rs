@@ -14,7 +14,7 @@ use cmsg_proto::{
 use reqwest::{Client, Url};
 
 use super::{
-    trail::{AGENT, Trail, as_error, told},
+    trail::{AGENT, Trail, as_error, document, told},
     upstream,
 };
 use crate::{https::bodies::Account, reload::Files};
@@ -67,7 +67,7 @@ impl Agents {
         }
         let document = launch.render();
         let sent = || redact::bytes(document.as_bytes());
-        told!(info, trail, AGENT, "Sending request to PCoIP Agent: {}", sent());
+        document!(trail, AGENT, sent, "Sending request to PCoIP Agent");
         let reply = match upstream::send(self.client.post(url), document, account.buffer()).await {
             Ok(reply) => reply,
             Err(error) => {
@@ -76,7 +76,7 @@ impl Agents {
             }
         };
         let got = || redact::bytes(&reply.body);
-        told!(info, trail, AGENT, "Received response from PCoIP Agent: {}", got());
+        document!(trail, AGENT, got, "Received response from PCoIP Agent");
         match (Launched::parse(&reply.body), reply.from) {
             (Ok(Launched::Session(info)), Some(from)) => {
                 let agent = self.agent(trail, &info, target, from.ip());

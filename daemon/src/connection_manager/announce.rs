@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{
     shared::random,
-    trail::{GATEWAY, Trail, told},
+    trail::{GATEWAY, Trail, document, told},
 };
 use crate::{clock, reload::Files, token::Signer};
 
@@ -134,10 +134,10 @@ impl Gateways {
         let token = signer.load().sign(&claims)?;
         let document = Zeroizing::new(announcement.render());
         let sent = || redact::bytes(document.as_bytes());
-        told!(info, trail, GATEWAY, "Sending request to security gateway: {}", sent());
+        document!(trail, GATEWAY, sent, "Sending request to security gateway");
         let reply = gateway.announce(token, document).await?;
         let got = || redact::bytes(&reply.body);
-        told!(info, trail, GATEWAY, "Received response from security gateway: {}", got());
+        document!(trail, GATEWAY, got, "Received response from security gateway");
         let read = Reply::parse(&reply.body)
             .with_context(|| format!("reading its answer, status {}", reply.status.as_u16()))
             .and_then(|reply| match reply {

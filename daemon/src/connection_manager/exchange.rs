@@ -17,7 +17,7 @@ use super::{
     broker::Envelope,
     cookies,
     shared::{Shared, random},
-    trail::{BROKER, CLIENT, Trail, as_error, told},
+    trail::{BROKER, CLIENT, Trail, as_error, document, told},
     upstream::{Failure, Reply},
 };
 use crate::{
@@ -41,6 +41,8 @@ pub(super) struct Asked {
 
 /// What it is answered.
 pub(super) struct Answer {
+    /// The name of its message.
+    pub(super) name: String,
     pub(super) document: String,
     /// The cookie of a new session.
     pub(super) cookie: Option<ClientCookie>,
@@ -48,9 +50,9 @@ pub(super) struct Answer {
     pub(super) large: Option<Large>,
 }
 
-impl From<String> for Answer {
-    fn from(document: String) -> Self {
-        Self { document, cookie: None, large: None }
+impl Answer {
+    fn new(name: &str, document: String) -> Self {
+        Self { name: name.to_owned(), document, cookie: None, large: None }
     }
 }
 
@@ -80,6 +82,7 @@ pub(super) async fn answer(
         session: shown.as_ref().map(|s| s.id.clone()).or_else(|| asked.log_id.clone()),
         number: shown.as_ref().map(|s| s.number),
         connection: client.connection,
+        client: client.peer,
     };
     let mut exchange = Exchange { shared, client, request, trail, account: &asked.account };
     let answered = match (exchange.request.kind(), &shown) {
@@ -98,9 +101,10 @@ pub(super) async fn answer(
     };
     let answer = answered.unwrap_or_else(|refusal| {
         shared.unserved.count(refusal);
-        Answer::from(refusal.document(exchange.request.version()))
+        exchange.log_refusal(refusal);
+        Answer::new("error-resp", refusal.document(exchange.request.version()))
     });
-    exchange.log_answer(&answer.document, started.elapsed());
+    exchange.log_answer(&answer, started.elapsed());
     Ok(answer)
 }
 
@@ -120,8 +124,9 @@ impl Exchange<'_> {
         let took = started.elapsed();
         let response = self.understand(&reply)?;
         let document = response.to_client(&self.shared.pcm_info(self.client.local));
+        let name = response.kind().name();
         if *response.kind() != ResponseKind::Hello {
-            return Ok(document.into());
+            return Ok(Answer::new(name, document));
         }
         let version = response.version().clone();
         told!(info, self.trail, CLIENT, "Setting PBP version negotiated with client to {version}");
@@ -141,7 +146,7 @@ impl Exchange<'_> {
         self.trail.number = Some(opening.number);
         let cookie = Some(opening.cookie.clone());
         self.open(&Session::open(opening, version, cookies), took)?;
-        Ok(Answer { cookie, ..document.into() })
+        Ok(Answer { cookie, ..Answer::new(name, document) })
     }
 
     fn session_log_id(&self, sent: Option<SessionId>) -> SessionId {
@@ -203,11 +208,13 @@ impl Exchange<'_> {
                 ResponseKind::AllocateResource(Some(target)),
             ) => {
                 let allocated = self.allocate(session, allocation, target).await;
-                Ok(self.with_target(session, &response, allocated)?.into())
+                let document = self.with_target(session, &response, allocated)?;
+                Ok(Answer::new(response.kind().name(), document))
             }
             _ => {
                 let document = response.to_client(&self.shared.pcm_info(self.client.local));
-                Ok(Answer { large: reply.body.into_large(), ..document.into() })
+                let answer = Answer::new(response.kind().name(), document);
+                Ok(Answer { large: reply.body.into_large(), ..answer })
             }
         }
     }
@@ -237,7 +244,7 @@ impl Exchange<'_> {
         let document = Zeroizing::new(self.request.to_broker(&pcm));
         let name = self.request.kind().name();
         let sent = || redact::bytes(document.as_bytes());
-        told!(info, self.trail, BROKER, "Sending request to PCoIP broker ({name}): {}", sent());
+        document!(self.trail, BROKER, sent, "Sending request to PCoIP broker ({name})");
         let (client, account) = (self.client.peer, self.account);
         let limit = Response::limit(self.request.kind());
         let envelope = Envelope { session, cookies, client, account, limit };
@@ -261,7 +268,19 @@ impl Exchange<'_> {
         })?;
         let name = response.kind().name();
         let got = || response.redacted();
-        told!(info, self.trail, BROKER, "Received response from PCoIP broker ({name}): {}", got());
+        document!(self.trail, BROKER, got, "Received response from PCoIP broker ({name})");
+        if let Some(result) = response.refusal() {
+            let client = self.trail.client;
+            told!(
+                info,
+                self.trail,
+                BROKER,
+                %client,
+                result,
+                "The broker refused the request ({})",
+                self.request.kind().name()
+            );
+        }
         if !response.kind().answers(self.request.kind()) {
             told!(warn, self.trail, BROKER, "The broker answered something else");
             return Err(Refusal::BrokerFailed);
@@ -272,15 +291,35 @@ impl Exchange<'_> {
     fn log_request(&self) {
         let name = self.request.kind().name();
         let got = || self.request.redacted();
-        told!(info, self.trail, CLIENT, "Received request from client ({name}): {}", got());
+        document!(self.trail, CLIENT, got, "Received request from client ({name})");
     }
 
-    fn log_answer(&self, document: &str, took: Duration) {
-        let name = self.request.kind().name();
-        let sent = || redact::bytes(document.as_bytes());
-        told!(info, self.trail, CLIENT, "Sending response to client ({name}-resp): {}", sent());
+    fn log_answer(&self, answer: &Answer, took: Duration) {
+        let (request, name) = (self.request.kind().name(), &answer.name);
+        let sent = || redact::bytes(answer.document.as_bytes());
+        document!(self.trail, CLIENT, sent, "Sending response to client ({name})");
         let ms = took.as_millis();
-        told!(info, self.trail, CLIENT, "Processing request ({name}) took: {ms}ms");
+        let nothing = String::new;
+        document!(
+            self.trail,
+            CLIENT,
+            nothing,
+            "Processing request ({request}) / response ({name}) took: {ms}ms"
+        );
+    }
+
+    /// What is not the broker's or a gateway's fault has no warning of its own.
+    fn log_refusal(&self, refusal: Refusal) {
+        let (request, reason) = (self.request.kind().name(), refusal.detail());
+        match refusal {
+            Refusal::BrokerTimedOut | Refusal::BrokerFailed | Refusal::GatewayFailed => {}
+            Refusal::UnknownSession
+            | Refusal::InvalidSession
+            | Refusal::TooManySessions
+            | Refusal::Draining => {
+                told!(warn, self.trail, CLIENT, reason, "Refused the request ({request})");
+            }
+        }
     }
 }
 

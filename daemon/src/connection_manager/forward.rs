@@ -31,7 +31,8 @@ pub(super) async fn announcement(
     let answer = match gateway.pass_on(token, body).await {
         Ok(reply) => answer(reply.status, Bytes::from_owner(reply.body)),
         Err(failure) => {
-            let trail = Trail { session: None, number: None, connection: client.connection };
+            let (connection, client) = (client.connection, client.peer);
+            let trail = Trail { session: None, number: None, connection, client };
             let error = as_error(&failure);
             told!(warn, trail, GATEWAY, error, "An announcement cannot be passed on");
             let reason = "the gateway does not answer".to_owned();

@@ -105,7 +105,8 @@ async fn broker(
             Ok(response)
         }
         Err(error) => {
-            debug!(c = client.connection, error = as_error(&error), "A request was refused");
+            let (c, client, error) = (client.connection, client.peer, as_error(&error));
+            debug!(c, %client, error, "A request was refused");
             Err(StatusCode::BAD_REQUEST)
         }
     }

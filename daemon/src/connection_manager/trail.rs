@@ -1,17 +1,19 @@
 //! What every line of the session log is marked with, and the classes that its parsers know.
 
+use std::net::IpAddr;
+
 use cmsg_proto::SessionId;
 
 pub(super) use crate::logs::as_error;
 
 /// What faces the client.
-pub(super) const CLIENT: &str = "PCoIPClientHttpsServlet";
+pub(super) const CLIENT: &str = "PCoIPConnectionManagerPBPServlet";
 /// What faces the broker.
 pub(super) const BROKER: &str = "PCoIPBrokerHttpsConnectionImpl";
 /// What faces agents.
 pub(super) const AGENT: &str = "PCoIPAgent";
 /// What faces gateways.
-pub(super) const GATEWAY: &str = "SecurityGateway";
+pub(super) const GATEWAY: &str = crate::logs::GATEWAY;
 
 /// To what an event belongs.
 #[derive(Debug, Clone)]
@@ -22,10 +24,23 @@ pub(super) struct Trail {
     pub(super) number: Option<u64>,
     /// The connection's number.
     pub(super) connection: u64,
+    /// The client's address.
+    pub(super) client: IpAddr,
 }
 
-/// Logs a line of a session: `told!(info, trail, CLASS, "…")`.
+/// Logs a line of a session: `told!(info, trail, CLASS, "…")`. A warning names the client, since it
+/// may be all that an administrator looks at; in front of what peers say, so that none can forge it.
 macro_rules! told {
+    (warn, $trail:expr, $class:expr, $($message:tt)+) => {
+        tracing::warn!(
+            target: $class,
+            session = $trail.session.as_ref().map(tracing::field::display),
+            s = $trail.number,
+            c = $trail.connection,
+            client = %$trail.client,
+            $($message)+
+        )
+    };
     ($level:ident, $trail:expr, $class:expr, $($message:tt)+) => {
         tracing::$level!(
             target: $class,
@@ -37,4 +52,12 @@ macro_rules! told {
     };
 }
 
-pub(super) use told;
+/// Logs a headline that parsers read, and at TRACE the document that belongs to it:
+/// `document!(trail, CLASS, masked, "…")`. Where the document is not logged `masked` is not called.
+macro_rules! document {
+    ($trail:expr, $class:expr, $masked:expr, $($message:tt)+) => {
+        told!(info, $trail, $class, document = %$crate::logs::Document($masked), $($message)+)
+    };
+}
+
+pub(super) use {document, told};

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cmsg_config::{ConfFile, ConnectionManager, SecurityGateway};
+use cmsg_config::{ConfFile, ConnectionManager, SecurityGateway, values::LogLevel};
 use pcoip_cmsgd::{connection_manager, security_gateway};
 use pcoip_sim::{
     agent, broker, client,
@@ -44,7 +44,6 @@ pub struct Site {
 }
 
 /// What is special about a site.
-#[derive(Default)]
 pub struct Plan {
     /// How broker and agent lay their bytes out.
     pub layout: Layout,
@@ -52,6 +51,15 @@ pub struct Plan {
     pub connection_manager: &'static str,
     /// Lines of `SecurityGateway.conf`.
     pub security_gateway: &'static str,
+    /// What both roles log.
+    pub level: LogLevel,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        let layout = Layout::default();
+        Self { layout, connection_manager: "", security_gateway: "", level: LogLevel::Trace }
+    }
 }
 
 impl Site {
@@ -78,7 +86,7 @@ impl Site {
 
         let lines = plan.security_gateway;
         let text = format!("{}ExternalRoutableIP = 127.0.0.1\n{GATEWAY}{lines}\n", keys.conf());
-        let gateway_role = Role::start(folder.path(), "pcoip-sg", async move || {
+        let gateway_role = Role::start(folder.path(), "pcoip-sg", plan.level, async move || {
             let conf = SecurityGateway::read(&ConfFile::parse(&text)).expect("it is right").value;
             security_gateway::bind(conf).await.expect("the gateway binds")
         })
@@ -96,7 +104,7 @@ impl Site {
             broker.certificate_sha256,
             plan.connection_manager,
         );
-        let manager = Role::start(folder.path(), "pcoip-connmgr", async move || {
+        let manager = Role::start(folder.path(), "pcoip-connmgr", plan.level, async move || {
             let conf = ConnectionManager::read(&ConfFile::parse(&text)).expect("it is right").value;
             connection_manager::bind(conf).await.expect("the connection manager binds")
         })
@@ -145,6 +153,17 @@ impl Site {
     #[must_use]
     pub fn log(&self) -> Vec<Line> {
         log::read(&self.manager.log)
+    }
+
+    /// The files of the logs of Connection Manager and gateway.
+    ///
+    /// # Panics
+    ///
+    /// Where the gateway was stopped.
+    #[must_use]
+    pub fn log_files(&self) -> [PathBuf; 2] {
+        let gateway = self.gateway_role.as_ref().expect("the gateway runs");
+        [&self.manager, gateway].map(|role| role.log.clone())
     }
 
     /// Stops the gateway, and nothing else.

@@ -8,8 +8,9 @@ use crate::{
 
 const MASK: &str = "****";
 
-/// More than this of one document is cut off.
-const MAX_LOGGED: usize = 64 * 1024;
+/// More than this of one document is cut off. With its columns a line of the log stays below 64 KiB,
+/// which is all that many readers of lines take.
+const MAX_LOGGED: usize = 60 * 1024;
 
 /// Messages whose parts are known. What nobody here has met may be a credential, so it is masked: in
 /// these messages what is not in [`SHOWN`], in any other and in `authenticate` what is not harmless.

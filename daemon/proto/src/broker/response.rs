@@ -206,6 +206,21 @@ impl<'a> Response<'a> {
         &self.kind
     }
 
+    /// The result-id, as far as it is kept, of an answer that does not grant what was asked for.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        let message = self.document.root().children().first();
+        let result = message.and_then(|message| message.child("result")?.child_text("result-id"));
+        let result = result.unwrap_or_default();
+        let refuses = match self.kind {
+            ResponseKind::Authenticate(Authentication::Failed) | ResponseKind::Error => true,
+            ResponseKind::AllocateResource(None) => result != "ALLOC_PENDING_TRY_AGAIN",
+            ResponseKind::GetResourceList => result != "LIST_SUCCESSFUL",
+            _ => false,
+        };
+        refuses.then(|| result.chars().take(MAX_RESULT).collect())
+    }
+
     /// The broker's version of the protocol.
     #[must_use]
     pub fn version(&self) -> &Version {
@@ -248,6 +263,9 @@ impl<'a> Response<'a> {
         edits
     }
 }
+
+/// Longer than any known result-id.
+const MAX_RESULT: usize = 64;
 
 #[cfg(test)]
 mod tests;

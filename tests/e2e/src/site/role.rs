@@ -51,8 +51,13 @@ pub(super) struct Role {
 }
 
 impl Role {
-    /// Starts a role that logs everything into a file of that name in the folder.
-    pub(super) async fn start<R, B>(folder: &Path, name: &'static str, bind: B) -> Self
+    /// Starts a role that logs at that level into a file of that name in the folder.
+    pub(super) async fn start<R, B>(
+        folder: &Path,
+        name: &'static str,
+        level: LogLevel,
+        bind: B,
+    ) -> Self
     where
         R: Serve,
         B: AsyncFnOnce() -> R + Send + 'static,
@@ -62,7 +67,7 @@ impl Role {
         let (tell, told) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             let (log, subscriber) =
-                logs::of_folder(&folder, name, LogLevel::Debug).expect("a log can be made");
+                logs::of_folder(&folder, name, level).expect("a log can be made");
             let _logging = tracing::subscriber::set_default(subscriber);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime can be made").block_on(async {

@@ -148,7 +148,7 @@ async fn a_gateway_that_is_away_is_told() {
 
     assert_eq!(answer, error_6612("Security Gateway is enabled but does not respond"));
     let [(class, message)] = &warnings(&site)[..] else { panic!("{:?}", warnings(&site)) };
-    assert_eq!(class, "SecurityGateway");
+    assert_eq!(class, "PCoIPSecurityGatewayConnection");
     let start =
         "The gateway does not take the session gateway=127.0.0.1 error=the exchange failed: ";
     assert!(message.starts_with(start), "{message}");

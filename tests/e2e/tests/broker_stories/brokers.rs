@@ -8,6 +8,7 @@ use crate::talk::{
     warning, warnings,
 };
 
+const CLIENT: &str = "PCoIPConnectionManagerPBPServlet";
 const BROKER: &str = "PCoIPBrokerHttpsConnectionImpl";
 const INVALID: &str = "The requested session is invalid.";
 const FAILED: &str = "Cannot communicate with broker";
@@ -52,7 +53,13 @@ async fn an_answer_that_cannot_be_used_is_told_with_its_cause() {
         let answers = [talk.ask(LIST).await, talk.ask(ALLOCATE).await, talk.ask(BYE).await];
 
         assert_eq!(answers, [error_6608(FAILED), error_6612(INVALID), bye.clone()]);
-        assert_eq!(last_warning(&site), warning(BROKER, &told));
+        let refused =
+            "Refused the request (allocate-resource) reason=The requested session is invalid.";
+        let warnings = warnings(&site);
+        assert_eq!(
+            warnings[warnings.len() - 2..],
+            [warning(BROKER, &told), warning(CLIENT, refused)]
+        );
         assert_eq!(site.broker.faults.heard("get-resource-list").len(), times + 1);
     }
     site.stop().await;

@@ -2,7 +2,9 @@
 
 use pcoip_sim::faults::Fault;
 
-use crate::talk::{ALLOCATE, HELLO, LIST, PASSCODE, PASSWORD, Talk, client, error_6612, site};
+use crate::talk::{
+    ALLOCATE, HELLO, ID, LIST, PASSCODE, PASSWORD, Talk, client, error_6612, last_warning, site,
+};
 
 const WRONG: &str = "AUTH_FAILED_UNKNOWN_USERNAME_OR_PASSWORD";
 
@@ -18,6 +20,17 @@ async fn a_wrong_password_may_be_followed_by_the_right_one() {
     let allocated = talk.ask(ALLOCATE).await;
 
     assert!(wrong.contains(&format!("<result-id>{WRONG}</result-id>")), "{wrong}");
+    let refused: Vec<_> = site
+        .log()
+        .into_iter()
+        .filter(|line| line.message.starts_with("The broker refused"))
+        .collect();
+    let [line] = &refused[..] else { panic!("{refused:?}") };
+    assert_eq!((line.session.as_str(), line.level.as_str()), (ID, "INFO"));
+    assert_eq!(
+        line.message,
+        format!("The broker refused the request (authenticate) client=127.0.0.1 result={WRONG}")
+    );
     assert!(right.contains("AUTH_SUCCESSFUL_AND_INCOMPLETE"), "{right}");
     assert!(allocated.contains("ALLOC_SUCCESSFUL"), "{allocated}");
     let launches = site.agent.faults.heard("launch-session");
@@ -117,6 +130,6 @@ async fn a_logon_of_no_human_size_is_not_kept() {
 
     assert_eq!(answer, client(complete));
     let logged = "The logon is too long for an agent and not kept";
-    assert!(site.log().iter().any(|line| line.level == "WARN" && line.message == logged));
+    assert_eq!(last_warning(&site).1, logged);
     site.stop().await;
 }

@@ -264,11 +264,18 @@ pub(crate) fn error_6405(reason: &str) -> String {
     ))
 }
 
-/// The warnings of the session, as class and message.
+/// The warnings of the session, as class and message without the client's address, which each has.
 pub(crate) fn warnings(site: &Site) -> Vec<(String, String)> {
     let of_session = |line: &Line| line.level == "WARN" && line.session == ID;
     let lines = site.log().into_iter().filter(of_session);
-    lines.map(|line| (line.class, line.message)).collect()
+    lines.map(|line| (line.class, without_client(&line.message))).collect()
+}
+
+/// The message of a warning without its client.
+pub(crate) fn without_client(message: &str) -> String {
+    const CLIENT: &str = " client=127.0.0.1";
+    assert!(message.contains(CLIENT), "a warning names the client: {message}");
+    message.replacen(CLIENT, "", 1)
 }
 
 /// The last warning of the session.

@@ -250,7 +250,7 @@ async fn story(level: &str) {
 
     assert!(visited.is_ok(), "{visited:?}");
     assert!(wrong.is_err());
-    let run = site.place.paths().run();
+    let (run, at_trace) = (site.place.paths().run(), level == "TRACE");
     let place = blocking(move || {
         for role in [Role::Cm, Role::Sg] {
             let told = socket::get::<Connections>(&run, role, "/connections", ASK);
@@ -260,7 +260,9 @@ async fn story(level: &str) {
         let Site { place, .. } = site;
         place.done(&["status", "--output=json"], &marks);
         let logged = place.logged();
-        assert!(logged.contains("<authenticate method=\"password\""), "sessions are logged");
+        assert!(logged.contains("Received request from client (authenticate)"), "{logged}");
+        let has_documents = logged.contains("<authenticate method=\"password\"");
+        assert_eq!(has_documents, at_trace, "{logged}");
         assert_eq!(place.holds_secrets_in_their_places(&marks), [""; 0]);
         let sessions = place.paths().state().join("connection-manager.sessions");
         assert!(fs::read(sessions).is_ok_and(|sealed| !sealed.is_empty()));
