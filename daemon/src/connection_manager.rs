@@ -27,6 +27,7 @@ mod allocate;
 mod announce;
 mod broker;
 mod cookies;
+mod ended;
 mod exchange;
 mod forward;
 mod forwarded;
@@ -136,7 +137,7 @@ impl ConnectionManagerRole {
             let shared = Arc::clone(&answering);
             async move { routes::answer(&shared, client, request).await }
         }));
-        local::serve(local, local::router(shared), shutdown).await?;
+        local::serve(local, local::router(shared).merge(ended::router()), shutdown).await?;
         tracker.close();
         if tokio::time::timeout(GRACE, tracker.wait()).await.is_err() {
             warn!(connections = tracker.len(), "Requests under way were cut off by the shutdown");

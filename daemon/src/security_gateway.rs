@@ -29,6 +29,7 @@ mod accept;
 mod announce;
 mod counters;
 mod datagrams;
+mod ends;
 mod gate;
 mod https;
 mod relay;
@@ -117,6 +118,9 @@ impl SecurityGatewayRole {
         let Sockets { tcp, clients, agents } = sockets;
         let udp = [clients, agents].map(Arc::new);
         forward(&gate, &udp, &tasks, &stop);
+        let reporting = Arc::clone(&gate);
+        let reporting = async move { reporting.ends.keep_reporting().await };
+        tasks.spawn(stop.clone().run_until_cancelled_owned(reporting));
         tasks.spawn(accept::accept(tcp, Arc::new(door), tasks.clone(), stop.clone()));
 
         let role = Arc::new(Told { gate: Arc::clone(&gate), files, listens });

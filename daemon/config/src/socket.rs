@@ -21,7 +21,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use counted::{DroppedDatagrams, GatewayStanding, RefusedClients, TurnedAway, Unserved};
 
+pub use ended::{EndReason, SESSIONS_ENDED, SessionEnded, SessionsEnded, report_ended};
+
 mod counted;
+mod ended;
 
 /// One of the two services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -239,7 +242,7 @@ pub fn get<T: DeserializeOwned>(
     path: &str,
     wait: Duration,
 ) -> io::Result<T> {
-    read_answer(&exchange(connect(run, role)?, &format!("GET {path}"), wait)?)
+    read_answer(&exchange(connect(run, role)?, &format!("GET {path}"), &[], wait)?)
 }
 
 /// Tells a role to do something: `tell(run, Role::Cm, "/reload", wait)`.
@@ -248,7 +251,7 @@ pub fn get<T: DeserializeOwned>(
 ///
 /// What the system says, and `Other` with what the role says where it does not do it.
 pub fn tell(run: &Path, role: Role, path: &str, wait: Duration) -> io::Result<()> {
-    let answer = exchange(connect(run, role)?, &format!("POST {path}"), wait)?;
+    let answer = exchange(connect(run, role)?, &format!("POST {path}"), &[], wait)?;
     match split(&answer)? {
         (b"204", _) => Ok(()),
         (_, why) => Err(io::Error::other(String::from_utf8_lossy(why).into_owned())),
@@ -279,14 +282,24 @@ pub fn order(run: &Path, role: Role, order: Order, wait: Duration) -> io::Result
         Role::Sg => "sg",
     };
     let stream = connect_named(run, SUPERVISOR)?;
-    body(&exchange(stream, &format!("POST /{word}/{name}"), wait)?).map(drop)
+    body(&exchange(stream, &format!("POST /{word}/{name}"), &[], wait)?).map(drop)
 }
 
-fn exchange(mut stream: UnixStream, request: &str, wait: Duration) -> io::Result<Vec<u8>> {
+/// Sends a request with a JSON document, which may be empty, and reads the whole answer.
+fn exchange(
+    mut stream: UnixStream,
+    request: &str,
+    body: &[u8],
+    wait: Duration,
+) -> io::Result<Vec<u8>> {
     let begun = Instant::now();
     stream.set_write_timeout(Some(wait))?;
-    let request = format!("{request} HTTP/1.0\r\nHost: local\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
+    let content = match body.len() {
+        0 => String::new(),
+        length => format!("Content-Type: application/json\r\nContent-Length: {length}\r\n"),
+    };
+    let head = format!("{request} HTTP/1.0\r\nHost: local\r\n{content}\r\n");
+    stream.write_all(&[head.as_bytes(), body].concat())?;
     let mut answer = Vec::new();
     let mut buffer = [0; 16 * 1024];
     while answer.len() < LONGEST {

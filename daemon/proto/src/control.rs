@@ -5,10 +5,12 @@
 //! (`POST /pcoip-sg/xml`, `Authorization: Bearer …`) and the token are ours.
 
 pub use claims::{Claims, ClaimsError, TokenId};
+pub use closed::connection_closed;
 pub use message::{AddConnection, MessageError, Reply, SG_SNI};
 pub use replays::{ReplayError, Replays};
 
 mod claims;
+mod closed;
 mod message;
 mod replays;
 

@@ -9,9 +9,9 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Guard};
-use cmsg_config::socket::{Connection, Traffic, TurnedAway, Usage};
+use cmsg_config::socket::{Connection, EndReason, Traffic, TurnedAway, Usage};
 use cmsg_proto::{
-    AllowedAgents, SessionId, TagDigest,
+    AllowedAgents, TagDigest,
     allowed::Forbidden,
     control::{AddConnection, Claims, ClaimsError, ReplayError, Replays},
     gateway::{
@@ -26,7 +26,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::counters::{Counters, count, since};
+use super::{
+    counters::{Counters, count, since},
+    ends::Ends,
+};
 use crate::{
     clock,
     drain::{self, Drain},
@@ -55,6 +58,7 @@ pub(super) struct Gate {
     announced: watch::Sender<u64>,
     pub(super) counters: Counters,
     pub(super) drain: Drain,
+    pub(super) ends: Ends,
 }
 
 /// What only one may have at a time. Datagrams that have a route don't need it.
@@ -130,6 +134,7 @@ impl Gate {
             announced: watch::Sender::new(0),
             counters: Counters::new(sessions),
             drain: Drain::load(&config.data_directory, "security-gateway"),
+            ends: Ends::new(config),
         }
     }
 
@@ -141,6 +146,7 @@ impl Gate {
             let judged = self.judge(agent);
             if let Err(error) = &judged {
                 warn!(%session, %error, "A session from before the restart is not resumed");
+                self.ends.report(session, EndReason::Unknown);
             }
             judged.is_ok()
         });
@@ -348,22 +354,24 @@ impl Gate {
 
     /// Does what the rules decided.
     fn settle(&self, core: &mut Core) {
-        for event in core.admission.take_events() {
+        let events = core.admission.take_events();
+        let opened = |id| events.iter().any(|it| matches!(it, Event::Opened(_, it) if it == id));
+        for event in &events {
             match event {
                 Event::Opened(slot, id) => {
-                    core.began.insert(slot, self.counters.traffic(slot));
+                    core.began.insert(*slot, self.counters.traffic(*slot));
                     self.announced.send_modify(|sessions| *sessions += 1);
                     info!(session = %id, "Session announced");
                 }
                 Event::Close(control) => {
-                    if let Some(closer) = core.closers.remove(&control) {
+                    if let Some(closer) = core.closers.remove(control) {
                         closer.cancel();
                     }
                 }
                 Event::Ended(slot, id, reason) => {
-                    let traffic = self.traffic(core, slot);
-                    core.began.remove(&slot);
-                    log_end(&id, reason.as_str(), traffic);
+                    let traffic = self.traffic(core, *slot);
+                    core.began.remove(slot);
+                    self.ends.note(id, *reason, traffic, opened(id));
                 }
             }
         }
@@ -381,16 +389,4 @@ impl Gate {
     fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn log_end(id: &SessionId, reason: &str, traffic: Traffic) {
-    info!(
-        session = %id,
-        reason,
-        udp_to_agent = traffic.udp_to_agent.bytes,
-        udp_to_client = traffic.udp_to_client.bytes,
-        tcp_to_agent = traffic.tcp_to_agent,
-        tcp_to_client = traffic.tcp_to_client,
-        "Session closed"
-    );
 }

@@ -5,6 +5,7 @@ pub mod hosts;
 pub mod installation;
 pub mod installer;
 pub mod leaks;
+pub mod log_parser;
 pub mod machine;
 pub mod needs;
 pub mod rpm;

@@ -148,7 +148,12 @@ const MAX_SNI: usize = 253;
 const MAX_REASON: usize = 200;
 
 fn message(children: &[String]) -> String {
-    declared(ROOT, VERSION, &format!("<{ELEMENT}>{}</{ELEMENT}>", children.concat()))
+    element(ELEMENT, children)
+}
+
+/// A document of one element.
+pub(super) fn element(name: &str, children: &[String]) -> String {
+    declared(ROOT, VERSION, &format!("<{name}>{}</{name}>", children.concat()))
 }
 
 fn content<'a, 'd>(document: &'d Document<'a>) -> Result<&'d Element<'a>, MessageError> {

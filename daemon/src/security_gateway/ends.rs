@@ -1,0 +1,194 @@
+//! Sessions that have ended: logged here, and reported to the Connection Manager of this host, whose log
+//! administrators' parsers read.
+
+use std::{
+    collections::VecDeque,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use cmsg_config::socket::{EndReason, SessionEnded, SessionsEnded, Traffic, report_ended};
+use cmsg_proto::{SessionId, control::connection_closed, gateway::End};
+use tokio::{sync::Notify, time::sleep};
+use tracing::{debug, info, trace, warn};
+
+use crate::logs::GATEWAY;
+
+/// What is still to be reported.
+#[derive(Debug)]
+pub(super) struct Ends {
+    /// Where the Connection Manager's socket is; nothing where no Connection Manager is on this host.
+    run: Option<PathBuf>,
+    waiting: Mutex<VecDeque<SessionEnded>>,
+    came: Notify,
+}
+
+/// How many ends wait for a Connection Manager that is away. The oldest one gives way.
+const MOST: usize = 4096;
+
+/// How many are reported at once.
+const BATCH: usize = 256;
+
+/// When a Connection Manager that is away is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Longest wait for its answer.
+const WAIT: Duration = Duration::from_secs(2);
+
+impl Ends {
+    /// A gateway with a port for announcements of its own has no Connection Manager beside it.
+    pub(super) fn new(config: &cmsg_config::SecurityGateway) -> Self {
+        let run = config.https_listen.is_none().then(|| config.run_directory.clone());
+        Self { run, waiting: Mutex::default(), came: Notify::new() }
+    }
+
+    /// A session has ended, after this traffic. One that was announced anew goes on by its id, and is
+    /// not reported.
+    pub(super) fn note(&self, id: &SessionId, end: End, traffic: Traffic, goes_on: bool) {
+        info!(
+            session = %id,
+            reason = end.as_str(),
+            udp_to_agent = traffic.udp_to_agent.bytes,
+            udp_to_client = traffic.udp_to_client.bytes,
+            tcp_to_agent = traffic.tcp_to_agent,
+            tcp_to_client = traffic.tcp_to_client,
+            "Session closed"
+        );
+        if !goes_on {
+            self.report(id, reason(end));
+        }
+    }
+
+    /// Has an end reported, and logs what parsers look for.
+    pub(super) fn report(&self, id: &SessionId, reason: EndReason) {
+        let word = reason.as_str();
+        trace!(target: GATEWAY, session = %id, "Session closed: {}", connection_closed(id, word));
+        if self.run.is_some() {
+            let mut waiting = self.waiting();
+            if waiting.len() >= MOST {
+                waiting.pop_front();
+            }
+            waiting.push_back(SessionEnded { id: id.to_string(), reason });
+            self.came.notify_one();
+        }
+    }
+
+    /// Reports ends as they come. What is left when the gateway stops is not reported.
+    pub(super) async fn keep_reporting(&self) {
+        let Some(run) = &self.run else { return };
+        loop {
+            let sessions = self.take();
+            if sessions.is_empty() {
+                self.came.notified().await;
+            } else if let Some(left) = send(run, sessions).await {
+                self.put_back(left);
+                sleep(PAUSE).await;
+            }
+        }
+    }
+
+    fn take(&self) -> Vec<SessionEnded> {
+        let mut waiting = self.waiting();
+        let count = waiting.len().min(BATCH);
+        waiting.drain(..count).collect()
+    }
+
+    fn put_back(&self, sessions: Vec<SessionEnded>) {
+        let mut waiting = self.waiting();
+        let room = MOST.saturating_sub(waiting.len());
+        sessions.into_iter().rev().take(room).for_each(|session| waiting.push_front(session));
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<SessionEnded>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reports these; returns them where the Connection Manager is away.
+async fn send(run: &Path, sessions: Vec<SessionEnded>) -> Option<Vec<SessionEnded>> {
+    let (run, ended) = (run.to_owned(), SessionsEnded { sessions });
+    let sent = tokio::task::spawn_blocking(move || {
+        let sent = report_ended(&run, &ended, WAIT);
+        (sent, ended.sessions)
+    });
+    match sent.await {
+        Ok((Ok(()), _)) => None,
+        Ok((Err(error), sessions)) if error.kind() == ErrorKind::Other => {
+            let count = sessions.len();
+            warn!(count, %error, "The Connection Manager does not take the ends of sessions");
+            None
+        }
+        Ok((Err(error), sessions)) => {
+            debug!(%error, "The Connection Manager is away; ends of sessions are reported later");
+            Some(sessions)
+        }
+        Err(error) => {
+            warn!(%error, "The ends of sessions cannot be reported");
+            None
+        }
+    }
+}
+
+fn reason(end: End) -> EndReason {
+    match end {
+        End::Unused => EndReason::ConnectionTimeout,
+        End::ResumeTimeout => EndReason::ResumeTimeout,
+        _ => EndReason::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cmsg_config::ConfFile;
+
+    use super::*;
+
+    fn ends(conf: &str) -> Ends {
+        let conf = ConfFile::parse(&format!("ExternalRoutableIP = 127.0.0.1\n{conf}"));
+        Ends::new(&cmsg_config::SecurityGateway::read(&conf).unwrap().value)
+    }
+
+    fn id(number: usize) -> SessionId {
+        format!("0b1c2d3e-0000-4000-8000-{number:012x}").parse().unwrap()
+    }
+
+    fn waiting(ends: &Ends) -> Vec<String> {
+        ends.waiting().iter().map(|session| session.id.clone()).collect()
+    }
+
+    #[test]
+    fn the_newest_ends_wait_for_a_connection_manager_that_is_away() {
+        let ends = ends("");
+        (0..MOST + 10).for_each(|number| ends.report(&id(number), EndReason::Unknown));
+
+        let sent = ends.take();
+        ends.report(&id(MOST + 10), EndReason::Unknown);
+        ends.put_back(sent);
+
+        let expected: Vec<_> = (11..MOST + 10).map(|number| id(number).to_string()).collect();
+        assert_eq!(waiting(&ends)[..BATCH], expected[..BATCH]);
+        assert_eq!(waiting(&ends).len(), MOST);
+        assert_eq!(waiting(&ends).last(), Some(&id(MOST + 10).to_string()));
+    }
+
+    #[test]
+    fn a_session_that_goes_on_is_not_reported_as_ended() {
+        let ends = ends("");
+
+        ends.note(&id(1), End::Superseded, Traffic::default(), true);
+        ends.note(&id(2), End::Superseded, Traffic::default(), false);
+
+        assert_eq!(waiting(&ends), [id(2).to_string()]);
+    }
+
+    #[test]
+    fn a_gateway_without_a_connection_manager_beside_it_reports_nothing() {
+        let ends = ends("HttpsListenAddress = 127.0.0.1:443\n");
+
+        ends.report(&id(1), EndReason::Unknown);
+
+        assert!(waiting(&ends).is_empty());
+    }
+}
