@@ -25,19 +25,35 @@ impl TrustedProxies {
 
     /// The client's address: the last one that no trusted proxy has, read from the right. What is no
     /// address ends the search.
-    pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Found {
         let lines = headers.get_all(HEADER).iter().rev();
         let hops = lines.flat_map(|line| line.to_str().unwrap_or(UNREADABLE).rsplit(','));
         let mut client = peer;
         for hop in hops.map(str::trim).filter(|hop| !hop.is_empty()) {
-            match address(hop) {
-                Some(hop) if self.contains(client) => client = hop,
-                _ => break,
+            if !self.contains(client) {
+                break;
             }
+            let Some(address) = address(hop) else {
+                return Found { client, unreadable: Some(hop.chars().take(MAX_ENTRY).collect()) };
+            };
+            client = address;
         }
-        client
+        Found { client, unreadable: None }
     }
 }
+
+/// What the header says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The client's address.
+    pub(super) client: IpAddr,
+    /// The entry that is no address, where that of a trusted proxy ended the search. The proxy counts
+    /// as the client then.
+    pub(super) unreadable: Option<String>,
+}
+
+/// Enough of an entry to see what the proxy writes.
+const MAX_ENTRY: usize = 64;
 
 /// A line that is no text is no address either.
 const UNREADABLE: &str = "?";
@@ -62,7 +78,7 @@ fn is_port_or_nothing(text: &str) -> bool {
     text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
 }
 
-/// The peers whose header is ignored, so that the log says it once of each.
+/// The peers whose header is not used, so that the log says it once of each.
 #[derive(Debug, Default)]
 pub(super) struct Ignored {
     peers: HashSet<Source>,
@@ -127,17 +143,37 @@ mod tests {
             (&[b"198.51.100.1, ::ffff:10.0.0.3"], "198.51.100.1"),
         ];
         for (lines, client) in table {
-            let told = proxies().client(ip("10.0.0.1"), &headers(lines));
-            assert_eq!(told, ip(client), "{lines:?}");
+            let found = proxies().client(ip("10.0.0.1"), &headers(lines));
+            assert_eq!(found.client, ip(client), "{lines:?}");
         }
+    }
+
+    #[test]
+    fn what_a_trusted_proxy_writes_wrong_is_named() {
+        let long = "x".repeat(1000);
+        let table: [(&[&[u8]], Option<&str>); 7] = [
+            (&[], None),
+            (&[b"198.51.100.1"], None),
+            (&[b"unknown, 198.51.100.1"], None),
+            (&[b"198.51.100.1, unknown, 10.0.0.7"], Some("unknown")),
+            (&[b"198.51.100.1, 1.2.3"], Some("1.2.3")),
+            (&[b"\xff"], Some("?")),
+            (&[long.as_bytes()], Some(&long[..64])),
+        ];
+        for (lines, entry) in table {
+            let found = proxies().client(ip("10.0.0.1"), &headers(lines));
+            assert_eq!(found.unreadable.as_deref(), entry, "{lines:?}");
+        }
+        let stranger = proxies().client(ip("198.51.100.7"), &headers(&[b"unknown"]));
+        assert_eq!(stranger, Found { client: ip("198.51.100.7"), unreadable: None });
     }
 
     #[test]
     fn a_client_cannot_name_an_address() {
         let table = [("198.51.100.7", proxies()), ("10.0.0.1", TrustedProxies::default())];
         for (peer, proxies) in table {
-            let told = proxies.client(ip(peer), &headers(&[b"203.0.113.9, 10.0.0.2"]));
-            assert_eq!(told, ip(peer));
+            let found = proxies.client(ip(peer), &headers(&[b"203.0.113.9, 10.0.0.2"]));
+            assert_eq!(found.client, ip(peer));
         }
     }
 

@@ -24,7 +24,7 @@ use super::{
     agent::Agents,
     announce::Gateways,
     broker::Broker,
-    forwarded::{self, Ignored, TrustedProxies},
+    forwarded::{self, Found, Ignored, TrustedProxies},
     health::{Health, Readiness},
     held::Held,
     records::Records,
@@ -71,6 +71,7 @@ pub(super) struct Shared {
     hostname: String,
     proxies: TrustedProxies,
     ignored: Mutex<Ignored>,
+    unreadable: Mutex<Ignored>,
     /// Locked before the records, never after.
     sessions: Mutex<Sessions<CookieSeal>>,
     records: Mutex<Records>,
@@ -108,6 +109,7 @@ impl Shared {
             },
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             ignored: Mutex::default(),
+            unreadable: Mutex::default(),
             sessions: Mutex::new(sessions),
             records: Mutex::default(),
             listens,
@@ -128,7 +130,7 @@ impl Shared {
     }
 
     /// The address of a client behind that peer, which may be a proxy. The log names peers that are
-    /// no trusted ones.
+    /// no trusted ones, and trusted ones that do not write an address.
     pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         if headers.contains_key(forwarded::HEADER) && !self.proxies.contains(peer) {
             let mut ignored = self.ignored.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,7 +138,17 @@ impl Shared {
                 warn!("X-Forwarded-For ignored from {peer}, which is not in `TrustedProxies`");
             }
         }
-        self.proxies.client(peer, headers)
+        let Found { client, unreadable } = self.proxies.client(peer, headers);
+        if let Some(entry) = unreadable {
+            let mut known = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.is_new(client, clock::now()) {
+                warn!(
+                    entry,
+                    "X-Forwarded-For from trusted proxy {client} has no IP address of its client"
+                );
+            }
+        }
+        client
     }
 
     /// The number of the next session.

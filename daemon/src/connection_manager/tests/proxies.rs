@@ -57,3 +57,19 @@ async fn a_client_cannot_say_that_it_is_another_one() {
     let line = "X-Forwarded-For ignored from 127.0.0.1, which is not in `TrustedProxies`";
     assert_eq!(log.matches(line).count(), 1, "{log}");
 }
+
+#[tokio::test]
+async fn a_trusted_proxy_that_writes_no_address_is_named_once() {
+    let (log, _guard) = logged();
+    let world = World::with(TRUSTED, broker, agent).await;
+
+    for _ in 0..3 {
+        hello(&world, "203.0.113.9, host.example").await;
+    }
+
+    assert_eq!(clients(&world), ["127.0.0.1"; 3]);
+    let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    let line = "X-Forwarded-For from trusted proxy 127.0.0.1 has no IP address of its client";
+    assert_eq!(log.matches(line).count(), 1, "{log}");
+    assert!(log.contains("entry=\"host.example\""), "{log}");
+}
