@@ -93,30 +93,32 @@ pub fn router(role: Arc<dyn Observe>) -> Router {
 }
 
 async fn reload(State(role): State<Arc<dyn Observe>>) -> Obeyed {
-    obeyed(role.reload().inspect(|()| info!("Certificates and keys are read again")))
+    let done = role.reload().inspect(|()| info!("Reloaded the certificates and keys"));
+    obeyed(done, "The certificates and keys were not reloaded; the previous ones stay in use")
 }
 
 async fn drain(State(role): State<Arc<dyn Observe>>) -> Obeyed {
     let done = role.drain().set(true).inspect(|()| info!("No new sessions are taken"));
     role.drain_changed();
-    obeyed(done)
+    obeyed(done, "New sessions are still taken")
 }
 
 async fn resume(State(role): State<Arc<dyn Observe>>) -> Obeyed {
     let done = role.drain().set(false).inspect(|()| info!("New sessions are taken again"));
     role.drain_changed();
-    obeyed(done)
+    obeyed(done, "New sessions are still refused")
 }
 
 /// Whether a role did as it was told; else why not.
 type Obeyed = Result<StatusCode, (StatusCode, String)>;
 
-fn obeyed(done: anyhow::Result<()>) -> Obeyed {
+/// Logs why not, with what that means.
+fn obeyed(done: anyhow::Result<()>, means: &'static str) -> Obeyed {
     match done {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(error) => {
             let why = format!("{error:#}");
-            warn!(why, "All stays as it was");
+            warn!(why, "{means}");
             Err((StatusCode::CONFLICT, why))
         }
     }

@@ -187,21 +187,25 @@ fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
     Ok(shutdown)
 }
 
-/// On SIGHUP, asks these roles to read their certificates and keys again. The signal ends no process
-/// of the product: log rotation and `pkill -HUP` send it to all of them.
+/// On SIGHUP, asks these roles to read their certificates and keys again; they log the outcome. The
+/// signal ends no process of the product: log rotation and `pkill -HUP` send it to all of them.
 fn reload_on_hangup(run: PathBuf, roles: &'static [Role]) -> anyhow::Result<()> {
     let mut hangups = signal(SignalKind::hangup()).context("listening for signals")?;
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
+            info!(
+                "Received SIGHUP, reloading certificates and keys but not the configuration file"
+            );
             for role in roles {
                 let run = run.clone();
                 let ask = move || socket::tell(&run, *role, "/reload", RELOAD_WAIT);
                 match tokio::task::spawn_blocking(ask).await {
-                    Ok(Ok(())) => info!(?role, "Reloaded on SIGHUP"),
-                    // A role that is not configured has no socket.
-                    Ok(Err(error)) if error.kind() == ErrorKind::NotFound => {}
-                    Ok(Err(error)) => warn!(?role, %error, "Failed to reload on SIGHUP"),
-                    Err(error) => warn!(?role, %error, "Failed to reload on SIGHUP"),
+                    Ok(Ok(())) => {}
+                    // A role that is not configured has no socket; one that refuses has logged why.
+                    Ok(Err(error))
+                        if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Other) => {}
+                    Ok(Err(error)) => warn!(?role, %error, "Failed to ask for a reload"),
+                    Err(error) => warn!(?role, %error, "Failed to ask for a reload"),
                 }
             }
         }

@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -85,6 +86,29 @@ fn a_supervisor_that_is_about_to_end_is_not_taken_for_one_that_runs_on() {
     site.is_live();
 }
 
+const RECEIVED: &str =
+    "Received SIGHUP, reloading certificates and keys but not the configuration file";
+const RELOADED: &str = "Reloaded the certificates and keys";
+const FAILED: &str = "The certificates and keys were not reloaded; the previous ones stay in use";
+
+/// How often the logs of both roles and of the supervisor say that.
+fn logged(site: &Site, what: &str) -> [usize; 3] {
+    let paths = site.paths();
+    let of_role = |folder: PathBuf| {
+        let files = fs::read_dir(folder).expect("it is there").flatten();
+        files.map(|file| file.path()).collect()
+    };
+    let logs: [Vec<PathBuf>; 3] = [
+        of_role(paths.connection_manager_logs()),
+        of_role(paths.security_gateway_logs()),
+        vec![paths.logs().join("supervise.log")],
+    ];
+    logs.map(|files| {
+        let texts = files.iter().filter_map(|file| fs::read_to_string(file).ok());
+        texts.map(|text| text.matches(what).count()).sum()
+    })
+}
+
 #[test]
 fn a_hangup_reloads_the_supervised_roles_and_ends_nothing() {
     let site = Site::installed();
@@ -95,24 +119,30 @@ fn a_hangup_reloads_the_supervised_roles_and_ends_nothing() {
         [Role::Cm, Role::Sg].map(|role| of_role(role)["pid"].as_i64().expect("it is a number"))
     };
     let before = pids();
-    let reloads = |folder: std::path::PathBuf| {
-        let files = fs::read_dir(folder).expect("it is there").flatten();
-        let texts = files.filter_map(|file| fs::read_to_string(file.path()).ok());
-        texts.map(|text| text.matches("Certificates and keys are read again").count()).sum()
-    };
-    let all_reloads = || -> [usize; 2] {
-        let paths = site.paths();
-        [paths.connection_manager_logs(), paths.security_gateway_logs()].map(reloads)
-    };
     let hang_up = |pid: i64| {
         let pid = Pid::from_raw(pid.try_into().expect("it is a process's"));
         kill(pid, Signal::SIGHUP).expect("it is ours");
     };
+    let supervisor = supervisor.trim().parse().expect("it is a number");
 
     before.into_iter().for_each(hang_up);
-    wait_for("the roles do not reload", || all_reloads() == [1, 1]);
-    hang_up(supervisor.trim().parse().expect("it is a number"));
-    wait_for("the supervisor does not have them reload", || all_reloads() == [2, 2]);
+    wait_for("the roles do not reload", || logged(&site, RELOADED) == [1, 1, 0]);
+    hang_up(supervisor);
+    wait_for("the supervisor does not have them reload", || logged(&site, RELOADED) == [2, 2, 0]);
+    assert_eq!(logged(&site, RECEIVED), [1, 1, 1]);
+
+    let certificate = site.paths().certs().join("cmsg.crt");
+    let whole = fs::read(&certificate).expect("there is a certificate");
+    put(&certificate, b"nothing");
+    before.into_iter().for_each(hang_up);
+    wait_for("a failed reload is not logged", || logged(&site, FAILED)[..2] == [1, 1]);
+    hang_up(supervisor);
+    wait_for("a failed reload is not logged", || logged(&site, FAILED)[..2] == [2, 2]);
+    put(&certificate, &whole);
+    hang_up(supervisor);
+    wait_for("the roles do not reload again", || logged(&site, RELOADED) == [3, 3, 0]);
+    assert_eq!(logged(&site, FAILED), [2, 2, 4], "once for each failure");
+    assert_eq!(logged(&site, "Failed to"), [0, 0, 0]);
 
     assert_eq!(pids(), before);
     assert_eq!(site.processes().len(), 3, "the supervisor and two roles");
