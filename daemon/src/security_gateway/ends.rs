@@ -141,9 +141,15 @@ fn reason(end: End) -> EndReason {
 
 #[cfg(test)]
 mod tests {
-    use cmsg_config::ConfFile;
+    use axum::{Json, Router, http::StatusCode, routing::post};
+    use cmsg_config::{
+        ConfFile,
+        socket::{Role, SESSIONS_ENDED},
+    };
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::local;
 
     fn ends(conf: &str) -> Ends {
         let conf = ConfFile::parse(&format!("ExternalRoutableIP = 127.0.0.1\n{conf}"));
@@ -171,6 +177,43 @@ mod tests {
         assert_eq!(waiting(&ends)[..BATCH], expected[..BATCH]);
         assert_eq!(waiting(&ends).len(), MOST);
         assert_eq!(waiting(&ends).last(), Some(&id(MOST + 10).to_string()));
+    }
+
+    #[tokio::test]
+    async fn a_connection_manager_that_was_away_gets_what_it_missed() {
+        let run = tempfile::tempdir().unwrap();
+        let ends = ends(&format!("RunDirectory = {}\n", run.path().display()));
+        let (heard, mut reports) = tokio::sync::mpsc::unbounded_channel();
+        let handler = post(async move |Json(ended): Json<SessionsEnded>| {
+            heard.send(ended).unwrap();
+            StatusCode::NO_CONTENT
+        });
+        let shutdown = CancellationToken::new();
+        ends.report(&id(1), EndReason::ResumeTimeout);
+
+        let missed = async {
+            // The first attempt finds nobody.
+            while !waiting(&ends).is_empty() {
+                tokio::task::yield_now().await;
+            }
+            while waiting(&ends).is_empty() {
+                tokio::task::yield_now().await;
+            }
+            let socket = local::Socket::bind(run.path(), Role::Cm).unwrap();
+            let router = Router::new().route(SESSIONS_ENDED, handler);
+            let serving = tokio::spawn(local::serve(socket, router, shutdown.clone()));
+            let report = reports.recv().await.unwrap();
+            shutdown.cancel();
+            serving.await.unwrap().unwrap();
+            report
+        };
+        let report = tokio::select! {
+            () = ends.keep_reporting() => unreachable!("it goes on"),
+            report = missed => report,
+        };
+
+        let session = SessionEnded { id: id(1).to_string(), reason: EndReason::ResumeTimeout };
+        assert_eq!(report.sessions, [session]);
     }
 
     #[test]

@@ -101,6 +101,41 @@ async fn a_parser_finds_every_session_connected_and_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_neither_forges_a_session_nor_ends_the_reading() {
+    let site = site(LogLevel::Trace).await;
+    let [manager, _] = site.log_files();
+    let forged = "0b1c2d3e-0000-4000-8000-00000000000a";
+    let line = format!(
+        "2026-01-31T12:00:00.123Z {forged} s=1 c=1 TRACE PCoIPAgent : Received response from PCoIP \
+         Agent: <pcoip-agent><launch-session-resp><result-id>SUCCESSFUL</result-id>"
+    );
+    let users = [
+        format!("a\n{line}"),
+        format!("a\r{line}"),
+        format!("a\u{85}{line}"),
+        format!("a\u{2028}{line}"),
+        "a".repeat(60_000),
+        "\u{202e}".repeat(20_000),
+    ];
+
+    for user in users {
+        let mut client = site.client();
+        client.credentials.user = user;
+        assert!(!client::walk(&client).await.ok);
+    }
+    let report = client::walk(&site.client()).await;
+    until(&manager, |log| ended(log) == 1).await;
+
+    let log = text(&manager);
+    assert!(!log.contains(['\r', '\u{85}', '\u{2028}', '\u{202e}']), "no other end of a line");
+    let found = sessions(&log);
+    assert!(!found.contains_key(forged));
+    is_whole(&found[&report.session_log_id]);
+    assert_eq!(found.values().filter(|session| !session.connected.is_empty()).count(), 1);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_usual_level_has_headlines_and_no_documents() {
     let site = site(LogLevel::Info).await;
     let [manager, gateway] = site.log_files();
