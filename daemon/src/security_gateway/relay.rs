@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::{Context as _, anyhow};
 use cmsg_proto::{
     Hostname,
-    gateway::{Admitted, Control, Side},
+    gateway::{Admitted, Control, Side, canonical},
 };
 use rustls::{CertificateError, pki_types::ServerName};
 use socket2::{SockRef, TcpKeepalive};
@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client, server};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, field, info, warn};
 use zeroize::Zeroizing;
 
 use super::gate::Gate;
@@ -58,6 +58,7 @@ pub(super) async fn run(
 ) {
     let Start { admitted: Admitted { control, id, agent, hostname }, ended, first } = start;
     let connection = Connection { gate: Arc::clone(gate), control };
+    let peer = client.get_ref().0.peer_addr().ok().map(|peer| canonical(peer).ip());
     info!(session = %id, "Control connection opened");
     connection.note(Side::Client, &first);
     let relayed = async {
@@ -75,7 +76,8 @@ pub(super) async fn run(
         Some(Ok(None)) => info!(session = %id, "Control connection closed"),
         Some(Ok(Some(error))) => info!(session = %id, %error, "Control connection lost"),
         Some(Err(error)) => {
-            warn!(session = %id, error = format!("{error:#}"), "Agent not reached");
+            let (client, error) = (peer.map(field::display), format!("{error:#}"));
+            warn!(session = %id, client, error, "Agent not reached");
             debug!(session = %id, %agent, "The agent that was not reached");
         }
         None => info!(session = %id, "Control connection replaced"),
