@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::xml::{self, Document, Element, leaf};
 
 pub use self::cookie::{BadCookie, BrokerCookies, ClientCookie, NotKept, SetCookies};
-pub use refusal::{Refusal, agent_failure};
+pub use refusal::{AGENT_FAILURE, Refusal, agent_failure};
 pub use request::{Allocation, Authenticate, Hello, Logon, Request, RequestKind};
 pub use response::{Authentication, BrokerTarget, ClientTarget, Response, ResponseKind};
 

@@ -6,7 +6,8 @@ use std::time::Instant;
 use cmsg_proto::{
     agent::{Failure, LaunchSession},
     broker::{
-        Allocation, BrokerTarget, ClientTarget, Refusal, Response, agent_failure, session::Session,
+        AGENT_FAILURE, Allocation, BrokerTarget, ClientTarget, Refusal, Response, agent_failure,
+        session::Session,
     },
     control::AddConnection,
 };
@@ -98,6 +99,7 @@ impl Exchange<'_> {
             Ok(target) => Ok(response.to_client_at(&target)),
             Err(NoTarget::Agent(failure)) => {
                 self.shared.change(&session.cookie, Session::fail);
+                self.log_error(AGENT_FAILURE, &failure.to_string());
                 Ok(agent_failure(self.request.version(), &failure))
             }
             Err(NoTarget::Gateway) => Err(Refusal::GatewayFailed),

@@ -308,18 +308,40 @@ impl Exchange<'_> {
         );
     }
 
-    /// What is not the broker's or a gateway's fault has no warning of its own.
+    /// What is the broker's, an agent's or a gateway's fault had a warning of its own.
     fn log_refusal(&self, refusal: Refusal) {
-        let (request, reason) = (self.request.kind().name(), refusal.detail());
+        let (request, number) = (self.request.kind().name(), refusal.number());
+        let reason = refusal.detail();
         match refusal {
-            Refusal::BrokerTimedOut | Refusal::BrokerFailed | Refusal::GatewayFailed => {}
+            Refusal::BrokerTimedOut | Refusal::BrokerFailed | Refusal::GatewayFailed => {
+                self.log_error(number, reason);
+            }
             Refusal::UnknownSession
             | Refusal::InvalidSession
             | Refusal::TooManySessions
             | Refusal::Draining => {
-                told!(warn, self.trail, CLIENT, reason, "Refused the request ({request})");
+                told!(
+                    warn,
+                    self.trail,
+                    CLIENT,
+                    reason,
+                    "Answering the request ({request}) with error {number}"
+                );
             }
         }
+    }
+
+    /// Logs the error that the user sees.
+    pub(super) fn log_error(&self, number: u16, reason: &str) {
+        let (client, request) = (self.trail.client, self.request.kind().name());
+        told!(
+            info,
+            self.trail,
+            CLIENT,
+            %client,
+            reason,
+            "Answering the request ({request}) with error {number}"
+        );
     }
 }
 

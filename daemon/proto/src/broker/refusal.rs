@@ -52,6 +52,18 @@ impl Refusal {
         }
     }
 
+    /// The number of the error that users see.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        match self {
+            Self::UnknownSession => 6606,
+            Self::BrokerTimedOut | Self::BrokerFailed => 6608,
+            Self::InvalidSession | Self::TooManySessions | Self::Draining | Self::GatewayFailed => {
+                6612
+            }
+        }
+    }
+
     fn result(self) -> (&'static str, &'static str) {
         match self {
             Self::UnknownSession => (
@@ -75,6 +87,9 @@ impl Refusal {
         }
     }
 }
+
+/// The number of the error that users see where the agent did not launch the session.
+pub const AGENT_FAILURE: u16 = 6405;
 
 /// The `allocate-resource-resp` of a resource whose agent did not launch the session.
 #[must_use]
@@ -124,6 +139,7 @@ mod tests {
     fn the_page_for_troubleshooting_has_every_refusal() {
         for refusal in std::iter::successors(Some(Refusal::UnknownSession), |last| after(*last)) {
             let (id, text) = refusal.result();
+            assert_eq!(number(text), refusal.number().to_string());
             let row = format!("| Error {} | `{id}` | `{}` |", number(text), refusal.detail());
 
             assert!(TROUBLESHOOTING.contains(&row), "{row}");

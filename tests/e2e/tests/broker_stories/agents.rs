@@ -30,6 +30,10 @@ async fn what_an_agent_refuses_is_told_to_user_and_administrator_and_ends_the_se
         assert_eq!(answer, error_6405(&format!("{told}: not &lt;you&gt;")));
         let logged = format!("The agent did not launch the session result={said} reason=not <you>");
         assert_eq!(last_warning(&site), warning(AGENT, &logged));
+        let sent = "Answering the request (allocate-resource) with error 6405 client=127.0.0.1";
+        let log = site.log();
+        let line = log.iter().rfind(|line| line.message.starts_with(sent)).expect("it is logged");
+        assert_eq!(line.message, format!("{sent} reason={told}: not <you>"));
         let invalid = error_6612("The requested session is invalid.");
         for message in [ALLOCATE, LIST, PASSWORD] {
             assert_eq!(talk.ask(message).await, invalid, "{message}");

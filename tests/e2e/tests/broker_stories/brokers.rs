@@ -53,8 +53,7 @@ async fn an_answer_that_cannot_be_used_is_told_with_its_cause() {
         let answers = [talk.ask(LIST).await, talk.ask(ALLOCATE).await, talk.ask(BYE).await];
 
         assert_eq!(answers, [error_6608(FAILED), error_6612(INVALID), bye.clone()]);
-        let refused =
-            "Refused the request (allocate-resource) reason=The requested session is invalid.";
+        let refused = "Answering the request (allocate-resource) with error 6612 reason=The requested session is invalid.";
         let warnings = warnings(&site);
         assert_eq!(
             warnings[warnings.len() - 2..],

@@ -30,7 +30,7 @@ pub fn run(data: &[u8]) {
 }
 
 fn is_one_bounded_line(shown: &str) {
-    assert!(shown.len() <= 64 * 1024 + 64);
+    assert!(shown.len() <= 60 * 1024 + 64);
     assert!(!shown.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')));
 }
 
