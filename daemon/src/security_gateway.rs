@@ -200,6 +200,7 @@ impl Observe for Told {
             deployment: socket::deployment(),
             turned_away: Some(self.gate.counters.turned_away()),
             unserved: None,
+            broker: None,
         }
     }
 

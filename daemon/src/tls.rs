@@ -23,8 +23,10 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 use zeroize::Zeroizing;
 
 use crate::reload::Files;
+pub(crate) use refused::{LastRefused, Refusal};
 use verifier::{Reloaded, Upstream};
 
+mod refused;
 mod verifier;
 
 /// How an upstream peer's certificate is judged.
@@ -68,8 +70,17 @@ pub fn server_config(
 ///
 /// Where a file of certificates cannot be read or holds none.
 pub fn client_config(trust: &Trust, files: &Files) -> anyhow::Result<Arc<ClientConfig>> {
+    watched_client_config(trust, files, LastRefused::default())
+}
+
+/// The same, with a note of the certificate that was refused last.
+pub(crate) fn watched_client_config(
+    trust: &Trust,
+    files: &Files,
+    refused: LastRefused,
+) -> anyhow::Result<Arc<ClientConfig>> {
     let trust = trust.clone();
-    let verifier = Reloaded(files.keep(move || upstream(&trust))?);
+    let verifier = Reloaded { upstream: files.keep(move || upstream(&trust))?, refused };
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .context("offering TLS 1.2 and 1.3")?

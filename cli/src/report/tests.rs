@@ -115,6 +115,7 @@ fn not_ready() -> Status {
         deployment: None,
         turned_away: None,
         unserved: None,
+        broker: None,
     }
 }
 
@@ -188,6 +189,7 @@ fn a_role_that_has_just_started_is_asked_until_it_has_looked_around() {
             deployment: None,
             turned_away: None,
             unserved: None,
+            broker: None,
         };
         RoleView::of(Role::Cm, Ok(status))
     };

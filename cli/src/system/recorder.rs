@@ -270,6 +270,7 @@ impl System for Recorder {
             deployment: None,
             turned_away: None,
             unserved: None,
+            broker: None,
         })
     }
 

@@ -2,6 +2,7 @@
 //! where they lie, and the unix socket on which each role tells how it is.
 
 pub mod connection_manager;
+pub mod distrust;
 pub mod file;
 mod host_address;
 pub mod kept;

@@ -19,10 +19,12 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use broker::{BrokerStatus, RefusedCertificate};
 pub use counted::{DroppedDatagrams, GatewayStanding, RefusedClients, TurnedAway, Unserved};
 
 pub use ended::{EndReason, SESSIONS_ENDED, SessionEnded, SessionsEnded, report_ended};
 
+mod broker;
 mod counted;
 mod ended;
 
@@ -100,6 +102,9 @@ pub struct Status {
     /// What the Connection Manager did not serve since it started; the gateway tells none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unserved: Option<Unserved>,
+    /// The connection broker as the Connection Manager sees it; the gateway reports none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broker: Option<BrokerStatus>,
 }
 
 /// How many sessions are in use and how many are not: together all of a role's.

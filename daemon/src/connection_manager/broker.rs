@@ -2,10 +2,9 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use anyhow::{Context as _, bail};
 use cmsg_config::{connection_manager::UpstreamCheck, values::BrokerUrl};
 use cmsg_proto::{SessionId, broker::BrokerCookies};
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use reqwest::Client;
 use zeroize::Zeroizing;
 
@@ -13,7 +12,16 @@ use super::{
     forwarded,
     upstream::{self, Failure, Reply},
 };
-use crate::{https::bodies::Account, reload::Files};
+use crate::{
+    clock,
+    https::bodies::Account,
+    reload::Files,
+    tls::{LastRefused, Trust},
+};
+
+pub(super) use state::{BrokerState, Look, Trouble};
+
+mod state;
 
 /// Longest wait when only asking whether it is there; load balancers wait five seconds for us.
 const PROBE: Duration = Duration::from_secs(3);
@@ -21,7 +29,11 @@ const PROBE: Duration = Duration::from_secs(3);
 /// The connection broker.
 pub(super) struct Broker {
     client: Client,
+    refused: LastRefused,
+    /// Asks for the time where the certificate is refused. It carries nothing else.
+    anyone: Client,
     url: String,
+    is_verified: bool,
 }
 
 /// What a request to the broker is sent with.
@@ -47,10 +59,25 @@ impl Broker {
             UpstreamCheck::Verify(pins) => upstream::trust(config, true, pins.clone()),
             UpstreamCheck::Off => upstream::trust(config, false, Vec::new()),
         };
+        let (client, refused) =
+            upstream::watched_client(&trust, files, config.broker_wait, |builder| builder)?;
         Ok(Self {
-            client: upstream::client(&trust, files, config.broker_wait, |builder| builder)?,
+            client,
+            refused,
+            anyone: upstream::client(&Trust::Off, files, PROBE, |builder| builder)?,
             url: format!("{}{}", config.broker, BrokerUrl::PATH),
+            is_verified: trust != Trust::Off,
         })
+    }
+
+    /// Where it is, as `PcoipAddress` has it.
+    pub(super) fn address(&self) -> &str {
+        self.url.strip_suffix(BrokerUrl::PATH).unwrap_or(&self.url)
+    }
+
+    /// Whether its certificate is verified.
+    pub(super) fn is_verified(&self) -> bool {
+        self.is_verified
     }
 
     /// Sends a request and takes the broker's answer, whatever its status: an `error-resp` may come
@@ -69,19 +96,51 @@ impl Broker {
             request = request.header(header::COOKIE, cookies);
         }
         let Envelope { account, limit, .. } = *envelope;
-        upstream::send_within(request, document, account.buffer(), limit).await
+        let reply = upstream::send_within(request, document, account.buffer(), limit).await;
+        reply.map_err(|failure| failure.explained(&self.refused))
     }
 
     /// Asks whether it answers at all. A balancer in front of it that cannot reach it does not
     /// count.
-    pub(super) async fn look(&self) -> anyhow::Result<()> {
+    pub(super) async fn look(&self) -> Look {
         let away =
             [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
         let asked = self.client.get(&self.url).timeout(PROBE).send().await;
-        let status = asked.with_context(|| format!("asking `{}`", self.url))?.status();
-        if away.contains(&status) {
-            bail!("`{}` answers {status}", self.url);
-        }
-        Ok(())
+        let answer = match asked.map_err(Failure::from) {
+            Ok(answer) => answer,
+            Err(failure) => {
+                let found = Err(self.trouble(failure));
+                return Look { found, skew: None };
+            }
+        };
+        let skew = skew(answer.headers());
+        let found = match answer.status() {
+            status if away.contains(&status) => {
+                Err(Trouble::Away(format!("`{}` answers {status}", self.url)))
+            }
+            _ => Ok(()),
+        };
+        Look { found, skew }
     }
+
+    fn trouble(&self, failure: Failure) -> Trouble {
+        if let Some(refusal) = failure.refusal(&self.refused) {
+            return Trouble::Refused(Box::new(refusal));
+        }
+        let error = anyhow::Error::new(failure).context(format!("asking `{}`", self.url));
+        Trouble::Away(format!("{error:#}"))
+    }
+
+    /// By how many seconds its clock is ahead of ours, whoever answers: a certificate that is not
+    /// valid at this time may be right, and the clock wrong.
+    pub(super) async fn skew(&self) -> Option<i64> {
+        skew(self.anyone.head(&self.url).send().await.ok()?.headers())
+    }
+}
+
+/// By how many seconds the clock of whoever answered is ahead of ours.
+fn skew(headers: &HeaderMap) -> Option<i64> {
+    let date = httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?).ok()?;
+    let theirs = date.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
+    Some(i64::try_from(theirs).ok()?.saturating_sub(i64::try_from(clock::wall().as_secs()).ok()?))
 }

@@ -2,11 +2,11 @@
 //! `/health` is asked, neither the broker nor a gateway is.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use cmsg_config::socket::NO_GATEWAY;
+use cmsg_config::socket::{BrokerStatus, NO_GATEWAY};
 use http::{Response, StatusCode};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -14,10 +14,11 @@ use tracing::{info, warn};
 
 use super::{
     announce::{Found, Gateway},
+    broker::{Broker, BrokerState, Look},
     shared::Shared,
 };
 use crate::{
-    drain,
+    clock, drain,
     https::{self, listener::Content, plain},
 };
 
@@ -49,8 +50,8 @@ impl Health {
 /// What the looks have found so far.
 #[derive(Debug, Default)]
 pub(super) struct Readiness {
-    /// Nothing until it was looked for; else what keeps it from answering.
-    broker: Mutex<Option<Result<(), String>>>,
+    /// Nothing until it was looked for.
+    broker: Mutex<Option<BrokerState>>,
     verdict: watch::Sender<Option<Health>>,
 }
 
@@ -60,21 +61,50 @@ impl Readiness {
         *self.verdict.borrow()
     }
 
-    fn broker_found(&self, found: Result<(), String>) {
-        *self.broker.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+    /// The broker for the unix socket.
+    pub(super) fn broker_status(&self, broker: &Broker) -> BrokerStatus {
+        let (url, is_verified) = (broker.address().to_owned(), broker.is_verified());
+        match &*self.broker() {
+            Some(state) => state.status(url, is_verified),
+            None => BrokerStatus { url, is_verified, ..BrokerStatus::default() },
+        }
     }
 
-    /// Judges anew, and tells the log of a change.
-    fn settle(&self, gateways: &[Gateway]) {
+    fn broker(&self) -> MutexGuard<'_, Option<BrokerState>> {
+        self.broker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a check found something else than the one before.
+    fn is_news(&self, look: &Look) -> bool {
+        self.broker().as_ref().is_none_or(|state| state.differs(look))
+    }
+
+    fn broker_found(&self, look: Look) {
+        let mut broker = self.broker();
+        let now = clock::wall();
+        *broker = Some(match broker.take() {
+            Some(state) => state.looked(look, now),
+            None => BrokerState::first(look, now),
+        });
+    }
+
+    /// Judges anew, and logs a change: of the verdict, or of why the broker cannot be used.
+    fn settle(&self, gateways: &[Gateway], is_broker_news: bool) {
         self.verdict.send_if_modified(|verdict| {
-            let broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let trouble = self.broker().as_ref().map(BrokerState::trouble);
+            let fix = trouble.as_ref().and_then(|trouble| trouble.as_ref()?.1);
+            let broker = trouble.map(|trouble| trouble.map_or(Ok(()), |(cause, _)| Err(cause)));
             let found = gateways.iter().map(|gateway| (gateway.name(), gateway.found()));
             let Some((health, cause)) = judge(broker, found.collect()) else { return false };
             let changed = verdict.replace(health) != Some(health);
+            let is_news = changed || (is_broker_news && health == Health::BrokerAway);
             match health.reason() {
-                _ if !changed => {}
+                _ if !is_news => {}
                 None => info!("Ready for sessions"),
-                Some(reason) => warn!(reason, cause, "Not ready for sessions"),
+                Some(reason) => {
+                    let fix = fix.filter(|_| health == Health::BrokerAway);
+                    warn!(reason, cause, fix, "Not ready for sessions");
+                }
             }
             changed
         });
@@ -106,10 +136,14 @@ pub(super) fn watch(shared: &Arc<Shared>, tracker: &TaskTracker, shutdown: &Canc
     let broker = Arc::clone(shared);
     tracker.spawn(shutdown.clone().run_until_cancelled_owned(async move {
         loop {
-            let found = broker.broker.look().await.map_err(|cause| format!("{cause:#}"));
-            let is_there = found.is_ok();
-            broker.health.broker_found(found);
-            broker.health.settle(broker.gateways.all());
+            let mut look = broker.broker.look().await;
+            let is_there = look.found.is_ok();
+            let is_news = broker.health.is_news(&look);
+            if is_news && look.is_about_time() {
+                look.skew = broker.broker.skew().await;
+            }
+            broker.health.broker_found(look);
+            broker.health.settle(broker.gateways.all(), is_news);
             tokio::time::sleep(if is_there { EVERY } else { AGAIN }).await;
         }
     }));
@@ -119,7 +153,7 @@ pub(super) fn watch(shared: &Arc<Shared>, tracker: &TaskTracker, shutdown: &Canc
             shared.gateways.all()[index].wait_for_start().await;
             loop {
                 let takes = shared.gateways.all()[index].look().await;
-                shared.health.settle(shared.gateways.all());
+                shared.health.settle(shared.gateways.all(), false);
                 tokio::time::sleep(if takes { EVERY } else { AGAIN }).await;
             }
         }));

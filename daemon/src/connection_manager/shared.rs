@@ -270,6 +270,7 @@ impl Observe for Shared {
             deployment: socket::deployment(),
             turned_away: None,
             unserved: Some(self.unserved.told(&self.bodies, self.gateways.told())),
+            broker: Some(self.health.broker_status(&self.broker)),
         }
     }
 

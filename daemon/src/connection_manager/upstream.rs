@@ -1,7 +1,7 @@
 //! What the clients of broker, agents and gateways have in common: no proxy, no redirects, one
 //! deadline for the whole exchange, and an answer of bounded size.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::{
     https::bodies::{Buffer, OverBudget},
     reload::Files,
-    tls::{self, Trust},
+    tls::{self, LastRefused, Refusal, Trust},
 };
 
 /// Longest wait for a connection and its TLS handshake.
@@ -47,7 +47,7 @@ pub(super) enum Failure {
     #[error("no answer in time")]
     TimedOut,
     #[error("the exchange failed")]
-    Failed(#[source] reqwest::Error),
+    Failed(#[source] Box<dyn Error + Send + Sync>),
     #[error("the answer has more than {limit} bytes")]
     TooLarge { limit: usize },
     #[error("the answer cannot be buffered")]
@@ -56,8 +56,39 @@ pub(super) enum Failure {
 
 impl From<reqwest::Error> for Failure {
     fn from(error: reqwest::Error) -> Self {
-        if error.is_timeout() { Self::TimedOut } else { Self::Failed(error.without_url()) }
+        if error.is_timeout() { Self::TimedOut } else { Self::Failed(error.without_url().into()) }
     }
+}
+
+impl Failure {
+    /// The same, with the certificate that the peer presented in place of the verifier's words.
+    pub(super) fn explained(self, refused: &LastRefused) -> Self {
+        match (&self, self.refusal(refused)) {
+            (Self::Failed(_), Some(refusal)) => Self::Failed(Presented(refusal).into()),
+            _ => self,
+        }
+    }
+
+    /// The certificate that was refused, if that is why there is no answer.
+    pub(super) fn refusal(&self, refused: &LastRefused) -> Option<Refusal> {
+        let Self::Failed(error) = self else { return None };
+        is_about_certificate(&**error).then(|| refused.get()).flatten()
+    }
+}
+
+/// A certificate that was refused, as an error.
+#[derive(Debug, thiserror::Error)]
+#[error("it {0}")]
+struct Presented(Refusal);
+
+/// Whether an error comes from the verifier. I/O errors hide what they carry from their sources.
+fn is_about_certificate(error: &(dyn Error + 'static)) -> bool {
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return matches!(error, rustls::Error::InvalidCertificate(_));
+    }
+    let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let carried = carried.map(|carried| carried as &(dyn Error + 'static));
+    carried.or_else(|| error.source()).is_some_and(is_about_certificate)
 }
 
 /// A client that waits no longer than told.
@@ -67,7 +98,20 @@ pub(super) fn client(
     wait: Duration,
     adapt: impl FnOnce(ClientBuilder) -> ClientBuilder,
 ) -> anyhow::Result<Client> {
-    let tls = Arc::unwrap_or_clone(tls::client_config(trust, files)?);
+    let (client, _) = watched_client(trust, files, wait, adapt)?;
+    Ok(client)
+}
+
+/// The same, with a note of the certificate that it refused last.
+pub(super) fn watched_client(
+    trust: &Trust,
+    files: &Files,
+    wait: Duration,
+    adapt: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> anyhow::Result<(Client, LastRefused)> {
+    let refused = LastRefused::default();
+    let tls = tls::watched_client_config(trust, files, refused.clone())?;
+    let tls = Arc::unwrap_or_clone(tls);
     let builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .no_proxy()
@@ -78,7 +122,8 @@ pub(super) fn client(
         .connect_timeout(CONNECT)
         .timeout(wait)
         .pool_idle_timeout(IDLE);
-    adapt(builder).build().context("preparing to call others")
+    let client = adapt(builder).build().context("preparing to call others")?;
+    Ok((client, refused))
 }
 
 /// Resolves names as [`lookup`] does.

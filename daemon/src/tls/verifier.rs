@@ -19,6 +19,8 @@ use rustls::{
 use webpki::RawPublicKeyEntity;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
+use super::refused::{LastRefused, Refusal};
+
 /// The one verifier for everything upstream.
 #[derive(Debug)]
 pub(super) struct Upstream {
@@ -122,7 +124,11 @@ impl ServerCertVerifier for Upstream {
 
 /// The verifier of the time.
 #[derive(Debug)]
-pub(super) struct Reloaded(pub(super) Arc<ArcSwap<Upstream>>);
+pub(super) struct Reloaded {
+    pub(super) upstream: Arc<ArcSwap<Upstream>>,
+    /// For whoever reports why the peer cannot be reached.
+    pub(super) refused: LastRefused,
+}
 
 impl ServerCertVerifier for Reloaded {
     fn verify_server_cert(
@@ -133,8 +139,13 @@ impl ServerCertVerifier for Reloaded {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let upstream = self.0.load();
-        upstream.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        let upstream = self.upstream.load();
+        let verified =
+            upstream.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let refusal = verified.as_ref().err();
+        let is_pinned = !upstream.pins.is_empty();
+        self.refused.set(refusal.map(|error| Refusal::new(end_entity, error, is_pinned)));
+        verified
     }
 
     fn verify_tls12_signature(
@@ -143,7 +154,7 @@ impl ServerCertVerifier for Reloaded {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.load().verify_tls12_signature(message, cert, signed)
+        self.upstream.load().verify_tls12_signature(message, cert, signed)
     }
 
     fn verify_tls13_signature(
@@ -152,24 +163,26 @@ impl ServerCertVerifier for Reloaded {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.load().verify_tls13_signature(message, cert, signed)
+        self.upstream.load().verify_tls13_signature(message, cert, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.load().supported_verify_schemes()
+        self.upstream.load().supported_verify_schemes()
     }
 }
 
 /// The certificate's SubjectPublicKeyInfo. x509-parser reads it, since rustls refuses to read
 /// version 1 certificates.
-fn key_info(certificate: &CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'static>, Error> {
+pub(super) fn key_info(
+    certificate: &CertificateDer<'_>,
+) -> Result<SubjectPublicKeyInfoDer<'static>, Error> {
     match X509Certificate::from_der(certificate) {
         Ok((_, parsed)) => Ok(SubjectPublicKeyInfoDer::from(parsed.public_key().raw.to_vec())),
         Err(_) => Err(CertificateError::BadEncoding.into()),
     }
 }
 
-fn sha256(bytes: &[u8]) -> Pin {
+pub(super) fn sha256(bytes: &[u8]) -> Pin {
     let digest = digest::digest(&digest::SHA256, bytes);
     Pin(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
 }

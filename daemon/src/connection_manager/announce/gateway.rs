@@ -33,7 +33,7 @@ use crate::{
     connection_manager::upstream::{self, Failure, Reply},
     https::bodies::Buffer,
     reload::Files,
-    tls::Trust,
+    tls::{LastRefused, Trust},
 };
 
 /// Longest wait for a gateway: it only notes the session.
@@ -59,6 +59,7 @@ pub(in crate::connection_manager) struct Gateway {
     addresses: Vec<IpAddr>,
     pub(super) port: u16,
     client: Client,
+    certificate: LastRefused,
     /// Without a path.
     url: String,
     /// The client reaches the socket through this folder's descriptor.
@@ -79,7 +80,7 @@ impl Gateway {
         let folder = File::open(run).with_context(|| format!("opening `{}`", run.display()))?;
         let socket = format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), Role::Sg.socket());
         let client =
-            upstream::client(&Trust::Off, files, WAIT, |builder| builder.unix_socket(socket))?;
+            upstream::watched_client(&Trust::Off, files, WAIT, |it| it.unix_socket(socket))?;
         let gateway = Self::new(config.own_gateway.clone(), client, "http://localhost".to_owned());
         Ok(Self { port: config.external_port, folder: Some(folder), ..gateway })
     }
@@ -90,15 +91,20 @@ impl Gateway {
         files: &Files,
     ) -> anyhow::Result<Self> {
         let trust = upstream::trust(config, true, gateway.pin.into_iter().collect());
-        let client = upstream::client(&trust, files, WAIT, |builder| builder)?;
+        let client = upstream::watched_client(&trust, files, WAIT, |builder| builder)?;
         Ok(Self::new(vec![gateway.address], client, format!("https://{}", gateway.control)))
     }
 
-    fn new(addresses: Vec<IpAddr>, client: Client, url: String) -> Self {
+    fn new(
+        addresses: Vec<IpAddr>,
+        (client, certificate): (Client, LastRefused),
+        url: String,
+    ) -> Self {
         Self {
             addresses,
             port: PORT,
             client,
+            certificate,
             url,
             folder: None,
             places: Semaphore::new(PLACES),
@@ -138,7 +144,10 @@ impl Gateway {
         let asked = asked.header(header::CONNECTION, "close");
         match upstream::exchange(asked, Buffer::unaccounted()).await {
             Ok(reply) => found(&reply),
-            Err(failure) => Found::Silent(format!("{:#}", anyhow::Error::new(failure))),
+            Err(failure) => {
+                let failure = failure.explained(&self.certificate);
+                Found::Silent(format!("{:#}", anyhow::Error::new(failure)))
+            }
         }
     }
 
@@ -156,7 +165,7 @@ impl Gateway {
         let request = self.client.post(format!("{}{PATH}", self.url)).bearer_auth(token);
         let sent = upstream::send(request, document, Buffer::unaccounted())
             .await
-            .map_err(anyhow::Error::new);
+            .map_err(|failure| anyhow::Error::new(failure.explained(&self.certificate)));
         let answered = sent.and_then(|reply| match is_away(reply.status) {
             false => Ok(reply),
             true => Err(anyhow::anyhow!("it answers {}", reply.status)),
@@ -266,7 +275,8 @@ impl Gateway {
     /// One with these addresses, that nobody calls.
     pub(super) fn at(addresses: &[&str]) -> Self {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        let client = upstream::client(&Trust::Off, &Files::default(), WAIT, |builder| builder);
+        let client =
+            upstream::watched_client(&Trust::Off, &Files::default(), WAIT, |builder| builder);
         Self::new(addresses, client.unwrap(), String::new())
     }
 

@@ -302,6 +302,7 @@ impl System for Mortal<'_> {
             deployment: self.host.engine.deployment(role),
             turned_away: None,
             unserved: None,
+            broker: None,
         })
     }
 

@@ -1,0 +1,180 @@
+//! Why a peer's certificate is refused, in the same words wherever it is reported.
+
+use std::fmt;
+
+use rustls::{CertificateError, Error};
+use serde::{Deserialize, Serialize};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// The kind of problem, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Problem {
+    /// Certificates are pinned, and it is not one of them.
+    NotPinned,
+    /// It has expired.
+    Expired,
+    /// It is not valid yet.
+    NotYetValid,
+    /// It is for other names.
+    OtherName,
+    /// No trusted authority issued it.
+    UnknownAuthority,
+    /// Anything else.
+    Other,
+}
+
+/// Why a certificate cannot be verified. Its text has "it" for the certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Distrust {
+    /// It was valid until then, in seconds since the epoch.
+    Expired(u64),
+    /// It is valid from then on, and what the clock said, in seconds since the epoch.
+    NotYetValid(u64, u64),
+    /// The name that was called, and those that it is for.
+    OtherName(String, Vec<String>),
+    /// No trusted authority issued it.
+    UnknownAuthority,
+    /// A trusted authority has its issuer's name, and did not sign it: its key was replaced.
+    OtherAuthority,
+    /// Anything else, in words.
+    Other(String),
+}
+
+impl Distrust {
+    /// Reads the verifier's error.
+    #[must_use]
+    pub fn of(error: &Error) -> Self {
+        let Error::InvalidCertificate(why) = error else { return Self::Other(error.to_string()) };
+        match why {
+            CertificateError::ExpiredContext { not_after, .. } => {
+                Self::Expired(not_after.as_secs())
+            }
+            CertificateError::NotValidYetContext { time, not_before } => {
+                Self::NotYetValid(not_before.as_secs(), time.as_secs())
+            }
+            CertificateError::NotValidForNameContext { expected, presented } => {
+                Self::OtherName(expected.to_str().into_owned(), names(presented))
+            }
+            CertificateError::UnknownIssuer => Self::UnknownAuthority,
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                Self::Other("it is not a server's certificate (extended key usage)".to_owned())
+            }
+            CertificateError::BadSignature => Self::OtherAuthority,
+            CertificateError::BadEncoding => Self::Other("it is damaged".to_owned()),
+            CertificateError::Other(other) => Self::Other(match other.0.to_string().as_str() {
+                "CaUsedAsEndEntity" => {
+                    "it is an authority's certificate, and only a pin can make it trusted"
+                        .to_owned()
+                }
+                "UnsupportedCertVersion" => "it is not an X.509 version 3 certificate".to_owned(),
+                other => other.to_owned(),
+            }),
+            other => Self::Other(other.to_string()),
+        }
+    }
+
+    /// The kind of problem.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::Expired(_) => Problem::Expired,
+            Self::NotYetValid(..) => Problem::NotYetValid,
+            Self::OtherName(..) => Problem::OtherName,
+            Self::UnknownAuthority | Self::OtherAuthority => Problem::UnknownAuthority,
+            Self::Other(_) => Problem::Other,
+        }
+    }
+}
+
+impl fmt::Display for Distrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expired(at) => write!(f, "it expired at {}", date(*at)),
+            Self::NotYetValid(from, now) => write!(
+                f,
+                "it is not valid before {}, and the clock of this host says {}",
+                date(*from),
+                date(*now)
+            ),
+            Self::OtherName(called, names) if names.is_empty() => {
+                write!(f, "it has no names, and `{called}` was called")
+            }
+            Self::OtherName(called, names) => {
+                write!(f, "it is for {}, and not for `{called}`", names.join(", "))
+            }
+            Self::UnknownAuthority => f.write_str("no authority that is trusted here issued it"),
+            Self::OtherAuthority => f.write_str(
+                "the authority that is trusted here has its issuer's name, but another key",
+            ),
+            Self::Other(why) => f.write_str(why),
+        }
+    }
+}
+
+/// Names out of rustls's debug form: `DnsName("a.example")`, `IpAddress(192.0.2.1)`.
+fn names(presented: &[String]) -> Vec<String> {
+    let name = |text: &String| {
+        let inner = text.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+        format!("`{}`", inner.unwrap_or(text).trim_matches('"'))
+    };
+    presented.iter().map(name).collect()
+}
+
+/// Seconds since the epoch as RFC 3339, UTC.
+#[must_use]
+pub fn date(seconds: u64) -> String {
+    let at = i64::try_from(seconds).ok().and_then(|s| OffsetDateTime::from_unix_timestamp(s).ok());
+    at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_else(|| format!("second {seconds}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustls::pki_types::{ServerName, UnixTime};
+
+    use super::*;
+
+    #[test]
+    fn every_problem_of_administrators_has_its_words() {
+        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let expected = ServerName::try_from("b.example").unwrap();
+        let presented =
+            vec!["DnsName(\"a.example\")".to_owned(), "IpAddress(192.0.2.1)".to_owned()];
+        let table = [
+            (
+                CertificateError::ExpiredContext { time: at(2_000), not_after: at(1_000) },
+                "it expired at 1970-01-01T00:16:40Z",
+                Problem::Expired,
+            ),
+            (
+                CertificateError::NotValidYetContext { time: at(0), not_before: at(1_000) },
+                "it is not valid before 1970-01-01T00:16:40Z, and the clock of this host says \
+                 1970-01-01T00:00:00Z",
+                Problem::NotYetValid,
+            ),
+            (
+                CertificateError::NotValidForNameContext { expected, presented },
+                "it is for `a.example`, `192.0.2.1`, and not for `b.example`",
+                Problem::OtherName,
+            ),
+            (
+                CertificateError::UnknownIssuer,
+                "no authority that is trusted here issued it",
+                Problem::UnknownAuthority,
+            ),
+            (
+                CertificateError::BadSignature,
+                "the authority that is trusted here has its issuer's name, but another key",
+                Problem::UnknownAuthority,
+            ),
+            (CertificateError::BadEncoding, "it is damaged", Problem::Other),
+        ];
+        for (error, text, problem) in table {
+            let distrust = Distrust::of(&error.into());
+
+            assert_eq!((distrust.to_string().as_str(), distrust.problem()), (text, problem));
+        }
+    }
+}
