@@ -20,11 +20,7 @@ use std::{
     path::Path,
 };
 
-use cmsg_config::{
-    Paths,
-    socket::Role,
-    values::{Host, Switch},
-};
+use cmsg_config::{Paths, socket::Role, values::Host};
 use nix::{sys::statvfs::statvfs, unistd};
 use time::OffsetDateTime;
 
@@ -35,7 +31,7 @@ use crate::{
         Runtime,
         account::AccountFact,
         adopted::Adopted,
-        installed::{Installed, present},
+        installed::{Installed, is_unverified, present},
         layout,
         previous::BackTo,
         record::Record,
@@ -265,15 +261,13 @@ fn look_at_broker(
     let paths = wanted.place.paths();
     let conf = present(installed, &paths, Role::Cm);
     let stands_off = conf.is_some_and(|conf| {
-        let value = conf.values("BrokerCertCheck").next().map(|entry| entry.value.parse());
         let ours = Record::of(installed, &paths).written;
         // What the installer wrote goes when it is not said any more.
-        matches!(value, Some(Ok(Switch(false))))
-            && !ours.of(Role::Cm).holds("BrokerCertCheck", &conf)
+        is_unverified(&conf) && !ours.of(Role::Cm).holds("BrokerCertCheck", &conf)
     });
     let is_on = manager.broker_check.unwrap_or(!stands_off);
     if !is_on {
-        return BrokerFact::NotAsked;
+        return BrokerFact::Unverified;
     }
     let authority = given.get("ca-cert").and_then(|given| given.as_ref().ok());
     broker::look(&manager.broker.0, authority, now)

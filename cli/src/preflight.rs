@@ -23,7 +23,7 @@ use crate::{
     wanted::{Place, Wanted},
 };
 
-pub(crate) use broker::PINNED;
+pub(crate) use broker::{CHANGED, PINNED, UNTRUSTED, unverified};
 pub(crate) use later::of_settings;
 
 /// Checks the host, also for an installation that was asked for wrongly.

@@ -17,7 +17,7 @@ use crate::{
     args::{Global, Output},
     finding::Finding,
 };
-pub(crate) use broker::{Trust, how_to_trust};
+pub(crate) use broker::{Before, Trust, how_to_trust};
 pub(crate) use missing::{Stopped, ask_for_missing};
 pub(crate) use terminal::Terminal;
 

@@ -84,6 +84,8 @@ pub(crate) struct ConnectionManager {
     pub(crate) broker: BrokerUrl,
     /// Whether its certificate is verified, if that was said.
     pub(crate) broker_check: Option<bool>,
+    /// The pins of its certificate or key, if they were given; empty to remove those in use.
+    pub(crate) broker_pins: Option<Vec<Pin>>,
     /// Where agents are called, if that was said.
     pub(crate) agent_port: Option<Port>,
     /// License servers.
@@ -231,6 +233,8 @@ fn connection_manager(reader: &mut Reader<'_>, place: &Place) -> Option<Connecti
     let broker = reader.required("broker-url");
     let broker_check = reader.switch("broker-cert-check");
     let broker_check = reader.is_said("broker-cert-check").then_some(broker_check);
+    let pins = reader.many("broker-pin");
+    let broker_pins = reader.is_said("broker-pin").then_some(pins);
     let agent_port = reader.one("agent-port");
     let is_said = reader.from("agent-port") != Origin::Default;
     let external_gateways =
@@ -254,6 +258,7 @@ fn connection_manager(reader: &mut Reader<'_>, place: &Place) -> Option<Connecti
         trusted_proxies: reader.many("trusted-proxies"),
         broker: broker?,
         broker_check,
+        broker_pins,
         agent_port: agent_port.filter(|_| is_said),
         external_gateways,
         controls,

@@ -24,12 +24,14 @@ use crate::{
         previous::{BackTo, Previous},
     },
     preflight,
-    prompt::{Terminal, Trust, ask_for_missing, how_to_trust},
+    prompt::{Before, Terminal, Trust, ask_for_missing, how_to_trust},
     screen::Screen,
     system::Real,
     trusted::Untrusted,
     wanted::{Place, Wanted},
 };
+
+mod pin;
 
 /// An installation that was checked.
 pub(super) struct Checked {
@@ -238,8 +240,12 @@ fn stored(paths: &Paths) -> Layer {
 
 /// Refuses what cannot be read before anybody is asked for the rest.
 fn is_readable(answers: &Answers, place: &Place) -> Result<(), Ended> {
-    let (_, findings) = Wanted::read(answers, place.clone());
-    if findings.iter().any(Finding::is_usage) { Err(findings.into()) } else { Ok(()) }
+    let (wanted, mut findings) = Wanted::read(answers, place.clone());
+    if findings.iter().any(Finding::is_usage) {
+        pin::hint(&mut findings, &wanted, answers);
+        return Err(findings.into());
+    }
+    Ok(())
 }
 
 /// How the broker is trusted as far as the answers go. Where it would be pinned, a person is asked
@@ -252,18 +258,21 @@ fn trusted(
     system: &mut Real,
 ) -> Result<Trust, Ended> {
     let Checked { wanted, facts, findings, .. } = checked;
-    let is_refused = findings.iter().any(Finding::is_error);
-    let is_pinned = findings.iter().any(|finding| finding.id == preflight::PINNED);
     let (Some(screen), Some(manager), BrokerFact::Seen(seen)) =
         (asks, &wanted.connection_manager, &facts.broker)
     else {
         return Ok(Trust::Pin);
     };
-    if is_refused || !is_pinned {
-        return Ok(Trust::Pin);
-    }
+    let is_refused = findings.iter().any(|it| it.is_error() && it.id != preflight::CHANGED);
+    let known = findings.iter().find_map(|finding| match finding.id {
+        preflight::PINNED => Some(Before::New),
+        preflight::UNTRUSTED => Some(Before::Untrusted),
+        preflight::CHANGED => Some(Before::Changed),
+        _ => None,
+    });
+    let Some(known) = known.filter(|_| !is_refused) else { return Ok(Trust::Pin) };
     let mut person = Terminal::new(screen, system);
-    let broker = (&*manager.broker.to_string(), seen);
+    let broker = (&*manager.broker.to_string(), seen, known);
     Ok(how_to_trust(&mut person, sources, (saved, &wanted.place), broker, before)?)
 }
 

@@ -1,7 +1,7 @@
 //! `install`: what is asked for, what is there, findings, plan, performance, outcome; and the same
 //! for `configure`.
 
-use cmsg_config::Paths;
+use cmsg_config::{Paths, socket::NO_GATEWAY};
 
 use super::{
     Ended,
@@ -20,7 +20,7 @@ use crate::{
     plan::{self, Plan},
     progress::Progress,
     prompt::{self, Person as _, Terminal},
-    report::{Outcome, Report, changed_lines, kept_lines, plan_lines, roles::RoleView},
+    report::{Outcome, Report, broker, changed_lines, kept_lines, plan_lines, roles::RoleView},
     screen::Screen,
     step::{Step, Stopped},
     system::{Real, System as _},
@@ -198,7 +198,10 @@ fn tell_roles(
         if let Some(why) = view.why_not_ready() {
             let what =
                 format!("the {} is live, but not ready: {why}", role.command().replace('-', " "));
-            let finding = Finding::warning("role.not-ready", what, not_ready_cure(kind, why));
+            let words = layout::words(paths, wanted.place.runtime);
+            let broker = view.broker().and_then(|seen| broker::finding(seen, &words));
+            let cure = not_ready_cure(kind, why, broker.map(|finding| finding.cure));
+            let finding = Finding::warning("role.not-ready", what, cure);
             screen.finding(&finding);
             report.findings.push(finding);
         }
@@ -206,9 +209,9 @@ fn tell_roles(
 }
 
 /// What to do about a role that is not ready.
-fn not_ready_cure(kind: Kind, why: &str) -> String {
-    let mut cure = "look again with `status`".to_owned();
-    if why.contains("peer certificate") {
+fn not_ready_cure(kind: Kind, why: &str, broker: Option<String>) -> String {
+    let mut cure = broker.unwrap_or_else(|| "look again with `status`".to_owned());
+    if why.contains(NO_GATEWAY) && why.contains(" certificate ") {
         cure += "; a gateway's own certificate is trusted by its fingerprint, `--external-sg-pin \
                  IP=sha256:…`, or by its authority, `--ca-cert FILE`";
     }

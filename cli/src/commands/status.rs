@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cmsg_config::Paths;
+use cmsg_config::{Paths, socket::Role};
 use cmsg_engine::STACK;
 use serde_json::{Map, Value, json};
 use time::format_description::well_known::Rfc3339;
@@ -18,13 +18,14 @@ use crate::{
     host::engine,
     installation::{
         Runtime,
-        installed::{Installed, present},
+        installed::{Installed, is_unverified, present},
         layout,
         record::Record,
     },
     pki::inspect,
     plan::configuration::certificate_files,
-    report::roles::RoleView,
+    preflight,
+    report::{broker, roles::RoleView},
     runtime::units,
     screen::Screen,
     wanted::Place,
@@ -34,15 +35,21 @@ use crate::{
 pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let sources = Sources::read(&status.flags.0, global.answers.as_deref())?;
     let place = Place::read(&sources.resolve(&Layer::new()))?;
-    interrupted::finding(&place.paths()).iter().for_each(|finding| screen.finding(finding));
+    let left = interrupted::finding(&place.paths());
+    left.iter().for_each(|finding| screen.finding(finding));
     let (found, installed) = super::find_installed(&sources)?;
     let roles = installed.roles(&found.paths).into_iter();
     let views: Vec<_> = roles.map(|role| RoleView::ask(&found.paths, role)).collect();
     let exit = if views.iter().any(RoleView::is_down) { Exit::Failed } else { Exit::Done };
     let certificates = certificates(&found.paths, &installed);
     let Record { version, runtime, .. } = Record::of(&installed, &found.paths);
+    let mut findings = broker_findings(&views, &found.paths, &installed);
+    // Where the engine is away, that is what keeps the roles down, or will.
+    let away = if runtime == Runtime::Swarm { without_engine(exit) } else { None };
+    findings.extend(away.or_else(|| down(&views, &found.paths, runtime)));
 
     if screen.is_json {
+        findings.splice(..0, left);
         let roles: Map<String, Value> =
             views.iter().map(|view| (view.key().to_owned(), json!(view))).collect();
         screen.document(&json!({
@@ -51,6 +58,7 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
             "runtime": runtime,
             "roles": roles,
             "certificates": certificates,
+            "findings": findings,
             "settings": found.answers.document(),
         }));
         return Ok(exit);
@@ -63,12 +71,21 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
         let text = |key: &str| certificate[key].as_str().unwrap_or_default().to_owned();
         screen.data(&format!("{}: expires {}", text("path"), text("expires")));
     }
-    // Where the engine is away, that is what keeps the roles down, or will.
-    let away = if runtime == Runtime::Swarm { without_engine(exit) } else { None };
-    if let Some(finding) = away.or_else(|| down(&views, &found.paths, runtime)) {
-        screen.finding(&finding);
-    }
+    findings.iter().for_each(|finding| screen.finding(finding));
     Ok(exit)
+}
+
+/// What keeps log-ons from working or from being safe.
+fn broker_findings(views: &[RoleView], paths: &Paths, installed: &Installed) -> Vec<Finding> {
+    let words = layout::words(paths, Record::of(installed, paths).runtime);
+    let seen = views.iter().filter_map(RoleView::broker);
+    let mut findings: Vec<_> = seen.filter_map(|seen| broker::finding(seen, &words)).collect();
+    let has_manager = installed.roles(paths).contains(&Role::Cm);
+    let conf = present(installed, paths, Role::Cm).filter(|_| has_manager);
+    if conf.is_some_and(|conf| is_unverified(&conf)) {
+        findings.push(preflight::unverified());
+    }
+    findings
 }
 
 /// What to do where the docker engine does not answer.

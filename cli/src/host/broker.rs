@@ -8,6 +8,7 @@ use std::{
 };
 
 use cmsg_config::{
+    distrust::Distrust,
     pem,
     values::{HostPort, Pin},
 };
@@ -40,8 +41,10 @@ type Secured = StreamOwned<ClientConnection, TcpStream>;
 /// What is known of the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum BrokerFact {
-    /// Its certificate does not matter.
+    /// Its certificate does not matter: there is no Connection Manager.
     NotAsked,
+    /// Its certificate is not verified, as the administrator asked.
+    Unverified,
     /// It does not answer.
     Unreachable(String),
     /// It shows a certificate.
@@ -180,7 +183,7 @@ fn verify(
     verifier
         .verify_server_cert(leaf, intermediates, &server_name(broker)?, &[], now)
         .map(drop)
-        .map_err(|error| error.to_string())
+        .map_err(|error| Distrust::of(&error).to_string())
 }
 
 fn server_name(broker: &HostPort) -> Result<ServerName<'static>, String> {

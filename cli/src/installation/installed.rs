@@ -9,6 +9,7 @@ use std::{
 use cmsg_config::{
     ConfFile, Paths,
     socket::{Role, Status},
+    values::Switch,
 };
 
 use super::{account::Found, layout};
@@ -103,4 +104,10 @@ pub(crate) fn present_file<'a>(
     [layout::conf(paths, role), layout::disabled_conf(paths, role)]
         .into_iter()
         .find_map(|path| installed.content(&path).map(|content| (path, content)))
+}
+
+/// Whether a configuration has the broker's certificate not verified.
+pub(crate) fn is_unverified(file: &ConfFile) -> bool {
+    let check = file.values("BrokerCertCheck").next().map(|entry| entry.value.parse());
+    matches!(check, Some(Ok(Switch(false))))
 }

@@ -6,13 +6,13 @@ mod later;
 
 use std::{net::IpAddr, path::PathBuf};
 
-use cmsg_config::{ConfFile, socket::Role, values::Pin};
+use cmsg_config::{ConfFile, Paths, socket::Role, values::Pin};
 
 use crate::{
     adopt,
     host::{Facts, broker::BrokerFact, ports::Listener},
     installation::{
-        installed::present,
+        installed::{is_unverified, present},
         layout,
         record::{Record, Written},
     },
@@ -59,7 +59,7 @@ impl Configuration {
         let gateway = wanted.security_gateway.as_ref();
         let cm = wanted.connection_manager.as_ref().map(|manager| {
             let mut draft = start(Role::Cm);
-            connection_manager(&mut draft, manager, gateway, facts);
+            connection_manager(&mut draft, (manager, gateway), facts, &paths);
             match wanted.host_addresses.as_slice() {
                 [] => draft.take_back("HostAddress"),
                 hosts => draft.set_all("HostAddress", hosts),
@@ -99,13 +99,41 @@ pub(crate) fn pins(file: &ConfFile, broker: &str) -> Vec<Pin> {
     file.values("BrokerCertPin").filter_map(|entry| entry.value.parse().ok()).collect()
 }
 
+/// The pins that hold for the broker after this change, and whether the last one is new and was not
+/// given: the key of a broker that is met for the first time and cannot be verified.
+pub(crate) fn broker_pins(
+    manager: &ConnectionManager,
+    facts: &Facts,
+    paths: &Paths,
+) -> (Vec<Pin>, bool) {
+    if let Some(given) = &manager.broker_pins {
+        return (given.clone(), false);
+    }
+    let conf = present(facts.base(), paths, Role::Cm);
+    let address = manager.broker.to_string();
+    let pins = conf.as_ref().map_or_else(Vec::new, |conf| pins(conf, &address));
+    let is_met = |conf: &ConfFile| {
+        !is_unverified(conf) && conf.values("PcoipAddress").any(|entry| entry.value == address)
+    };
+    match &facts.broker {
+        BrokerFact::Seen(seen)
+            if seen.trouble.is_some()
+                && pins.is_empty()
+                && (facts.adopted.is_some() || !conf.as_ref().is_some_and(is_met)) =>
+        {
+            (vec![seen.key], true)
+        }
+        _ => (pins, false),
+    }
+}
+
 fn connection_manager(
     draft: &mut Draft<'_>,
-    manager: &ConnectionManager,
-    gateway: Option<&SecurityGateway>,
+    (manager, gateway): (&ConnectionManager, Option<&SecurityGateway>),
     facts: &Facts,
+    paths: &Paths,
 ) {
-    broker(&mut draft.file, manager, facts);
+    broker(&mut draft.file, manager, facts, paths);
     match manager.broker_check {
         Some(is_on) => draft.set("BrokerCertCheck", &is_on.to_string()),
         None => draft.take_back("BrokerCertCheck"),
@@ -130,18 +158,10 @@ fn connection_manager(
     file.set("ExternalSecurityGatewayPin", &manager.pins);
 }
 
-/// A pin belongs to one broker: another broker's goes, and a broker that cannot be verified
-/// otherwise gets one.
-fn broker(file: &mut ConfFile, manager: &ConnectionManager, facts: &Facts) {
-    let address = manager.broker.to_string();
-    let mut pins = pins(file, &address);
-    if let BrokerFact::Seen(seen) = &facts.broker
-        && seen.trouble.is_some()
-        && pins.is_empty()
-    {
-        pins.push(seen.key);
-    }
-    file.set("PcoipAddress", [address]);
+/// A pin belongs to one broker: another broker's is removed.
+fn broker(file: &mut ConfFile, manager: &ConnectionManager, facts: &Facts, paths: &Paths) {
+    let (pins, _) = broker_pins(manager, facts, paths);
+    file.set("PcoipAddress", [manager.broker.to_string()]);
     file.set("BrokerCertPin", pins);
 }
 

@@ -1,44 +1,59 @@
 //! The connection broker and the trust in its certificate.
 
-use cmsg_config::socket::Role;
-
 use crate::{
     finding::Finding,
     host::{
         Facts,
         broker::{BrokerFact, Seen},
     },
-    installation::installed::present,
-    plan::configuration,
-    wanted::Wanted,
+    installation::layout,
+    plan::configuration::broker_pins,
+    wanted::{ConnectionManager, Wanted},
 };
+
+/// The finding of a broker whose key is pinned since it is met for the first time.
+pub(crate) const PINNED: &str = "broker.pinned";
+/// The finding of a broker with another key than the pinned one.
+pub(crate) const CHANGED: &str = "broker.key-changed";
+/// The finding of a broker that cannot be verified.
+pub(crate) const UNTRUSTED: &str = "broker.untrusted";
 
 pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Option<Finding> {
     let manager = wanted.connection_manager.as_ref()?;
-    match &facts.broker {
-        BrokerFact::NotAsked => None,
-        BrokerFact::Unreachable(why) => Some(Finding::warning(
-            "broker.unreachable",
-            format!("the connection broker {} does not answer: {why}", manager.broker),
-            "check its name, its port and the firewalls on the way",
-        )),
-        BrokerFact::Seen(Seen { trouble: None, .. }) => None,
-        BrokerFact::Seen(seen) => {
-            let conf = present(facts.base(), &wanted.place.paths(), Role::Cm);
-            let pins = conf.map_or_else(Vec::new, |conf| {
-                configuration::pins(&conf, &manager.broker.to_string())
-            });
-            if pins.is_empty() {
-                return Some(pinned(seen));
-            }
-            let is_known = pins.contains(&seen.key) || pins.contains(&seen.certificate);
-            if is_known { None } else { Some(changed(seen)) }
-        }
+    let seen = match &facts.broker {
+        BrokerFact::NotAsked | BrokerFact::Seen(Seen { trouble: None, .. }) => return None,
+        BrokerFact::Unverified => return Some(unverified()),
+        BrokerFact::Unreachable(why) => return Some(unreachable(manager, why)),
+        BrokerFact::Seen(seen) => seen,
+    };
+    let paths = wanted.place.paths();
+    let words = layout::words(&paths, wanted.place.runtime);
+    match broker_pins(manager, facts, &paths) {
+        (_, true) => Some(pinned(seen)),
+        (pins, _) if pins.contains(&seen.key) || pins.contains(&seen.certificate) => None,
+        (pins, _) if pins.is_empty() => Some(untrusted(seen, &words)),
+        (pins, _) => Some(changed(seen, pins.len(), &words)),
     }
 }
 
-/// The finding of a broker whose key is pinned for want of anything better.
-pub(crate) const PINNED: &str = "broker.pinned";
+/// A broker whose certificate is not verified.
+pub(crate) fn unverified() -> Finding {
+    Finding::warning(
+        "broker.unverified",
+        "the broker's certificate is not verified (`--broker-cert-check=false`), so that users' \
+         passwords can be intercepted on the way to it",
+        "set `--broker-cert-check=true`, with `--ca-cert FILE` or `--broker-pin sha256:HEX` if no \
+         public authority issued the certificate",
+    )
+}
+
+fn unreachable(manager: &ConnectionManager, why: &str) -> Finding {
+    Finding::warning(
+        "broker.unreachable",
+        format!("the connection broker {} does not answer: {why}", manager.broker),
+        "check its name, its port and the firewalls on the way",
+    )
+}
 
 fn pinned(seen: &Seen) -> Finding {
     Finding::warning(
@@ -54,15 +69,40 @@ fn pinned(seen: &Seen) -> Finding {
     )
 }
 
-/// A changed key may be a new certificate, or somebody in between.
-fn changed(seen: &Seen) -> Finding {
-    Finding::error(
-        "broker.key-changed",
+/// Nobody pins the key of a broker that was verified before: it may be an attacker's.
+fn untrusted(seen: &Seen, words: &str) -> Finding {
+    Finding::warning(
+        UNTRUSTED,
         format!(
-            "the broker shows another key than the one that is trusted: {}, for {}",
-            seen.key, seen.names
+            "the broker's certificate cannot be verified ({}), so log-ons fail; certificate {}, \
+             key {}, for {}",
+            seen.trouble.as_deref().unwrap_or_default(),
+            seen.certificate,
+            seen.key,
+            seen.names
         ),
-        "if its certificate was replaced, remove the lines `BrokerCertPin` from \
-         ConnectionManager.conf and install again",
+        format!(
+            "have the broker's certificate renewed, give its authority with `--ca-cert FILE`, or \
+             compare the fingerprints with the broker's own and run `pcoip-cmsg-setup \
+             configure{words} --broker-pin {}`",
+            seen.key
+        ),
+    )
+}
+
+/// A changed key may be a new certificate, or an attacker's.
+fn changed(seen: &Seen, pins: usize, words: &str) -> Finding {
+    let pinned = if pins == 1 { "the pinned one" } else { "the pinned ones" };
+    Finding::error(
+        CHANGED,
+        format!(
+            "the broker presents another certificate than {pinned}: certificate {}, key {}, for {}",
+            seen.certificate, seen.key, seen.names
+        ),
+        format!(
+            "compare the fingerprints with the broker's own; if its certificate was replaced, run \
+             `pcoip-cmsg-setup configure{words} --broker-pin {}`",
+            seen.key
+        ),
     )
 }

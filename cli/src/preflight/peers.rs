@@ -14,7 +14,7 @@ const MOST_SKEW: u64 = 30;
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     // The broker's certificate was looked at too, which tells already that it does not answer.
-    let is_told = facts.broker != BrokerFact::NotAsked;
+    let is_told = matches!(facts.broker, BrokerFact::Seen(_) | BrokerFact::Unreachable(_));
     let finding = |peer: &PeerFact| match &peer.answer {
         Err(_) if peer.kind == Kind::Broker && is_told => None,
         Err(why) => Some(silent(peer, why)),

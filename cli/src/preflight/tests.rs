@@ -201,6 +201,7 @@ fn a_daemon_that_is_not_there_is_refused() {
 fn trust_in_the_broker_is_told_only_where_it_is_new_or_broken() {
     let pin = |key: &[u8]| format!("PcoipAddress = https://b\nBrokerCertPin = {}\n", sha256(key));
     let elsewhere = pin(b"old").replace("https://b", "https://elsewhere");
+    let unverified = "PcoipAddress = https://b\nBrokerCertCheck = false\n".to_owned();
     let issuer = Some("unknown issuer");
     let table = [
         (BrokerFact::NotAsked, String::new(), None),
@@ -212,6 +213,9 @@ fn trust_in_the_broker_is_told_only_where_it_is_new_or_broken() {
         (seen(None), String::new(), None),
         (seen(issuer), String::new(), Some(("broker.pinned", false))),
         (seen(issuer), elsewhere, Some(("broker.pinned", false))),
+        (seen(issuer), "PcoipAddress = https://b\n".to_owned(), Some(("broker.untrusted", false))),
+        (seen(issuer), unverified, Some(("broker.pinned", false))),
+        (BrokerFact::Unverified, String::new(), Some(("broker.unverified", false))),
         (seen(issuer), pin(b"key"), None),
         (seen(issuer), pin(b"certificate"), None),
         (seen(issuer), pin(b"old"), Some(("broker.key-changed", true))),

@@ -1,4 +1,4 @@
-//! A broker whose certificate cannot be verified: how it is to be trusted.
+//! A broker whose certificate cannot be verified, or is not the pinned one: how to trust it.
 
 use super::{
     Gone, Person, choose,
@@ -15,12 +15,23 @@ use crate::{
 /// How a broker is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// As it was checked; by the key that it shows now, where nothing else vouches for it.
+    /// As it was checked; by the key that it presents now, if nothing else vouches for it.
     Pin,
-    /// By the file that was answered, if that vouches for it when it is looked at again.
+    /// By the file that was answered, if that vouches for it when it is checked again.
     Listed,
-    /// As the answers say now; it is to be looked at again.
+    /// As the answers say now; to be checked again.
     Anew,
+}
+
+/// How the broker was trusted so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// It is met for the first time: its key is pinned unless somebody objects.
+    New,
+    /// By other means, which do not vouch for its certificate. Its key is pinned only by an answer.
+    Untrusted,
+    /// By a pin, and it presents another key.
+    Changed,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -30,9 +41,9 @@ enum Choice {
     Off,
 }
 
-/// Asks for it, with what the broker shows. What was said in another way is not offered. After a file
-/// that was answered and does not vouch for it, that answer is taken back in place of a question: what
-/// is offered next is the same as before, by the same numbers.
+/// Asks for it, and shows what the broker presents. What was said in another way is not offered. After
+/// a file that was answered and does not vouch for it, that answer is taken back in place of a
+/// question: what is offered next is the same as before, by the same numbers.
 ///
 /// # Errors
 ///
@@ -41,7 +52,7 @@ pub(crate) fn how_to_trust(
     person: &mut dyn Person,
     sources: &mut Sources,
     around: (&Layer, &Place),
-    (broker, seen): (&str, &Seen),
+    (broker, seen, known): (&str, &Seen, Before),
     before: Trust,
 ) -> Result<Trust, Gone> {
     let answers = sources.resolve(around.0);
@@ -53,21 +64,25 @@ pub(crate) fn how_to_trust(
         return Ok(Trust::Anew);
     }
     let is_unsaid = |name| answers.of(name).from == Origin::Default;
-    let mut choices = vec![(Choice::Pin, "by this key, which is pinned; as without a terminal")];
+    let mut choices = vec![(Choice::Pin, "Pin this key (--broker-pin)")];
     if is_unsaid("ca-cert") {
-        choices.push((Choice::Authority, "by its authority's certificates (--ca-cert)"));
+        choices
+            .push((Choice::Authority, "Verify it with its authority's certificates (--ca-cert)"));
     }
     if is_unsaid("broker-cert-check") {
-        const OFF: &str =
-            "not at all: whoever is in between reads passwords (--broker-cert-check=false)";
+        const OFF: &str = "Don't verify: passwords can be intercepted (--broker-cert-check=false)";
         choices.push((Choice::Off, OFF));
     }
-    if choices.len() == 1 {
+    if choices.len() == 1 && known == Before::New {
         return Ok(Trust::Pin);
     }
-    person.tell(&shown(broker, seen, authority));
+    person.tell(&shown(broker, seen, known, authority));
     match choose(person, &choices)? {
-        Choice::Pin => Ok(Trust::Pin),
+        Choice::Pin if known == Before::New => Ok(Trust::Pin),
+        Choice::Pin => {
+            say(person, sources, around, ("broker-pin", seen.key.to_string()));
+            Ok(Trust::Anew)
+        }
         Choice::Authority => {
             ask_for(person, sources, around, "ca-cert", &mut Offers::new())?;
             Ok(Trust::Listed)
@@ -88,14 +103,22 @@ fn not_vouched(file: &str, trouble: &str) -> Finding {
 }
 
 /// What there is to compare, and which file was of no use.
-fn shown(broker: &str, seen: &Seen, authority: Option<&String>) -> String {
+fn shown(broker: &str, seen: &Seen, known: Before, authority: Option<&String>) -> String {
     let Seen { key, certificate, names, trouble } = seen;
     let trouble = trouble.as_deref().unwrap_or_default();
-    let by = authority.map(|file| format!(", not even by `{file}`")).unwrap_or_default();
+    let by = authority.map(|file| format!(", not even with `{file}`")).unwrap_or_default();
+    let what = match known {
+        Before::Changed => format!(
+            "The broker {broker} presents another certificate than the pinned one. If nobody \
+             replaced it,\nsomebody may be intercepting the connection."
+        ),
+        Before::New | Before::Untrusted => {
+            format!("The certificate of the broker {broker} cannot be verified{by}: {trouble}.")
+        }
+    };
     format!(
-        "The certificate of the broker {broker} cannot be verified{by}: {trouble}.\n  \
-         names:       {names}\n  certificate: {certificate}\n  key:         {key}\n\
-         Compare them with the broker's own. How is it to be trusted?"
+        "{what}\n  names:       {names}\n  certificate: {certificate}\n  key:         {key}\n\
+         Compare these fingerprints with the broker's. How should it be trusted?"
     )
 }
 
@@ -123,9 +146,19 @@ mod tests {
     }
 
     fn ask(person: &mut Scripted, sources: &mut Sources, before: Trust) -> Result<Trust, Gone> {
+        ask_about(Before::New, person, sources, before)
+    }
+
+    fn ask_about(
+        known: Before,
+        person: &mut Scripted,
+        sources: &mut Sources,
+        before: Trust,
+    ) -> Result<Trust, Gone> {
         let saved = Layer::new();
         let place = Place::read(&sources.resolve(&saved)).unwrap();
-        how_to_trust(person, sources, (&saved, &place), ("https://b.example", &seen()), before)
+        let broker = ("https://b.example", &seen(), known);
+        how_to_trust(person, sources, (&saved, &place), broker, before)
     }
 
     /// A file with an authority's certificate.
@@ -175,7 +208,7 @@ mod tests {
         assert_eq!(sources.resolve(&Layer::new()).of("ca-cert").from, Origin::Default);
         assert_eq!(ask(&mut person, &mut sources, second), Ok(Trust::Listed));
         assert_eq!(person.told, offered);
-        assert!(offered[2].starts_with("  2) by its authority's certificates"), "{offered:?}");
+        assert!(offered[2].starts_with("  2) Verify it with its authority"), "{offered:?}");
     }
 
     #[test]
@@ -189,8 +222,23 @@ mod tests {
         let answers = sources.resolve(&Layer::new());
         assert_eq!(answers.of("broker-cert-check").texts, ["false"]);
         let told = &asked_for.told[0];
-        assert!(told.contains("cannot be verified, not even by `/ca`: UnknownIssuer."), "{told}");
+        assert!(told.contains("cannot be verified, not even with `/ca`: UnknownIssuer."), "{told}");
         assert_eq!(trust, Ok(Trust::Pin));
         assert_eq!(person.told, [""; 0]);
+    }
+
+    #[test]
+    fn another_key_than_the_pinned_one_is_an_answer_where_it_is_chosen() {
+        let checked = ("broker-cert-check", vec!["true".to_owned()]);
+        let authority = ("ca-cert", vec!["/ca".to_owned()]);
+        let mut sources = Sources::of_flags([checked, authority].into());
+        let mut person = Scripted::answering(&["1"]);
+
+        let trust = ask_about(Before::Changed, &mut person, &mut sources, Trust::Anew);
+
+        assert_eq!(trust, Ok(Trust::Anew));
+        assert!(person.told[0].contains("another certificate than the pinned one"));
+        let answers = sources.resolve(&Layer::new());
+        assert_eq!(answers.of("broker-pin").texts, [sha256(b"key").to_string()]);
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, io, time::Duration};
 
 use cmsg_config::{
     Paths,
-    socket::{self, Listen, Role, Status, Usage},
+    socket::{self, BrokerStatus, Listen, Role, Status, Usage},
 };
 use serde::Serialize;
 
@@ -27,6 +27,9 @@ pub(crate) struct RoleView {
     sessions: usize,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
+    /// The connection broker, as the Connection Manager sees it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker: Option<BrokerStatus>,
 }
 
 impl RoleView {
@@ -61,10 +64,14 @@ impl RoleView {
                 role,
                 live: true,
                 ready: status.ready,
-                reason: status.reason.clone().map(|reason| reason + &refusals(&status)),
+                reason: status
+                    .reason
+                    .clone()
+                    .map(|reason| reason + &refusals(&status) + &trouble(&status)),
                 listens: status.listens.iter().map(listen).collect(),
                 sessions: status.sessions,
                 usage: status.usage,
+                broker: status.broker,
             },
             Err(error) => Self {
                 role,
@@ -74,6 +81,7 @@ impl RoleView {
                 listens: Vec::new(),
                 sessions: 0,
                 usage: Some(Usage::default()),
+                broker: None,
             },
         }
     }
@@ -105,6 +113,11 @@ impl RoleView {
     pub(crate) fn why_not_ready(&self) -> Option<&str> {
         let why = || self.reason.as_deref().unwrap_or("it does not say why");
         (self.live && !self.ready).then(why)
+    }
+
+    /// The connection broker, as the Connection Manager sees it.
+    pub(crate) fn broker(&self) -> Option<&BrokerStatus> {
+        self.broker.as_ref()
     }
 
     /// Lines for people.
@@ -146,4 +159,13 @@ fn refusals(status: &Status) -> String {
     let said = said.filter_map(|it| Some(format!("{}: {}", it.gateway, it.reason.as_ref()?)));
     let said: Vec<_> = said.collect();
     if said.is_empty() { String::new() } else { format!("; {}", said.join("; ")) }
+}
+
+/// Why a Connection Manager cannot use the broker, and since when.
+fn trouble(status: &Status) -> String {
+    let Some(BrokerStatus { reason: Some(reason), since, .. }) = &status.broker else {
+        return String::new();
+    };
+    let since = since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
+    format!("{since}: {reason}")
 }

@@ -9,9 +9,10 @@ use super::{
 use crate::{answers::Origin, installation::Runtime};
 
 /// Settings of the Connection Manager alone.
-const MANAGER: [&str; 9] = [
+const MANAGER: [&str; 10] = [
     "broker-url",
     "broker-cert-check",
+    "broker-pin",
     "external-sg-ip",
     "external-sg-control",
     "external-sg-pin",
@@ -46,6 +47,9 @@ pub(super) fn warn(reader: &mut Reader<'_>, roles: &[Role], runtime: Runtime, li
         if !roles.contains(&role) {
             names.iter().for_each(|name| warn_of(reader, name, why));
         }
+    }
+    if roles.contains(&Role::Cm) && !reader.switch("broker-cert-check") {
+        warn_of(reader, "broker-pin", "the broker's certificate is not verified");
     }
     if runtime == Runtime::Host {
         for name in DOCKER {

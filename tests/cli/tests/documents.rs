@@ -177,6 +177,9 @@ fn the_status_tells_every_role_and_every_certificate() {
     assert_eq!((sg.live, sg.ready, sg.sessions, &sg.reason), (true, true, 3, &None));
     assert_eq!((sg.in_use, sg.resumable), (Some(2), Some(1)));
     assert_eq!(sg.listens, ["pcoip=127.0.0.1:4172/tcp"]);
+    assert!(cm.broker.is_none() && sg.broker.is_none());
+    let ids: Vec<_> = status.findings.iter().map(|finding| finding.id.as_str()).collect();
+    assert_eq!(ids, ["role.down"]);
     let certificates: Vec<_> =
         status.certificates.iter().map(|c| (c.path.clone(), c.subject.as_str())).collect();
     let own = site.folder().join("jwt-verifying.crt").display().to_string();

@@ -187,7 +187,7 @@ fn a_broker_that_cannot_be_verified_is_pinned_listed_or_not_verified() {
         command.args([&*broker, "--dry-run"]);
         let mut terminal = Terminal::run(&command);
         terminal.expect("key:         sha256:");
-        terminal.expect("How is it to be trusted?");
+        terminal.expect("How should it be trusted?");
         terminal
     };
     let plan = |mut terminal: Terminal, answers: &[(&str, &str)]| {

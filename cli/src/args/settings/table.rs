@@ -65,6 +65,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
     )
     .under(SESSIONS),
     Setting::list(
+        "broker-pin",
+        "sha256:HEX",
+        "SHA-256 fingerprint of the broker's certificate or public key, which is then trusted \
+         without an authority; repeatable; kept in ConnectionManager.conf",
+    )
+    .not_kept()
+    .under(SESSIONS),
+    Setting::list(
         "external-pcoip-ip",
         "IP",
         "Public address of this host's Security Gateway; twice for IPv4 and IPv6",

@@ -85,6 +85,29 @@ fn a_broker_that_cannot_be_verified_is_pinned_and_another_brokers_pin_goes() {
 }
 
 #[test]
+fn given_pins_replace_those_in_use_and_no_key_of_a_known_broker_is_pinned_unasked() {
+    const KEY: &str = "BrokerCertPin";
+    let (one, other) = (sha256(b"one").to_string(), sha256(b"other").to_string());
+    let given = |pins: &str| wanted(&format!("{BOTH}broker-pin: {pins}\n"));
+    let unsaid = wanted(BOTH);
+
+    let set = again(installed(BOTH), &given(&format!("[{one}, {other}]")));
+    assert_eq!(values(&set, Role::Cm, KEY), [&*one, &*other]);
+    let kept = again(set, &unsaid);
+    assert_eq!(values(&kept, Role::Cm, KEY), [&*one, &*other]);
+    let mut removed = again(kept, &given("[]"));
+    assert_eq!(values(&removed, Role::Cm, KEY), [""; 0]);
+
+    removed.broker = BrokerFact::Seen(Seen {
+        key: sha256(b"key"),
+        certificate: sha256(b"certificate"),
+        names: "b".to_owned(),
+        trouble: Some("expired".to_owned()),
+    });
+    assert_eq!(values(&again(removed, &unsaid), Role::Cm, KEY), [""; 0]);
+}
+
+#[test]
 fn the_check_of_the_broker_is_as_it_was_said_and_else_the_administrators() {
     const KEY: &str = "BrokerCertCheck";
     let off = wanted(&format!("{BOTH}broker-cert-check: false\n"));

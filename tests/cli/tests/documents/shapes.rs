@@ -33,6 +33,7 @@ pub(crate) struct Status {
     pub(crate) runtime: Runtime,
     pub(crate) roles: BTreeMap<Role, RoleView>,
     pub(crate) certificates: Vec<Certificate>,
+    pub(crate) findings: Vec<Finding>,
     pub(crate) settings: BTreeMap<String, Setting>,
 }
 
@@ -126,6 +127,32 @@ pub(crate) struct RoleView {
     pub(crate) sessions: u64,
     pub(crate) in_use: Option<u64>,
     pub(crate) resumable: Option<u64>,
+    /// Only a Connection Manager that answers has it.
+    #[serde(default)]
+    pub(crate) broker: Option<Broker>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "what is read has the right shape")]
+pub(crate) struct Broker {
+    url: String,
+    is_verified: bool,
+    answers: bool,
+    reason: Option<String>,
+    since: Option<String>,
+    refused: Option<Refused>,
+    clock_skew: Option<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "what is read has the right shape")]
+pub(crate) struct Refused {
+    problem: String,
+    certificate: String,
+    key: Option<String>,
+    names: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -267,6 +267,7 @@ pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
     ("enable-connection-manager", "stack_changes/flags.rs"),
     ("enable-security-gateway", "stack_changes/flags.rs"),
     ("accept-policies", "adopting.rs"),
+    ("broker-pin", "broker_trust/logons.rs"),
     ("compose-file", "swarm/composed.rs"),
     ("darksite-bundle-path", "stack/darksite.rs"),
     ("docker-registry", "registry/installed.rs"),
