@@ -134,6 +134,8 @@ const INSIDE: [&str; 11] = [
 /// A configuration as ours begin with it.
 pub(crate) fn configuration(mut file: ConfFile, facts: &Facts) -> ConfFile {
     if facts.adopted.is_some() {
+        // Their `true` is refused unless a flag says otherwise.
+        ["OauthEnabled", "SsoEnabled"].iter().for_each(|key| file.set(key, [""; 0]));
         INSIDE.iter().for_each(|key| file.set(key, [""; 0]));
     }
     file

@@ -83,6 +83,7 @@ pub async fn bind(config: cmsg_config::ConnectionManager) -> anyhow::Result<Conn
         http = Some(listener);
     }
     let local = local::Socket::bind(&config.run_directory, Role::Cm)?;
+    warn_of_kept(&config.kept);
     let shared = Arc::new(Shared::new(config, listens, files)?);
     Ok(ConnectionManagerRole { shared, clients, acceptor, http, local })
 }
@@ -144,6 +145,16 @@ impl ConnectionManagerRole {
         }
         finished.cancel();
         journal.await.context("writing the sessions down")
+    }
+}
+
+/// Nobody shall rely on authentication that does not take place.
+fn warn_of_kept(kept: &cmsg_config::kept::Kept) {
+    if kept.oauth.is_enabled {
+        warn!("`OauthEnabled` has no effect: the broker alone authenticates users");
+    }
+    if kept.sso.is_enabled {
+        warn!("`SsoEnabled` has no effect: users log on to their desktops with their passwords");
     }
 }
 

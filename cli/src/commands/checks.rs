@@ -28,7 +28,7 @@ use crate::{
     screen::Screen,
     system::Real,
     trusted::Untrusted,
-    wanted::{Place, Wanted},
+    wanted::{Place, Wanted, later::UNSUPPORTED},
 };
 
 mod pin;
@@ -120,7 +120,7 @@ pub(super) fn check(
     let asks = looking.asks.filter(|_| can);
     if let Some(screen) = asks {
         let place = Place::read(&sources.resolve(&saved))?;
-        is_readable(&sources.resolve(&saved), &place)?;
+        is_supported(&sources.resolve(&saved), &place)?;
         let mut person = Terminal::new(screen, system);
         let around = (&saved, &place);
         ask_for_missing(&mut person, &mut sources, around, &networks::addresses())?;
@@ -246,6 +246,15 @@ fn is_readable(answers: &Answers, place: &Place) -> Result<(), Ended> {
         return Err(findings.into());
     }
     Ok(())
+}
+
+/// The same for what this version does not support.
+fn is_supported(answers: &Answers, place: &Place) -> Result<(), Ended> {
+    is_readable(answers, place)?;
+    let (_, findings) = Wanted::read(answers, place.clone());
+    let refused = |finding: &Finding| finding.id == UNSUPPORTED && finding.is_error();
+    let refused: Vec<_> = findings.into_iter().filter(refused).collect();
+    if refused.is_empty() { Ok(()) } else { Err(refused.into()) }
 }
 
 /// How the broker is trusted as far as the answers go. Where it would be pinned, a person is asked

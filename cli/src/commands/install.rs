@@ -113,9 +113,21 @@ pub(super) fn change(
         if way.kind == Kind::Install {
             tell_next(&wanted, &paths, screen);
         }
+        repeat(&report.findings, screen);
     }
     report.show_document(screen);
     Ok(exit)
+}
+
+/// What an administrator may rely on in vain. It is easily overlooked above the steps.
+const REPEATED: [&str; 4] =
+    ["settings.unsupported", "settings.no-effect-yet", "settings.ignored", "broker.unverified"];
+
+/// Repeats those warnings at the end.
+fn repeat(findings: &[Finding], screen: &Screen) {
+    let repeated = findings.iter().filter(|finding| REPEATED.contains(&finding.id));
+    // A document has each of them once.
+    repeated.filter(|_| !screen.is_json).for_each(|finding| screen.finding(finding));
 }
 
 /// What is kept of what was there, or what changes.

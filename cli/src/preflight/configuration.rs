@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use cmsg_config::{
     ConfFile, ConnectionManager, Invalid, Loaded, Paths, SecurityGateway, socket::Role,
+    values::Switch,
 };
 
 use crate::{
@@ -12,7 +13,10 @@ use crate::{
     host::Facts,
     installation::{installed::present_file, layout},
     plan::configuration::{CERTIFICATE, Configuration},
-    wanted::{Certificate, Given, Wanted},
+    wanted::{
+        Certificate, Given, Wanted,
+        later::{UNSUPPORTED, oauth, sso},
+    },
 };
 
 pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
@@ -32,6 +36,7 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     };
     let mut findings = read(Role::Cm, &draft.cm, |file| told(ConnectionManager::read(file)));
     findings.extend(read(Role::Sg, &draft.sg, |file| told(SecurityGateway::read(file))));
+    findings.extend(draft.cm.iter().flat_map(|file| unsupported(wanted, file)));
     for (role, file) in [(Role::Cm, &draft.cm), (Role::Sg, &draft.sg)] {
         findings.extend(file.as_ref().and_then(|file| not_shown(wanted, role, file)));
     }
@@ -66,6 +71,23 @@ fn not_shown(wanted: &Wanted, role: Role, file: &ConfFile) -> Option<Finding> {
         format!("`{}` names the certificate `{other}`, not the one that is given", conf.display()),
         format!("to have it shown, remove the lines `{CERTIFICATE}` and `SslKey` from that file"),
     ))
+}
+
+/// Ways to authenticate users that the administrator wrote into the file, and that do not work yet.
+fn unsupported(wanted: &Wanted, file: &ConfFile) -> Vec<Finding> {
+    let conf = layout::conf(&wanted.place.paths(), Role::Cm);
+    let ways = [
+        ("OauthEnabled", wanted.later.oauth.is_enabled, oauth::WITHOUT),
+        ("SsoEnabled", wanted.later.sso.is_enabled, sso::WITHOUT),
+    ];
+    let is_on = |key| file.values(key).any(|entry| entry.value.parse() == Ok(Switch(true)));
+    // What was saved is told where the answers are read.
+    let written = ways.into_iter().filter(|(key, is_saved, _)| !is_saved && is_on(key));
+    let finding = |(key, _, without)| {
+        let what = format!("`{}`: `{key} = true` has no effect: {without}", conf.display());
+        Finding::warning(UNSUPPORTED, what, "remove the line if that is acceptable")
+    };
+    written.map(finding).collect()
 }
 
 /// Everything odd in a file, and whether the daemon refuses it.

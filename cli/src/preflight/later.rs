@@ -31,7 +31,7 @@ pub(crate) fn of_settings(answers: &Answers) -> Option<Finding> {
         1 => format!("{} has no effect yet", flags[0]),
         _ => format!("{} have no effect yet", flags.join(", ")),
     };
-    let cure = "nothing to do: it is checked, and kept for a later version";
+    let cure = "do not rely on it: the value is checked, and kept for a later version";
     Some(Finding::warning("settings.no-effect-yet", what, cure))
 }
 

@@ -232,6 +232,18 @@ fn trust_in_the_broker_is_told_only_where_it_is_new_or_broken() {
 }
 
 #[test]
+fn authentication_that_was_written_by_hand_and_does_not_work_is_a_warning() {
+    let conf = "OauthEnabled = true\nSsoEnabled = false\n";
+
+    let found = found(|facts| configured(facts, Role::Cm, conf));
+
+    assert_eq!(found.len(), 1, "{found:?}");
+    let (id, is_error, what) = &found[0];
+    assert_eq!((*id, *is_error), ("settings.unsupported", false));
+    assert!(what.contains("`OauthEnabled = true` has no effect: the broker alone"), "{what}");
+}
+
+#[test]
 fn the_configuration_is_read_as_the_daemon_reads_it() {
     let found =
         found(|facts| configured(facts, Role::Cm, "MaxConnections = many\nColour = blue\n"));

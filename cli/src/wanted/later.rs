@@ -1,15 +1,15 @@
 //! What is asked for and has no effect yet. It is checked and kept for the day it has.
 
 mod licence;
-mod oauth;
-mod sso;
+pub(crate) mod oauth;
+pub(crate) mod sso;
 
 use std::fmt::Display;
 
 use cmsg_config::Paths;
 
 use super::{Given, Reader};
-use crate::answers::settle::CLEARING;
+use crate::answers::{Origin, settle::CLEARING};
 pub(crate) use licence::Licence;
 pub(crate) use oauth::Oauth;
 pub(crate) use sso::Sso;
@@ -56,6 +56,40 @@ impl Later {
         let licence = self.licence.iter().flat_map(|licence| [&licence.certificate, &licence.key]);
         self.sso.given().chain(licence)
     }
+}
+
+/// The finding of a way to authenticate users that does not work yet.
+pub(crate) const UNSUPPORTED: &str = "settings.unsupported";
+
+/// Whether such a way is on. A site would rely on it, so it is refused, except where an earlier installation saved it: that one
+/// can still be updated, and its administrator is warned.
+fn unsupported(reader: &mut Reader<'_>, name: &'static str, without: &str) -> bool {
+    if !reader.switch(name) {
+        return false;
+    }
+    let source = reader.source(name);
+    match reader.from(name) {
+        Origin::Saved => {
+            let what = format!("{source} has no effect: {without}");
+            let cure = format!(
+                "run `pcoip-cmsg-setup configure --{name}=false` if that is acceptable; otherwise \
+                 let no user log on here"
+            );
+            reader.warn(UNSUPPORTED, what, cure);
+        }
+        Origin::Adopted => {
+            let what = format!("{source} is on, and this version does not support it: {without}");
+            let cure = format!(
+                "add `--{name}=false` if that is acceptable; otherwise keep the other product"
+            );
+            reader.refuse(UNSUPPORTED, what, cure);
+        }
+        _ => {
+            let what = format!("{source} is not supported by this version: {without}");
+            reader.refuse(UNSUPPORTED, what, format!("leave it out, or set `--{name}=false`"));
+        }
+    }
+    true
 }
 
 /// Notes what is missing of what another setting needs.

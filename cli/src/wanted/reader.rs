@@ -88,6 +88,11 @@ impl<'a> Reader<'a> {
         );
     }
 
+    /// A setting's value as its source has it.
+    pub(super) fn source(&self, name: &'static str) -> String {
+        source(Setting::named(name), self.from(name))
+    }
+
     /// Notes what is wrong.
     pub(super) fn refuse(
         &mut self,
@@ -120,18 +125,23 @@ impl<'a> Reader<'a> {
         text: &str,
     ) -> Option<T> {
         let setting = Setting::named(name);
-        let source = match answer.from {
-            Origin::Flag | Origin::Prompt | Origin::Default => format!("`--{name}`"),
-            Origin::Environment => format!("`{}` in the environment", setting.variable()),
-            Origin::Answers => format!("`{name}` in the answers file"),
-            Origin::Saved => format!("`{name}` in the saved answers"),
-            Origin::Adopted => format!("`{name}` of the installation that is taken over"),
-        };
         text.parse()
             .map_err(|error: T::Err| {
-                let what = format!("{source}: {error}");
+                let what = format!("{}: {error}", source(setting, answer.from));
                 self.refuse("usage.value", what, format!("write `{}`", setting.usage()));
             })
             .ok()
+    }
+}
+
+/// A setting, and where its value comes from.
+fn source(setting: &Setting, from: Origin) -> String {
+    let name = setting.name;
+    match from {
+        Origin::Flag | Origin::Prompt | Origin::Default => format!("`--{name}`"),
+        Origin::Environment => format!("`{}` in the environment", setting.variable()),
+        Origin::Answers => format!("`{name}` in the answers file"),
+        Origin::Saved => format!("`{name}` in the saved answers"),
+        Origin::Adopted => format!("`{name}` of the installation that is taken over"),
     }
 }

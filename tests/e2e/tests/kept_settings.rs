@@ -18,6 +18,9 @@ use rcgen::{
 use serde_json::json;
 use tempfile::TempDir;
 
+#[path = "kept_settings/authentication.rs"]
+mod authentication;
+
 /// Variables with their values.
 type Environment = &'static [(&'static str, &'static str)];
 const SECRET: &str = "hunter2-hunter2";
@@ -237,12 +240,10 @@ fn authority() -> [String; 3] {
 }
 
 /// The words that set everything the Connection Manager keeps, by files that `authority` makes.
-const EVERYTHING: [&str; 12] = [
-    "--enable-oauth",
+const EVERYTHING: [&str; 10] = [
     "--id-provider-url=https://idp.example/oauth2/default",
     "--oauth-client-id=0oa1",
     "--fa-url=https://cac-vm-fqdn:8443",
-    "--enable-sso",
     "--sso-signing-csr-ca=ca.crt",
     "--sso-signing-csr-key=ca.key",
     "--sso-signing-crl=ca.crl",
@@ -270,11 +271,9 @@ fn what_the_connection_manager_will_need_stands_in_its_configuration() {
     assert_eq!(ids(&output), ["settings.no-effect-yet"]);
     let certs = |name: &str| site.paths().certs().join(name).display().to_string();
     let values = [
-        ("OauthEnabled", "true".to_owned()),
         ("IdProviderUrl", "https://idp.example/oauth2/default".to_owned()),
         ("OauthClientId", "0oa1".to_owned()),
         ("FederatedAuthUrl", "https://cac-vm-fqdn:8443".to_owned()),
-        ("SsoEnabled", "true".to_owned()),
         ("SsoSigningCertificate", certs("sso-signing-ca.crt")),
         ("SsoSigningKey", certs("sso-signing-ca.key")),
         ("SsoSigningCrl", certs("sso-signing.crl")),
@@ -326,7 +325,7 @@ fn files_that_are_not_what_they_should_be_are_refused() {
     for (name, text) in [("crt", &certificate), ("key", &key), ("other", &other)] {
         site.file(name, text);
     }
-    let sso = ["--enable-sso", "--sso-signing-csr-ca=crt"];
+    let sso = ["--sso-signing-csr-ca=crt"];
     let licence = "--trusted-license-cert-key=key";
     let table: [(&[&str], &str); 6] = [
         (&["--sso-signing-csr-key=other"], "key.mismatch"),

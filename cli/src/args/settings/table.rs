@@ -223,10 +223,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting::switch(
         "enable-oauth",
         "false",
-        "Authenticate clients at an identity provider; needs `--id-provider-url` and \
-         `--oauth-client-id`",
+        "Authenticate clients at an identity provider; not supported yet: `true` is refused",
     )
-    .later(FEDERATED),
+    .under(FEDERATED),
     Setting::one(
         "id-provider-url",
         "URL",
@@ -249,9 +248,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting::switch(
         "enable-sso",
         "false",
-        "Log users on to their desktops; needs either the signing or the enrollment flags",
+        "Log users on to their desktops; not supported yet: `true` is refused",
     )
-    .later(SSO),
+    .under(SSO),
     Setting::path(
         "sso-signing-csr-ca",
         "FILE",

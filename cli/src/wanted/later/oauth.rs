@@ -2,8 +2,12 @@
 
 use cmsg_config::values::{HttpsUrl, Name};
 
-use super::need;
-use crate::wanted::Reader;
+use super::{need, unsupported};
+use crate::{answers::Origin, wanted::Reader};
+
+/// What holds as long as it has no effect.
+pub(crate) const WITHOUT: &str =
+    "the broker alone authenticates users, and no identity provider is asked";
 
 /// What is said of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +24,8 @@ pub(crate) struct Oauth {
 
 impl Oauth {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
-        let is_enabled = reader.switch("enable-oauth");
-        if is_enabled {
+        let is_enabled = unsupported(reader, "enable-oauth", WITHOUT);
+        if is_enabled && reader.from("enable-oauth") == Origin::Saved {
             need(reader, "`--enable-oauth`", &["id-provider-url", "oauth-client-id"]);
         }
         Self {

@@ -2,11 +2,17 @@
 
 use cmsg_config::values::{Domain, HttpsUrl, Name};
 
-use super::need;
+use super::{need, unsupported};
 use crate::{
-    answers::settle::{SSO_ENROLLMENT, SSO_SIGNING},
+    answers::{
+        Origin,
+        settle::{SSO_ENROLLMENT, SSO_SIGNING},
+    },
     wanted::{Given, Reader},
 };
+
+/// What holds as long as it has no effect.
+pub(crate) const WITHOUT: &str = "users log on to their desktops with their passwords";
 
 /// What is said of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +35,8 @@ pub(crate) struct Sso {
 
 impl Sso {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
-        let is_enabled = reader.switch("enable-sso");
-        if is_enabled {
+        let is_enabled = unsupported(reader, "enable-sso", WITHOUT);
+        if is_enabled && reader.from("enable-sso") == Origin::Saved {
             ways(reader);
         }
         Self {

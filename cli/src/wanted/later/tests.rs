@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    answers::{Answers, file},
     finding::Finding,
     wanted::{Place, Wanted, tests::answers},
 };
@@ -18,8 +19,56 @@ fn read(text: &str) -> (Later, Vec<Finding>) {
     (wanted.later, findings)
 }
 
+/// The same where an earlier installation saved that.
+fn read_from(from: Origin, text: &str) -> Vec<Finding> {
+    let (base, said) = (file::parse(BASE).unwrap(), file::parse(text).unwrap());
+    let answers = Answers::resolve(&[(Origin::Flag, &base), (from, &said)]);
+    Wanted::read(&answers, Place::read(&answers).unwrap()).1
+}
+
 fn refusals(text: &str) -> Vec<String> {
-    read(text).1.into_iter().map(|finding| finding.what).collect()
+    let findings = read_from(Origin::Saved, text).into_iter();
+    findings.filter(|it| it.id != UNSUPPORTED).map(|finding| finding.what).collect()
+}
+
+#[test]
+fn authentication_that_does_not_work_is_refused_unless_it_was_saved() {
+    const ON: [(&str, &str); 2] = [
+        ("enable-oauth", "id-provider-url: https://idp.example\noauth-client-id: 0oa1\n"),
+        ("enable-sso", "sso-signing-csr-ca: /c\nsso-signing-csr-key: /k\n"),
+    ];
+    let table = [
+        (Origin::Flag, true, "leave it out"),
+        (Origin::Environment, true, "leave it out"),
+        (Origin::Answers, true, "leave it out"),
+        (Origin::Adopted, true, "add `--NAME=false` if that is acceptable"),
+        (Origin::Saved, false, "run `pcoip-cmsg-setup configure --NAME=false`"),
+    ];
+    for (name, rest) in ON {
+        for (from, is_error, cure) in table {
+            let findings = read_from(from, &format!("{name}: true\n{rest}"));
+
+            assert_eq!(findings.len(), 1, "{findings:?}");
+            assert_eq!(
+                (findings[0].id, findings[0].is_error()),
+                (UNSUPPORTED, is_error),
+                "{from:?}"
+            );
+            assert!(findings[0].cure.starts_with(&cure.replace("NAME", name)), "{findings:?}");
+            assert_eq!(read_from(from, &format!("{name}: false\n{rest}")), []);
+        }
+    }
+}
+
+#[test]
+fn adopted_authentication_is_switched_off_by_a_flag_alone() {
+    let base = file::parse(&format!("{BASE}enable-oauth: false\n")).unwrap();
+    let adopted =
+        file::parse("enable-oauth: true\nid-provider-url: https://idp.example\n").unwrap();
+
+    let answers = Answers::resolve(&[(Origin::Flag, &base), (Origin::Adopted, &adopted)]);
+
+    assert_eq!(Wanted::read(&answers, Place::read(&answers).unwrap()).1, []);
 }
 
 #[test]

@@ -15,8 +15,7 @@ use crate::{
 const DOCKER: &str = "do&ck <e'r\"> pa/ss+w%rd 7Qx";
 const SSO: &str = "s\\so é=en&roll ~ 9Zk!";
 const BROKER: &str = "--broker-url=https://127.0.0.1:1";
-const SSO_WORDS: [&str; 4] = [
-    "--enable-sso",
+const SSO_WORDS: [&str; 3] = [
     "--sso-enrollment-url=https://ca.example/certsrv",
     "--sso-enrollment-domain=corp.example",
     "--sso-enrollment-username=svc",

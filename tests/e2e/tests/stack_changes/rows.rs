@@ -51,11 +51,9 @@ pub(crate) const FIRST: &[Row] = &[
     ),
     (
         &[
-            "--enable-oauth",
             "--id-provider-url=https://idp.example/oauth2",
             "--oauth-client-id=0oa1",
             "--fa-url=https://cac.example:8443",
-            "--enable-sso",
             "--sso-enrollment-url=https://ca.example/certsrv",
             "--sso-enrollment-domain=corp.example",
             "--sso-enrollment-username=svc",
@@ -63,11 +61,9 @@ pub(crate) const FIRST: &[Row] = &[
             "--sso-enrollment-certificate-template-name=Smartcard",
         ],
         &[
-            Stands(Cm, "OauthEnabled", &["true"]),
             Stands(Cm, "IdProviderUrl", &["https://idp.example/oauth2"]),
             Stands(Cm, "OauthClientId", &["0oa1"]),
             Stands(Cm, "FederatedAuthUrl", &["https://cac.example:8443"]),
-            Stands(Cm, "SsoEnabled", &["true"]),
             Stands(Cm, "SsoEnrollmentUrl", &["https://ca.example/certsrv"]),
             Stands(Cm, "SsoEnrollmentDomain", &["corp.example"]),
             Stands(Cm, "SsoEnrollmentUsername", &["svc"]),
@@ -227,7 +223,6 @@ pub(crate) const SECOND: &[Row] = &[
     ),
     (
         &[
-            "--enable-sso",
             "--sso-signing-csr-ca=/root/ca.crt",
             "--sso-signing-csr-key=/root/ca.key",
             "--sso-signing-crl=/root/ca.crl",
@@ -268,6 +263,8 @@ pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
     ("enable-security-gateway", "stack_changes/flags.rs"),
     ("accept-policies", "adopting.rs"),
     ("broker-pin", "broker_trust/logons.rs"),
+    ("enable-oauth", "kept_settings.rs"),
+    ("enable-sso", "kept_settings.rs"),
     ("compose-file", "swarm/composed.rs"),
     ("darksite-bundle-path", "stack/darksite.rs"),
     ("docker-registry", "registry/installed.rs"),
