@@ -80,6 +80,7 @@ fn broker_findings(views: &[RoleView], paths: &Paths, installed: &Installed) -> 
     let words = layout::words(paths, Record::of(installed, paths).runtime);
     let seen = views.iter().filter_map(RoleView::broker);
     let mut findings: Vec<_> = seen.filter_map(|seen| broker::finding(seen, &words)).collect();
+    findings.extend(views.iter().flat_map(RoleView::refusing).map(broker::refusal));
     let has_manager = installed.roles(paths).contains(&Role::Cm);
     let conf = present(installed, paths, Role::Cm).filter(|_| has_manager);
     if conf.is_some_and(|conf| is_unverified(&conf)) {

@@ -42,15 +42,16 @@ fn silent(peer: &PeerFact, why: &str) -> Finding {
 
 fn skewed(peer: &PeerFact, skew: i64) -> Finding {
     let side = if skew > 0 { "ahead of" } else { "behind" };
+    let why = match peer.kind {
+        Kind::Gateway => format!("; it refuses sessions if that is more than {MOST_SKEW}"),
+        Kind::Broker => "; its certificate may be refused as expired or not valid yet".to_owned(),
+        Kind::LicenseServer | Kind::Resolver | Kind::Registry => String::new(),
+    };
+    let (peer, seconds) = (called(peer), skew.unsigned_abs());
     Finding::warning(
         "clock.skew",
-        format!(
-            "the clock of {} is {} seconds {side} this host's, and gateways take announcements \
-             with {MOST_SKEW} at most",
-            called(peer),
-            skew.unsigned_abs()
-        ),
-        "have both hosts keep time (`chronyc tracking`)",
+        format!("the clock of {peer} is {seconds} seconds {side} this host's{why}"),
+        "synchronize the clocks of both hosts (`chronyc tracking`)",
     )
 }
 

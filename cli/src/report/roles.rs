@@ -4,7 +4,7 @@ use std::{fmt::Write as _, io, time::Duration};
 
 use cmsg_config::{
     Paths,
-    socket::{self, BrokerStatus, Listen, Role, Status, Usage},
+    socket::{self, BrokerStatus, LastRefusal, Listen, Role, Status, Usage},
 };
 use serde::Serialize;
 
@@ -30,6 +30,9 @@ pub(crate) struct RoleView {
     /// The connection broker, as the Connection Manager sees it.
     #[serde(skip_serializing_if = "Option::is_none")]
     broker: Option<BrokerStatus>,
+    /// Gateways that refused the last session, with when and why.
+    #[serde(skip)]
+    refusing: Vec<(String, LastRefusal)>,
 }
 
 impl RoleView {
@@ -71,6 +74,7 @@ impl RoleView {
                 listens: status.listens.iter().map(listen).collect(),
                 sessions: status.sessions,
                 usage: status.usage,
+                refusing: refusing(&status),
                 broker: status.broker,
             },
             Err(error) => Self {
@@ -82,6 +86,7 @@ impl RoleView {
                 sessions: 0,
                 usage: Some(Usage::default()),
                 broker: None,
+                refusing: Vec::new(),
             },
         }
     }
@@ -118,6 +123,11 @@ impl RoleView {
     /// The connection broker, as the Connection Manager sees it.
     pub(crate) fn broker(&self) -> Option<&BrokerStatus> {
         self.broker.as_ref()
+    }
+
+    /// The gateways that refused the last session, with when and why.
+    pub(crate) fn refusing(&self) -> &[(String, LastRefusal)] {
+        &self.refusing
     }
 
     /// Lines for people.
@@ -168,4 +178,9 @@ fn trouble(status: &Status) -> String {
     };
     let since = since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
     format!("{since}: {reason}")
+}
+
+fn refusing(status: &Status) -> Vec<(String, LastRefusal)> {
+    let all = status.unserved.iter().flat_map(|unserved| &unserved.gateways);
+    all.filter_map(|it| Some((it.gateway.clone(), it.last_refusal.clone()?))).collect()
 }

@@ -151,6 +151,7 @@ fn a_manager_that_waits_for_gateways_tells_what_each_of_them_lacks() {
         reason: reason.map(str::to_owned),
         refused: 0,
         silent: 0,
+        last_refusal: None,
     };
     let mut status = not_ready();
     status.reason = Some(NO_GATEWAY.to_owned());

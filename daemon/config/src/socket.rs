@@ -20,7 +20,9 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use broker::{BrokerStatus, RefusedCertificate};
-pub use counted::{DroppedDatagrams, GatewayStanding, RefusedClients, TurnedAway, Unserved};
+pub use counted::{
+    DroppedDatagrams, GatewayStanding, LastRefusal, RefusedClients, TurnedAway, Unserved,
+};
 
 pub use ended::{EndReason, SESSIONS_ENDED, SessionEnded, SessionsEnded, report_ended};
 

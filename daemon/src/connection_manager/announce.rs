@@ -144,7 +144,8 @@ impl Gateways {
                 Reply::Accepted { rtag, sg_sni } => Ok((rtag, sg_sni)),
                 Reply::Refused { reason } => bail!("it refuses: {reason}"),
             });
-        let (tag, sni) = read.inspect_err(|_| gateway.count_refusal())?;
+        gateway.note_answer(&read);
+        let (tag, sni) = read?;
         Ok(Announced { address, port: gateway.port, tag, sni })
     }
 }

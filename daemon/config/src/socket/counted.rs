@@ -45,6 +45,18 @@ pub struct GatewayStanding {
     pub refused: u64,
     /// Announcements that it did not answer.
     pub silent: u64,
+    /// Why it refused the last announcement; none if it accepted that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_refusal: Option<LastRefusal>,
+}
+
+/// An announcement that a gateway refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRefusal {
+    /// When, RFC 3339.
+    pub at: String,
+    /// Its reason.
+    pub reason: String,
 }
 
 /// What was not let through the gateway.

@@ -42,12 +42,17 @@ pub enum ClaimsError {
     /// For another gateway.
     #[error("the token is for gateway {0}")]
     OtherGateway(IpAddr),
-    /// Signed in the future: one of the two clocks is wrong.
-    #[error("the token is not valid yet; compare the clocks of both hosts")]
-    NotYet,
-    /// Expired: old, or one of the two clocks is wrong.
-    #[error("the token has expired; compare the clocks of both hosts")]
-    Expired,
+    /// Signed that many seconds in the future: one of the two clocks is wrong.
+    #[error(
+        "the token is not valid yet: it was signed {0} seconds in the future; compare the clocks of \
+         both hosts"
+    )]
+    NotYet(u64),
+    /// Signed that many seconds ago, too many: it is old, or one of the two clocks is wrong.
+    #[error(
+        "the token has expired: it was signed {0} seconds ago; compare the clocks of both hosts"
+    )]
+    Expired(u64),
     /// Valid for longer than we would remember it.
     #[error("the token is valid for more than {} seconds", Claims::VALID.as_secs())]
     TooLong,
@@ -95,10 +100,10 @@ impl Claims {
             return Err(ClaimsError::OtherGateway(audience));
         }
         if self.iat > (now + Self::LEEWAY).as_secs() {
-            return Err(ClaimsError::NotYet);
+            return Err(ClaimsError::NotYet(self.iat.saturating_sub(now.as_secs())));
         }
         if self.exp < (now - Self::LEEWAY).as_secs() {
-            return Err(ClaimsError::Expired);
+            return Err(ClaimsError::Expired(now.as_secs().saturating_sub(self.iat)));
         }
         if self.exp.saturating_sub(self.iat) > Self::VALID.as_secs() {
             return Err(ClaimsError::TooLong);
@@ -199,10 +204,10 @@ mod tests {
     fn a_token_holds_a_minute_and_thirty_seconds_either_way() {
         let second = Duration::from_secs(1);
         let table = [
-            (NOW - second * 31, Err(ClaimsError::NotYet)),
+            (NOW - second * 31, Err(ClaimsError::NotYet(31))),
             (NOW - second * 30, Ok(())),
             (NOW + second * 90, Ok(())),
-            (NOW + second * 91, Err(ClaimsError::Expired)),
+            (NOW + second * 91, Err(ClaimsError::Expired(91))),
         ];
         for (now, verdict) in table {
             assert_eq!(claims().check(&announced(), &own(), now), verdict, "{now:?}");

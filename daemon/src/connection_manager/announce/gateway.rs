@@ -15,7 +15,8 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use cmsg_config::{
     connection_manager::ExternalGateway,
-    socket::{self, GatewayStanding, Role},
+    distrust,
+    socket::{self, GatewayStanding, LastRefusal, Role},
 };
 use cmsg_proto::control::{HEALTH, PATH, PORT};
 use http::{HeaderValue, StatusCode, header};
@@ -67,6 +68,7 @@ pub(in crate::connection_manager) struct Gateway {
     /// For announcements of other hosts.
     places: Semaphore,
     standing: Mutex<Standing>,
+    last_refusal: Mutex<Option<LastRefusal>>,
     refused: AtomicU64,
     silent: AtomicU64,
 }
@@ -109,6 +111,7 @@ impl Gateway {
             folder: None,
             places: Semaphore::new(PLACES),
             standing: Mutex::default(),
+            last_refusal: Mutex::default(),
             refused: AtomicU64::default(),
             silent: AtomicU64::default(),
         }
@@ -181,9 +184,14 @@ impl Gateway {
         answered
     }
 
-    /// It did not take a session, though it answered.
-    pub(super) fn count_refusal(&self) {
-        self.refused.fetch_add(1, Relaxed);
+    /// Notes whether it accepted a session, where it answered.
+    pub(super) fn note_answer<T>(&self, answer: &anyhow::Result<T>) {
+        let refusal = answer.as_ref().err().map(|why| LastRefusal {
+            at: distrust::date(clock::wall().as_secs()),
+            reason: format!("{why:#}"),
+        });
+        self.refused.fetch_add(u64::from(refusal.is_some()), Relaxed);
+        *self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
     }
 
     fn changes(&self, change: impl FnOnce(&mut Standing) -> Option<Change>) {
@@ -247,6 +255,7 @@ impl Gateway {
             reason,
             refused: self.refused.load(Relaxed),
             silent: self.silent.load(Relaxed),
+            last_refusal: self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use cmsg_config::socket::{GatewayStanding, NOT_LOOKED, Status};
-use cmsg_proto::control::AddConnection;
+use cmsg_proto::control::{AddConnection, Reply};
 use http::Response;
 use tokio::{net::TcpListener, runtime::Handle, time::timeout};
 use tokio_rustls::TlsAcceptor;
@@ -29,7 +29,11 @@ use crate::{
 /// A gateway that is at 198.51.100.1 for clients.
 struct Fickle {
     answers: Arc<AtomicBool>,
+    refuses: Arc<AtomicBool>,
 }
+
+const EXPIRED: &str = "the token has expired: it was signed 120 seconds ago; compare the clocks of \
+                       both hosts";
 
 impl Fickle {
     /// A Connection Manager that knows it, with these further lines, while it hangs.
@@ -44,7 +48,8 @@ impl Fickle {
         let (key, crt) = (world.run().join("key"), world.run().join("crt"));
         let tls: TlsAcceptor = tls::server_config(&crt, &key, &Files::default()).unwrap().into();
         let answers = Arc::new(AtomicBool::new(false));
-        let answering = Arc::clone(&answers);
+        let refuses = Arc::new(AtomicBool::new(false));
+        let (answering, refusing) = (Arc::clone(&answers), Arc::clone(&refuses));
         tokio::spawn(async move {
             let mut hung = Vec::new();
             loop {
@@ -53,23 +58,37 @@ impl Fickle {
                     hung.push(stream);
                     continue;
                 }
-                let tls = tls.clone();
+                let (tls, refusing) = (tls.clone(), Arc::clone(&refusing));
                 tokio::spawn(async move {
                     let Ok(stream) = tls.accept(stream).await else { return };
-                    let answer = |request: hyper::Request<_>| async move {
-                        let what = if request.method() == "GET" { "" } else { "<announced />" };
-                        Response::new(Content::whole(gateway_says(what).1))
+                    let answer = |request: hyper::Request<_>| {
+                        let is_refused = refusing.load(Ordering::Relaxed);
+                        async move {
+                            Response::new(Content::whole(match request.method().as_str() {
+                                "GET" => gateway_says("").1,
+                                _ if is_refused => refused(EXPIRED),
+                                _ => gateway_says("<announced />").1,
+                            }))
+                        }
                     };
                     speak(stream, WAIT, CancellationToken::new(), answer).await;
                 });
             }
         });
-        (world, Self { answers })
+        (world, Self { answers, refuses })
+    }
+
+    fn refuses(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::Relaxed);
     }
 
     fn answers(&self) {
         self.answers.store(true, Ordering::Relaxed);
     }
+}
+
+fn refused(reason: &str) -> String {
+    Reply::Refused { reason: reason.to_owned() }.render()
 }
 
 /// Returns when the first gateway stands like that.
@@ -201,4 +220,26 @@ async fn a_session_has_one_key_and_no_other_session_has_it() {
     assert_eq!(keys[0], keys[1]);
     assert_ne!(keys[0], keys[2]);
     assert!(announced.iter().all(|other| other.connection_id == announced[0].connection_id));
+}
+
+#[tokio::test]
+async fn the_reason_of_a_gateway_that_refuses_stays_until_it_accepts_a_session() {
+    let (log, _guard) = logged();
+    let (world, gateway) = Fickle::with("").await;
+    gateway.answers();
+    until(&world, |gateway| gateway.takes_sessions).await;
+
+    gateway.refuses(true);
+    session(&world).await;
+    let refused = until(&world, |gateway| gateway.refused == 1).await;
+    gateway.refuses(false);
+    session(&world).await;
+    let accepted = until(&world, |_| true).await;
+
+    let refusal = refused[0].last_refusal.as_ref().unwrap();
+    assert_eq!(refusal.reason, format!("it refuses: {EXPIRED}"));
+    assert!(refusal.at.starts_with("20") && refusal.at.ends_with('Z'), "{refusal:?}");
+    assert_eq!((&accepted[0].last_refusal, accepted[0].refused), (&None, 1));
+    let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    assert!(log.contains(&format!("it refuses: {EXPIRED}")), "{log}");
 }
