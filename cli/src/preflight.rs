@@ -14,6 +14,7 @@ pub(crate) mod network;
 mod peers;
 mod ports;
 mod proxies;
+pub(crate) mod running;
 mod target;
 
 use crate::{

@@ -1,6 +1,5 @@
 //! The outcome of a command, as a document for programs and as lines for people.
 
-pub(crate) mod broker;
 pub(crate) mod roles;
 
 use std::{fmt::Write as _, path::Path};

@@ -18,9 +18,10 @@ use crate::{
     installation::{layout, record::Record},
     interrupt::Interrupt,
     plan::{self, Plan},
+    preflight::running,
     progress::Progress,
     prompt::{self, Person as _, Terminal},
-    report::{Outcome, Report, broker, changed_lines, kept_lines, plan_lines, roles::RoleView},
+    report::{Outcome, Report, changed_lines, kept_lines, plan_lines, roles::RoleView},
     screen::Screen,
     step::{Step, Stopped},
     system::{Real, System as _},
@@ -211,7 +212,7 @@ fn tell_roles(
             let what =
                 format!("the {} is live, but not ready: {why}", role.command().replace('-', " "));
             let words = layout::words(paths, wanted.place.runtime);
-            let broker = view.broker().and_then(|seen| broker::finding(seen, &words));
+            let broker = view.broker().and_then(|seen| running::finding(seen, &words));
             let cure = not_ready_cure(kind, why, broker.map(|finding| finding.cure));
             let finding = Finding::warning("role.not-ready", what, cure);
             screen.finding(&finding);

@@ -25,7 +25,8 @@ use crate::{
     pki::inspect,
     plan::configuration::certificate_files,
     preflight,
-    report::{broker, roles::RoleView},
+    preflight::running,
+    report::roles::RoleView,
     runtime::units,
     screen::Screen,
     wanted::Place,
@@ -79,8 +80,8 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
 fn broker_findings(views: &[RoleView], paths: &Paths, installed: &Installed) -> Vec<Finding> {
     let words = layout::words(paths, Record::of(installed, paths).runtime);
     let seen = views.iter().filter_map(RoleView::broker);
-    let mut findings: Vec<_> = seen.filter_map(|seen| broker::finding(seen, &words)).collect();
-    findings.extend(views.iter().flat_map(RoleView::refusing).map(broker::refusal));
+    let mut findings: Vec<_> = seen.filter_map(|seen| running::finding(seen, &words)).collect();
+    findings.extend(views.iter().flat_map(RoleView::refusing).map(running::refusal));
     let has_manager = installed.roles(paths).contains(&Role::Cm);
     let conf = present(installed, paths, Role::Cm).filter(|_| has_manager);
     if conf.is_some_and(|conf| is_unverified(&conf)) {

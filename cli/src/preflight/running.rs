@@ -5,7 +5,8 @@ use cmsg_config::{
     socket::{BrokerStatus, LastRefusal, RefusedCertificate},
 };
 
-use crate::{finding::Finding, preflight};
+use super::{CHANGED, UNTRUSTED};
+use crate::finding::Finding;
 
 const CLOCKS: &str = "compare the clocks of both hosts (`chronyc tracking`)";
 
@@ -19,10 +20,8 @@ pub(crate) fn finding(broker: &BrokerStatus, words: &str) -> Option<Finding> {
             "broker.unreachable",
             "check that the broker runs, and the firewalls on the way".to_owned(),
         ),
-        Some(refused) if refused.problem == Problem::NotPinned => {
-            (preflight::CHANGED, pin(refused, words))
-        }
-        Some(refused) => (preflight::UNTRUSTED, cure(refused, words)),
+        Some(refused) if refused.problem == Problem::NotPinned => (CHANGED, pin(refused, words)),
+        Some(refused) => (UNTRUSTED, cure(refused, words)),
     };
     Some(Finding::warning(id, what, cure))
 }
