@@ -29,6 +29,8 @@ pub(crate) enum Origin {
     Saved,
     /// The installation that is taken over.
     Adopted,
+    /// The administrator, in the configuration files.
+    Edited,
     /// The answers file.
     Answers,
     /// The environment.

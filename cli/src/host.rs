@@ -4,6 +4,7 @@ pub(crate) mod beside;
 pub(crate) mod broker;
 pub(crate) mod bundle;
 pub(crate) mod daemon;
+pub(crate) mod edits;
 pub(crate) mod engine;
 pub(crate) mod export;
 pub(crate) mod installed;
@@ -27,6 +28,7 @@ use time::OffsetDateTime;
 use crate::{
     content::Content,
     files,
+    host::edits::Edit,
     installation::{
         Runtime,
         account::AccountFact,
@@ -79,6 +81,8 @@ pub(crate) struct Facts {
     pub(crate) back_to: Option<BackTo>,
     /// Whether what was ready has to be ready again.
     pub(crate) is_update: bool,
+    /// What was edited by hand in the configurations, and what becomes of it.
+    pub(crate) edits: Vec<Edit>,
     /// The operator's files, by the settings that name them.
     pub(crate) given: BTreeMap<&'static str, Result<Content, String>>,
     /// Those of these settings whose files others than their owners can read.
@@ -172,6 +176,7 @@ impl Facts {
             installed,
             back_to,
             is_update: false,
+            edits: Vec::new(),
             given,
             export,
             adopted: None,

@@ -6,6 +6,7 @@ mod bundle;
 mod certificates;
 mod compose;
 mod configuration;
+mod edited;
 pub(crate) mod engine;
 mod export;
 mod later;
@@ -25,6 +26,7 @@ use crate::{
 };
 
 pub(crate) use broker::{CHANGED, PINNED, UNTRUSTED, unverified};
+pub(crate) use edited::of_status;
 pub(crate) use later::of_settings;
 
 /// Checks the host, also for an installation that was asked for wrongly.
@@ -47,6 +49,7 @@ pub(crate) fn of_host(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
 /// Checks what would be written, for an installation that can be planned.
 pub(crate) fn of_plan(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let mut findings = configuration::check(wanted, facts);
+    findings.extend(edited::check(wanted, facts));
     findings.extend(machine::limits(wanted, facts));
     findings.extend(agents::check(wanted, facts));
     findings.extend(proxies::check(wanted, facts));

@@ -150,6 +150,11 @@ impl Place {
         if findings.is_empty() { Ok(Self { runtime, root }) } else { Err(findings) }
     }
 
+    /// Whether Docker Swarm runs it.
+    pub(crate) fn is_swarm(&self) -> bool {
+        self.runtime == Runtime::Swarm
+    }
+
     /// Where everything lies.
     pub(crate) fn paths(&self) -> Paths {
         Paths::under(self.root.clone().unwrap_or_else(|| PathBuf::from("/")))

@@ -140,6 +140,7 @@ fn told(setting: &Setting, from: Origin) -> Option<Finding> {
         | Origin::Prompt
         | Origin::Saved
         | Origin::Adopted
+        | Origin::Edited
         | Origin::Environment => None,
     }
 }

@@ -23,6 +23,7 @@ pub(crate) struct Sources {
     literals: Literals,
     prompted: Layer,
     adopted: Layer,
+    edited: Layer,
 }
 
 impl Sources {
@@ -47,6 +48,7 @@ impl Sources {
             literals: Literals::default(),
             prompted: Layer::new(),
             adopted: Layer::new(),
+            edited: Layer::new(),
         };
         // Without a working folder relative paths stay relative, and are not found.
         let folder = std::env::current_dir().unwrap_or_default();
@@ -95,6 +97,17 @@ impl Sources {
         self.adopted = layer;
     }
 
+    /// Takes what was edited by hand in the configurations.
+    pub(crate) fn edit(&mut self, layer: Layer) {
+        self.edited = layer;
+    }
+
+    /// What flags, environment or answers file say of a setting.
+    pub(crate) fn typed(&self, name: &str) -> Option<Vec<String>> {
+        let layers = [&self.flags, &self.environment, &self.answers];
+        layers.into_iter().find_map(|layer| layer.get(name).cloned())
+    }
+
     /// Forgets what a person answered.
     pub(crate) fn forget(&mut self, name: &str) {
         self.prompted.remove(name);
@@ -111,6 +124,7 @@ impl Sources {
             literals: Literals::default(),
             prompted: Layer::new(),
             adopted: Layer::new(),
+            edited: Layer::new(),
         }
     }
 
@@ -121,6 +135,7 @@ impl Sources {
             (Origin::Environment, &self.environment),
             (Origin::Answers, &self.answers),
             (Origin::Adopted, &self.adopted),
+            (Origin::Edited, &self.edited),
             (Origin::Saved, saved),
             (Origin::Prompt, &self.prompted),
         ])

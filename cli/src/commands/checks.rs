@@ -14,11 +14,17 @@ use crate::{
     content::Content,
     finding::Finding,
     host::{
-        Facts, broker::BrokerFact, bundle::Bundle, daemon::DaemonFact, engine, export::Export,
-        networks, target::Target,
+        Facts,
+        broker::BrokerFact,
+        bundle::Bundle,
+        daemon::DaemonFact,
+        edits::{self, Edit, Said},
+        engine,
+        export::Export,
+        networks,
+        target::Target,
     },
     installation::{
-        Runtime,
         installed::Installed,
         layout,
         previous::{BackTo, Previous},
@@ -104,18 +110,15 @@ pub(super) fn check(
         }
     }
     // What is taken over is asked of the engine.
-    let runtime = Place::read(&sources.resolve(&there))?.runtime;
-    if locks && looking.takes_daemon && runtime == Runtime::Swarm {
+    if locks && looking.takes_daemon && Place::read(&sources.resolve(&there))?.is_swarm() {
         super::engine::start(global.yes, looking.asks, system)?;
     }
     let adoption = adopt::look(&sources.resolve(&Layer::new()), &place);
     sources.adopt(adoption.layer.clone());
     let back_to = if looking.goes_back { Some(back_to(&paths, lock.as_ref())?) } else { None };
-    let saved = match &back_to {
-        _ if setup.defaults || adoption.adopted.is_some() => Layer::new(),
-        None => read_saved(&place)?,
-        Some(back) => read_former(&back.base, &paths)?,
-    };
+    let starts_over = setup.defaults || adoption.adopted.is_some();
+    let saved = if starts_over { Layer::new() } else { saved(back_to.as_ref(), &place)? };
+    let edits = edited(&paths, back_to.as_ref(), (&mut sources, &saved), starts_over);
     // Nobody is asked for an installation that is refused whatever the answers are.
     let asks = looking.asks.filter(|_| can);
     if let Some(screen) = asks {
@@ -126,7 +129,8 @@ pub(super) fn check(
         ask_for_missing(&mut person, &mut sources, around, &networks::addresses())?;
     }
     let takes_daemon = looking.takes_daemon;
-    let site = Site { place, target, export, interrupted, takes_daemon, back_to, adoption, bundle };
+    let site =
+        Site { place, target, export, interrupted, takes_daemon, back_to, adoption, bundle, edits };
     let checked = until_trusted((&mut sources, &saved), &site, lock.as_ref(), asks, system)?;
     Ok(Checked { lock, bundle: site.bundle, ..checked })
 }
@@ -180,6 +184,7 @@ struct Site {
     back_to: Option<BackTo>,
     adoption: Adoption,
     bundle: Option<Bundle>,
+    edits: Vec<Edit>,
 }
 
 /// Checks one set of answers.
@@ -209,6 +214,7 @@ fn judge(
     let (target, export) = (site.target.clone(), site.export.clone());
     let read = || Facts::read(&wanted, target, installed, export, site.back_to.clone());
     let mut facts = system.progress().during("look at the host", read);
+    facts.edits.clone_from(&site.edits);
     facts.given.extend(secrets.contents().map(|(name, content)| (name, Ok(content))));
     if !site.takes_daemon && wanted.daemon.is_none() {
         facts.daemon = DaemonFact::Stays;
@@ -315,6 +321,27 @@ fn read_former(base: &Installed, paths: &Paths) -> Result<Layer, Ended> {
     })
 }
 
+/// What was edited by hand in the configurations that are changed; the sources take it as answers.
+/// Where nothing saved counts, no edit does.
+fn edited(
+    paths: &Paths,
+    back_to: Option<&BackTo>,
+    (sources, saved): (&mut Sources, &Layer),
+    starts_over: bool,
+) -> Vec<Edit> {
+    let there = if back_to.is_none() { Installed::look(paths).ok() } else { None };
+    // What cannot be read is reported when it is judged.
+    let Some(base) = back_to.map(|back| &back.base).or(there.as_ref()) else { return Vec::new() };
+    let mut edits = Edit::all(base, paths);
+    if !starts_over {
+        let typed = |name: &str| sources.typed(name);
+        let said = Said { typed: &typed, saved, goes_back: back_to.is_some() };
+        Edit::decide(&mut edits, base, paths, &said);
+    }
+    sources.edit(edits::answers(&edits, saved));
+    edits
+}
+
 /// The programs and passwords are those of then, too.
 fn go_back(facts: &mut Facts, back: &BackTo, paths: &Paths) {
     for setting in settings::passwords() {
@@ -332,6 +359,14 @@ fn go_back(facts: &mut Facts, back: &BackTo, paths: &Paths) {
         (stack, &mut facts.deploying, facts.engine.facts())
     {
         deploying.images = engine::images_of(&stack.text(), engine);
+    }
+}
+
+/// The answers that are started from.
+fn saved(back_to: Option<&BackTo>, place: &Place) -> Result<Layer, Ended> {
+    match back_to {
+        None => read_saved(place),
+        Some(back) => read_former(&back.base, &place.paths()),
     }
 }
 

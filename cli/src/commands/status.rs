@@ -45,6 +45,7 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
     let certificates = certificates(&found.paths, &installed);
     let Record { version, runtime, .. } = Record::of(&installed, &found.paths);
     let mut findings = broker_findings(&views, &found.paths, &installed);
+    findings.extend(preflight::of_status(&installed, &found.paths, runtime));
     // Where the engine is away, that is what keeps the roles down, or will.
     let away = if runtime == Runtime::Swarm { without_engine(exit) } else { None };
     findings.extend(away.or_else(|| down(&views, &found.paths, runtime)));

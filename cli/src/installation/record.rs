@@ -124,6 +124,16 @@ impl Values {
         file.values(key).map(|entry| entry.value).eq(self.of(key))
     }
 
+    /// Whether the installer noted what it wrote for a key; maybe nothing.
+    pub(crate) fn knows(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// The keys that it noted.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Notes the values of a key.
     pub(crate) fn set(&mut self, key: &str, values: &[String]) {
         self.0.insert(key.to_owned(), values.into());

@@ -10,7 +10,12 @@ use cmsg_config::{ConfFile, Paths, socket::Role, values::Pin};
 
 use crate::{
     adopt,
-    host::{Facts, broker::BrokerFact, ports::Listener},
+    host::{
+        Facts,
+        broker::BrokerFact,
+        edits::{AUTHORITIES, EXTERNAL_PORT},
+        ports::Listener,
+    },
     installation::{
         installed::{is_unverified, present},
         layout,
@@ -24,9 +29,6 @@ use draft::Draft;
 pub(crate) const CERTIFICATE: &str = "SslCertificate";
 /// The key of the folder of a role's own files.
 const DATA_DIRECTORY: &str = "DataDirectory";
-/// The key of the certificates that it verifies others with.
-const AUTHORITIES: &str = "CaCertificate";
-
 /// The file of each wanted role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Configuration {
@@ -50,11 +52,13 @@ impl Configuration {
                 file.comment("Written by pcoip-cmsg-setup, which keeps comments and other keys.");
                 file
             });
-            Draft::new(adopt::configuration(file, facts), before.of(role))
+            let edits = facts.edits.iter().filter(|edit| edit.role == role).collect();
+            Draft::new(adopt::configuration(file, facts), before.of(role), edits)
         };
         let mut end = |role, draft: Draft<'_>| {
-            written.set(role, draft.written);
-            draft.file
+            let (file, values) = draft.finish();
+            written.set(role, values);
+            file
         };
         let gateway = wanted.security_gateway.as_ref();
         let cm = wanted.connection_manager.as_ref().map(|manager| {
@@ -66,22 +70,32 @@ impl Configuration {
             }
             later::connection_manager(&mut draft, &wanted.later, &paths);
             common(&mut draft, Role::Cm, wanted, facts);
-            draft.file.set("JwtSigningKey", [layout::signing_key(&paths).display()]);
+            draft.set_all("JwtSigningKey", &[layout::signing_key(&paths).display()]);
             end(Role::Cm, draft)
         });
         let sg = gateway.map(|gateway| {
             let mut draft = start(Role::Sg);
-            draft.file.set("ExternalRoutableIP", &gateway.external);
+            draft.set_all("ExternalRoutableIP", &gateway.external);
             later::security_gateway(&mut draft, &wanted.later);
             common(&mut draft, Role::Sg, wanted, facts);
             if wanted.connection_manager.is_some() {
                 draft.take_back(ListenKey::Broker.conf_key(Role::Sg));
             }
             let verifying = layout::verifying_certificates(&paths);
-            draft.file.set("JwtVerifyingCertificate", [verifying.display()]);
+            draft.set_all("JwtVerifyingCertificate", &[verifying.display()]);
             end(Role::Sg, draft)
         });
         Self { cm, sg, written }
+    }
+}
+
+impl Configuration {
+    /// The file of a role.
+    pub(crate) fn of(&self, role: Role) -> Option<&ConfFile> {
+        match role {
+            Role::Cm => self.cm.as_ref(),
+            Role::Sg => self.sg.as_ref(),
+        }
     }
 }
 
@@ -133,36 +147,35 @@ fn connection_manager(
     facts: &Facts,
     paths: &Paths,
 ) {
-    broker(&mut draft.file, manager, facts, paths);
+    broker(draft, manager, facts, paths);
     match manager.broker_check {
-        Some(is_on) => draft.set("BrokerCertCheck", &is_on.to_string()),
+        Some(is_on) => draft.set_all("BrokerCertCheck", &[is_on]),
         None => draft.take_back("BrokerCertCheck"),
     }
     match manager.agent_port {
-        Some(port) => draft.set("AgentPort", &port.to_string()),
+        Some(port) => draft.set_all("AgentPort", &[port]),
         None => draft.take_back("AgentPort"),
     }
     match manager.trusted_proxies.as_slice() {
         [] => draft.take_back("TrustedProxies"),
         networks => draft.set_all("TrustedProxies", networks),
     }
-    let file = &mut draft.file;
-    file.set("LicenseServerAddress", &manager.license_servers);
-    file.set("SecurityGatewayEnabled", [gateway.is_some()]);
+    draft.set_all("LicenseServerAddress", &manager.license_servers);
+    draft.set_all("SecurityGatewayEnabled", &[gateway.is_some()]);
     let external: &[IpAddr] = gateway.map_or(&[], |gateway| &gateway.external);
-    file.set("ExternalRoutableIP", external);
+    draft.set_all("ExternalRoutableIP", external);
     let port = gateway.and(facts.listeners.get(&ListenKey::Pcoip)).and_then(Listener::port);
-    file.set("ExternalPort", port);
-    file.set("ExternalSecurityGateway", &manager.external_gateways);
-    file.set("ExternalSecurityGatewayControl", &manager.controls);
-    file.set("ExternalSecurityGatewayPin", &manager.pins);
+    draft.set_unless_edited(EXTERNAL_PORT, port.as_ref());
+    draft.set_all("ExternalSecurityGateway", &manager.external_gateways);
+    draft.set_all("ExternalSecurityGatewayControl", &manager.controls);
+    draft.set_all("ExternalSecurityGatewayPin", &manager.pins);
 }
 
 /// A pin belongs to one broker: another broker's is removed.
-fn broker(file: &mut ConfFile, manager: &ConnectionManager, facts: &Facts, paths: &Paths) {
+fn broker(draft: &mut Draft<'_>, manager: &ConnectionManager, facts: &Facts, paths: &Paths) {
     let (pins, _) = broker_pins(manager, facts, paths);
-    file.set("PcoipAddress", [manager.broker.to_string()]);
-    file.set("BrokerCertPin", pins);
+    draft.set_all("PcoipAddress", &[manager.broker.to_string()]);
+    draft.file.set("BrokerCertPin", pins);
 }
 
 fn common(draft: &mut Draft<'_>, role: Role, wanted: &Wanted, facts: &Facts) {
@@ -175,7 +188,11 @@ fn common(draft: &mut Draft<'_>, role: Role, wanted: &Wanted, facts: &Facts) {
     for (_, key) in all.filter(|(listens, _)| *listens == role) {
         if let Some(listener) = facts.listeners.get(&key) {
             let address = listener.address.map_or("off".to_owned(), |a| a.to_string());
-            draft.set(key.conf_key(role), &address);
+            if wanted.listen.iter().any(|said| said.key == key) {
+                draft.set_all(key.conf_key(role), &[address]);
+            } else {
+                draft.set(key.conf_key(role), &address);
+            }
         }
     }
     draft.propose(CERTIFICATE, &layout::certificate(&paths));
@@ -187,7 +204,7 @@ fn common(draft: &mut Draft<'_>, role: Role, wanted: &Wanted, facts: &Facts) {
         Role::Sg => paths.security_gateway_logs(),
     };
     draft.propose_instead(DATA_DIRECTORY, &paths.data(), &paths.state());
-    draft.file.set("RunDirectory", [paths.run().display()]);
+    draft.set_all("RunDirectory", &[paths.run().display()]);
     draft.propose("LogDirectory", &logs);
 }
 

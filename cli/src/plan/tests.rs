@@ -63,6 +63,7 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
         broker: BrokerFact::NotAsked,
         back_to: None,
         is_update: false,
+        edits: Vec::new(),
         engine: EngineFact::NotAsked,
         deploying: None,
         lookups: String::new(),
@@ -206,6 +207,7 @@ fn what_a_role_reads_restarts_it_and_what_it_does_not_read_does_not() {
             broker,
             vec![
                 "stop connection-manager",
+                "write data/installation.json",
                 "write data/previous.json",
                 "write data/answers.yaml",
                 "write data/ConnectionManager.conf",
@@ -218,6 +220,7 @@ fn what_a_role_reads_restarts_it_and_what_it_does_not_read_does_not() {
             vec![
                 "stop connection-manager",
                 "stop security-gateway",
+                "write data/installation.json",
                 "write data/previous.json",
                 "write data/answers.yaml",
                 "make NewRsa",

@@ -76,5 +76,8 @@ fn warn_of(reader: &mut Reader<'_>, name: &'static str, why: &str) {
 
 fn is_given(reader: &Reader<'_>, name: &str) -> bool {
     !reader.is_empty(name)
-        && !matches!(reader.from(name), Origin::Default | Origin::Saved | Origin::Adopted)
+        && !matches!(
+            reader.from(name),
+            Origin::Default | Origin::Saved | Origin::Adopted | Origin::Edited
+        )
 }

@@ -142,6 +142,7 @@ fn source(setting: &Setting, from: Origin) -> String {
         Origin::Environment => format!("`{}` in the environment", setting.variable()),
         Origin::Answers => format!("`{name}` in the answers file"),
         Origin::Saved => format!("`{name}` in the saved answers"),
+        Origin::Edited => format!("`{name}` as edited by hand in the configuration"),
         Origin::Adopted => format!("`{name}` of the installation that is taken over"),
     }
 }

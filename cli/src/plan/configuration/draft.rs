@@ -5,7 +5,10 @@ use std::{fmt::Display, path::Path};
 
 use cmsg_config::ConfFile;
 
-use crate::installation::record::Values;
+use crate::{
+    host::edits::{Edit, Fate},
+    installation::record::Values,
+};
 
 /// A configuration and the note of what the installer wrote into it.
 pub(super) struct Draft<'a> {
@@ -15,12 +18,23 @@ pub(super) struct Draft<'a> {
     before: &'a Values,
     /// What it writes this time.
     pub(super) written: Values,
+    /// What was edited by hand since.
+    edits: Vec<&'a Edit>,
 }
 
 impl<'a> Draft<'a> {
     /// Begins with the file that is there.
-    pub(super) fn new(file: ConfFile, before: &'a Values) -> Self {
-        Self { file, before, written: Values::default() }
+    pub(super) fn new(file: ConfFile, before: &'a Values, edits: Vec<&'a Edit>) -> Self {
+        Self { file, before, written: Values::default(), edits }
+    }
+
+    /// The file and the note, with the edits that stay as they are.
+    pub(super) fn finish(mut self) -> (ConfFile, Values) {
+        for edit in self.edits.iter().filter(|edit| edit.fate == Fate::Kept) {
+            self.file.set(&edit.key, &edit.values);
+            self.written.set(&edit.key, &edit.written);
+        }
+        (self.file, self.written)
     }
 
     /// Sets a key, whoever wrote its value. One that stands there already stays whose it was.
@@ -36,6 +50,15 @@ impl<'a> Draft<'a> {
         let values: Vec<_> = values.iter().map(ToString::to_string).collect();
         self.file.set(key, &values);
         self.written.set(key, &values);
+    }
+
+    /// Sets the values of a key that the installer works out, unless they were edited by hand.
+    pub(super) fn set_unless_edited(&mut self, key: &str, value: Option<&impl Display>) {
+        if self.before.knows(key) && !self.before.holds(key, &self.file) {
+            self.written.set(key, &[]);
+        } else {
+            self.set_all(key, value.as_slice());
+        }
     }
 
     /// Sets a key to a path, unless somebody else wrote its value.
@@ -103,7 +126,7 @@ mod tests {
         file.set("Key", there);
         let mut note = Values::default();
         note.set("Key", &texts(before));
-        let mut draft = Draft::new(file, &note);
+        let mut draft = Draft::new(file, &note, Vec::new());
         change(&mut draft);
         let values = draft.file.values("Key").map(|entry| entry.value.to_owned()).collect();
         (values, draft.written.of("Key").into())
