@@ -18,6 +18,7 @@ pub(crate) mod units;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     path::Path,
 };
 
@@ -85,6 +86,8 @@ pub(crate) struct Facts {
     pub(crate) edits: Vec<Edit>,
     /// The operator's files, by the settings that name them.
     pub(crate) given: BTreeMap<&'static str, Result<Content, String>>,
+    /// Those of these settings whose installed copy was read, since the operator's file is gone.
+    pub(crate) copies: BTreeSet<&'static str>,
     /// Those of these settings whose files others than their owners can read.
     pub(crate) exposed: BTreeSet<&'static str>,
     /// Where the wanted roles will listen.
@@ -139,12 +142,7 @@ impl Facts {
         let asked = Asked::of(wanted, Clock::read_at(now.into()));
         let paths = wanted.place.paths();
         let base = back_to.as_ref().map_or(&installed, |back| &back.base);
-        let read = |given: &Given| match &back_to {
-            None => read_given(given, &installed, &paths),
-            Some(back) => read_copy(given, &back.base, &paths),
-        };
-        let given: BTreeMap<_, _> =
-            wanted.given().into_iter().map(|given| (given.setting, read(given))).collect();
+        let (given, copies) = read_given(wanted, base, &paths, back_to.is_some());
         let is_swarm = wanted.place.runtime == Runtime::Swarm;
         let daemon = if is_swarm {
             DaemonFact::Stays
@@ -172,6 +170,7 @@ impl Facts {
             daemon,
             broker: look_at_broker(wanted, base, &given, now),
             exposed: exposed(wanted),
+            copies,
             peers: asked.answers(),
             installed,
             back_to,
@@ -190,19 +189,42 @@ impl Facts {
     }
 }
 
-/// The operator's file, or the copy that was made of it when the last installation named it.
-fn read_given(given: &Given, installed: &Installed, paths: &Paths) -> Result<Content, String> {
-    let copy = layout::copy(paths, given.setting);
-    files::read(&given.path).or_else(|error| match installed.content(&copy) {
-        Some(content) if given.is_kept => Ok(content.clone()),
-        _ => Err(error.to_string()),
-    })
+/// The operator's files, and which of them are the installed copies. For a state that comes back the
+/// copies alone count: the files may be others by now.
+fn read_given(
+    wanted: &Wanted,
+    base: &Installed,
+    paths: &Paths,
+    goes_back: bool,
+) -> (BTreeMap<&'static str, Result<Content, String>>, BTreeSet<&'static str>) {
+    let mut copies = BTreeSet::new();
+    let mut read = |given: &Given| {
+        let own =
+            if goes_back { Err(io::ErrorKind::NotFound.into()) } else { files::read(&given.path) };
+        let content = own.or_else(|error| {
+            copies.insert(given.setting);
+            read_copy(given, base, paths, &error)
+        });
+        (given.setting, content)
+    };
+    let given = wanted.given().into_iter().map(&mut read).collect();
+    (given, copies)
 }
 
-/// The copy that was made of it: the operator's file may be another one by now.
-fn read_copy(given: &Given, base: &Installed, paths: &Paths) -> Result<Content, String> {
-    let copy = base.content(&layout::copy(paths, given.setting)).cloned();
-    copy.ok_or_else(|| format!("there is no copy of `{}`", given.path.display()))
+/// The copy that was made of the operator's file when the last installation named it.
+fn read_copy(
+    given: &Given,
+    base: &Installed,
+    paths: &Paths,
+    error: &io::Error,
+) -> Result<Content, String> {
+    if !given.is_kept {
+        return Err(error.to_string());
+    }
+    let copy = layout::copy(paths, given.setting);
+    let content = base.content(&copy).cloned();
+    content
+        .ok_or_else(|| format!("{error}, and its installed copy `{}` is missing", copy.display()))
 }
 
 fn exposed(wanted: &Wanted) -> BTreeSet<&'static str> {

@@ -9,6 +9,7 @@ mod configuration;
 mod edited;
 pub(crate) mod engine;
 mod export;
+pub(crate) mod installed;
 mod later;
 mod machine;
 pub(crate) mod network;
@@ -39,6 +40,7 @@ pub(crate) fn of_host(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     findings.extend(target::check(wanted, facts));
     findings.extend(ports::check(wanted, facts));
     findings.extend(certificates::check(wanted, facts));
+    findings.extend(installed::check(wanted, facts));
     findings.extend(later::check(wanted, facts));
     findings.extend(broker::check(wanted, facts));
     findings.extend(peers::check(facts));

@@ -1,6 +1,6 @@
 //! `status`: what runs, where it listens, when certificates expire.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use cmsg_config::{Paths, socket::Role};
 use cmsg_engine::STACK;
@@ -24,8 +24,7 @@ use crate::{
     },
     pki::inspect,
     plan::configuration::certificate_files,
-    preflight,
-    preflight::running,
+    preflight::{self, installed::unreadable, running},
     report::roles::RoleView,
     runtime::units,
     screen::Screen,
@@ -41,11 +40,17 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
     let (found, installed) = super::find_installed(&sources)?;
     let roles = installed.roles(&found.paths).into_iter();
     let views: Vec<_> = roles.map(|role| RoleView::ask(&found.paths, role)).collect();
-    let exit = if views.iter().any(RoleView::is_down) { Exit::Failed } else { Exit::Done };
     let certificates = certificates(&found.paths, &installed);
     let Record { version, runtime, .. } = Record::of(&installed, &found.paths);
     let mut findings = broker_findings(&views, &found.paths, &installed);
     findings.extend(preflight::of_status(&installed, &found.paths, runtime));
+    findings.extend(
+        certificates
+            .iter()
+            .filter_map(|shown| Some(unreadable(&shown.path, shown.held.as_ref().err()?))),
+    );
+    let is_failed = views.iter().any(RoleView::is_down) || findings.iter().any(Finding::is_error);
+    let exit = if is_failed { Exit::Failed } else { Exit::Done };
     // Where the engine is away, that is what keeps the roles down, or will.
     let away = if runtime == Runtime::Swarm { without_engine(exit) } else { None };
     findings.extend(away.or_else(|| down(&views, &found.paths, runtime)));
@@ -59,7 +64,7 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
             "version": version,
             "runtime": runtime,
             "roles": roles,
-            "certificates": certificates,
+            "certificates": certificates.iter().flat_map(Shown::rows).collect::<Vec<_>>(),
             "findings": findings,
             "settings": found.answers.document(),
         }));
@@ -69,10 +74,7 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
     screen.data(&format!("version {version}, runtime {runtime}, {place}"));
     views.iter().for_each(|view| screen.data(&view.lines()));
     screen.data(&format!("logs: {}", found.paths.logs().display()));
-    for certificate in &certificates {
-        let text = |key: &str| certificate[key].as_str().unwrap_or_default().to_owned();
-        screen.data(&format!("{}: expires {}", text("path"), text("expires")));
-    }
+    certificates.iter().flat_map(Shown::lines).for_each(|line| screen.data(&line));
     findings.iter().for_each(|finding| screen.finding(finding));
     Ok(exit)
 }
@@ -130,26 +132,64 @@ fn down(views: &[RoleView], paths: &Paths, runtime: Runtime) -> Option<Finding> 
     })
 }
 
-/// All certificates that the roles show or verify with: the installer's, and others that their
-/// configurations name.
-fn certificates(paths: &Paths, installed: &Installed) -> Vec<Value> {
-    let ours = [layout::certificate, layout::authority, layout::verifying_certificates];
-    let mut shown: Vec<PathBuf> = ours.map(|file| file(paths)).into();
-    let confs = installed.roles(paths).into_iter().filter_map(|r| present(installed, paths, r));
-    for path in confs.flat_map(|conf| certificate_files(&conf)) {
-        if !shown.contains(&path) {
-            shown.push(path);
+/// A file of certificates.
+struct Shown {
+    path: PathBuf,
+    /// What it holds, or why that cannot be read.
+    held: Result<Vec<inspect::Certificate>, String>,
+}
+
+impl Shown {
+    /// Its rows of the document.
+    fn rows(&self) -> Vec<Value> {
+        let all = match &self.held {
+            Ok(all) => all,
+            Err(why) => return vec![json!({ "path": self.path, "error": why })],
+        };
+        let row = |certificate: &inspect::Certificate| {
+            let expires = expires(certificate);
+            json!({ "path": self.path, "subject": certificate.subject, "expires": expires })
+        };
+        all.iter().map(row).collect()
+    }
+
+    /// Its lines for people.
+    fn lines(&self) -> Vec<String> {
+        let path = self.path.display();
+        match &self.held {
+            Ok(all) => all.iter().map(|one| format!("{path}: expires {}", expires(one))).collect(),
+            Err(why) => vec![format!("{path}: unreadable ({why})")],
         }
     }
-    let certificates = shown.iter().flat_map(|path| {
-        let content = files::read(path).ok();
-        let all = content.and_then(|content| inspect::certificates(content.bytes()).ok());
-        let all = all.unwrap_or_default();
-        all.into_iter().map(move |certificate| (path, certificate))
-    });
-    let row = |(path, certificate): (&PathBuf, inspect::Certificate)| {
-        let expires = certificate.not_after.format(&Rfc3339).unwrap_or_default();
-        json!({ "path": path, "subject": certificate.subject, "expires": expires })
+}
+
+fn expires(certificate: &inspect::Certificate) -> String {
+    certificate.not_after.format(&Rfc3339).unwrap_or_default()
+}
+
+/// All certificates that the roles show or verify with: the installer's, and others that their
+/// configurations name.
+fn certificates(paths: &Paths, installed: &Installed) -> Vec<Shown> {
+    let ours = [layout::certificate, layout::authority, layout::verifying_certificates];
+    let confs = installed.roles(paths).into_iter().filter_map(|r| present(installed, paths, r));
+    let named: Vec<_> = confs.flat_map(|conf| certificate_files(&conf)).collect();
+    let mut shown: Vec<PathBuf> = ours.map(|file| file(paths)).into();
+    for path in &named {
+        if !shown.contains(path) {
+            shown.push(path.clone());
+        }
+    }
+    let read = |path: PathBuf| {
+        let content = files::read(&path);
+        let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        if content.as_ref().is_err_and(is_missing) && !named.contains(&path) {
+            return None;
+        }
+        let held = content.map_err(|error| error.to_string());
+        let held = held.and_then(|content| {
+            inspect::certificates(content.bytes()).map_err(|why| why.to_string())
+        });
+        Some(Shown { path, held })
     };
-    certificates.map(row).collect()
+    shown.into_iter().filter_map(read).collect()
 }

@@ -34,7 +34,7 @@ pub(crate) enum Key {
     NewRsa,
     /// A new P-256 key, for announcements.
     NewP256,
-    /// A PEM key that exists, for announcements.
+    /// A PEM key that exists.
     Given(Content),
 }
 
@@ -76,7 +76,8 @@ fn parameters(request: &Request) -> Result<CertificateParams, rcgen::Error> {
     parameters.is_ca = IsCa::ExplicitNoCa;
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.distinguished_name.push(DnType::CommonName, COMMON_NAME);
-    let days = if request.key == Key::NewRsa {
+    let is_tls = request.key == Key::NewRsa || !request.names.is_empty();
+    let days = if is_tls {
         parameters.key_usages.push(KeyUsagePurpose::KeyEncipherment);
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         TLS_DAYS

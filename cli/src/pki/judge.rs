@@ -30,6 +30,8 @@ pub(crate) struct Named<'a> {
     pub(crate) path: &'a Path,
     /// What the file contains.
     pub(crate) bytes: &'a [u8],
+    /// Whether it is the installed copy of a file that is gone.
+    pub(crate) is_copy: bool,
 }
 
 /// What concerns TLS of both roles. A file is left out that could not be read.
@@ -75,9 +77,21 @@ pub(crate) fn tls(asked: &Tls<'_>) -> Vec<Finding> {
 }
 
 impl Named<'_> {
-    /// The flag with its value, which may come from saved answers or the environment.
+    /// The flag with its value, which may come from saved answers or the environment; or the
+    /// installed copy.
     fn flag(&self) -> String {
+        if self.is_copy {
+            return format!("the installed `{}`", self.path.display());
+        }
         format!("`--{} {}`", self.setting, self.path.display())
+    }
+
+    /// How to fix a damaged file.
+    fn cure(&self, cure: String) -> String {
+        if !self.is_copy {
+            return cure;
+        }
+        format!("restore it from a backup, or give the file again: `--{} FILE`", self.setting)
     }
 
     /// The file's name in a command.

@@ -75,6 +75,9 @@ fn self_signed(wanted: &Wanted, facts: &Facts, paths: &Paths) -> Option<Step> {
 
     let base = facts.base();
     let old = base.content(&key).zip(base.content(&certificate));
+    // Clients may trust the key of a certificate that is gone.
+    let lone = if old.is_none() { base.content(&key) } else { None };
+    let lone = lone.filter(|key| inspect::key(key.bytes()).is_ok());
     let is_good = old.is_some_and(|(key, certificate)| {
         let Ok(certificates) = inspect::certificates(certificate.bytes()) else { return false };
         certificates.first().is_some_and(|leaf| {
@@ -87,7 +90,8 @@ fn self_signed(wanted: &Wanted, facts: &Facts, paths: &Paths) -> Option<Step> {
     if is_good {
         return None;
     }
-    let request = Request { key: Key::NewRsa, names, now: facts.now };
+    let kept = lone.map_or(Key::NewRsa, |key| Key::Given(key.clone()));
+    let request = Request { key: kept, names, now: facts.now };
     Some(make(request, None, [key, certificate], installed))
 }
 

@@ -57,6 +57,7 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
         },
         given: BTreeMap::new(),
         exposed: BTreeSet::new(),
+        copies: BTreeSet::new(),
         listeners: keys.zip(20_001..).map(|((_, key), port)| (key, listener(port))).collect(),
         daemon: DaemonFact::Copy(PathBuf::from("/pcoip-cmsgd")),
         daemon_bytes: 0,

@@ -1,11 +1,12 @@
 //! The operator's certificates and keys.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use crate::{
     content::Content,
     finding::Finding,
     host::Facts,
+    installation::layout,
     pki::{
         inspect,
         judge::{self, Named, Tls},
@@ -17,8 +18,18 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let given = wanted.given();
     let mut findings: Vec<Finding> =
         given.iter().filter_map(|given| unreadable(given, facts)).collect();
+    let paths = wanted.place.paths();
+    let copies: BTreeMap<_, _> =
+        facts.copies.iter().map(|s| (*s, layout::copy(&paths, s))).collect();
     let named = |setting: &str| {
-        given.iter().find(|given| given.setting == setting).and_then(|given| named(given, facts))
+        let given = given.iter().find(|given| given.setting == setting)?;
+        let named = named(given, facts)?;
+        let copy = copies.get(setting);
+        Some(Named {
+            path: copy.map_or(named.path, PathBuf::as_path),
+            is_copy: copy.is_some(),
+            ..named
+        })
     };
     findings.extend(judge::tls(&Tls {
         certificate: named("ssl-cert"),
@@ -44,7 +55,12 @@ fn names(wanted: &Wanted) -> Vec<(&'static str, String)> {
 
 fn named<'a>(given: &'a Given, facts: &'a Facts) -> Option<Named<'a>> {
     let content = facts.given.get(given.setting)?.as_ref().ok()?;
-    Some(Named { setting: given.setting, path: &given.path, bytes: Content::bytes(content) })
+    Some(Named {
+        setting: given.setting,
+        path: &given.path,
+        bytes: Content::bytes(content),
+        is_copy: false,
+    })
 }
 
 fn unreadable(given: &Given, facts: &Facts) -> Option<Finding> {

@@ -41,7 +41,7 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let named = |setting: &str| {
         let given = given.iter().find(|given| given.setting == setting)?;
         let bytes = content(given.setting, facts)?.bytes();
-        Some(Named { setting: given.setting, path: &given.path, bytes })
+        Some(Named { setting: given.setting, path: &given.path, bytes, is_copy: false })
     };
     let mut findings = judge::pair(named("sso-signing-csr-ca"), named("sso-signing-csr-key"));
     let licence = (named("trusted-license-cert"), named("trusted-license-cert-key"));

@@ -67,7 +67,7 @@ fn of_files(answers: &Answers) -> Vec<Finding> {
     }
     let named = |name| {
         let (setting, path, content) = read.iter().find(|(setting, ..)| *setting == name)?;
-        Some(Named { setting, path, bytes: content.bytes() })
+        Some(Named { setting, path, bytes: content.bytes(), is_copy: false })
     };
     findings.extend(judge::tls(&Tls {
         certificate: named("ssl-cert"),

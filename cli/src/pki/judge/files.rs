@@ -42,7 +42,9 @@ fn holds_key(file: Named<'_>) -> Option<Finding> {
 
 fn no_certificate(file: Named<'_>, why: &Problem) -> Finding {
     let (flag, name) = (file.flag(), file.file());
-    let refused = |id, what: &str, cure: String| Finding::error(id, format!("{flag} {what}"), cure);
+    let refused = |id, what: &str, cure: String| {
+        Finding::error(id, format!("{flag} {what}"), file.cure(cure))
+    };
     if why.is_skipped() {
         return skipped("certificate.skipped", file, why);
     }
@@ -119,7 +121,9 @@ fn from_pkcs7(file: Named<'_>, der: &str) -> String {
 
 fn no_key(file: Named<'_>, why: &NoKey) -> Finding {
     let (flag, name) = (file.flag(), file.file());
-    let refused = |id, what: &str, cure: String| Finding::error(id, format!("{flag} {what}"), cure);
+    let refused = |id, what: &str, cure: String| {
+        Finding::error(id, format!("{flag} {what}"), file.cure(cure))
+    };
     let form = Form::of(file.bytes);
     let der = if matches!(form, Form::Der(_)) { "-inform DER " } else { "" };
     match why {
@@ -167,7 +171,7 @@ fn no_key(file: Named<'_>, why: &NoKey) -> Finding {
 /// What a reader of PEM would pass over without an error.
 pub(super) fn skipped(id: &'static str, file: Named<'_>, why: &Problem) -> Finding {
     let what = format!("{}: {why}", file.flag());
-    Finding::error(id, what, why.fix(file.path))
+    Finding::error(id, what, file.cure(why.fix(file.path)))
 }
 
 fn odd(form: &Form, otherwise: &str) -> String {

@@ -25,7 +25,7 @@ fn pair(algorithm: &'static SignatureAlgorithm, from: i64, until: i64) -> (Strin
 }
 
 fn file<'a>(setting: &'static str, text: &'a str) -> Named<'a> {
-    Named { setting, path: Path::new("/given"), bytes: text.as_bytes() }
+    Named { setting, path: Path::new("/given"), bytes: text.as_bytes(), is_copy: false }
 }
 
 fn ids(certificate: &str, key: &str) -> Vec<&'static str> {
