@@ -195,8 +195,8 @@ fn refuse(screen: &Screen, findings: &[Finding]) -> Exit {
     if screen.is_json {
         screen.document(&report::refusal(findings));
     }
-    findings.iter().for_each(|finding| screen.finding(finding));
-    if findings.len() > 1 {
+    screen.findings(findings);
+    if findings.len() > 1 && !screen.is_json {
         screen.note(&report::refusal_line(findings));
     }
     if findings.iter().any(Finding::is_usage) { Exit::Usage } else { Exit::Refused }

@@ -8,6 +8,7 @@ mod compose;
 mod configuration;
 mod edited;
 pub(crate) mod engine;
+mod everybody;
 mod export;
 pub(crate) mod installed;
 mod later;
@@ -52,6 +53,7 @@ pub(crate) fn of_host(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
 pub(crate) fn of_plan(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let mut findings = configuration::check(wanted, facts);
     findings.extend(edited::check(wanted, facts));
+    findings.extend(everybody::check(wanted, facts));
     findings.extend(machine::limits(wanted, facts));
     findings.extend(agents::check(wanted, facts));
     findings.extend(proxies::check(wanted, facts));

@@ -13,6 +13,7 @@ use crate::{
     args::settings::Setting,
     finding::Finding,
     plan::Plan,
+    report::roles::RoleView,
     screen::Screen,
     step::Step,
 };
@@ -46,9 +47,16 @@ pub(crate) struct Report {
     pub(crate) done: usize,
     /// The settings, with who gave them.
     pub(crate) settings: Value,
+    /// The roles as they are afterwards.
+    pub(crate) roles: Vec<RoleView>,
 }
 
 impl Report {
+    /// Of a plan of which nothing is performed yet.
+    pub(crate) fn planned(findings: Vec<Finding>, plan: Plan, settings: Value) -> Self {
+        Self { outcome: Outcome::Planned, findings, plan, done: 0, settings, roles: Vec::new() }
+    }
+
     /// The document.
     pub(crate) fn document(&self) -> Value {
         let step = |(index, step): (usize, &Step)| {
@@ -66,6 +74,7 @@ impl Report {
             "plan": self.plan.steps.iter().enumerate().map(step).collect::<Vec<_>>(),
             "settings": self.settings,
             "restarts": self.plan.restarts,
+            "roles": roles::document(&self.roles),
         })
     }
 
@@ -95,6 +104,7 @@ fn without_plan(outcome: Outcome, findings: &[Finding]) -> Value {
         "plan": [],
         "settings": {},
         "restarts": [],
+        "roles": {},
     })
 }
 

@@ -99,6 +99,13 @@ impl Screen {
         self.hint(&finding.cure);
     }
 
+    /// Shows findings that the document has too; a program reads them there.
+    pub(crate) fn findings(&self, findings: &[Finding]) {
+        if !self.is_json {
+            findings.iter().for_each(|finding| self.finding(finding));
+        }
+    }
+
     /// Prints how the words have to be, as clap says it.
     pub(crate) fn usage(&self, text: &str) {
         err(text.trim_end());

@@ -3,6 +3,7 @@
 
 mod docker;
 mod external;
+mod hints;
 mod ignored;
 pub(crate) mod later;
 pub(crate) mod listen;
@@ -51,6 +52,8 @@ pub(crate) struct Wanted {
     pub(crate) security_gateway: Option<SecurityGateway>,
     /// The certificate of both roles.
     pub(crate) certificate: Certificate,
+    /// A certificate without its key, or a key without its certificate: it is checked all the same.
+    lone: Option<Given>,
     /// The authority's certificates.
     pub(crate) ca_cert: Option<Given>,
     /// The key that signs announcements.
@@ -199,6 +202,7 @@ impl Wanted {
             roles,
             connection_manager,
             security_gateway,
+            lone: if certificate.is_none() { lone(&reader) } else { None },
             certificate: certificate.unwrap_or(Certificate::SelfSigned),
             ca_cert: reader.given("ca-cert"),
             jwt_signing_key: reader.given("jwt-signing-key"),
@@ -229,7 +233,7 @@ impl Wanted {
         };
         let others = [&self.ca_cert, &self.jwt_signing_key, &self.jwt_verifying_cert];
         let others = others.into_iter().flatten().chain(self.later.given());
-        let others = others.chain(&self.docker.compose_file);
+        let others = others.chain(&self.docker.compose_file).chain(&self.lone);
         certificate.into_iter().chain(key).chain(others).collect()
     }
 }
@@ -317,6 +321,11 @@ fn certificate(reader: &mut Reader<'_>) -> Option<Certificate> {
         given
     });
     Some(Certificate::Given { certificate: certificate?, key: key? })
+}
+
+/// What is given of a pair of which the other half is missing.
+fn lone(reader: &Reader<'_>) -> Option<Given> {
+    ["ssl-cert", "ssl-key"].into_iter().find_map(|name| reader.given(name))
 }
 
 fn host_addresses(reader: &mut Reader<'_>) -> Vec<Host> {

@@ -90,7 +90,7 @@ pub(super) fn change(
         return Err(findings.into());
     }
     let paths = wanted.place.paths();
-    findings.iter().for_each(|finding| screen.finding(finding));
+    screen.findings(&findings);
     let before = Answers::resolve(&[(Origin::Saved, &saved)]);
     if !screen.is_json {
         let told = told(way.kind, &facts, (&paths, &before), &answers);
@@ -99,7 +99,7 @@ pub(super) fn change(
 
     let plan = plan::install(&wanted, &facts, &answers);
     let settings = answers.document_since((way.kind == Kind::Configure).then_some(&before));
-    let mut report = Report { outcome: Outcome::Planned, findings, plan, done: 0, settings };
+    let mut report = Report::planned(findings, plan, settings);
     if way.is_dry_run {
         screen.data(&plan_lines(&report.plan));
         report.show_document(screen);
@@ -215,9 +215,10 @@ fn tell_roles(
             let broker = view.broker().and_then(|seen| running::finding(seen, &words));
             let cure = not_ready_cure(kind, why, broker.map(|finding| finding.cure));
             let finding = Finding::warning("role.not-ready", what, cure);
-            screen.finding(&finding);
+            screen.findings(std::slice::from_ref(&finding));
             report.findings.push(finding);
         }
+        report.roles.push(view);
     }
 }
 

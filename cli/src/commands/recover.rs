@@ -93,7 +93,7 @@ pub(super) fn tell_unfinished(paths: &Paths, left: &[Left], report: &mut Report,
     for Left { error, .. } in left {
         let what = format!("all is done, but not cleaned up: {error:#}");
         let finding = Finding::warning("step.not-cleaned-up", what, hint(paths, left));
-        screen.finding(&finding);
+        screen.findings(std::slice::from_ref(&finding));
         report.findings.push(finding);
     }
 }

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use cmsg_config::{Paths, socket::Role};
 use cmsg_engine::STACK;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
 use super::Ended;
@@ -25,7 +25,7 @@ use crate::{
     pki::inspect,
     plan::configuration::certificate_files,
     preflight::{self, installed::unreadable, running},
-    report::roles::RoleView,
+    report::roles::{self, RoleView},
     runtime::units,
     screen::Screen,
     wanted::Place,
@@ -35,8 +35,8 @@ use crate::{
 pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let sources = Sources::read(&status.flags.0, global.answers.as_deref())?;
     let place = Place::read(&sources.resolve(&Layer::new()))?;
-    let left = interrupted::finding(&place.paths());
-    left.iter().for_each(|finding| screen.finding(finding));
+    let interrupted = interrupted::finding(&place.paths());
+    screen.findings(interrupted.as_slice());
     let (found, installed) = super::find_installed(&sources)?;
     let roles = installed.roles(&found.paths).into_iter();
     let views: Vec<_> = roles.map(|role| RoleView::ask(&found.paths, role)).collect();
@@ -56,16 +56,13 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
     findings.extend(away.or_else(|| down(&views, &found.paths, runtime)));
 
     if screen.is_json {
-        findings.splice(..0, left);
-        let roles: Map<String, Value> =
-            views.iter().map(|view| (view.key().to_owned(), json!(view))).collect();
         screen.document(&json!({
             "schema": 1,
             "version": version,
             "runtime": runtime,
-            "roles": roles,
+            "roles": roles::document(&views),
             "certificates": certificates.iter().flat_map(Shown::rows).collect::<Vec<_>>(),
-            "findings": findings,
+            "findings": interrupted.into_iter().chain(findings).collect::<Vec<_>>(),
             "settings": found.answers.document(),
         }));
         return Ok(exit);
@@ -75,7 +72,7 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
     views.iter().for_each(|view| screen.data(&view.lines()));
     screen.data(&format!("logs: {}", found.paths.logs().display()));
     certificates.iter().flat_map(Shown::lines).for_each(|line| screen.data(&line));
-    findings.iter().for_each(|finding| screen.finding(finding));
+    screen.findings(&findings);
     Ok(exit)
 }
 

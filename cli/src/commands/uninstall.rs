@@ -50,7 +50,7 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
         Some(_) => recover::recover(&found.paths, &mut system)?,
         None => interrupted::finding(&found.paths),
     };
-    interrupted.iter().for_each(|finding| screen.finding(finding));
+    screen.findings(interrupted.as_slice());
     let installed = read(&found.paths, lock.as_ref(), uninstall.purge)?;
     if let (Some(lock), true) = (&mut lock, uninstall.purge) {
         let made = Record::of(&installed, &found.paths).folders;
@@ -68,7 +68,7 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
     let plan = plan::uninstall(&found.paths, &installed, &machine, engine.facts(), uninstall.purge);
     let settings = found.answers.document();
     let findings = interrupted.into_iter().collect();
-    let mut report = Report { outcome: Outcome::Planned, findings, plan, done: 0, settings };
+    let mut report = Report::planned(findings, plan, settings);
     if uninstall.dry_run {
         screen.data(&plan_lines(&report.plan));
         report.show_document(screen);

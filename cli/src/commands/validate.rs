@@ -40,7 +40,7 @@ pub(super) fn run(validate: &Validate, global: &Global, screen: &Screen) -> Resu
     if screen.is_json {
         screen.document(&report::validation(&findings));
     }
-    findings.iter().for_each(|finding| screen.finding(finding));
+    screen.findings(&findings);
     screen.data(&report::validation_line(&findings));
     Ok(if findings.iter().any(Finding::is_usage) {
         Exit::Usage

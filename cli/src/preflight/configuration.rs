@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use cmsg_config::{
-    ConfFile, ConnectionManager, Invalid, Loaded, Paths, SecurityGateway, socket::Role,
+    ConfFile, ConnectionManager, Invalid, Loaded, Paths, Problem, SecurityGateway, Warning,
+    keys::{CONNECTION_MANAGER, SECURITY_GATEWAY},
+    socket::Role,
     values::Switch,
 };
 
@@ -30,9 +32,12 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
         return undecodable;
     }
     let draft = Configuration::draft(wanted, facts);
-    let read = |role, file: &Option<ConfFile>, told: fn(&ConfFile) -> Vec<(bool, String)>| {
+    let read = |role, file: &Option<ConfFile>, told: fn(&ConfFile) -> Vec<Told>| {
         let path = layout::conf(&paths, role);
-        file.iter().flat_map(told).map(|one| finding(&path, one)).collect::<Vec<_>>()
+        let cure = |told: &Told, file: &ConfFile| told.line.and_then(|at| key_hint(role, file, at));
+        let of_file = |file| told(file).into_iter().map(|it| (cure(&it, file), it)).collect();
+        let all: Vec<_> = file.as_ref().map(of_file).unwrap_or_default();
+        all.into_iter().map(|(cure, it)| finding(&path, &it, cure)).collect::<Vec<_>>()
     };
     let mut findings = read(Role::Cm, &draft.cm, |file| told(ConnectionManager::read(file)));
     findings.extend(read(Role::Sg, &draft.sg, |file| told(SecurityGateway::read(file))));
@@ -90,19 +95,81 @@ fn unsupported(wanted: &Wanted, file: &ConfFile) -> Vec<Finding> {
     written.map(finding).collect()
 }
 
-/// Everything odd in a file, and whether the daemon refuses it.
-fn told<T>(read: Result<Loaded<T>, Invalid>) -> Vec<(bool, String)> {
+/// Something odd in a file.
+struct Told {
+    /// Whether the daemon refuses the file.
+    refuses: bool,
+    /// What is odd.
+    what: String,
+    /// The line of a warning.
+    line: Option<usize>,
+}
+
+/// Everything odd in a file.
+fn told<T>(read: Result<Loaded<T>, Invalid>) -> Vec<Told> {
+    let warning = |w: &Warning| Told { refuses: false, what: w.to_string(), line: Some(w.line) };
+    let problem = |p: &Problem| Told { refuses: true, what: p.to_string(), line: None };
     match read {
-        Ok(loaded) => loaded.warnings.iter().map(|w| (false, w.to_string())).collect(),
-        Err(invalid) => invalid.problems.iter().map(|p| (true, p.to_string())).collect(),
+        Ok(loaded) => loaded.warnings.iter().map(warning).collect(),
+        Err(invalid) => invalid.problems.iter().map(problem).collect(),
     }
 }
 
-fn finding(path: &Path, (refuses, what): (bool, String)) -> Finding {
-    let what = format!("`{}`: {what}", path.display());
-    if refuses {
-        Finding::error("configuration.invalid", what, "mend the line in the file")
+fn finding(path: &Path, told: &Told, cure: Option<String>) -> Finding {
+    let what = format!("`{}`: {}", path.display(), told.what);
+    if told.refuses {
+        Finding::error("configuration.invalid", what, "correct the line in the file")
     } else {
-        Finding::warning("configuration.odd", what, "mend or remove the line in the file")
+        let cure = cure.unwrap_or_else(|| "correct or remove the line in the file".to_owned());
+        Finding::warning("configuration.odd", what, cure)
+    }
+}
+
+/// What the unknown key on a line may be meant to be.
+fn key_hint(role: Role, file: &ConfFile, line: usize) -> Option<String> {
+    /// More slips make another word.
+    const MOST_SLIPS: usize = 3;
+    let key = file.entries().find(|entry| entry.line == line)?.key.to_lowercase();
+    let (own, other, name) = match role {
+        Role::Cm => (CONNECTION_MANAGER, SECURITY_GATEWAY, "SecurityGateway.conf"),
+        Role::Sg => (SECURITY_GATEWAY, CONNECTION_MANAGER, "ConnectionManager.conf"),
+    };
+    if let Some(known) = other.iter().find(|known| known.name.to_lowercase() == key) {
+        return Some(format!("move the line to `{name}`: `{}` is a key of that file", known.name));
+    }
+    let slips = |name: &str| strsim::osa_distance(&name.to_lowercase(), &key);
+    let near = own.iter().filter(|known| known.name.len().abs_diff(key.len()) <= MOST_SLIPS);
+    let meant = near.min_by_key(|known| slips(known.name))?;
+    (slips(meant.name) <= MOST_SLIPS.min(key.len() / 3))
+        .then(|| format!("write `{}` in its place, or remove the line", meant.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        plan::tests::wanted,
+        preflight::tests::{BOTH, configured, configured_facts},
+    };
+
+    #[test]
+    fn a_misspelt_key_is_answered_with_the_one_that_was_meant() {
+        let (wanted, _) = wanted(BOTH);
+        let mut facts = configured_facts(&wanted);
+        let lines = "AlowedAgents = 10.0.0.0/8\nUdpIdleSeconds = 60\nSomething = 1\n";
+        configured(&mut facts, Role::Cm, lines);
+
+        let findings = check(&wanted, &facts);
+
+        let odd = findings.iter().filter(|finding| finding.id == "configuration.odd");
+        let cures: Vec<_> = odd.map(|finding| finding.cure.as_str()).collect();
+        assert_eq!(
+            cures,
+            [
+                "write `AllowedAgents` in its place, or remove the line",
+                "move the line to `SecurityGateway.conf`: `UdpIdleSeconds` is a key of that file",
+                "correct or remove the line in the file",
+            ]
+        );
     }
 }

@@ -7,6 +7,7 @@ use cmsg_config::{
     socket::{self, BrokerStatus, LastRefusal, Listen, Role, Status, Usage},
 };
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 /// A role answers at once or hangs.
 const WAIT: Duration = Duration::from_secs(2);
@@ -154,6 +155,11 @@ impl RoleView {
         }
         text
     }
+}
+
+/// The roles by their keys.
+pub(crate) fn document(views: &[RoleView]) -> Map<String, Value> {
+    views.iter().map(|view| (view.key().to_owned(), json!(view))).collect()
 }
 
 /// As `--listen` takes it, with the transport behind.

@@ -20,6 +20,7 @@ fn report() -> Report {
         },
         done: 1,
         settings: json!({ "root": { "value": "/r", "from": "flag" } }),
+        roles: Vec::new(),
     }
 }
 
@@ -52,6 +53,7 @@ fn the_document_has_the_documented_shape() {
             ],
             "settings": { "root": { "value": "/r", "from": "flag" } },
             "restarts": ["cm", "sg"],
+            "roles": {},
         })
     );
 }

@@ -4,7 +4,7 @@ use std::{fmt::Display, path::PathBuf, str::FromStr};
 
 use cmsg_config::values::Switch;
 
-use super::Given;
+use super::{Given, hints::right_form};
 use crate::{
     answers::{Answer, Answers, Origin},
     args::settings::Setting,
@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
         text.parse()
             .map_err(|error: T::Err| {
                 let what = format!("{}: {error}", source(setting, answer.from));
-                self.refuse("usage.value", what, format!("write `{}`", setting.usage()));
+                self.refuse("usage.value", what, right_form(setting, text));
             })
             .ok()
     }

@@ -134,7 +134,7 @@ fn a_value_that_cannot_be_read_is_a_mistake_of_usage() {
 
     assert!(told.iter().all(Finding::is_usage));
     assert_eq!(told[0].what, "`--agent-port`: `0` is not a port from 1 to 65535");
-    assert_eq!(told[0].cure, "write `--agent-port PORT`");
+    assert_eq!(told[0].cure, "write a number from 1 to 65535, such as `--agent-port 60443`");
     assert_eq!(told.len(), 2);
 }
 

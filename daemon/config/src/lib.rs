@@ -20,5 +20,5 @@ pub use connection_manager::ConnectionManager;
 pub use file::ConfFile;
 pub use host_address::{HostAddress, Several};
 pub use paths::Paths;
-pub use reader::{Invalid, Loaded, Warning};
+pub use reader::{Invalid, Loaded, Problem, Warning};
 pub use security_gateway::SecurityGateway;

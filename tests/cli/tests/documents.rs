@@ -60,6 +60,7 @@ fn a_dry_run_says_what_would_be_done_and_who_said_so() {
     let addresses = Value::List(vec!["192.0.2.1".to_owned()]);
     assert_eq!(setting("external-pcoip-ip"), (&addresses, From::Flag));
     assert_eq!(document.restarts, []);
+    assert!(document.roles.is_empty());
     assert!(!site.root().exists());
 }
 
@@ -97,7 +98,7 @@ fn a_validation_tells_all_findings_at_once_as_an_installation_does_and_makes_not
         "--accept-policies",
         "--ignore-disk-req",
         "--daemon=/bin/true",
-        "--ssl-cert=jwt-verifying.crt",
+        "--ssl-cert=none.crt",
         "--external-pcoip-ip=192.0.2.1",
         "--external-pcoip-ip=192.0.2.2",
         &broker,
@@ -125,6 +126,7 @@ fn a_validation_tells_all_findings_at_once_as_an_installation_does_and_makes_not
             ("settings.missing", Level::Error),
             ("target.not-a-folder", Level::Error),
             ("port.taken", Level::Error),
+            ("certificate.unreadable", Level::Error),
             ("broker.unreachable", Level::Warning),
         ]
     );
@@ -185,6 +187,8 @@ fn the_status_tells_every_role_and_every_certificate() {
     let own = site.folder().join("jwt-verifying.crt").display().to_string();
     assert_eq!(certificates, [(own, "CN=cm.example")]);
     assert_eq!(status.certificates[0].expires, "2126-10-30T21:57:51Z");
+    let down = status.findings.iter().map(|found| found.id.as_str()).collect::<Vec<_>>();
+    assert_eq!(down, ["role.down"]);
     assert_eq!(status.settings["runtime"].from, From::Saved);
     assert_eq!(status.settings["root"].from, From::Flag);
 }

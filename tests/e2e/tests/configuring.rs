@@ -158,3 +158,25 @@ fn nothing_is_configured_where_nothing_is_installed() {
     assert_eq!(finding["cure"], json!("name its folder with `--root DIR`, or install first"));
     assert!(!root.exists());
 }
+
+#[test]
+fn a_document_has_the_roles_and_its_findings_are_not_printed_too() {
+    let site = Installation::start();
+
+    let output = site.run(&["configure", "--agent-port=6000"]);
+
+    let document = document(&output);
+    for (key, listener) in [("cm", "broker="), ("sg", "pcoip=")] {
+        let role = &document["roles"][key];
+        assert_eq!(role["live"], json!(true), "{document:#}");
+        assert!(role["listens"].to_string().contains(listener), "{document:#}");
+    }
+    let findings = document["findings"].as_array().expect("there are findings");
+    assert!(findings.iter().any(|finding| finding["id"] == "role.not-ready"), "{document:#}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    for word in ["warning:", "error:", "hint:"] {
+        assert!(!said.contains(word), "{said}");
+    }
+    let refused = site.run(&["configure", "--agent-port=0"]);
+    assert_eq!(String::from_utf8_lossy(&refused.stderr), "");
+}

@@ -17,8 +17,31 @@ impl FromStr for Network {
         match (text.parse::<IpNet>(), text.parse::<IpAddr>()) {
             (Ok(network), _) => Ok(Self(network.trunc())),
             (_, Ok(address)) => Ok(Self(address.into())),
-            _ => bad(text, "a network `IP/BITS` or an IP address"),
+            _ => bad(text, wanted(text)),
         }
+    }
+}
+
+/// What a text that is no network should be, as far as that can be told.
+fn wanted(text: &str) -> &'static str {
+    const NETWORK: &str = "a network `IP/BITS` or an IP address";
+    if text.contains([',', ';', ' ']) {
+        return "one network `IP/BITS` or one IP address";
+    }
+    let (address, bits) = text.split_once('/').unwrap_or((text, ""));
+    let parts: Vec<_> = address.split('.').collect();
+    let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let is_padded = parts.iter().any(|part| part.len() > 1 && part.starts_with('0'));
+    match address.parse::<IpAddr>() {
+        Ok(_) if bits.parse::<IpAddr>().is_ok() => {
+            "a network with a number of bits, such as `10.0.0.0/8`: a netmask is not read"
+        }
+        Ok(IpAddr::V4(_)) if bits.parse::<u32>().is_ok() => "a network: IPv4 has at most 32 bits",
+        Ok(IpAddr::V6(_)) if bits.parse::<u32>().is_ok() => "a network: IPv6 has at most 128 bits",
+        Err(_) if parts.len() == 4 && parts.iter().all(is_number) && is_padded => {
+            "an address without leading zeros"
+        }
+        _ => NETWORK,
     }
 }
 
@@ -31,6 +54,27 @@ impl fmt::Display for Network {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_network_is_named_for_what_it_is() {
+        let table = [
+            ("10.0.0.0/8,10.1.0.0/16", "one network `IP/BITS` or one IP address"),
+            (
+                "10.0.0.0/255.0.0.0",
+                "a network with a number of bits, such as `10.0.0.0/8`: a netmask is not read",
+            ),
+            ("10.0.0.0/33", "a network: IPv4 has at most 32 bits"),
+            ("2001:db8::/129", "a network: IPv6 has at most 128 bits"),
+            ("010.0.0.1", "an address without leading zeros"),
+            ("10.0.0", "a network `IP/BITS` or an IP address"),
+            ("desk.example/8", "a network `IP/BITS` or an IP address"),
+        ];
+        for (text, wanted) in table {
+            let told = text.parse::<Network>().unwrap_err().to_string();
+
+            assert_eq!(told, format!("`{text}` is not {wanted}"));
+        }
+    }
 
     #[test]
     fn networks_and_addresses_are_read() {

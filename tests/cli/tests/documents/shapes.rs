@@ -14,6 +14,7 @@ pub(crate) struct Change {
     pub(crate) plan: Vec<Step>,
     pub(crate) settings: BTreeMap<String, Setting>,
     pub(crate) restarts: Vec<Role>,
+    pub(crate) roles: BTreeMap<Role, RoleView>,
 }
 
 /// `validate`.
@@ -97,6 +98,7 @@ pub(crate) enum From {
     Environment,
     Answers,
     Saved,
+    Edited,
     Prompt,
     Default,
 }
