@@ -177,7 +177,7 @@ fn find_installed(sources: &Sources) -> Result<(Found, Installed), Ended> {
         return Err(Ended::nothing_installed(&found.paths));
     }
     if is_other {
-        return Err(vec![preflight::engine::runs_otherwise(runtime)].into());
+        return Err(vec![preflight::engine::named_otherwise(runtime)].into());
     }
     Ok((found, installed))
 }

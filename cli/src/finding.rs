@@ -44,6 +44,24 @@ impl Finding {
         Self { id, level: Level::Warning, what: what.into(), cure: cure.into() }
     }
 
+    /// Has the commands in its hint begin with the program, and find the installation by `words`, so
+    /// that they can be pasted.
+    pub(crate) fn in_full(self, words: &str) -> Self {
+        const PROGRAM: &str = "pcoip-cmsg-setup";
+        let mut cure = self.cure;
+        for command in ["install", "configure", "rollback", "status", "uninstall", "validate"] {
+            let whole = format!("`{PROGRAM} {command}{words}");
+            for (short, end) in
+                [(format!("`{command} --"), " --"), (format!("run `{command}`"), "`")]
+            {
+                let begin = if end == "`" { "run " } else { "" };
+                cure = cure.replace(&short, &format!("{begin}{whole}{end}"));
+            }
+            cure = cure.replace(&format!("`{PROGRAM} {command}`"), &format!("{whole}`"));
+        }
+        Self { cure, ..self }
+    }
+
     /// Whether it refuses.
     pub(crate) fn is_error(&self) -> bool {
         self.level == Level::Error
@@ -53,5 +71,31 @@ impl Finding {
     /// be read at all, which is another exit code.
     pub(crate) fn is_usage(&self) -> bool {
         self.id.starts_with("usage.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_of_a_hint_finds_the_installation() {
+        let table = [
+            (
+                "allow them with `configure --allowed-agents IP/BITS`",
+                "allow them with `pcoip-cmsg-setup configure --root /r --allowed-agents IP/BITS`",
+            ),
+            ("run `rollback` again", "run `pcoip-cmsg-setup rollback --root /r` again"),
+            (
+                "`pcoip-cmsg-setup validate` says it",
+                "`pcoip-cmsg-setup validate --root /r` says it",
+            ),
+            ("nothing to do: `install` removes it", "nothing to do: `install` removes it"),
+        ];
+        for (cure, whole) in table {
+            let finding = Finding::warning("host.disk", "what", cure).in_full(" --root /r");
+
+            assert_eq!(finding.cure, whole);
+        }
     }
 }

@@ -54,7 +54,7 @@ impl Screen {
 
     /// Whether a line of standard error can change while somebody looks at it.
     pub(crate) fn is_live(&self) -> bool {
-        !self.is_quiet && !self.is_verbose && io::stderr().is_terminal()
+        !self.is_quiet && !self.is_verbose && io::stderr().is_terminal() && !is_dumb()
     }
 
     /// Prints data for people; a quiet screen has none.
@@ -132,7 +132,13 @@ impl Screen {
 }
 
 fn takes_colour() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !is_refused && !is_dumb()
+}
+
+/// Whether the terminal shows text and nothing else.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// The first error in writing to standard output.

@@ -128,7 +128,7 @@ fn a_supervisor_that_ended_is_not_waited_for() {
 
     let Stopped::NotLive(why) = run(recorder).0.unwrap_err().why else { panic!() };
 
-    assert_eq!(why.to_string(), "the supervisor of the roles ended with exit status: 1");
+    assert_eq!(why.to_string(), "the services ended with exit status: 1: last words");
 }
 
 #[test]

@@ -235,8 +235,17 @@ fn judge(
         findings.extend(preflight::of_plan(&wanted, &facts));
     }
     findings.splice(..0, site.interrupted.clone());
+    let findings = in_full(findings, &wanted.place);
     let saved = saved.clone();
     Ok(Checked { wanted, answers, saved, facts, findings, lock: None, bundle: None })
+}
+
+/// Findings whose hints have commands that can be pasted. One about another runtime names its own.
+fn in_full(findings: Vec<Finding>, place: &Place) -> Vec<Finding> {
+    let words = layout::words(&place.paths(), place.runtime);
+    let is_own = |finding: &Finding| finding.id == "runtime.other";
+    let whole = |it: Finding| if is_own(&it) { it } else { it.in_full(&words) };
+    findings.into_iter().map(whole).collect()
 }
 
 /// The answers of the last installation, as far as they can be read.

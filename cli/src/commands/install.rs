@@ -98,11 +98,10 @@ pub(super) fn change(
     }
 
     let plan = plan::install(&wanted, &facts, &answers);
+    let has_this_version = way.kind == Kind::Update && is_this_version(&facts, &paths, &plan);
     let settings = answers.document_since((way.kind == Kind::Configure).then_some(&before));
     let mut report = Report::planned(findings, plan, settings);
-    if way.is_dry_run {
-        screen.data(&plan_lines(&report.plan));
-        report.show_document(screen);
+    if is_over(&mut report, way, has_this_version, screen) {
         return Ok(Exit::Done);
     }
     if !global.yes && asks.is_some() && !is_confirmed(&report.plan, screen, &mut system)? {
@@ -131,6 +130,21 @@ fn repeat(findings: &[Finding], screen: &Screen) {
     repeated.filter(|_| !screen.is_json).for_each(|finding| screen.finding(finding));
 }
 
+/// Shows a plan that is not performed: as asked, or since there is nothing to update.
+fn is_over(report: &mut Report, way: Way, has_this_version: bool, screen: &Screen) -> bool {
+    if way.is_dry_run {
+        screen.data(&plan_lines(&report.plan));
+    } else if has_this_version {
+        screen.note("nothing to do");
+        report.outcome = Outcome::Done;
+        report.plan.steps.clear();
+    } else {
+        return false;
+    }
+    report.show_document(screen);
+    true
+}
+
 /// What is kept of what was there, or what changes.
 fn told(
     kind: Kind,
@@ -150,6 +164,16 @@ fn told(
     }
 }
 
+/// Whether an update has nothing to do.
+fn is_this_version(facts: &Facts, paths: &Paths, plan: &Plan) -> bool {
+    let is_installed = Record::of(&facts.installed, paths).version == env!("CARGO_PKG_VERSION");
+    is_installed && is_idle(plan)
+}
+
+fn is_idle(plan: &Plan) -> bool {
+    plan.steps.iter().all(|step| matches!(step, Step::AwaitLive { .. }))
+}
+
 /// From which version to which.
 fn version_line(facts: &Facts, paths: &Paths) -> String {
     let from = Record::of(&facts.installed, paths).version;
@@ -157,12 +181,15 @@ fn version_line(facts: &Facts, paths: &Paths) -> String {
         Some(back) => back.previous.version.as_str(),
         None => env!("CARGO_PKG_VERSION"),
     };
-    format!("version {from} is installed, and version {to} comes")
+    if from == to {
+        return format!("version {to} is installed already");
+    }
+    format!("version {from} is installed and is replaced by version {to}")
 }
 
 /// Shows the plan and asks for a yes, where there is anything to do.
 fn is_confirmed(plan: &Plan, screen: &Screen, system: &mut Real) -> Result<bool, Ended> {
-    if plan.steps.iter().all(|step| matches!(step, Step::AwaitLive { .. })) {
+    if is_idle(plan) {
         return Ok(true);
     }
     let mut person = Terminal::new(screen, system);
@@ -214,7 +241,7 @@ fn tell_roles(
             let words = layout::words(paths, wanted.place.runtime);
             let broker = view.broker().and_then(|seen| running::finding(seen, &words));
             let cure = not_ready_cure(kind, why, broker.map(|finding| finding.cure));
-            let finding = Finding::warning("role.not-ready", what, cure);
+            let finding = Finding::warning("role.not-ready", what, cure).in_full(&words);
             screen.findings(std::slice::from_ref(&finding));
             report.findings.push(finding);
         }
@@ -224,13 +251,13 @@ fn tell_roles(
 
 /// What to do about a role that is not ready.
 fn not_ready_cure(kind: Kind, why: &str, broker: Option<String>) -> String {
-    let mut cure = broker.unwrap_or_else(|| "look again with `status`".to_owned());
+    let mut cure = broker.unwrap_or_else(|| "run `status` to look again".to_owned());
     if why.contains(NO_GATEWAY) && why.contains(" certificate ") {
         cure += "; a gateway's own certificate is trusted by its fingerprint, `--external-sg-pin \
                  IP=sha256:…`, or by its authority, `--ca-cert FILE`";
     }
     if kind == Kind::Configure {
-        cure += "; `rollback` takes the change back";
+        cure += ", or run `rollback` to undo the change";
     }
     cure
 }
@@ -240,10 +267,12 @@ fn tell_next(wanted: &Wanted, paths: &Paths, screen: &Screen) {
     if wanted.connection_manager.is_some() {
         let certificate = layout::verifying_certificates(paths);
         let words = layout::words(paths, wanted.place.runtime);
+        // The other host has no such folder.
+        let there = if wanted.place.is_swarm() { "" } else { " --runtime=host" };
         screen.data(&format!(
             "\nGateways on other hosts verify this connection manager with\n  {}\n\
              Copy it there and run\n  \
-             pcoip-cmsg-setup install --enable-connection-manager=false --external-pcoip-ip IP \
+             pcoip-cmsg-setup install{there} --enable-connection-manager=false --external-pcoip-ip IP \
              --jwt-verifying-cert FILE --self-signed --accept-policies\n\
              There `openssl x509 -noout -fingerprint -sha256 -in {}` tells what is trusted here by\n  \
              pcoip-cmsg-setup configure{words} --external-sg-ip IP --external-sg-pin \

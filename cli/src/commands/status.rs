@@ -49,6 +49,9 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
             .iter()
             .filter_map(|shown| Some(unreadable(&shown.path, shown.held.as_ref().err()?))),
     );
+    let words = layout::words(&found.paths, runtime);
+    let findings = findings.into_iter().map(|finding| finding.in_full(&words));
+    let mut findings: Vec<_> = findings.collect();
     let is_failed = views.iter().any(RoleView::is_down) || findings.iter().any(Finding::is_error);
     let exit = if is_failed { Exit::Failed } else { Exit::Done };
     // Where the engine is away, that is what keeps the roles down, or will.

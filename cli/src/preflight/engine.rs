@@ -95,6 +95,12 @@ pub(crate) fn runs_otherwise(installed: Runtime) -> Finding {
     )
 }
 
+/// The same for a command that needs what is installed.
+pub(crate) fn named_otherwise(installed: Runtime) -> Finding {
+    let cure = format!("run the command with `--runtime={installed}`");
+    Finding { cure, ..runs_otherwise(installed) }
+}
+
 /// There is no engine where one is needed that need not run services.
 pub(crate) fn away(why: &NoEngine) -> Finding {
     let finding = no_engine(why, engine::has_command(), false);
@@ -256,8 +262,8 @@ fn images(deploying: &Deploying) -> Option<Finding> {
     Some(Finding::error(
         "images.missing",
         format!("the images of the services cannot be read: {why}"),
-        "install the package again, or lay `pcoip-cmsg-images.tar` of this version beside this program \
-         (`cargo xtask images` makes it), or name a registry with `--docker-registry`",
+        "install the package again, put `pcoip-cmsg-images.tar` of this version beside this program, \
+         or name a registry with `--docker-registry`",
     ))
 }
 

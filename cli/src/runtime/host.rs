@@ -73,8 +73,22 @@ impl Started {
     ///
     /// Where the log cannot be read.
     pub(crate) fn log_tail(&self, paths: &Paths) -> io::Result<Vec<String>> {
-        tail(&layout::supervise_log(paths), self.log_start)
+        log_tail(paths, self.log_start)
     }
+}
+
+/// The length of the log of supervisor and roles.
+pub(crate) fn log_length(paths: &Paths) -> u64 {
+    layout::supervise_log(paths).metadata().map_or(0, |metadata| metadata.len())
+}
+
+/// Its last lines, from there on at most.
+///
+/// # Errors
+///
+/// Where it cannot be read.
+pub(crate) fn log_tail(paths: &Paths, start: u64) -> io::Result<Vec<String>> {
+    tail(&layout::supervise_log(paths), start)
 }
 
 /// Where the supervisor writes its number when it starts.

@@ -17,6 +17,12 @@ const ASKED: u32 = 10;
 /// A service that failed so often since it was deployed will fail again.
 const FAILURES: usize = 3;
 
+/// How the daemon prints the error that it ends with, and what caused it.
+const ERROR: &str = "error: ";
+const CAUSE: &str = "caused by: ";
+/// How the reason of a role begins that answers.
+const WAS_READY: &str = "it was ready before";
+
 /// Why not all roles are live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NotLive {
@@ -30,14 +36,30 @@ pub(crate) struct NotLive {
 
 impl fmt::Display for NotLive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cause = self.cause();
         if let Some(how) = &self.ended {
-            return write!(f, "the supervisor of the roles ended with {how}");
+            return match cause.as_ref().or(self.log.last()) {
+                Some(cause) => write!(f, "the services ended with {how}: {}", cause.trim()),
+                None => write!(f, "the services ended with {how}"),
+            };
         }
         for (index, (role, why)) in self.roles.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
-            write!(f, "{comma}the {} is not live: {why}", role.command().replace('-', " "))?;
+            // Of a role that answers its own reason is the cause.
+            let cause = cause.as_ref().filter(|_| !why.starts_with(WAS_READY)).unwrap_or(why);
+            write!(f, "{comma}the {} is not live: {cause}", role.command().replace('-', " "))?;
         }
         Ok(())
+    }
+}
+
+impl NotLive {
+    /// What a role printed last before it ended: its error with what caused that.
+    fn cause(&self) -> Option<String> {
+        let begin = self.log.iter().rposition(|line| line.starts_with(ERROR))?;
+        let causes = self.log[begin + 1..].iter().map_while(|line| line.trim().strip_prefix(CAUSE));
+        let error = self.log[begin].strip_prefix(ERROR)?;
+        Some([error].into_iter().chain(causes).collect::<Vec<_>>().join(": "))
     }
 }
 
@@ -55,7 +77,7 @@ impl Awaited {
         }
         if self.was_ready && !status.ready {
             let why = status.reason.unwrap_or_else(|| "it does not say why".to_owned());
-            return Some(format!("it was ready before, and is not: {why}"));
+            return Some(format!("{WAS_READY}, and is not: {why}"));
         }
         None
     }
@@ -228,6 +250,46 @@ mod tests {
 
         assert!(matches!(waited, Err(Stopped::NotLive(_))), "{waited:?}");
         recorder.pauses
+    }
+
+    #[test]
+    fn the_error_that_a_role_ended_with_is_the_headline() {
+        let not_live = |ended: Option<&str>, why: &str, log: &[&str]| NotLive {
+            ended: ended.map(str::to_owned),
+            roles: vec![(Role::Sg, why.to_owned())],
+            log: log.iter().map(ToString::to_string).collect(),
+        };
+        let silent = "No such file or directory (os error 2)";
+        let log = [
+            "error: the first time",
+            "WARN Ended, starting again",
+            "error: creating log file `/x`",
+            "  caused by: Not a directory (os error 20)",
+            "WARN Ended, starting again",
+        ];
+        let ready = "it was ready before, and is not: no gateway";
+        let table = [
+            (
+                not_live(None, silent, &log),
+                "the security gateway is not live: creating log file `/x`: Not a directory (os \
+                 error 20)",
+            ),
+            (
+                not_live(None, silent, &[]),
+                "the security gateway is not live: No such file or directory (os error 2)",
+            ),
+            (
+                not_live(None, ready, &log),
+                "the security gateway is not live: it was ready before, and is not: no gateway",
+            ),
+            (
+                not_live(Some("exit status: 3"), silent, &["cannot go on: broken on purpose"]),
+                "the services ended with exit status: 3: cannot go on: broken on purpose",
+            ),
+        ];
+        for (why, headline) in table {
+            assert_eq!(why.to_string(), headline);
+        }
     }
 
     #[test]

@@ -47,12 +47,14 @@ pub(crate) struct Real {
     /// The engine, once a step has needed it.
     pub(super) engine: Option<Engine>,
     started: Option<Started>,
+    /// Where the log of a running supervisor ended when a role was first started.
+    log_start: Option<u64>,
 }
 
 impl Real {
     /// The host, with the operator's wish to stop and what tells how far a long effect is.
     pub(crate) fn new(interrupt: Interrupt, progress: Progress) -> Self {
-        Self { interrupt, progress, engine: None, started: None }
+        Self { interrupt, progress, engine: None, started: None, log_start: None }
     }
 
     /// What tells how far a long effect is.
@@ -167,6 +169,7 @@ impl System for Real {
         if !host::is_running(paths).context("failed to ask for the supervisor")? {
             return self.start(paths);
         }
+        self.log_start.get_or_insert_with(|| host::log_length(paths));
         host::order(paths, role, Order::Start)
     }
 
@@ -190,8 +193,12 @@ impl System for Real {
         if [Role::Cm, Role::Sg].into_iter().any(|role| units::keep(paths, role)) {
             return units::log_tail();
         }
-        let tail = self.started.as_ref().map(|started| started.log_tail(paths));
-        tail.and_then(Result::ok).unwrap_or_default()
+        let tail = match (&self.started, self.log_start) {
+            (Some(started), _) => started.log_tail(paths),
+            (None, Some(start)) => host::log_tail(paths, start),
+            (None, None) => return Vec::new(),
+        };
+        tail.unwrap_or_default()
     }
 
     fn pause(&mut self, time: Duration) -> bool {

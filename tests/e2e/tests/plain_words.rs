@@ -1,0 +1,113 @@
+//! What administrators read when something does not go as asked: causes first, commands that can be
+//! pasted, and plain text on plain terminals.
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+};
+
+use e2e::{
+    binaries,
+    installation::Installation,
+    installer::{document, plain, told},
+    needs::{Need, met},
+    terminal::Terminal,
+};
+use serde_json::{Value, json};
+
+/// The installer's text about an installation.
+fn texts(site: &Installation, words: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = binaries::command("pcoip-cmsg-setup");
+    command.args(words).arg("--root").arg(site.root());
+    let output = plain(&mut command).output().expect("the installer can be run");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+fn cures(document: &Value, id: &str) -> Vec<String> {
+    let findings = document["findings"].as_array().expect("there are findings").iter();
+    let own = findings.filter(|finding| finding["id"] == id);
+    own.map(|finding| finding["cure"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn a_dumb_terminal_gets_plain_text() {
+    if !met(&[Need::Tool("setsid")]) {
+        return;
+    }
+    let site = Installation::start();
+    let mut command = binaries::command("pcoip-cmsg-setup");
+    command.args(["configure", "--yes", "--agent-port=6000", "--root"]).arg(site.root());
+    command.env("TERM", "dumb");
+
+    let (code, shown) = Terminal::run(&command).ended();
+
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("wait until live …\r\n"), "{shown}");
+    assert!(!shown.contains('\u{1b}'), "{shown:?}");
+    assert!(!shown.replace("\r\n", "").contains('\r'), "{shown:?}");
+}
+
+#[test]
+fn the_first_error_of_a_change_that_is_undone_says_why_the_role_failed() {
+    let site = Installation::start();
+    let file = site.root().join("file");
+    File::create(&file).expect("a file can be made");
+    let path = site.paths().security_gateway_conf();
+    let conf = fs::read_to_string(&path).expect("the configuration can be read");
+    let logs = site.paths().security_gateway_logs().display().to_string();
+    let edited = conf.replace(&logs, &file.join("logs").display().to_string());
+    let mut written = File::create(&path).expect("the configuration can be opened");
+    written.write_all(edited.as_bytes()).expect("the configuration can be written");
+
+    let (code, _, said) = texts(&site, &["configure", "--agent-port=6000"]);
+
+    assert_eq!(code, Some(4), "{said}");
+    let first = said.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+    assert!(first.starts_with("error: the security gateway is not live: creating log"), "{said}");
+    assert!(first.contains("Not a directory"), "{said}");
+}
+
+#[test]
+fn an_update_to_the_same_version_says_so_and_does_nothing() {
+    let site = Installation::start();
+    let before = site.pids();
+
+    let (code, _, said) = texts(&site, &["update"]);
+
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("version 0.1.0 is installed already\nnothing to do\n"), "{said}");
+    assert!(!said.contains("[1/"), "{said}");
+    let document = site.done(&["update"]);
+    assert_eq!((&document["outcome"], &document["plan"]), (&json!("done"), &json!([])));
+    assert_eq!(site.pids(), before);
+}
+
+#[test]
+fn another_runtime_is_answered_with_the_right_one() {
+    let site = Installation::start();
+    let (code, refused) = told(&site.run(&["status", "--runtime=swarm"]));
+
+    assert_eq!(code, Some(3), "{refused:#}");
+    assert_eq!(cures(&refused, "runtime.other"), ["run the command with `--runtime=host`"]);
+}
+
+#[test]
+fn commands_in_hints_name_the_root() {
+    let site = Installation::start();
+    let root = site.root().display().to_string();
+
+    let checked = document(&site.run(&["validate", "--trusted-proxies=0.0.0.0/0"]));
+    let cure = format!(
+        "name only the networks of your proxies with `pcoip-cmsg-setup configure --root {root} \
+         --trusted-proxies IP/BITS`"
+    );
+    assert_eq!(cures(&checked, "settings.everybody"), [cure]);
+
+    let changed = site.done(&["configure", "--agent-port=6000"]);
+    let cure = &cures(&changed, "role.not-ready")[0];
+    assert!(cure.contains(&format!("`pcoip-cmsg-setup status --root {root}`")), "{cure}");
+    let (_, shown, _) = texts(&site, &["install"]);
+    assert!(shown.contains("pcoip-cmsg-setup install --runtime=host --enable-conn"), "{shown}");
+    assert!(shown.contains(&format!("pcoip-cmsg-setup configure --root {root} ")), "{shown}");
+}
