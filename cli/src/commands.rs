@@ -196,10 +196,11 @@ fn refuse(screen: &Screen, findings: &[Finding]) -> Exit {
         screen.document(&report::refusal(findings));
     }
     screen.findings(findings);
-    if findings.len() > 1 && !screen.is_json {
+    let is_usage = findings.iter().any(Finding::is_usage);
+    if !screen.is_json && (findings.len() > 1 || !is_usage) {
         screen.note(&report::refusal_line(findings));
     }
-    if findings.iter().any(Finding::is_usage) { Exit::Usage } else { Exit::Refused }
+    if is_usage { Exit::Usage } else { Exit::Refused }
 }
 
 fn fail(screen: &Screen, error: &anyhow::Error, hint: Option<&str>) -> Exit {

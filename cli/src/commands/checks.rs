@@ -83,7 +83,7 @@ pub(super) fn check(
     let mut sources = Sources::read(&setup.flags.0, global.answers.as_deref())?;
     let place = Place::read(&sources.resolve(&Layer::new()))?;
     let paths = place.paths();
-    is_open(&place)?;
+    is_open(&place).map_err(|why| with_others(why, &sources, &place, looking))?;
     let is_left = interrupted::finding(&paths);
     if looking.needs_installation && is_left.is_none() {
         super::find_installed(&sources)?;
@@ -154,6 +154,27 @@ fn is_open(place: &Place) -> Result<(), Ended> {
         }
         _ => Ok(()),
     }
+}
+
+/// Adds what is wrong whatever is installed, where an installation is refused for who could have
+/// written it.
+fn with_others(why: Ended, sources: &Sources, place: &Place, looking: Looking<'_>) -> Ended {
+    /// Families of findings that do not depend on what was saved.
+    const FAMILIES: [&str; 6] = ["certificate.", "docker.", "host.", "key.", "settings.", "swarm."];
+    let Ended::Refused(mut findings) = why else { return why };
+    if looking.needs_installation || !looking.takes_daemon {
+        return Ended::Refused(findings);
+    }
+    let (wanted, told) = Wanted::read(&sources.resolve(&Layer::new()), place.clone());
+    let facts = Facts::read(&wanted, Target::look(place), Installed::default(), None, None);
+    let of_host = preflight::of_host(&wanted, &facts);
+    let is_sure = |finding: &Finding| {
+        // The saved answers may have it.
+        let is_missing = finding.id == "settings.missing" || finding.id == "settings.policies";
+        !is_missing && FAMILIES.iter().any(|family| finding.id.starts_with(family))
+    };
+    findings.extend(told.into_iter().chain(of_host).filter(is_sure));
+    Ended::Refused(findings)
 }
 
 /// Checks the answers, and those that a person gives in their place.

@@ -4,6 +4,7 @@
 use std::{
     fs::{self, File},
     io::Write as _,
+    os::unix::fs::PermissionsExt as _,
 };
 
 use e2e::{
@@ -110,4 +111,30 @@ fn commands_in_hints_name_the_root() {
     let (_, shown, _) = texts(&site, &["install"]);
     assert!(shown.contains("pcoip-cmsg-setup install --runtime=host --enable-conn"), "{shown}");
     assert!(shown.contains(&format!("pcoip-cmsg-setup configure --root {root} ")), "{shown}");
+}
+
+#[test]
+fn a_folder_that_others_can_write_to_hides_no_other_finding() {
+    if !met(&[Need::Root]) {
+        return;
+    }
+    let site = Installation::start();
+    let folder = site.paths().data();
+    let shared = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(&folder, shared).expect("the mode can be changed");
+
+    let words = ["validate", "--ssl-cert=/none.crt", "--ssl-key=/none.key", "--ca-cert=/none.ca"];
+    let (code, checked) = told(&site.run(&words));
+    let (configured, _, said) = texts(&site, &["configure", "--agent-port=6000"]);
+
+    let ids: Vec<_> = checked["findings"].as_array().expect("there are findings").iter().collect();
+    let ids: Vec<_> = ids.iter().map(|it| it["id"].as_str().unwrap_or_default()).collect();
+    assert_eq!((code, ids[0]), (Some(3), "installation.untrusted"), "{checked:#}");
+    assert!(ids.contains(&"certificate.unreadable") && ids.contains(&"key.unreadable"), "{ids:?}");
+    assert!(!ids.contains(&"settings.missing"), "{ids:?}");
+    assert_eq!(configured, Some(3), "{said}");
+    let last = said.trim_end().lines().last();
+    assert_eq!(last, Some("refused, nothing is changed: installation.untrusted"));
+    let own = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(&folder, own).expect("the mode can be changed");
 }

@@ -130,7 +130,7 @@ fn an_installation_that_others_could_exchange_is_refused_and_nothing_is_changed(
         open(0o1777);
 
         assert_eq!(refused.status.code(), Some(3), "{words:?}");
-        let finding = last_finding(&refused);
+        let finding = document(&refused)["findings"][0].clone();
         assert_eq!(finding["id"], "installation.untrusted", "{words:?}");
         let what = finding["what"].as_str().unwrap_or_default();
         let start = format!("`{}` is writable by users other than its owner", folder.display());
@@ -233,7 +233,8 @@ fn an_installation_whose_disk_became_read_only_is_changed_by_nothing() {
         let output = plain(&mut command).output().expect("the installer can be run");
 
         let code = output.status.code();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
         assert!(code == Some(1) || code == Some(3), "{words:?}: {code:?} {said}");
         assert!(said.to_lowercase().contains("read-only"), "{words:?}: {said}");
         assert_eq!(listed(&machine, root), before, "{words:?}");
