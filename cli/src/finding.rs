@@ -44,6 +44,26 @@ impl Finding {
         Self { id, level: Level::Warning, what: what.into(), cure: cure.into() }
     }
 
+    /// What a warning about the host is known by, as long as it says the same; none for others.
+    pub(crate) fn of_host(&self) -> Option<String> {
+        /// Those that say how much there is of something, which changes.
+        const MEASURED: [&str; 7] = [
+            "host.clock-speed",
+            "host.disk",
+            "host.file-limit",
+            "host.memory",
+            "host.processors",
+            "host.swap",
+            "host.tracked-connections",
+        ];
+        let is_host = ["host.", "docker.", "swarm."].iter().any(|it| self.id.starts_with(it));
+        if !is_host || self.is_error() {
+            return None;
+        }
+        let what = if MEASURED.contains(&self.id) { "" } else { &self.what };
+        Some(format!("{}: {what}", self.id))
+    }
+
     /// Has the commands in its hint begin with the program, and find the installation by `words`, so
     /// that they can be pasted.
     pub(crate) fn in_full(self, words: &str) -> Self {

@@ -84,6 +84,8 @@ pub(crate) struct Facts {
     pub(crate) is_update: bool,
     /// What was edited by hand in the configurations, and what becomes of it.
     pub(crate) edits: Vec<Edit>,
+    /// The warnings about the host that are found, by what each is known by.
+    pub(crate) known: BTreeSet<String>,
     /// The operator's files, by the settings that name them.
     pub(crate) given: BTreeMap<&'static str, Result<Content, String>>,
     /// Those of these settings whose installed copy was read, since the operator's file is gone.
@@ -176,6 +178,7 @@ impl Facts {
             back_to,
             is_update: false,
             edits: Vec::new(),
+            known: BTreeSet::new(),
             given,
             export,
             adopted: None,

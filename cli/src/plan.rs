@@ -77,6 +77,7 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     if let Some(before) = &facts.back_to {
         before.previous.version.clone_into(&mut record.version);
     }
+    record.known.clone_from(&facts.known);
     let prepared = surroundings::prepare(facts, &paths, &mut record);
     let changes = [&steps[..], &others, &read_by_roles, &starts].concat();
     steps.extend(make_account);

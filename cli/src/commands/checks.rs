@@ -1,5 +1,7 @@
 //! What `install`, `configure` and `validate` do alike: read the words, look at the host, check everything.
 
+mod others;
+
 use cmsg_config::Paths;
 
 use super::{Ended, bundle, recover};
@@ -28,6 +30,7 @@ use crate::{
         installed::Installed,
         layout,
         previous::{BackTo, Previous},
+        record::Record,
     },
     preflight,
     prompt::{Before, Terminal, Trust, ask_for_missing, how_to_trust},
@@ -83,7 +86,7 @@ pub(super) fn check(
     let mut sources = Sources::read(&setup.flags.0, global.answers.as_deref())?;
     let place = Place::read(&sources.resolve(&Layer::new()))?;
     let paths = place.paths();
-    is_open(&place).map_err(|why| with_others(why, &sources, &place, looking))?;
+    is_open(&place).map_err(|why| others::beside(why, &sources, &place, looking))?;
     let is_left = interrupted::finding(&paths);
     if looking.needs_installation && is_left.is_none() {
         super::find_installed(&sources)?;
@@ -128,9 +131,8 @@ pub(super) fn check(
         let around = (&saved, &place);
         ask_for_missing(&mut person, &mut sources, around, &networks::addresses())?;
     }
-    let takes_daemon = looking.takes_daemon;
     let site =
-        Site { place, target, export, interrupted, takes_daemon, back_to, adoption, bundle, edits };
+        Site { place, target, export, interrupted, looking, back_to, adoption, bundle, edits };
     let checked = until_trusted((&mut sources, &saved), &site, lock.as_ref(), asks, system)?;
     Ok(Checked { lock, bundle: site.bundle, ..checked })
 }
@@ -156,31 +158,10 @@ fn is_open(place: &Place) -> Result<(), Ended> {
     }
 }
 
-/// Adds what is wrong whatever is installed, where an installation is refused for who could have
-/// written it.
-fn with_others(why: Ended, sources: &Sources, place: &Place, looking: Looking<'_>) -> Ended {
-    /// Families of findings that do not depend on what was saved.
-    const FAMILIES: [&str; 6] = ["certificate.", "docker.", "host.", "key.", "settings.", "swarm."];
-    let Ended::Refused(mut findings) = why else { return why };
-    if looking.needs_installation || !looking.takes_daemon {
-        return Ended::Refused(findings);
-    }
-    let (wanted, told) = Wanted::read(&sources.resolve(&Layer::new()), place.clone());
-    let facts = Facts::read(&wanted, Target::look(place), Installed::default(), None, None);
-    let of_host = preflight::of_host(&wanted, &facts);
-    let is_sure = |finding: &Finding| {
-        // The saved answers may have it.
-        let is_missing = finding.id == "settings.missing" || finding.id == "settings.policies";
-        !is_missing && FAMILIES.iter().any(|family| finding.id.starts_with(family))
-    };
-    findings.extend(told.into_iter().chain(of_host).filter(is_sure));
-    Ended::Refused(findings)
-}
-
 /// Checks the answers, and those that a person gives in their place.
 fn until_trusted(
     (sources, saved): (&mut Sources, &Layer),
-    site: &Site,
+    site: &Site<'_>,
     lock: Option<&Lock>,
     asks: Option<&Screen>,
     system: &mut Real,
@@ -196,12 +177,12 @@ fn until_trusted(
 }
 
 /// What does not depend on the answers.
-struct Site {
+struct Site<'a> {
     place: Place,
     target: Target,
     export: Option<Export>,
     interrupted: Option<Finding>,
-    takes_daemon: bool,
+    looking: Looking<'a>,
     back_to: Option<BackTo>,
     adoption: Adoption,
     bundle: Option<Bundle>,
@@ -212,7 +193,7 @@ struct Site {
 fn judge(
     sources: &Sources,
     saved: &Layer,
-    site: &Site,
+    site: &Site<'_>,
     lock: Option<&Lock>,
     system: &Real,
 ) -> Result<Checked, Ended> {
@@ -237,7 +218,7 @@ fn judge(
     let mut facts = system.progress().during("look at the host", read);
     facts.edits.clone_from(&site.edits);
     facts.given.extend(secrets.contents().map(|(name, content)| (name, Ok(content))));
-    if !site.takes_daemon && wanted.daemon.is_none() {
+    if !site.looking.takes_daemon && wanted.daemon.is_none() {
         facts.daemon = DaemonFact::Stays;
         facts.daemon_bytes = 0;
     }
@@ -256,6 +237,12 @@ fn judge(
         findings.extend(preflight::of_plan(&wanted, &facts));
     }
     findings.splice(..0, site.interrupted.clone());
+    facts.known = findings.iter().filter_map(Finding::of_host).collect();
+    // `install` and `validate` report everything.
+    if site.looking.needs_installation {
+        let known = Record::of(&facts.installed, &paths).known;
+        findings.retain(|finding| finding.of_host().is_none_or(|it| !known.contains(&it)));
+    }
     let findings = in_full(findings, &wanted.place);
     let saved = saved.clone();
     Ok(Checked { wanted, answers, saved, facts, findings, lock: None, bundle: None })

@@ -36,6 +36,9 @@ pub(crate) struct Record {
     /// The changes of behaviour that its administrator knows of.
     #[serde(default)]
     pub(crate) announced: BTreeSet<String>,
+    /// The warnings about the host that were there at the last change.
+    #[serde(default)]
+    pub(crate) known: BTreeSet<String>,
 }
 
 /// Agents are relayed to where the Connection Manager reached them.
@@ -67,6 +70,7 @@ impl Record {
             written: Written::default(),
             surroundings: Surroundings::default(),
             announced: BTreeSet::new(),
+            known: BTreeSet::new(),
         };
         installed
             .content(&layout::record(paths))

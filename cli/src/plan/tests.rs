@@ -65,6 +65,7 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
         back_to: None,
         is_update: false,
         edits: Vec::new(),
+        known: BTreeSet::new(),
         engine: EngineFact::NotAsked,
         deploying: None,
         lookups: String::new(),

@@ -1,8 +1,16 @@
 //! `configure` on a running installation: one flag is enough, and only whom it concerns restarts.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::Path,
+    process::Command,
+};
 
-use cmsg_config::socket::{self, Role};
+use cmsg_config::{
+    ConfFile,
+    socket::{self, Role},
+};
 use e2e::{
     binaries,
     installation::Installation,
@@ -179,4 +187,45 @@ fn a_document_has_the_roles_and_its_findings_are_not_printed_too() {
     }
     let refused = site.run(&["configure", "--agent-port=0"]);
     assert_eq!(String::from_utf8_lossy(&refused.stderr), "");
+}
+
+/// The ids of findings about the host.
+fn of_host(document: &serde_json::Value) -> Vec<String> {
+    let findings = document["findings"].as_array().expect("there are findings").iter();
+    let ids = findings.map(|finding| finding["id"].as_str().unwrap_or_default().to_owned());
+    ids.filter(|id| id.starts_with("host.")).collect()
+}
+
+#[test]
+fn warnings_about_the_host_are_not_repeated_by_every_change() {
+    let site = Installation::start();
+    let limited = |words: &[&str]| {
+        let mut command = Command::new("bash");
+        command.args(["-c", "ulimit -n 2000; exec \"$@\"", "bash"]);
+        command.arg(binaries::path("pcoip-cmsg-setup"));
+        command.arg("--output=json").args(words).arg("--root").arg(site.root());
+        of_host(&document(&plain(&mut command).output().expect("the installer can be run")))
+    };
+    let limit = |value: &str| {
+        for conf in [site.paths().connection_manager_conf(), site.paths().security_gateway_conf()] {
+            let mut file = ConfFile::load(&conf).expect("the configuration can be read");
+            file.set("MaxConnections", [value]);
+            let mut written = File::create(&conf).expect("the configuration can be opened");
+            written.write_all(file.render().as_bytes()).expect("it can be written");
+        }
+    };
+
+    limit("1");
+    let first = limited(&["configure"]);
+    limit("5000");
+    let new = limited(&["configure"]);
+    let again = limited(&["configure"]);
+    let all = limited(&["validate"]);
+    let installed = limited(&["install"]);
+
+    assert_eq!(first, [""; 0], "installing has reported them");
+    assert_eq!(new, ["host.file-limit"]);
+    assert_eq!(again, [""; 0]);
+    assert!(all.contains(&new[0]), "{all:?}");
+    assert_eq!(installed, all);
 }
