@@ -204,7 +204,7 @@ fn refuse(screen: &Screen, findings: &[Finding]) -> Exit {
 }
 
 fn fail(screen: &Screen, error: &anyhow::Error, hint: Option<&str>) -> Exit {
-    let hint = hint.or_else(|| right_hint(error));
+    let hint = hint.or_else(|| right_hint(error)).or_else(|| room_hint(error));
     if screen.is_json {
         let finding = Finding::error("failed", format!("{error:#}"), hint.unwrap_or_default());
         screen.document(&report::failure(&finding));
@@ -216,6 +216,18 @@ fn fail(screen: &Screen, error: &anyhow::Error, hint: Option<&str>) -> Exit {
 /// What to do where the rights are all that is missing.
 fn right_hint(error: &anyhow::Error) -> Option<&'static str> {
     lacks_rights(error).then_some("run the command with `sudo`")
+}
+
+/// What to do where the disk is full.
+fn room_hint(error: &anyhow::Error) -> Option<&'static str> {
+    const FULL: [io::ErrorKind; 2] = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    let is_full = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|cause| FULL.contains(&cause.kind()))
+    };
+    error
+        .chain()
+        .any(is_full)
+        .then_some("free some space on that file system and run the command again")
 }
 
 /// Whether somebody who is not root was denied something.

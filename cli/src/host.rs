@@ -235,7 +235,8 @@ fn exposed(wanted: &Wanted) -> BTreeSet<&'static str> {
     given.filter(|given| files::is_exposed(&given.path)).map(|given| given.setting).collect()
 }
 
-fn free_disk(folder: &Path) -> Option<u64> {
+/// Free bytes on the file system of a folder.
+pub(crate) fn free_disk(folder: &Path) -> Option<u64> {
     let there = folder.ancestors().find(|folder| folder.exists())?;
     let stat = statvfs(there).ok()?;
     Some(stat.blocks_available().saturating_mul(stat.fragment_size()))

@@ -15,7 +15,7 @@ use crate::{
     exit::Exit,
     files,
     finding::Finding,
-    host::engine,
+    host::{engine, free_disk},
     installation::{
         Runtime,
         installed::{Installed, is_unverified, present},
@@ -44,6 +44,7 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
     let Record { version, runtime, .. } = Record::of(&installed, &found.paths);
     let mut findings = broker_findings(&views, &found.paths, &installed);
     findings.extend(preflight::of_status(&installed, &found.paths, runtime));
+    findings.extend(full(&found.paths));
     findings.extend(
         certificates
             .iter()
@@ -91,6 +92,23 @@ fn broker_findings(views: &[RoleView], paths: &Paths, installed: &Installed) -> 
         findings.push(preflight::unverified());
     }
     findings
+}
+
+/// Reports a disk that is full for what the roles write.
+fn full(paths: &Paths) -> Option<Finding> {
+    /// Sessions and logs of a busy hour take less.
+    const LEAST: u64 = 100_000_000;
+    let folders = [paths.state(), paths.logs()];
+    let short = |folder: &&PathBuf| free_disk(folder).is_some_and(|free| free < LEAST);
+    let folder = folders.iter().find(short)?;
+    let free = free_disk(folder)? / 1_000_000;
+    let what = format!(
+        "{free} MB of disk space are free for `{}`; when the disk is full, sessions and logs are not \
+         written",
+        folder.display()
+    );
+    let cure = "free some space on that file system; the services go on by themselves";
+    Some(Finding::warning("host.disk", what, cure))
 }
 
 /// What to do where the docker engine does not answer.

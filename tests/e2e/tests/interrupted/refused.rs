@@ -195,6 +195,37 @@ fn a_disk_that_becomes_full_at_any_step_is_told_and_everything_undone() {
 }
 
 #[test]
+fn an_installation_whose_disk_becomes_full_says_so() {
+    let Some(machine) = machine() else { return };
+    let root = "/opt/filled";
+    machine.tell("mkdir", &[root]);
+    machine.tell("mount", &["-t", "tmpfs", "-o", "mode=755,size=2g", "tmpfs", root]);
+    assert_eq!(install_on(&machine, root).status.code(), Some(0));
+    let run = |words: &[&str]| {
+        let mut command = machine.command(binaries::path("pcoip-cmsg-setup"));
+        command.arg("--output=json").args(words).args(["--root", root]);
+        document(&plain(&mut command).output().expect("the installer can be run"))
+    };
+    let of_disk = |document: &Value| {
+        let findings = document["findings"].as_array().cloned().unwrap_or_default();
+        findings.into_iter().find(|finding| finding["id"] == "host.disk")
+    };
+    assert_eq!(of_disk(&run(&["status"])), None);
+    machine.tell("bash", &["-c", "cat /dev/zero >\"$1\"/fill; true", "bash", root]);
+
+    let status = run(&["status"]);
+    let change = run(&["configure", "--agent-port=6000"]);
+
+    let full = of_disk(&status).expect("the disk is full");
+    let what = format!("0 MB of disk space are free for `{root}/opt/teradici/pcoipcm_data/state`");
+    assert!(full["what"].as_str().is_some_and(|it| it.starts_with(&what)), "{full}");
+    let finding = &change["findings"][0];
+    assert!(finding["what"].to_string().contains("No space left on device"), "{finding}");
+    let cure = "free some space on that file system and run the command again";
+    assert_eq!(finding["cure"], json!(cure));
+}
+
+#[test]
 fn a_root_that_takes_no_files_or_runs_no_programs_is_refused() {
     let Some(machine) = machine() else { return };
     for (options, id) in [("ro", "target.read-only"), ("noexec", "target.noexec")] {
