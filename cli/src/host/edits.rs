@@ -202,7 +202,7 @@ impl Edit {
     }
 
     /// Whether the daemon finds nothing wrong with the key.
-    fn is_readable(&self, file: &ConfFile) -> bool {
+    pub(crate) fn is_readable(&self, file: &ConfFile) -> bool {
         let problems = match self.role {
             Role::Cm => ConnectionManager::read(file).err(),
             Role::Sg => SecurityGateway::read(file).err(),

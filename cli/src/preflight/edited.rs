@@ -33,7 +33,8 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
         let file = draft.of(edit.role)?;
         let new: Vec<_> = file.values(&edit.key).map(|entry| entry.value).collect();
         let is_kept = new == edit.values;
-        if is_kept && since.is_some() {
+        // A line that cannot be read is refused with its number.
+        if is_kept && (since.is_some() || !edit.is_readable(file)) {
             return None;
         }
         let path = edit.file(&facts.installed, &paths);
