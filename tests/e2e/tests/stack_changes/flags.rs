@@ -114,14 +114,15 @@ fn every_flag_is_in_a_row_or_in_a_test_of_its_own() {
 
 #[test]
 fn an_installation_stays_with_what_runs_it_and_where_it_lies() {
+    const OTHER: &str = "add `--runtime=swarm`, or run `pcoip-cmsg-setup uninstall` first, which \
+                         keeps configuration and keys";
+    const RIGHT: &str = "run the command with `--runtime=swarm`";
     let Some(site) = Site::installed() else { return };
     let before = site.state();
-    for command in ["install", "configure"] {
+    for (command, cure) in [("install", OTHER), ("configure", RIGHT), ("status", RIGHT)] {
         let finding = site.fails(&[command, "--runtime=host"], 3);
 
         assert_eq!(finding["id"], json!("runtime.other"), "{command}");
-        let cure = "add `--runtime=swarm`, or run `pcoip-cmsg-setup uninstall` first, which keeps \
-                    configuration and keys";
         assert_eq!(finding["cure"], json!(cure), "{command}");
     }
     let finding = site.fails(&[&INSTALL[..], &["--root=/srv/other"]].concat(), 3);
