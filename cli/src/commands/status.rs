@@ -142,9 +142,14 @@ fn down(views: &[RoleView], paths: &Paths, runtime: Runtime) -> Option<Finding> 
             }
             Runtime::Host => format!("{} tells", units.join(", ")),
         };
-        let cure = format!(
-            "`pcoip-cmsg-setup install{again}` starts what does not run; why it ended {why}"
-        );
+        let start = format!("`pcoip-cmsg-setup install{again}` starts what does not run");
+        let cure = match runtime {
+            Runtime::Swarm => format!(
+                "after a restart Docker starts them within a minute; else {start}; why it ended \
+                 {why}"
+            ),
+            Runtime::Host => format!("{start}; why it ended {why}"),
+        };
         let what = format!("what is installed does not run: {}", names.join(", "));
         Finding::error("role.down", what, cure)
     })
