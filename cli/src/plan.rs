@@ -77,9 +77,9 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     if let Some(before) = &facts.back_to {
         before.previous.version.clone_into(&mut record.version);
     }
-    record.known.clone_from(&facts.known);
     let prepared = surroundings::prepare(facts, &paths, &mut record);
     let changes = [&steps[..], &others, &read_by_roles, &starts].concat();
+    record.learn(&facts.known, !changes.is_empty());
     steps.extend(make_account);
     steps.extend(write(installed, layout::record(&paths), record.render().into()));
     if let Some(previous) = Previous::of(&changes, installed, &paths, has_other_images) {

@@ -92,6 +92,13 @@ impl Record {
         self
     }
 
+    /// Notes the warnings about the host. One that is gone is no reason to write the note anew.
+    pub(crate) fn learn(&mut self, known: &BTreeSet<String>, has_changes: bool) {
+        if has_changes || !known.is_subset(&self.known) {
+            self.known.clone_from(known);
+        }
+    }
+
     /// The document.
     pub(crate) fn render(&self) -> String {
         let text = serde_json::to_string_pretty(self).expect("strings and paths of UTF-8 are JSON");
