@@ -58,8 +58,11 @@ fn the_first_error_of_a_change_that_is_undone_says_why_the_role_failed() {
     let conf = fs::read_to_string(&path).expect("the configuration can be read");
     let logs = site.paths().security_gateway_logs().display().to_string();
     let edited = conf.replace(&logs, &file.join("logs").display().to_string());
-    let mut written = File::create(&path).expect("the configuration can be opened");
-    written.write_all(edited.as_bytes()).expect("the configuration can be written");
+    let put = |text: &str| {
+        let mut written = File::create(&path).expect("the configuration can be opened");
+        written.write_all(text.as_bytes()).expect("the configuration can be written");
+    };
+    put(&edited);
 
     let (code, _, said) = texts(&site, &["configure", "--agent-port=6000"]);
 
@@ -67,6 +70,9 @@ fn the_first_error_of_a_change_that_is_undone_says_why_the_role_failed() {
     let first = said.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
     assert!(first.starts_with("error: the security gateway is not live: creating log"), "{said}");
     assert!(first.contains("Not a directory"), "{said}");
+    // Else the role cannot be started again, and the installation not be removed.
+    put(&conf);
+    site.done(&["configure"]);
 }
 
 #[test]
