@@ -24,12 +24,23 @@ fn the_stack_carries_sessions_over_both_families_and_clients_keep_their_addresse
     // The broker is known by its name in `/etc/hosts` alone, and has IPv4.
     let first = [&V4, &V6].map(|family| (family, keeps_its_address(&site, family)));
     let url = format!("--broker-url=https://[{}]", V6.far);
-    let configured = site.done(&["configure", &url]);
+    let configured = site.done(&["configure", &url, &format!("--host-address={NAME}")]);
     assert_eq!(configured["restarts"], json!(["cm"]));
+    is_called_by_its_name(&site);
     let second = [&V4, &V6].map(|family| (family, keeps_its_address(&site, family)));
 
     came_from_the_gateway(by_name.stop(), &V4, &first);
     came_from_the_gateway(by_ipv6.stop(), &V6, &second);
+}
+
+/// What clients call the machine, which is not what the container's kernel calls itself.
+const NAME: &str = "cm.corp.example";
+
+/// That plain HTTP is redirected to the name, however it was called.
+fn is_called_by_its_name(site: &Site) {
+    let ask = "curl --silent --output /dev/null --write-out '%{redirect_url}'";
+    let redirected = site.shell(&format!("{ask} --header 'Host: elsewhere' http://127.0.0.1/x"));
+    assert_eq!(redirected, format!("https://{NAME}/x"));
 }
 
 /// What `status` has to say of a stack that runs.

@@ -79,7 +79,7 @@ pub(crate) struct Desktop {
 impl Site {
     /// A machine with an engine and nothing on it, where tests can have one.
     pub(crate) fn fresh() -> Option<Self> {
-        let tools = ["dockerd", "unshare", "ip", "useradd", "ps", "pgrep"].map(Need::Tool);
+        let tools = ["dockerd", "unshare", "ip", "useradd", "ps", "pgrep", "curl"].map(Need::Tool);
         met(&[&[Need::Root, Need::Namespace][..], &tools].concat()).then(|| {
             let host = |name| Namespace::make(name).expect("a namespace can be made");
             let (outer, inner) = (host("outer"), host("inner"));
