@@ -4,7 +4,7 @@ use std::{fmt::Write as _, io, time::Duration};
 
 use cmsg_config::{
     Paths,
-    socket::{self, BrokerStatus, LastRefusal, Listen, Role, Status, Usage},
+    socket::{self, BrokerStatus, LastRefusal, Listen, NO_BROKER, Role, Status, Usage},
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -177,9 +177,11 @@ fn refusals(status: &Status) -> String {
     if said.is_empty() { String::new() } else { format!("; {}", said.join("; ")) }
 }
 
-/// Why a Connection Manager cannot use the broker, and since when.
+/// Why a Connection Manager cannot use the broker, and since when; nothing where another reason keeps
+/// it from being ready.
 fn trouble(status: &Status) -> String {
-    let Some(BrokerStatus { reason: Some(reason), since, .. }) = &status.broker else {
+    let broker = status.broker.as_ref().filter(|_| status.reason.as_deref() == Some(NO_BROKER));
+    let Some(BrokerStatus { reason: Some(reason), since, .. }) = broker else {
         return String::new();
     };
     let since = since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();

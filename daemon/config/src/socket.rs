@@ -72,6 +72,9 @@ pub fn deployment() -> Option<String> {
 
 /// The reason of a role that has only just started and has not looked yet for what it needs.
 pub const NOT_LOOKED: &str = "not looked for yet";
+/// Why a Connection Manager is not ready, in the documented words.
+pub const NO_BROKER: &str = "Cannot communicate with broker";
+
 /// Why a Connection Manager is not ready that finds no gateway, in the guide's words.
 pub const NO_GATEWAY: &str = "Security Gateway is enabled but does not respond";
 

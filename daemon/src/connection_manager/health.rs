@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use cmsg_config::socket::{BrokerStatus, NO_GATEWAY};
+use cmsg_config::socket::{BrokerStatus, NO_BROKER, NO_GATEWAY};
 use http::{Response, StatusCode};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -41,7 +41,7 @@ impl Health {
     pub(super) fn reason(self) -> Option<&'static str> {
         match self {
             Self::Ready => None,
-            Self::BrokerAway => Some("Cannot communicate with broker"),
+            Self::BrokerAway => Some(NO_BROKER),
             Self::GatewayAway => Some(NO_GATEWAY),
         }
     }
