@@ -113,7 +113,7 @@ fn commands_in_hints_name_the_root() {
 
     let changed = site.done(&["configure", "--agent-port=6000"]);
     let cure = &cures(&changed, "role.not-ready")[0];
-    assert!(cure.contains(&format!("`pcoip-cmsg-setup status --root {root}`")), "{cure}");
+    assert!(cure.contains(&format!("`pcoip-cmsg-setup rollback --root {root}`")), "{cure}");
     let (_, shown, _) = texts(&site, &["install"]);
     assert!(shown.contains("pcoip-cmsg-setup install --runtime=host --enable-conn"), "{shown}");
     assert!(shown.contains(&format!("pcoip-cmsg-setup configure --root {root} ")), "{shown}");
