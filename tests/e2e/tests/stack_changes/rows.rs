@@ -111,8 +111,12 @@ pub(crate) const FIRST: &[Row] = &[
     ),
     (
         &["--host-address=other.example", "--host-address=192.0.2.9"],
-        &[Named("DNS:other.example"), Named("IP Address:192.0.2.9")],
-        &[],
+        &[
+            Named("DNS:other.example"),
+            Named("IP Address:192.0.2.9"),
+            Stands(Cm, "HostAddress", &["other.example", "192.0.2.9"]),
+        ],
+        &[Cm],
     ),
     (
         &["--jwt-signing-key=/root/jwt.key", "--jwt-verifying-cert=/root/jwt.crt"],
@@ -199,7 +203,11 @@ pub(crate) const BACK: &[Row] = &[
         ],
         &[Cm],
     ),
-    (&["--clear-host-address"], &[Forgotten("host-address")], &[]),
+    (
+        &["--clear-host-address"],
+        &[Forgotten("host-address"), Stands(Cm, "HostAddress", &[])],
+        &[Cm],
+    ),
     (&["--ignore-disk-req=false"], &[Kept("ignore-disk-req")], &[]),
 ];
 
@@ -263,8 +271,8 @@ pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
     ("enable-security-gateway", "stack_changes/flags.rs"),
     ("accept-policies", "adopting.rs"),
     ("broker-pin", "broker_trust/logons.rs"),
-    ("enable-oauth", "kept_settings.rs"),
-    ("enable-sso", "kept_settings.rs"),
+    ("enable-oauth", "kept_settings/authentication.rs"),
+    ("enable-sso", "kept_settings/authentication.rs"),
     ("compose-file", "swarm/composed.rs"),
     ("darksite-bundle-path", "stack/darksite.rs"),
     ("docker-registry", "registry/installed.rs"),
