@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 
 /// What load balancers, clients and announcers are told.
-pub(crate) const REASON: &str = "draining: no new sessions are taken";
+pub(crate) const REASON: &str = cmsg_config::socket::DRAINING;
 
 /// A role's drain.
 #[derive(Debug)]

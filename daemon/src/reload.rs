@@ -3,17 +3,26 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use arc_swap::ArcSwap;
+
+use crate::clock;
 
 /// Reads a file again, and returns what puts it in place.
 type Reader = Box<dyn Fn() -> anyhow::Result<Box<dyn FnOnce()>> + Send + Sync>;
 
 /// The files of a role.
 #[derive(Default)]
-pub struct Files(Mutex<Vec<Reader>>);
+pub struct Files {
+    readers: Mutex<Vec<Reader>>,
+    /// When they were read last, in milliseconds since 1970.
+    read: AtomicU64,
+}
 
 impl Files {
     /// Reads a value, and again at every reload.
@@ -25,6 +34,7 @@ impl Files {
         &self,
         read: impl Fn() -> anyhow::Result<T> + Send + Sync + 'static,
     ) -> anyhow::Result<Arc<ArcSwap<T>>> {
+        self.read.store(clock::now().as_millis(), Relaxed);
         let kept = Arc::new(ArcSwap::from_pointee(read()?));
         let value = Arc::clone(&kept);
         self.readers().push(Box::new(move || {
@@ -41,14 +51,21 @@ impl Files {
     /// Which one, and why.
     pub fn reload(&self) -> anyhow::Result<()> {
         let readers = self.readers();
+        let begun = clock::now().as_millis();
         let ready: Vec<_> = readers.iter().map(|read| read()).collect::<anyhow::Result<_>>()?;
         ready.into_iter().for_each(|put_in_place| put_in_place());
+        self.read.store(begun, Relaxed);
         Ok(())
+    }
+
+    /// When they were read last, in milliseconds since 1970.
+    pub fn read_at(&self) -> u64 {
+        self.read.load(Relaxed)
     }
 
     /// What a panic left behind is whole: readers are only added.
     fn readers(&self) -> MutexGuard<'_, Vec<Reader>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -60,7 +77,7 @@ impl fmt::Debug for Files {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicI32, Ordering};
+    use std::sync::atomic::AtomicI32;
 
     use anyhow::bail;
 
@@ -72,7 +89,7 @@ mod tests {
         let source = Arc::new([AtomicI32::new(1), AtomicI32::new(1)]);
         let read = |index: usize| {
             let source = Arc::clone(&source);
-            move || match source[index].load(Ordering::Relaxed) {
+            move || match source[index].load(Relaxed) {
                 number if number < 0 => bail!("file {index} is damaged"),
                 number => Ok(number),
             }
@@ -81,12 +98,12 @@ mod tests {
         let other = files.keep(read(1)).unwrap();
         let told = || (**one.load(), **other.load());
 
-        source[0].store(2, Ordering::Relaxed);
-        source[1].store(-1, Ordering::Relaxed);
+        source[0].store(2, Relaxed);
+        source[1].store(-1, Relaxed);
         let refused = files.reload().unwrap_err().to_string();
         assert_eq!((refused.as_str(), told()), ("file 1 is damaged", (1, 1)));
 
-        source[1].store(3, Ordering::Relaxed);
+        source[1].store(3, Relaxed);
         files.reload().unwrap();
         assert_eq!(told(), (2, 3));
     }

@@ -197,6 +197,7 @@ impl Observe for Told {
             listens: self.listens.clone(),
             sessions: usage.in_use + usage.resumable,
             usage: Some(usage),
+            files_read: Some(self.files.read_at()),
             deployment: socket::deployment(),
             turned_away: Some(self.gate.counters.turned_away()),
             unserved: None,

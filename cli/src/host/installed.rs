@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::Context as _;
@@ -77,7 +77,7 @@ impl Installed {
             missing_folders: layout::all_folders(paths).into_iter().filter(is_missing).collect(),
             supervisor_runs,
             units,
-            edited: [Role::Cm, Role::Sg].into_iter().filter(|r| is_edited(paths, *r)).collect(),
+            edited: edited(paths, &live),
             live,
             ..Self::look(paths)?
         })
@@ -112,11 +112,24 @@ fn former_state(paths: &Paths) -> Vec<PathBuf> {
     [Role::Cm, Role::Sg].into_iter().flat_map(of_role).filter(is_there).collect()
 }
 
-/// A role makes its socket anew when it starts, as soon as it has read everything.
-fn is_edited(paths: &Paths, role: Role) -> bool {
-    let changed = |path: PathBuf| path.metadata().and_then(|metadata| metadata.modified()).ok();
-    let Some(started) = changed(paths.run().join(role.socket())) else { return false };
-    layout::read_by(paths, role).into_iter().filter_map(changed).any(|changed| changed > started)
+/// The roles that read a file which was changed since. A role makes its socket anew when it starts, as
+/// soon as it has read everything, and says when it has read all but its configuration again.
+fn edited(paths: &Paths, live: &[Status]) -> Vec<Role> {
+    let reloaded = |role| live.iter().find(|it| it.role == role).and_then(|it| it.files_read);
+    let is_edited = |role: &Role| is_edited(paths, *role, reloaded(*role));
+    [Role::Cm, Role::Sg].into_iter().filter(is_edited).collect()
+}
+
+fn is_edited(paths: &Paths, role: Role, reloaded: Option<u64>) -> bool {
+    let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    let Some(started) = changed(&paths.run().join(role.socket())) else { return false };
+    let reloaded = SystemTime::UNIX_EPOCH + Duration::from_millis(reloaded.unwrap_or_default());
+    let conf = layout::conf(paths, role);
+    let is_newer = |path: PathBuf| {
+        let read = if path == conf { started } else { started.max(reloaded) };
+        changed(&path).is_some_and(|changed| changed > read)
+    };
+    layout::read_by(paths, role).into_iter().any(is_newer)
 }
 
 fn live(paths: &Paths) -> Vec<Status> {
@@ -127,10 +140,7 @@ fn live(paths: &Paths) -> Vec<Status> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        fs::{self, File},
-        time::SystemTime,
-    };
+    use std::fs::{self, File};
 
     use super::*;
 
@@ -146,7 +156,7 @@ mod tests {
             File::create(path).unwrap().set_modified(at).unwrap();
         };
 
-        let edited = || [Role::Cm, Role::Sg].map(|role| is_edited(&paths, role));
+        let edited = || [Role::Cm, Role::Sg].map(|role| is_edited(&paths, role, None));
         touch(paths.security_gateway_conf(), 1);
         assert_eq!(edited(), [false, false]);
         touch(paths.run().join("cm.sock"), 2);
@@ -157,5 +167,8 @@ mod tests {
         assert_eq!(edited(), [false, true]);
         touch(layout::certificate(&paths), 3);
         assert_eq!(edited(), [true, true]);
+        // The Connection Manager has read it again, and so has the gateway, but not its configuration.
+        assert!(!is_edited(&paths, Role::Cm, Some(4000)));
+        assert!(is_edited(&paths, Role::Sg, Some(4000)));
     }
 }

@@ -267,6 +267,7 @@ impl System for Recorder {
             listens: Vec::new(),
             sessions: 0,
             usage: None,
+            files_read: None,
             deployment: None,
             turned_away: None,
             unserved: None,

@@ -72,6 +72,8 @@ pub fn deployment() -> Option<String> {
 
 /// The reason of a role that has only just started and has not looked yet for what it needs.
 pub const NOT_LOOKED: &str = "not looked for yet";
+/// Why a role that drains takes no sessions.
+pub const DRAINING: &str = "draining: no new sessions are taken";
 /// Why a Connection Manager is not ready, in the documented words.
 pub const NO_BROKER: &str = "Cannot communicate with broker";
 
@@ -98,6 +100,10 @@ pub struct Status {
     /// How many of them are in use; a daemon that does not count them says nothing.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// When it last read its certificates and keys, in milliseconds since 1970: at its start, or when
+    /// it was told to reload them. A daemon that does not say has read them at its start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files_read: Option<u64>,
     /// What its stack file calls this state of it, in Docker Swarm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<String>,

@@ -267,6 +267,7 @@ impl Observe for Shared {
             listens: self.listens.clone(),
             sessions,
             usage: Some(Usage { in_use, resumable: sessions - in_use }),
+            files_read: Some(self.files.read_at()),
             deployment: socket::deployment(),
             turned_away: None,
             unserved: Some(self.unserved.told(&self.bodies, self.gateways.told())),

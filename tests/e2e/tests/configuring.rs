@@ -98,6 +98,9 @@ fn a_new_certificate_is_shown_and_nothing_restarts() {
     let steps = second["plan"].as_array().expect("there is a plan").iter();
     let told = steps.filter(|it| it["step"].to_string().contains("of new certificates")).count();
     assert_eq!(told, 2, "{second:#}");
+    // What it has read again is no reason to restart later.
+    let later = site.done(&["configure", "--agent-port=6000"]);
+    assert_eq!(later["restarts"], json!(["cm"]));
 }
 
 #[test]

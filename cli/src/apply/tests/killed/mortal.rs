@@ -299,6 +299,7 @@ impl System for Mortal<'_> {
             listens: Vec::new(),
             sessions: 0,
             usage: None,
+            files_read: None,
             deployment: self.host.engine.deployment(role),
             turned_away: None,
             unserved: None,
