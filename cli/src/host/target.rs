@@ -1,6 +1,9 @@
 //! Whether files can be made where an installation goes, asked without making any.
 
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use nix::{
     errno::Errno,
@@ -30,6 +33,8 @@ pub(crate) struct Folder {
     pub(crate) free: Option<u64>,
     /// Whether its file system takes no more files, however small.
     pub(crate) has_no_inodes: bool,
+    /// The number of its file system.
+    pub(crate) device: Option<u64>,
 }
 
 /// Why nothing can be made in a folder.
@@ -73,7 +78,8 @@ impl Folder {
         let free = stat.map(|s| s.blocks_available().saturating_mul(s.fragment_size()));
         // Some file systems make inodes as they need them and count none.
         let has_no_inodes = stat.is_some_and(|s| s.files() > 0 && s.files_available() == 0);
-        Self { path: path.to_owned(), obstacle: obstacle(path), free, has_no_inodes }
+        let device = path.metadata().ok().map(|metadata| metadata.dev());
+        Self { path: path.to_owned(), obstacle: obstacle(path), free, has_no_inodes, device }
     }
 }
 

@@ -21,8 +21,16 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let folders = facts.target.folders.iter();
     let folders =
         folders.filter(|folder| !(is_told && folder.obstacle == Some(Obstacle::NotPermitted)));
-    let folders = folders.filter_map(|folder| blocked(folder).or_else(|| full(folder, needed)));
-    folders.chain(noexec(wanted, facts)).collect()
+    let mut full_systems = Vec::new();
+    let folders = folders.filter_map(|folder| {
+        blocked(folder).or_else(|| {
+            // One file system that is full is full for all folders in it.
+            let is_new = folder.device.is_none() || !full_systems.contains(&folder.device);
+            full(folder, needed).filter(|_| is_new).inspect(|_| full_systems.push(folder.device))
+        })
+    });
+    let folders: Vec<_> = folders.collect();
+    folders.into_iter().chain(noexec(wanted, facts)).collect()
 }
 
 /// Containers run the daemon from their image.
@@ -73,7 +81,7 @@ fn full(folder: &Folder, needed: u64) -> Option<Finding> {
             format!("the file system of `{path}` takes no more files: it has no free inodes")
         }
         Some(free) if free < needed => format!(
-            "the file system of `{path}` is full: {} MB are free, and the files need {} MB",
+            "the file system of `{path}` has {} MB free, and the installation needs {} MB",
             free / MEGABYTE,
             needed.div_ceil(MEGABYTE)
         ),
@@ -82,6 +90,6 @@ fn full(folder: &Folder, needed: u64) -> Option<Finding> {
     Some(Finding::error(
         "target.full",
         what,
-        format!("make room there (`df -h {path}`, `df -i {path}`)"),
+        format!("free some space there (`df -h {path}`, `df -i {path}`)"),
     ))
 }

@@ -130,8 +130,13 @@ fn a_shortage_of_disk_is_a_warning_under_another_root() {
 
 #[test]
 fn a_folder_that_cannot_take_the_files_is_refused() {
-    let usable =
-        Folder { path: "/r".into(), obstacle: None, free: Some(26_000_000), has_no_inodes: false };
+    let usable = Folder {
+        path: "/r".into(),
+        obstacle: None,
+        free: Some(26_000_000),
+        has_no_inodes: false,
+        device: Some(1),
+    };
     let blocked = |obstacle| Folder { obstacle: Some(obstacle), ..usable.clone() };
     let table = [
         (usable.clone(), None),
@@ -141,7 +146,7 @@ fn a_folder_that_cannot_take_the_files_is_refused() {
         (blocked(Obstacle::Other("i/o error".to_owned())), Some(("target.unusable", "i/o error"))),
         (
             Folder { free: Some(25_999_999), ..usable.clone() },
-            Some(("target.full", "25 MB are free, and the files need 26 MB")),
+            Some(("target.full", "has 25 MB free, and the installation needs 26 MB")),
         ),
         (Folder { has_no_inodes: true, ..usable.clone() }, Some(("target.full", "no free inodes"))),
     ];
@@ -159,6 +164,25 @@ fn a_folder_that_cannot_take_the_files_is_refused() {
 }
 
 #[test]
+fn a_full_file_system_is_told_once_for_all_folders_in_it() {
+    let full = |path: &str, device| Folder {
+        path: path.into(),
+        obstacle: None,
+        free: Some(0),
+        has_no_inodes: false,
+        device,
+    };
+
+    let found = found(|facts| {
+        let folders = [("/r", Some(1)), ("/r/a", Some(1)), ("/r/b", Some(2)), ("/r/c", Some(1))];
+        facts.target.folders = folders.map(|(path, device)| full(path, device)).into();
+    });
+
+    let paths: Vec<_> = found.iter().map(|(_, _, what)| what.split('`').nth(1)).collect();
+    assert_eq!(paths, [Some("/r"), Some("/r/b")]);
+}
+
+#[test]
 fn who_is_not_root_is_told_so_once() {
     let text = BOTH.replace("root: /r\n", "");
     let (wanted, _) = wanted(&text);
@@ -169,6 +193,7 @@ fn who_is_not_root_is_told_so_once() {
         obstacle: Some(Obstacle::NotPermitted),
         free: None,
         has_no_inodes: false,
+        device: None,
     }];
     let told = |facts: &Facts| {
         let findings = of_host(&wanted, facts).into_iter().map(|finding| finding.id);
