@@ -20,6 +20,7 @@ pub(super) fn right_form(setting: &Setting, text: &str) -> String {
             Some(format!("write a number from 1 to 65535, such as `{flag} {example}`"))
         }
         "allowed-agents" | "trusted-proxies" => network(&flag, text),
+        "external-sg-ip" | "external-pcoip-ip" => several(&flag, text),
         _ => None,
     };
     special.unwrap_or_else(|| format!("write `{}`", setting.usage()))
@@ -35,15 +36,27 @@ fn url(flag: &str, text: &str, is_right: impl Fn(&str) -> bool) -> Option<String
     let authority = rest.split('/').next().unwrap_or(rest);
     let (host, port) = authority.rsplit_once(':')?;
     let is_number = !port.is_empty() && port.chars().all(|c| c.is_ascii_digit());
+    let right = format!("https://{authority}");
+    if is_number && is_right(&right) {
+        return Some(format!("leave out the path: `{flag} {right}`"));
+    }
     (is_number && is_right(&format!("https://{host}")))
         .then(|| format!("write a port from 1 to 65535: `{flag} https://{host}:PORT`"))
 }
 
-fn network(flag: &str, text: &str) -> Option<String> {
+/// Several values in one.
+fn several(flag: &str, text: &str) -> Option<String> {
     let parts: Vec<_> = text.split([',', ' ', ';']).filter(|part| !part.is_empty()).collect();
-    if parts.len() > 1 {
-        let all: Vec<_> = parts.iter().map(|part| format!("{flag} {part}")).collect();
-        return Some(format!("repeat the flag: `{}`", all.join(" ")));
+    if parts.len() < 2 {
+        return None;
+    }
+    let all: Vec<_> = parts.iter().map(|part| format!("{flag} {part}")).collect();
+    Some(format!("repeat the flag: `{}`", all.join(" ")))
+}
+
+fn network(flag: &str, text: &str) -> Option<String> {
+    if let Some(repeated) = several(flag, text) {
+        return Some(repeated);
     }
     let (address, bits) = text.split_once('/').unwrap_or((text, ""));
     if has_leading_zero(address) {
@@ -79,6 +92,16 @@ fn has_leading_zero(address: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_and_several_addresses_are_named_as_what_is_wrong() {
+        let hint = |name, text| right_form(Setting::named(name), text);
+
+        let path = hint("broker-url", "https://b.example:8443/foo?x=1");
+        assert_eq!(path, "leave out the path: `--broker-url https://b.example:8443`");
+        let repeated = "repeat the flag: `--external-sg-ip 10.0.0.4 --external-sg-ip 10.0.0.5`";
+        assert_eq!(hint("external-sg-ip", "10.0.0.4,10.0.0.5"), repeated);
+    }
 
     #[test]
     fn the_hint_has_the_right_form() {
