@@ -1,12 +1,15 @@
 //! `drain` and `resume`: no new sessions, so that a host can be taken out of service when its last
 //! session has ended; and new ones again.
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use cmsg_config::{
     Paths,
-    socket::{self, Role, Status, Usage},
+    socket::{self, DRAINING, Role, Status, Usage},
 };
 use serde_json::{Map, Value, json};
 
@@ -30,6 +33,9 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// How often sessions are counted; they end by themselves and tell nobody.
 const COUNT: Duration = Duration::from_millis(500);
 
+/// Longest wait until each role knows that the others are not draining any more.
+const RESUMED: Duration = Duration::from_secs(3);
+
 /// The sessions of a role.
 type Counts = Vec<(Role, Usage)>;
 
@@ -44,7 +50,8 @@ pub(super) fn drain(drain: &Drain, global: &Global, screen: &Screen) -> Result<E
     let Some(seconds) = drain.wait else {
         show(&before, Some(0), screen);
         if in_use(&before) > 0 {
-            screen.note("wait for these sessions with `drain --wait SECONDS`");
+            let again = format!("`pcoip-cmsg-setup drain{} --wait SECONDS`", place(&paths));
+            screen.note(&format!("wait for these sessions with {again}"));
         }
         return Ok(Exit::Done);
     };
@@ -62,16 +69,16 @@ pub(super) fn drain(drain: &Drain, global: &Global, screen: &Screen) -> Result<E
     let took = waited(begun.elapsed());
     if left > 0 {
         let error = anyhow!("{} in use after {took} ({ended} ended)", wording::are(left));
-        let hint = "wait longer with `drain --wait SECONDS`, or disconnect these users by stopping \
-                    the services";
-        screen.failure(&error, Some(hint));
+        let again = format!("`pcoip-cmsg-setup drain{} --wait SECONDS`", place(&paths));
+        let hint = format!("wait longer with {again}, or restart the host, which ends them");
+        screen.failure(&error, Some(&hint));
         return Ok(Exit::Failed);
     }
     screen.note(&format!("drained after {took}: {} ended, none is in use", sessions(ended)));
     if let Some(line) = wording::resumable(resumable(&last)) {
         screen.note(&line);
     }
-    screen.note(&format!("next: stop the services or restart the host; afterwards, run {resume}"));
+    screen.note(&format!("next: do the maintenance of the host; afterwards, run {resume}"));
     Ok(Exit::Done)
 }
 
@@ -109,7 +116,15 @@ fn wait(
 /// Takes new sessions again.
 pub(super) fn resume(flags: &PlaceFlags, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let (paths, roles) = find(flags, global)?;
+    let mut interrupt = Interrupt::watch()?;
     tell(&paths, &roles, "/resume")?;
+    let begun = Instant::now();
+    // The Connection Manager asks its gateway once a second.
+    while begun.elapsed() < RESUMED && is_draining(&paths, &roles) {
+        if interrupt.wait(COUNT) {
+            return Ok(Exit::Interrupted);
+        }
+    }
     screen.note("new sessions are accepted");
     show(&count(&paths, &roles)?, None, screen);
     Ok(Exit::Done)
@@ -134,16 +149,26 @@ fn place(paths: &Paths) -> String {
 fn tell(paths: &Paths, roles: &[Role], what: &str) -> Result<(), Ended> {
     for role in roles {
         let told = socket::tell(&paths.run(), *role, what, ANSWER);
-        told.with_context(|| format!("failed to tell the {}", name(*role))).map_err(down)?;
+        told.map_err(|error| down(*role, error, paths))?;
     }
     Ok(())
+}
+
+/// Whether a role still says that it is draining, or that its gateway is.
+fn is_draining(paths: &Paths, roles: &[Role]) -> bool {
+    let status = |role: &Role| socket::get::<Status>(&paths.run(), *role, "/status", ANSWER).ok();
+    roles.iter().filter_map(status).any(|status| {
+        let gateways = status.unserved.iter().flat_map(|unserved| &unserved.gateways);
+        let mut reasons =
+            gateways.filter_map(|it| it.reason.as_deref()).chain(status.reason.as_deref());
+        reasons.any(|reason| reason.contains(DRAINING))
+    })
 }
 
 fn count(paths: &Paths, roles: &[Role]) -> Result<Counts, Ended> {
     let count = |role: &Role| {
         let status = socket::get::<Status>(&paths.run(), *role, "/status", ANSWER);
-        let status = status.with_context(|| format!("failed to ask the {}", name(*role)));
-        let status = status.map_err(down)?;
+        let status = status.map_err(|error| down(*role, error, paths))?;
         // What a daemon does not count may be in use.
         let all = Usage { in_use: status.sessions, resumable: 0 };
         Ok((*role, status.usage.unwrap_or(all)))
@@ -151,11 +176,15 @@ fn count(paths: &Paths, roles: &[Role]) -> Result<Counts, Ended> {
     roles.iter().map(count).collect()
 }
 
-fn down(error: anyhow::Error) -> Ended {
-    Ended::Failed(
-        error,
-        Some("check with `pcoip-cmsg-setup status` whether it is running".to_owned()),
-    )
+fn down(role: Role, error: io::Error, paths: &Paths) -> Ended {
+    let is_away = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
+    let error = if is_away.contains(&error.kind()) {
+        anyhow!("the {} does not run", name(role))
+    } else {
+        anyhow::Error::from(error).context(format!("the {} does not answer", name(role)))
+    };
+    let cure = format!("run `pcoip-cmsg-setup status{}` to see why", place(paths));
+    Ended::Failed(error, Some(cure))
 }
 
 fn in_use(counts: &Counts) -> usize {

@@ -1,7 +1,10 @@
 //! `install`: what is asked for, what is there, findings, plan, performance, outcome; and the same
 //! for `configure`.
 
-use cmsg_config::{Paths, socket::NO_GATEWAY};
+use cmsg_config::{
+    Paths,
+    socket::{DRAINING, NO_GATEWAY},
+};
 
 use super::{
     Ended,
@@ -240,7 +243,11 @@ fn tell_roles(
                 format!("the {} is live, but not ready: {why}", role.command().replace('-', " "));
             let words = layout::words(paths, wanted.place.runtime);
             let broker = view.broker().and_then(|seen| running::finding(seen, &words));
-            let cure = not_ready_cure(kind, why, broker.map(|finding| finding.cure));
+            let broker = broker.map(|finding| finding.cure);
+            let cure = match why.contains(DRAINING) {
+                true => format!("run `pcoip-cmsg-setup resume{words}` to accept new sessions"),
+                false => not_ready_cure(kind, why, broker),
+            };
             let finding = Finding::warning("role.not-ready", what, cure).in_full(&words);
             screen.findings(std::slice::from_ref(&finding));
             report.findings.push(finding);
@@ -251,12 +258,14 @@ fn tell_roles(
 
 /// What to do about a role that is not ready.
 fn not_ready_cure(kind: Kind, why: &str, broker: Option<String>) -> String {
+    let is_changed = kind == Kind::Configure && broker.is_none();
     let mut cure = broker.unwrap_or_else(|| "run `status` to look again".to_owned());
     if why.contains(NO_GATEWAY) && why.contains(" certificate ") {
         cure += "; a gateway's own certificate is trusted by its fingerprint, `--external-sg-pin \
                  IP=sha256:…`, or by its authority, `--ca-cert FILE`";
     }
-    if kind == Kind::Configure {
+    // What a broker or its certificate does is no fault of the change.
+    if is_changed {
         cure += ", or run `rollback` to undo the change";
     }
     cure

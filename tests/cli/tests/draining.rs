@@ -110,9 +110,9 @@ fn a_drain_ends_when_no_session_is_in_use_and_says_what_is_left_and_next() {
             "draining: new sessions are refused until `pcoip-cmsg-setup resume --root ROOT`",
             "waiting for 2 sessions to end: 1 min 0 s left",
             "drained after N s: 2 sessions ended, none is in use",
-            "3 sessions can still be resumed by their clients until the services stop",
-            "next: stop the services or restart the host; afterwards, run `pcoip-cmsg-setup \
-             resume --root ROOT`",
+            "3 sessions can still be resumed by their clients",
+            "next: do the maintenance of the host; afterwards, run `pcoip-cmsg-setup resume --root \
+             ROOT`",
         ]
     );
 }
@@ -143,8 +143,8 @@ fn a_drain_whose_time_is_up_fails_and_names_what_is_in_use() {
         [
             "waiting for 2 sessions to end: 1 s left",
             "error: 1 session is still in use after N s (1 ended)",
-            "hint: wait longer with `drain --wait SECONDS`, or disconnect these users by stopping \
-             the services",
+            "hint: wait longer with `pcoip-cmsg-setup drain --root ROOT --wait SECONDS`, or restart \
+             the host, which ends them",
         ]
     );
 }
@@ -158,5 +158,6 @@ fn a_drain_without_a_wait_returns_at_once() {
     let (data, notes) = gateway.texts(&output);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(data, "security gateway: 1 session in use, 0 resumable\n");
-    assert_eq!(notes[1..], ["wait for these sessions with `drain --wait SECONDS`"]);
+    let again = "`pcoip-cmsg-setup drain --root ROOT --wait SECONDS`";
+    assert_eq!(notes[1..], [format!("wait for these sessions with {again}")]);
 }

@@ -111,9 +111,10 @@ fn commands_in_hints_name_the_root() {
     );
     assert_eq!(cures(&checked, "settings.everybody"), [cure]);
 
+    site.done(&["drain"]);
     let changed = site.done(&["configure", "--agent-port=6000"]);
-    let cure = &cures(&changed, "role.not-ready")[0];
-    assert!(cure.contains(&format!("`pcoip-cmsg-setup rollback --root {root}`")), "{cure}");
+    let cure = format!("run `pcoip-cmsg-setup resume --root {root}` to accept new sessions");
+    assert_eq!(cures(&changed, "role.not-ready"), [cure.as_str(), &cure]);
     let (_, shown, _) = texts(&site, &["install"]);
     assert!(shown.contains("pcoip-cmsg-setup install --runtime=host --enable-conn"), "{shown}");
     assert!(shown.contains(&format!("pcoip-cmsg-setup configure --root {root} ")), "{shown}");

@@ -45,7 +45,7 @@ pub(super) fn waiting(in_use: usize, left: Duration) -> String {
 
 /// What a drain leaves behind.
 pub(super) fn resumable(count: usize) -> Option<String> {
-    let line = "can still be resumed by its client until the services stop";
+    let line = "can still be resumed by its client";
     match count {
         0 => None,
         1 => Some(format!("1 session {line}")),
@@ -94,10 +94,7 @@ mod tests {
     #[test]
     fn what_is_left_is_named_once() {
         assert_eq!(resumable(0), None);
-        assert_eq!(
-            resumable(1).as_deref(),
-            Some("1 session can still be resumed by its client until the services stop")
-        );
+        assert_eq!(resumable(1).as_deref(), Some("1 session can still be resumed by its client"));
         assert_eq!(
             resumable(2).as_deref(),
             Some("2 sessions can still be resumed by their clients until the services stop")
