@@ -190,15 +190,19 @@ impl Edit {
         if self.values.is_empty() && REQUIRED.contains(&setting) {
             return if said.goes_back { Fate::Kept } else { Fate::Left };
         }
-        let agrees = |role: &Role| {
-            let is_set = Record::of(installed, paths).written.of(*role).knows(&self.key);
-            let file = present(installed, paths, *role);
-            file.is_none_or(|file| !is_set || values(&file, &self.key) == self.values)
-        };
-        let is_answer = [Role::Cm, Role::Sg].iter().all(agrees);
         let file = present(installed, paths, self.role);
         let is_readable = file.is_some_and(|file| self.is_readable(&file));
-        if is_answer && is_readable { Fate::Answer(setting) } else { Fate::Kept }
+        let is_answer = self.is_everywhere(installed, paths) && is_readable;
+        if is_answer { Fate::Answer(setting) } else { Fate::Kept }
+    }
+
+    /// Whether every file in which the installer sets the key has these values.
+    pub(crate) fn is_everywhere(&self, installed: &Installed, paths: &Paths) -> bool {
+        let note = Record::of(installed, paths).written;
+        [Role::Cm, Role::Sg].into_iter().all(|role| {
+            let file = present(installed, paths, role).filter(|_| note.of(role).knows(&self.key));
+            file.is_none_or(|file| values(&file, &self.key) == self.values)
+        })
     }
 
     /// Whether the daemon finds nothing wrong with the key.

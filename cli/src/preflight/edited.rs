@@ -58,8 +58,16 @@ pub(crate) fn of_status(installed: &Installed, paths: &Paths, runtime: Runtime) 
             }
         };
         let words = layout::words(paths, runtime);
-        let cure = format!("run `pcoip-cmsg-setup configure{words}` to apply the edit");
-        Finding::warning(ID, what, cure)
+        let flags = edit.setting().filter(|_| !edit.is_everywhere(installed, paths));
+        let Some(flag) = flags.filter(|_| !edit.values.is_empty()) else {
+            let cure = format!("run `pcoip-cmsg-setup configure{words}` to apply the edit");
+            return Finding::warning(ID, what, cure);
+        };
+        // It stays in its file, and each command would report it.
+        let flags: String = edit.values.iter().map(|value| format!(" --{flag} {value}")).collect();
+        let cure =
+            format!("run `pcoip-cmsg-setup configure{words}{flags}` to set it for both services");
+        Finding::warning(ID, format!("{what}, and the other service still has that"), cure)
     };
     Edit::all(installed, paths).into_iter().map(finding).collect()
 }

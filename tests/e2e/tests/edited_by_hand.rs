@@ -169,3 +169,30 @@ fn what_was_edited_after_the_last_change_is_named_when_it_is_rolled_back() {
     assert_eq!(site.values(&conf(&site, Role::Cm), "AgentPort"), ["7000"]);
     assert_eq!(site.values(&conf(&site, Role::Cm), "MaxConnections"), ["77"]);
 }
+
+#[test]
+fn an_edit_of_one_of_two_files_is_reported_until_the_flag_sets_both() {
+    let site = Installation::start();
+    site.done(&["configure", "--allowed-agents=10.1.0.0/16"]);
+    edit(&site, Role::Cm, KEY, &["10.0.0.0/8"]);
+
+    let status = site.done(&["status"]);
+
+    let file = conf(&site, Role::Cm).display().to_string();
+    let told = format!(
+        "`{KEY}` was edited by hand in `{file}`: `10.0.0.0/8`; it was `10.1.0.0/16`, and the other \
+         service still has that"
+    );
+    assert_eq!(edits(&status), [told]);
+    let findings = status["findings"].as_array().expect("there are findings").iter();
+    let finding = findings.clone().find(|finding| finding["id"] == "configuration.edited");
+    let flag = "--allowed-agents 10.0.0.0/8";
+    let cure = format!(
+        "run `pcoip-cmsg-setup configure --root {} {flag}` to set it for both services",
+        site.root().display()
+    );
+    assert_eq!(finding.expect("it is reported")["cure"], cure);
+    site.done(&["configure", "--allowed-agents", "10.0.0.0/8"]);
+    assert_eq!(edits(&site.done(&["status"])), [""; 0]);
+    assert_eq!(both(&site, KEY), [["10.0.0.0/8"], ["10.0.0.0/8"]]);
+}
