@@ -12,6 +12,7 @@ pub(crate) mod machine;
 pub(crate) mod networks;
 pub(crate) mod peers;
 pub(crate) mod ports;
+pub(crate) mod rejected;
 pub(crate) mod sockets;
 pub(crate) mod target;
 pub(crate) mod units;

@@ -13,6 +13,7 @@ pub mod local;
 pub mod logs;
 mod own_addresses;
 mod proxy_header;
+pub mod rejection;
 pub mod reload;
 pub mod security_gateway;
 pub mod supervise;

@@ -1,7 +1,6 @@
 //! A role's unix socket: how it is, told to the installer and to the container's health check.
 
 use std::{
-    io,
     os::unix::net::UnixListener,
     path::{Path, PathBuf},
     sync::Arc,
@@ -18,7 +17,7 @@ use cmsg_config::socket::{self, Connections, Role, Status};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::drain::Drain;
+use crate::{drain::Drain, reload::BadFile};
 
 /// What a role tells of itself, and what it is told.
 pub trait Observe: Send + Sync + 'static {
@@ -56,7 +55,8 @@ impl Socket {
     ///
     /// Where another process answers on it, or it cannot be made.
     pub fn bind(run: &Path, role: Role) -> anyhow::Result<Self> {
-        Self::taken(run.join(role.socket()), socket::bind(run, role))
+        let bound = socket::bind(run, role).map_err(|error| BadFile::unless_passing(run, error));
+        Self::taken(run.join(role.socket()), bound)
     }
 
     /// Takes the supervisor's socket.
@@ -65,10 +65,11 @@ impl Socket {
     ///
     /// Where another process answers on it, or it cannot be made.
     pub fn bind_supervisor(run: &Path) -> anyhow::Result<Self> {
-        Self::taken(run.join(socket::SUPERVISOR), socket::bind_supervisor(run))
+        let bound = socket::bind_supervisor(run).map_err(anyhow::Error::from);
+        Self::taken(run.join(socket::SUPERVISOR), bound)
     }
 
-    fn taken(path: PathBuf, listener: io::Result<UnixListener>) -> anyhow::Result<Self> {
+    fn taken(path: PathBuf, listener: anyhow::Result<UnixListener>) -> anyhow::Result<Self> {
         let listener = listener.with_context(|| format!("binding `{}`", path.display()))?;
         Ok(Self { listener, path })
     }

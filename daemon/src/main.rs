@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use cmsg_config::{
     ConfFile, ConnectionManager, SecurityGateway,
     reader::Warning,
+    rejected,
     socket::{self, Role},
     values::LogLevel,
 };
@@ -20,7 +21,11 @@ use nix::{
     sys::{prctl, resource, signal::Signal},
     unistd::{Pid, getppid},
 };
-use pcoip_cmsgd::{connection_manager, logs, security_gateway, supervise};
+use pcoip_cmsgd::{
+    connection_manager, logs,
+    rejection::{self, BadConfiguration},
+    security_gateway, supervise,
+};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -46,7 +51,7 @@ enum Command {
     ConnectionManager(RoleArguments),
     /// Let announced sessions through to their agents
     SecurityGateway(RoleArguments),
-    /// Run the configured roles and start them again when they end
+    /// Run the configured roles and restart them when they end
     Supervise {
         /// The data folder, e.g. `/opt/teradici/pcoipcm_data`
         #[arg(long)]
@@ -84,7 +89,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
-            ExitCode::FAILURE
+            match error.is::<BadConfiguration>() {
+                true => rejected::EXIT_CODE.into(),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -94,11 +102,13 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::ConnectionManager(arguments) => {
             follow(arguments.supervised_by)?;
-            multi_threaded(connection_manager(&arguments.config))
+            let ended = multi_threaded(connection_manager(&arguments.config));
+            rejection::judged(ended, Role::Cm, &arguments.config)
         }
         Command::SecurityGateway(arguments) => {
             follow(arguments.supervised_by)?;
-            multi_threaded(security_gateway(&arguments.config))
+            let ended = multi_threaded(security_gateway(&arguments.config));
+            rejection::judged(ended, Role::Sg, &arguments.config)
         }
         Command::Supervise { base } => {
             logs::to_error(LogLevel::Info)?;
@@ -114,26 +124,28 @@ fn run(command: Command) -> anyhow::Result<()> {
 
 async fn connection_manager(conf: &Path) -> anyhow::Result<()> {
     let file = ConfFile::load(conf)?;
-    let read = ConnectionManager::read(&file);
-    let read = read.with_context(|| format!("in configuration `{}`", conf.display()))?;
+    let read = ConnectionManager::read(&file)?;
     logs::to_folder(&read.value.log_directory, "pcoip-connmgr", read.value.log_level)?;
     warn_of(conf, &read.warnings);
-    reload_on_hangup(read.value.run_directory.clone(), &[Role::Cm])?;
+    let run = read.value.run_directory.clone();
+    reload_on_hangup(run.clone(), &[Role::Cm])?;
     let shutdown = shutdown_on_signal()?;
     let role = connection_manager::bind(read.value).await?;
+    rejection::clear(&run, Role::Cm);
     tell_ready(&role.listens());
     role.serve(shutdown).await
 }
 
 async fn security_gateway(conf: &Path) -> anyhow::Result<()> {
     let file = ConfFile::load(conf)?;
-    let read = SecurityGateway::read(&file);
-    let read = read.with_context(|| format!("in configuration `{}`", conf.display()))?;
+    let read = SecurityGateway::read(&file)?;
     logs::to_folder(&read.value.log_directory, "pcoip-sg", read.value.log_level)?;
     warn_of(conf, &read.warnings);
-    reload_on_hangup(read.value.run_directory.clone(), &[Role::Sg])?;
+    let run = read.value.run_directory.clone();
+    reload_on_hangup(run.clone(), &[Role::Sg])?;
     let shutdown = shutdown_on_signal()?;
     let role = security_gateway::bind(read.value).await?;
+    rejection::clear(&run, Role::Sg);
     tell_ready(&role.listens());
     role.serve(shutdown).await
 }

@@ -3,6 +3,8 @@
 
 use std::{
     fmt,
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -12,6 +14,53 @@ use std::{
 use arc_swap::ArcSwap;
 
 use crate::clock;
+
+/// A file or folder that the configuration names and that cannot be used until somebody changes one of
+/// them.
+#[derive(Debug)]
+pub struct BadFile {
+    path: PathBuf,
+    why: anyhow::Error,
+}
+
+impl BadFile {
+    /// The file, and why it cannot be used.
+    pub(crate) fn new(path: &Path, why: anyhow::Error) -> Self {
+        Self { path: path.to_owned(), why }
+    }
+
+    /// The same for an error of the system; one that may pass, such as a full disk, stays as it is.
+    pub(crate) fn unless_passing(path: &Path, error: io::Error) -> anyhow::Error {
+        if is_lasting(&error) { Self::new(path, error.into()).into() } else { error.into() }
+    }
+
+    /// The path, as the configuration names it.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl fmt::Display for BadFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.why.fmt(f)
+    }
+}
+
+impl std::error::Error for BadFile {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.why.source()
+    }
+}
+
+/// Whether a file is missing or may not be used, which does not change by itself.
+pub(crate) fn is_lasting(error: &io::Error) -> bool {
+    use ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    matches!(
+        error.kind(),
+        NotFound | NotADirectory | IsADirectory | PermissionDenied | ReadOnlyFilesystem
+    )
+}
 
 /// Reads a file again, and returns what puts it in place.
 type Reader = Box<dyn Fn() -> anyhow::Result<Box<dyn FnOnce()>> + Send + Sync>;

@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use cmsg_config::socket::Role;
+use cmsg_config::{rejected::EXIT_CODE, socket::Role};
 use nix::{
     errno::Errno,
     fcntl::{Flock, FlockArg},
@@ -119,8 +119,8 @@ struct Charge {
 }
 
 impl Charge {
-    /// Starts the role again whenever it ends, until the shutdown; between an order to stop and
-    /// one to start it rests.
+    /// Starts the role again whenever it ends, until the shutdown. It rests after an order to stop, or
+    /// where its configuration is invalid, until an order to start it.
     async fn keep(mut self, mut orders: Orders, shutdown: CancellationToken) {
         let mut crashes = 0;
         while !shutdown.is_cancelled() {
@@ -136,7 +136,7 @@ impl Charge {
                         order.done();
                         continue;
                     }
-                    status = child.wait() => ended(self.role, status),
+                    status = child.wait() => self.runs = restarts(self.role, status),
                 }
             }
             crashes = if started.elapsed() < RECOVERED { crashes + 1 } else { 1 };
@@ -163,11 +163,21 @@ impl Charge {
     }
 }
 
-fn ended(role: Role, status: std::io::Result<ExitStatus>) {
+/// Whether a role that has ended is started again. A configuration that it rejects stays as it is until
+/// somebody fixes it and has the role started.
+fn restarts(role: Role, status: std::io::Result<ExitStatus>) -> bool {
     match status {
+        Ok(status) if status.code() == Some(EXIT_CODE.into()) => {
+            warn!(
+                ?role,
+                "The configuration is invalid; the role is not restarted until it is fixed"
+            );
+            return false;
+        }
         Ok(status) => warn!(?role, %status, "Ended, starting again"),
         Err(error) => warn!(?role, %error, "Lost sight of the process, starting again"),
     }
+    true
 }
 
 /// At once after the first crash, then after 1, 2, 4 … 30 seconds.

@@ -22,7 +22,7 @@ use tracing::warn;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 use zeroize::Zeroizing;
 
-use crate::reload::Files;
+use crate::reload::{BadFile, Files};
 pub(crate) use refused::{LastRefused, Refusal};
 use verifier::{Reloaded, Upstream};
 
@@ -107,9 +107,10 @@ fn certified(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
     let chain = certificates(certificate)?;
     let private =
         private_key(key).with_context(|| format!("reading the private key `{}`", key.display()))?;
-    CertifiedKey::from_der(chain, private, &provider()).with_context(|| {
+    let pair = CertifiedKey::from_der(chain, private, &provider()).with_context(|| {
         format!("using certificate `{}` with key `{}`", certificate.display(), key.display())
-    })
+    });
+    pair.map_err(|why| BadFile::new(key, why).into())
 }
 
 /// Shows every client the certificate of the time.
@@ -129,19 +130,23 @@ fn provider() -> Arc<CryptoProvider> {
 
 /// The only private key of a PEM file.
 pub(crate) fn private_key(path: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
-    let bytes = Zeroizing::new(fs::read(path)?);
+    let bytes = Zeroizing::new(read(path)?);
     pem::key(&bytes).map_err(|why| explained(&why, path))
 }
 
 /// All certificates of a PEM file.
 pub(crate) fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let reading = || format!("reading certificates from `{}`", path.display());
-    let bytes = fs::read(path).with_context(reading)?;
+    let bytes = read(path).with_context(reading)?;
     pem::certificates(&bytes).map_err(|why| explained(&why, path)).with_context(reading)
 }
 
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).map_err(|error| BadFile::unless_passing(path, error))
+}
+
 fn explained(why: &pem::Problem, path: &Path) -> anyhow::Error {
-    anyhow!("{why}; {}", why.fix(path))
+    BadFile::new(path, anyhow!("{why}; {}", why.fix(path))).into()
 }
 
 /// Those of the listed certificates and the host's that are authorities; none where no one is.

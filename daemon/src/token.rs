@@ -12,13 +12,13 @@ use cmsg_proto::control::Claims;
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode, errors::ErrorKind,
 };
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::{
     asn1_rs::Any, certificate::X509Certificate, oid_registry::OID_EC_P256, prelude::FromDer as _,
     public_key::PublicKey, x509::SubjectPublicKeyInfo,
 };
 
-use crate::tls;
+use crate::{reload::BadFile, tls};
 
 #[cfg(test)]
 mod tests;
@@ -39,7 +39,8 @@ impl Signer {
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let reading = || format!("reading the signing key `{}`", path.display());
         let private = tls::private_key(path).with_context(reading)?;
-        Self::of(&private).with_context(reading)
+        let signer = Self::of(&private).with_context(reading);
+        signer.map_err(|why| BadFile::new(path, why).into())
     }
 
     fn of(private: &PrivateKeyDer<'_>) -> anyhow::Result<Self> {
@@ -89,11 +90,13 @@ impl Verifier {
     /// Where the file cannot be read, holds no certificate or one with another key.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let reading = || format!("reading the verifying certificates `{}`", path.display());
-        let mut keys = Vec::new();
-        for certificate in tls::certificates(path)? {
-            let (_, certificate) = X509Certificate::from_der(&certificate).with_context(reading)?;
-            keys.push(verifying_key(certificate.public_key()).with_context(reading)?);
-        }
+        let key = |certificate: &CertificateDer<'_>| {
+            let (_, certificate) = X509Certificate::from_der(certificate)?;
+            verifying_key(certificate.public_key())
+        };
+        let certificates = tls::certificates(path)?;
+        let keys: anyhow::Result<_> = certificates.iter().map(key).collect();
+        let keys = keys.with_context(reading).map_err(|why| BadFile::new(path, why))?;
         Ok(Self { keys })
     }
 

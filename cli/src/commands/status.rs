@@ -44,6 +44,7 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
     let Record { version, runtime, .. } = Record::of(&installed, &found.paths);
     let mut findings = broker_findings(&views, &found.paths, &installed);
     findings.extend(preflight::of_status(&installed, &found.paths, runtime));
+    findings.extend(views.iter().flat_map(|view| rejected(view, &found.paths, runtime)));
     findings.extend(full(&found.paths));
     findings.extend(
         certificates
@@ -94,6 +95,13 @@ fn broker_findings(views: &[RoleView], paths: &Paths, installed: &Installed) -> 
     findings
 }
 
+/// What a role that has rejected its configuration found wrong with it.
+fn rejected(view: &RoleView, paths: &Paths, runtime: Runtime) -> Vec<Finding> {
+    let conf = layout::conf(paths, view.role());
+    let found = |rejection| running::rejected(rejection, &conf, runtime);
+    view.rejection().map(found).unwrap_or_default()
+}
+
 /// Reports a disk that is full for what the roles write.
 fn full(paths: &Paths) -> Option<Finding> {
     /// Sessions and logs of a busy hour take less.
@@ -123,11 +131,13 @@ fn without_engine(exit: Exit) -> Option<Finding> {
 
 /// What to do where a role does not run.
 fn down(views: &[RoleView], paths: &Paths, runtime: Runtime) -> Option<Finding> {
-    let names: Vec<_> = views.iter().filter(|v| v.is_down()).map(RoleView::name).collect();
+    // Why a role has rejected its configuration is reported by itself.
+    let views: Vec<_> = views.iter().filter(|v| v.is_down() && v.rejection().is_none()).collect();
+    let names: Vec<_> = views.iter().map(|view| view.name()).collect();
     (!names.is_empty()).then(|| {
         let units: Vec<_> = views
             .iter()
-            .filter(|view| view.is_down() && units::keep(paths, view.role()))
+            .filter(|view| units::keep(paths, view.role()))
             .map(|view| format!("`journalctl -u {}`", layout::unit_name(view.role())))
             .collect();
         let again = layout::words(paths, runtime);

@@ -13,6 +13,7 @@ use cmsg_config::{
 };
 
 use crate::{
+    host::rejected::Rejection,
     installation::{
         account::{self, Found},
         installed::{Installed, InstalledFile, UnitsFact},
@@ -78,6 +79,7 @@ impl Installed {
             supervisor_runs,
             units,
             edited: edited(paths, &live),
+            rejected: rejected(paths, &live),
             live,
             ..Self::look(paths)?
         })
@@ -87,6 +89,13 @@ impl Installed {
 fn access(paths: &Paths) -> BTreeMap<PathBuf, Found> {
     let look = |path: PathBuf| Some((path.clone(), Found::look(&path)?));
     account::paths(paths).into_iter().filter_map(look).collect()
+}
+
+fn rejected(paths: &Paths, live: &[Status]) -> Vec<Role> {
+    let is_live = |role: &Role| live.iter().any(|status| status.role == *role);
+    let mut roles = vec![Role::Cm, Role::Sg];
+    roles.retain(|role| !is_live(role) && Rejection::is_there(paths, *role));
+    roles
 }
 
 /// Whether a file of ours is there; what else may stand in its place is not ours to replace.

@@ -40,6 +40,8 @@ pub(crate) struct Installed {
     pub(crate) units: UnitsFact,
     /// The roles that read a file which was changed after they started.
     pub(crate) edited: Vec<Role>,
+    /// The roles that have rejected their configuration and are not restarted.
+    pub(crate) rejected: Vec<Role>,
     /// What the roles that answer say of themselves.
     pub(crate) live: Vec<Status>,
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use cmsg_config::{
-    Paths,
+    Paths, rejected,
     socket::{Role, SUPERVISOR},
 };
 
@@ -191,7 +191,8 @@ pub(crate) fn host_authorities(paths: &Paths) -> PathBuf {
 /// What supervisor and roles put into the folder of their sockets.
 pub(crate) fn run_files(paths: &Paths) -> Vec<PathBuf> {
     let names = ["supervise.pid", "supervise.lock", SUPERVISOR, "cm.sock", "sg.sock"];
-    names.map(|name| paths.run().join(name)).into()
+    let rejected = [Role::Cm, Role::Sg].map(rejected::name);
+    names.into_iter().chain(rejected).map(|name| paths.run().join(name)).collect()
 }
 
 /// Files of a role's own where versions before `state` had them: its journal, and the mark of a

@@ -78,7 +78,7 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
 
 /// What performing the plan does to a host that has all that it replaces. What waits aside only until
 /// it is written again is not told.
-fn calls(plan: &Plan) -> Vec<String> {
+pub(crate) fn calls(plan: &Plan) -> Vec<String> {
     let mut system = Recorder::default();
     for trace in plan.steps.iter().flat_map(Step::traces) {
         if let Trace::Replaced(path) = trace {

@@ -52,8 +52,10 @@ impl Turnover {
         let is_changed = |role: &Role| starts_anew(steps, facts, &paths, *role);
         let reloads = |role: &Role| !is_changed(role) && reads_again(steps, &paths, *role);
         let reloading: Vec<_> = running.iter().copied().filter(reloads).collect();
-        let stopping: Vec<_> = running.into_iter().filter(is_changed).collect();
-        let starting = wanted.roles().into_iter().filter(is_changed);
+        let rests = |role: &Role| installed.rejected.contains(role);
+        let stopping: Vec<_> =
+            running.into_iter().filter(|role| is_changed(role) && !rests(role)).collect();
+        let starting = wanted.roles().into_iter().filter(|role| is_changed(role) || rests(role));
         let turnover = Self {
             restarts: restarting(&stopping),
             deployments: Vec::new(),
@@ -147,5 +149,29 @@ fn is_read(step: &Step, paths: &Paths, role: Role) -> bool {
         Step::MakeCertificate { key, certificate, .. } => reads(key) || reads(certificate),
         Step::Units(units) => units.changes_unit_of(role),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{
+        install,
+        tests::{BOTH, calls, installed, wanted},
+    };
+
+    #[test]
+    fn a_role_that_rejected_its_configuration_is_started_once_it_is_good() {
+        let (wanted, answers) = wanted(BOTH);
+        let mut facts = installed(BOTH);
+        facts.installed.rejected = vec![Role::Sg];
+        for edited in [vec![], vec![Role::Sg]] {
+            facts.installed.edited = edited;
+
+            let plan = install(&wanted, &facts, &answers);
+
+            assert_eq!(calls(&plan), ["start security-gateway"]);
+            assert_eq!(plan.restarts, []);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Plans systemd's units, each from the one template.
 
-use cmsg_config::{Paths, memory, socket::Role};
+use cmsg_config::{Paths, memory, rejected::EXIT_CODE, socket::Role};
 
 use super::configuration::Configuration;
 use crate::{
@@ -71,6 +71,7 @@ fn render(paths: &Paths, role: Role, memory: u64) -> Content {
             .map(|path| path.display().to_string());
     let (name, files) = (layout::unit_name(role), OPEN_FILES.to_string());
     let memory = format!("{memory}M");
+    let bad_configuration = EXIT_CODE.to_string();
     let values = [
         ("{name}", name.as_str()),
         ("{description}", description),
@@ -83,6 +84,7 @@ fn render(paths: &Paths, role: Role, memory: u64) -> Content {
         ("{files}", &files),
         ("{memory}", &memory),
         ("{account}", NAME),
+        ("{bad_configuration}", &bad_configuration),
     ];
     let fill = |text: String, (name, value): (&str, &str)| text.replace(name, value);
     values.into_iter().fold(TEMPLATE.to_owned(), fill).into()

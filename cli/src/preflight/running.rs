@@ -1,12 +1,14 @@
 //! What to do about a broker or a gateway that a running Connection Manager cannot use.
 
+use std::path::Path;
+
 use cmsg_config::{
     distrust::Problem,
     socket::{BrokerStatus, LastRefusal, RefusedCertificate},
 };
 
 use super::{CHANGED, UNTRUSTED};
-use crate::finding::Finding;
+use crate::{finding::Finding, host::rejected::Rejection, installation::Runtime};
 
 const CLOCKS: &str = "compare the clocks of both hosts (`chronyc tracking`)";
 
@@ -34,6 +36,17 @@ pub(crate) fn refusal((gateway, refusal): &(String, LastRefusal)) -> Finding {
     let is_clock = ["clock", "expired", "not valid yet"].iter().any(|word| reason.contains(word));
     let cure = if is_clock { CLOCKS } else { "see the log of the gateway" };
     Finding::warning("gateway.refuses", what, cure)
+}
+
+/// The findings of a role that has rejected its configuration.
+pub(crate) fn rejected(rejection: &Rejection, conf: &Path, runtime: Runtime) -> Vec<Finding> {
+    let cure = match runtime {
+        Runtime::Swarm => "correct it; Docker restarts the service by itself",
+        Runtime::Host => "correct it, then start the service: `pcoip-cmsg-setup install`",
+    };
+    let what = |problem: &String| format!("`{}`: {problem}", conf.display());
+    let problems = rejection.problems.iter().map(what);
+    problems.map(|what| Finding::error("configuration.invalid", what, cure)).collect()
 }
 
 fn cure(refused: &RefusedCertificate, words: &str) -> String {

@@ -9,6 +9,8 @@ use cmsg_config::{
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::host::rejected::Rejection;
+
 /// A role answers at once or hangs.
 const WAIT: Duration = Duration::from_secs(2);
 
@@ -34,12 +36,25 @@ pub(crate) struct RoleView {
     /// Gateways that refused the last session, with when and why.
     #[serde(skip)]
     refusing: Vec<(String, LastRefusal)>,
+    /// Why it ended, where it rejected its configuration.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    rejection: Option<Rejection>,
 }
 
 impl RoleView {
-    /// Asks a role.
+    /// Asks a role, and why it has ended where it does not answer.
     pub(crate) fn ask(paths: &Paths, role: Role) -> Self {
-        Self::of(role, socket::get::<Status>(&paths.run(), role, "/status", WAIT))
+        let answer = socket::get::<Status>(&paths.run(), role, "/status", WAIT);
+        let rejection = answer.is_err().then(|| Rejection::read(paths, role)).flatten();
+        let mut view = Self::of(role, answer);
+        let is_current = |rejection: &Rejection| !rejection.is_changed;
+        view.reason = match &rejection {
+            None => view.reason,
+            Some(it) if is_current(it) => Some("its configuration is invalid".to_owned()),
+            Some(_) => Some("its configuration was invalid; a file has changed since".to_owned()),
+        };
+        view.rejection = rejection.filter(is_current);
+        view
     }
 
     /// Asks a role that may have just started, or whose gateway has: it lives before it has looked
@@ -77,6 +92,7 @@ impl RoleView {
                 usage: status.usage,
                 refusing: refusing(&status),
                 broker: status.broker,
+                rejection: None,
             },
             Err(error) => Self {
                 role,
@@ -88,6 +104,7 @@ impl RoleView {
                 usage: Some(Usage::default()),
                 broker: None,
                 refusing: Vec::new(),
+                rejection: None,
             },
         }
     }
@@ -119,6 +136,11 @@ impl RoleView {
     pub(crate) fn why_not_ready(&self) -> Option<&str> {
         let why = || self.reason.as_deref().unwrap_or("it does not say why");
         (self.live && !self.ready).then(why)
+    }
+
+    /// Why it ended, where it rejected its configuration.
+    pub(crate) fn rejection(&self) -> Option<&Rejection> {
+        self.rejection.as_ref()
     }
 
     /// The connection broker, as the Connection Manager sees it.

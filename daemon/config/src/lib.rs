@@ -11,6 +11,7 @@ pub mod memory;
 pub mod paths;
 pub mod pem;
 pub mod reader;
+pub mod rejected;
 pub mod security_gateway;
 pub mod socket;
 pub mod text;

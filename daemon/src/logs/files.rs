@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use cmsg_proto::Time;
 
 use super::retention::{Entry, Retention, following, name, next_number};
-use crate::clock;
+use crate::{clock, reload::BadFile};
 
 /// How long to wait before another file is tried where one could not be made.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -38,8 +38,9 @@ impl LogFiles {
         let begun = clock::now();
         let number = next_number(role, &files_in(folder));
         let path = folder.join(name(role, begun, number));
-        let file =
-            open(&path).with_context(|| format!("creating log file `{}`", path.display()))?;
+        let file = open(&path)
+            .map_err(|error| BadFile::unless_passing(folder, error))
+            .with_context(|| format!("creating log file `{}`", path.display()))?;
         let bytes = file.metadata().map_or(0, |data| data.len());
         let (folder, role) = (folder.to_owned(), role.to_owned());
         let files = Self { folder, role, retention, file, bytes, begun, number, failed: None };

@@ -68,7 +68,11 @@ fn the_first_error_of_a_change_that_is_undone_says_why_the_role_failed() {
 
     assert_eq!(code, Some(4), "{said}");
     let first = said.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
-    assert!(first.starts_with("error: the security gateway is not live: creating log"), "{said}");
+    assert!(
+        first.starts_with("error: the security gateway is not live: in configuration"),
+        "{said}"
+    );
+    assert!(first.contains("`LogDirectory`: creating log file"), "{said}");
     assert!(first.contains("Not a directory"), "{said}");
     // Else the role cannot be started again, and the installation not be removed.
     put(&conf);

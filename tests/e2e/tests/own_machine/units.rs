@@ -189,6 +189,9 @@ fn systemd_can_read_the_units_and_finds_them_little_exposed() {
         let verified = verify.args(["verify", "--man=no", &unit]).output().expect("it starts");
         let told = String::from_utf8_lossy(&verified.stderr).into_owned();
         assert!(verified.status.success() && !told.contains("pcoip-cmsg"), "{told}");
+        // What a role ends with whose configuration is invalid.
+        let text = fs::read_to_string(site.machine.path(&unit)).expect("it can be read");
+        assert!(text.lines().any(|line| line == "RestartPreventExitStatus=64"), "{text}");
         site.machine.tell("systemd-analyze", &["security", "--offline=true", EXPOSURE, &unit]);
     }
 }
