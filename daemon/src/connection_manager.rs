@@ -5,14 +5,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use cmsg_config::socket::{Listen, Role};
-use cmsg_proto::broker::session::Journal;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
 use crate::{
-    former::Kept,
     https::{Server, listener::Listener},
     journal::JournalFile,
     listen, local,
@@ -20,7 +18,7 @@ use crate::{
     tls,
 };
 
-use shared::Shared;
+use shared::{JOURNAL, Shared};
 
 mod agent;
 mod allocate;
@@ -33,6 +31,8 @@ mod forward;
 mod forwarded;
 mod health;
 mod held;
+mod random;
+mod readiness;
 mod records;
 mod redirect;
 mod routes;
@@ -43,13 +43,6 @@ mod tests;
 mod trail;
 mod unserved;
 mod upstream;
-
-/// The file in the data folder that lets sessions outlive the process. What stands in it only
-/// clients' cookies open.
-const JOURNAL: &str = "connection-manager.sessions";
-/// What it keeps in that folder.
-const KEPT: Kept =
-    Kept { journal: JOURNAL, limit: Journal::MAX_BYTES, mark: "connection-manager.draining" };
 
 /// How long a shutdown waits for requests under way; containers are killed after ten seconds.
 const GRACE: Duration = Duration::from_secs(8);

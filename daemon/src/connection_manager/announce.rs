@@ -14,7 +14,7 @@ use cmsg_proto::{
 use zeroize::Zeroizing;
 
 use super::{
-    shared::random,
+    random::random,
     trail::{GATEWAY, Trail, document, told},
 };
 use crate::{clock, reload::Files, token::Signer};

@@ -16,7 +16,8 @@ use zeroize::Zeroizing;
 use super::{
     broker::Envelope,
     cookies,
-    shared::{Shared, random},
+    random::random,
+    shared::Shared,
     trail::{BROKER, CLIENT, Trail, as_error, document, told},
     upstream::{Failure, Reply},
 };

@@ -20,13 +20,12 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::{
-    JOURNAL, KEPT,
     agent::Agents,
     announce::Gateways,
     broker::Broker,
     forwarded::{self, Found, Ignored, TrustedProxies},
-    health::{Health, Readiness},
     held::Held,
+    readiness::{Health, Readiness},
     records::Records,
     seal::CookieSeal,
     unserved::Counters,
@@ -34,13 +33,20 @@ use super::{
 use crate::{
     clock,
     drain::{self, Drain},
-    former,
+    former::{self, Kept},
     https::bodies::Bodies,
     journal::JournalFile,
     limiter::Limiter,
     local::Observe,
     reload::Files,
 };
+
+/// The file in the data folder that lets sessions outlive the process. What stands in it only
+/// clients' cookies open.
+pub(super) const JOURNAL: &str = "connection-manager.sessions";
+/// What it keeps in that folder.
+const KEPT: Kept =
+    Kept { journal: JOURNAL, limit: Journal::MAX_BYTES, mark: "connection-manager.draining" };
 
 /// A session outlives the connections of its client, so there may be more of them.
 const SESSIONS_PER_CONNECTION: usize = 4;
@@ -290,11 +296,4 @@ impl Observe for Shared {
     fn drain_changed(&self) {
         self.changed.send_modify(|_| ());
     }
-}
-
-/// Random bytes for what must not be guessed.
-pub(super) fn random() -> anyhow::Result<[u8; 16]> {
-    let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).context("asking for random bytes")?;
-    Ok(bytes)
 }

@@ -1,7 +1,7 @@
 //! A module uses modules of lower floors only. The floors are listed in `docs/ARCHITECTURE.md`.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -34,6 +34,38 @@ fn modules_use_lower_floors_only() {
             }
         }
         assert!(upward.is_empty(), "{sources}: {upward:#?}");
+    }
+}
+
+#[test]
+fn modules_of_a_service_use_each_other_in_no_circle() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../daemon/src");
+    for service in ["connection_manager", "security_gateway"] {
+        let folder = sources.join(service);
+        let mut left: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for file in files(&folder) {
+            let place = module_path(file.strip_prefix(&sources).unwrap());
+            let others = left.entry(place[1].clone()).or_default();
+            for path in paths(&fs::read_to_string(&file).unwrap(), &place) {
+                let Some([root, other]) = path.first_chunk() else { continue };
+                if root != service || *other == place[1] {
+                    continue;
+                }
+                let is_module = folder.join(other).with_extension("rs").is_file();
+                assert!(is_module, "{} uses `{other}` of the service", file.display());
+                others.insert(other.clone());
+            }
+        }
+        assert!(left.len() > 5, "{left:?}");
+        let uses_none = |all: &BTreeMap<String, BTreeSet<String>>| {
+            let lowest =
+                all.iter().find(|(_, others)| !others.iter().any(|it| all.contains_key(it)));
+            lowest.map(|(module, _)| module.clone())
+        };
+        while let Some(lowest) = uses_none(&left) {
+            left.remove(&lowest);
+        }
+        assert!(left.is_empty(), "{service}: {left:#?}");
     }
 }
 
@@ -93,6 +125,11 @@ fn module_path(file: &Path) -> Vec<String> {
 
 /// The modules of the crate's root that a source names.
 fn used(source: &str, place: &[String]) -> BTreeSet<String> {
+    paths(source, place).into_iter().filter_map(|path| path.into_iter().next()).collect()
+}
+
+/// All paths of the crate that a source names.
+fn paths(source: &str, place: &[String]) -> BTreeSet<Vec<String>> {
     let file: File = syn::parse_file(source).expect("it is Rust");
     let mut finder = Finder { place: place.to_vec(), used: BTreeSet::new() };
     finder.visit_file(&file);
@@ -102,7 +139,8 @@ fn used(source: &str, place: &[String]) -> BTreeSet<String> {
 struct Finder {
     /// The module that is looked at.
     place: Vec<String>,
-    used: BTreeSet<String>,
+    /// Paths from the crate's root.
+    used: BTreeSet<Vec<String>>,
 }
 
 impl Finder {
@@ -116,9 +154,7 @@ impl Finder {
             _ => return,
         };
         let rest = path.iter().skip_while(|n| ["crate", "self", "super"].contains(&n.as_str()));
-        if let Some(module) = base.iter().chain(rest).next() {
-            self.used.insert(module.clone());
-        }
+        self.used.insert(base.iter().chain(rest).cloned().collect());
     }
 
     fn tree(&mut self, tree: &UseTree, before: &[String]) {

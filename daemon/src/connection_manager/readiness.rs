@@ -1,0 +1,157 @@
+//! Whether sessions can be set up, by what was last found of the broker and of the gateways.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use cmsg_config::socket::{BrokerStatus, NO_BROKER, NO_GATEWAY};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::{
+    announce::{Found, Gateway},
+    broker::{Broker, BrokerState, Look},
+};
+use crate::clock;
+
+/// Whether sessions can be set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Health {
+    Ready,
+    BrokerAway,
+    GatewayAway,
+}
+
+impl Health {
+    /// Why not, in the documented words.
+    pub(super) fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Ready => None,
+            Self::BrokerAway => Some(NO_BROKER),
+            Self::GatewayAway => Some(NO_GATEWAY),
+        }
+    }
+}
+
+/// What the looks have found so far.
+#[derive(Debug, Default)]
+pub(super) struct Readiness {
+    /// Nothing until it was looked for.
+    broker: Mutex<Option<BrokerState>>,
+    verdict: watch::Sender<Option<Health>>,
+}
+
+impl Readiness {
+    /// The verdict; nothing until enough was looked at.
+    pub(super) fn now(&self) -> Option<Health> {
+        *self.verdict.borrow()
+    }
+
+    /// The first verdict, as soon as there is one, or the present one.
+    pub(super) async fn judged(&self) -> Option<Health> {
+        let mut verdict = self.verdict.subscribe();
+        verdict.wait_for(Option::is_some).await.ok().and_then(|verdict| *verdict)
+    }
+
+    /// The broker for the unix socket.
+    pub(super) fn broker_status(&self, broker: &Broker) -> BrokerStatus {
+        let (url, is_verified) = (broker.address().to_owned(), broker.is_verified());
+        match &*self.broker() {
+            Some(state) => state.status(url, is_verified),
+            None => BrokerStatus { url, is_verified, ..BrokerStatus::default() },
+        }
+    }
+
+    fn broker(&self) -> MutexGuard<'_, Option<BrokerState>> {
+        self.broker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a check found something else than the one before.
+    pub(super) fn is_news(&self, look: &Look) -> bool {
+        self.broker().as_ref().is_none_or(|state| state.differs(look))
+    }
+
+    /// Notes what a check of the broker found.
+    pub(super) fn broker_found(&self, look: Look) {
+        let mut broker = self.broker();
+        let now = clock::wall();
+        *broker = Some(match broker.take() {
+            Some(state) => state.looked(look, now),
+            None => BrokerState::first(look, now),
+        });
+    }
+
+    /// Judges anew, and logs a change: of the verdict, or of why the broker cannot be used.
+    pub(super) fn settle(&self, gateways: &[Gateway], is_broker_news: bool) {
+        self.verdict.send_if_modified(|verdict| {
+            let trouble = self.broker().as_ref().map(BrokerState::trouble);
+            let fix = trouble.as_ref().and_then(|trouble| trouble.as_ref()?.1);
+            let broker = trouble.map(|trouble| trouble.map_or(Ok(()), |(cause, _)| Err(cause)));
+            let found = gateways.iter().map(|gateway| (gateway.name(), gateway.found()));
+            let Some((health, cause)) = judge(broker, found.collect()) else { return false };
+            let changed = verdict.replace(health) != Some(health);
+            let is_news = changed || (is_broker_news && health == Health::BrokerAway);
+            match health.reason() {
+                _ if !is_news => {}
+                None => info!("Ready for sessions"),
+                Some(reason) => {
+                    let fix = fix.filter(|_| health == Health::BrokerAway);
+                    warn!(reason, cause, fix, "Not ready for sessions");
+                }
+            }
+            changed
+        });
+    }
+}
+
+/// Whether sessions can be set up, and what keeps them from it. One gateway that takes them is
+/// enough.
+fn judge(
+    broker: Option<Result<(), String>>,
+    gateways: Vec<(String, Option<Found>)>,
+) -> Option<(Health, String)> {
+    if let Err(cause) = broker? {
+        return Some((Health::BrokerAway, cause));
+    }
+    if gateways.is_empty() || gateways.iter().any(|(_, found)| *found == Some(Found::Takes)) {
+        return Some((Health::Ready, String::new()));
+    }
+    let cause = |(name, found)| match found? {
+        Found::Refuses(reason) | Found::Silent(reason) => Some(format!("{name}: {reason}")),
+        Found::Takes => None,
+    };
+    let causes: Option<Vec<String>> = gateways.into_iter().map(cause).collect();
+    Some((Health::GatewayAway, causes?.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_gateway_that_takes_sessions_is_enough() {
+        let there = || Some(Ok(()));
+        let full = || Some(Found::Refuses("full".to_owned()));
+        let silent = || Some(Found::Silent("gone".to_owned()));
+        let takes = || Some(Found::Takes);
+        let table = [
+            (None, vec![takes()], None),
+            (
+                Some(Err("no route".to_owned())),
+                vec![takes()],
+                Some((Health::BrokerAway, "no route")),
+            ),
+            (there(), vec![], Some((Health::Ready, ""))),
+            (there(), vec![None], None),
+            (there(), vec![full(), None], None),
+            (there(), vec![None, takes()], Some((Health::Ready, ""))),
+            (there(), vec![full(), takes()], Some((Health::Ready, ""))),
+            (there(), vec![silent(), takes()], Some((Health::Ready, ""))),
+            (there(), vec![full(), silent()], Some((Health::GatewayAway, "sg0: full; sg1: gone"))),
+        ];
+        for (broker, gateways, judged) in table {
+            let names = (0..).map(|number| format!("sg{number}"));
+            let gateways: Vec<_> = names.zip(gateways).collect();
+            let judged = judged.map(|(health, cause)| (health, cause.to_owned()));
+            assert_eq!(judge(broker.clone(), gateways.clone()), judged, "{broker:?} {gateways:?}");
+        }
+    }
+}
