@@ -13,7 +13,7 @@ use cmsg_config::Paths;
 use crate::{
     installation::layout::unfinished,
     progress::Progress,
-    step::{Step, Stopped},
+    step::{Step, Stopped, trace::Trace},
     system::System,
 };
 use journal::Journal;
@@ -45,6 +45,8 @@ pub(crate) struct Left {
     pub(crate) error: anyhow::Error,
     /// What an operator can do about it.
     pub(crate) by_hand: String,
+    /// Whether it takes the Docker engine.
+    pub(crate) needs_engine: bool,
 }
 
 /// Performs the steps, and returns what of the old could not be thrown away.
@@ -76,23 +78,26 @@ pub(crate) fn recover(journal: &Journal, paths: &Paths, system: &mut dyn System)
     let mut left = Vec::new();
     if journal.is_settled {
         for trace in journal.traces() {
-            let by_hand = || trace.finishing_by_hand();
-            left.extend(trace.finish(system).err().map(|error| Left { error, by_hand: by_hand() }));
+            let of = |error| left_of(trace, error, trace.finishing_by_hand());
+            left.extend(trace.finish(system).err().map(of));
         }
     } else {
         for trace in journal.traces().rev() {
-            let by_hand = || trace.undoing_by_hand();
-            let undone = trace.undo(paths, system);
-            left.extend(undone.err().map(|error| Left { error, by_hand: by_hand() }));
+            let of = |error| left_of(trace, error, trace.undoing_by_hand());
+            left.extend(trace.undo(paths, system).err().map(of));
         }
     }
     if left.is_empty() {
         let path = journal::path(paths);
         let removed = remove(paths, system);
         let by_hand = format!("remove `{}`", path.display());
-        left.extend(removed.err().map(|error| Left { error, by_hand }));
+        left.extend(removed.err().map(|error| Left { error, by_hand, needs_engine: false }));
     }
     left
+}
+
+fn left_of(trace: &Trace, error: anyhow::Error, by_hand: String) -> Left {
+    Left { error, by_hand, needs_engine: matches!(trace, Trace::Engine(_)) }
 }
 
 /// Removes the journal, also one that a killed process was just writing.

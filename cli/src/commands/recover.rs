@@ -102,7 +102,8 @@ pub(super) fn tell_unfinished(paths: &Paths, left: &[Left], report: &mut Report,
 fn hint(paths: &Paths, left: &[Left]) -> String {
     let by_hand: Vec<_> = left.iter().map(|left| left.by_hand.as_str()).collect();
     let by_hand = by_hand.join(", ");
-    let mend = if by_hand.contains("docker ") && engine::connect().is_err() {
+    let needs_engine = left.iter().any(|left| left.needs_engine);
+    let mend = if needs_engine && engine::connect().is_err() {
         "start docker (`systemctl enable --now docker`)"
     } else {
         "mend the cause"

@@ -76,11 +76,12 @@ fn words(error: &Error) -> String {
         Error::UnknownIssuer => {
             "it has no chain of supported signatures to the authority".to_owned()
         }
+        Error::UnsupportedSignatureAlgorithmContext(_)
+        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
+            "it or an issuer has an unsupported signature algorithm".to_owned()
+        }
         error => {
             let text = format!("{error:?}");
-            if text.starts_with("UnsupportedSignatureAlgorithm") {
-                return "it or an issuer has an unsupported signature algorithm".to_owned();
-            }
             text.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
         }
     }
