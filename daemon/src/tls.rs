@@ -80,8 +80,11 @@ pub(crate) fn watched_client_config(
     refused: LastRefused,
 ) -> anyhow::Result<Arc<ClientConfig>> {
     let trust = trust.clone();
-    let verifier = Reloaded { upstream: files.keep(move || upstream(&trust))?, refused };
-    let config = ClientConfig::builder_with_provider(provider())
+    let provider = provider();
+    let algorithms = provider.signature_verification_algorithms;
+    let upstream = files.keep(move || upstream(&trust))?;
+    let verifier = Reloaded { algorithms, upstream, refused };
+    let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .context("offering TLS 1.2 and 1.3")?
         .dangerous()
@@ -92,14 +95,14 @@ pub(crate) fn watched_client_config(
 
 fn upstream(trust: &Trust) -> anyhow::Result<Upstream> {
     let Trust::Verify { ca_certificates, pins } = trust else {
-        return Ok(Upstream::trusting_anyone(provider()));
+        return Ok(Upstream::trusting_anyone());
     };
     let mut listed = Vec::new();
     for path in ca_certificates {
         listed.extend(certificates(path)?);
     }
     let authorities = authorities(&listed);
-    Ok(Upstream::new(provider(), listed, pins.clone(), authorities))
+    Ok(Upstream::new(listed, pins.clone(), authorities))
 }
 
 /// The certificate that clients are shown, with its key.

@@ -36,19 +36,47 @@ impl Key {
         Self { name, default, repeats: false, shape, meaning }
     }
 
+    const fn path(name: &'static str, default: &'static str, meaning: &'static str) -> Self {
+        Self::new(name, default, "path", meaning)
+    }
+
+    const fn seconds(name: &'static str, default: &'static str, meaning: &'static str) -> Self {
+        Self::new(name, default, "seconds", meaning)
+    }
+
+    const fn switch(name: &'static str, default: &'static str, meaning: &'static str) -> Self {
+        Self::new(name, default, "true or false", meaning)
+    }
+
     const fn list(name: &'static str, shape: &'static str, meaning: &'static str) -> Self {
         Self { name, default: "", repeats: true, shape, meaning }
     }
 }
 
+// Keys of both files.
+const LOG_LEVEL: Key = Key::new(
+    "LogLevel",
+    "INFO",
+    "TRACE, DEBUG, INFO, WARN or ERROR",
+    "what is logged, at or above",
+);
+const AGENT_CERT_CHECK: Key = Key::switch("AgentCertCheck", "false", "verify agents' certificates");
+const SSL_CERTIFICATE: Key = Key::path(
+    "SslCertificate",
+    "/opt/teradici/pcoipcm_data/certs/cmsg.crt",
+    "PEM certificate, followed by its chain",
+);
+const SSL_KEY: Key =
+    Key::path("SslKey", "/opt/teradici/pcoipcm_data/certs/cmsg.key", "PEM key of that certificate");
+const HTTP_HEAD_SECONDS: Key =
+    Key::seconds("HttpHeadSeconds", "10", "longest wait for the head of a request");
+const DATA_DIRECTORY: Key = Key::path("DataDirectory", "/opt/teradici/pcoipcm_data/state", "state");
+const RUN_DIRECTORY: Key =
+    Key::path("RunDirectory", "/opt/teradici/pcoipcm_data/run", "unix sockets");
+
 /// The keys of `ConnectionManager.conf`.
 pub const CONNECTION_MANAGER: &[Key] = &[
-    Key::new(
-        "LogLevel",
-        "INFO",
-        "TRACE, DEBUG, INFO, WARN or ERROR",
-        "what is logged, at or above",
-    ),
+    LOG_LEVEL,
     Key::new(
         "BrokerType",
         "",
@@ -56,19 +84,14 @@ pub const CONNECTION_MANAGER: &[Key] = &[
         "type of the connection broker; for people, nothing depends on it",
     ),
     Key::new("PcoipAddress", "", "https://HOST[:PORT]", "the connection broker; required"),
-    Key::new("BrokerCertCheck", "true", "true or false", "verify the broker's certificate"),
+    Key::switch("BrokerCertCheck", "true", "verify the broker's certificate"),
     Key::list(
         "BrokerCertPin",
         "sha256:HEX",
         "certificate or key of the broker that is trusted as it is",
     ),
-    Key::new(
-        "BrokerMaxRespWaitSeconds",
-        "40",
-        "seconds",
-        "longest wait for an answer of the broker",
-    ),
-    Key::new("AgentCertCheck", "false", "true or false", "verify agents' certificates"),
+    Key::seconds("BrokerMaxRespWaitSeconds", "40", "longest wait for an answer of the broker"),
+    AGENT_CERT_CHECK,
     Key::new("AgentPort", "60443", "port", "where agents are called to launch a session"),
     Key::list(
         "AllowedAgents",
@@ -76,23 +99,13 @@ pub const CONNECTION_MANAGER: &[Key] = &[
         "networks where agents may be although the broker does not name them, and whatever special \
          address they have",
     ),
-    Key::new(
-        "AgentMaxRespWaitSeconds",
-        "60",
-        "seconds",
-        "longest wait for an agent to launch a session",
-    ),
+    Key::seconds("AgentMaxRespWaitSeconds", "60", "longest wait for an agent to launch a session"),
     Key::list(
         "LicenseServerAddress",
         "URL or port@host",
         "license servers handed to agents, tried in order",
     ),
-    Key::new(
-        "SecurityGatewayEnabled",
-        "true",
-        "true or false",
-        "sessions go through the own security gateway",
-    ),
+    Key::switch("SecurityGatewayEnabled", "true", "sessions go through the own security gateway"),
     Key::list("ExternalRoutableIP", "IP", "public address of the own gateway, one a family"),
     Key::new(
         "ExternalPort",
@@ -111,10 +124,9 @@ pub const CONNECTION_MANAGER: &[Key] = &[
         "IP=sha256:HEX",
         "certificate or key of that gateway that is trusted as it is",
     ),
-    Key::new(
+    Key::path(
         "JwtSigningKey",
         "/opt/teradici/pcoipcm_data/certs/jwt-signing.key",
-        "path",
         "PEM key that signs announcements to gateways",
     ),
     Key::list(
@@ -134,18 +146,8 @@ pub const CONNECTION_MANAGER: &[Key] = &[
         "IP:PORT or off",
         "where plain HTTP is answered with a redirect to HTTPS",
     ),
-    Key::new(
-        "SslCertificate",
-        "/opt/teradici/pcoipcm_data/certs/cmsg.crt",
-        "path",
-        "PEM certificate, followed by its chain",
-    ),
-    Key::new(
-        "SslKey",
-        "/opt/teradici/pcoipcm_data/certs/cmsg.key",
-        "path",
-        "PEM key of that certificate",
-    ),
+    SSL_CERTIFICATE,
+    SSL_KEY,
     Key::list(
         "CaCertificate",
         "path",
@@ -157,16 +159,15 @@ pub const CONNECTION_MANAGER: &[Key] = &[
         "proxies whose `X-Forwarded-For` is used; ignored from all others",
     ),
     Key::new("MaxConnections", "10000", "1 to 100000", "client connections at once"),
-    Key::new("TlsHandshakeSeconds", "10", "seconds", "longest TLS handshake of a client"),
-    Key::new("HttpHeadSeconds", "10", "seconds", "longest wait for the head of a request"),
-    Key::new("SessionIdleSeconds", "900", "seconds", "after which a session that is not used ends"),
-    Key::new("DataDirectory", "/opt/teradici/pcoipcm_data/state", "path", "state"),
-    Key::new("RunDirectory", "/opt/teradici/pcoipcm_data/run", "path", "unix sockets"),
-    Key::new("LogDirectory", "/var/log/Teradici/ConnectionManager", "path", "log files"),
-    Key::new(
+    Key::seconds("TlsHandshakeSeconds", "10", "longest TLS handshake of a client"),
+    HTTP_HEAD_SECONDS,
+    Key::seconds("SessionIdleSeconds", "900", "after which a session that is not used ends"),
+    DATA_DIRECTORY,
+    RUN_DIRECTORY,
+    Key::path("LogDirectory", "/var/log/Teradici/ConnectionManager", "log files"),
+    Key::switch(
         "OauthEnabled",
         "false",
-        "true or false",
         "kept for OAuth; has no effect yet: clients authenticate at an identity provider",
     ),
     Key::new(
@@ -187,28 +188,24 @@ pub const CONNECTION_MANAGER: &[Key] = &[
         "https://HOST[:PORT][/PATH]",
         "kept for OAuth; has no effect yet: the federated authentication broker that agents are told",
     ),
-    Key::new(
+    Key::switch(
         "SsoEnabled",
         "false",
-        "true or false",
         "kept for single sign-on; has no effect yet: users are logged on to their desktops",
     ),
-    Key::new(
+    Key::path(
         "SsoSigningCertificate",
         "",
-        "path",
         "kept for single sign-on; has no effect yet: PEM certificate of the intermediate authority",
     ),
-    Key::new(
+    Key::path(
         "SsoSigningKey",
         "",
-        "path",
         "kept for single sign-on; has no effect yet: PEM key of that certificate",
     ),
-    Key::new(
+    Key::path(
         "SsoSigningCrl",
         "",
-        "path",
         "kept for single sign-on; has no effect yet: list of the certificates that the authority revoked",
     ),
     Key::new(
@@ -229,10 +226,9 @@ pub const CONNECTION_MANAGER: &[Key] = &[
         "text",
         "kept for single sign-on; has no effect yet: user who enrols there",
     ),
-    Key::new(
+    Key::path(
         "SsoEnrollmentPasswordFile",
         "",
-        "path",
         "kept for single sign-on; has no effect yet: file with that user's password",
     ),
     Key::new(
@@ -241,34 +237,26 @@ pub const CONNECTION_MANAGER: &[Key] = &[
         "text",
         "kept for single sign-on; has no effect yet: template by which certificates are signed there",
     ),
-    Key::new(
+    Key::switch(
         "HorizonEnabled",
         "false",
-        "true or false",
         "kept for VMware Horizon; has no effect yet: VMware Horizon is the broker",
     ),
-    Key::new(
+    Key::path(
         "TrustedLicenseCertificate",
         "",
-        "path",
         "kept for trusted licences; has no effect yet: PEM certificate of a trusted customer licence",
     ),
-    Key::new(
+    Key::path(
         "TrustedLicenseKey",
         "",
-        "path",
         "kept for trusted licences; has no effect yet: PEM key of that certificate",
     ),
 ];
 
 /// The keys of `SecurityGateway.conf`.
 pub const SECURITY_GATEWAY: &[Key] = &[
-    Key::new(
-        "LogLevel",
-        "INFO",
-        "TRACE, DEBUG, INFO, WARN or ERROR",
-        "what is logged, at or above",
-    ),
+    LOG_LEVEL,
     Key::list("ExternalRoutableIP", "IP", "public address of this gateway, one a family; required"),
     Key::new("MaxConnections", "5000", "1 to 100000", "sessions at once"),
     Key::new(
@@ -285,65 +273,46 @@ pub const SECURITY_GATEWAY: &[Key] = &[
          `/health`",
     ),
     Key::new("UdpSourceAddress", "0.0.0.0:55000", "IP:PORT", "where datagrams to agents come from"),
-    Key::new(
-        "SslCertificate",
-        "/opt/teradici/pcoipcm_data/certs/cmsg.crt",
-        "path",
-        "PEM certificate, followed by its chain",
-    ),
-    Key::new(
-        "SslKey",
-        "/opt/teradici/pcoipcm_data/certs/cmsg.key",
-        "path",
-        "PEM key of that certificate",
-    ),
+    SSL_CERTIFICATE,
+    SSL_KEY,
     Key::list(
         "CaCertificate",
         "path",
         "PEM certificates that agents are verified with, beside the host's",
     ),
-    Key::new("AgentCertCheck", "false", "true or false", "verify agents' certificates"),
+    AGENT_CERT_CHECK,
     Key::new("AgentSni", "", "host name", "server name sent to agents; none unless given"),
     Key::list(
         "AllowedAgents",
         "IP[/BITS]",
         "networks where agents may have a loopback, link-local or own address of the gateway",
     ),
-    Key::new(
+    Key::path(
         "JwtVerifyingCertificate",
         "/opt/teradici/pcoipcm_data/certs/jwt-verifying.crt",
-        "path",
         "PEM certificates of connection managers whose announcements are taken",
     ),
     Key::new("RewriteAddresses", "off", "off", "control bytes are relayed unchanged"),
-    Key::new("TlsHandshakeSeconds", "10", "seconds", "longest TLS handshake"),
-    Key::new("HttpHeadSeconds", "10", "seconds", "longest wait for the head of a request"),
-    Key::new("TagSeconds", "10", "seconds", "longest wait for the session tag after the handshake"),
-    Key::new(
+    Key::seconds("TlsHandshakeSeconds", "10", "longest TLS handshake"),
+    HTTP_HEAD_SECONDS,
+    Key::seconds("TagSeconds", "10", "longest wait for the session tag after the handshake"),
+    Key::seconds(
         "AnnouncedSeconds",
         "240",
-        "seconds",
         "after which an announced session that nobody used ends",
     ),
-    Key::new(
-        "ResumeSeconds",
-        "300",
-        "seconds",
-        "after which a session without a control connection ends",
-    ),
-    Key::new(
+    Key::seconds("ResumeSeconds", "300", "after which a session without a control connection ends"),
+    Key::seconds(
         "UdpIdleSeconds",
         "60",
-        "seconds",
         "after which a silent flow of datagrams ends when its control connection is gone",
     ),
-    Key::new("DataDirectory", "/opt/teradici/pcoipcm_data/state", "path", "state"),
-    Key::new("RunDirectory", "/opt/teradici/pcoipcm_data/run", "path", "unix sockets"),
-    Key::new("LogDirectory", "/var/log/Teradici/SecurityGateway", "path", "log files"),
-    Key::new(
+    DATA_DIRECTORY,
+    RUN_DIRECTORY,
+    Key::path("LogDirectory", "/var/log/Teradici/SecurityGateway", "log files"),
+    Key::switch(
         "CollaborationEnabled",
         "true",
-        "true or false",
         "kept for collaboration; has no effect yet: clients share a session (UDP 64172 of agents)",
     ),
 ];

@@ -13,7 +13,7 @@ use rustls::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::{CryptoProvider, verify_tls13_signature_with_raw_key},
+    crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key},
     pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime},
 };
 use webpki::RawPublicKeyEntity;
@@ -21,10 +21,9 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 use super::refused::{LastRefused, Refusal};
 
-/// The one verifier for everything upstream.
+/// What is trusted upstream.
 #[derive(Debug)]
 pub(super) struct Upstream {
-    provider: Arc<CryptoProvider>,
     listed: Vec<CertificateDer<'static>>,
     pins: Vec<Pin>,
     rest: Rest,
@@ -39,16 +38,28 @@ enum Rest {
 
 impl Upstream {
     pub(super) fn new(
-        provider: Arc<CryptoProvider>,
         listed: Vec<CertificateDer<'static>>,
         pins: Vec<Pin>,
         authorities: Option<Arc<WebPkiServerVerifier>>,
     ) -> Self {
-        Self { provider, listed, pins, rest: Rest::Authorities(authorities) }
+        Self { listed, pins, rest: Rest::Authorities(authorities) }
     }
 
-    pub(super) fn trusting_anyone(provider: Arc<CryptoProvider>) -> Self {
-        Self { provider, listed: Vec::new(), pins: Vec::new(), rest: Rest::Anyone }
+    pub(super) fn trusting_anyone() -> Self {
+        Self { listed: Vec::new(), pins: Vec::new(), rest: Rest::Anyone }
+    }
+
+    /// The authorities that have to vouch for a certificate; none where it is trusted as it is.
+    fn authorities_for(
+        &self,
+        certificate: &CertificateDer<'_>,
+    ) -> Result<Option<&WebPkiServerVerifier>, Error> {
+        match &self.rest {
+            Rest::Anyone => Ok(None),
+            _ if self.is_known(certificate) => Ok(None),
+            Rest::Authorities(Some(authorities)) => Ok(Some(authorities)),
+            Rest::Authorities(None) => Err(CertificateError::UnknownIssuer.into()),
+        }
     }
 
     fn is_known(&self, certificate: &CertificateDer<'_>) -> bool {
@@ -64,67 +75,10 @@ impl Upstream {
     }
 }
 
-impl ServerCertVerifier for Upstream {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        if self.is_known(end_entity) {
-            return Ok(ServerCertVerified::assertion());
-        }
-        match &self.rest {
-            Rest::Anyone => Ok(ServerCertVerified::assertion()),
-            Rest::Authorities(None) => Err(CertificateError::UnknownIssuer.into()),
-            Rest::Authorities(Some(authorities)) => authorities.verify_server_cert(
-                end_entity,
-                intermediates,
-                server_name,
-                ocsp_response,
-                now,
-            ),
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let info = key_info(cert)?;
-        let key = RawPublicKeyEntity::try_from(&info)
-            .map_err(|_| Error::from(CertificateError::BadEncoding))?;
-        let algorithms = self.provider.signature_verification_algorithms.mapping.iter();
-        algorithms
-            .filter(|(scheme, _)| *scheme == signed.scheme)
-            .flat_map(|(_, algorithms)| algorithms.iter())
-            .any(|algorithm| key.verify_signature(*algorithm, message, signed.signature()).is_ok())
-            .then(HandshakeSignatureValid::assertion)
-            .ok_or_else(|| CertificateError::BadSignature.into())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature_with_raw_key(message, &key_info(cert)?, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// The verifier of the time.
+/// The one verifier for everything upstream, by what is trusted at the time.
 #[derive(Debug)]
 pub(super) struct Reloaded {
+    pub(super) algorithms: WebPkiSupportedAlgorithms,
     pub(super) upstream: Arc<ArcSwap<Upstream>>,
     /// For whoever reports why the peer cannot be reached.
     pub(super) refused: LastRefused,
@@ -140,8 +94,17 @@ impl ServerCertVerifier for Reloaded {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let upstream = self.upstream.load();
-        let verified =
-            upstream.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let verified = match upstream.authorities_for(end_entity) {
+            Ok(Some(authorities)) => authorities.verify_server_cert(
+                end_entity,
+                intermediates,
+                server_name,
+                ocsp_response,
+                now,
+            ),
+            Ok(None) => Ok(ServerCertVerified::assertion()),
+            Err(error) => Err(error),
+        };
         let refusal = verified.as_ref().err();
         let is_pinned = !upstream.pins.is_empty();
         self.refused.set(refusal.map(|error| Refusal::new(end_entity, error, is_pinned)));
@@ -154,7 +117,16 @@ impl ServerCertVerifier for Reloaded {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.upstream.load().verify_tls12_signature(message, cert, signed)
+        let info = key_info(cert)?;
+        let key = RawPublicKeyEntity::try_from(&info)
+            .map_err(|_| Error::from(CertificateError::BadEncoding))?;
+        let algorithms = self.algorithms.mapping.iter();
+        algorithms
+            .filter(|(scheme, _)| *scheme == signed.scheme)
+            .flat_map(|(_, algorithms)| algorithms.iter())
+            .any(|algorithm| key.verify_signature(*algorithm, message, signed.signature()).is_ok())
+            .then(HandshakeSignatureValid::assertion)
+            .ok_or_else(|| CertificateError::BadSignature.into())
     }
 
     fn verify_tls13_signature(
@@ -163,11 +135,11 @@ impl ServerCertVerifier for Reloaded {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.upstream.load().verify_tls13_signature(message, cert, signed)
+        verify_tls13_signature_with_raw_key(message, &key_info(cert)?, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.upstream.load().supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 

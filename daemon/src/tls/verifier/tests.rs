@@ -48,8 +48,12 @@ fn authorities(listed: &[CertificateDer<'static>]) -> Option<Arc<WebPkiServerVer
 fn handshake(peer: &Peer, listed: &[CertificateDer<'static>], pins: &[Pin]) -> Result<(), String> {
     for version in [&TLS12, &TLS13] {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier =
-            Upstream::new(provider.clone(), listed.to_vec(), pins.to_vec(), authorities(listed));
+        let upstream = Upstream::new(listed.to_vec(), pins.to_vec(), authorities(listed));
+        let verifier = Reloaded {
+            algorithms: provider.signature_verification_algorithms,
+            upstream: Arc::new(ArcSwap::from_pointee(upstream)),
+            refused: LastRefused::default(),
+        };
         let client = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[version])
             .unwrap()
