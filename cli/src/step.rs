@@ -310,3 +310,6 @@ fn put_aside(path: &Path, is_there: bool, system: &mut dyn System) -> anyhow::Re
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

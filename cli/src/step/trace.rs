@@ -183,3 +183,6 @@ fn unmake(folders: &[PathBuf], paths: &Paths, system: &mut dyn System) -> anyhow
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

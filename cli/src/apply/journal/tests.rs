@@ -50,3 +50,57 @@ fn a_torn_journal_and_one_of_another_version_are_told_apart() {
         assert!(matches!(Journal::parse(text), Err(Unread::Torn(_))), "{text}");
     }
 }
+
+#[test]
+fn a_journal_that_another_build_wrote_is_read_and_written_alike() {
+    const WRITTEN: &str = r#"{
+  "schema": 1,
+  "version": "0.1.0",
+  "command": "install",
+  "pid": 1234,
+  "begun": 2,
+  "is_settled": false,
+  "steps": [
+    {
+      "name": "make the account pcoip-cmsg",
+      "traces": [
+        "new-account"
+      ]
+    },
+    {
+      "name": "start the roles",
+      "traces": [
+        {
+          "started": {
+            "has_log": true
+          }
+        }
+      ]
+    },
+    {
+      "name": "remove the services",
+      "traces": [
+        {
+          "engine": {
+            "deployed": [
+              [
+                "/r/stack.yaml"
+              ],
+              [
+                "cm"
+              ]
+            ]
+          }
+        }
+      ]
+    }
+  ]
+}
+"#;
+
+    let journal = Journal::parse(WRITTEN).unwrap();
+
+    assert_eq!(text(&journal), WRITTEN);
+    assert_eq!(journal.last(), "start the roles");
+    assert_eq!(journal.traces().count(), 2);
+}

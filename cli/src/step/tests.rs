@@ -1,0 +1,186 @@
+use cmsg_config::{Paths, socket::Role};
+use cmsg_engine::stack::Service;
+use time::OffsetDateTime;
+
+use super::*;
+use crate::{
+    installation::{
+        account::{Access, Found, Owner},
+        firewall::Edit,
+        layout,
+        surroundings::KernelKey,
+    },
+    pki::generate::Key,
+    system::{Who, recorder::Recorder},
+};
+use engine::{Draft, EngineTrace};
+use kernel::Setting;
+use units::UnitFile;
+
+fn paths() -> Paths {
+    Paths::under("/r")
+}
+
+fn certificate(key: Key, is_there: bool) -> Step {
+    let names = vec!["host.example".to_owned(), "192.0.2.1".to_owned()];
+    Step::MakeCertificate {
+        request: Request { key, names, now: OffsetDateTime::UNIX_EPOCH },
+        followed_by: "more".into(),
+        key: "/r/key.pem".into(),
+        certificate: "/r/certificate.pem".into(),
+        replaces_key: is_there,
+        replaces_certificate: is_there,
+    }
+}
+
+fn files() -> Vec<Step> {
+    let write = |replaces| Step::Write { path: "/r/file".into(), content: "x".into(), replaces };
+    let copy = |replaces| Step::CopyDaemon { from: "/d".into(), to: paths().daemon(), replaces };
+    let access = Access { owner: Owner::Account, mode: 0o640 };
+    let before = Found { user: 1, group: 2, mode: 0o600, is_folder: false };
+    let hand_over = |path: &str, before| AccessChange { path: path.into(), access, before };
+    vec![
+        Step::MakeFolders { paths: paths(), folders: vec!["/r/opt".into(), "/r/opt/inner".into()] },
+        write(false),
+        write(true),
+        Step::Remove("/r/file".into()),
+        certificate(Key::NewRsa, false),
+        certificate(Key::NewP256, true),
+        certificate(Key::Given("key".into()), true),
+        copy(false),
+        copy(true),
+        Step::Delete(vec!["/r/a".into(), "/r/b".into()]),
+        Step::RemoveEmptyFolders(vec!["/r/opt/inner".into(), "/r/opt".into()]),
+        Step::HandOver(vec![hand_over("/r/a", Some(before)), hand_over("/r/b", None)]),
+        Step::Adopt(Adopting::Keep {
+            folder: "/r/kept".into(),
+            files: vec![("/r/kept/etc/file".into(), "x".into())],
+        }),
+    ]
+}
+
+fn roles() -> Vec<Step> {
+    let mut steps = vec![
+        Step::Stop { paths: paths(), roles: vec![Role::Cm] },
+        Step::Start { paths: paths(), has_log: false },
+    ];
+    for role in [Role::Cm, Role::Sg] {
+        steps.push(Step::StopRole { paths: paths(), role });
+        steps.push(Step::StartRole { paths: paths(), role });
+        steps.push(Step::Reload { paths: paths(), role });
+    }
+    let listens = vec!["a=1".to_owned(), "b=2".to_owned()];
+    steps.push(Step::AwaitLive { paths: paths(), roles: vec![Role::Cm.into()], listens });
+    steps.push(Step::Hold(vec![Trace::NewAccount, Trace::AccountGoes]));
+    steps
+}
+
+fn host() -> Vec<Step> {
+    let file = |role, content: Option<&str>, replaces| UnitFile {
+        role,
+        content: content.map(Into::into),
+        replaces,
+    };
+    let files = vec![file(Role::Cm, Some("x"), true), file(Role::Sg, None, true)];
+    let (cm, sg) = (vec![Role::Cm], vec![Role::Sg]);
+    let edit = Edit::Define { before: Vec::new(), after: vec!["443/tcp".to_owned()] };
+    let (before, after) = ("1".to_owned(), "2".to_owned());
+    let setting = Setting { key: KernelKey::SendBuffer, before, after };
+    vec![
+        Step::MakeAccount,
+        Step::RemoveAccount,
+        Step::Units(Units { paths: paths(), files, disables: sg, enables: Vec::new() }),
+        Step::Units(Units {
+            paths: paths(),
+            files: vec![file(Role::Cm, Some("x"), false)],
+            disables: Vec::new(),
+            enables: cm,
+        }),
+        Step::Firewall(FirewallStep { edits: vec![edit] }),
+        Step::Kernel(KernelStep { settings: vec![setting] }),
+    ]
+}
+
+fn images() -> Vec<Step> {
+    let images = vec!["pcoip-cm:1".to_owned(), "sg:1".to_owned()];
+    let who = Who { user: "me".to_owned(), password: "secret".into() };
+    let pull = EngineStep::PullImages {
+        registry: "r.example".to_owned(),
+        who: Some(who),
+        roles: vec![Role::Cm, Role::Sg],
+        images: images.clone(),
+    };
+    let load = EngineStep::LoadImages { archive: "/images.tar".into(), images };
+    vec![Step::Engine(load), Step::Engine(pull)]
+}
+
+fn engine() -> Vec<Step> {
+    let service = Service {
+        role: Role::Cm,
+        image: "pcoip-cm:1".to_owned(),
+        deployment: "one".to_owned(),
+        memory: 64,
+    };
+    let stack = Draft { paths: paths(), services: vec![service], compose: None };
+    let network = "10.0.0.0/24".parse().unwrap();
+    let write = |replaces| EngineStep::WriteStack { stack: stack.clone(), replaces };
+    let make = |replaces| EngineStep::MakeNetwork { network, replaces };
+    let deploy = |is_first| EngineStep::Deploy { files: vec![layout::stack(&paths())], is_first };
+    let files = vec![layout::stack(&paths())];
+    let gone = vec!["old:1".to_owned(), "older:1".to_owned()];
+    let steps = vec![
+        EngineStep::Enable,
+        EngineStep::MakeSwarm { pool: network },
+        make(None),
+        make(Some("10.0.1.0/24".parse().unwrap())),
+        write(false),
+        write(true),
+        deploy(true),
+        deploy(false),
+        EngineStep::RemoveServices { paths: paths(), files, roles: vec![Role::Cm] },
+        EngineStep::Leave(vec![EngineTrace::ImagesGo(gone.clone())]),
+        EngineStep::Leave(vec![
+            EngineTrace::NetworkGoes,
+            EngineTrace::ImagesGo(gone),
+            EngineTrace::SwarmGoes,
+        ]),
+    ];
+    let adopted = |networks: &[&str]| {
+        let networks = networks.iter().map(ToString::to_string).collect();
+        Step::Adopt(Adopting::Remove { networks })
+    };
+    let adopted = [adopted(&[]), adopted(&["a", "b"])];
+    steps.into_iter().map(Step::Engine).chain(adopted).collect()
+}
+
+fn listed(texts: &[String]) -> String {
+    if texts.is_empty() { "nothing".to_owned() } else { texts.join(", ").trim_end().to_owned() }
+}
+
+/// What a step says, does and leaves, on a host that has all that it replaces.
+fn block(step: &Step) -> String {
+    let mut system = Recorder::default();
+    let traces = step.traces();
+    for trace in &traces {
+        if let Trace::Replaced(path) = trace {
+            system.state.files.insert(path.clone(), String::new());
+        }
+    }
+    step.perform(&mut system).unwrap();
+    let traces: Vec<_> = traces.iter().map(|it| serde_json::to_string(it).unwrap()).collect();
+    let lines = [
+        format!("{}: {}", step.name(), step.changes()),
+        format!("to undo: {}", step.undoing()),
+        format!("does: {}", listed(&system.calls)),
+        format!("leaves: {}", listed(&traces)),
+    ];
+    lines.join("\n")
+}
+
+#[test]
+fn every_kind_of_step_says_what_it_does_and_leaves_how_to_undo_it() {
+    let steps = [files(), roles(), host(), images(), engine()].concat();
+    let blocks: Vec<_> = steps.iter().map(block).collect();
+
+    assert_eq!(blocks.join("\n\n"), include_str!("tests/kinds.txt").trim_end());
+}

@@ -1,0 +1,49 @@
+use cmsg_config::Paths;
+
+use super::*;
+use crate::system::recorder::Recorder;
+
+/// Every kind of trace as a journal holds it, and what becomes of it. The journal may be another
+/// version's, so the JSON never changes.
+const KINDS: &str = include_str!("tests/kinds.txt");
+
+fn listed(calls: &[String]) -> String {
+    if calls.is_empty() { "nothing".to_owned() } else { calls.join(", ").trim_end().to_owned() }
+}
+
+/// What a trace does and says that is read from a journal.
+fn block(json: &str) -> String {
+    let trace: Trace = serde_json::from_str(json).unwrap_or_else(|why| panic!("{json}: {why}"));
+    let paths = Paths::under("/r");
+    let (mut undone, mut finished) = (Recorder::default(), Recorder::default());
+    trace.undo(&paths, &mut undone).unwrap();
+    trace.finish(&mut finished).unwrap();
+    let lines = [
+        serde_json::to_string(&trace).unwrap(),
+        format!("undo: {}", listed(&undone.calls)),
+        format!("undo by hand: {}", trace.undoing_by_hand()),
+        format!("finish: {}", listed(&finished.calls)),
+        format!("finish by hand: {}", trace.finishing_by_hand()),
+    ];
+    lines.join("\n")
+}
+
+#[test]
+fn a_journal_of_another_version_is_read_and_undone_and_written_alike() {
+    for expected in KINDS.trim_end().split("\n\n") {
+        let json = expected.lines().next().unwrap_or_default();
+
+        assert_eq!(block(json), expected);
+    }
+}
+
+#[test]
+fn every_kind_of_trace_is_in_the_list() {
+    for unknown in ["\"unknown\"", "{\"engine\":\"unknown\"}"] {
+        let error = serde_json::from_str::<Trace>(unknown).unwrap_err().to_string();
+        let (_, known) = error.split_once("expected one of ").unwrap();
+        for name in known.split('`').skip(1).step_by(2) {
+            assert!(KINDS.contains(&format!("\"{name}\"")), "{name}");
+        }
+    }
+}
