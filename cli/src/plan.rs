@@ -31,7 +31,10 @@ use crate::{
         previous::Previous,
         record::Record,
     },
-    step::Step,
+    step::{
+        Step, await_live::AwaitLive, copy_daemon::CopyDaemon, delete::Delete,
+        make_folders::MakeFolders, remove::Remove, write::Write,
+    },
     system::Awaited,
     wanted::{Wanted, listen::ListenKey},
 };
@@ -66,7 +69,7 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
         adopt::turn(turnover, facts);
     if !installed.missing_folders.is_empty() {
         let folders = installed.missing_folders.clone();
-        steps.push(Step::MakeFolders { paths: paths.clone(), folders });
+        steps.push(Step::MakeFolders(MakeFolders { paths: paths.clone(), folders }));
     }
     steps.extend(adopt::keep(facts, &paths));
     let make_account = account::make(facts);
@@ -95,12 +98,12 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     steps.extend(prepared);
     steps.extend(account::hand_over(&steps, &paths, facts));
     let former = &installed.former_state;
-    steps.extend((!former.is_empty()).then(|| Step::Delete(former.clone())));
+    steps.extend((!former.is_empty()).then(|| Step::Delete(Delete(former.clone()))));
     steps.extend(units);
     steps.extend(starts);
     let listens = facts.listeners.iter().map(listen).collect();
     let roles = wanted.roles().into_iter().map(|role| awaited(role, facts, &deployments)).collect();
-    steps.push(Step::AwaitLive { paths, roles, listens });
+    steps.push(Step::AwaitLive(AwaitLive { paths, roles, listens }));
     Plan { steps, restarts }
 }
 
@@ -161,10 +164,8 @@ fn daemon(facts: &Facts, paths: &Paths) -> Vec<Step> {
     let DaemonFact::Copy(from) = &facts.daemon else { return Vec::new() };
     let (to, previous) = (paths.daemon(), layout::previous_daemon(paths));
     let Installed { has_daemon, has_previous_daemon, .. } = facts.installed;
-    let copy = |from: &Path, to: &Path, replaces| Step::CopyDaemon {
-        from: from.to_owned(),
-        to: to.to_owned(),
-        replaces,
+    let copy = |from: &Path, to: &Path, replaces| {
+        Step::CopyDaemon(CopyDaemon { from: from.to_owned(), to: to.to_owned(), replaces })
     };
     // The first step has put it aside.
     let source = if *from == previous { aside(&previous) } else { from.clone() };
@@ -208,12 +209,12 @@ fn write_over(old: Option<&InstalledFile>, path: PathBuf, content: Content) -> O
     if old.is_some_and(|old| old.content == content && old.is_private) {
         return None;
     }
-    Some(Step::Write { path, content, replaces: old.is_some() })
+    Some(Step::Write(Write { path, content, replaces: old.is_some() }))
 }
 
 /// The step that removes a file, if it is there.
 fn remove(installed: &Installed, path: PathBuf) -> Option<Step> {
-    installed.files.contains_key(&path).then_some(Step::Remove(path))
+    installed.files.contains_key(&path).then_some(Step::Remove(Remove(path)))
 }
 
 /// As `--listen` takes it. A port that just happened to be free is another one the next time.

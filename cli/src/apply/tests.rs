@@ -8,6 +8,11 @@ use cmsg_config::{Paths, socket::Role};
 use super::*;
 use crate::{
     installation::layout,
+    step::{
+        await_live::AwaitLive, copy_daemon::CopyDaemon, delete::Delete, make_folders::MakeFolders,
+        remove::Remove, remove_empty_folders::RemoveEmptyFolders, start::Start, stop::Stop,
+        write::Write,
+    },
     system::recorder::{Recorder, State},
 };
 
@@ -19,18 +24,21 @@ fn paths() -> Paths {
 fn steps() -> Vec<Step> {
     let daemon = paths().daemon();
     vec![
-        Step::Stop { paths: paths(), roles: Vec::new() },
-        Step::MakeFolders { paths: paths(), folders: vec!["/r/opt".into(), paths().data()] },
-        Step::Write { path: "/r/new".into(), content: "x".into(), replaces: false },
-        Step::Write { path: "/r/changed".into(), content: "x".into(), replaces: true },
-        Step::Remove("/r/gone".into()),
-        Step::CopyDaemon { from: PathBuf::from("/d"), to: daemon, replaces: true },
-        Step::Start { paths: paths(), has_log: false },
-        Step::AwaitLive {
+        Step::Stop(Stop { paths: paths(), roles: Vec::new() }),
+        Step::MakeFolders(MakeFolders {
+            paths: paths(),
+            folders: vec!["/r/opt".into(), paths().data()],
+        }),
+        Step::Write(Write { path: "/r/new".into(), content: "x".into(), replaces: false }),
+        Step::Write(Write { path: "/r/changed".into(), content: "x".into(), replaces: true }),
+        Step::Remove(Remove("/r/gone".into())),
+        Step::CopyDaemon(CopyDaemon { from: PathBuf::from("/d"), to: daemon, replaces: true }),
+        Step::Start(Start { paths: paths(), has_log: false }),
+        Step::AwaitLive(AwaitLive {
             paths: paths(),
             roles: vec![Role::Cm.into(), Role::Sg.into()],
             listens: Vec::new(),
-        },
+        }),
     ]
 }
 
@@ -198,9 +206,9 @@ fn what_cannot_be_undone_is_told_with_what_to_do_and_the_rest_is_undone() {
 #[test]
 fn a_removal_that_fails_is_put_back() {
     let steps = [
-        Step::Stop { paths: paths(), roles: Vec::new() },
-        Step::Delete(vec!["/r/changed".into(), "/r/none".into(), "/r/gone".into()]),
-        Step::RemoveEmptyFolders(vec!["/r/opt".into()]),
+        Step::Stop(Stop { paths: paths(), roles: Vec::new() }),
+        Step::Delete(Delete(vec!["/r/changed".into(), "/r/none".into(), "/r/gone".into()])),
+        Step::RemoveEmptyFolders(RemoveEmptyFolders(vec!["/r/opt".into()])),
     ];
     let fails = Some("rename gone gone~");
     let mut system = Recorder { fails, state: before(), ..Recorder::default() };

@@ -13,12 +13,20 @@ use crate::{
         layout,
         record::Record,
     },
-    step::{Step, trace::Trace},
+    step::{
+        Step,
+        file::{New, Replaced},
+        hand_over::HandOver,
+        make_account::MakeAccount,
+        make_folders::Folders,
+        remove::Remove,
+        trace::Trace,
+    },
 };
 
 /// The step that makes the account, if it is needed and not there.
 pub(super) fn make(facts: &Facts) -> Option<Step> {
-    (facts.account == AccountFact::Missing).then_some(Step::MakeAccount)
+    (facts.account == AccountFact::Missing).then_some(Step::MakeAccount(MakeAccount))
 }
 
 /// The step that gives everything its access where it has another, after these have been performed.
@@ -31,12 +39,13 @@ pub(super) fn hand_over(steps: &[Step], paths: &Paths, facts: &Facts) -> Option<
     let mut made = Vec::new();
     for trace in steps.iter().flat_map(Step::traces) {
         match trace {
-            Trace::New(path) | Trace::Replaced(path) => made.push(path),
-            Trace::Folders(folders) => made.extend(folders),
+            Trace::New(New(path)) | Trace::Replaced(Replaced(path)) => made.push(path),
+            Trace::Folders(Folders(folders)) => made.extend(folders),
             _ => {}
         }
     }
-    let removed = |path: &PathBuf| steps.iter().any(|s| matches!(s, Step::Remove(p) if p == path));
+    let removed =
+        |path: &PathBuf| steps.iter().any(|s| matches!(s, Step::Remove(Remove(p)) if p == path));
     let recorded = Record::of(&facts.installed, paths).folders;
     let own = layout::own_folders(paths);
     let mut changes = Vec::new();
@@ -56,7 +65,7 @@ pub(super) fn hand_over(steps: &[Step], paths: &Paths, facts: &Facts) -> Option<
             changes.push(AccessChange { path, access, before: before.filter(|_| !is_made) });
         }
     }
-    (!changes.is_empty()).then_some(Step::HandOver(changes))
+    (!changes.is_empty()).then_some(Step::HandOver(HandOver(changes)))
 }
 
 #[cfg(test)]

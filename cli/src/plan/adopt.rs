@@ -8,30 +8,28 @@ use crate::{
     host::Facts,
     installation::layout::{self, adopted_stack},
     step::{
-        Step,
-        adopt::Adopting,
-        engine::{EngineStep, EngineTrace},
-        trace::Trace,
+        Step, hold::Hold, keep_adopted::KeepAdopted, remove_adopted::RemoveAdopted,
+        remove_services::Deployed,
     },
 };
 
 /// What comes before files change.
 pub(super) fn keep(facts: &Facts, paths: &Paths) -> Vec<Step> {
     let Some(adopted) = &facts.adopted else { return Vec::new() };
-    let keep = Adopting::Keep { folder: layout::adopted(paths), files: adopted.kept.clone() };
-    let back = EngineTrace::Deployed(vec![adopted_stack(paths)], Vec::new());
-    vec![Step::Adopt(keep), Step::Hold(vec![Trace::Engine(back)])]
+    let keep = KeepAdopted { folder: layout::adopted(paths), files: adopted.kept.clone() };
+    let back = Deployed(vec![adopted_stack(paths)], Vec::new());
+    vec![Step::KeepAdopted(keep), Step::Hold(Hold(vec![back.into()]))]
 }
 
 /// Has its services go before ours come, and our network come when theirs has gone, which may have
 /// its name and its range.
 pub(super) fn turn(mut turnover: Turnover, facts: &Facts) -> Turnover {
     let Some(adopted) = &facts.adopted else { return turnover };
-    let is_network = |step: &Step| matches!(step, Step::Engine(EngineStep::MakeNetwork { .. }));
+    let is_network = |step: &Step| matches!(step, Step::MakeNetwork { .. });
     let (network, stops): (Vec<_>, Vec<_>) =
         std::mem::take(&mut turnover.stops).into_iter().partition(is_network);
     turnover.stops = stops;
-    let gone = Step::Adopt(Adopting::Remove { networks: adopted.networks.clone() });
+    let gone = Step::RemoveAdopted(RemoveAdopted { networks: adopted.networks.clone() });
     turnover.starts.splice(..0, std::iter::once(gone).chain(network));
     turnover
 }

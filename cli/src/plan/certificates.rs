@@ -14,7 +14,7 @@ use crate::{
         generate::{Key, Request},
         inspect::{self, Name},
     },
-    step::Step,
+    step::{Step, make_certificate::MakeCertificate},
     wanted::{Certificate, Wanted},
 };
 
@@ -141,14 +141,14 @@ fn make(
     installed: &Installed,
 ) -> Step {
     let [key, certificate] = files;
-    Step::MakeCertificate {
+    Step::MakeCertificate(MakeCertificate {
         request,
         followed_by: others.unwrap_or_else(|| Vec::new().into()),
         replaces_key: installed.files.contains_key(&key),
         replaces_certificate: installed.files.contains_key(&certificate),
         key,
         certificate,
-    }
+    })
 }
 
 /// Whether one of the certificates is for that key.

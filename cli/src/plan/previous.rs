@@ -13,7 +13,11 @@ use crate::{
         layout,
         previous::{Kept, Previous, SCHEMA},
     },
-    step::{Step, trace::Trace},
+    step::{
+        Step,
+        file::{New, Replaced},
+        trace::Trace,
+    },
 };
 
 impl Previous {
@@ -33,7 +37,7 @@ impl Previous {
         let own = [layout::record(paths), layout::previous(paths), layout::host_authorities(paths)];
         let mut files = BTreeMap::new();
         for trace in steps.iter().flat_map(Step::traces) {
-            if let Trace::New(path) | Trace::Replaced(path) = trace
+            if let Trace::New(New(path)) | Trace::Replaced(Replaced(path)) = trace
                 && ours.contains(&path)
                 && !own.contains(&path)
             {
@@ -62,7 +66,7 @@ impl Previous {
             .iter()
             .flat_map(Step::traces)
             .filter_map(|trace| match trace {
-                Trace::New(path) | Trace::Replaced(path) => Some(path),
+                Trace::New(New(path)) | Trace::Replaced(Replaced(path)) => Some(path),
                 _ => None,
             })
             .collect();

@@ -10,8 +10,9 @@ use crate::{
     host::machine::Machine,
     installation::{contents::Contents, installed::Installed, layout, record::Record},
     step::{
-        Step,
-        engine::{EngineStep, stack_files},
+        Step, delete::Delete, remove_account::RemoveAccount,
+        remove_empty_folders::RemoveEmptyFolders, remove_services::RemoveServices, stop::Stop,
+        stop_role::StopRole, write_stack::stack_files,
     },
 };
 
@@ -28,10 +29,11 @@ pub(crate) fn uninstall(
     let restored = surroundings::restore(machine, paths, &mut record);
     let mut steps = Vec::new();
     if installed.supervisor_runs {
-        steps.push(Step::Stop { paths: paths.clone(), roles: installed.roles(paths) });
+        steps.push(Step::Stop(Stop { paths: paths.clone(), roles: installed.roles(paths) }));
     }
     let running = installed.units.running.iter();
-    steps.extend(running.map(|role| Step::StopRole { paths: paths.clone(), role: *role }));
+    steps
+        .extend(running.map(|role| Step::StopRole(StopRole { paths: paths.clone(), role: *role })));
     steps.extend(units::remove(paths, installed));
     if !purges && !restored.is_empty() {
         // The next removal takes back nothing twice.
@@ -41,7 +43,7 @@ pub(crate) fn uninstall(
     let Record { folders: made, account, .. } = record;
     if engine.is_some_and(|engine| engine.services.iter().any(ServiceFact::is_of_installation)) {
         let has_compose_file = installed.files.contains_key(&layout::compose_file(paths));
-        steps.push(Step::Engine(EngineStep::RemoveServices {
+        steps.push(Step::RemoveServices(RemoveServices {
             paths: paths.clone(),
             files: stack_files(paths, has_compose_file),
             roles: installed.roles(paths),
@@ -52,17 +54,17 @@ pub(crate) fn uninstall(
         gone.extend([layout::stack(paths), layout::compose_file(paths)]);
         gone.push(layout::host_authorities(paths));
     }
-    steps.push(Step::Delete(gone));
+    steps.push(Step::Delete(Delete(gone)));
     let mut folders = made.clone();
     folders.retain(|folder| purges || is_working_folder(paths, folder));
     folders.sort_by_key(|folder| std::cmp::Reverse(folder.components().count()));
     if !folders.is_empty() {
-        steps.push(Step::RemoveEmptyFolders(folders));
+        steps.push(Step::RemoveEmptyFolders(RemoveEmptyFolders(folders)));
     }
     steps.extend(engine.and_then(|engine| swarm::leave(engine, installed, paths)));
     // Files that are kept are the account's, or lie in folders of it.
     if purges && account && !installed.contents.has_foreign_in_any(&made) {
-        steps.push(Step::RemoveAccount);
+        steps.push(Step::RemoveAccount(RemoveAccount));
     }
     Plan { steps, restarts: Vec::new() }
 }

@@ -26,8 +26,15 @@ use crate::{
     installation::{installed::Installed, layout, previous::Previous},
     step::{
         Step,
-        engine::{Draft, EngineStep, EngineTrace, stack_files},
-        trace::Trace,
+        deploy::Deploy,
+        enable_engine::EnableEngine,
+        hold::Hold,
+        leave_engine::LeaveEngine,
+        make_network::MakeNetwork,
+        make_swarm::MakeSwarm,
+        reload::{Reload, Reloaded},
+        remove_services::Deployed,
+        write_stack::{Draft, WriteStack, stack_files},
     },
     wanted::Wanted,
 };
@@ -62,26 +69,28 @@ pub(super) fn around(
     let mut stops = before(wanted, facts, engine, images);
     let mut held = Vec::new();
     if !reloads.is_empty() {
-        held.push(Trace::Reloaded(reloads.clone()));
+        held.push(Reloaded(reloads.clone()).into());
     }
     if is_deployed {
         let files =
             stack_files(&paths, installed.files.contains_key(&layout::compose_file(&paths)));
-        held.push(Trace::Engine(EngineTrace::Deployed(files, installed.roles(&paths))));
+        held.push(Deployed(files, installed.roles(&paths)).into());
     }
     if !held.is_empty() {
-        stops.push(Step::Hold(held));
+        stops.push(Step::Hold(Hold(held)));
     }
-    let stack = EngineStep::WriteStack {
+    let stack = WriteStack {
         replaces: installed.files.contains_key(&layout::stack(&paths)),
         stack: Draft { paths: paths.clone(), services: services.clone(), compose: compose.clone() },
     };
     let files = stack_files(&paths, compose.is_some());
-    let deploy = EngineStep::Deploy { files, is_first: !is_deployed };
-    let mut starts: Vec<_> = [stack, deploy].map(Step::Engine).into();
+    let deploy = Deploy { files, is_first: !is_deployed };
+    let mut starts = vec![Step::WriteStack(stack), Step::Deploy(deploy)];
     let has_other_images = has_other_images(wanted, facts, engine, images);
     starts.extend(older_images(&paths, facts, (engine, images), has_other_images));
-    starts.extend(reloads.into_iter().map(|role| Step::Reload { paths: paths.clone(), role }));
+    starts.extend(
+        reloads.into_iter().map(|role| Step::Reload(Reload { paths: paths.clone(), role })),
+    );
     let wanted_roles = wanted.roles();
     let restarts = restarts.into_iter().filter(|role| wanted_roles.contains(role)).collect();
     let deployments = services.into_iter().map(|it| (it.role, it.deployment)).collect();
@@ -125,9 +134,9 @@ fn older_images(
         .collect();
     let older = engine.images.iter().filter(|it| !named.contains(&it.id));
     let names = names(older, &facts.installed, paths);
-    let names: Vec<_> = names.into_iter().filter(|tag| !wanted.contains(tag)).collect();
-    let leave = EngineStep::Leave(vec![EngineTrace::ImagesGo(names.clone())]);
-    (!names.is_empty()).then_some(Step::Engine(leave))
+    let images = names.into_iter().filter(|tag| !wanted.contains(tag)).collect();
+    let leave = LeaveEngine { images, ..LeaveEngine::default() };
+    (!leave.is_empty()).then_some(Step::LeaveEngine(leave))
 }
 
 /// The names of images that this installer has loaded or pulled, and what the engine calls those that
@@ -160,20 +169,14 @@ fn names<'a>(
 
 /// What goes when everything else of an installation is gone.
 pub(super) fn leave(engine: &EngineFacts, installed: &Installed, paths: &Paths) -> Option<Step> {
-    let mut traces = Vec::new();
-    if engine.networks.iter().any(|network| network.name == NETWORK && network.is_ours) {
-        traces.push(EngineTrace::NetworkGoes);
-    }
-    let names = names(engine.images.iter(), installed, paths);
-    if !names.is_empty() {
-        traces.push(EngineTrace::ImagesGo(names));
-    }
     let is_ours_alone =
         engine.services.iter().all(ServiceFact::is_of_installation) && engine.others.is_empty();
-    if engine.swarm == (SwarmFact::Manager { is_ours: true, nodes: 1 }) && is_ours_alone {
-        traces.push(EngineTrace::SwarmGoes);
-    }
-    (!traces.is_empty()).then_some(Step::Engine(EngineStep::Leave(traces)))
+    let leave = LeaveEngine {
+        network: engine.networks.iter().any(|it| it.name == NETWORK && it.is_ours),
+        images: names(engine.images.iter(), installed, paths),
+        swarm: engine.swarm == (SwarmFact::Manager { is_ours: true, nodes: 1 }) && is_ours_alone,
+    };
+    (!leave.is_empty()).then_some(Step::LeaveEngine(leave))
 }
 
 /// The operator's own compose file, as it will lie beside our stack file.
@@ -187,22 +190,23 @@ fn compose(wanted: &Wanted, facts: &Facts) -> Option<Content> {
 fn before(wanted: &Wanted, facts: &Facts, engine: &EngineFacts, images: Source<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
     if facts.deploying.as_ref().is_some_and(|deploying| deploying.is_left_at_boot) {
-        steps.push(EngineStep::Enable);
+        steps.push(Step::EnableEngine(EnableEngine));
     }
     steps.extend(images.bring(wanted, facts, engine));
     if engine.swarm == SwarmFact::Inactive
         && let Some(pool) = pool(wanted.network, facts)
     {
-        steps.push(EngineStep::MakeSwarm { pool });
+        steps.push(Step::MakeSwarm(MakeSwarm { pool }));
     }
     if let Some(network) = wanted.network {
         let ours = engine.networks.iter().find(|it| it.name == NETWORK && it.is_ours);
         let present = ours.map(range);
         if present != Some(Some(network)) {
-            steps.push(EngineStep::MakeNetwork { network, replaces: present.flatten() });
+            let replaces = present.flatten();
+            steps.push(Step::MakeNetwork(MakeNetwork { network, replaces }));
         }
     }
-    steps.into_iter().map(Step::Engine).collect()
+    steps
 }
 
 fn range(network: &NetworkFact) -> Option<Ipv4Net> {

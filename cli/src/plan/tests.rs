@@ -13,7 +13,10 @@ use crate::{
     },
     installation::{account::AccountFact, installed::InstalledFile},
     pki::generate::{self, Key, Pair, Request},
-    step::trace::Trace,
+    step::{
+        file::Replaced, make_certificate::MakeCertificate,
+        remove_empty_folders::RemoveEmptyFolders, trace::Trace,
+    },
     system::recorder::Recorder,
     wanted::{Place, listen::ListenKey, tests::answers},
 };
@@ -81,7 +84,7 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
 pub(crate) fn calls(plan: &Plan) -> Vec<String> {
     let mut system = Recorder::default();
     for trace in plan.steps.iter().flat_map(Step::traces) {
-        if let Trace::Replaced(path) = trace {
+        if let Trace::Replaced(Replaced(path)) = trace {
             system.state.files.insert(path, String::new());
         }
     }
@@ -118,13 +121,13 @@ pub(crate) fn after(plan: &Plan, mut facts: Facts) -> Facts {
         files.insert(path.clone(), file);
     };
     let removed = |step: &Step| match step {
-        Step::Remove(path) => Some(path.clone()),
+        Step::Remove(Remove(path)) => Some(path.clone()),
         _ => None,
     };
     for step in &plan.steps {
         match step {
-            Step::Write { path, content, .. } => put(path, content),
-            Step::MakeCertificate { request, key, certificate, .. } => {
+            Step::Write(Write { path, content, .. }) => put(path, content),
+            Step::MakeCertificate(MakeCertificate { request, key, certificate, .. }) => {
                 let pair = if request.key == Key::NewRsa { TLS.clone() } else { signing() };
                 put(key, &pair.key);
                 put(certificate, &pair.certificate);
@@ -340,7 +343,7 @@ fn a_role_that_is_not_wanted_any_more_keeps_its_configuration_aside() {
 fn removal(facts: &Facts, purges: bool) -> (Vec<String>, usize) {
     let plan = uninstall(&Paths::under("/r"), &facts.installed, &facts.machine, None, purges);
     let folders = plan.steps.iter().find_map(|step| match step {
-        Step::RemoveEmptyFolders(folders) => Some(folders.len()),
+        Step::RemoveEmptyFolders(RemoveEmptyFolders(folders)) => Some(folders.len()),
         _ => None,
     });
     let deleted = calls(&plan).into_iter().filter(|call| !call.starts_with("rmdir"));

@@ -8,7 +8,18 @@ use cmsg_config::{Paths, socket::Role};
 use crate::{
     host::{Facts, daemon::DaemonFact},
     installation::layout,
-    step::{Step, trace::Trace},
+    step::{
+        Step,
+        hold::Hold,
+        make_certificate::MakeCertificate,
+        reload::{Reload, Reloaded},
+        remove::Remove,
+        start::Start,
+        start_role::StartRole,
+        stop::Stop,
+        stop_role::StopRole,
+        write::Write,
+    },
     wanted::Wanted,
 };
 
@@ -35,7 +46,7 @@ impl Turnover {
         if installed.units.are_used {
             return Self::of_units(steps, wanted, facts);
         }
-        let start = Step::Start { paths: paths.clone(), has_log: installed.has_log };
+        let start = Step::Start(Start { paths: paths.clone(), has_log: installed.has_log });
         if !installed.supervisor_runs {
             return Self { starts: vec![start], ..Self::default() };
         }
@@ -46,7 +57,7 @@ impl Turnover {
         };
         if matches!(facts.daemon, DaemonFact::Copy(_)) {
             let restarts = restarting(&running);
-            let stops = vec![Step::Stop { paths, roles: running }];
+            let stops = vec![Step::Stop(Stop { paths, roles: running })];
             return Self { stops, starts: vec![start], restarts, ..Self::default() };
         }
         let is_changed = |role: &Role| starts_anew(steps, facts, &paths, *role);
@@ -60,10 +71,12 @@ impl Turnover {
             restarts: restarting(&stopping),
             deployments: Vec::new(),
             has_other_images: false,
-            starts: starting.map(|role| Step::StartRole { paths: paths.clone(), role }).collect(),
+            starts: starting
+                .map(|role| Step::StartRole(StartRole { paths: paths.clone(), role }))
+                .collect(),
             stops: stopping
                 .into_iter()
-                .map(|role| Step::StopRole { paths: paths.clone(), role })
+                .map(|role| Step::StopRole(StopRole { paths: paths.clone(), role }))
                 .collect(),
         };
         turnover.reloading(reloading, &paths)
@@ -72,9 +85,9 @@ impl Turnover {
     /// These read their certificates again, and when all is undone once more.
     fn reloading(mut self, roles: Vec<Role>, paths: &Paths) -> Self {
         if !roles.is_empty() {
-            self.stops.insert(0, Step::Hold(vec![Trace::Reloaded(roles.clone())]));
+            self.stops.insert(0, Step::Hold(Hold(vec![Reloaded(roles.clone()).into()])));
         }
-        let reload = |role| Step::Reload { paths: paths.clone(), role };
+        let reload = |role| Step::Reload(Reload { paths: paths.clone(), role });
         self.starts.extend(roles.into_iter().map(reload));
         self
     }
@@ -86,7 +99,7 @@ impl Turnover {
         let mut turnover = Self::default();
         if installed.supervisor_runs {
             let roles = installed.roles(&paths);
-            turnover.stops.push(Step::Stop { paths: paths.clone(), roles });
+            turnover.stops.push(Step::Stop(Stop { paths: paths.clone(), roles }));
         }
         let is_new_daemon = matches!(facts.daemon, DaemonFact::Copy(_));
         let mut reloading = Vec::new();
@@ -95,10 +108,10 @@ impl Turnover {
             let runs = installed.units.running.contains(&role);
             let is_wanted = wanted.roles().contains(&role);
             if runs && (is_changed || !is_wanted) {
-                turnover.stops.push(Step::StopRole { paths: paths.clone(), role });
+                turnover.stops.push(Step::StopRole(StopRole { paths: paths.clone(), role }));
             }
             if is_wanted && (is_changed || !runs) {
-                turnover.starts.push(Step::StartRole { paths: paths.clone(), role });
+                turnover.starts.push(Step::StartRole(StartRole { paths: paths.clone(), role }));
             }
             let ran =
                 runs || (installed.supervisor_runs && installed.roles(&paths).contains(&role));
@@ -135,7 +148,7 @@ pub(super) fn reads_again(steps: &[Step], paths: &Paths, role: Role) -> bool {
 fn is_conf(step: &Step, paths: &Paths, role: Role) -> bool {
     let conf = layout::conf(paths, role);
     match step {
-        Step::Write { path, .. } | Step::Remove(path) => *path == conf,
+        Step::Write(Write { path, .. }) | Step::Remove(Remove(path)) => *path == conf,
         _ => false,
     }
 }
@@ -145,8 +158,10 @@ fn is_read(step: &Step, paths: &Paths, role: Role) -> bool {
     let files = layout::read_by(paths, role);
     let reads = |path: &Path| files.iter().any(|file| file == path);
     match step {
-        Step::Write { path, .. } | Step::Remove(path) => reads(path),
-        Step::MakeCertificate { key, certificate, .. } => reads(key) || reads(certificate),
+        Step::Write(Write { path, .. }) | Step::Remove(Remove(path)) => reads(path),
+        Step::MakeCertificate(MakeCertificate { key, certificate, .. }) => {
+            reads(key) || reads(certificate)
+        }
         Step::Units(units) => units.changes_unit_of(role),
         _ => false,
     }

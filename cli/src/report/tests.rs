@@ -4,7 +4,10 @@ use cmsg_config::{
 };
 
 use super::{roles::RoleView, *};
-use crate::answers::{Origin, file};
+use crate::{
+    answers::{Origin, file},
+    step::{stop::Stop, write::Write},
+};
 
 fn report() -> Report {
     let paths = Paths::under("/r");
@@ -13,8 +16,12 @@ fn report() -> Report {
         findings: vec![Finding::warning("broker.unreachable", "what is", "what to do")],
         plan: Plan {
             steps: vec![
-                Step::Stop { paths: paths.clone(), roles: vec![Role::Cm] },
-                Step::Write { path: "/r/file".into(), content: "secret".into(), replaces: true },
+                Step::Stop(Stop { paths: paths.clone(), roles: vec![Role::Cm] }),
+                Step::Write(Write {
+                    path: "/r/file".into(),
+                    content: "secret".into(),
+                    replaces: true,
+                }),
             ],
             restarts: vec![Role::Cm, Role::Sg],
         },

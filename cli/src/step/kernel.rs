@@ -1,10 +1,15 @@
 //! Sets what the kernel holds at present; the file for its next start is written by another step.
 
+use cmsg_config::Paths;
 use serde::{Deserialize, Serialize};
 
+use super::{
+    kind::{Kind, Undo},
+    stopped::Stopped,
+};
 use crate::{installation::surroundings::KernelKey, system::System};
 
-/// Settings that change.
+/// Settings that change. A trace of it says that they had other values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KernelStep {
@@ -24,34 +29,36 @@ pub(crate) struct Setting {
     pub(crate) after: String,
 }
 
-impl KernelStep {
-    /// Sets them.
-    ///
-    /// # Errors
-    ///
-    /// Where the kernel refuses.
-    pub(super) fn perform(&self, system: &mut dyn System) -> anyhow::Result<()> {
-        self.settings.iter().try_for_each(|it| system.set_kernel(it.key, &it.after))
+impl<T: From<Self>> Kind<T> for KernelStep {
+    fn name(&self) -> String {
+        "set the kernel".to_owned()
     }
 
-    /// Sets them as they were.
-    ///
-    /// # Errors
-    ///
-    /// Where the kernel refuses.
-    pub(super) fn undo(&self, system: &mut dyn System) -> anyhow::Result<()> {
-        self.settings.iter().try_for_each(|it| system.set_kernel(it.key, &it.before))
-    }
-
-    /// What is different afterwards.
-    pub(super) fn changes(&self) -> String {
+    fn changes(&self) -> String {
         let change =
             |it: &Setting| format!("`{}` from `{}` to `{}`", it.key.name(), it.before, it.after);
         self.settings.iter().map(change).collect::<Vec<_>>().join(", ")
     }
 
-    /// How an operator undoes it who has to do it without the installer.
-    pub(super) fn undoing_by_hand(&self) -> String {
+    fn undoing(&self) -> &'static str {
+        "the values are set as they were"
+    }
+
+    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+        Ok(self.settings.iter().try_for_each(|it| system.set_kernel(it.key, &it.after))?)
+    }
+
+    fn traces(&self) -> Vec<T> {
+        vec![self.clone().into()]
+    }
+}
+
+impl Undo for KernelStep {
+    fn undo(&self, _paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
+        self.settings.iter().try_for_each(|it| system.set_kernel(it.key, &it.before))
+    }
+
+    fn undoing_by_hand(&self) -> String {
         let command = |it: &Setting| format!("`sysctl -w {}={}`", it.key.name(), it.before);
         format!("run {}", self.settings.iter().map(command).collect::<Vec<_>>().join(" and "))
     }

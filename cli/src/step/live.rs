@@ -4,7 +4,6 @@ use std::{fmt, time::Duration};
 
 use cmsg_config::{Paths, socket::Role};
 
-use super::Stopped;
 use crate::system::{Awaited, System};
 
 const EVERY: Duration = Duration::from_millis(100);
@@ -65,6 +64,15 @@ impl NotLive {
 
 impl std::error::Error for NotLive {}
 
+/// Why waiting for the roles failed.
+#[derive(Debug)]
+pub(super) enum Missed {
+    /// They do not answer.
+    NotLive(NotLive),
+    /// The operator interrupted it.
+    Interrupted,
+}
+
 impl Awaited {
     /// Why it is not as awaited, if it is not.
     fn lacks(&self, paths: &Paths, system: &mut dyn System) -> Option<String> {
@@ -92,7 +100,7 @@ pub(super) fn wait(
     paths: &Paths,
     roles: &[Awaited],
     system: &mut dyn System,
-) -> Result<(), Stopped> {
+) -> Result<(), Missed> {
     let deployed: Vec<_> = roles.iter().filter(|awaited| awaited.deployment.is_some()).collect();
     let mut failures = Failures::before(deployed.iter().map(|awaited| awaited.role), system);
     for _ in 0..TIMES {
@@ -106,10 +114,10 @@ pub(super) fn wait(
             break;
         }
         if system.pause(EVERY) {
-            return Err(Stopped::Interrupted);
+            return Err(Missed::Interrupted);
         }
     }
-    judge(paths, roles, system).map_err(Stopped::NotLive)
+    judge(paths, roles, system).map_err(Missed::NotLive)
 }
 
 /// Starts the supervisor, unless it runs, and waits for all of the roles, whatever the operator
@@ -248,7 +256,7 @@ mod tests {
 
         let waited = wait(&Paths::under("/r"), &[awaited], &mut recorder);
 
-        assert!(matches!(waited, Err(Stopped::NotLive(_))), "{waited:?}");
+        assert!(matches!(waited, Err(Missed::NotLive(_))), "{waited:?}");
         recorder.pauses
     }
 

@@ -5,17 +5,46 @@ use time::OffsetDateTime;
 use super::*;
 use crate::{
     installation::{
-        account::{Access, Found, Owner},
+        account::{Access, AccessChange, Found, Owner},
         firewall::Edit,
         layout,
         surroundings::KernelKey,
     },
-    pki::generate::Key,
+    pki::generate::{Key, Request},
     system::{Who, recorder::Recorder},
 };
-use engine::{Draft, EngineTrace};
-use kernel::Setting;
-use units::UnitFile;
+use await_live::AwaitLive;
+use copy_daemon::CopyDaemon;
+use delete::Delete;
+use deploy::Deploy;
+use enable_engine::EnableEngine;
+use file::Replaced;
+use firewall::FirewallStep;
+use hand_over::HandOver;
+use hold::Hold;
+use keep_adopted::KeepAdopted;
+use kernel::{KernelStep, Setting};
+use leave_engine::LeaveEngine;
+use load_images::LoadImages;
+use make_account::MakeAccount;
+use make_certificate::MakeCertificate;
+use make_folders::MakeFolders;
+use make_network::MakeNetwork;
+use make_swarm::MakeSwarm;
+use pull_images::PullImages;
+use reload::Reload;
+use remove::Remove;
+use remove_account::RemoveAccount;
+use remove_adopted::RemoveAdopted;
+use remove_empty_folders::RemoveEmptyFolders;
+use remove_services::RemoveServices;
+use start::Start;
+use start_role::StartRole;
+use stop::Stop;
+use stop_role::StopRole;
+use units::{UnitFile, Units};
+use write::Write;
+use write_stack::{Draft, WriteStack};
 
 fn paths() -> Paths {
     Paths::under("/r")
@@ -23,36 +52,42 @@ fn paths() -> Paths {
 
 fn certificate(key: Key, is_there: bool) -> Step {
     let names = vec!["host.example".to_owned(), "192.0.2.1".to_owned()];
-    Step::MakeCertificate {
+    Step::MakeCertificate(MakeCertificate {
         request: Request { key, names, now: OffsetDateTime::UNIX_EPOCH },
         followed_by: "more".into(),
         key: "/r/key.pem".into(),
         certificate: "/r/certificate.pem".into(),
         replaces_key: is_there,
         replaces_certificate: is_there,
-    }
+    })
 }
 
 fn files() -> Vec<Step> {
-    let write = |replaces| Step::Write { path: "/r/file".into(), content: "x".into(), replaces };
-    let copy = |replaces| Step::CopyDaemon { from: "/d".into(), to: paths().daemon(), replaces };
+    let write =
+        |replaces| Step::Write(Write { path: "/r/file".into(), content: "x".into(), replaces });
+    let copy = |replaces| {
+        Step::CopyDaemon(CopyDaemon { from: "/d".into(), to: paths().daemon(), replaces })
+    };
     let access = Access { owner: Owner::Account, mode: 0o640 };
     let before = Found { user: 1, group: 2, mode: 0o600, is_folder: false };
     let hand_over = |path: &str, before| AccessChange { path: path.into(), access, before };
     vec![
-        Step::MakeFolders { paths: paths(), folders: vec!["/r/opt".into(), "/r/opt/inner".into()] },
+        Step::MakeFolders(MakeFolders {
+            paths: paths(),
+            folders: vec!["/r/opt".into(), "/r/opt/inner".into()],
+        }),
         write(false),
         write(true),
-        Step::Remove("/r/file".into()),
+        Step::Remove(Remove("/r/file".into())),
         certificate(Key::NewRsa, false),
         certificate(Key::NewP256, true),
         certificate(Key::Given("key".into()), true),
         copy(false),
         copy(true),
-        Step::Delete(vec!["/r/a".into(), "/r/b".into()]),
-        Step::RemoveEmptyFolders(vec!["/r/opt/inner".into(), "/r/opt".into()]),
-        Step::HandOver(vec![hand_over("/r/a", Some(before)), hand_over("/r/b", None)]),
-        Step::Adopt(Adopting::Keep {
+        Step::Delete(Delete(vec!["/r/a".into(), "/r/b".into()])),
+        Step::RemoveEmptyFolders(RemoveEmptyFolders(vec!["/r/opt/inner".into(), "/r/opt".into()])),
+        Step::HandOver(HandOver(vec![hand_over("/r/a", Some(before)), hand_over("/r/b", None)])),
+        Step::KeepAdopted(KeepAdopted {
             folder: "/r/kept".into(),
             files: vec![("/r/kept/etc/file".into(), "x".into())],
         }),
@@ -61,17 +96,21 @@ fn files() -> Vec<Step> {
 
 fn roles() -> Vec<Step> {
     let mut steps = vec![
-        Step::Stop { paths: paths(), roles: vec![Role::Cm] },
-        Step::Start { paths: paths(), has_log: false },
+        Step::Stop(Stop { paths: paths(), roles: vec![Role::Cm] }),
+        Step::Start(Start { paths: paths(), has_log: false }),
     ];
     for role in [Role::Cm, Role::Sg] {
-        steps.push(Step::StopRole { paths: paths(), role });
-        steps.push(Step::StartRole { paths: paths(), role });
-        steps.push(Step::Reload { paths: paths(), role });
+        steps.push(Step::StopRole(StopRole { paths: paths(), role }));
+        steps.push(Step::StartRole(StartRole { paths: paths(), role }));
+        steps.push(Step::Reload(Reload { paths: paths(), role }));
     }
     let listens = vec!["a=1".to_owned(), "b=2".to_owned()];
-    steps.push(Step::AwaitLive { paths: paths(), roles: vec![Role::Cm.into()], listens });
-    steps.push(Step::Hold(vec![Trace::NewAccount, Trace::AccountGoes]));
+    steps.push(Step::AwaitLive(AwaitLive {
+        paths: paths(),
+        roles: vec![Role::Cm.into()],
+        listens,
+    }));
+    steps.push(Step::Hold(Hold(vec![Trace::NewAccount, Trace::AccountGoes])));
     steps
 }
 
@@ -87,8 +126,8 @@ fn host() -> Vec<Step> {
     let (before, after) = ("1".to_owned(), "2".to_owned());
     let setting = Setting { key: KernelKey::SendBuffer, before, after };
     vec![
-        Step::MakeAccount,
-        Step::RemoveAccount,
+        Step::MakeAccount(MakeAccount),
+        Step::RemoveAccount(RemoveAccount),
         Step::Units(Units { paths: paths(), files, disables: sg, enables: Vec::new() }),
         Step::Units(Units {
             paths: paths(),
@@ -104,14 +143,14 @@ fn host() -> Vec<Step> {
 fn images() -> Vec<Step> {
     let images = vec!["pcoip-cm:1".to_owned(), "sg:1".to_owned()];
     let who = Who { user: "me".to_owned(), password: "secret".into() };
-    let pull = EngineStep::PullImages {
+    let pull = PullImages {
         registry: "r.example".to_owned(),
         who: Some(who),
         roles: vec![Role::Cm, Role::Sg],
         images: images.clone(),
     };
-    let load = EngineStep::LoadImages { archive: "/images.tar".into(), images };
-    vec![Step::Engine(load), Step::Engine(pull)]
+    let load = LoadImages { archive: "/images.tar".into(), images };
+    vec![Step::LoadImages(load), Step::PullImages(pull)]
 }
 
 fn engine() -> Vec<Step> {
@@ -123,34 +162,30 @@ fn engine() -> Vec<Step> {
     };
     let stack = Draft { paths: paths(), services: vec![service], compose: None };
     let network = "10.0.0.0/24".parse().unwrap();
-    let write = |replaces| EngineStep::WriteStack { stack: stack.clone(), replaces };
-    let make = |replaces| EngineStep::MakeNetwork { network, replaces };
-    let deploy = |is_first| EngineStep::Deploy { files: vec![layout::stack(&paths())], is_first };
+    let write = |replaces| Step::WriteStack(WriteStack { stack: stack.clone(), replaces });
+    let make = |replaces| Step::MakeNetwork(MakeNetwork { network, replaces });
+    let deploy = |is_first| Step::Deploy(Deploy { files: vec![layout::stack(&paths())], is_first });
     let files = vec![layout::stack(&paths())];
     let gone = vec!["old:1".to_owned(), "older:1".to_owned()];
     let steps = vec![
-        EngineStep::Enable,
-        EngineStep::MakeSwarm { pool: network },
+        Step::EnableEngine(EnableEngine),
+        Step::MakeSwarm(MakeSwarm { pool: network }),
         make(None),
         make(Some("10.0.1.0/24".parse().unwrap())),
         write(false),
         write(true),
         deploy(true),
         deploy(false),
-        EngineStep::RemoveServices { paths: paths(), files, roles: vec![Role::Cm] },
-        EngineStep::Leave(vec![EngineTrace::ImagesGo(gone.clone())]),
-        EngineStep::Leave(vec![
-            EngineTrace::NetworkGoes,
-            EngineTrace::ImagesGo(gone),
-            EngineTrace::SwarmGoes,
-        ]),
+        Step::RemoveServices(RemoveServices { paths: paths(), files, roles: vec![Role::Cm] }),
+        Step::LeaveEngine(LeaveEngine { images: gone.clone(), ..LeaveEngine::default() }),
+        Step::LeaveEngine(LeaveEngine { network: true, images: gone, swarm: true }),
     ];
     let adopted = |networks: &[&str]| {
         let networks = networks.iter().map(ToString::to_string).collect();
-        Step::Adopt(Adopting::Remove { networks })
+        Step::RemoveAdopted(RemoveAdopted { networks })
     };
     let adopted = [adopted(&[]), adopted(&["a", "b"])];
-    steps.into_iter().map(Step::Engine).chain(adopted).collect()
+    steps.into_iter().chain(adopted).collect()
 }
 
 fn listed(texts: &[String]) -> String {
@@ -162,7 +197,7 @@ fn block(step: &Step) -> String {
     let mut system = Recorder::default();
     let traces = step.traces();
     for trace in &traces {
-        if let Trace::Replaced(path) = trace {
+        if let Trace::Replaced(Replaced(path)) = trace {
             system.state.files.insert(path.clone(), String::new());
         }
     }
@@ -181,6 +216,10 @@ fn block(step: &Step) -> String {
 fn every_kind_of_step_says_what_it_does_and_leaves_how_to_undo_it() {
     let steps = [files(), roles(), host(), images(), engine()].concat();
     let blocks: Vec<_> = steps.iter().map(block).collect();
+    let is_kind = |step: &Step, name: &str| format!("{step:?}").split('(').next() == Some(name);
+    for name in Step::NAMES {
+        assert!(steps.iter().any(|step| is_kind(step, name)), "{name} is not among them");
+    }
 
     assert_eq!(blocks.join("\n\n"), include_str!("tests/kinds.txt").trim_end());
 }

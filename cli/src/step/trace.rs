@@ -1,187 +1,100 @@
 //! What a step leaves on the host until its plan is settled: enough to take it back or to finish it,
 //! also for another process. It holds no content, so that a journal of it holds no secret.
 
-use std::path::{Path, PathBuf};
-
-use cmsg_config::{Paths, socket::Role};
+use cmsg_config::Paths;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    engine::EngineTrace, firewall::FirewallStep, kernel::KernelStep, live, units::UnitsTrace,
-};
-use crate::{
-    installation::{
-        account::{Found, NAME},
-        layout::{self, aside, unfinished},
-    },
-    system::System,
-};
+use super::kind::{Undo, kinds};
+use crate::system::System;
 
-/// One thing that a step leaves. To undo or to finish it does no harm where the step was performed
-/// in part or not at all, nor when it is done twice.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) enum Trace {
-    /// What was there waits aside.
-    Replaced(PathBuf),
-    /// A file is there that was not.
-    New(PathBuf),
-    /// Folders are there that were not, outer ones first.
-    Folders(Vec<PathBuf>),
-    /// Rules of firewalld were others.
-    Firewall(FirewallStep),
-    /// Settings of the kernel had other values.
-    Kernel(KernelStep),
-    /// The account is there that was not.
-    NewAccount,
-    /// The owner, group and mode of a path were these.
-    HandedOver(PathBuf, Found),
-    /// systemd's units have changed.
-    Units(UnitsTrace),
-    /// The account goes when everything else is done.
-    AccountGoes,
-    /// Folders go when everything else is done, inner ones first.
-    Emptied(Vec<PathBuf>),
-    /// These roles ran.
-    Stopped(Vec<Role>),
-    /// This role ran.
-    StoppedRole(Role),
-    /// This role did not run beside the others.
-    StartedRole(Role),
-    /// These roles read certificates and keys that are back by then.
-    Reloaded(Vec<Role>),
-    /// Something at the Docker engine.
-    Engine(EngineTrace),
-    /// No role ran; whether the supervisor's log was there.
-    Started {
-        /// Whether it was.
-        has_log: bool,
-    },
+kinds! {
+    /// One thing that a step leaves. A journal has its name in kebab case.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+    enum Trace: dyn Undo {
+        Replaced(super::file::Replaced),
+        New(super::file::New),
+        Folders(super::make_folders::Folders),
+        Firewall(super::firewall::FirewallStep),
+        Kernel(super::kernel::KernelStep),
+        NewAccount = super::make_account::NewAccount,
+        HandedOver(super::hand_over::HandedOver),
+        Units(super::units::UnitsTrace),
+        AccountGoes = super::remove_account::AccountGoes,
+        Emptied(super::remove_empty_folders::Emptied),
+        Stopped(super::stop::RolesRan),
+        StoppedRole(super::stop_role::StoppedRole),
+        StartedRole(super::start_role::StartedRole),
+        Reloaded(super::reload::Reloaded),
+        Engine(EngineTrace),
+        Started(super::start::Started),
+    }
+}
+
+kinds! {
+    /// What is left at the Docker engine.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+    enum EngineTrace in Trace::Engine: dyn Undo {
+        Enabled = super::enable_engine::Enabled,
+        NewImages(super::load_images::NewImages),
+        NewSwarm = super::make_swarm::NewSwarm,
+        NewNetwork = super::make_network::NewNetwork,
+        WasNetwork(super::make_network::WasNetwork),
+        NewServices = super::deploy::NewServices,
+        Deployed(super::remove_services::Deployed),
+        ImagesGo(super::leave_engine::ImagesGo),
+        NetworkGoes = super::leave_engine::NetworkGoes,
+        SwarmGoes = super::leave_engine::SwarmGoes,
+    }
+}
+
+impl Undo for EngineTrace {
+    fn undo(&self, paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
+        self.kind().undo(paths, system)
+    }
+
+    fn undoing_by_hand(&self) -> String {
+        self.kind().undoing_by_hand()
+    }
+
+    fn finish(&self, system: &mut dyn System) -> anyhow::Result<()> {
+        self.kind().finish(system)
+    }
+
+    fn finishing_by_hand(&self) -> String {
+        self.kind().finishing_by_hand()
+    }
 }
 
 impl Trace {
-    /// That of a file that a step writes or removes.
-    pub(super) fn file(path: &Path, is_there: bool) -> Self {
-        if is_there { Self::Replaced(path.to_owned()) } else { Self::New(path.to_owned()) }
-    }
-
-    /// Brings back what was there.
+    /// Restores the former state.
     ///
     /// # Errors
     ///
     /// Where the host refuses.
     pub(crate) fn undo(&self, paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
-        match self {
-            Self::Replaced(path) => {
-                system.delete(&unfinished(path))?;
-                system.rename(&aside(path), path).map(drop)
-            }
-            Self::New(path) => {
-                system.delete(&unfinished(path))?;
-                system.delete(path)
-            }
-            Self::Folders(folders) => unmake(folders, paths, system),
-            Self::Firewall(step) => step.undo(system),
-            Self::Kernel(step) => step.undo(system),
-            Self::NewAccount => system.remove_account(),
-            Self::HandedOver(path, before) => system.hand_back(path, *before),
-            Self::Units(units) => units.undo(paths, system),
-            Self::Emptied(_) | Self::AccountGoes => Ok(()),
-            Self::Stopped(roles) => {
-                system.start(paths)?;
-                live::wait_again(paths, roles, system)
-            }
-            Self::StoppedRole(role) => {
-                system.start_role(paths, *role)?;
-                live::wait_again(paths, &[*role], system)
-            }
-            Self::StartedRole(role) => system.stop_role(paths, *role),
-            // One that does not run reads them when it starts.
-            Self::Reloaded(roles) => roles
-                .iter()
-                .filter(|role| system.status(paths, **role).is_ok())
-                .collect::<Vec<_>>()
-                .into_iter()
-                .try_for_each(|role| system.reload(paths, *role)),
-            Self::Engine(trace) => trace.undo(paths, system),
-            Self::Started { has_log } => {
-                system.stop(paths)?;
-                if *has_log {
-                    return Ok(());
-                }
-                let log = layout::supervise_log(paths);
-                let mut left = layout::run_files(paths).into_iter().chain([log]);
-                left.try_for_each(|file| system.delete(&file))
-            }
-        }
+        self.kind().undo(paths, system)
     }
 
-    /// Throws away what was kept for undoing.
+    /// How an operator undoes it without the installer.
+    pub(crate) fn undoing_by_hand(&self) -> String {
+        self.kind().undoing_by_hand()
+    }
+
+    /// Removes what was kept for undoing, or what only goes when everything else is done.
     ///
     /// # Errors
     ///
     /// Where the host refuses.
     pub(crate) fn finish(&self, system: &mut dyn System) -> anyhow::Result<()> {
-        match self {
-            Self::Replaced(path) => system.delete(&aside(path)),
-            Self::Emptied(folders) => {
-                folders.iter().try_for_each(|folder| system.remove_empty_folder(folder))
-            }
-            Self::AccountGoes => system.remove_account(),
-            Self::Engine(trace) => trace.finish(system),
-            _ => Ok(()),
-        }
+        self.kind().finish(system)
     }
 
-    /// How an operator undoes it who has to do it without the installer.
-    pub(crate) fn undoing_by_hand(&self) -> String {
-        match self {
-            Self::Replaced(path) => {
-                let (from, to) = (aside(path), path.display());
-                format!("move `{}`, if it is there, to `{to}`", from.display())
-            }
-            Self::New(path) => format!("remove `{}`", path.display()),
-            Self::Folders(folders) => format!("remove {}", super::List(folders)),
-            Self::Firewall(step) => step.undoing_by_hand(),
-            Self::Kernel(step) => step.undoing_by_hand(),
-            Self::NewAccount => format!("run `userdel {NAME}`"),
-            Self::HandedOver(path, Found { user, group, mode, .. }) => {
-                let path = path.display();
-                format!("run `chown {user}:{group} {path}` and `chmod {mode:o} {path}`")
-            }
-            Self::Units(units) => units.undoing_by_hand(),
-            Self::Emptied(_) | Self::AccountGoes => "do nothing".to_owned(),
-            Self::Stopped(_) => "start the roles".to_owned(),
-            Self::StoppedRole(role) => format!("start the {}", super::named(*role)),
-            Self::StartedRole(role) => format!("stop the {}", super::named(*role)),
-            Self::Started { .. } => "stop the roles".to_owned(),
-            Self::Reloaded(_) => "restart the roles".to_owned(),
-            Self::Engine(trace) => trace.undoing_by_hand(),
-        }
-    }
-
-    /// How an operator finishes it who has to do it without the installer.
+    /// How an operator finishes it without the installer.
     pub(crate) fn finishing_by_hand(&self) -> String {
-        match self {
-            Self::Replaced(path) => format!("remove `{}`", aside(path).display()),
-            Self::Emptied(folders) => format!("remove {}, if empty", super::List(folders)),
-            Self::AccountGoes => format!("run `userdel {NAME}`"),
-            Self::Engine(trace) => trace.finishing_by_hand(),
-            _ => "do nothing".to_owned(),
-        }
+        self.kind().finishing_by_hand()
     }
-}
-
-/// Folders of ours go with what the roles have put there, others only when empty.
-fn unmake(folders: &[PathBuf], paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
-    let own = layout::own_folders(paths);
-    folders.iter().rev().try_for_each(|folder| {
-        if own.contains(folder) {
-            system.delete(folder)
-        } else {
-            system.remove_empty_folder(folder)
-        }
-    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,12 @@ use std::path::PathBuf;
 use cmsg_config::{Paths, socket::Role};
 use serde::{Deserialize, Serialize};
 
-use super::{List, named, put_aside, trace::Trace};
+use super::{
+    file::{self, FileTrace, put_aside},
+    kind::{Kind, NOTHING, Undo},
+    stopped::Stopped,
+    words::{List, named},
+};
 use crate::{
     content::Content,
     installation::{account, layout},
@@ -51,34 +56,14 @@ impl Units {
     pub(crate) fn changes_unit_of(&self, role: Role) -> bool {
         self.files.iter().any(|file| file.role == role)
     }
+}
 
-    pub(super) fn perform(&self, system: &mut dyn System) -> anyhow::Result<()> {
-        let Self { paths, files, disables, enables } = self;
-        disables.iter().try_for_each(|role| system.disable_unit(paths, *role))?;
-        for file in files {
-            let path = layout::unit(paths, file.role);
-            put_aside(&path, file.replaces, system)?;
-            if let Some(content) = &file.content {
-                system.write(&path, content)?;
-                system.hand_over(&path, account::UNIT)?;
-            }
-        }
-        system.reload_units(paths)?;
-        enables.iter().try_for_each(|role| system.enable_unit(paths, *role))
+impl<T: FileTrace + From<UnitsTrace>> Kind<T> for Units {
+    fn name(&self) -> String {
+        "change the units of systemd".to_owned()
     }
 
-    /// To be undone last first: what starts at boot has a file before and after.
-    pub(super) fn traces(&self) -> Vec<Trace> {
-        let file = |file: &UnitFile| {
-            let path = layout::unit(&self.paths, file.role);
-            if file.replaces { Trace::Replaced(path) } else { Trace::New(path) }
-        };
-        let before = Trace::Units(UnitsTrace::Before(self.disables.clone()));
-        let enabled = Trace::Units(UnitsTrace::Enabled(self.enables.clone()));
-        [before].into_iter().chain(self.files.iter().map(file)).chain([enabled]).collect()
-    }
-
-    pub(super) fn changes(&self) -> String {
+    fn changes(&self) -> String {
         let such = |is_such: fn(&UnitFile) -> bool| -> Vec<PathBuf> {
             let files = self.files.iter().filter(|file| is_such(file));
             files.map(|file| layout::unit(&self.paths, file.role)).collect()
@@ -98,10 +83,37 @@ impl Units {
         });
         files.chain(roles).collect::<Vec<_>>().join("; ")
     }
+
+    fn undoing(&self) -> &'static str {
+        "the units are as they were"
+    }
+
+    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+        let Self { paths, files, disables, enables } = self;
+        disables.iter().try_for_each(|role| system.disable_unit(paths, *role))?;
+        for file in files {
+            let path = layout::unit(paths, file.role);
+            put_aside(&path, file.replaces, system)?;
+            if let Some(content) = &file.content {
+                system.write(&path, content)?;
+                system.hand_over(&path, account::UNIT)?;
+            }
+        }
+        system.reload_units(paths)?;
+        Ok(enables.iter().try_for_each(|role| system.enable_unit(paths, *role))?)
+    }
+
+    /// To be undone last first: what starts at boot has a file before and after.
+    fn traces(&self) -> Vec<T> {
+        let file = |it: &UnitFile| file::trace(&layout::unit(&self.paths, it.role), it.replaces);
+        let before = UnitsTrace::Before(self.disables.clone()).into();
+        let enabled = UnitsTrace::Enabled(self.enables.clone()).into();
+        [before].into_iter().chain(self.files.iter().map(file)).chain([enabled]).collect()
+    }
 }
 
-impl UnitsTrace {
-    pub(super) fn undo(&self, paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
+impl Undo for UnitsTrace {
+    fn undo(&self, paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
         match self {
             Self::Before(roles) => {
                 system.reload_units(paths)?;
@@ -113,7 +125,7 @@ impl UnitsTrace {
         }
     }
 
-    pub(super) fn undoing_by_hand(&self) -> String {
+    fn undoing_by_hand(&self) -> String {
         let all = |what: &str, roles: &[Role]| {
             let names = roles.iter().map(|role| format!(" {}", layout::unit_name(*role)));
             format!("run `systemctl {what}{}`", names.collect::<String>())
@@ -123,7 +135,7 @@ impl UnitsTrace {
             Self::Before(roles) => {
                 format!("{} and {}", all("daemon-reload", &[]), all("enable", roles))
             }
-            Self::Enabled(roles) if roles.is_empty() => "do nothing".to_owned(),
+            Self::Enabled(roles) if roles.is_empty() => NOTHING.to_owned(),
             Self::Enabled(roles) => all("disable", roles),
         }
     }

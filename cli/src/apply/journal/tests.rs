@@ -1,10 +1,21 @@
-use crate::apply::journal::*;
+use crate::{
+    apply::journal::*,
+    step::{
+        delete::Delete,
+        file::Replaced,
+        make_folders::{Folders, MakeFolders},
+        write::Write,
+    },
+};
 
 fn journal() -> Journal {
     let steps = [
-        Step::MakeFolders { paths: Paths::under("/r"), folders: vec!["/r/opt".into()] },
-        Step::Write { path: "/r/key".into(), content: "a secret".into(), replaces: true },
-        Step::Delete(vec!["/r/a".into(), "/r/b".into()]),
+        Step::MakeFolders(MakeFolders {
+            paths: Paths::under("/r"),
+            folders: vec!["/r/opt".into()],
+        }),
+        Step::Write(Write { path: "/r/key".into(), content: "a secret".into(), replaces: true }),
+        Step::Delete(Delete(vec!["/r/a".into(), "/r/b".into()])),
     ];
     Journal::of("install", &steps)
 }
@@ -23,8 +34,8 @@ fn what_is_written_down_is_read_again_and_holds_no_secret() {
 
 #[test]
 fn only_steps_that_were_begun_have_left_something() {
-    let folders = Trace::Folders(vec!["/r/opt".into()]);
-    let replaced = |path: &str| Trace::Replaced(path.into());
+    let folders = Trace::Folders(Folders(vec!["/r/opt".into()]));
+    let replaced = |path: &str| Trace::Replaced(Replaced(path.into()));
     let table = [
         (0, vec![], "its beginning"),
         (1, vec![folders.clone()], "make folders"),

@@ -11,6 +11,7 @@ use crate::{
         tests::{BOTH, facts, installed, wanted},
         units,
     },
+    step::make_certificate::MakeCertificate,
     system::recorder::{State, Systemd, firewall::Remembered},
     wanted::listen::ListenKey,
 };
@@ -170,13 +171,19 @@ fn every_step_that_can_be_undone_stands_in_one_of_the_plans() {
 
     assert!(has(|step| matches!(step, Step::Stop { .. })));
     assert!(has(|step| matches!(step, Step::MakeFolders { .. })));
-    assert!(has(|step| matches!(step, Step::Write { replaces: false, .. })));
-    assert!(has(|step| matches!(step, Step::Write { replaces: true, .. })));
+    assert!(has(|step| matches!(step, Step::Write(Write { replaces: false, .. }))));
+    assert!(has(|step| matches!(step, Step::Write(Write { replaces: true, .. }))));
     assert!(has(|step| matches!(step, Step::Remove(_))));
-    assert!(has(|step| matches!(step, Step::MakeCertificate { replaces_key: false, .. })));
-    assert!(has(|step| matches!(step, Step::MakeCertificate { replaces_key: true, .. })));
-    assert!(has(|step| matches!(step, Step::CopyDaemon { replaces: false, .. })));
-    assert!(has(|step| matches!(step, Step::CopyDaemon { replaces: true, .. })));
+    assert!(has(|step| matches!(
+        step,
+        Step::MakeCertificate(MakeCertificate { replaces_key: false, .. })
+    )));
+    assert!(has(|step| matches!(
+        step,
+        Step::MakeCertificate(MakeCertificate { replaces_key: true, .. })
+    )));
+    assert!(has(|step| matches!(step, Step::CopyDaemon(CopyDaemon { replaces: false, .. }))));
+    assert!(has(|step| matches!(step, Step::CopyDaemon(CopyDaemon { replaces: true, .. }))));
     assert!(has(|step| matches!(step, Step::Firewall(_))));
     assert!(has(|step| matches!(step, Step::Kernel(_))));
     assert!(has(|step| matches!(step, Step::Start { .. })));

@@ -6,6 +6,7 @@ use crate::{
         self,
         tests::{after, facts, wanted},
     },
+    step::{hand_over::HandedOver, remove_account::RemoveAccount},
     system::recorder::Recorder,
     wanted::Wanted,
 };
@@ -81,7 +82,10 @@ fn what_has_its_access_is_left_alone_and_what_has_another_is_given_back_by_undoi
 
     assert_eq!(calls(&plan.steps), [KEY_IS_GIVEN]);
     assert_eq!(plan.restarts, []);
-    assert_eq!(plan.steps[0].traces(), [Trace::HandedOver(layout::key(&paths), before)]);
+    assert_eq!(
+        plan.steps[0].traces(),
+        [Trace::HandedOver(HandedOver(layout::key(&paths), before))]
+    );
 }
 
 #[test]
@@ -106,7 +110,7 @@ fn the_account_goes_with_everything_where_it_was_made_for_it() {
         let installed = after(&plan, Facts { account: facts.account, ..machine().2 }).installed;
         plan::uninstall(&paths, &installed, &facts.machine, None, purges)
             .steps
-            .contains(&Step::RemoveAccount)
+            .contains(&Step::RemoveAccount(RemoveAccount))
     };
 
     assert!(goes(&facts, true));

@@ -5,6 +5,7 @@ use crate::{
     installation::installed::InstalledFile,
     pki::generate::{self, Pair},
     plan::tests::{facts, wanted},
+    step::write::Write,
 };
 
 const BASE: &str = "accept-policies: true\nroot: /r\nruntime: host\nbroker-url: https://b\n\
@@ -51,7 +52,7 @@ fn announcing(given: [Option<&Content>; 2], installed: Option<[&Content; 2]>) ->
 
 fn in_words(step: &Step) -> String {
     match step {
-        Step::MakeCertificate { request, followed_by, .. } => {
+        Step::MakeCertificate(MakeCertificate { request, followed_by, .. }) => {
             let key = match request.key {
                 Key::NewRsa => "RSA",
                 Key::NewP256 => "P-256",
@@ -131,7 +132,7 @@ fn given_files_are_copied_and_an_authority_that_is_not_given_any_more_goes() {
 
     let words: Vec<_> = copied.iter().map(in_words).collect();
     assert_eq!(words, ["write cmsg.key", "write cmsg.crt", "write ca.crt"]);
-    let Step::Write { path, content, .. } = &copied[2] else { panic!("{copied:?}") };
+    let Step::Write(Write { path, content, .. }) = &copied[2] else { panic!("{copied:?}") };
     assert_eq!(content.text(), "content");
 
     let file = InstalledFile { content: content.clone(), is_private: true };

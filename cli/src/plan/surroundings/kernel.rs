@@ -21,7 +21,10 @@ use crate::{
     },
     step::{
         Step,
+        hand_over::HandOver,
         kernel::{KernelStep, Setting},
+        remove::Remove,
+        write::Write,
     },
     wanted::listen::ListenKey,
 };
@@ -128,14 +131,14 @@ impl Change {
         let path = paths.root().join(FILE);
         let mut steps = Vec::new();
         if self.lines.is_empty() {
-            steps.extend(kernel.file.is_some().then(|| Step::Remove(path)));
+            steps.extend(kernel.file.is_some().then(|| Step::Remove(Remove(path))));
         } else if kernel.has_folder && kernel.file.as_ref() != Some(&self.text()) {
             let content = Content::from(self.text());
             let replaces = kernel.file.is_some();
-            steps.push(Step::Write { path: path.clone(), content, replaces });
+            steps.push(Step::Write(Write { path: path.clone(), content, replaces }));
             let access = Access { owner: Owner::Root, mode: 0o644 };
             let before: Option<Found> = None;
-            steps.push(Step::HandOver(vec![AccessChange { path, access, before }]));
+            steps.push(Step::HandOver(HandOver(vec![AccessChange { path, access, before }])));
         }
         if !self.settings.is_empty() {
             steps.push(Step::Kernel(KernelStep { settings: self.settings }));

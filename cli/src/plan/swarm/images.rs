@@ -5,7 +5,7 @@ use cmsg_engine::{EngineFacts, archive::ImageArchive, reference};
 
 use crate::{
     host::Facts,
-    step::engine::EngineStep,
+    step::{Step, load_images::LoadImages, pull_images::PullImages},
     system::Who,
     wanted::{Registry, Wanted},
 };
@@ -62,7 +62,7 @@ impl<'a> Source<'a> {
         wanted: &Wanted,
         facts: &Facts,
         engine: &EngineFacts,
-    ) -> Option<EngineStep> {
+    ) -> Option<Step> {
         let has_name = |name: &String| engine.images.iter().any(|it| it.tags.contains(name));
         match self {
             Self::Archive(archive) => {
@@ -75,7 +75,8 @@ impl<'a> Source<'a> {
                 }
                 let images = archive.images.iter().map(|image| image.tag.clone());
                 let images = images.filter(|tag| !has_name(tag)).collect();
-                Some(EngineStep::LoadImages { archive: archive.source.clone(), images })
+                let archive = archive.source.clone();
+                Some(Step::LoadImages(LoadImages { archive, images }))
             }
             Self::Registry(registry) => {
                 let name = |role| reference(registry.as_str(), role, VERSION);
@@ -91,12 +92,12 @@ impl<'a> Source<'a> {
                 let images = images.filter(|name| !has_name(name)).collect();
                 let registry = registry.as_str().to_owned();
                 let who = who(wanted, facts);
-                (!missing.is_empty()).then_some(EngineStep::PullImages {
+                (!missing.is_empty()).then_some(Step::PullImages(PullImages {
                     registry,
                     who,
                     roles: missing,
                     images,
-                })
+                }))
             }
         }
     }

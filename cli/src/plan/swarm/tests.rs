@@ -12,6 +12,7 @@ use crate::{
         self,
         tests::{facts, wanted},
     },
+    step::{pull_images::PullImages, write::Write},
     system::recorder::Recorder,
 };
 
@@ -35,7 +36,7 @@ fn deploying() -> Deploying {
 type There<'a> = (&'a str, Option<&'a str>);
 
 /// The steps at the engine, with what is there already.
-fn steps(text: &str, there: &[There<'_>]) -> Vec<EngineStep> {
+fn steps(text: &str, there: &[There<'_>]) -> Vec<Step> {
     let (wanted, answers) = wanted(&format!("{SWARM}{text}"));
     let mut facts = facts(&wanted);
     let image = |(name, layer): &There<'_>| ImageFact {
@@ -47,9 +48,22 @@ fn steps(text: &str, there: &[There<'_>]) -> Vec<EngineStep> {
     facts.engine = EngineFact::There(Box::new(EngineFacts { images, ..EngineFacts::default() }));
     facts.deploying = Some(deploying());
     facts.given.insert("docker-password", Ok("s3cret".into()));
-    let plan = plan::install(&wanted, &facts, &answers);
-    let steps = plan.steps.into_iter();
-    steps.filter_map(|step| if let Step::Engine(step) = step { Some(step) } else { None }).collect()
+    let mut steps = plan::install(&wanted, &facts, &answers).steps;
+    steps.retain(|step| {
+        matches!(
+            step,
+            Step::EnableEngine(_)
+                | Step::LoadImages(_)
+                | Step::PullImages(_)
+                | Step::MakeSwarm(_)
+                | Step::MakeNetwork(_)
+                | Step::WriteStack(_)
+                | Step::Deploy(_)
+                | Step::RemoveServices(_)
+                | Step::LeaveEngine(_)
+        )
+    });
+    steps
 }
 
 fn name(role: &str) -> String {
@@ -70,9 +84,9 @@ fn with_a_registry_what_is_not_there_is_pulled_and_the_archive_stays_where_it_is
     for (there, pulled, new) in table {
         let steps = steps(REGISTRY, there);
 
-        assert!(!steps.iter().any(|step| matches!(step, EngineStep::LoadImages { .. })));
+        assert!(!steps.iter().any(|step| matches!(step, Step::LoadImages { .. })));
         let pulls = steps.iter().find_map(|step| match step {
-            EngineStep::PullImages { registry, who: None, roles, images } => {
+            Step::PullImages(PullImages { registry, who: None, roles, images }) => {
                 Some((registry.as_str(), &roles[..], images.iter().collect::<Vec<_>>()))
             }
             _ => None,
@@ -88,11 +102,13 @@ fn the_password_goes_with_the_pull_and_nowhere_else() {
 
     let steps = steps(&text, &[]);
 
-    let EngineStep::PullImages { who: Some(who), .. } = &steps[0] else { panic!("{steps:?}") };
+    let Step::PullImages(PullImages { who: Some(who), .. }) = &steps[0] else {
+        panic!("{steps:?}")
+    };
     assert_eq!((who.user.as_str(), who.password.bytes()), ("me", &b"s3cret"[..]));
     for step in &steps {
         assert!(!format!("{step:?}").contains("s3cret"), "{step:?}");
-        let changes = Step::Engine(step.clone()).changes();
+        let changes = step.changes();
         assert!(!changes.contains("s3cret"), "{changes}");
     }
 }
@@ -106,7 +122,7 @@ fn an_engine_that_does_not_start_at_boot_is_enabled_and_left_as_it_was_when_that
 
     let plan = plan::install(&wanted, &facts, &answers);
 
-    let enables = Step::Engine(EngineStep::Enable);
+    let enables = Step::EnableEngine(EnableEngine);
     assert_eq!(plan.steps.first(), Some(&enables));
     let mut system = Recorder::default();
     enables.perform(&mut system).unwrap();
@@ -114,7 +130,7 @@ fn an_engine_that_does_not_start_at_boot_is_enabled_and_left_as_it_was_when_that
         trace.undo(&Paths::under("/r"), &mut system).unwrap();
     }
     assert_eq!(system.calls, ["enable docker", "disable docker"]);
-    assert!(!steps("", &[]).contains(&EngineStep::Enable));
+    assert!(!steps("", &[]).contains(&enables));
 }
 
 #[test]
@@ -128,7 +144,7 @@ fn a_compose_file_lies_below_our_own_and_a_change_of_it_starts_the_services_anew
         facts.given.insert("compose-file", Ok(format!("\u{feff}{text}").into_bytes().into()));
         let steps = plan::install(&wanted, &facts, &answers).steps;
         let copy = steps.iter().find_map(|step| match step {
-            Step::Write { path, content, .. } if *path == layout::compose_file(&paths) => {
+            Step::Write(Write { path, content, .. }) if *path == layout::compose_file(&paths) => {
                 Some(content.text())
             }
             _ => None,
@@ -137,8 +153,8 @@ fn a_compose_file_lies_below_our_own_and_a_change_of_it_starts_the_services_anew
         let mut drafted = None;
         for step in steps {
             match step {
-                Step::Engine(EngineStep::Deploy { files: all, .. }) => files = all,
-                Step::Engine(EngineStep::WriteStack { stack, .. }) => drafted = Some(stack),
+                Step::Deploy(Deploy { files: all, .. }) => files = all,
+                Step::WriteStack(WriteStack { stack, .. }) => drafted = Some(stack),
                 _ => {}
             }
         }
@@ -159,7 +175,7 @@ fn a_compose_file_lies_below_our_own_and_a_change_of_it_starts_the_services_anew
 fn a_service_is_another_one_where_its_image_comes_from_elsewhere() {
     let deployments = |text: &str| {
         let services = steps(text, &[]).into_iter().find_map(|step| match step {
-            EngineStep::WriteStack { stack, .. } => Some(stack.services),
+            Step::WriteStack(WriteStack { stack, .. }) => Some(stack.services),
             _ => None,
         });
         let services = services.expect("there is a stack").into_iter();

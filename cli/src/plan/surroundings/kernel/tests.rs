@@ -168,8 +168,11 @@ fn the_file_is_written_for_everybody_to_read_and_removed() {
 
     let steps = draft(&kernel, Some(55_000), &ours).steps(&kernel, &paths, &mut ours);
 
-    let [Step::Write { path: written, content, replaces: false }, Step::HandOver(changes), _] =
-        &steps[..]
+    let [
+        Step::Write(Write { path: written, content, replaces: false }),
+        Step::HandOver(HandOver(changes)),
+        _,
+    ] = &steps[..]
     else {
         panic!("{steps:#?}")
     };
@@ -183,6 +186,6 @@ fn the_file_is_written_for_everybody_to_read_and_removed() {
     }
     assert_eq!(draft(&kernel, Some(55_000), &ours).steps(&kernel, &paths, &mut ours), []);
     let steps = draft(&kernel, None, &ours).steps(&kernel, &paths, &mut ours);
-    assert_eq!(steps[0], Step::Remove(path.to_owned()));
+    assert_eq!(steps[0], Step::Remove(Remove(path.to_owned())));
     assert_eq!(ours, KernelChanges::default());
 }

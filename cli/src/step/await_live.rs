@@ -1,0 +1,38 @@
+//! Waits until the roles answer.
+
+use cmsg_config::Paths;
+
+use super::{kind::Kind, live, stopped::Stopped};
+use crate::system::{Awaited, System};
+
+/// Waits until the roles answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AwaitLive {
+    pub(crate) paths: Paths,
+    /// The roles, and how they answer.
+    pub(crate) roles: Vec<Awaited>,
+    /// Where they listen, for people.
+    pub(crate) listens: Vec<String>,
+}
+
+impl<T> Kind<T> for AwaitLive {
+    fn name(&self) -> String {
+        "wait until live".to_owned()
+    }
+
+    fn changes(&self) -> String {
+        format!("nothing; the roles listen on {}", self.listens.join(", "))
+    }
+
+    fn undoing(&self) -> &'static str {
+        "nothing to undo"
+    }
+
+    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+        Ok(live::wait(&self.paths, &self.roles, system)?)
+    }
+
+    fn traces(&self) -> Vec<T> {
+        Vec::new()
+    }
+}

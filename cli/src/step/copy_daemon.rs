@@ -1,0 +1,42 @@
+//! Copies the daemon.
+
+use std::path::PathBuf;
+
+use super::{
+    file::{self, FileTrace, put_aside},
+    kind::Kind,
+    stopped::Stopped,
+};
+use crate::system::System;
+
+/// Copies the daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CopyDaemon {
+    pub(crate) from: PathBuf,
+    pub(crate) to: PathBuf,
+    /// Whether one is there.
+    pub(crate) replaces: bool,
+}
+
+impl<T: FileTrace> Kind<T> for CopyDaemon {
+    fn name(&self) -> String {
+        "copy the daemon".to_owned()
+    }
+
+    fn changes(&self) -> String {
+        format!("`{}`, copied from `{}`", self.to.display(), self.from.display())
+    }
+
+    fn undoing(&self) -> &'static str {
+        if self.replaces { "the old daemon is put back" } else { "the daemon is removed" }
+    }
+
+    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+        put_aside(&self.to, self.replaces, system)?;
+        Ok(system.copy_executable(&self.from, &self.to)?)
+    }
+
+    fn traces(&self) -> Vec<T> {
+        vec![file::trace(&self.to, self.replaces)]
+    }
+}

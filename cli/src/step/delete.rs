@@ -1,0 +1,37 @@
+//! Deletes files and whole folders.
+
+use std::path::PathBuf;
+
+use super::{
+    file::{self, FileTrace},
+    kind::Kind,
+    stopped::Stopped,
+    words::List,
+};
+use crate::{installation::layout::aside, system::System};
+
+/// Deletes the files and whole folders at these paths. What is not there need not go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Delete(pub(crate) Vec<PathBuf>);
+
+impl<T: FileTrace> Kind<T> for Delete {
+    fn name(&self) -> String {
+        "delete files".to_owned()
+    }
+
+    fn changes(&self) -> String {
+        format!("gone: {}", List(&self.0))
+    }
+
+    fn undoing(&self) -> &'static str {
+        "all is put back"
+    }
+
+    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+        Ok(self.0.iter().try_for_each(|path| system.rename(path, &aside(path)).map(drop))?)
+    }
+
+    fn traces(&self) -> Vec<T> {
+        self.0.iter().map(|path| file::trace(path, true)).collect()
+    }
+}

@@ -1,0 +1,49 @@
+//! Has the Docker engine start at boot.
+
+use cmsg_config::Paths;
+
+use super::{
+    kind::{Kind, Undo},
+    stopped::Stopped,
+};
+use crate::system::System;
+
+/// Has the Docker engine start at boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EnableEngine;
+
+/// The engine starts at boot and did not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Enabled;
+
+impl<T: From<Enabled>> Kind<T> for EnableEngine {
+    fn name(&self) -> String {
+        "enable docker".to_owned()
+    }
+
+    fn changes(&self) -> String {
+        "docker, and with it the services, starts at boot".to_owned()
+    }
+
+    fn undoing(&self) -> &'static str {
+        "docker does not start at boot"
+    }
+
+    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+        Ok(system.set_engine_at_boot(true)?)
+    }
+
+    fn traces(&self) -> Vec<T> {
+        vec![Enabled.into()]
+    }
+}
+
+impl Undo for Enabled {
+    fn undo(&self, _paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
+        system.set_engine_at_boot(false)
+    }
+
+    fn undoing_by_hand(&self) -> String {
+        "run `systemctl disable docker`".to_owned()
+    }
+}

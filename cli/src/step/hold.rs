@@ -1,0 +1,30 @@
+//! Holds traces that come into effect when everything after this step is undone.
+
+use super::{kind::Kind, stopped::Stopped, trace::Trace};
+use crate::system::System;
+
+/// Changes nothing; its traces are undone after those of all steps that follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hold(pub(crate) Vec<Trace>);
+
+impl Kind<Trace> for Hold {
+    fn name(&self) -> String {
+        "note what runs".to_owned()
+    }
+
+    fn changes(&self) -> String {
+        "nothing".to_owned()
+    }
+
+    fn undoing(&self) -> &'static str {
+        "it runs as before"
+    }
+
+    fn perform(&self, _system: &mut dyn System) -> Result<(), Stopped> {
+        Ok(())
+    }
+
+    fn traces(&self) -> Vec<Trace> {
+        self.0.clone()
+    }
+}

@@ -1,0 +1,49 @@
+//! Makes the account that runs the roles.
+
+use cmsg_config::Paths;
+
+use super::{
+    kind::{Kind, Undo},
+    stopped::Stopped,
+};
+use crate::{installation::account::NAME, system::System};
+
+/// Makes the account that runs the roles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MakeAccount;
+
+/// The account is there that was not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewAccount;
+
+impl<T: From<NewAccount>> Kind<T> for MakeAccount {
+    fn name(&self) -> String {
+        format!("make the account {NAME}")
+    }
+
+    fn changes(&self) -> String {
+        format!("new: the system user and group `{NAME}`, which run the roles")
+    }
+
+    fn undoing(&self) -> &'static str {
+        "the account is removed"
+    }
+
+    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+        Ok(system.make_account()?)
+    }
+
+    fn traces(&self) -> Vec<T> {
+        vec![NewAccount.into()]
+    }
+}
+
+impl Undo for NewAccount {
+    fn undo(&self, _paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
+        system.remove_account()
+    }
+
+    fn undoing_by_hand(&self) -> String {
+        format!("run `userdel {NAME}`")
+    }
+}

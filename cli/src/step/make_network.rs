@@ -1,0 +1,86 @@
+//! Makes the network of the stack.
+
+use cmsg_config::Paths;
+use cmsg_engine::stack::NETWORK;
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    kind::{Kind, Undo},
+    stopped::Stopped,
+};
+use crate::system::System;
+
+/// Makes the network of the stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MakeNetwork {
+    /// Its range.
+    pub(crate) network: Ipv4Net,
+    /// The range of one that is there.
+    pub(crate) replaces: Option<Ipv4Net>,
+}
+
+/// The network is there that was not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewNetwork;
+
+/// The network had this range.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WasNetwork(pub(crate) Ipv4Net);
+
+impl<T: From<NewNetwork> + From<WasNetwork>> Kind<T> for MakeNetwork {
+    fn name(&self) -> String {
+        format!("make the network {NETWORK}")
+    }
+
+    fn changes(&self) -> String {
+        let network = self.network;
+        match self.replaces {
+            None => format!("new: {network}"),
+            Some(old) => format!("its range: {network} in place of {old}"),
+        }
+    }
+
+    fn undoing(&self) -> &'static str {
+        match self.replaces {
+            None => "the network is removed",
+            Some(_) => "the network gets its old range",
+        }
+    }
+
+    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+        if self.replaces.is_some() {
+            system.remove_network()?;
+        }
+        Ok(system.make_network(self.network)?)
+    }
+
+    fn traces(&self) -> Vec<T> {
+        vec![self.replaces.map_or(NewNetwork.into(), |old| WasNetwork(old).into())]
+    }
+}
+
+impl Undo for NewNetwork {
+    fn undo(&self, _paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
+        system.remove_network()
+    }
+
+    fn undoing_by_hand(&self) -> String {
+        format!("run `docker network rm {NETWORK}`")
+    }
+}
+
+impl Undo for WasNetwork {
+    fn undo(&self, _paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
+        system.remove_network()?;
+        system.make_network(self.0)
+    }
+
+    fn undoing_by_hand(&self) -> String {
+        format!(
+            "run `docker network rm {NETWORK}` and `docker network create --driver overlay \
+             --attachable --subnet {} {NETWORK}`",
+            self.0
+        )
+    }
+}

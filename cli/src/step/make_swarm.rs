@@ -1,0 +1,56 @@
+//! Makes a swarm of this host alone.
+
+use cmsg_config::Paths;
+use ipnet::Ipv4Net;
+
+use super::{
+    kind::{Kind, Undo},
+    stopped::Stopped,
+};
+use crate::system::System;
+
+/// Makes a swarm of this host alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MakeSwarm {
+    /// The range that it takes addresses from.
+    pub(crate) pool: Ipv4Net,
+}
+
+/// The swarm is there that was not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewSwarm;
+
+impl<T: From<NewSwarm>> Kind<T> for MakeSwarm {
+    fn name(&self) -> String {
+        "make a swarm".to_owned()
+    }
+
+    fn changes(&self) -> String {
+        format!(
+            "docker manages a swarm of this host alone, on the loopback, with addresses of {}",
+            self.pool
+        )
+    }
+
+    fn undoing(&self) -> &'static str {
+        "the swarm is left"
+    }
+
+    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+        Ok(system.make_swarm(self.pool)?)
+    }
+
+    fn traces(&self) -> Vec<T> {
+        vec![NewSwarm.into()]
+    }
+}
+
+impl Undo for NewSwarm {
+    fn undo(&self, _paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
+        system.leave_swarm()
+    }
+
+    fn undoing_by_hand(&self) -> String {
+        "run `docker swarm leave --force`".to_owned()
+    }
+}

@@ -1,0 +1,47 @@
+//! Pulls images from a registry.
+
+use cmsg_config::socket::Role;
+use cmsg_engine::reference;
+
+use super::{kind::Kind, load_images::NewImages, stopped::Stopped};
+use crate::system::{System, Who};
+
+/// Pulls images from a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PullImages {
+    /// `HOST[:PORT][/PATH]`.
+    pub(crate) registry: String,
+    /// Who asks, where it is not open.
+    pub(crate) who: Option<Who>,
+    /// The roles that they run.
+    pub(crate) roles: Vec<Role>,
+    /// Those of them that are not there under their names.
+    pub(crate) images: Vec<String>,
+}
+
+impl<T: From<NewImages>> Kind<T> for PullImages {
+    fn name(&self) -> String {
+        "pull the images".to_owned()
+    }
+
+    fn changes(&self) -> String {
+        let version = env!("CARGO_PKG_VERSION");
+        let name = |role: &Role| reference(&self.registry, *role, version);
+        let names: Vec<_> = self.roles.iter().map(name).collect();
+        format!("new: {}", names.join(", "))
+    }
+
+    fn undoing(&self) -> &'static str {
+        "the images are removed"
+    }
+
+    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+        let Self { registry, who, roles, .. } = self;
+        let mut roles = roles.iter();
+        Ok(roles.try_for_each(|role| system.pull_image(registry, *role, who.as_ref()))?)
+    }
+
+    fn traces(&self) -> Vec<T> {
+        vec![NewImages(self.images.clone()).into()]
+    }
+}

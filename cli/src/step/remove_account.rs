@@ -1,0 +1,58 @@
+//! Removes the account when all else is done.
+
+use cmsg_config::Paths;
+
+use super::{
+    kind::{Kind, NOTHING, Undo},
+    stopped::Stopped,
+};
+use crate::{installation::account::NAME, system::System};
+
+/// Removes the account when all else is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RemoveAccount;
+
+/// The account goes when everything else is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AccountGoes;
+
+impl<T: From<AccountGoes>> Kind<T> for RemoveAccount {
+    fn name(&self) -> String {
+        format!("remove the account {NAME}")
+    }
+
+    fn changes(&self) -> String {
+        format!("gone: the user and group `{NAME}`")
+    }
+
+    fn undoing(&self) -> &'static str {
+        "it stays until all else is done"
+    }
+
+    /// It goes when what is aside is gone.
+    fn perform(&self, _system: &mut dyn System) -> Result<(), Stopped> {
+        Ok(())
+    }
+
+    fn traces(&self) -> Vec<T> {
+        vec![AccountGoes.into()]
+    }
+}
+
+impl Undo for AccountGoes {
+    fn undo(&self, _paths: &Paths, _system: &mut dyn System) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn undoing_by_hand(&self) -> String {
+        NOTHING.to_owned()
+    }
+
+    fn finish(&self, system: &mut dyn System) -> anyhow::Result<()> {
+        system.remove_account()
+    }
+
+    fn finishing_by_hand(&self) -> String {
+        format!("run `userdel {NAME}`")
+    }
+}

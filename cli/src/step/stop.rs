@@ -1,0 +1,56 @@
+//! Stops the supervisor and with it the roles.
+
+use cmsg_config::{Paths, socket::Role};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    kind::{Kind, Undo},
+    live,
+    stopped::Stopped,
+};
+use crate::system::System;
+
+/// Stops the supervisor and with it the roles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stop {
+    pub(crate) paths: Paths,
+    /// The roles that it runs.
+    pub(crate) roles: Vec<Role>,
+}
+
+/// These roles ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RolesRan(pub(crate) Vec<Role>);
+
+impl<T: From<RolesRan>> Kind<T> for Stop {
+    fn name(&self) -> String {
+        "stop the roles".to_owned()
+    }
+
+    fn changes(&self) -> String {
+        "sessions end; clients cannot connect for some seconds".to_owned()
+    }
+
+    fn undoing(&self) -> &'static str {
+        "the roles are started again"
+    }
+
+    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+        Ok(system.stop(&self.paths)?)
+    }
+
+    fn traces(&self) -> Vec<T> {
+        vec![RolesRan(self.roles.clone()).into()]
+    }
+}
+
+impl Undo for RolesRan {
+    fn undo(&self, paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
+        system.start(paths)?;
+        live::wait_again(paths, &self.0, system)
+    }
+
+    fn undoing_by_hand(&self) -> String {
+        "start the roles".to_owned()
+    }
+}

@@ -1,0 +1,59 @@
+//! Stops one role; the other runs on.
+
+use cmsg_config::{Paths, socket::Role};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    kind::{Kind, Undo},
+    live,
+    stopped::Stopped,
+    words::named,
+};
+use crate::system::System;
+
+/// Stops one role; the other runs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StopRole {
+    pub(crate) paths: Paths,
+    pub(crate) role: Role,
+}
+
+/// This role ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoppedRole(pub(crate) Role);
+
+impl<T: From<StoppedRole>> Kind<T> for StopRole {
+    fn name(&self) -> String {
+        format!("stop the {}", named(self.role))
+    }
+
+    fn changes(&self) -> String {
+        match self.role {
+            Role::Cm => "nobody can log on for some seconds; sessions go on".to_owned(),
+            Role::Sg => "sessions through the gateway pause for some seconds".to_owned(),
+        }
+    }
+
+    fn undoing(&self) -> &'static str {
+        "it is started again"
+    }
+
+    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+        Ok(system.stop_role(&self.paths, self.role)?)
+    }
+
+    fn traces(&self) -> Vec<T> {
+        vec![StoppedRole(self.role).into()]
+    }
+}
+
+impl Undo for StoppedRole {
+    fn undo(&self, paths: &Paths, system: &mut dyn System) -> anyhow::Result<()> {
+        system.start_role(paths, self.0)?;
+        live::wait_again(paths, &[self.0], system)
+    }
+
+    fn undoing_by_hand(&self) -> String {
+        format!("start the {}", named(self.0))
+    }
+}
