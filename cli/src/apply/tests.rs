@@ -54,13 +54,15 @@ const PERFORMED: [&str; 10] = [
     "copy /d bin/pcoip-cmsgd",
     "start",
 ];
-const UNDONE: [&str; 18] = [
+const UNDONE: [&str; 20] = [
     "stop",
     "delete run/supervise.pid",
     "delete run/supervise.lock",
     "delete run/supervise.sock",
     "delete run/cm.sock",
     "delete run/sg.sock",
+    "delete run/cm.rejected",
+    "delete run/sg.rejected",
     "delete var/log/Teradici/supervise.log",
     "delete bin/pcoip-cmsgd+",
     "rename bin/pcoip-cmsgd~ bin/pcoip-cmsgd",
@@ -144,7 +146,7 @@ fn a_step_that_fails_is_undone_with_those_before_it() {
     let (outcome, effects) = run(Recorder { fails: Some("write new"), ..Recorder::default() });
 
     let broken = outcome.unwrap_err();
-    assert_eq!(effects, [&PERFORMED[..4], &UNDONE[13..]].concat());
+    assert_eq!(effects, [&PERFORMED[..4], &UNDONE[15..]].concat());
     assert!(matches!(broken.why, Stopped::Failed(error) if error.to_string() == "no space left"));
     assert_eq!(broken.left.len(), 0);
 }

@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(resumable(1).as_deref(), Some("1 session can still be resumed by its client"));
         assert_eq!(
             resumable(2).as_deref(),
-            Some("2 sessions can still be resumed by their clients until the services stop")
+            Some("2 sessions can still be resumed by their clients")
         );
     }
 }
