@@ -31,7 +31,7 @@ pub(in crate::connection_manager) struct Look {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::connection_manager) struct BrokerState {
     look: Look,
-    /// By the wall clock.
+    /// By the wall clock: since when it can be used, or cannot, whatever the cause.
     since: Time,
 }
 
@@ -107,8 +107,11 @@ impl BrokerState {
     /// The state after another check. What was known of the broker's clock stays known while it
     /// cannot be asked.
     pub(in crate::connection_manager) fn looked(self, look: Look, now: Time) -> Self {
-        if !self.look.is_same(&look) {
+        if self.look.found.is_ok() != look.found.is_ok() {
             return Self::first(look, now);
+        }
+        if !self.look.is_same(&look) {
+            return Self { look, ..self };
         }
         let skew = look.skew.or(self.look.skew);
         Self { look: Look { skew, ..look }, since: self.since }
@@ -172,21 +175,22 @@ mod tests {
     }
 
     #[test]
-    fn a_state_lasts_as_long_as_checks_find_the_same_cause() {
+    fn an_outage_lasts_through_all_of_its_causes_and_each_is_news() {
         let unknown = |certificate| refused(certificate, CertificateError::UnknownIssuer, None);
         let fine = Look { found: Ok(()), skew: Some(1) };
         let looks = [
-            (fine.clone(), 10, 10),
-            (fine, 11, 10),
-            (away("refused"), 12, 12),
-            (away("no route"), 13, 12),
-            (unknown(b"a"), 14, 14),
-            (unknown(b"a"), 15, 14),
-            (unknown(b"b"), 16, 16),
-            (refused(b"b", CertificateError::BadEncoding, None), 17, 17),
+            (fine.clone(), 10, 10, true),
+            (fine.clone(), 11, 10, false),
+            (away("refused"), 12, 12, true),
+            (away("no route"), 13, 12, false),
+            (unknown(b"a"), 14, 12, true),
+            (unknown(b"a"), 15, 12, false),
+            (unknown(b"b"), 16, 12, true),
+            (refused(b"b", CertificateError::BadEncoding, None), 17, 12, true),
+            (fine, 18, 18, true),
         ];
         let mut state: Option<BrokerState> = None;
-        for (look, now, since) in looks {
+        for (look, now, since, told) in looks {
             let is_news = state.as_ref().is_none_or(|state| state.differs(&look));
             state = Some(match state {
                 None => BrokerState::first(look, at(now)),
@@ -195,7 +199,7 @@ mod tests {
 
             let status = state.as_ref().unwrap().status(String::new(), true);
             assert_eq!(status.since, Some(distrust::date(since)), "{now}");
-            assert_eq!(is_news, since == now, "{now}");
+            assert_eq!(is_news, told, "{now}");
         }
     }
 
