@@ -220,7 +220,8 @@ fn check_owner(path: &Path, metadata: &Metadata) -> Result<(), Untrusted> {
     Err(Untrusted { path: path.to_owned(), what, fix })
 }
 
-fn open_to_others(path: &Path, metadata: &Metadata) -> Untrusted {
+/// A folder or file that users other than its owner can change.
+pub(crate) fn open_to_others(path: &Path, metadata: &Metadata) -> Untrusted {
     let what = format!(
         "is writable by users other than its owner, {}: mode {:04o}",
         user(metadata.uid()),

@@ -3,14 +3,14 @@
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use cmsg_config::Paths;
 use nix::unistd::Pid;
 
 use crate::{
     apply::journal::{self, Journal},
     finding::Finding,
-    trusted::{self, Untrusted},
+    trusted::{self, Untrusted, open_to_others},
 };
 
 /// Reads the journal, if there is one.
@@ -69,9 +69,10 @@ fn is_alive(pid: u32) -> bool {
 /// Names the first such folder.
 pub(crate) fn refuse_open(folders: &[impl AsRef<Path>]) -> anyhow::Result<()> {
     for folder in folders.iter().map(AsRef::as_ref) {
-        let is_open = folder.metadata().is_ok_and(|there| there.permissions().mode() & 0o002 != 0);
-        if is_open {
-            bail!("everybody may write to `{}`", folder.display());
+        if let Ok(there) = folder.metadata()
+            && there.permissions().mode() & 0o002 != 0
+        {
+            return Err(open_to_others(folder, &there).into());
         }
     }
     Ok(())
