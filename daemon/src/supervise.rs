@@ -170,7 +170,7 @@ fn restarts(role: Role, status: std::io::Result<ExitStatus>) -> bool {
         Ok(status) if status.code() == Some(EXIT_CODE.into()) => {
             warn!(
                 ?role,
-                "The configuration is invalid; the role is not restarted until it is fixed"
+                "The configuration is invalid; the role stays stopped until you fix it and start the role again"
             );
             return false;
         }

@@ -51,7 +51,7 @@ fn unreachable(manager: &ConnectionManager, why: &str) -> Finding {
     Finding::warning(
         "broker.unreachable",
         format!("the connection broker {} does not answer: {why}", manager.broker),
-        "check its name, its port and the firewalls on the way",
+        "check its name, its port and any firewall in between",
     )
 }
 

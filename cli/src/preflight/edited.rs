@@ -67,7 +67,7 @@ pub(crate) fn of_status(installed: &Installed, paths: &Paths, runtime: Runtime) 
         let flags: String = edit.values.iter().map(|value| format!(" --{flag} {value}")).collect();
         let cure =
             format!("run `pcoip-cmsg-setup configure{words}{flags}` to set it for both services");
-        Finding::warning(ID, format!("{what}, and the other service still has that"), cure)
+        Finding::warning(ID, format!("{what}; the other service still has the old value"), cure)
     };
     Edit::all(installed, paths).into_iter().map(finding).collect()
 }

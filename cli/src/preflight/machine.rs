@@ -96,10 +96,8 @@ fn services_of_root(place: &Place, is_root: bool) -> Option<Finding> {
     (is_folder && is_root).then(|| {
         Finding::warning(
             "host.services-run-as-root",
-            "with `--root`, the services run as the user who installs, which is root",
-            format!(
-                "install as another user; or without `--root`, where the services run as `{NAME}`"
-            ),
+            "with `--root`, the services run as the installing user, here root",
+            format!("install as another user, or omit `--root` to run the services as `{NAME}`"),
         )
     })
 }

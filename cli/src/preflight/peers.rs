@@ -34,8 +34,8 @@ fn silent(peer: &PeerFact, why: &str) -> Finding {
         Kind::Registry => "registry.unreachable",
     };
     let cure = match peer.kind {
-        Kind::Resolver => "check `/etc/resolv.conf` and the firewalls on the way",
-        _ => "check its name, its port and the firewalls on the way",
+        Kind::Resolver => "check `/etc/resolv.conf` and any firewall in between",
+        _ => "check its name, its port and any firewall in between",
     };
     Finding::warning(id, format!("{} does not answer: {why}", called(peer)), cure)
 }
@@ -43,7 +43,9 @@ fn silent(peer: &PeerFact, why: &str) -> Finding {
 fn skewed(peer: &PeerFact, skew: i64) -> Finding {
     let side = if skew > 0 { "ahead of" } else { "behind" };
     let why = match peer.kind {
-        Kind::Gateway => format!("; it refuses sessions if that is more than {MOST_SKEW}"),
+        Kind::Gateway => {
+            format!("; it refuses sessions if the difference is more than {MOST_SKEW} seconds")
+        }
         Kind::Broker => "; its certificate may be refused as expired or not valid yet".to_owned(),
         Kind::LicenseServer | Kind::Resolver | Kind::Registry => String::new(),
     };
@@ -82,7 +84,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_peer_that_does_not_answer_is_told() {
-        const WAY: &str = "check its name, its port and the firewalls on the way";
+        const WAY: &str = "check its name, its port and any firewall in between";
         let table = [
             (Kind::Broker, "broker.unreachable", "the connection broker p:1", WAY),
             (Kind::LicenseServer, "license-server.unreachable", "the license server p:1", WAY),
@@ -92,7 +94,7 @@ mod tests {
                 Kind::Resolver,
                 "host.resolver",
                 "the DNS server p:1",
-                "check `/etc/resolv.conf` and the firewalls on the way",
+                "check `/etc/resolv.conf` and any firewall in between",
             ),
         ];
         for (kind, id, who, cure) in table {

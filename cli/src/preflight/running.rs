@@ -20,7 +20,7 @@ pub(crate) fn finding(broker: &BrokerStatus, words: &str) -> Option<Finding> {
     let (id, cure) = match &broker.refused {
         None => (
             "broker.unreachable",
-            "check that the broker runs, and the firewalls on the way".to_owned(),
+            "check that the broker runs, and any firewall in between".to_owned(),
         ),
         Some(refused) if refused.problem == Problem::NotPinned => (CHANGED, pin(refused, words)),
         Some(refused) => (UNTRUSTED, cure(refused, words)),

@@ -117,15 +117,15 @@ async fn send(run: &Path, sessions: Vec<SessionEnded>) -> Option<Vec<SessionEnde
         Ok((Ok(()), _)) => None,
         Ok((Err(error), sessions)) if error.kind() == ErrorKind::Other => {
             let count = sessions.len();
-            warn!(count, %error, "The Connection Manager does not take the ends of sessions");
+            warn!(count, %error, "The Connection Manager rejected the report of ended sessions");
             None
         }
         Ok((Err(error), sessions)) => {
-            debug!(%error, "The Connection Manager is away; ends of sessions are reported later");
+            debug!(%error, "The Connection Manager is unavailable; ended sessions will be reported later");
             Some(sessions)
         }
         Err(error) => {
-            warn!(%error, "The ends of sessions cannot be reported");
+            warn!(%error, "Failed to report ended sessions");
             None
         }
     }

@@ -252,7 +252,11 @@ fn a_rejected_configuration_is_not_retried() {
     let log = fs::read_to_string(edited.site.paths().logs().join("supervise.log"));
     let log = log.expect("the supervisor logs");
     assert_eq!(log.matches("error: in configuration").count(), 1, "{log}");
-    assert_eq!(log.matches("the role is not restarted until it is fixed").count(), 1, "{log}");
+    assert_eq!(
+        log.matches("the role stays stopped until you fix it and start the role again").count(),
+        1,
+        "{log}"
+    );
 }
 
 #[test]

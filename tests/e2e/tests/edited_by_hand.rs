@@ -180,8 +180,8 @@ fn an_edit_of_one_of_two_files_is_reported_until_the_flag_sets_both() {
 
     let file = conf(&site, Role::Cm).display().to_string();
     let told = format!(
-        "`{KEY}` was edited by hand in `{file}`: `10.0.0.0/8`; it was `10.1.0.0/16`, and the other \
-         service still has that"
+        "`{KEY}` was edited by hand in `{file}`: `10.0.0.0/8`; it was `10.1.0.0/16`; the other \
+         service still has the old value"
     );
     assert_eq!(edits(&status), [told]);
     let findings = status["findings"].as_array().expect("there are findings").iter();
