@@ -179,6 +179,7 @@ impl Exchange<'_> {
     async fn go_on(&self, session: &Session) -> Result<Answer, Refusal> {
         self.log_request();
         session.permits(self.request.kind())?;
+        self.shared.note_passed_on(session);
         let answered = self.pass_on(session).await;
         match (self.request.kind(), &answered) {
             (RequestKind::Bye, _) => self.shared.end(session),

@@ -191,6 +191,11 @@ impl Shared {
         self.sessions().number(cookie?)
     }
 
+    /// Notes that a request of a session is passed on to the broker.
+    pub(super) fn note_passed_on(&self, session: &Session) {
+        self.sessions().note_passed_on(&session.cookie, clock::now());
+    }
+
     /// Changes a session, if it still is there.
     pub(super) fn change(&self, cookie: &ClientCookie, change: impl FnOnce(&mut Session)) {
         let mut sessions = self.sessions();

@@ -39,6 +39,8 @@ struct Entry {
     place: Id,
     number: u64,
     used: Time,
+    /// When a request was last passed on to the broker or answered by it.
+    served: Time,
     standing: Standing,
     /// `None` where it cannot be written down, or is not unless all are.
     sealed: Option<Arc<[u8]>>,
@@ -156,6 +158,13 @@ impl<S: Seal> Sessions<S> {
         self.by_cookie.get(&CookieDigest::of(cookie)).map(|entry| entry.number)
     }
 
+    /// Notes that a request of the session is passed on to the broker.
+    pub fn note_passed_on(&mut self, cookie: &ClientCookie, now: Time) {
+        if let Some(entry) = self.by_cookie.get_mut(&CookieDigest::of(cookie)) {
+            entry.served = entry.served.max(now);
+        }
+    }
+
     /// Changes the session of a cookie, which is thereby used; returns it as it is now.
     pub fn change(
         &mut self,
@@ -164,6 +173,7 @@ impl<S: Seal> Sessions<S> {
         change: impl FnOnce(&mut Session),
     ) -> Option<&Session> {
         self.entry(cookie, now)?;
+        self.note_passed_on(cookie, now);
         let entry = self.by_cookie.get_mut(&CookieDigest::of(cookie))?;
         let session = entry.session.as_mut()?;
         change(session);
@@ -194,8 +204,9 @@ impl<S: Seal> Sessions<S> {
         self.by_cookie.len()
     }
 
-    /// How many users are logging on at this instant. One who got a resource needs the Connection
-    /// Manager no more, and one who has asked nothing for two minutes has probably left.
+    /// How many users are logging on at this instant, from the first right password on. A user who
+    /// got a resource no longer needs the Connection Manager, and one without a request to the broker
+    /// for two minutes has probably left.
     #[must_use]
     pub fn in_use(&self, now: Time) -> usize {
         self.by_cookie.values().filter(|entry| entry.is_in_use(now)).count()
@@ -240,6 +251,7 @@ impl Entry {
             place,
             number: session.number,
             used: session.opened,
+            served: session.opened,
             standing: Standing::of(&session),
             sealed: None,
             session: Some(session),
@@ -252,6 +264,7 @@ impl Entry {
             place,
             number: written.number,
             used: written.used.min(now),
+            served: written.used.min(now),
             standing: written.standing,
             sealed: Some(written.sealed),
             session: None,
@@ -271,9 +284,9 @@ impl Entry {
 
     fn is_in_use(&self, now: Time) -> bool {
         let stage = self.session.as_ref().map(Session::stage);
-        self.standing != Standing::Probe
+        self.standing.is_logging_on()
             && !matches!(stage, Some(Stage::Allocated | Stage::Invalid))
-            && now.since(self.used) < THINKING
+            && now.since(self.served) < THINKING
     }
 }
 

@@ -75,27 +75,46 @@ fn a_probe_is_kept_shortly() {
 }
 
 #[test]
-fn a_session_is_in_use_while_its_user_logs_on() {
+fn a_session_is_in_use_from_the_first_right_password_until_its_resource() {
     let mut sessions = sessions(10);
-    let mut probe = session(1);
-    probe.hello.probe = true;
-    for session in [probe, session(2), session(3), session(4)] {
-        sessions.insert(session).unwrap();
+    for number in 1..=3 {
+        sessions.insert(session(number)).unwrap();
     }
-    assert_eq!(sessions.in_use(at(0)), 3);
+    step(&mut sessions, 1, Authentication::Failed);
+    assert_eq!(sessions.in_use(at(1)), 0, "a stranger loses nothing");
 
-    sessions.change(&cookie(3), at(60), Session::fail).unwrap();
-    assert_eq!(sessions.in_use(at(60)), 2, "one is broken");
-    log_on(&mut sessions, 4, at(60));
-    assert_eq!(sessions.in_use(at(119)), 2);
-    assert_eq!(sessions.in_use(at(120)), 1, "one has asked nothing for too long");
+    step(&mut sessions, 2, Authentication::Incomplete);
+    log_on(&mut sessions, 3, at(60));
+    assert_eq!(sessions.in_use(at(60)), 2);
+    assert_eq!(sessions.in_use(at(121)), 1, "one has asked nothing for too long");
     let got_a_resource = |s: &mut Session| {
         drop(s.answered(&allocate(), &granted(), &SetCookies::default()));
     };
-    sessions.change(&cookie(4), at(120), got_a_resource).unwrap();
+    sessions.change(&cookie(3), at(122), got_a_resource).unwrap();
+    assert_eq!(sessions.in_use(at(122)), 0);
 
-    assert_eq!(sessions.in_use(at(120)), 0);
-    assert_eq!(sessions.len(), 4);
+    log_on(&mut sessions, 1, at(122));
+    assert_eq!(sessions.in_use(at(122)), 1);
+    sessions.change(&cookie(1), at(122), Session::fail).unwrap();
+    assert_eq!((sessions.in_use(at(122)), sessions.len()), (0, 3), "a broken one");
+}
+
+#[test]
+fn only_a_request_that_is_passed_on_keeps_a_session_in_use() {
+    let mut sessions = sessions(10);
+    sessions.insert(session(1)).unwrap();
+    log_on(&mut sessions, 1, at(0));
+
+    sessions.find(&cookie(1), at(100)).unwrap();
+    assert_eq!(sessions.in_use(at(119)), 1);
+    assert_eq!(sessions.in_use(at(120)), 0, "a refused request");
+    sessions.find(&cookie(1), at(200)).unwrap();
+    sessions.note_passed_on(&cookie(1), at(200));
+    assert_eq!(sessions.in_use(at(319)), 1);
+    assert_eq!(sessions.in_use(at(320)), 0);
+
+    let after = restarted(&sessions, 10, at(250));
+    assert_eq!((after.in_use(at(319)), after.in_use(at(320))), (1, 0));
 }
 
 #[test]
