@@ -1,5 +1,7 @@
 //! How large a role's log files may become, and which of them are removed. No I/O.
 
+use std::{cmp::Reverse, collections::BTreeSet};
+
 use cmsg_proto::Time;
 use time::{format_description::BorrowedFormatItem, macros::format_description};
 
@@ -33,12 +35,13 @@ impl Retention {
         file > 0 && file.saturating_add(line as u64) > self.file
     }
 
-    /// The role's files to be removed, oldest first, so that those that stay leave room for a full
-    /// file beside the current one's content. Files with other names are never among them.
+    /// The role's files to be removed, so that those that stay leave room for a full file beside the
+    /// current one's content: first those named later than the current one, which a wrong clock made,
+    /// then the oldest. Files with other names are never among them.
     pub(super) fn surplus(self, role: &str, current: &str, files: &[Entry]) -> Vec<String> {
         let is_old = |file: &&Entry| is_of(role, &file.name) && file.name != current;
         let mut old: Vec<&Entry> = files.iter().filter(is_old).collect();
-        old.sort_by(|one, other| other.name.cmp(&one.name));
+        old.sort_by_key(|file| (file.name.as_str() > current, Reverse(&file.name)));
         let mut room = self.all.saturating_sub(self.file);
         let stays = old.iter().take_while(|file| {
             let left = room.checked_sub(file.bytes);
@@ -55,12 +58,23 @@ pub(super) fn name(role: &str, begun: Time, number: u32) -> String {
     format!("{role}_{}{number:07}.log", stamp(begun, STAMP))
 }
 
-/// The number of a role's next file, one more than that of its newest. After 9,999,999 comes 1.
+/// The number of a role's next file: one more than the largest. After 9,999,999 comes 1, so the
+/// largest is the one before the widest gap. The times in the names do not count, since one wrong
+/// clock would repeat a number for ever.
 pub(super) fn next_number(role: &str, files: &[Entry]) -> u32 {
-    let newest = files.iter().filter(|file| is_of(role, &file.name)).max_by_key(|file| &file.name);
-    let stem = newest.and_then(|file| file.name.strip_suffix(".log"));
-    let number = stem.and_then(|stem| stem.rsplit('Z').next()?.parse().ok());
-    following(number.unwrap_or(0))
+    let own = files.iter().filter(|file| is_of(role, &file.name));
+    let numbers: BTreeSet<u32> = own.filter_map(|file| number(&file.name)).collect();
+    let after = numbers.iter().skip(1).chain(numbers.first());
+    let gap = |(number, after): &(&u32, &u32)| match **after > **number {
+        true => *after - *number,
+        false => *after + MAX_NUMBER - *number,
+    };
+    let last = numbers.iter().zip(after).max_by_key(gap);
+    following(last.map_or(0, |(number, _)| *number))
+}
+
+fn number(name: &str) -> Option<u32> {
+    name.strip_suffix(".log")?.rsplit('Z').next()?.parse().ok()
 }
 
 /// The number after that one.
@@ -161,8 +175,20 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_the_future_gives_way_before_those_of_the_past() {
+        let future = "pcoip-sg_2099_01_01T00_00_00_000Z0000002.log";
+        let files = [entry(&at(1), 100), entry(&at(2), 100), entry(future, 150)];
+
+        assert_eq!(SMALL.surplus("pcoip-sg", &at(3), &files), [future]);
+        let full = [entry(&at(1), 200), entry(&at(2), 200), entry(future, 1)];
+        assert_eq!(SMALL.surplus("pcoip-sg", &at(3), &full), [future, &at(1)]);
+        let early = name("pcoip-sg", Time::from_millis(0), 9);
+        assert_eq!(SMALL.surplus("pcoip-sg", &early, &full), [at(1)], "a clock that was reset");
+    }
+
+    #[test]
     fn files_are_numbered_on_over_a_restart() {
-        let table: [(&[&str], u32); 5] = [
+        let table: [(&[&str], u32); 7] = [
             (&[], 1),
             (&["pcoip-sg_2023_11_14T22_13_20_000Z.log"], 1),
             (&["pcoip-sg_2023_11_14T22_13_20_000Z0000007.log"], 8),
@@ -172,9 +198,24 @@ mod tests {
                     "pcoip-sg_2023_11_15T22_13_20_000Z0000003.log",
                     "pcoip-connmgr_2023_11_16T22_13_20_000Z0000050.log",
                 ],
-                4,
+                10,
+            ),
+            (
+                &[
+                    "pcoip-sg_2023_11_14T22_13_20_000Z0000007.log",
+                    "pcoip-sg_2099_01_01T00_00_00_000Z0000006.log",
+                ],
+                8,
             ),
             (&["pcoip-sg_2023_11_14T22_13_20_000Z9999999.log"], 1),
+            (
+                &[
+                    "pcoip-sg_2023_11_14T22_13_20_000Z9999998.log",
+                    "pcoip-sg_2023_11_14T22_13_20_000Z9999999.log",
+                    "pcoip-sg_2023_11_14T22_13_20_000Z0000001.log",
+                ],
+                2,
+            ),
         ];
         for (names, number) in table {
             let files: Vec<_> = names.iter().map(|name| entry(name, 1)).collect();
