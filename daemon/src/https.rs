@@ -4,6 +4,7 @@
 pub(crate) mod bodies;
 pub(crate) mod listener;
 pub(crate) mod place;
+mod stream;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -23,6 +24,7 @@ use crate::{logs::as_error, proxy_header};
 use bodies::Buffer;
 use listener::{Accepted, Content, Listener, speak};
 use place::Place;
+use stream::Stream;
 
 /// Longest wait for the body of a request.
 const BODY_WAIT: Duration = Duration::from_secs(30);
@@ -121,6 +123,7 @@ impl Server {
         let number = client.connection;
         let handshake = tokio::time::timeout(self.handshake, async {
             proxy_header::look(&stream, client.peer).await;
+            let stream = Stream::new(stream, Arc::clone(&client.place));
             self.acceptor.accept(stream).await
         });
         match self.shutdown.run_until_cancelled(handshake).await {

@@ -42,26 +42,26 @@ impl Limiter {
 
     /// One unit, perhaps in place of another holder; none where nobody has to give way.
     pub(crate) fn enter(self: &Arc<Self>, from: IpAddr, worth: Worth) -> Option<Permit> {
-        self.enter_as(from, worth, CancellationToken::new())
+        let mut state = self.state();
+        let entered = state.shares.enter(Source::of(from), worth).ok()?;
+        Some(self.permit(&mut state, entered, CancellationToken::new()))
+    }
+
+    /// As `enter`, but a source that has as much as any keeps what it has and gets no more.
+    pub(crate) fn enter_unless_fullest(self: &Arc<Self>, from: IpAddr) -> Option<Permit> {
+        self.enter_unless_fullest_as(from, Worth::Idle, CancellationToken::new())
     }
 
     /// The same; where the holder has to give way, that is cancelled.
-    pub(crate) fn enter_as(
+    pub(crate) fn enter_unless_fullest_as(
         self: &Arc<Self>,
         from: IpAddr,
         worth: Worth,
         evicted: CancellationToken,
     ) -> Option<Permit> {
         let mut state = self.state();
-        let entered = state.shares.enter(Source::of(from), worth).ok()?;
+        let entered = state.shares.enter_unless_fullest(Source::of(from), worth).ok()?;
         Some(self.permit(&mut state, entered, evicted))
-    }
-
-    /// The same, but a source that has as much as any keeps what it has and gets no more.
-    pub(crate) fn enter_unless_fullest(self: &Arc<Self>, from: IpAddr) -> Option<Permit> {
-        let mut state = self.state();
-        let entered = state.shares.enter_unless_fullest(Source::of(from), Worth::Idle).ok()?;
-        Some(self.permit(&mut state, entered, CancellationToken::new()))
     }
 
     /// Has somebody give way though units are left, where the system has run out of something else.
@@ -152,9 +152,20 @@ impl Permit {
         self.evicted.cancelled().await;
     }
 
-    /// What is cancelled where the holder has to give way.
-    pub(crate) fn eviction(&self) -> &CancellationToken {
-        &self.evicted
+    /// From now on, that is cancelled where the holder has to give way.
+    pub(crate) fn evict_by(&mut self, evicted: CancellationToken) {
+        match self.limiter.state().evictions.get_mut(&self.id) {
+            Some(eviction) => eviction.clone_from(&evicted),
+            None => evicted.cancel(),
+        }
+        self.evicted = evicted;
+    }
+
+    /// Gives everything back before it is dropped.
+    pub(crate) fn give_back(&self) {
+        let mut state = self.limiter.state();
+        state.shares.leave(self.id);
+        state.evictions.remove(&self.id);
     }
 
     /// One unit more, perhaps in place of another holder. Whether it was granted.
@@ -178,9 +189,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut state = self.limiter.state();
-        state.shares.leave(self.id);
-        state.evictions.remove(&self.id);
+        self.give_back();
     }
 }
 

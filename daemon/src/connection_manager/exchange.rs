@@ -25,7 +25,7 @@ use crate::{
     clock,
     https::{
         Client,
-        bodies::{Account, Buffer, Large},
+        bodies::{Account, Buffer, Kept},
     },
 };
 
@@ -47,13 +47,13 @@ pub(super) struct Answer {
     pub(super) document: String,
     /// The cookie of a new session.
     pub(super) cookie: Option<ClientCookie>,
-    /// The place of a large document.
-    pub(super) large: Option<Large>,
+    /// What the document takes until it is sent.
+    pub(super) kept: Option<Kept>,
 }
 
 impl Answer {
     fn new(name: &str, document: String) -> Self {
-        Self { name: name.to_owned(), document, cookie: None, large: None }
+        Self { name: name.to_owned(), document, cookie: None, kept: None }
     }
 }
 
@@ -147,7 +147,8 @@ impl Exchange<'_> {
         self.trail.number = Some(opening.number);
         let cookie = Some(opening.cookie.clone());
         self.open(&Session::open(opening, version, cookies), took)?;
-        Ok(Answer { cookie, ..Answer::new(name, document) })
+        let answer = Answer::new(name, document);
+        Ok(Answer { cookie, kept: Some(reply.body.into_kept()), ..answer })
     }
 
     fn session_log_id(&self, sent: Option<SessionId>) -> SessionId {
@@ -216,7 +217,7 @@ impl Exchange<'_> {
             _ => {
                 let document = response.to_client(&self.shared.pcm_info(self.client.local));
                 let answer = Answer::new(response.kind().name(), document);
-                Ok(Answer { large: reply.body.into_large(), ..answer })
+                Ok(Answer { kept: Some(reply.body.into_kept()), ..answer })
             }
         }
     }

@@ -24,7 +24,7 @@ pub(super) async fn announcement(
     request: Request<Incoming>,
 ) -> Result<Response<Content>, StatusCode> {
     let (mut head, body) = request.into_parts();
-    let account = shared.bodies.account(client.peer, Worth::Idle, client.place.eviction());
+    let account = shared.bodies.account(client.peer, Worth::Idle, client.place.cut_off());
     let buffer = account.buffer();
     let body = Bytes::from_owner(whole(body, control::MAX_BYTES, buffer).await?);
     let token = head.headers.remove(header::AUTHORIZATION);

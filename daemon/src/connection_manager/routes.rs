@@ -71,8 +71,9 @@ async fn broker(
     }
     let cookie = texts(&head.headers, header::COOKIE.as_str()).find_map(ClientCookie::find);
     let worth = shared.worth(cookie.as_ref());
-    let account = shared.bodies.account(client.peer, worth, client.place.eviction());
     let number = shared.number(cookie.as_ref());
+    let account = shared.bodies.account(client.peer, worth, client.place.cut_off());
+    let account = account.for_session(number, client.connection);
     client.place.belongs_to(worth, client.peer);
     keep(shared, &client, worth, number);
     let limit = if is_stranger(worth) { STRANGERS_BODY } else { xml::MAX_BYTES };
@@ -93,8 +94,8 @@ async fn broker(
             let worth = shared.worth(cookie);
             client.place.session_is_worth(worth);
             keep(shared, &client, worth, shared.number(cookie));
-            let document = match answer.large {
-                Some(place) => Content::chunked(place.hold(answer.document)),
+            let document = match answer.kept {
+                Some(kept) => Content::chunked(kept.hold(answer.document)),
                 None => Content::chunked(answer.document),
             };
             let mut response = content(StatusCode::OK, "application/xml; charset=UTF-8", document);

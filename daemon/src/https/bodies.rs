@@ -10,7 +10,6 @@ use std::{
     },
 };
 
-use bytes::Bytes;
 use cmsg_proto::{
     shares::{Order, Worth},
     xml,
@@ -19,6 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::limiter::{Limiter, Permit};
+pub(crate) use unsent::Kept;
+use unsent::{Large, Recipient, Unsent};
+
+mod unsent;
 
 /// What all bodies of the process may take together.
 const BUDGET: usize = 64 * 1024 * 1024;
@@ -38,6 +41,7 @@ pub(crate) struct Bodies {
     limiter: Arc<Limiter>,
     /// Those with more than [`LARGE`] bytes.
     large: Arc<Limiter>,
+    unsent: Unsent,
     refused: AtomicU64,
     /// Whether the log says that the budget is used up.
     told: AtomicBool,
@@ -49,7 +53,9 @@ pub(crate) struct Account {
     bodies: Arc<Bodies>,
     from: IpAddr,
     worth: Worth,
-    /// Closes the connection for which a large body is kept.
+    /// None where the client has no session.
+    recipient: Option<Recipient>,
+    /// Closes the connection for which a long answer is kept.
     close: CancellationToken,
 }
 
@@ -62,10 +68,6 @@ pub(crate) struct Buffer {
     permit: Option<Permit>,
     large: Option<Large>,
 }
-
-/// The place of a large body and of the document that is made of it.
-#[derive(Debug)]
-pub(crate) struct Large(Permit);
 
 /// The budget is used up by others who are worth more or hold less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -81,12 +83,13 @@ impl Bodies {
         Arc::new(Self {
             limiter: Limiter::new(bytes / UNIT, Order::WorthFirst),
             large: Limiter::new(MAX_LARGE, Order::SourceFirst),
+            unsent: Unsent::default(),
             refused: AtomicU64::default(),
             told: AtomicBool::default(),
         })
     }
 
-    /// The account of somebody from there. `close` closes the connection where a large body has to
+    /// The account of somebody from there. `close` closes the connection where a long answer has to
     /// give way.
     pub(crate) fn account(
         self: &Arc<Self>,
@@ -94,7 +97,7 @@ impl Bodies {
         worth: Worth,
         close: CancellationToken,
     ) -> Account {
-        Account { bodies: Arc::clone(self), from, worth, close }
+        Account { bodies: Arc::clone(self), from, worth, recipient: None, close }
     }
 
     /// How many bodies were not kept.
@@ -125,30 +128,10 @@ impl Account {
         Buffer { account: Some(self.clone()), ..Buffer::unaccounted() }
     }
 
-    fn large(&self) -> Result<Large, OverBudget> {
-        let entered = self.bodies.large.enter_as(self.from, self.worth, self.close.clone());
-        entered.map(Large).ok_or_else(|| {
-            self.bodies.refuse();
-            OverBudget
-        })
-    }
-}
-
-impl Large {
-    /// The document, which has the place until it is dropped.
-    pub(crate) fn hold(self, document: String) -> Bytes {
-        Bytes::from_owner(Held { document, _place: self.0 })
-    }
-}
-
-struct Held {
-    document: String,
-    _place: Permit,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        self.document.as_bytes()
+    /// The same account for a session, where there is one, on that connection.
+    pub(crate) fn for_session(self, session: Option<u64>, connection: u64) -> Self {
+        let recipient = session.map(|session| Recipient { session, connection });
+        Self { recipient, ..self }
     }
 }
 
@@ -176,9 +159,9 @@ impl Buffer {
         Ok(())
     }
 
-    /// The place of a large body, for the document that is made of it.
-    pub(crate) fn into_large(self) -> Option<Large> {
-        self.large
+    /// What it takes, for the document that is made of it.
+    pub(crate) fn into_kept(self) -> Kept {
+        Kept::of(self)
     }
 
     /// Waits until the memory is needed for others.
@@ -249,34 +232,6 @@ mod tests {
         assert_eq!((buffer.len(), buffer.bytes.capacity()), (2 * UNIT + 1, 3 * UNIT));
         drop(buffer);
         assert_eq!(bodies.limiter.free(), 3);
-    }
-
-    #[test]
-    fn a_large_body_has_one_of_a_few_places_until_its_document_is_sent() {
-        let bodies = Bodies::new();
-        let large = |from| {
-            let account = account(&bodies, from, Worth::User);
-            let mut buffer = account.buffer();
-            buffer.extend(&vec![7; LARGE]).unwrap();
-            assert!(buffer.large.is_none());
-            buffer.extend(b"7").unwrap();
-            (account.close, buffer.into_large().unwrap().hold("list".to_owned()))
-        };
-        let first = large(STRANGER);
-        let others: Vec<_> = (1..MAX_LARGE).map(|_| large(STRANGER)).collect();
-        let most = BUDGET / UNIT;
-        assert_eq!(
-            (bodies.limiter.free(), bodies.large.free(), &first.1[..]),
-            (most, 0, &b"list"[..])
-        );
-        assert!(!first.0.is_cancelled());
-
-        let _other = large("192.0.2.2");
-        assert!(first.0.is_cancelled(), "the oldest of the address that has the most gives way");
-        assert!(others.iter().all(|(close, _)| !close.is_cancelled()));
-
-        drop((first, others));
-        assert_eq!(bodies.large.free(), MAX_LARGE - 1);
     }
 
     #[tokio::test]

@@ -30,6 +30,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::stream;
 use crate::{
     limiter::{Files, Limiter, Permit},
     logs::as_error,
@@ -106,7 +107,7 @@ impl Listener {
                         self.count_crowded();
                         continue;
                     };
-                    let _ = stream.set_nodelay(true);
+                    stream::prepare(&stream);
                     return Accepted { stream, peer, permit, is_beside };
                 }
                 // Whoever has to give way has a descriptor.

@@ -14,6 +14,7 @@ use crate::limiter::Permit;
 #[derive(Debug)]
 pub(crate) struct Place {
     permit: Permit,
+    cut_off: CancellationToken,
     state: Mutex<State>,
 }
 
@@ -37,17 +38,25 @@ impl State {
 impl Place {
     pub(super) fn new(permit: Permit) -> Self {
         let state = State { session: Worth::Idle, request: Worth::Idle };
-        Self { permit, state: Mutex::new(state) }
+        Self { permit, cut_off: CancellationToken::new(), state: Mutex::new(state) }
     }
 
     /// Waits until the connection has to give way.
     pub(super) async fn evicted(&self) {
-        self.permit.evicted().await;
+        tokio::select! {
+            () = self.permit.evicted() => {}
+            () = self.cut_off.cancelled() => {}
+        }
     }
 
-    /// What closes the connection to make room for others when it is cancelled.
-    pub(crate) fn eviction(&self) -> CancellationToken {
-        self.permit.eviction().clone()
+    /// What cuts off the connection when it is cancelled, since an answer that the client does not
+    /// read has to give way.
+    pub(crate) fn cut_off(&self) -> CancellationToken {
+        self.cut_off.clone()
+    }
+
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.cut_off.is_cancelled()
     }
 
     /// The head of a request has come. What lacks a part of its body keeps nobody out.

@@ -80,7 +80,7 @@ impl Https {
         let bodies = Bodies::new();
         let answer = move |client: Client, request| {
             let desk = Arc::clone(&desk);
-            let account = bodies.account(client.peer, Worth::Idle, client.place.eviction());
+            let account = bodies.account(client.peer, Worth::Idle, client.place.cut_off());
             async move { answer(&desk, &account, request).await }
         };
         server.run(connections, answer).await;

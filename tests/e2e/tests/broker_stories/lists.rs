@@ -85,3 +85,59 @@ async fn lists_that_nobody_reads_give_way_to_others() {
     drop(idle);
     site.stop().await;
 }
+
+/// More than 1 MiB, and more than the buffers of a connection take.
+const LARGE: usize = 2 * 1024 * 1024;
+
+/// An address of many users.
+const OFFICE: &str = "127.0.0.2";
+
+#[tokio::test]
+async fn users_behind_one_address_do_not_cut_off_one_another() {
+    let site = site("").await;
+    let list = Fault::broker_says(&list(LARGE));
+    let mut slow = Vec::new();
+    for _ in 0..8 {
+        let mut talk = Talk::slow(&site, OFFICE).await;
+        talk.log_on().await;
+        site.broker.faults.next("get-resource-list", list.clone());
+        talk.send(&talk.request(LIST)).await;
+        talk.answer_begins().await;
+        slow.push(talk);
+    }
+
+    let mut ninth = Talk::slow(&site, OFFICE).await;
+    ninth.log_on().await;
+    site.broker.faults.next("get-resource-list", list);
+    let answer = ninth.ask(LIST).await;
+    assert!(answer == error_6608("Cannot communicate with broker"), "{} bytes", answer.len());
+
+    for talk in &mut slow {
+        assert!(talk.answer().await.body.len() > LARGE - around(), "it arrives whole");
+    }
+    let unserved = status(&site).await.unserved.expect("it counts");
+    assert_eq!((unserved.evicted, unserved.memory), (0, 1));
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_that_reads_nothing_has_one_list() {
+    let site = site("").await;
+    let list = Fault::broker_says(&list(LARGE));
+    let mut before: Option<Talk> = None;
+    for number in 0..12 {
+        let mut talk = Talk::slow(&site, OFFICE).await;
+        match &before {
+            Some(before) => talk.cookie.clone_from(&before.cookie),
+            None => talk.log_on().await,
+        }
+        site.broker.faults.next("get-resource-list", list.clone());
+        talk.send(&talk.request(LIST)).await;
+        talk.answer_begins().await;
+        before = Some(talk);
+        let evicted = status(&site).await.unserved.expect("it counts").evicted;
+        assert_eq!(evicted, number, "the connection before is closed");
+    }
+    drop(before);
+    site.stop().await;
+}

@@ -141,6 +141,12 @@ impl Talk {
         answer
     }
 
+    /// Waits until an answer begins, and reads none of it.
+    pub(crate) async fn answer_begins(&mut self) {
+        let begun = timeout(WAIT, self.stream.fill_buf()).await.expect("it answers in time");
+        assert!(!begun.expect("an answer comes").is_empty(), "the connection ended");
+    }
+
     /// Whether the connection has ended, with nothing more in it.
     pub(crate) async fn is_over(&mut self) -> bool {
         let mut rest = Vec::new();
