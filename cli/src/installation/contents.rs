@@ -26,7 +26,14 @@ impl Contents {
         entries.sort();
         entries.dedup();
         let known = layout::known_files(paths);
-        let is_own = |path: &PathBuf| known.contains(path) || layout::is_own_name(paths, path);
+        let adopted = layout::adopted(paths);
+        let is_own = |path: &PathBuf| {
+            let Ok(kind) = path.symlink_metadata() else { return known.contains(path) };
+            match known.contains(path) {
+                true => !kind.is_dir() || *path == adopted,
+                false => kind.is_file() && layout::is_own_name(paths, &known, path),
+            }
+        };
         let (own, foreign) = entries.into_iter().partition(is_own);
         Self { own, foreign }
     }
@@ -54,19 +61,20 @@ fn children(folder: &Path) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, os::unix::fs::symlink};
 
     use super::*;
+
+    fn put(path: PathBuf) -> PathBuf {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::File::create(&path).unwrap();
+        path
+    }
 
     #[test]
     fn own_files_are_told_from_those_of_others() {
         let root = tempfile::tempdir().unwrap();
         let paths = Paths::under(root.path());
-        let put = |path: PathBuf| {
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::File::create(&path).unwrap();
-            path
-        };
         let mut own = [
             paths.daemon(),
             layout::certificate(&paths),
@@ -74,6 +82,7 @@ mod tests {
             layout::secrets(&paths).join("docker-password"),
             paths.run().join("sg.sock"),
             paths.state().join("security-gateway.journal.damaged"),
+            paths.state().join("connection-manager.sessions"),
             paths.connection_manager_logs().join("pcoip-connmgr_2026_01_02T03_04_05_006Z.log.gz"),
             layout::supervise_log(&paths),
         ]
@@ -87,20 +96,45 @@ mod tests {
             paths.data().join("ConnectionManager.conf.orig"),
             paths.state().join("core.1234"),
             paths.security_gateway_logs().join("pcoip-connmgr.txt"),
+            paths.security_gateway_logs().join("pcoip-sg_mine.log"),
+            paths.security_gateway_logs().join("pcoip-sg_2026_01_02T03_04_05_006Z.log.1.gz"),
+            paths.state().join("security-gateway.mine"),
+            paths.state().join("connection-manager.journal"),
+            paths.certs().join(".cmsg.key.pcoip-cmsg-setup-mine"),
+            paths.certs().join(".mine.pcoip-cmsg-setup-old"),
             paths.logs().join("other.log"),
         ]
         .map(put);
-        let inside = put(paths.certs().join("old/cmsg.key"));
 
         let contents = Contents::look(&paths);
 
         foreign.sort();
-        let mut foreign = foreign.to_vec();
-        foreign.push(inside.parent().unwrap().to_owned());
-        foreign.sort();
         assert_eq!(contents.own, own);
         assert_eq!(contents.foreign, foreign);
         assert!(contents.has_foreign_in(&paths.certs()) && !contents.has_foreign_in(&paths.run()));
+    }
+
+    #[test]
+    fn folders_and_links_with_the_names_of_own_files_are_of_others() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::under(root.path());
+        let mut foreign = vec![
+            paths.certs().join("old"),
+            paths.certs().join(".ca.crt.pcoip-cmsg-setup-old"),
+            paths.certs().join("jwt-signing.key"),
+            paths.state().join("security-gateway.draining"),
+        ];
+        foreign.iter().for_each(|folder| drop(put(folder.join("cmsg.key"))));
+        let link = paths.state().join("security-gateway.journal.new");
+        symlink("/nowhere", &link).unwrap();
+        foreign.push(link);
+        let adopted = layout::adopted(&paths);
+        put(adopted.join("stack.yaml"));
+
+        let contents = Contents::look(&paths);
+
+        foreign.sort();
+        assert_eq!(contents, Contents { own: vec![adopted], foreign });
     }
 
     #[test]

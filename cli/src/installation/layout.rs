@@ -206,7 +206,13 @@ pub(crate) fn former_state(paths: &Paths, role: Role) -> [PathBuf; 2] {
 }
 
 /// What every name of an unfinished or kept file of the installer has in it.
-pub(crate) const ASIDE: &str = ".pcoip-cmsg-setup-";
+const ASIDE: &str = ".pcoip-cmsg-setup-";
+
+/// What comes behind that for a file that is being replaced.
+const OLD: &str = "old";
+
+/// What comes behind that for a file that is being written.
+const NEW: &str = "new";
 
 /// The files of the installer and the roles whose names are always the same, and the folder of what
 /// was adopted.
@@ -219,16 +225,42 @@ pub(crate) fn known_files(paths: &Paths) -> BTreeSet<PathBuf> {
 }
 
 /// Whether a name in one of the own folders is that of a log, of a role's state or of an unfinished
-/// file.
-pub(crate) fn is_own_name(paths: &Paths, path: &Path) -> bool {
+/// copy of one of the known files.
+pub(crate) fn is_own_name(paths: &Paths, known: &BTreeSet<PathBuf>, path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let is_in = |folder: &Path| path.parent() == Some(folder);
-    let begins = |words: &[&str]| words.iter().any(|word| name.starts_with(word));
-    let is_log = |word: &str| begins(&[word]) && (name.ends_with(".log") || name.ends_with(".gz"));
-    name.starts_with('.') && name.contains(ASIDE)
-        || is_in(&paths.state()) && begins(&["connection-manager.", "security-gateway."])
-        || is_in(&paths.connection_manager_logs()) && is_log("pcoip-connmgr_")
-        || is_in(&paths.security_gateway_logs()) && is_log("pcoip-sg_")
+    is_in(&paths.state()) && STATE.contains(&&*name)
+        || is_in(&paths.connection_manager_logs()) && is_log("pcoip-connmgr_", &name)
+        || is_in(&paths.security_gateway_logs()) && is_log("pcoip-sg_", &name)
+        || hidden_name(&name).is_some_and(|whole| known.contains(&path.with_file_name(whole)))
+}
+
+/// The files of the roles in the folder of their state, also while they are written, and set aside
+/// since they were damaged.
+const STATE: [&str; 8] = [
+    "connection-manager.draining",
+    "connection-manager.sessions",
+    "connection-manager.sessions.new",
+    "connection-manager.sessions.damaged",
+    "security-gateway.draining",
+    "security-gateway.journal",
+    "security-gateway.journal.new",
+    "security-gateway.journal.damaged",
+];
+
+/// Whether a role gives a log such a name, with or without a number, or `logrotate` compressed it.
+fn is_log(role: &str, name: &str) -> bool {
+    let stem = name.strip_suffix(".gz").unwrap_or(name).strip_suffix(".log");
+    let Some(stamp) = stem.and_then(|stem| stem.strip_prefix(role)) else { return false };
+    let shapes = ["0000_00_00T00_00_00_000Z", "0000_00_00T00_00_00_000Z0000000"];
+    let digits_as_zero = |c: char| if c.is_ascii_digit() { '0' } else { c };
+    shapes.contains(&&*stamp.chars().map(digits_as_zero).collect::<String>())
+}
+
+/// The name of the file whose unfinished or old copy has that name.
+fn hidden_name(name: &str) -> Option<&str> {
+    let (whole, suffix) = name.strip_prefix('.')?.rsplit_once(ASIDE)?;
+    [OLD, NEW].contains(&suffix).then_some(whole)
 }
 
 /// Folders that only this product uses.
@@ -288,12 +320,12 @@ pub(crate) fn adopted_stack(paths: &Paths) -> PathBuf {
 
 /// Where a file waits that is being replaced. The name is nobody else's.
 pub(crate) fn aside(path: &Path) -> PathBuf {
-    hidden(path, "old")
+    hidden(path, OLD)
 }
 
 /// Where a file is written before it is put in place.
 pub(crate) fn unfinished(path: &Path) -> PathBuf {
-    hidden(path, "new")
+    hidden(path, NEW)
 }
 
 fn hidden(path: &Path, suffix: &str) -> PathBuf {

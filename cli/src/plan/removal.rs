@@ -101,6 +101,7 @@ fn delete(paths: &Paths, made: &[PathBuf], contents: &Contents, purges: bool) ->
     if ![&adopted, &paths.data()].iter().any(|it| gone.contains(*it)) {
         gone.push(adopted);
     }
+    gone.retain(|path| !contents.foreign.contains(path));
     gone
 }
 
