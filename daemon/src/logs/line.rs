@@ -115,13 +115,15 @@ impl Visit for Columns {
     }
 }
 
-/// A peer cannot write a second line, nor move the cursor of who reads the log.
+/// A peer cannot write a second line, move the cursor of who reads the log, or add a column for
+/// parsers that split lines at any of Unicode's blanks.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '\r' | '\n' => {}
-            c if c.is_control() || is_separator(c) || is_direction(c) => {
+            ' ' => line.push(c),
+            c if c.is_control() || c.is_whitespace() || is_direction(c) => {
                 line.extend(c.escape_unicode());
             }
             c => line.push(c),
@@ -141,11 +143,6 @@ fn bounded(line: &str) -> Cow<'_, str> {
     }
     let end = line.floor_char_boundary(MAX_LINE - 32);
     Cow::Owned(format!("{}… ({} bytes)", &line[..end], line.len()))
-}
-
-/// What Unicode, and so some tools, take for the end of a line or paragraph.
-fn is_separator(c: char) -> bool {
-    matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// Characters that make a terminal show a line in another order than it has.
@@ -196,6 +193,10 @@ mod tests {
     #[test]
     fn a_peer_cannot_write_a_line_of_its_own() {
         assert_eq!(one_line("a\r\nb\u{1b}[2Jc\u{202e}"), "ab\\u{1b}[2Jc\\u{202e}");
+        assert_eq!(
+            one_line("a\u{a0}b\u{2003}c\u{3000}\td e"),
+            "a\\u{a0}b\\u{2003}c\\u{3000}\\u{9}d e"
+        );
         assert_eq!(one_line("a\u{85}b\u{2028}c\u{2029}"), "a\\u{85}b\\u{2028}c\\u{2029}");
     }
 
