@@ -87,3 +87,64 @@ impl AsyncWrite for Stream {
         Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cmsg_proto::shares::{Order, Worth};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpSocket,
+    };
+
+    use super::*;
+    use crate::{limiter::Limiter, listen};
+
+    /// A client that reads nothing so far, and the socket for it.
+    async fn connected() -> (TcpStream, TcpStream) {
+        let listener = listen::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let client = TcpSocket::new_v4().unwrap();
+        client.set_recv_buffer_size(4096).unwrap();
+        let client = client.connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        (client.unwrap(), accepted.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn the_kernel_keeps_little_of_what_a_client_does_not_read() {
+        let (_client, socket) = connected().await;
+        prepare(&socket);
+
+        let mut kept = 0;
+        let writing = async {
+            socket.writable().await.unwrap();
+            while let Ok(written) = socket.try_write(&[7; 16 * 1024]) {
+                kept += written;
+            }
+        };
+        writing.await;
+
+        assert!((SEND_BUFFER / 2..4 * SEND_BUFFER).contains(&kept), "{kept}");
+    }
+
+    #[tokio::test]
+    async fn what_is_unsent_is_dropped_with_a_connection_that_is_cut_off() {
+        for is_cut_off in [false, true] {
+            let (mut client, socket) = connected().await;
+            let permit = Limiter::new(1, Order::SourceFirst);
+            let permit = permit.enter("192.0.2.1".parse().unwrap(), Worth::Idle).unwrap();
+            let place = Arc::new(Place::new(permit));
+            let mut stream = Stream::new(socket, Arc::clone(&place));
+            stream.write_all(b"answer").await.unwrap();
+            if is_cut_off {
+                place.cut_off().cancel();
+                place.evicted().await;
+            }
+            drop(stream);
+
+            let mut read = Vec::new();
+            let end = client.read_to_end(&mut read).await.map_err(|error| error.kind());
+            let expected = if is_cut_off { Err(io::ErrorKind::ConnectionReset) } else { Ok(6) };
+            assert_eq!(end, expected);
+        }
+    }
+}
