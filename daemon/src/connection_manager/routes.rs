@@ -21,7 +21,11 @@ use super::{
     trail::as_error,
 };
 use crate::https::{
-    Client, HEALTH, beside_get, content, listener::Content, not_allowed, path, plain, whole,
+    Client, HEALTH, beside_get,
+    bodies::{Kept, LONG},
+    content,
+    listener::Content,
+    not_allowed, path, plain, whole,
 };
 
 /// The largest request of whom nobody knows; a log-on has a few kilobytes.
@@ -94,10 +98,7 @@ async fn broker(
             let worth = shared.worth(cookie);
             client.place.session_is_worth(worth);
             keep(shared, &client, worth, shared.number(cookie));
-            let document = match answer.kept {
-                Some(kept) => Content::chunked(kept.hold(answer.document)),
-                None => Content::chunked(answer.document),
-            };
+            let document = document(&client, answer.kept, answer.document);
             let mut response = content(StatusCode::OK, "application/xml; charset=UTF-8", document);
             let cookie = answer.cookie.map(|cookie| HeaderValue::from_str(&cookie.set_cookie()));
             if let Some(Ok(cookie)) = cookie {
@@ -111,6 +112,15 @@ async fn broker(
             Err(StatusCode::BAD_REQUEST)
         }
     }
+}
+
+/// The document, which may keep its memory until it is sent.
+fn document(client: &Client, kept: Option<Kept>, document: String) -> Content {
+    let Some(kept) = kept else { return Content::chunked(document) };
+    if document.len() > LONG {
+        client.place.announce_long_answer();
+    }
+    Content::chunked(kept.hold(document))
 }
 
 /// Keeps the connection if its session is a user's.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::limiter::{Limiter, Permit};
-pub(crate) use unsent::Kept;
+pub(crate) use unsent::{Kept, LONG};
 use unsent::{Large, Recipient, Unsent};
 
 mod unsent;

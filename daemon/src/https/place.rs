@@ -2,7 +2,10 @@
 
 use std::{
     net::IpAddr,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use cmsg_proto::shares::Worth;
@@ -15,6 +18,8 @@ use crate::limiter::Permit;
 pub(crate) struct Place {
     permit: Permit,
     cut_off: CancellationToken,
+    /// Whether a long answer comes, for which the socket has no room yet.
+    is_long: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -38,7 +43,12 @@ impl State {
 impl Place {
     pub(super) fn new(permit: Permit) -> Self {
         let state = State { session: Worth::Idle, request: Worth::Idle };
-        Self { permit, cut_off: CancellationToken::new(), state: Mutex::new(state) }
+        Self {
+            permit,
+            cut_off: CancellationToken::new(),
+            is_long: AtomicBool::new(false),
+            state: Mutex::new(state),
+        }
     }
 
     /// Waits until the connection has to give way.
@@ -53,6 +63,16 @@ impl Place {
     /// read has to give way.
     pub(crate) fn cut_off(&self) -> CancellationToken {
         self.cut_off.clone()
+    }
+
+    /// A long answer comes.
+    pub(crate) fn announce_long_answer(&self) {
+        self.is_long.store(true, Relaxed);
+    }
+
+    /// Whether a long answer was announced since this was last called.
+    pub(super) fn take_long_answer(&self) -> bool {
+        self.is_long.swap(false, Relaxed)
     }
 
     pub(super) fn is_cut_off(&self) -> bool {

@@ -17,14 +17,19 @@ use tokio::{
 
 use super::place::Place;
 
-/// What the kernel keeps of answers that a client has not read; it reckons with twice as much. By
-/// itself it keeps up to `net.ipv4.tcp_wmem`, 4 MiB on most systems.
-const SEND_BUFFER: usize = 256 * 1024;
+/// What the kernel keeps of requests that are not read yet, and of answers that a client has not read;
+/// it reckons with twice as much. By itself it keeps up to `net.ipv4.tcp_rmem` and `tcp_wmem`, some
+/// MiB on most systems, and everybody can have a connection.
+const BUFFER: usize = 64 * 1024;
+
+/// The same for long answers, which are fewer, so that they are as fast as without a bound.
+const LONG_BUFFER: usize = 256 * 1024;
 
 /// Prepares a socket that was accepted.
 pub(super) fn prepare(socket: &TcpStream) {
     let _ = socket.set_nodelay(true);
-    let _ = SockRef::from(socket).set_send_buffer_size(SEND_BUFFER);
+    let _ = SockRef::from(socket).set_send_buffer_size(BUFFER);
+    let _ = SockRef::from(socket).set_recv_buffer_size(BUFFER);
 }
 
 /// A client's socket.
@@ -36,6 +41,13 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn new(socket: TcpStream, place: Arc<Place>) -> Self {
         Self { socket, place }
+    }
+
+    /// Makes room for a long answer, if one comes.
+    fn widen(&self) {
+        if self.place.take_long_answer() {
+            let _ = SockRef::from(&self.socket).set_send_buffer_size(LONG_BUFFER);
+        }
     }
 }
 
@@ -64,6 +76,7 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.widen();
         Pin::new(&mut self.socket).poll_write(context, bytes)
     }
 
@@ -72,6 +85,7 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.widen();
         Pin::new(&mut self.socket).poll_write_vectored(context, slices)
     }
 
@@ -123,7 +137,7 @@ mod tests {
         };
         writing.await;
 
-        assert!((SEND_BUFFER / 2..4 * SEND_BUFFER).contains(&kept), "{kept}");
+        assert!((BUFFER / 2..4 * BUFFER).contains(&kept), "{kept}");
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use super::{Account, Buffer, OverBudget};
 use crate::limiter::Permit;
 
 /// The memory of a longer answer counts until it is sent.
-const LONG: usize = 64 * 1024;
+pub(crate) const LONG: usize = 64 * 1024;
 
 /// The session and the connection that an answer is for.
 #[derive(Debug, Clone, Copy)]
