@@ -35,7 +35,7 @@ use crate::{
     system::Awaited,
     wanted::{Wanted, listen::ListenKey},
 };
-use configuration::Configuration;
+use configuration::{Configuration, known_brokers};
 pub(crate) use removal::uninstall;
 use turnover::Turnover;
 
@@ -70,10 +70,12 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     }
     steps.extend(adopt::keep(facts, &paths));
     let make_account = account::make(facts);
+    let brokers = known_brokers(wanted, facts, configuration.cm.as_ref());
     let mut record = Record::of(installed, &paths);
     record.account |= make_account.is_some();
     let mut record =
         record.and(wanted.place.runtime, &installed.missing_folders, configuration.written);
+    record.brokers = brokers;
     if let Some(before) = &facts.back_to {
         before.previous.version.clone_into(&mut record.version);
     }

@@ -64,19 +64,14 @@ pub(crate) struct Seen {
     pub(crate) trouble: Option<String>,
 }
 
-/// Looks at it.
-pub(crate) fn look(
-    broker: &HostPort,
-    authority: Option<&Content>,
-    now: OffsetDateTime,
-) -> BrokerFact {
-    let (broker, authority) = (broker.clone(), authority.cloned());
+/// Looks at it, and verifies its certificate with the files of authorities.
+pub(crate) fn look(broker: &HostPort, authorities: &[Content], now: OffsetDateTime) -> BrokerFact {
+    let (broker, authorities) = (broker.clone(), authorities.to_vec());
     let (answer, answered) = channel();
     // Resolving a name has no time-out of its own, so it is left behind in its thread.
     thread::spawn(move || {
         let _ = answer.send(
-            handshake(&broker)
-                .and_then(|(chain, _)| judge(&broker, &chain, authority.as_ref(), now)),
+            handshake(&broker).and_then(|(chain, _)| judge(&broker, &chain, &authorities, now)),
         );
     });
     match answered.recv_timeout(WAIT) {
@@ -141,17 +136,16 @@ pub(super) fn handshake(
 fn judge(
     broker: &HostPort,
     chain: &[CertificateDer<'static>],
-    authority: Option<&Content>,
+    authorities: &[Content],
     now: OffsetDateTime,
 ) -> Result<Seen, String> {
     let [leaf, intermediates @ ..] = chain else {
         return Err("it shows no certificate".to_owned());
     };
     let parsed = inspect::certificate(leaf)?;
-    let listed: Vec<CertificateDer<'static>> = authority.map_or_else(Vec::new, |authority| {
-        // What is wrong with the file is a finding of its own.
-        pem::certificates(authority.bytes()).unwrap_or_default()
-    });
+    // What is wrong with a file is a finding of its own.
+    let listed = authorities.iter().filter_map(|file| pem::certificates(file.bytes()).ok());
+    let listed: Vec<CertificateDer<'static>> = listed.flatten().collect();
     let trouble = if listed.contains(leaf) {
         None
     } else {

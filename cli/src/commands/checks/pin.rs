@@ -19,7 +19,7 @@ pub(super) fn hint(findings: &mut [Finding], wanted: &Wanted, answers: &Answers)
     let mut cure = "write `--broker-pin sha256:HEX` with 64 hexadecimal digits".to_owned();
     if let Some(manager) = &wanted.connection_manager
         && let BrokerFact::Seen(seen) =
-            broker::look(&manager.broker.0, None, OffsetDateTime::now_utc())
+            broker::look(&manager.broker.0, &[], OffsetDateTime::now_utc())
     {
         cure += &format!("; the broker {} presents the key {}", manager.broker, seen.key);
     }
