@@ -9,7 +9,7 @@ use std::{
 
 use cmsg_config::{
     distrust::Distrust,
-    pem,
+    names, pem,
     values::{HostPort, Pin},
 };
 use rustls::{
@@ -23,10 +23,14 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use time::OffsetDateTime;
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 use crate::{
     content::Content,
-    pki::{inspect, sha256},
+    pki::{
+        inspect::{self, Name},
+        sha256,
+    },
     shown::one_line,
 };
 
@@ -58,7 +62,7 @@ pub(crate) struct Seen {
     pub(crate) key: Pin,
     /// SHA-256 of the certificate.
     pub(crate) certificate: Pin,
-    /// Whom it names.
+    /// Whom it names, escaped and bounded.
     pub(crate) names: String,
     /// Why it cannot be verified.
     pub(crate) trouble: Option<String>,
@@ -151,9 +155,19 @@ fn judge(
     } else {
         verify(broker, leaf, intermediates, listed, now).err().map(|why| one_line(&why))
     };
-    let names: Vec<_> = parsed.names.iter().map(ToString::to_string).collect();
-    let names = if names.is_empty() { parsed.subject } else { names.join(", ") };
+    let name = |name: &Name| match name {
+        Name::Dns(name) => name.clone(),
+        Name::Address(address) => address.to_string(),
+    };
+    let all: Vec<_> = parsed.names.iter().map(name).collect();
+    let names = if all.is_empty() { subject(leaf) } else { names::list(&all) };
     Ok(Seen { key: sha256(&parsed.key.info), certificate: sha256(leaf), names, trouble })
+}
+
+/// Whom a certificate without names is for.
+fn subject(leaf: &CertificateDer<'_>) -> String {
+    let parsed = X509Certificate::from_der(leaf);
+    parsed.map_or_else(|_| String::new(), |(_, leaf)| names::subject(&leaf.subject().to_string()))
 }
 
 fn verify(

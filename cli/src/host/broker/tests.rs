@@ -80,19 +80,21 @@ fn a_broker_that_does_not_speak_tls_is_unreachable() {
 
 #[test]
 fn names_in_a_certificate_cannot_add_a_line_nor_move_the_cursor() {
-    const NAME: &str = "b\n  certificate: 0\u{1b}[1A";
+    let name = format!("b\n  certificate: 0\u{1b}[1A{}", " ".repeat(4000));
     let key = rcgen::KeyPair::generate().unwrap();
     for in_subject in [false, true] {
         let mut params = rcgen::CertificateParams::default();
-        params.distinguished_name.push(rcgen::DnType::CommonName, NAME);
+        params.distinguished_name.push(rcgen::DnType::CommonName, &*name);
         if !in_subject {
-            params.subject_alt_names = vec![rcgen::SanType::DnsName(NAME.try_into().unwrap())];
+            params.subject_alt_names =
+                vec![rcgen::SanType::DnsName(name.as_str().try_into().unwrap())];
         }
         let leaf = params.self_signed(&key).unwrap().der().clone();
 
         let seen = judge(&"b.example:443".parse().unwrap(), &[leaf], &[], now()).unwrap();
 
-        assert!(seen.names.contains("b\\u{a}  certificate: 0\\u{1b}[1A"), "{:?}", seen.names);
+        assert!(seen.names.contains("b\\u{a}\\u{20}\\u{20}certificate"), "{:?}", seen.names);
+        assert!(seen.names.len() < 260, "{}", seen.names);
         let trouble = seen.trouble.unwrap();
         assert!(!trouble.contains(char::is_control), "{trouble:?}");
     }
