@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use cmsg_config::{pem, values::Pin};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
-    client::WebPkiServerVerifier,
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer},
     server::{ClientHello, ResolvesServerCert},
@@ -81,13 +81,22 @@ pub(crate) fn watched_client_config(
 ) -> anyhow::Result<Arc<ClientConfig>> {
     let trust = trust.clone();
     let verifier = Reloaded { upstream: files.keep(move || upstream(&trust))?, refused };
-    let config = ClientConfig::builder_with_provider(provider())
+    Ok(Arc::new(calling(Arc::new(verifier))?))
+}
+
+/// How a peer is called that has to present exactly that certificate, whoever vouches for another.
+pub(crate) fn only(certificate: Pin) -> anyhow::Result<ClientConfig> {
+    let verifier = Upstream::new(provider(), Vec::new(), vec![certificate], None);
+    calling(Arc::new(verifier))
+}
+
+fn calling(verifier: Arc<dyn ServerCertVerifier>) -> anyhow::Result<ClientConfig> {
+    Ok(ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .context("offering TLS 1.2 and 1.3")?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth())
 }
 
 fn upstream(trust: &Trust) -> anyhow::Result<Upstream> {

@@ -103,7 +103,8 @@ impl Readiness {
                 None => info!("Ready for sessions"),
                 Some(reason) => {
                     let fix = fix.filter(|_| health == Health::BrokerAway);
-                    warn!(reason, cause, fix, "Not ready for sessions");
+                    // What a stranger chose is in the cause.
+                    warn!(reason, fix, cause, "Not ready for sessions");
                 }
             }
             changed
@@ -139,8 +140,8 @@ pub(super) fn watch(shared: &Arc<Shared>, tracker: &TaskTracker, shutdown: &Canc
             let mut look = broker.broker.look().await;
             let is_there = look.found.is_ok();
             let is_news = broker.health.is_news(&look);
-            if is_news && look.is_about_time() {
-                look.skew = broker.broker.skew().await;
+            if is_news && let Some(refusal) = look.about_time() {
+                look.skew = broker.broker.skew(refusal).await;
             }
             broker.health.broker_found(look);
             broker.health.settle(broker.gateways.all(), is_news);

@@ -79,13 +79,17 @@ impl ServerCertVerifier for Upstream {
         match &self.rest {
             Rest::Anyone => Ok(ServerCertVerified::assertion()),
             Rest::Authorities(None) => Err(CertificateError::UnknownIssuer.into()),
-            Rest::Authorities(Some(authorities)) => authorities.verify_server_cert(
-                end_entity,
-                intermediates,
-                server_name,
-                ocsp_response,
-                now,
-            ),
+            Rest::Authorities(Some(authorities)) => {
+                let verify = |at| {
+                    let (chain, ocsp) = (intermediates, ocsp_response);
+                    authorities.verify_server_cert(end_entity, chain, server_name, ocsp, at)
+                };
+                // The time is checked first, also of a certificate that nobody vouches for.
+                verify(now).or_else(|error| match another_time(&error) {
+                    Some(at) => verify(at).and(Err(error)),
+                    None => Err(error),
+                })
+            }
         }
     }
 
@@ -119,6 +123,19 @@ impl ServerCertVerifier for Upstream {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// When a certificate was or will be valid that is not valid now.
+fn another_time(error: &Error) -> Option<UnixTime> {
+    match error {
+        Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
+            Some(*not_after)
+        }
+        Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. }) => {
+            Some(*not_before)
+        }
+        _ => None,
     }
 }
 

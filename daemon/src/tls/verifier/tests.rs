@@ -125,3 +125,34 @@ fn a_trusted_certificate_without_its_key_is_refused() {
 
     assert_eq!(refused.unwrap_err(), "invalid peer certificate: BadSignature");
 }
+
+#[test]
+fn a_time_is_the_cause_only_of_a_certificate_that_an_authority_vouches_for() {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let listed = [issuer.der().clone()];
+    let upstream = Upstream::new(
+        Arc::new(aws_lc_rs::default_provider()),
+        listed.to_vec(),
+        Vec::new(),
+        authorities(&listed),
+    );
+    let refused = |certificate: &CertificateDer<'_>| {
+        let name = "localhost".try_into().unwrap();
+        let verified = upstream.verify_server_cert(certificate, &[], &name, &[], UnixTime::now());
+        Refusal::new(certificate, &verified.unwrap_err(), false)
+    };
+    for years in [(2000, 2001), (2098, 2099)] {
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(years.0, 1, 1);
+        params.not_after = rcgen::date_time_ymd(years.1, 1, 1);
+
+        let issued = refused(params.signed_by(&key, &issuer).unwrap().der());
+        let strangers = refused(params.self_signed(&key).unwrap().der());
+
+        assert!(issued.is_about_time(), "{issued}");
+        assert!(!strangers.is_about_time(), "{strangers}");
+    }
+}
