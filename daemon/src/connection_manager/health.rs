@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use cmsg_config::socket::{BrokerStatus, NO_BROKER, NO_GATEWAY};
@@ -11,6 +11,10 @@ use http::{Response, StatusCode};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
+
+mod causes;
+
+use causes::Causes;
 
 use super::{
     announce::{Found, Gateway},
@@ -53,6 +57,7 @@ pub(super) struct Readiness {
     /// Nothing until it was looked for.
     broker: Mutex<Option<BrokerState>>,
     verdict: watch::Sender<Option<Health>>,
+    logged: Mutex<Causes>,
 }
 
 impl Readiness {
@@ -72,6 +77,10 @@ impl Readiness {
 
     fn broker(&self) -> MutexGuard<'_, Option<BrokerState>> {
         self.broker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn causes(&self) -> MutexGuard<'_, Causes> {
+        self.logged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a check found something else than the one before.
@@ -97,9 +106,10 @@ impl Readiness {
             let found = gateways.iter().map(|gateway| (gateway.name(), gateway.found()));
             let Some((health, cause)) = judge(broker, found.collect()) else { return false };
             let changed = verdict.replace(health) != Some(health);
-            let is_news = changed || (is_broker_news && health == Health::BrokerAway);
+            let is_news = is_broker_news && health == Health::BrokerAway;
+            let is_due = self.causes().is_due(changed, is_news, Instant::now());
             match health.reason() {
-                _ if !is_news => {}
+                _ if !is_due => {}
                 None => info!("Ready for sessions"),
                 Some(reason) => {
                     let fix = fix.filter(|_| health == Health::BrokerAway);
