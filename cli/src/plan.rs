@@ -70,12 +70,11 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     }
     steps.extend(adopt::keep(facts, &paths));
     let make_account = account::make(facts);
-    let brokers = known_brokers(wanted, facts, configuration.cm.as_ref());
     let mut record = Record::of(installed, &paths);
     record.account |= make_account.is_some();
     let mut record =
         record.and(wanted.place.runtime, &installed.missing_folders, configuration.written);
-    record.brokers = brokers;
+    record.brokers = known_brokers(wanted, facts, configuration.cm.as_ref());
     if let Some(before) = &facts.back_to {
         before.previous.version.clone_into(&mut record.version);
     }

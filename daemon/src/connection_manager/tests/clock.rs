@@ -15,7 +15,7 @@ use crate::{
 #[tokio::test]
 async fn only_the_holder_of_the_refused_certificate_is_asked_for_the_time() {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let [own, other] = folders.each_ref().map(|folder| folder.path());
+    let [own, other] = folders.each_ref().map(tempfile::TempDir::path);
     [own, other].into_iter().for_each(certificate);
     let shown = tls::server_config(&own.join("crt"), &own.join("key"), &Files::default()).unwrap();
     let (_, port) = somebody(shown.into(), broker).await;
