@@ -114,6 +114,25 @@ impl fmt::Display for Distrust {
     }
 }
 
+/// The verifier's error with the names in a certificate as they are shown, for a report in its words.
+#[must_use]
+pub fn bounded(error: Error) -> Error {
+    match error {
+        Error::InvalidCertificate(CertificateError::NotValidForNameContext {
+            expected,
+            presented,
+        }) => {
+            let names = inner(&presented);
+            let shown = names::shown(&names);
+            let all = presented.iter().zip(names.iter().zip(&shown));
+            let presented =
+                all.map(|(text, (name, shown))| text.replacen(name, shown, 1)).collect();
+            CertificateError::NotValidForNameContext { expected, presented }.into()
+        }
+        other => other,
+    }
+}
+
 /// Names as they are shown, each in backticks.
 fn quoted(all: &[String]) -> String {
     let shown = names::shown(all);

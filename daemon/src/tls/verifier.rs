@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
-use cmsg_config::values::Pin;
+use cmsg_config::{distrust, values::Pin};
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, SignatureScheme,
     client::{
@@ -162,7 +162,7 @@ impl ServerCertVerifier for Reloaded {
         let refusal = verified.as_ref().err();
         let is_pinned = !upstream.pins.is_empty();
         self.refused.set(refusal.map(|error| Refusal::new(end_entity, error, is_pinned)));
-        verified
+        verified.map_err(distrust::bounded)
     }
 
     fn verify_tls12_signature(

@@ -156,3 +156,30 @@ fn a_time_is_the_cause_only_of_a_certificate_that_an_authority_vouches_for() {
         assert!(!strangers.is_about_time(), "{strangers}");
     }
 }
+
+#[test]
+fn names_of_strangers_are_escaped_in_the_error_of_every_client() {
+    let (_, authority) = issued_peer();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let forged = format!("b{}fix=x", " ".repeat(4000));
+    let params = CertificateParams::new([forged]).unwrap();
+    let stranger = params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
+    let listed = [authority, issuer.der().clone()];
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let upstream = Upstream::new(provider, listed.to_vec(), Vec::new(), authorities(&listed));
+    let reloaded = Reloaded {
+        upstream: Arc::new(ArcSwap::from_pointee(upstream)),
+        refused: LastRefused::default(),
+    };
+    let name = "localhost".try_into().unwrap();
+
+    let error = reloaded
+        .verify_server_cert(stranger.der(), &[], &name, &[], UnixTime::now())
+        .unwrap_err()
+        .to_string();
+
+    assert!(!error.contains("  ") && !error.contains("fix="), "{error}");
+    assert!(error.contains("localhost") && error.len() < 600, "{error}");
+}
