@@ -23,14 +23,14 @@ use std::{
     path::Path,
 };
 
-use cmsg_config::{Paths, socket::Role, values::Host};
+use cmsg_config::{ConfFile, Paths, socket::Role, values::Host};
 use nix::{sys::statvfs::statvfs, unistd};
 use time::OffsetDateTime;
 
 use crate::{
     content::Content,
     files,
-    host::edits::Edit,
+    host::edits::{AUTHORITIES, Edit},
     installation::{
         Runtime,
         account::AccountFact,
@@ -292,17 +292,21 @@ fn look_at_broker(
     let Some(manager) = &wanted.connection_manager else { return BrokerFact::NotAsked };
     let paths = wanted.place.paths();
     let conf = present(installed, &paths, Role::Cm);
-    let stands_off = conf.is_some_and(|conf| {
-        let ours = Record::of(installed, &paths).written;
-        // What the installer wrote goes when it is not said any more.
-        is_unverified(&conf) && !ours.of(Role::Cm).holds("BrokerCertCheck", &conf)
-    });
-    let is_on = manager.broker_check.unwrap_or(!stands_off);
+    let ours = Record::of(installed, &paths).written;
+    let ours = ours.of(Role::Cm);
+    // What the installer wrote goes when it is not said any more.
+    let stands_off = |conf: &ConfFile| is_unverified(conf) && !ours.holds("BrokerCertCheck", conf);
+    let is_on = manager.broker_check.unwrap_or(!conf.as_ref().is_some_and(stands_off));
     if !is_on {
         return BrokerFact::Unverified;
     }
-    let authority = given.get("ca-cert").and_then(|given| given.as_ref().ok());
-    broker::look(&manager.broker.0, authority, now)
+    let given = given.get("ca-cert").and_then(|given| given.as_ref().ok()).cloned();
+    let named = conf.iter().flat_map(|conf| conf.values(AUTHORITIES)).map(|entry| entry.value);
+    let named = named.filter(|path| !ours.of(AUTHORITIES).iter().any(|it| it == path));
+    // What is wrong with a file is a finding of its own.
+    let named = named.filter_map(|path| files::read(path.as_ref()).ok());
+    let authorities: Vec<_> = given.into_iter().chain(named).collect();
+    broker::look(&manager.broker.0, &authorities, now)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 pub(crate) mod account;
 pub(crate) mod adopted;
+pub(crate) mod brokers;
 pub(crate) mod contents;
 pub(crate) mod firewall;
 pub(crate) mod installed;

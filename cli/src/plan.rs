@@ -38,7 +38,7 @@ use crate::{
     system::Awaited,
     wanted::{Wanted, listen::ListenKey},
 };
-use configuration::Configuration;
+use configuration::{Configuration, known_brokers};
 pub(crate) use removal::uninstall;
 use turnover::Turnover;
 
@@ -77,6 +77,7 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     record.account |= make_account.is_some();
     let mut record =
         record.and(wanted.place.runtime, &installed.missing_folders, configuration.written);
+    record.brokers = known_brokers(wanted, facts, configuration.cm.as_ref());
     if let Some(before) = &facts.back_to {
         before.previous.version.clone_into(&mut record.version);
     }

@@ -80,17 +80,26 @@ pub(crate) fn watched_client_config(
     refused: LastRefused,
 ) -> anyhow::Result<Arc<ClientConfig>> {
     let trust = trust.clone();
+    let upstream = files.keep(move || upstream(&trust))?;
+    Ok(Arc::new(calling(upstream, refused)?))
+}
+
+/// How a peer is called that has to present exactly that certificate, whoever vouches for another.
+pub(crate) fn only(certificate: Pin) -> anyhow::Result<ClientConfig> {
+    let upstream = Upstream::new(Vec::new(), vec![certificate], None);
+    calling(Arc::new(ArcSwap::from_pointee(upstream)), LastRefused::default())
+}
+
+fn calling(upstream: Arc<ArcSwap<Upstream>>, refused: LastRefused) -> anyhow::Result<ClientConfig> {
     let provider = provider();
     let algorithms = provider.signature_verification_algorithms;
-    let upstream = files.keep(move || upstream(&trust))?;
-    let verifier = Reloaded { algorithms, upstream, refused };
-    let config = ClientConfig::builder_with_provider(provider)
+    let verifier = Arc::new(Reloaded { algorithms, upstream, refused });
+    Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .context("offering TLS 1.2 and 1.3")?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth())
 }
 
 fn upstream(trust: &Trust) -> anyhow::Result<Upstream> {

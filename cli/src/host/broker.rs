@@ -9,7 +9,7 @@ use std::{
 
 use cmsg_config::{
     distrust::Distrust,
-    pem,
+    names, pem,
     values::{HostPort, Pin},
 };
 use rustls::{
@@ -23,10 +23,14 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use time::OffsetDateTime;
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 use crate::{
     content::Content,
-    pki::{inspect, sha256},
+    pki::{
+        inspect::{self, Name},
+        sha256,
+    },
     shown::one_line,
 };
 
@@ -58,25 +62,20 @@ pub(crate) struct Seen {
     pub(crate) key: Pin,
     /// SHA-256 of the certificate.
     pub(crate) certificate: Pin,
-    /// Whom it names.
+    /// Whom it names, escaped and bounded.
     pub(crate) names: String,
     /// Why it cannot be verified.
     pub(crate) trouble: Option<String>,
 }
 
-/// Looks at it.
-pub(crate) fn look(
-    broker: &HostPort,
-    authority: Option<&Content>,
-    now: OffsetDateTime,
-) -> BrokerFact {
-    let (broker, authority) = (broker.clone(), authority.cloned());
+/// Looks at it, and verifies its certificate with the files of authorities.
+pub(crate) fn look(broker: &HostPort, authorities: &[Content], now: OffsetDateTime) -> BrokerFact {
+    let (broker, authorities) = (broker.clone(), authorities.to_vec());
     let (answer, answered) = channel();
     // Resolving a name has no time-out of its own, so it is left behind in its thread.
     thread::spawn(move || {
         let _ = answer.send(
-            handshake(&broker)
-                .and_then(|(chain, _)| judge(&broker, &chain, authority.as_ref(), now)),
+            handshake(&broker).and_then(|(chain, _)| judge(&broker, &chain, &authorities, now)),
         );
     });
     match answered.recv_timeout(WAIT) {
@@ -141,25 +140,34 @@ pub(super) fn handshake(
 fn judge(
     broker: &HostPort,
     chain: &[CertificateDer<'static>],
-    authority: Option<&Content>,
+    authorities: &[Content],
     now: OffsetDateTime,
 ) -> Result<Seen, String> {
     let [leaf, intermediates @ ..] = chain else {
         return Err("it shows no certificate".to_owned());
     };
     let parsed = inspect::certificate(leaf)?;
-    let listed: Vec<CertificateDer<'static>> = authority.map_or_else(Vec::new, |authority| {
-        // What is wrong with the file is a finding of its own.
-        pem::certificates(authority.bytes()).unwrap_or_default()
-    });
+    // What is wrong with a file is a finding of its own.
+    let listed = authorities.iter().filter_map(|file| pem::certificates(file.bytes()).ok());
+    let listed: Vec<CertificateDer<'static>> = listed.flatten().collect();
     let trouble = if listed.contains(leaf) {
         None
     } else {
         verify(broker, leaf, intermediates, listed, now).err().map(|why| one_line(&why))
     };
-    let names: Vec<_> = parsed.names.iter().map(ToString::to_string).collect();
-    let names = if names.is_empty() { parsed.subject } else { names.join(", ") };
+    let name = |name: &Name| match name {
+        Name::Dns(name) => name.clone(),
+        Name::Address(address) => address.to_string(),
+    };
+    let all: Vec<_> = parsed.names.iter().map(name).collect();
+    let names = if all.is_empty() { subject(leaf) } else { names::list(&all) };
     Ok(Seen { key: sha256(&parsed.key.info), certificate: sha256(leaf), names, trouble })
+}
+
+/// Whom a certificate without names is for.
+fn subject(leaf: &CertificateDer<'_>) -> String {
+    let parsed = X509Certificate::from_der(leaf);
+    parsed.map_or_else(|_| String::new(), |(_, leaf)| names::subject(&leaf.subject().to_string()))
 }
 
 fn verify(

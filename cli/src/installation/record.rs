@@ -10,7 +10,9 @@ use std::{
 use cmsg_config::{ConfFile, Paths, socket::Role};
 use serde::{Deserialize, Serialize};
 
-use crate::installation::{Runtime, installed::Installed, layout, surroundings::Surroundings};
+use crate::installation::{
+    Runtime, brokers::Brokers, installed::Installed, layout, surroundings::Surroundings,
+};
 
 /// The note in `installation.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,9 @@ pub(crate) struct Record {
     /// The warnings about the host that were there at the last change.
     #[serde(default)]
     pub(crate) known: BTreeSet<String>,
+    /// The brokers that it verified or pinned.
+    #[serde(default)]
+    pub(crate) brokers: Brokers,
 }
 
 /// Agents are relayed to where the Connection Manager reached them.
@@ -71,6 +76,7 @@ impl Record {
             surroundings: Surroundings::default(),
             announced: BTreeSet::new(),
             known: BTreeSet::new(),
+            brokers: Brokers::default(),
         };
         installed
             .content(&layout::record(paths))

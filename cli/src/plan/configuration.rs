@@ -3,27 +3,28 @@
 
 mod draft;
 mod later;
+mod pins;
 
 use std::{net::IpAddr, path::PathBuf};
 
-use cmsg_config::{ConfFile, Paths, socket::Role, values::Pin};
+use cmsg_config::{ConfFile, socket::Role};
 
 use crate::{
     adopt,
     host::{
         Facts,
-        broker::BrokerFact,
         edits::{AUTHORITIES, EXTERNAL_PORT},
         ports::Listener,
     },
     installation::{
-        installed::{is_unverified, present},
+        installed::present,
         layout,
         record::{Record, Written},
     },
     wanted::{ConnectionManager, SecurityGateway, Wanted, listen::ListenKey},
 };
 use draft::Draft;
+pub(crate) use pins::{broker_pins, known as known_brokers};
 
 /// The key of the certificate that a role shows.
 pub(crate) const CERTIFICATE: &str = "SslCertificate";
@@ -63,7 +64,7 @@ impl Configuration {
         let gateway = wanted.security_gateway.as_ref();
         let cm = wanted.connection_manager.as_ref().map(|manager| {
             let mut draft = start(Role::Cm);
-            connection_manager(&mut draft, (manager, gateway), facts, &paths);
+            connection_manager(&mut draft, (manager, gateway), wanted, facts);
             match wanted.host_addresses.as_slice() {
                 [] => draft.take_back("HostAddress"),
                 hosts => draft.set_all("HostAddress", hosts),
@@ -105,49 +106,14 @@ pub(crate) fn certificate_files(file: &ConfFile) -> Vec<PathBuf> {
     keys.iter().flat_map(|key| file.values(key)).map(|entry| entry.value.into()).collect()
 }
 
-/// What is pinned in a configuration for the broker that is wanted.
-pub(crate) fn pins(file: &ConfFile, broker: &str) -> Vec<Pin> {
-    if !file.values("PcoipAddress").any(|entry| entry.value == broker) {
-        return Vec::new();
-    }
-    file.values("BrokerCertPin").filter_map(|entry| entry.value.parse().ok()).collect()
-}
-
-/// The pins that hold for the broker after this change, and whether the last one is new and was not
-/// given: the key of a broker that is met for the first time and cannot be verified.
-pub(crate) fn broker_pins(
-    manager: &ConnectionManager,
-    facts: &Facts,
-    paths: &Paths,
-) -> (Vec<Pin>, bool) {
-    if let Some(given) = &manager.broker_pins {
-        return (given.clone(), false);
-    }
-    let conf = present(facts.base(), paths, Role::Cm);
-    let address = manager.broker.to_string();
-    let pins = conf.as_ref().map_or_else(Vec::new, |conf| pins(conf, &address));
-    let is_met = |conf: &ConfFile| {
-        !is_unverified(conf) && conf.values("PcoipAddress").any(|entry| entry.value == address)
-    };
-    match &facts.broker {
-        BrokerFact::Seen(seen)
-            if seen.trouble.is_some()
-                && pins.is_empty()
-                && (facts.adopted.is_some() || !conf.as_ref().is_some_and(is_met)) =>
-        {
-            (vec![seen.key], true)
-        }
-        _ => (pins, false),
-    }
-}
-
 fn connection_manager(
     draft: &mut Draft<'_>,
     (manager, gateway): (&ConnectionManager, Option<&SecurityGateway>),
+    wanted: &Wanted,
     facts: &Facts,
-    paths: &Paths,
 ) {
-    broker(draft, manager, facts, paths);
+    draft.set_all("PcoipAddress", &[manager.broker.to_string()]);
+    pins::set(draft, manager, wanted, facts);
     match manager.broker_check {
         Some(is_on) => draft.set_all("BrokerCertCheck", &[is_on]),
         None => draft.take_back("BrokerCertCheck"),
@@ -169,13 +135,6 @@ fn connection_manager(
     draft.set_all("ExternalSecurityGateway", &manager.external_gateways);
     draft.set_all("ExternalSecurityGatewayControl", &manager.controls);
     draft.set_all("ExternalSecurityGatewayPin", &manager.pins);
-}
-
-/// A pin belongs to one broker: another broker's is removed.
-fn broker(draft: &mut Draft<'_>, manager: &ConnectionManager, facts: &Facts, paths: &Paths) {
-    let (pins, _) = broker_pins(manager, facts, paths);
-    draft.set_all("PcoipAddress", &[manager.broker.to_string()]);
-    draft.file.set("BrokerCertPin", pins);
 }
 
 fn common(draft: &mut Draft<'_>, role: Role, wanted: &Wanted, facts: &Facts) {

@@ -28,7 +28,7 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Option<Finding> {
     };
     let paths = wanted.place.paths();
     let words = layout::words(&paths, wanted.place.runtime);
-    match broker_pins(manager, facts, &paths) {
+    match broker_pins(manager, wanted, facts) {
         (_, true) => Some(pinned(seen)),
         (pins, _) if pins.contains(&seen.key) || pins.contains(&seen.certificate) => None,
         (pins, _) if pins.is_empty() => Some(untrusted(seen, &words)),

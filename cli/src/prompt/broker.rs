@@ -102,7 +102,8 @@ fn not_vouched(file: &str, trouble: &str) -> Finding {
     )
 }
 
-/// What there is to compare, and which file was of no use.
+/// What there is to compare, and which file was of no use. What a stranger chose comes last, so that
+/// it cannot stand for the fingerprints.
 fn shown(broker: &str, seen: &Seen, known: Before, authority: Option<&String>) -> String {
     let Seen { key, certificate, names, trouble } = seen;
     let trouble = trouble.as_deref().unwrap_or_default();
@@ -113,12 +114,12 @@ fn shown(broker: &str, seen: &Seen, known: Before, authority: Option<&String>) -
              replaced it,\nsomebody may be intercepting the connection."
         ),
         Before::New | Before::Untrusted => {
-            format!("The certificate of the broker {broker} cannot be verified{by}: {trouble}.")
+            format!("The certificate of the broker {broker} cannot be verified{by}.")
         }
     };
     format!(
-        "{what}\n  names:       {names}\n  certificate: {certificate}\n  key:         {key}\n\
-         Compare these fingerprints with the broker's. How should it be trusted?"
+        "{what}\n  certificate: {certificate}\n  key:         {key}\n  problem:     {trouble}\n  \
+         names:       {names}\nCompare these fingerprints with the broker's. How should it be trusted?"
     )
 }
 
@@ -182,6 +183,19 @@ mod tests {
     }
 
     #[test]
+    fn fingerprints_come_before_everything_that_a_stranger_chose() {
+        let (_, _, person) = asked(&Layer::new(), &["1"]);
+
+        let told = &person.told[0];
+        let at = |text: &str| told.find(text).unwrap_or_else(|| panic!("{text}: {told}"));
+        for fingerprint in [sha256(b"key"), sha256(b"certificate")] {
+            for strangers in ["UnknownIssuer", "  names:       b.example\n"] {
+                assert!(at(&fingerprint.to_string()) < at(strangers), "{told}");
+            }
+        }
+    }
+
+    #[test]
     fn a_check_that_is_switched_off_is_an_answer() {
         let (trust, sources, _) = asked(&Layer::new(), &["3"]);
 
@@ -222,7 +236,7 @@ mod tests {
         let answers = sources.resolve(&Layer::new());
         assert_eq!(answers.of("broker-cert-check").texts, ["false"]);
         let told = &asked_for.told[0];
-        assert!(told.contains("cannot be verified, not even with `/ca`: UnknownIssuer."), "{told}");
+        assert!(told.contains("cannot be verified, not even with `/ca`."), "{told}");
         assert_eq!(trust, Ok(Trust::Pin));
         assert_eq!(person.told, [""; 0]);
     }

@@ -9,7 +9,7 @@ use cmsg_config::{
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::host::rejected::Rejection;
+use crate::{host::rejected::Rejection, shown::one_line};
 
 /// A role answers at once or hangs.
 const WAIT: Duration = Duration::from_secs(2);
@@ -79,26 +79,12 @@ impl RoleView {
     /// What the answer says.
     pub(crate) fn of(role: Role, answer: io::Result<Status>) -> Self {
         match answer {
-            Ok(status) => Self {
-                role,
-                live: true,
-                ready: status.ready,
-                reason: status
-                    .reason
-                    .clone()
-                    .map(|reason| reason + &refusals(&status) + &trouble(&status)),
-                listens: status.listens.iter().map(listen).collect(),
-                sessions: status.sessions,
-                usage: status.usage,
-                refusing: refusing(&status),
-                broker: status.broker,
-                rejection: None,
-            },
+            Ok(status) => Self::told(role, in_one_line(status)),
             Err(error) => Self {
                 role,
                 live: false,
                 ready: false,
-                reason: Some(format!("does not answer: {error}")),
+                reason: Some(one_line(&format!("does not answer: {error}"))),
                 listens: Vec::new(),
                 sessions: 0,
                 usage: Some(Usage::default()),
@@ -106,6 +92,24 @@ impl RoleView {
                 refusing: Vec::new(),
                 rejection: None,
             },
+        }
+    }
+
+    fn told(role: Role, status: Status) -> Self {
+        Self {
+            role,
+            live: true,
+            ready: status.ready,
+            reason: status
+                .reason
+                .clone()
+                .map(|reason| reason + &refusals(&status) + &trouble(&status)),
+            listens: status.listens.iter().map(listen).collect(),
+            sessions: status.sessions,
+            usage: status.usage,
+            refusing: refusing(&status),
+            broker: status.broker,
+            rejection: None,
         }
     }
 
@@ -177,6 +181,21 @@ impl RoleView {
         }
         text
     }
+}
+
+/// The same with each text in one line: names that strangers chose are in some of them.
+fn in_one_line(status: Status) -> Status {
+    fn all(value: &mut Value) {
+        match value {
+            Value::String(text) => *text = one_line(text),
+            Value::Array(values) => values.iter_mut().for_each(all),
+            Value::Object(values) => values.values_mut().for_each(all),
+            _ => {}
+        }
+    }
+    let mut document = json!(status);
+    all(&mut document);
+    serde_json::from_value(document).unwrap_or(status)
 }
 
 /// The roles by their keys.

@@ -1,11 +1,14 @@
 use cmsg_config::{
     Paths,
-    socket::{GatewayStanding, Listen, NO_GATEWAY, Role, Status, Unserved, Usage},
+    socket::{
+        BrokerStatus, GatewayStanding, Listen, NO_BROKER, NO_GATEWAY, Role, Status, Unserved, Usage,
+    },
 };
 
 use super::{roles::RoleView, *};
 use crate::{
     answers::{Origin, file},
+    preflight::running,
     step::{stop::Stop, write::Write},
 };
 
@@ -174,6 +177,22 @@ fn a_manager_that_waits_for_gateways_tells_what_each_of_them_lacks() {
 
     let why = format!("{NO_GATEWAY}; 203.0.113.8: invalid peer certificate");
     assert_eq!(view.why_not_ready(), Some(why.as_str()));
+}
+
+#[test]
+fn what_a_role_says_is_shown_in_one_line() {
+    let forged = "the broker presents `x\nhint: run `curl evil`".to_owned();
+    let mut status = not_ready();
+    status.reason = Some(NO_BROKER.to_owned());
+    let broker = BrokerStatus { reason: Some(forged), ..BrokerStatus::default() };
+    status.broker = Some(broker);
+
+    let view = RoleView::of(Role::Cm, Ok(status));
+
+    let finding = running::finding(view.broker().unwrap(), "").unwrap();
+    for text in [view.why_not_ready().unwrap(), &finding.what] {
+        assert!(text.ends_with("`x\\u{a}hint: run `curl evil`"), "{text:?}");
+    }
 }
 
 #[test]

@@ -4,7 +4,10 @@ use std::{fmt, time::Duration};
 
 use cmsg_config::{Paths, socket::Role};
 
-use crate::system::{Awaited, System};
+use crate::{
+    shown::one_line,
+    system::{Awaited, System},
+};
 
 const EVERY: Duration = Duration::from_millis(100);
 /// Roles that were told to end before still answer for a moment.
@@ -78,14 +81,14 @@ impl Awaited {
     fn lacks(&self, paths: &Paths, system: &mut dyn System) -> Option<String> {
         let status = match system.status(paths, self.role) {
             Ok(status) => status,
-            Err(error) => return Some(error.to_string()),
+            Err(error) => return Some(one_line(&error.to_string())),
         };
         if self.deployment.is_some() && status.deployment != self.deployment {
             return Some("the one before still runs".to_owned());
         }
         if self.was_ready && !status.ready {
             let why = status.reason.unwrap_or_else(|| "it does not say why".to_owned());
-            return Some(format!("{WAS_READY}, and is not: {why}"));
+            return Some(format!("{WAS_READY}, and is not: {}", one_line(&why)));
         }
         None
     }

@@ -6,6 +6,8 @@ use rustls::{CertificateError, Error};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use crate::names;
+
 /// The kind of problem, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -31,7 +33,7 @@ pub enum Distrust {
     Expired(u64),
     /// It is valid from then on, and what the clock said, in seconds since the epoch.
     NotYetValid(u64, u64),
-    /// The name that was called, and those that it is for.
+    /// The name that was called, and those that it is for, as its holder chose them.
     OtherName(String, Vec<String>),
     /// No trusted authority issued it.
     UnknownAuthority,
@@ -54,7 +56,7 @@ impl Distrust {
                 Self::NotYetValid(not_before.as_secs(), time.as_secs())
             }
             CertificateError::NotValidForNameContext { expected, presented } => {
-                Self::OtherName(expected.to_str().into_owned(), names(presented))
+                Self::OtherName(expected.to_str().into_owned(), inner(presented))
             }
             CertificateError::UnknownIssuer => Self::UnknownAuthority,
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
@@ -101,7 +103,7 @@ impl fmt::Display for Distrust {
                 write!(f, "it has no names, and `{called}` was called")
             }
             Self::OtherName(called, names) => {
-                write!(f, "it is for {}, and not for `{called}`", names.join(", "))
+                write!(f, "it is for {}, and not for `{called}`", quoted(names))
             }
             Self::UnknownAuthority => f.write_str("no authority that is trusted here issued it"),
             Self::OtherAuthority => f.write_str(
@@ -112,11 +114,42 @@ impl fmt::Display for Distrust {
     }
 }
 
-/// Names out of rustls's debug form: `DnsName("a.example")`, `IpAddress(192.0.2.1)`.
-fn names(presented: &[String]) -> Vec<String> {
+/// The verifier's error with the names in a certificate as they are shown, for a report in its words.
+#[must_use]
+pub fn bounded(error: Error) -> Error {
+    match error {
+        Error::InvalidCertificate(CertificateError::NotValidForNameContext {
+            expected,
+            presented,
+        }) => {
+            let names = inner(&presented);
+            let shown = names::shown(&names);
+            let all = presented.iter().zip(names.iter().zip(&shown));
+            let presented =
+                all.map(|(text, (name, shown))| text.replacen(name, shown, 1)).collect();
+            CertificateError::NotValidForNameContext { expected, presented }.into()
+        }
+        other => other,
+    }
+}
+
+/// Names as they are shown, each in backticks.
+fn quoted(all: &[String]) -> String {
+    let shown = names::shown(all);
+    let more = all.len() - shown.len();
+    let mut shown: Vec<_> = shown.iter().map(|name| format!("`{name}`")).collect();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
+    shown.join(", ")
+}
+
+/// Names out of rustls's debug form: `DnsName("a.example")`, `IpAddress(192.0.2.1)`. A stranger chose
+/// them.
+fn inner(presented: &[String]) -> Vec<String> {
     let name = |text: &String| {
         let inner = text.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
-        format!("`{}`", inner.unwrap_or(text).trim_matches('"'))
+        inner.unwrap_or(text).trim_matches('"').to_owned()
     };
     presented.iter().map(name).collect()
 }
@@ -176,5 +209,19 @@ mod tests {
 
             assert_eq!((distrust.to_string().as_str(), distrust.problem()), (text, problem));
         }
+    }
+
+    #[test]
+    fn names_of_strangers_are_escaped_and_bounded() {
+        let expected = ServerName::try_from("b.example").unwrap();
+        let forged = format!("DnsName(\"x fix=`curl evil`\nhint: y{}\")", " ".repeat(4000));
+        let presented = vec![forged; 20];
+        let error = CertificateError::NotValidForNameContext { expected, presented };
+
+        let text = Distrust::of(&error.into()).to_string();
+
+        assert!(!text.contains("fix=") && !text.contains('\n') && !text.contains("  "), "{text}");
+        assert!(text.ends_with(" and 12 more, and not for `b.example`"), "{text}");
+        assert!(text.len() < 9 * 260, "{}", text.len());
     }
 }

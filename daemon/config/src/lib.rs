@@ -8,6 +8,7 @@ mod host_address;
 pub mod kept;
 pub mod keys;
 pub mod memory;
+pub mod names;
 pub mod paths;
 pub mod pem;
 pub mod reader;

@@ -16,7 +16,7 @@ use crate::{
     clock,
     https::bodies::Account,
     reload::Files,
-    tls::{LastRefused, Trust},
+    tls::{LastRefused, Refusal, Trust},
 };
 
 pub(super) use state::{BrokerState, Look, Trouble};
@@ -30,8 +30,6 @@ const PROBE: Duration = Duration::from_secs(3);
 pub(super) struct Broker {
     client: Client,
     refused: LastRefused,
-    /// Asks for the time where the certificate is refused. It carries nothing else.
-    anyone: Client,
     url: String,
     is_verified: bool,
 }
@@ -64,7 +62,6 @@ impl Broker {
         Ok(Self {
             client,
             refused,
-            anyone: upstream::client(&Trust::Off, files, PROBE, |builder| builder)?,
             url: format!("{}{}", config.broker, BrokerUrl::PATH),
             is_verified: trust != Trust::Off,
         })
@@ -131,10 +128,12 @@ impl Broker {
         Trouble::Away(format!("{error:#}"))
     }
 
-    /// By how many seconds its clock is ahead of ours, whoever answers: a certificate that is not
-    /// valid at this time may be right, and the clock wrong.
-    pub(super) async fn skew(&self) -> Option<i64> {
-        skew(self.anyone.head(&self.url).send().await.ok()?.headers())
+    /// By how many seconds the clock is ahead of ours of whoever presents the certificate that was
+    /// refused, and no other: a certificate that is not valid at this time may be right, and the clock
+    /// wrong.
+    pub(super) async fn skew(&self, refusal: &Refusal) -> Option<i64> {
+        let client = upstream::client_of_only(refusal.certificate(), PROBE).ok()?;
+        skew(client.head(&self.url).send().await.ok()?.headers())
     }
 }
 

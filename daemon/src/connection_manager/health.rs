@@ -29,8 +29,8 @@ pub(super) fn watch(shared: &Arc<Shared>, tracker: &TaskTracker, shutdown: &Canc
             let mut look = broker.broker.look().await;
             let is_there = look.found.is_ok();
             let is_news = broker.health.is_news(&look);
-            if is_news && look.is_about_time() {
-                look.skew = broker.broker.skew().await;
+            if is_news && let Some(refusal) = look.about_time() {
+                look.skew = broker.broker.skew(refusal).await;
             }
             broker.health.broker_found(look);
             broker.health.settle(broker.gateways.all(), is_news);

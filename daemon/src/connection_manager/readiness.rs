@@ -1,10 +1,17 @@
 //! Whether sessions can be set up, by what was last found of the broker and of the gateways.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 
 use cmsg_config::socket::{BrokerStatus, NO_BROKER, NO_GATEWAY};
 use tokio::sync::watch;
 use tracing::{info, warn};
+
+mod causes;
+
+use causes::Causes;
 
 use super::{
     announce::{Found, Gateway},
@@ -37,6 +44,7 @@ pub(super) struct Readiness {
     /// Nothing until it was looked for.
     broker: Mutex<Option<BrokerState>>,
     verdict: watch::Sender<Option<Health>>,
+    logged: Mutex<Causes>,
 }
 
 impl Readiness {
@@ -64,6 +72,10 @@ impl Readiness {
         self.broker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn causes(&self) -> MutexGuard<'_, Causes> {
+        self.logged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether a check found something else than the one before.
     pub(super) fn is_news(&self, look: &Look) -> bool {
         self.broker().as_ref().is_none_or(|state| state.differs(look))
@@ -88,13 +100,15 @@ impl Readiness {
             let found = gateways.iter().map(|gateway| (gateway.name(), gateway.found()));
             let Some((health, cause)) = judge(broker, found.collect()) else { return false };
             let changed = verdict.replace(health) != Some(health);
-            let is_news = changed || (is_broker_news && health == Health::BrokerAway);
+            let is_news = is_broker_news && health == Health::BrokerAway;
+            let is_due = self.causes().is_due(changed, is_news, Instant::now());
             match health.reason() {
-                _ if !is_news => {}
+                _ if !is_due => {}
                 None => info!("Ready for sessions"),
                 Some(reason) => {
                     let fix = fix.filter(|_| health == Health::BrokerAway);
-                    warn!(reason, cause, fix, "Not ready for sessions");
+                    // What a stranger chose is in the cause.
+                    warn!(reason, fix, cause, "Not ready for sessions");
                 }
             }
             changed

@@ -17,6 +17,7 @@ use world::{ID, World, certificate, config, gateway_says};
 
 use crate::token::Verifier;
 
+mod clock;
 mod crowds;
 mod forward;
 mod gateways;

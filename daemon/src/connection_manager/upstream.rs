@@ -13,6 +13,7 @@ use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     redirect::Policy,
 };
+use rustls::ClientConfig;
 use tokio::net::lookup_host;
 use zeroize::Zeroizing;
 
@@ -111,7 +112,19 @@ pub(super) fn watched_client(
 ) -> anyhow::Result<(Client, LastRefused)> {
     let refused = LastRefused::default();
     let tls = tls::watched_client_config(trust, files, refused.clone())?;
-    let tls = Arc::unwrap_or_clone(tls);
+    Ok((build(Arc::unwrap_or_clone(tls), wait, adapt)?, refused))
+}
+
+/// A client for a peer that has to present exactly that certificate.
+pub(super) fn client_of_only(certificate: Pin, wait: Duration) -> anyhow::Result<Client> {
+    build(tls::only(certificate)?, wait, |builder| builder)
+}
+
+fn build(
+    tls: ClientConfig,
+    wait: Duration,
+    adapt: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> anyhow::Result<Client> {
     let builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .no_proxy()
@@ -122,8 +135,7 @@ pub(super) fn watched_client(
         .connect_timeout(CONNECT)
         .timeout(wait)
         .pool_idle_timeout(IDLE);
-    let client = adapt(builder).build().context("preparing to call others")?;
-    Ok((client, refused))
+    adapt(builder).build().context("preparing to call others")
 }
 
 /// Resolves names as [`lookup`] does.

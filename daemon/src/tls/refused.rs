@@ -8,6 +8,7 @@ use std::{
 
 use cmsg_config::{
     distrust::{Distrust, Problem},
+    names,
     socket::RefusedCertificate,
     values::Pin,
 };
@@ -15,11 +16,6 @@ use rustls::{Error, pki_types::CertificateDer};
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer as _};
 
 use super::verifier;
-
-/// More names than anybody compares.
-const MOST_NAMES: usize = 8;
-/// The longest DNS name has 253 bytes.
-const LONGEST_NAME: usize = 253;
 
 /// The last handshake of a client, as far as the peer's certificate was refused.
 #[derive(Debug, Clone, Default)]
@@ -70,6 +66,11 @@ impl Refusal {
         matches!(self.why, Distrust::Expired(_) | Distrust::NotYetValid(..))
     }
 
+    /// SHA-256 of the certificate.
+    pub(crate) fn certificate(&self) -> Pin {
+        self.certificate
+    }
+
     /// Whether another refusal has the same cause.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.certificate == other.certificate && self.problem() == other.problem()
@@ -111,12 +112,12 @@ impl fmt::Display for Refusal {
 fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return Vec::new() };
     let alternative = parsed.subject_alternative_name().ok().flatten();
-    let names = alternative.into_iter().flat_map(|names| &names.value.general_names);
-    let mut names: Vec<_> = names.filter_map(name).take(MOST_NAMES).collect();
-    if names.is_empty() {
-        names.push(parsed.subject().to_string());
+    let alternative = alternative.into_iter().flat_map(|names| &names.value.general_names);
+    let all: Vec<_> = alternative.filter_map(name).collect();
+    if all.is_empty() {
+        return vec![names::subject(&parsed.subject().to_string())];
     }
-    names.iter().map(|name| name.escape_default().take(LONGEST_NAME).collect()).collect()
+    names::shown(&all)
 }
 
 fn name(name: &GeneralName<'_>) -> Option<String> {
@@ -177,5 +178,15 @@ mod tests {
         let text = refused(&[], CertificateError::UnknownIssuer, false).to_string();
 
         assert!(!text.contains(char::is_control), "{text:?}");
+    }
+
+    #[test]
+    fn names_of_strangers_cannot_look_like_another_field() {
+        let names = [&*format!("b{}fix=x", " ".repeat(100))];
+        let refusal = refused(&names, CertificateError::UnknownIssuer, false);
+
+        for text in [refusal.to_string(), refusal.status().names.join(" ")] {
+            assert!(!text.contains("  ") && !text.contains("fix="), "{text:?}");
+        }
     }
 }

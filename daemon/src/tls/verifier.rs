@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
-use cmsg_config::values::Pin;
+use cmsg_config::{distrust, values::Pin};
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, SignatureScheme,
     client::{
@@ -75,6 +75,19 @@ impl Upstream {
     }
 }
 
+/// When a certificate was or will be valid that is not valid now.
+fn another_time(error: &Error) -> Option<UnixTime> {
+    match error {
+        Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
+            Some(*not_after)
+        }
+        Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. }) => {
+            Some(*not_before)
+        }
+        _ => None,
+    }
+}
+
 /// The one verifier for everything upstream, by what is trusted at the time.
 #[derive(Debug)]
 pub(super) struct Reloaded {
@@ -95,20 +108,24 @@ impl ServerCertVerifier for Reloaded {
     ) -> Result<ServerCertVerified, Error> {
         let upstream = self.upstream.load();
         let verified = match upstream.authorities_for(end_entity) {
-            Ok(Some(authorities)) => authorities.verify_server_cert(
-                end_entity,
-                intermediates,
-                server_name,
-                ocsp_response,
-                now,
-            ),
+            Ok(Some(authorities)) => {
+                let verify = |at| {
+                    let (chain, ocsp) = (intermediates, ocsp_response);
+                    authorities.verify_server_cert(end_entity, chain, server_name, ocsp, at)
+                };
+                // The time is checked first, also of a certificate that nobody vouches for.
+                verify(now).or_else(|error| match another_time(&error) {
+                    Some(at) => verify(at).and(Err(error)),
+                    None => Err(error),
+                })
+            }
             Ok(None) => Ok(ServerCertVerified::assertion()),
             Err(error) => Err(error),
         };
         let refusal = verified.as_ref().err();
         let is_pinned = !upstream.pins.is_empty();
         self.refused.set(refusal.map(|error| Refusal::new(end_entity, error, is_pinned)));
-        verified
+        verified.map_err(distrust::bounded)
     }
 
     fn verify_tls12_signature(

@@ -1,4 +1,4 @@
-use std::net::TcpListener;
+use std::{net::TcpListener, slice};
 
 use rustls::{
     ServerConfig, ServerConnection,
@@ -46,7 +46,7 @@ fn a_broker_that_nobody_vouches_for_is_seen_with_its_key() {
     let pair = pair();
     let certificate = &inspect::certificates(pair.certificate.bytes()).unwrap()[0];
 
-    let fact = look(&broker(&pair), None, now());
+    let fact = look(&broker(&pair), &[], now());
 
     let BrokerFact::Seen(seen) = fact else { panic!("{fact:?}") };
     assert_eq!(seen.key, sha256(&certificate.key.info));
@@ -59,7 +59,7 @@ fn a_broker_that_nobody_vouches_for_is_seen_with_its_key() {
 fn a_listed_certificate_is_trusted_as_it_is() {
     let pair = pair();
 
-    let fact = look(&broker(&pair), Some(&pair.certificate), now());
+    let fact = look(&broker(&pair), slice::from_ref(&pair.certificate), now());
 
     assert!(matches!(fact, BrokerFact::Seen(Seen { trouble: None, .. })), "{fact:?}");
 }
@@ -72,7 +72,7 @@ fn a_broker_that_does_not_speak_tls_is_unreachable() {
     thread::spawn(move || drop(silent.accept()));
 
     for address in [closed, address] {
-        let fact = look(&address.to_string().parse().unwrap(), None, now());
+        let fact = look(&address.to_string().parse().unwrap(), &[], now());
 
         assert!(matches!(fact, BrokerFact::Unreachable(_)), "{fact:?}");
     }
@@ -80,19 +80,21 @@ fn a_broker_that_does_not_speak_tls_is_unreachable() {
 
 #[test]
 fn names_in_a_certificate_cannot_add_a_line_nor_move_the_cursor() {
-    const NAME: &str = "b\n  certificate: 0\u{1b}[1A";
+    let name = format!("b\n  certificate: 0\u{1b}[1A{}", " ".repeat(4000));
     let key = rcgen::KeyPair::generate().unwrap();
     for in_subject in [false, true] {
         let mut params = rcgen::CertificateParams::default();
-        params.distinguished_name.push(rcgen::DnType::CommonName, NAME);
+        params.distinguished_name.push(rcgen::DnType::CommonName, &*name);
         if !in_subject {
-            params.subject_alt_names = vec![rcgen::SanType::DnsName(NAME.try_into().unwrap())];
+            params.subject_alt_names =
+                vec![rcgen::SanType::DnsName(name.as_str().try_into().unwrap())];
         }
         let leaf = params.self_signed(&key).unwrap().der().clone();
 
-        let seen = judge(&"b.example:443".parse().unwrap(), &[leaf], None, now()).unwrap();
+        let seen = judge(&"b.example:443".parse().unwrap(), &[leaf], &[], now()).unwrap();
 
-        assert!(seen.names.contains("b\\u{a}  certificate: 0\\u{1b}[1A"), "{:?}", seen.names);
+        assert!(seen.names.contains("b\\u{a}\\u{20}\\u{20}certificate"), "{:?}", seen.names);
+        assert!(seen.names.len() < 260, "{}", seen.names);
         let trouble = seen.trouble.unwrap();
         assert!(!trouble.contains(char::is_control), "{trouble:?}");
     }

@@ -5,7 +5,7 @@ use cmsg_config::Paths;
 use super::*;
 use crate::{
     answers::Answers,
-    host::broker::Seen,
+    host::broker::{BrokerFact, Seen},
     installation::installed::InstalledFile,
     pki::sha256,
     plan::{
@@ -13,6 +13,8 @@ use crate::{
         tests::{BOTH, after, facts, installed, wanted},
     },
 };
+
+mod pins;
 
 /// Adds lines to the configuration that a role has, in place of those with the same keys.
 fn edit(facts: &mut Facts, role: Role, lines: &[(&str, &str)]) {

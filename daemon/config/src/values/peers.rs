@@ -81,14 +81,30 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// Where a connection broker is: `https://HOST[:PORT]`. The path is always `/pcoip-broker/xml`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a connection broker is: `https://HOST[:PORT]`. The path is always `/pcoip-broker/xml`. Two are
+/// equal if they name the same host and port, however that is spelled.
+#[derive(Debug, Clone)]
 pub struct BrokerUrl(pub HostPort);
 
 impl BrokerUrl {
     /// The path of the broker protocol.
     pub const PATH: &str = "/pcoip-broker/xml";
+
+    /// Its host in one spelling, and its port.
+    fn canonical(&self) -> (String, u16) {
+        let host = self.0.host.without_final_dot();
+        let address = host.as_str().parse::<IpAddr>().map(|address| address.to_string());
+        (address.unwrap_or_else(|_| host.as_str().to_ascii_lowercase()), self.0.port)
+    }
 }
+
+impl PartialEq for BrokerUrl {
+    fn eq(&self, other: &Self) -> bool {
+        self.canonical() == other.canonical()
+    }
+}
+
+impl Eq for BrokerUrl {}
 
 impl FromStr for BrokerUrl {
     type Err = BadValue;
@@ -209,6 +225,23 @@ mod tests {
         ];
         for (given, printed) in table {
             assert_eq!(given.parse::<BrokerUrl>().unwrap().to_string(), printed);
+        }
+    }
+
+    #[test]
+    fn a_broker_is_the_same_however_its_url_is_spelled() {
+        let url = |text: &str| text.parse::<BrokerUrl>().unwrap();
+        let table = [
+            ("https://b.example", "https://b.example/", true),
+            ("https://b.example", "https://b.example/pcoip-broker/xml", true),
+            ("https://b.example", "https://b.example:443", true),
+            ("https://b.example", "HTTPS://B.Example.", true),
+            ("https://[2001:db8::1]", "https://[2001:DB8:0::1]", true),
+            ("https://b.example", "https://b.example:444", false),
+            ("https://b.example", "https://b.example.org", false),
+        ];
+        for (one, other, is_same) in table {
+            assert_eq!(url(one) == url(other), is_same, "{one} {other}");
         }
     }
 

@@ -70,9 +70,12 @@ impl fmt::Display for Trouble {
 }
 
 impl Look {
-    /// Whether a wrong clock may be the cause, so that the broker's is worth asking for.
-    pub(in crate::connection_manager) fn is_about_time(&self) -> bool {
-        matches!(&self.found, Err(Trouble::Refused(refusal)) if refusal.is_about_time())
+    /// The refusal that a wrong clock may be the cause of, so that the broker's is worth asking for.
+    pub(in crate::connection_manager) fn about_time(&self) -> Option<&Refusal> {
+        match &self.found {
+            Err(Trouble::Refused(refusal)) if refusal.is_about_time() => Some(refusal),
+            _ => None,
+        }
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -86,7 +89,8 @@ impl Look {
     /// Why it cannot be used, with the clocks where they may be the cause.
     fn cause(&self) -> Option<String> {
         let trouble = self.found.as_ref().err()?;
-        let skew = self.skew.filter(|skew| self.is_about_time() && skew.unsigned_abs() > MOST_SKEW);
+        let is_about_time = self.about_time().is_some();
+        let skew = self.skew.filter(|skew| is_about_time && skew.unsigned_abs() > MOST_SKEW);
         Some(match skew {
             None => trouble.to_string(),
             Some(skew) => {

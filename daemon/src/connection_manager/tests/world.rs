@@ -180,7 +180,7 @@ pub(super) fn certificate(path: &Path) {
     }
 }
 
-async fn somebody(tls: TlsAcceptor, script: Script) -> (Heard, u16) {
+pub(super) async fn somebody(tls: TlsAcceptor, script: Script) -> (Heard, u16) {
     let heard = Heard::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -44,16 +44,20 @@ fn authorities(listed: &[CertificateDer<'static>]) -> Option<Arc<WebPkiServerVer
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()
 }
 
+fn reloaded(listed: &[CertificateDer<'static>], pins: &[Pin]) -> Reloaded {
+    let upstream = Upstream::new(listed.to_vec(), pins.to_vec(), authorities(listed));
+    Reloaded {
+        algorithms: aws_lc_rs::default_provider().signature_verification_algorithms,
+        upstream: Arc::new(ArcSwap::from_pointee(upstream)),
+        refused: LastRefused::default(),
+    }
+}
+
 /// Both ends in memory, in both versions of TLS; the error is the calling side's.
 fn handshake(peer: &Peer, listed: &[CertificateDer<'static>], pins: &[Pin]) -> Result<(), String> {
     for version in [&TLS12, &TLS13] {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let upstream = Upstream::new(listed.to_vec(), pins.to_vec(), authorities(listed));
-        let verifier = Reloaded {
-            algorithms: provider.signature_verification_algorithms,
-            upstream: Arc::new(ArcSwap::from_pointee(upstream)),
-            refused: LastRefused::default(),
-        };
+        let verifier = reloaded(listed, pins);
         let client = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[version])
             .unwrap()
@@ -128,4 +132,52 @@ fn a_trusted_certificate_without_its_key_is_refused() {
     let refused = handshake(&thief, &trusted.chain, &[]);
 
     assert_eq!(refused.unwrap_err(), "invalid peer certificate: BadSignature");
+}
+
+#[test]
+fn a_time_is_the_cause_only_of_a_certificate_that_an_authority_vouches_for() {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let listed = [issuer.der().clone()];
+    let reloaded = reloaded(&listed, &[]);
+    let refused = |certificate: &CertificateDer<'_>| {
+        let name = "localhost".try_into().unwrap();
+        let verified = reloaded.verify_server_cert(certificate, &[], &name, &[], UnixTime::now());
+        Refusal::new(certificate, &verified.unwrap_err(), false)
+    };
+    for years in [(2000, 2001), (2098, 2099)] {
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(years.0, 1, 1);
+        params.not_after = rcgen::date_time_ymd(years.1, 1, 1);
+
+        let issued = refused(params.signed_by(&key, &issuer).unwrap().der());
+        let strangers = refused(params.self_signed(&key).unwrap().der());
+
+        assert!(issued.is_about_time(), "{issued}");
+        assert!(!strangers.is_about_time(), "{strangers}");
+    }
+}
+
+#[test]
+fn names_of_strangers_are_escaped_in_the_error_of_every_client() {
+    let (_, authority) = issued_peer();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let forged = format!("b{}fix=x", " ".repeat(4000));
+    let params = CertificateParams::new([forged]).unwrap();
+    let stranger = params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
+    let listed = [authority, issuer.der().clone()];
+    let reloaded = reloaded(&listed, &[]);
+    let name = "localhost".try_into().unwrap();
+
+    let error = reloaded
+        .verify_server_cert(stranger.der(), &[], &name, &[], UnixTime::now())
+        .unwrap_err()
+        .to_string();
+
+    assert!(!error.contains("  ") && !error.contains("fix="), "{error}");
+    assert!(error.contains("localhost") && error.len() < 600, "{error}");
 }

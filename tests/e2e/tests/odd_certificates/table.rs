@@ -131,7 +131,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         what: "expired",
         made: signed(PAST),
-        cells: judged(
+        cells: with_authority(
             "invalid peer certificate: certificate expired: verification time … (UNIX), but \
              certificate is not valid after 1609459200 (… seconds ago)",
         ),
@@ -140,7 +140,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         what: "not valid yet",
         made: signed("-startdate 20490101000000Z -enddate 20500101000000Z"),
-        cells: judged(
+        cells: with_authority(
             "invalid peer certificate: certificate not valid yet: verification time … (UNIX), but \
              certificate is not valid before 2493072000 (… seconds in future)",
         ),
