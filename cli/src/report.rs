@@ -164,16 +164,19 @@ pub(crate) fn kept_lines(answers: &Answers) -> Vec<String> {
 }
 
 /// What is different from the last installation's answers.
-pub(crate) fn changed_lines(before: &Answers, after: &Answers) -> Vec<String> {
-    let value = |answer: &Answer| {
-        if answer.texts.is_empty() { "(none)".to_owned() } else { answer.texts.join(", ") }
-    };
+pub(crate) fn changed_lines(before: &Answers, after: &Answers, pins: [String; 2]) -> Vec<String> {
+    let shown = |text: String| if text.is_empty() { "(none)".to_owned() } else { text };
+    let value = |answer: &Answer| shown(answer.texts.join(", "));
     let changed = after.changed(before);
-    let lines: Vec<_> = changed
+    let mut lines: Vec<_> = changed
         .map(|(setting, old, new)| {
             format!("changed: `{}` was {}, is {}", setting.name, value(old), value(new))
         })
         .collect();
+    if pins[0] != pins[1] {
+        let [old, new] = pins.map(shown);
+        lines.push(format!("changed: `broker-pin` was {old}, is {new}"));
+    }
     if lines.is_empty() { vec!["no setting changes".to_owned()] } else { lines }
 }
 

@@ -3,7 +3,7 @@
 
 use cmsg_config::{
     Paths,
-    socket::{DRAINING, NO_GATEWAY},
+    socket::{DRAINING, NO_GATEWAY, Role},
 };
 
 use super::{
@@ -18,9 +18,9 @@ use crate::{
     exit::Exit,
     finding::Finding,
     host::Facts,
-    installation::{layout, record::Record},
+    installation::{installed::present, layout, record::Record},
     interrupt::Interrupt,
-    plan::{self, Plan},
+    plan::{self, Plan, configuration::Configuration},
     preflight::running,
     progress::Progress,
     prompt::{self, Person as _, Terminal},
@@ -96,7 +96,7 @@ pub(super) fn change(
     screen.findings(&findings);
     let before = Answers::resolve(&[(Origin::Saved, &saved)]);
     if !screen.is_json {
-        let told = told(way.kind, &facts, (&paths, &before), &answers);
+        let told = told(way.kind, &facts, (&wanted, &before), &answers);
         told.iter().for_each(|line| screen.note(line));
     }
 
@@ -152,19 +152,32 @@ fn is_over(report: &mut Report, way: Way, has_this_version: bool, screen: &Scree
 fn told(
     kind: Kind,
     facts: &Facts,
-    (paths, before): (&Paths, &Answers),
+    (wanted, before): (&Wanted, &Answers),
     answers: &Answers,
 ) -> Vec<String> {
+    let paths = &wanted.place.paths();
     match kind {
         Kind::Install => kept_lines(answers),
-        Kind::Configure => changed_lines(before, answers),
+        Kind::Configure => changed_lines(before, answers, pins(wanted, facts)),
         Kind::Update => vec![version_line(facts, paths)],
         Kind::Rollback => {
             let present = file::load_saved(&layout::answers(paths)).unwrap_or_default();
             let present = Answers::resolve(&[(Origin::Saved, &present)]);
-            [vec![version_line(facts, paths)], changed_lines(&present, answers)].concat()
+            let changed = changed_lines(&present, answers, pins(wanted, facts));
+            [vec![version_line(facts, paths)], changed].concat()
         }
     }
+}
+
+/// The broker's pins before and after the change. They are in the configuration alone.
+fn pins(wanted: &Wanted, facts: &Facts) -> [String; 2] {
+    let paths = wanted.place.paths();
+    let draft = Configuration::draft(wanted, facts);
+    let before = present(&facts.installed, &paths, Role::Cm);
+    [before.as_ref(), draft.of(Role::Cm)].map(|file| {
+        let pins = file.into_iter().flat_map(|file| file.values("BrokerCertPin"));
+        pins.map(|pin| pin.value).collect::<Vec<_>>().join(", ")
+    })
 }
 
 /// Whether an update has nothing to do.

@@ -247,3 +247,14 @@ fn a_role_that_has_just_started_is_asked_until_it_has_looked_around() {
     assert_eq!(settled([Some(young); 3], 0), (why(young), 50));
     assert_eq!(settled([Some(young); 3], 2), (why(young), 2));
 }
+
+#[test]
+fn a_pin_that_changes_is_a_change_though_it_is_no_saved_setting() {
+    let answers = Answers::resolve(&[]);
+    let lines =
+        |old: &str, new: &str| changed_lines(&answers, &answers, [old.to_owned(), new.to_owned()]);
+
+    assert_eq!(lines("sha256:aa", "sha256:aa"), ["no setting changes"]);
+    assert_eq!(lines("", "sha256:aa"), ["changed: `broker-pin` was (none), is sha256:aa"]);
+    assert_eq!(lines("sha256:aa", ""), ["changed: `broker-pin` was sha256:aa, is (none)"]);
+}
