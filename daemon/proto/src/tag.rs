@@ -78,11 +78,21 @@ pub struct TagDigest {
     pub sha256: [u8; 32],
 }
 
+/// The SHA-256 of a secret. `Sha256::digest` moves its state, and leaves copies with the secret in them
+/// on the stack; this one stays in its place, and clears itself.
+pub(crate) fn digest(secret: &[u8]) -> [u8; 32] {
+    let mut state = Sha256::new();
+    state.update(secret);
+    let mut digest = [0; 32];
+    state.finalize_into_reset((&mut digest).into());
+    digest
+}
+
 impl TagDigest {
     /// The digest of a tag's bytes.
     #[must_use]
     pub fn of(tag: &[u8]) -> Self {
-        Self { length: tag.len(), sha256: Sha256::digest(tag).into() }
+        Self { length: tag.len(), sha256: digest(tag) }
     }
 
     /// The SHA-256 in hexadecimal digits.

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{ClientCookie, Session, Stage};
-use crate::{Time, shares::Worth};
+use crate::{Time, shares::Worth, tag};
 
 /// Seals what only who shows the cookie may read again.
 pub trait Seal {
@@ -207,7 +207,7 @@ impl Standing {
 impl CookieDigest {
     /// The digest of a cookie.
     pub(super) fn of(cookie: &ClientCookie) -> Self {
-        Self(Sha256::digest(cookie.expose()).into())
+        Self(tag::digest(cookie.expose().as_bytes()))
     }
 }
 
