@@ -115,7 +115,7 @@ fn a_service_that_keeps_dying_leaves_its_last_words() {
     let told = failure().unwrap();
 
     assert_eq!((told.state.as_str(), told.error.as_str()), ("failed", "task: non-zero exit (64)"));
-    assert_eq!(told.exit_code, Some(1));
+    assert_eq!(told.exit_code, Some(64));
     assert!(told.log.iter().any(|line| line.contains("ListenAddress")), "{told:?}");
     assert!(!told.log.concat().contains(char::is_control), "{told:?}");
     assert_eq!(site.engine.last_failure(CM, None, 20).unwrap(), None);
