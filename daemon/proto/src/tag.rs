@@ -6,6 +6,7 @@ use std::{fmt, str::FromStr};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroize as _;
 
 /// A session tag, as the agent issued it: one to 4096 printable ASCII characters without space.
 #[derive(Debug, Clone)]
@@ -78,15 +79,29 @@ pub struct TagDigest {
     pub sha256: [u8; 32],
 }
 
-/// The SHA-256 of a secret. `Sha256::digest` moves its state, and leaves copies with the secret in them
-/// on the stack; this one stays in its place, and clears itself.
+/// The SHA-256 of a secret. The hash function leaves copies of the last block, which may be the whole
+/// secret, on the stack, where they would stay for as long as nothing else happens to overwrite them.
 pub(crate) fn digest(secret: &[u8]) -> [u8; 32] {
-    let mut state = Sha256::new();
-    state.update(secret);
-    let mut digest = [0; 32];
-    state.finalize_into_reset((&mut digest).into());
+    let digest = hash(secret);
+    clear_stack();
     digest
 }
+
+#[inline(never)]
+fn hash(secret: &[u8]) -> [u8; 32] {
+    Sha256::digest(secret).into()
+}
+
+/// Clears the part of the stack that [`hash`] has used: its frames begin where this one does.
+#[inline(never)]
+fn clear_stack() {
+    let mut frames = [0; FRAMES];
+    frames.zeroize();
+    std::hint::black_box(&frames);
+}
+
+/// Several times what hashing takes without optimization.
+const FRAMES: usize = 16 * 1024;
 
 impl TagDigest {
     /// The digest of a tag's bytes.
