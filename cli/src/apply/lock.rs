@@ -262,8 +262,8 @@ mod tests {
         let locking = format!("failed to lock `{}`", path(root.path()).display());
         assert_eq!(linked.to_string(), locking);
         let opt = root.path().join("opt");
-        let told = format!("`{}` is writable by users other than its owner", opt.display());
-        assert!(open.to_string().starts_with(&told), "{open}");
+        let reason = format!("`{}` is writable by users other than its owner", opt.display());
+        assert!(open.to_string().starts_with(&reason), "{open}");
         assert!(Untrusted::cause(&open).is_some_and(|why| why.fix().contains("chmod go-w")));
         assert!(!target.exists() && !path(root.path()).exists());
     }

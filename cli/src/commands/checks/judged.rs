@@ -170,8 +170,8 @@ fn take_secrets(
     paths: &Paths,
     findings: &mut Vec<Finding>,
 ) -> Secrets {
-    let (secrets, told) = Secrets::load(answers, sources.literals());
+    let (secrets, found) = Secrets::load(answers, sources.literals());
     answers.refer(paths);
-    findings.extend(told);
+    findings.extend(found);
     secrets
 }

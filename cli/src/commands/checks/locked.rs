@@ -15,7 +15,7 @@ use crate::{
 pub(super) struct Locked<'a> {
     pub(super) located: Located<'a>,
     pub(super) lock: Option<Lock>,
-    /// What is to be told of a killed command.
+    /// The finding about a killed command.
     pub(super) interrupted: Option<Finding>,
 }
 

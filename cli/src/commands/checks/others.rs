@@ -21,7 +21,7 @@ pub(super) fn beside(why: Ended, sources: &Sources, place: &Place, looking: Look
     if looking.needs_installation || !looking.takes_daemon {
         return Ended::Refused(findings);
     }
-    let (wanted, told) = Wanted::read(&sources.resolve(&Layer::new()), place.clone());
+    let (wanted, found) = Wanted::read(&sources.resolve(&Layer::new()), place.clone());
     let facts = Facts::read(&wanted, Target::look(place), Installed::default(), None, None);
     let of_host = preflight::of_host(&wanted, &facts);
     let is_sure = |finding: &Finding| {
@@ -29,6 +29,6 @@ pub(super) fn beside(why: Ended, sources: &Sources, place: &Place, looking: Look
         let is_missing = finding.id == "settings.missing" || finding.id == "settings.policies";
         !is_missing && FAMILIES.iter().any(|family| finding.id.starts_with(family))
     };
-    findings.extend(told.into_iter().chain(of_host).filter(is_sure));
+    findings.extend(found.into_iter().chain(of_host).filter(is_sure));
     Ended::Refused(findings)
 }
