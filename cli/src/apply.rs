@@ -13,7 +13,7 @@ use cmsg_config::Paths;
 use crate::{
     installation::layout::unfinished,
     progress::Progress,
-    step::{Step, Stopped, trace::Trace},
+    step::{Step, StepError, trace::Trace},
     system::System,
 };
 use journal::Journal;
@@ -33,7 +33,7 @@ pub(crate) struct Work<'a> {
 #[derive(Debug)]
 pub(crate) struct Broken {
     /// Why the next step is not done.
-    pub(crate) why: Stopped,
+    pub(crate) why: StepError,
     /// What could not be undone; its journal stays.
     pub(crate) left: Vec<Left>,
 }
@@ -116,10 +116,10 @@ fn perform(
     journal: &mut Journal,
     system: &mut dyn System,
     progress: &Progress,
-) -> Result<(), Stopped> {
+) -> Result<(), StepError> {
     for (index, step) in work.steps.iter().enumerate() {
         if system.pause(Duration::ZERO) {
-            return Err(Stopped::Interrupted);
+            return Err(StepError::Interrupted);
         }
         progress.step(index + 1, work.steps.len(), &step.text());
         write_down(journal, journal.at(index + 1), work.paths, system)?;
@@ -128,7 +128,7 @@ fn perform(
     }
     // Once it is settled it is not undone any more.
     if system.pause(Duration::ZERO) {
-        return Err(Stopped::Interrupted);
+        return Err(StepError::Interrupted);
     }
     Ok(write_down(journal, journal.settled(), work.paths, system)?)
 }

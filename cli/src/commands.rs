@@ -32,7 +32,7 @@ use crate::{
     report,
     screen::Screen,
     trusted::{self, Untrusted},
-    wanted::Place,
+    wanted::Location,
 };
 
 /// Runs the command.
@@ -113,11 +113,11 @@ impl From<Gone> for Ended {
     }
 }
 
-impl From<prompt::Stopped> for Ended {
-    fn from(stopped: prompt::Stopped) -> Self {
+impl From<prompt::Unanswered> for Ended {
+    fn from(stopped: prompt::Unanswered) -> Self {
         match stopped {
-            prompt::Stopped::Gone => Self::Interrupted,
-            prompt::Stopped::Refused(findings) => Self::Refused(findings),
+            prompt::Unanswered::Gone => Self::Interrupted,
+            prompt::Unanswered::Refused(findings) => Self::Refused(findings),
         }
     }
 }
@@ -147,18 +147,18 @@ impl Ended {
 }
 
 /// The installation that a command is about.
-struct Found {
+struct Target {
     paths: Paths,
     answers: Answers,
 }
 
 /// Finds it, with its saved answers.
-fn find(sources: &Sources) -> Result<Found, Ended> {
-    let paths = Place::read(&sources.resolve(&Layer::new()))?.paths();
+fn find(sources: &Sources) -> Result<Target, Ended> {
+    let paths = Location::read(&sources.resolve(&Layer::new()))?.paths();
     is_trusted(&paths)?;
     let saved = file::load_saved(&layout::answers(&paths)).map_err(|why| vec![why.into()])?;
     let answers = sources.resolve(&saved);
-    Ok(Found { paths, answers })
+    Ok(Target { paths, answers })
 }
 
 /// Refuses an installation whose place another user can exchange.
@@ -167,12 +167,13 @@ fn is_trusted(paths: &Paths) -> Result<(), Ended> {
 }
 
 /// Finds one that is to run.
-fn find_installed(sources: &Sources) -> Result<(Found, Installed), Ended> {
+fn find_installed(sources: &Sources) -> Result<(Target, Installed), Ended> {
     let found = find(sources)?;
     let installed = Installed::look(&found.paths)?;
     let said = found.answers.of("runtime");
     let runtime = Record::of(&installed, &found.paths).runtime;
-    let is_other = said.from != Origin::Default && Place::read(&found.answers)?.runtime != runtime;
+    let is_other =
+        said.from != Origin::Default && Location::read(&found.answers)?.runtime != runtime;
     if !installed.is_there(&found.paths) {
         return Err(Ended::nothing_installed(&found.paths));
     }

@@ -42,7 +42,7 @@ use crate::{
     },
     wanted::{
         Given, Wanted,
-        listen::{Choice, ListenAt, ListenKey, Standing},
+        listen::{Choice, ConfiguredListener, ListenAt, ListenKey},
     },
 };
 use broker::BrokerFact;
@@ -255,7 +255,7 @@ fn choices(wanted: &Wanted, installed: &Installed, paths: &Paths) -> Vec<(Listen
             let standing = conf.as_ref().and_then(|conf| {
                 let address = conf.values(key.conf_key(role)).next()?.value.parse().ok()?;
                 let is_ours = ours.of(role).holds(key.conf_key(role), conf);
-                Some(Standing { address, is_ours })
+                Some(ConfiguredListener { address, is_ours })
             });
             let default = ListenAt::default(key, is_under_root, wanted.takes_ipv6);
             (key, ListenAt::choose(said, standing, default))

@@ -24,7 +24,7 @@ use crate::{
     finding::Finding,
     host::Facts,
     trusted::Untrusted,
-    wanted::{Place, Wanted},
+    wanted::{Location, Wanted},
 };
 
 pub(crate) use broker::{CHANGED, PINNED, UNTRUSTED, unverified};
@@ -61,7 +61,7 @@ pub(crate) fn of_plan(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
 }
 
 /// What is told where not even the answers of the last installation can be read.
-pub(crate) fn unreadable(place: &Place, why: Finding) -> Vec<Finding> {
+pub(crate) fn unreadable(place: &Location, why: Finding) -> Vec<Finding> {
     let rights = machine::rights(place, nix::unistd::geteuid().is_root());
     rights.into_iter().chain([why]).collect()
 }

@@ -18,7 +18,7 @@ use crate::{
     finding::Finding,
 };
 pub(crate) use broker::{Before, Trust, how_to_trust};
-pub(crate) use missing::{Stopped, ask_for_missing};
+pub(crate) use missing::{Unanswered, ask_for_missing};
 pub(crate) use terminal::Terminal;
 
 /// Somebody who answers, line by line.

@@ -6,6 +6,7 @@ pub(crate) mod copy_daemon;
 pub(crate) mod delete;
 pub(crate) mod deploy;
 pub(crate) mod enable_engine;
+mod error;
 pub(crate) mod file;
 pub(crate) mod firewall;
 pub(crate) mod hand_over;
@@ -32,7 +33,6 @@ pub(crate) mod start;
 pub(crate) mod start_role;
 pub(crate) mod stop;
 pub(crate) mod stop_role;
-mod stopped;
 pub(crate) mod trace;
 pub(crate) mod units;
 mod words;
@@ -40,8 +40,8 @@ pub(crate) mod write;
 pub(crate) mod write_stack;
 
 use crate::{progress::StepText, system::System};
+pub(crate) use error::StepError;
 use kind::{Kind, kinds};
-pub(crate) use stopped::Stopped;
 use trace::Trace;
 
 kinds! {
@@ -108,7 +108,7 @@ impl Step {
     /// # Errors
     ///
     /// Where the host refuses, or the operator.
-    pub(crate) fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    pub(crate) fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         self.kind().perform(system)
     }
 

@@ -18,7 +18,7 @@ use cmsg_config::{
 
 use crate::{
     content::Content,
-    installation::account::{Access, Found},
+    installation::account::{Access, Ownership},
     pki::generate::{Pair, Request},
 };
 pub(crate) use engine::EngineSystem;
@@ -83,7 +83,7 @@ pub(crate) trait System: EngineSystem + FirewallSystem + KernelSystem + Units {
     fn hand_over(&mut self, path: &Path, access: Access) -> anyhow::Result<()>;
 
     /// Gives it back; one that is gone needs no owner.
-    fn hand_back(&mut self, path: &Path, before: Found) -> anyhow::Result<()>;
+    fn hand_back(&mut self, path: &Path, before: Ownership) -> anyhow::Result<()>;
 
     /// Makes a key and its certificate.
     fn make_pair(&mut self, request: &Request) -> anyhow::Result<Pair>;

@@ -32,7 +32,7 @@ use values::{LicenseServer, Network};
 
 /// Which installation is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Location {
     /// What runs the daemon.
     pub(crate) runtime: Runtime,
     /// The folder that everything lies under; none for the machine's own root.
@@ -43,7 +43,7 @@ pub(crate) struct Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
     /// Which one.
-    pub(crate) place: Place,
+    pub(crate) place: Location,
     /// One at least.
     roles: Vec<Role>,
     /// What the Connection Manager needs, where it is wanted.
@@ -135,7 +135,7 @@ pub(crate) struct Given {
     pub(crate) is_kept: bool,
 }
 
-impl Place {
+impl Location {
     /// Reads which installation is meant.
     ///
     /// # Errors
@@ -168,7 +168,7 @@ impl Wanted {
     /// Reads what the operator asked for, and tells everything that cannot be read, is missing or
     /// does not go together. Where there is such an error, what is wrong is left out of the value:
     /// it says what to look at on the host, and is not to be planned.
-    pub(crate) fn read(answers: &Answers, place: Place) -> (Self, Vec<Finding>) {
+    pub(crate) fn read(answers: &Answers, place: Location) -> (Self, Vec<Finding>) {
         let mut reader = Reader::new(answers);
         let has_manager = reader.switch("enable-connection-manager");
         let has_gateway = reader.switch("enable-security-gateway");
@@ -238,7 +238,7 @@ impl Wanted {
     }
 }
 
-fn connection_manager(reader: &mut Reader<'_>, place: &Place) -> Option<ConnectionManager> {
+fn connection_manager(reader: &mut Reader<'_>, place: &Location) -> Option<ConnectionManager> {
     let broker = reader.required("broker-url");
     let broker_check = reader.switch("broker-cert-check");
     let broker_check = reader.is_said("broker-cert-check").then_some(broker_check);
@@ -277,7 +277,7 @@ fn connection_manager(reader: &mut Reader<'_>, place: &Place) -> Option<Connecti
 
 fn security_gateway(
     reader: &mut Reader<'_>,
-    place: &Place,
+    place: &Location,
     takes_ipv6: bool,
 ) -> Option<SecurityGateway> {
     const ID: &str = "settings.external-pcoip-ip";

@@ -35,12 +35,12 @@ mod random;
 mod readiness;
 mod records;
 mod redirect;
+mod request_log;
 mod routes;
 mod seal;
 mod shared;
 #[cfg(test)]
 mod tests;
-mod trail;
 mod unserved;
 mod upstream;
 

@@ -2,8 +2,8 @@
 //! both give. Which paths there are is each role's own.
 
 pub(crate) mod bodies;
+pub(crate) mod connection_permit;
 pub(crate) mod listener;
-pub(crate) mod place;
 mod stream;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -22,8 +22,8 @@ use tracing::{debug, trace};
 
 use crate::{logs::as_error, proxy_header};
 use bodies::Buffer;
+use connection_permit::ConnectionPermit;
 use listener::{Accepted, Content, Listener, speak};
-use place::Place;
 use stream::Stream;
 
 /// Longest wait for the body of a request.
@@ -59,7 +59,7 @@ pub(crate) struct Client {
     /// The connection's number.
     pub(crate) connection: u64,
     /// What decides whether the connection has to give way to others.
-    pub(crate) place: Arc<Place>,
+    pub(crate) place: Arc<ConnectionPermit>,
 }
 
 impl Server {
@@ -90,7 +90,7 @@ impl Server {
         let Accepted { stream, peer, permit, is_beside } = accepted;
         debug!(c = number, %peer, "Connection opened");
         let Ok(local) = stream.local_addr() else { return };
-        let place = Arc::new(Place::new(permit));
+        let place = Arc::new(ConnectionPermit::new(permit));
         let client = Client {
             peer: peer.ip().to_canonical(),
             local: local.ip().to_canonical(),

@@ -18,22 +18,22 @@ use crate::{
     reload::Files,
     token::Verifier,
 };
-use accept::Door;
-use announce::Desk;
+use accept::ControlAcceptor;
+use announce::AnnouncementHandler;
 use datagrams::Worker;
-use gate::Gate;
 use https::Https;
 use sockets::{Datagrams, Sockets};
+use state::GatewayState;
 
 mod accept;
 mod announce;
 mod counters;
 mod datagrams;
 mod ends;
-mod gate;
 mod https;
 mod relay;
 mod sockets;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -46,8 +46,8 @@ const KEPT: Kept =
 /// A gateway whose ports are bound.
 #[derive(Debug)]
 pub struct SecurityGatewayRole {
-    gate: Arc<Gate>,
-    door: Door,
+    gateway: Arc<GatewayState>,
+    acceptor: ControlAcceptor,
     verifier: Arc<ArcSwap<Verifier>>,
     files: Files,
     sockets: Sockets,
@@ -68,8 +68,8 @@ pub async fn bind(config: cmsg_config::SecurityGateway) -> anyhow::Result<Securi
     let verifier = files.keep(move || Verifier::load(&certificates))?;
     let sockets = Sockets::bind(&config)?;
     former::copy(KEPT, &config.data_directory);
-    let gate = Arc::new(Gate::new(&config, sockets.clients.address()?));
-    let door = Door::new(Arc::clone(&gate), &config, &files)?;
+    let gateway = Arc::new(GatewayState::new(&config, sockets.clients.address()?));
+    let acceptor = ControlAcceptor::new(Arc::clone(&gateway), &config, &files)?;
     let https = Https::bind(&config, &files)?;
     let mut listens = sockets.listens()?;
     if let Some(https) = &https {
@@ -78,10 +78,10 @@ pub async fn bind(config: cmsg_config::SecurityGateway) -> anyhow::Result<Securi
     let local = local::Socket::bind(&config.run_directory, Role::Sg)?;
     // Who has the ports owns the journal.
     let journal = JournalFile::new(config.data_directory, JOURNAL);
-    gate.restore(journal.load(Journal::MAX_BYTES, Journal::parse));
+    gateway.restore(journal.load(Journal::MAX_BYTES, Journal::parse));
     let role = SecurityGatewayRole {
-        gate,
-        door,
+        gateway,
+        acceptor,
         verifier,
         files,
         sockets,
@@ -106,37 +106,38 @@ impl SecurityGatewayRole {
     ///
     /// Where the unix socket cannot be served.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { gate, door, verifier, files, sockets, https, local, listens, journal } = self;
+        let Self { gateway, acceptor, verifier, files, sockets, https, local, listens, journal } =
+            self;
         let (stop, finished) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
         let render = {
-            let gate = Arc::clone(&gate);
-            move |_| gate.journal().render()
+            let gateway = Arc::clone(&gateway);
+            move |_| gateway.journal().render()
         };
-        let (changes, settled) = (gate.revisions(), gate.settled());
+        let (changes, settled) = (gateway.revisions(), gateway.settled());
         let journal = tokio::spawn(journal.keep(changes, settled, render, finished.clone()));
         let Sockets { tcp, clients, agents } = sockets;
         let udp = [clients, agents].map(Arc::new);
-        forward(&gate, &udp, &tasks, &stop);
-        let reporting = Arc::clone(&gate);
+        forward(&gateway, &udp, &tasks, &stop);
+        let reporting = Arc::clone(&gateway);
         let reporting = async move { reporting.ends.keep_reporting().await };
         tasks.spawn(stop.clone().run_until_cancelled_owned(reporting));
-        tasks.spawn(accept::accept(tcp, Arc::new(door), tasks.clone(), stop.clone()));
+        tasks.spawn(accept::accept(tcp, Arc::new(acceptor), tasks.clone(), stop.clone()));
 
-        let role = Arc::new(Told { gate: Arc::clone(&gate), files, listens });
-        let desk = Arc::new(Desk { gate: Arc::clone(&gate), verifier });
+        let role = Arc::new(Told { gateway: Arc::clone(&gateway), files, listens });
+        let handler = Arc::new(AnnouncementHandler { gateway: Arc::clone(&gateway), verifier });
         if let Some(https) = https {
-            let desk = Arc::clone(&desk);
-            tasks.spawn(https.serve(desk, tasks.clone(), stop.clone()));
+            let handler = Arc::clone(&handler);
+            tasks.spawn(https.serve(handler, tasks.clone(), stop.clone()));
         }
-        let announcements = announce::router(desk);
+        let announcements = announce::router(handler);
         let router = local::router(role).merge(announcements);
         let mut answering = pin!(local::serve(local, router, stop.clone()));
         let ended = tokio::select! {
             ended = &mut answering => Some(ended),
             () = shutdown.cancelled() => None,
         };
-        gate.stop();
+        gateway.stop();
         stop.cancel();
         let served = match ended {
             Some(served) => served,
@@ -154,14 +155,14 @@ impl SecurityGatewayRole {
 
 /// Starts who forwards datagrams both ways and who decides about those without a route.
 fn forward(
-    gate: &Arc<Gate>,
+    gateway: &Arc<GatewayState>,
     [clients, agents]: &[Arc<Datagrams>; 2],
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) {
     let worker = |side, from, to| Worker {
         side,
-        gate: Arc::clone(gate),
+        gateway: Arc::clone(gateway),
         from: Arc::clone(from),
         to: Arc::clone(to),
     };
@@ -179,15 +180,15 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// What the unix socket tells.
 struct Told {
-    gate: Arc<Gate>,
+    gateway: Arc<GatewayState>,
     files: Files,
     listens: Vec<Listen>,
 }
 
 impl Observe for Told {
     fn status(&self) -> Status {
-        let reason = self.gate.why_not_ready();
-        let usage = self.gate.usage();
+        let reason = self.gateway.why_not_ready();
+        let usage = self.gateway.usage();
         Status {
             role: Role::Sg,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -199,14 +200,14 @@ impl Observe for Told {
             usage: Some(usage),
             files_read: Some(self.files.read_at()),
             deployment: socket::deployment(),
-            turned_away: Some(self.gate.counters.turned_away()),
+            turned_away: Some(self.gateway.counters.turned_away()),
             unserved: None,
             broker: None,
         }
     }
 
     fn connections(&self) -> Connections {
-        Connections { connections: self.gate.connections() }
+        Connections { connections: self.gateway.connections() }
     }
 
     fn reload(&self) -> anyhow::Result<()> {
@@ -214,6 +215,6 @@ impl Observe for Told {
     }
 
     fn drain(&self) -> &Drain {
-        &self.gate.drain
+        &self.gateway.drain
     }
 }

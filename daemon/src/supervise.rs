@@ -34,7 +34,7 @@ use tracing::{info, warn};
 
 use crate::local;
 
-use orders::{Desk, Orders};
+use orders::{OrderRouter, Orders};
 
 /// The pidfile in the run folder.
 pub const PIDFILE: &str = "supervise.pid";
@@ -70,14 +70,14 @@ pub async fn run(base: &Path, shutdown: CancellationToken) -> anyhow::Result<()>
     prctl::set_pdeathsig(None).context("leaving who started the supervisor")?;
     let socket = local::Socket::bind_supervisor(&run)?;
 
-    let mut desk = Desk::default();
+    let mut router = OrderRouter::default();
     let mut tasks = JoinSet::new();
     for (role, conf) in confs {
         let runs = conf.exists();
         let charge = Charge { executable: executable.clone(), role, conf, runs };
-        tasks.spawn(charge.keep(desk.orders_for(role), shutdown.clone()));
+        tasks.spawn(charge.keep(router.orders_for(role), shutdown.clone()));
     }
-    let answering = desk.answer(socket, shutdown.clone());
+    let answering = router.answer(socket, shutdown.clone());
     let waiting = async { while tasks.join_next().await.is_some() {} };
     let (answered, ()) = tokio::join!(answering, waiting);
     answered?;

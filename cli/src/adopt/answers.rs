@@ -17,7 +17,7 @@ use crate::{
     args::settings::{Kind, Layer, Setting},
     finding::Finding,
     installation::layout,
-    wanted::{Place, Wanted},
+    wanted::{Location, Wanted},
 };
 
 /// Reads them, with what is to be told.
@@ -295,6 +295,6 @@ fn on_host(setting: &Setting, value: String, whose: Role, vendor: &Vendor) -> St
 fn is_readable(setting: &'static Setting, value: &str) -> bool {
     let layer = Layer::from([(setting.name, vec![value.to_owned()])]);
     let answers = Answers::resolve(&[(Origin::Adopted, &layer)]);
-    let place = Place { runtime: crate::installation::Runtime::Swarm, root: None };
+    let place = Location { runtime: crate::installation::Runtime::Swarm, root: None };
     !Wanted::read(&answers, place).1.iter().any(Finding::is_usage)
 }

@@ -28,14 +28,14 @@ struct Pair<'a> {
 }
 
 /// What was found: settings and their files.
-type Found = Vec<(&'static str, PathBuf)>;
+type CertificateFiles = Vec<(&'static str, PathBuf)>;
 
 /// Finds the files that nobody has named.
 pub(super) fn find(
     said: &BTreeMap<&str, PathBuf>,
     files: &[(PathBuf, Content)],
     roles: &[Role],
-) -> (Found, Vec<Finding>) {
+) -> (CertificateFiles, Vec<Finding>) {
     let read = |(path, content): &'_ (PathBuf, Content)| {
         let key = inspect::key(content.bytes()).ok();
         let certificates = inspect::certificates(content.bytes()).unwrap_or_default();
@@ -88,7 +88,7 @@ fn has(path: &Path, word: &str) -> bool {
 }
 
 /// The documented files of a trusted customer licence.
-fn trusted_licence(files: &[File<'_>]) -> Found {
+fn trusted_licence(files: &[File<'_>]) -> CertificateFiles {
     let certificate = files.iter().find(|file| !file.certificates.is_empty());
     let key = files.iter().find(|file| file.key.is_some());
     certificate
@@ -117,8 +117,8 @@ fn is_announcing(pair: &Pair<'_>) -> bool {
     is_named || !matches!(pair.half.kind, KeyKind::Rsa(_))
 }
 
-fn for_announcements(pairs: &[Pair<'_>], files: &[File<'_>], roles: &[Role]) -> Found {
-    let mut found = Found::new();
+fn for_announcements(pairs: &[Pair<'_>], files: &[File<'_>], roles: &[Role]) -> CertificateFiles {
+    let mut found = CertificateFiles::new();
     let pair = single(pairs);
     if let Some(pair) = pair.filter(|_| roles.contains(&Role::Cm)) {
         found.push(("jwt-signing-key", pair.key.to_owned()));

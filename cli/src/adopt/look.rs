@@ -19,14 +19,14 @@ use crate::{
     host::engine::{self, EngineFact},
     installation::{Runtime, layout},
     trusted,
-    wanted::Place,
+    wanted::Location,
 };
 
 /// More files lie in no folder of certificates.
 const MOST_FILES: usize = 256;
 
 /// Looks, if that is asked for, and judges.
-pub(crate) fn look(answers: &Answers, place: &Place) -> Adoption {
+pub(crate) fn look(answers: &Answers, place: &Location) -> Adoption {
     if answers.of("adopt").texts != ["true"] {
         return Adoption::default();
     }

@@ -123,7 +123,7 @@ fn roles_that_do_not_live_are_taken_back_with_everything_else() {
 
     let broken = outcome.unwrap_err();
     assert_eq!(effects, [&PERFORMED[..], &UNDONE].concat());
-    let Stopped::NotLive(why) = broken.why else { panic!("{:?}", broken.why) };
+    let StepError::NotLive(why) = broken.why else { panic!("{:?}", broken.why) };
     assert_eq!(
         why.to_string(),
         "the connection manager is not live: nobody there, the security gateway is not live: \
@@ -136,7 +136,7 @@ fn roles_that_do_not_live_are_taken_back_with_everything_else() {
 fn a_supervisor_that_ended_is_not_waited_for() {
     let recorder = Recorder { is_dead: true, ended: Some("exit status: 1"), ..Recorder::default() };
 
-    let Stopped::NotLive(why) = run(recorder).0.unwrap_err().why else { panic!() };
+    let StepError::NotLive(why) = run(recorder).0.unwrap_err().why else { panic!() };
 
     assert_eq!(why.to_string(), "the services ended with exit status: 1: last words");
 }
@@ -147,7 +147,7 @@ fn a_step_that_fails_is_undone_with_those_before_it() {
 
     let broken = outcome.unwrap_err();
     assert_eq!(effects, [&PERFORMED[..4], &UNDONE[15..]].concat());
-    assert!(matches!(broken.why, Stopped::Failed(error) if error.to_string() == "no space left"));
+    assert!(matches!(broken.why, StepError::Failed(error) if error.to_string() == "no space left"));
     assert_eq!(broken.left.len(), 0);
 }
 
@@ -157,7 +157,7 @@ fn a_step_that_is_not_written_down_is_not_begun() {
 
     let (outcome, effects) = run(Recorder { fails, ..Recorder::default() });
 
-    assert!(matches!(outcome.unwrap_err().why, Stopped::Failed(_)));
+    assert!(matches!(outcome.unwrap_err().why, StepError::Failed(_)));
     assert_eq!(effects, [""; 0]);
 }
 
@@ -187,7 +187,7 @@ fn an_interruption_undoes_what_was_begun() {
 
         let (outcome, effects) = run(recorder);
 
-        assert!(matches!(outcome.unwrap_err().why, Stopped::Interrupted), "{after}");
+        assert!(matches!(outcome.unwrap_err().why, StepError::Interrupted), "{after}");
         assert_eq!(effects.last().map(String::as_str), last, "{after}");
     }
 }

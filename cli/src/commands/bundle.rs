@@ -10,7 +10,7 @@ use crate::{
     answers::Answers,
     host::{
         Facts,
-        bundle::{Bundle, Stopped},
+        bundle::{Bundle, BundleError},
     },
     system::{Real, System as _},
 };
@@ -31,8 +31,8 @@ pub(super) fn read(
     let read = || Bundle::read(Path::new(path), &mut watch);
     let bundle = progress.during("verify the bundle", read);
     bundle.map(Some).map_err(|stopped| match stopped {
-        Stopped::Interrupted => Ended::Interrupted,
-        Stopped::Untrusted(untrusted) => vec![untrusted.finding()].into(),
+        BundleError::Interrupted => Ended::Interrupted,
+        BundleError::Untrusted(untrusted) => vec![untrusted.finding()].into(),
     })
 }
 

@@ -91,7 +91,7 @@ fn find_packages(
     }
     let progress = system.progress();
     let mut pause = |time| system.pause(time);
-    let dnf = |why: anyhow::Error| match why.is::<packages::Stopped>() {
+    let dnf = |why: anyhow::Error| match why.is::<packages::Interrupted>() {
         true => Ended::Interrupted,
         false => Ended::Failed(why, Some(NO_DNF.to_owned())),
     };

@@ -26,7 +26,7 @@ use crate::{
     prompt::{self, Person as _, Terminal},
     report::{Outcome, Report, changed_lines, kept_lines, plan_lines, roles::RoleView},
     screen::Screen,
-    step::{Step, Stopped},
+    step::{Step, StepError},
     system::{Real, System as _},
     wanted::Wanted,
 };
@@ -232,9 +232,9 @@ fn perform(
         Err(broken) => broken,
     };
     let (exit, outcome) = match &broken.why {
-        Stopped::Failed(_) => (Exit::Failed, Outcome::Failed),
-        Stopped::NotLive(_) => (Exit::RolledBack, Outcome::RolledBack),
-        Stopped::Interrupted => (Exit::Interrupted, Outcome::Failed),
+        StepError::Failed(_) => (Exit::Failed, Outcome::Failed),
+        StepError::NotLive(_) => (Exit::RolledBack, Outcome::RolledBack),
+        StepError::Interrupted => (Exit::Interrupted, Outcome::Failed),
     };
     report.outcome = outcome;
     recover::tell_broken(paths, broken, report, screen);

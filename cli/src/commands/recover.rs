@@ -11,7 +11,7 @@ use crate::{
     host::engine,
     report::Report,
     screen::Screen,
-    step::Stopped,
+    step::StepError,
     system::System,
     trusted::Untrusted,
 };
@@ -44,12 +44,12 @@ pub(super) fn recover(paths: &Paths, system: &mut dyn System) -> Result<Option<F
 /// Tells why a plan was not performed, and what of it could not be undone.
 pub(super) fn tell_broken(paths: &Paths, broken: Broken, report: &mut Report, screen: &Screen) {
     let id = match &broken.why {
-        Stopped::Failed(_) => "step.failed",
-        Stopped::NotLive(_) => "role.not-live",
-        Stopped::Interrupted => "interrupted",
+        StepError::Failed(_) => "step.failed",
+        StepError::NotLive(_) => "role.not-live",
+        StepError::Interrupted => "interrupted",
     };
     let silent = match &broken.why {
-        Stopped::NotLive(why) => Some(why),
+        StepError::NotLive(why) => Some(why),
         // What was there before may not come to life either.
         _ => broken.left.iter().find_map(|left| left.error.downcast_ref()),
     };
@@ -80,7 +80,7 @@ fn first_hint(broken: &Broken) -> String {
     match (cure, &broken.why) {
         (Some(cure), _) if !broken.left.is_empty() => format!("{cure}; not everything is undone"),
         _ if !broken.left.is_empty() => "not everything is undone".to_owned(),
-        (None, Stopped::Interrupted) => "everything is undone".to_owned(),
+        (None, StepError::Interrupted) => "everything is undone".to_owned(),
         (cure, _) => {
             let cure = cure.as_deref().unwrap_or("mend the cause");
             format!("everything is undone; {cure} and run the command again")

@@ -28,13 +28,13 @@ use crate::{
     report::roles::{self, RoleView},
     runtime::units,
     screen::Screen,
-    wanted::Place,
+    wanted::Location,
 };
 
 /// Runs it.
 pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let sources = Sources::read(&status.flags.0, global.answers.as_deref())?;
-    let place = Place::read(&sources.resolve(&Layer::new()))?;
+    let place = Location::read(&sources.resolve(&Layer::new()))?;
     let interrupted = interrupted::finding(&place.paths());
     screen.findings(interrupted.as_slice());
     let (found, installed) = super::find_installed(&sources)?;

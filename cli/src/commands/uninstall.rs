@@ -28,7 +28,7 @@ use crate::{
     prompt::{self, Terminal},
     report::{Outcome, Report, plan_lines},
     screen::Screen,
-    step::Stopped,
+    step::StepError,
     system::Real,
 };
 
@@ -182,8 +182,8 @@ fn perform(report: &mut Report, paths: &Paths, system: &mut Real, screen: &Scree
     };
     report.outcome = Outcome::Failed;
     let exit = match &broken.why {
-        Stopped::Interrupted => Exit::Interrupted,
-        Stopped::Failed(_) | Stopped::NotLive(_) => Exit::Failed,
+        StepError::Interrupted => Exit::Interrupted,
+        StepError::Failed(_) | StepError::NotLive(_) => Exit::Failed,
     };
     recover::tell_broken(paths, broken, report, screen);
     exit

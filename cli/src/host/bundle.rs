@@ -40,12 +40,12 @@ impl Bundle {
     /// # Errors
     ///
     /// That somebody has interrupted it, or could exchange what is unpacked.
-    pub(crate) fn read(path: &Path, watch: &mut Watch<'_>) -> Result<Self, Stopped> {
+    pub(crate) fn read(path: &Path, watch: &mut Watch<'_>) -> Result<Self, BundleError> {
         let room = room();
         trusted::check_folder(&room)?;
         let wants = |listed: &Listed| listed.kind == Kind::Images;
         let (manifest, opened) = match open(path, &room, &wants, watch) {
-            Err(Problem::Interrupted) => return Err(Stopped::Interrupted),
+            Err(Problem::Interrupted) => return Err(BundleError::Interrupted),
             Err(problem) => (Err(Arc::new(problem)), None),
             Ok(opened) => (Ok(opened.manifest.clone()), Some(opened)),
         };
@@ -59,14 +59,14 @@ impl Bundle {
 
 /// Why a bundle was not read.
 #[derive(Debug)]
-pub(crate) enum Stopped {
+pub(crate) enum BundleError {
     /// Somebody does not want to wait for it.
     Interrupted,
     /// Another user could exchange what is unpacked.
     Untrusted(Untrusted),
 }
 
-impl From<Untrusted> for Stopped {
+impl From<Untrusted> for BundleError {
     fn from(untrusted: Untrusted) -> Self {
         Self::Untrusted(untrusted)
     }

@@ -15,7 +15,7 @@ use cmsg_config::{
 use crate::{
     host::rejected::Rejection,
     installation::{
-        account::{self, Found},
+        account::{self, Ownership},
         installed::{Installed, InstalledFile, UnitsFact},
         layout,
     },
@@ -86,8 +86,8 @@ impl Installed {
     }
 }
 
-fn access(paths: &Paths) -> BTreeMap<PathBuf, Found> {
-    let look = |path: PathBuf| Some((path.clone(), Found::look(&path)?));
+fn access(paths: &Paths) -> BTreeMap<PathBuf, Ownership> {
+    let look = |path: PathBuf| Some((path.clone(), Ownership::look(&path)?));
     account::paths(paths).into_iter().filter_map(look).collect()
 }
 

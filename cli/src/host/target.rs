@@ -11,7 +11,7 @@ use nix::{
     unistd::{AccessFlags, eaccess},
 };
 
-use crate::{installation::layout, wanted::Place};
+use crate::{installation::layout, wanted::Location};
 
 /// The folders that an installation begins in: those that are there already.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -52,7 +52,7 @@ pub(crate) enum Obstacle {
 
 impl Target {
     /// Looks at every folder that the installer writes into.
-    pub(crate) fn look(place: &Place) -> Self {
+    pub(crate) fn look(place: &Location) -> Self {
         let paths = place.paths();
         let mut folders: Vec<Folder> = Vec::new();
         for wanted in place.root.iter().cloned().chain(layout::own_folders(&paths)) {
@@ -117,7 +117,7 @@ mod tests {
     use crate::installation::Runtime;
 
     fn look(root: &Path) -> Vec<(PathBuf, Option<Obstacle>)> {
-        let place = Place { runtime: Runtime::Host, root: Some(root.to_owned()) };
+        let place = Location { runtime: Runtime::Host, root: Some(root.to_owned()) };
         let folders = Target::look(&place).folders.into_iter();
         folders.map(|folder| (folder.path, folder.obstacle)).collect()
     }

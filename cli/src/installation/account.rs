@@ -83,7 +83,7 @@ pub(crate) struct AccessChange {
     /// What is to be.
     pub(crate) access: Access,
     /// What was, where the path was there and is not replaced.
-    pub(crate) before: Option<Found>,
+    pub(crate) before: Option<Ownership>,
 }
 
 /// systemd warns of a unit that not everybody may read; there is no secret in it.
@@ -174,7 +174,7 @@ fn group(groups: &str) -> Option<u32> {
 /// Whose a file or folder is, and what others may do with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Found {
+pub(crate) struct Ownership {
     /// Its user's number.
     pub(crate) user: u32,
     /// Its group's number.
@@ -185,7 +185,7 @@ pub(crate) struct Found {
     pub(crate) is_folder: bool,
 }
 
-impl Found {
+impl Ownership {
     /// Looks at a path, if something is there.
     pub(crate) fn look(path: &Path) -> Option<Self> {
         let there = path.symlink_metadata().ok()?;

@@ -23,7 +23,7 @@ struct Known {
 
 /// What a configuration says of one broker.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct BrokerTrust {
     /// Whether the configuration is about this broker; one with an unparsable URL may be.
     pub(crate) is_named: bool,
     /// Whether that broker is verified or pinned.
@@ -32,7 +32,7 @@ pub(crate) struct Standing {
     pub(crate) pins: Vec<Pin>,
 }
 
-impl Standing {
+impl BrokerTrust {
     /// Reads it. Where the check of the certificate is not set, `is_checked` holds.
     pub(crate) fn read(conf: &ConfFile, broker: &BrokerUrl, is_checked: bool) -> Self {
         let mut urls = conf.values("PcoipAddress").map(|it| it.value.parse::<BrokerUrl>());
@@ -61,7 +61,7 @@ impl Brokers {
     pub(crate) fn learn(&mut self, conf: &ConfFile, is_checked: bool) {
         let Some(url) = conf.values("PcoipAddress").next() else { return };
         let Ok(broker) = url.value.parse::<BrokerUrl>() else { return };
-        let standing = Standing::read(conf, &broker, is_checked);
+        let standing = BrokerTrust::read(conf, &broker, is_checked);
         if !standing.is_checked {
             return;
         }

@@ -12,7 +12,7 @@ use cmsg_config::{
     values::Switch,
 };
 
-use super::{account::Found, layout};
+use super::{account::Ownership, layout};
 use crate::{content::Content, installation::contents::Contents};
 
 /// One installation as it is.
@@ -21,7 +21,7 @@ pub(crate) struct Installed {
     /// Files of ours that are there.
     pub(crate) files: BTreeMap<PathBuf, InstalledFile>,
     /// Whose the files and folders are, on the machine itself.
-    pub(crate) access: BTreeMap<PathBuf, Found>,
+    pub(crate) access: BTreeMap<PathBuf, Ownership>,
     /// Folders that are not there yet, outer ones first.
     pub(crate) missing_folders: Vec<PathBuf>,
     /// Whether a daemon is installed.

@@ -9,7 +9,7 @@ use cmsg_config::Paths;
 use crate::{
     host::{
         Facts,
-        machine::{Machine, firewall::door::Door, kernel::Said},
+        machine::{Machine, firewall::open_port::OpenPort, kernel::Said},
     },
     installation::{
         record::Record,
@@ -35,7 +35,7 @@ pub(crate) fn overridden(facts: &Facts, paths: &Paths) -> Vec<(Said, String)> {
     }
     let ours = Record::of(&facts.installed, paths).surroundings.kernel;
     let kernel = &facts.machine.kernel;
-    let change = kernel::Change::draft(kernel, kernel::udp_source(facts), &ours);
+    let change = kernel::KernelPlan::draft(kernel, kernel::udp_source(facts), &ours);
     let overridden = |(key, value): (&KernelKey, &String)| {
         let said = kernel.said(*key).filter(|said| said.is_after_ours)?;
         Some((said.clone(), value.clone()))
@@ -47,14 +47,14 @@ pub(crate) fn overridden(facts: &Facts, paths: &Paths) -> Vec<(Said, String)> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Need {
     /// What clients connect to.
-    doors: Vec<Door>,
+    ports: Vec<OpenPort>,
     /// The port from which the gateway sends to agents, where there is a gateway.
     udp_source: Option<u16>,
 }
 
 impl Need {
     fn of(facts: &Facts) -> Self {
-        Self { doors: Door::all(&facts.listeners), udp_source: kernel::udp_source(facts) }
+        Self { ports: OpenPort::all(&facts.listeners), udp_source: kernel::udp_source(facts) }
     }
 }
 
@@ -63,11 +63,11 @@ fn steps(machine: &Machine, need: &Need, paths: &Paths, record: &mut Record) -> 
         return Vec::new();
     }
     let Surroundings { firewall: rules, kernel: settings } = &mut record.surroundings;
-    let change = kernel::Change::draft(&machine.kernel, need.udp_source, settings);
+    let change = kernel::KernelPlan::draft(&machine.kernel, need.udp_source, settings);
     let mut steps = change.steps(&machine.kernel, paths, settings);
     if let Some(firewall) = &machine.firewall {
-        let firewall::Change { edits, ours } =
-            firewall::Change::draft(firewall, &need.doors, rules);
+        let firewall::FirewallPlan { edits, ours } =
+            firewall::FirewallPlan::draft(firewall, &need.ports, rules);
         *rules = ours;
         if !edits.is_empty() {
             steps.push(Step::Firewall(FirewallStep { edits }));

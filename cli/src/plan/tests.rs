@@ -18,7 +18,7 @@ use crate::{
         remove_empty_folders::RemoveEmptyFolders, trace::Trace,
     },
     system::recorder::Recorder,
-    wanted::{Place, listen::ListenKey, tests::answers},
+    wanted::{Location, listen::ListenKey, tests::answers},
 };
 
 pub(crate) const BOTH: &str = "accept-policies: true\nself-signed: true\nroot: /r\nruntime: host\n\
@@ -31,7 +31,7 @@ const FOLDERS: [&str; 2] = ["mkdir /r/opt", "mkdir /r/opt/teradici"];
 /// An installation that is asked for in the words of an answers file.
 pub(crate) fn wanted(text: &str) -> (Wanted, Answers) {
     let answers = answers(text);
-    let (wanted, findings) = Wanted::read(&answers, Place::read(&answers).unwrap());
+    let (wanted, findings) = Wanted::read(&answers, Location::read(&answers).unwrap());
     assert!(!findings.iter().any(Finding::is_error), "{findings:?}");
     (wanted, answers)
 }

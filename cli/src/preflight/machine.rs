@@ -14,7 +14,7 @@ use crate::{
         account::{AccountFact, NAME},
     },
     plan::configuration::Configuration,
-    wanted::{Place, Wanted},
+    wanted::{Location, Wanted},
 };
 
 const GIGABYTE: u64 = 1_000_000_000;
@@ -65,7 +65,7 @@ pub(super) fn limits(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
 }
 
 /// Other container tools and Docker disturb each other's networks and sockets.
-fn other_engines(place: &Place, machine: &Machine) -> Option<Finding> {
+fn other_engines(place: &Location, machine: &Machine) -> Option<Finding> {
     if place.runtime != Runtime::Swarm || machine.other_engines.is_empty() {
         return None;
     }
@@ -79,7 +79,7 @@ fn other_engines(place: &Place, machine: &Machine) -> Option<Finding> {
 }
 
 /// Whether the user may install there.
-pub(super) fn rights(place: &Place, is_root: bool) -> Option<Finding> {
+pub(super) fn rights(place: &Location, is_root: bool) -> Option<Finding> {
     (!is_root && place.root.is_none()).then(|| {
         Finding::error(
             "host.not-root",
@@ -91,7 +91,7 @@ pub(super) fn rights(place: &Place, is_root: bool) -> Option<Finding> {
 
 /// Under a folder the services run as the user who installs: there is no account, and files belong to
 /// that user.
-fn services_of_root(place: &Place, is_root: bool) -> Option<Finding> {
+fn services_of_root(place: &Location, is_root: bool) -> Option<Finding> {
     let is_folder = place.root.is_some() && place.runtime == Runtime::Host;
     (is_folder && is_root).then(|| {
         Finding::warning(

@@ -376,7 +376,7 @@ fn a_certificate_that_was_just_given_and_is_not_shown_is_told() {
     const GIVEN: &str = "accept-policies: true\nroot: /r\nruntime: host\nbroker-url: https://b\n\
                          external-pcoip-ip: 192.0.2.1\nssl-cert: /c\nssl-key: /k\nca-cert: /a\n";
     let told = |answers: &Answers| {
-        let (wanted, _) = Wanted::read(answers, Place::read(answers).unwrap());
+        let (wanted, _) = Wanted::read(answers, Location::read(answers).unwrap());
         let mut facts = configured_facts(&wanted);
         configured(&mut facts, Role::Sg, "SslCertificate = /mine.crt\n");
         check(&wanted, &facts)

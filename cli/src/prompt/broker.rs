@@ -9,7 +9,7 @@ use crate::{
     args::settings::Layer,
     finding::Finding,
     host::broker::Seen,
-    wanted::Place,
+    wanted::Location,
 };
 
 /// How a broker is trusted.
@@ -51,7 +51,7 @@ enum Choice {
 pub(crate) fn how_to_trust(
     person: &mut dyn Person,
     sources: &mut Sources,
-    around: (&Layer, &Place),
+    around: (&Layer, &Location),
     (broker, seen, known): (&str, &Seen, Before),
     before: Trust,
 ) -> Result<Trust, Gone> {
@@ -157,7 +157,7 @@ mod tests {
         before: Trust,
     ) -> Result<Trust, Gone> {
         let saved = Layer::new();
-        let place = Place::read(&sources.resolve(&saved)).unwrap();
+        let place = Location::read(&sources.resolve(&saved)).unwrap();
         let broker = ("https://b.example", &seen(), known);
         how_to_trust(person, sources, (&saved, &place), broker, before)
     }

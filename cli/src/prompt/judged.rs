@@ -11,7 +11,7 @@ use crate::{
     files,
     finding::Finding,
     pki::judge::{self, Named, Tls},
-    wanted::{Place, Wanted},
+    wanted::{Location, Wanted},
 };
 
 /// Files that are looked into at once.
@@ -26,7 +26,7 @@ const FILES: [&str; 5] =
 pub(super) fn answer(
     sources: &mut Sources,
     saved: &Layer,
-    place: &Place,
+    place: &Location,
     (name, texts): (&'static str, Vec<String>),
 ) -> Result<(), Vec<Finding>> {
     let before = errors(&sources.resolve(saved), place);
@@ -41,7 +41,7 @@ pub(super) fn answer(
 }
 
 /// What is wrong with what was said. What was not said is another matter.
-fn errors(answers: &Answers, place: &Place) -> Vec<Finding> {
+fn errors(answers: &Answers, place: &Location) -> Vec<Finding> {
     let (_, mut findings) = Wanted::read(answers, place.clone());
     findings.extend(of_files(answers));
     let is_about_it = |finding: &Finding| {

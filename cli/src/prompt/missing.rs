@@ -7,7 +7,7 @@ use crate::{
     answers::{Answers, Origin, sources::Sources},
     args::settings::{Kind, Layer, Setting},
     finding::Finding,
-    wanted::{Place, Wanted},
+    wanted::{Location, Wanted},
 };
 
 const POLICIES: &str = "\
@@ -28,14 +28,14 @@ pub(super) type Offers = BTreeMap<&'static str, String>;
 
 /// Why not all was answered.
 #[derive(Debug)]
-pub(crate) enum Stopped {
+pub(crate) enum Unanswered {
     /// The person went away.
     Gone,
     /// The answer refuses the installation.
     Refused(Vec<Finding>),
 }
 
-impl From<Gone> for Stopped {
+impl From<Gone> for Unanswered {
     fn from(_: Gone) -> Self {
         Self::Gone
     }
@@ -49,9 +49,9 @@ impl From<Gone> for Stopped {
 pub(crate) fn ask_for_missing(
     person: &mut dyn Person,
     sources: &mut Sources,
-    (saved, place): (&Layer, &Place),
+    (saved, place): (&Layer, &Location),
     addresses: &[IpAddr],
-) -> Result<(), Stopped> {
+) -> Result<(), Unanswered> {
     let mut offers: Offers =
         offer(addresses).map(|best| ("external-pcoip-ip", best)).into_iter().collect();
     while let Some(question) = Question::next(&sources.resolve(saved)) {
@@ -59,7 +59,7 @@ pub(crate) fn ask_for_missing(
             Question::Policies => {
                 person.tell(POLICIES);
                 if !confirm(person, &format!("{}?", question.words()))? {
-                    return Err(Stopped::Refused(not_accepted(sources, saved, place)));
+                    return Err(Unanswered::Refused(not_accepted(sources, saved, place)));
                 }
                 say(person, sources, (saved, place), ("accept-policies", "true".into()));
             }
@@ -96,7 +96,7 @@ pub(crate) fn ask_for_missing(
 pub(super) fn ask_for(
     person: &mut dyn Person,
     sources: &mut Sources,
-    around: (&Layer, &Place),
+    around: (&Layer, &Location),
     name: &'static str,
     offers: &mut Offers,
 ) -> Result<(), Gone> {
@@ -149,7 +149,7 @@ fn answered_with(name: &str, wrong: &[Finding], answers: &Answers) -> Offers {
 pub(super) fn say(
     person: &mut dyn Person,
     sources: &mut Sources,
-    (saved, place): (&Layer, &Place),
+    (saved, place): (&Layer, &Location),
     (name, text): (&'static str, String),
 ) -> Vec<Finding> {
     let texts = match Setting::named(name).kind {
@@ -171,7 +171,7 @@ fn offer(addresses: &[IpAddr]) -> Option<String> {
     best.map(ToString::to_string)
 }
 
-fn not_accepted(sources: &Sources, saved: &Layer, place: &Place) -> Vec<Finding> {
+fn not_accepted(sources: &Sources, saved: &Layer, place: &Location) -> Vec<Finding> {
     let (_, findings) = Wanted::read(&sources.resolve(saved), place.clone());
     findings.into_iter().filter(|finding| finding.id == "settings.policies").collect()
 }

@@ -2,7 +2,7 @@
 
 use cmsg_config::Paths;
 
-use super::{kind::Kind, live, stopped::Stopped};
+use super::{error::StepError, kind::Kind, live};
 use crate::system::{Awaited, System};
 
 /// Waits until the roles answer.
@@ -28,7 +28,7 @@ impl<T> Kind<T> for AwaitLive {
         "nothing to undo"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         Ok(live::wait(&self.paths, &self.roles, system)?)
     }
 

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::{
+    error::StepError,
     file::{self, FileTrace, put_aside},
     kind::Kind,
-    stopped::Stopped,
 };
 use crate::system::System;
 
@@ -31,7 +31,7 @@ impl<T: FileTrace> Kind<T> for CopyDaemon {
         if self.replaces { "the old daemon is put back" } else { "the daemon is removed" }
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         put_aside(&self.to, self.replaces, system)?;
         Ok(system.copy_executable(&self.from, &self.to)?)
     }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::{
+    error::StepError,
     file::{self, FileTrace},
     kind::Kind,
-    stopped::Stopped,
     words::List,
 };
 use crate::{installation::layout::aside, system::System};
@@ -27,7 +27,7 @@ impl<T: FileTrace> Kind<T> for Delete {
         "all is put back"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         Ok(self.0.iter().try_for_each(|path| system.rename(path, &aside(path)).map(drop))?)
     }
 

@@ -6,8 +6,8 @@ use cmsg_config::Paths;
 use cmsg_engine::STACK;
 
 use super::{
+    error::StepError,
     kind::{Kind, Undo},
-    stopped::Stopped,
 };
 use crate::{installation::layout, system::System};
 
@@ -44,7 +44,7 @@ impl<T: From<NewServices>> Kind<T> for Deploy {
         }
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         Ok(system.deploy(&self.files)?)
     }
 

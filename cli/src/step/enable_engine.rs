@@ -3,8 +3,8 @@
 use cmsg_config::Paths;
 
 use super::{
+    error::StepError,
     kind::{Kind, Undo},
-    stopped::Stopped,
 };
 use crate::system::System;
 
@@ -29,7 +29,7 @@ impl<T: From<Enabled>> Kind<T> for EnableEngine {
         "docker does not start at boot"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         Ok(system.set_engine_at_boot(true)?)
     }
 

@@ -4,8 +4,8 @@ use cmsg_config::Paths;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    error::StepError,
     kind::{Kind, Undo},
-    stopped::Stopped,
 };
 use crate::{installation::firewall::Edit, system::System};
 
@@ -30,7 +30,7 @@ impl<T: From<Self>> Kind<T> for FirewallStep {
         "the rules are set as they were"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         Ok(self.edits.iter().try_for_each(|edit| system.edit_firewall(edit))?)
     }
 

@@ -6,12 +6,12 @@ use cmsg_config::Paths;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    error::StepError,
     kind::{Kind, Undo},
-    stopped::Stopped,
     words::List,
 };
 use crate::{
-    installation::account::{AccessChange, Found},
+    installation::account::{AccessChange, Ownership},
     system::System,
 };
 
@@ -21,7 +21,7 @@ pub(crate) struct HandOver(pub(crate) Vec<AccessChange>);
 
 /// The owner, group and mode of a path were these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct HandedOver(pub(crate) PathBuf, pub(crate) Found);
+pub(crate) struct HandedOver(pub(crate) PathBuf, pub(crate) Ownership);
 
 impl<T: From<HandedOver>> Kind<T> for HandOver {
     fn name(&self) -> String {
@@ -37,7 +37,7 @@ impl<T: From<HandedOver>> Kind<T> for HandOver {
         "owners and modes are set as they were"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         Ok(self.0.iter().try_for_each(|it| system.hand_over(&it.path, it.access))?)
     }
 
@@ -54,7 +54,7 @@ impl Undo for HandedOver {
     }
 
     fn undoing_by_hand(&self) -> String {
-        let Self(path, Found { user, group, mode, .. }) = self;
+        let Self(path, Ownership { user, group, mode, .. }) = self;
         let path = path.display();
         format!("run `chown {user}:{group} {path}` and `chmod {mode:o} {path}`")
     }

@@ -1,6 +1,6 @@
 //! Holds traces that come into effect when everything after this step is undone.
 
-use super::{kind::Kind, stopped::Stopped, trace::Trace};
+use super::{error::StepError, kind::Kind, trace::Trace};
 use crate::system::System;
 
 /// Changes nothing; its traces are undone after those of all steps that follow.
@@ -20,7 +20,7 @@ impl Kind<Trace> for Hold {
         "it runs as before"
     }
 
-    fn perform(&self, _system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, _system: &mut dyn System) -> Result<(), StepError> {
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{kind::Kind, stopped::Stopped};
+use super::{error::StepError, kind::Kind};
 use crate::{content::Content, system::System};
 
 /// Copies the files of another installation. It leaves no trace: the copies stay.
@@ -27,7 +27,7 @@ impl<T> Kind<T> for KeepAdopted {
         "the copies stay"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         for (path, content) in &self.files {
             let above: Vec<_> =
                 path.ancestors().skip(1).take_while(|it| it.starts_with(&self.folder)).collect();

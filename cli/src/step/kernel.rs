@@ -4,8 +4,8 @@ use cmsg_config::Paths;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    error::StepError,
     kind::{Kind, Undo},
-    stopped::Stopped,
 };
 use crate::{installation::surroundings::KernelKey, system::System};
 
@@ -44,7 +44,7 @@ impl<T: From<Self>> Kind<T> for KernelStep {
         "the values are set as they were"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         Ok(self.settings.iter().try_for_each(|it| system.set_kernel(it.key, &it.after))?)
     }
 

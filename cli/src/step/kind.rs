@@ -3,7 +3,7 @@
 
 use cmsg_config::Paths;
 
-use super::stopped::Stopped;
+use super::error::StepError;
 use crate::system::System;
 
 /// A kind of step. `T` is the list of all traces: a kind requires only that `T` holds its own, and so
@@ -23,7 +23,7 @@ pub(crate) trait Kind<T> {
     /// # Errors
     ///
     /// Where the host refuses, or the operator.
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped>;
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError>;
 
     /// What it leaves until the plan is settled, in its order.
     fn traces(&self) -> Vec<T>;

@@ -5,8 +5,8 @@ use cmsg_engine::stack::NETWORK;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    error::StepError,
     kind::{Kind, NOTHING, Undo},
-    stopped::Stopped,
 };
 use crate::system::System;
 
@@ -57,7 +57,7 @@ impl<T: From<ImagesGo> + From<NetworkGoes> + From<SwarmGoes>> Kind<T> for LeaveE
         "all of it stays until all else is done"
     }
 
-    fn perform(&self, _system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, _system: &mut dyn System) -> Result<(), StepError> {
         Ok(())
     }
 

@@ -5,8 +5,8 @@ use cmsg_engine::archive::Source;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    error::StepError,
     kind::{Kind, Undo},
-    stopped::Stopped,
 };
 use crate::system::System;
 
@@ -36,7 +36,7 @@ impl<T: From<NewImages>> Kind<T> for LoadImages {
         "the images are removed"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         Ok(system.load_images(&self.archive)?)
     }
 

@@ -3,8 +3,8 @@
 use cmsg_config::Paths;
 
 use super::{
+    error::StepError,
     kind::{Kind, Undo},
-    stopped::Stopped,
 };
 use crate::{installation::account::NAME, system::System};
 
@@ -29,7 +29,7 @@ impl<T: From<NewAccount>> Kind<T> for MakeAccount {
         "the account is removed"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         Ok(system.make_account()?)
     }
 

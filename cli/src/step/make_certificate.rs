@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::{
+    error::StepError,
     file::{self, FileTrace, put_aside},
     kind::Kind,
-    stopped::Stopped,
     words::{List, file_name},
 };
 use crate::{
@@ -49,7 +49,7 @@ impl<T: FileTrace> Kind<T> for MakeCertificate {
         }
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         let pair = system.make_pair(&self.request)?;
         let chain = [pair.certificate.bytes(), self.followed_by.bytes()].concat();
         for ((path, is_there), content) in self.files().into_iter().zip([pair.key, chain.into()]) {

@@ -6,8 +6,8 @@ use cmsg_config::Paths;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    error::StepError,
     kind::{Kind, Undo},
-    stopped::Stopped,
     words::List,
 };
 use crate::{installation::layout, system::System};
@@ -36,7 +36,7 @@ impl<T: From<Folders>> Kind<T> for MakeFolders {
         "the folders are removed"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         Ok(self.folders.iter().try_for_each(|folder| system.make_folder(folder))?)
     }
 

@@ -6,8 +6,8 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    error::StepError,
     kind::{Kind, Undo},
-    stopped::Stopped,
 };
 use crate::system::System;
 
@@ -48,7 +48,7 @@ impl<T: From<NewNetwork> + From<WasNetwork>> Kind<T> for MakeNetwork {
         }
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         if self.replaces.is_some() {
             system.remove_network()?;
         }

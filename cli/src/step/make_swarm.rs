@@ -4,8 +4,8 @@ use cmsg_config::Paths;
 use ipnet::Ipv4Net;
 
 use super::{
+    error::StepError,
     kind::{Kind, Undo},
-    stopped::Stopped,
 };
 use crate::system::System;
 
@@ -36,7 +36,7 @@ impl<T: From<NewSwarm>> Kind<T> for MakeSwarm {
         "the swarm is left"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         Ok(system.make_swarm(self.pool)?)
     }
 

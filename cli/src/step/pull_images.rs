@@ -3,7 +3,7 @@
 use cmsg_config::socket::Role;
 use cmsg_engine::reference;
 
-use super::{kind::Kind, load_images::NewImages, stopped::Stopped};
+use super::{error::StepError, kind::Kind, load_images::NewImages};
 use crate::system::{System, Who};
 
 /// Pulls images from a registry.
@@ -35,7 +35,7 @@ impl<T: From<NewImages>> Kind<T> for PullImages {
         "the images are removed"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         let Self { registry, who, roles, .. } = self;
         let mut roles = roles.iter();
         Ok(roles.try_for_each(|role| system.pull_image(registry, *role, who.as_ref()))?)

@@ -4,8 +4,8 @@ use cmsg_config::{Paths, socket::Role};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    error::StepError,
     kind::{Kind, Undo},
-    stopped::Stopped,
     words::named,
 };
 use crate::system::System;
@@ -35,7 +35,7 @@ impl<T> Kind<T> for Reload {
         "it reads the old ones again"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         Ok(system.reload(&self.paths, self.role)?)
     }
 

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::{
+    error::StepError,
     file::{self, FileTrace, put_aside},
     kind::Kind,
-    stopped::Stopped,
     words::{file_name, unwritten},
 };
 use crate::system::System;
@@ -27,7 +27,7 @@ impl<T: FileTrace> Kind<T> for Remove {
         unwritten(true)
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         Ok(put_aside(&self.0, true, system)?)
     }
 

@@ -3,8 +3,8 @@
 use cmsg_config::Paths;
 
 use super::{
+    error::StepError,
     kind::{Kind, NOTHING, Undo},
-    stopped::Stopped,
 };
 use crate::{installation::account::NAME, system::System};
 
@@ -30,7 +30,7 @@ impl<T: From<AccountGoes>> Kind<T> for RemoveAccount {
     }
 
     /// It goes when what is aside is gone.
-    fn perform(&self, _system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, _system: &mut dyn System) -> Result<(), StepError> {
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Removes the services of another installation that is taken over, and their networks.
 
-use super::{kind::Kind, stopped::Stopped};
+use super::{error::StepError, kind::Kind};
 use crate::system::System;
 
 /// Removes the services of another installation, and their networks. It leaves no trace: the plan
@@ -29,7 +29,7 @@ impl<T> Kind<T> for RemoveAdopted {
         "they are deployed again"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         system.remove_services()?;
         Ok(system.remove_networks(&self.networks)?)
     }

@@ -6,8 +6,8 @@ use cmsg_config::Paths;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    error::StepError,
     kind::{Kind, NOTHING, Undo},
-    stopped::Stopped,
     words::List,
 };
 use crate::system::System;
@@ -34,7 +34,7 @@ impl<T: From<Emptied>> Kind<T> for RemoveEmptyFolders {
     }
 
     /// They go when what is aside is gone.
-    fn perform(&self, _system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, _system: &mut dyn System) -> Result<(), StepError> {
         Ok(())
     }
 

@@ -7,9 +7,9 @@ use cmsg_engine::STACK;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    error::StepError,
     kind::{Kind, Undo},
     live,
-    stopped::Stopped,
 };
 use crate::system::System;
 
@@ -40,7 +40,7 @@ impl<T: From<Deployed>> Kind<T> for RemoveServices {
         "the services are deployed again"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         Ok(system.remove_services()?)
     }
 

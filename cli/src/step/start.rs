@@ -4,8 +4,8 @@ use cmsg_config::Paths;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    error::StepError,
     kind::{Kind, Undo},
-    stopped::Stopped,
 };
 use crate::{installation::layout, system::System};
 
@@ -38,7 +38,7 @@ impl<T: From<Started>> Kind<T> for Start {
         "the roles are stopped"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         Ok(system.start(&self.paths)?)
     }
 

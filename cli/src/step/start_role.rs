@@ -4,8 +4,8 @@ use cmsg_config::{Paths, socket::Role};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    error::StepError,
     kind::{Kind, Undo},
-    stopped::Stopped,
     words::named,
 };
 use crate::system::System;
@@ -34,7 +34,7 @@ impl<T: From<StartedRole>> Kind<T> for StartRole {
         "it is stopped"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         Ok(system.start_role(&self.paths, self.role)?)
     }
 

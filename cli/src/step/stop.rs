@@ -4,9 +4,9 @@ use cmsg_config::{Paths, socket::Role};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    error::StepError,
     kind::{Kind, Undo},
     live,
-    stopped::Stopped,
 };
 use crate::system::System;
 
@@ -35,7 +35,7 @@ impl<T: From<RolesRan>> Kind<T> for Stop {
         "the roles are started again"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         Ok(system.stop(&self.paths)?)
     }
 

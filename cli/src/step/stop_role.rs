@@ -4,9 +4,9 @@ use cmsg_config::{Paths, socket::Role};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    error::StepError,
     kind::{Kind, Undo},
     live,
-    stopped::Stopped,
     words::named,
 };
 use crate::system::System;
@@ -38,7 +38,7 @@ impl<T: From<StoppedRole>> Kind<T> for StopRole {
         "it is started again"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         Ok(system.stop_role(&self.paths, self.role)?)
     }
 

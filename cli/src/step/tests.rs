@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use super::*;
 use crate::{
     installation::{
-        account::{Access, AccessChange, Found, Owner},
+        account::{Access, AccessChange, Owner, Ownership},
         firewall::Edit,
         layout,
         surroundings::KernelKey,
@@ -69,7 +69,7 @@ fn files() -> Vec<Step> {
         Step::CopyDaemon(CopyDaemon { from: "/d".into(), to: paths().daemon(), replaces })
     };
     let access = Access { owner: Owner::Account, mode: 0o640 };
-    let before = Found { user: 1, group: 2, mode: 0o600, is_folder: false };
+    let before = Ownership { user: 1, group: 2, mode: 0o600, is_folder: false };
     let hand_over = |path: &str, before| AccessChange { path: path.into(), access, before };
     vec![
         Step::MakeFolders(MakeFolders {

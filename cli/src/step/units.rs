@@ -6,9 +6,9 @@ use cmsg_config::{Paths, socket::Role};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    error::StepError,
     file::{self, FileTrace, put_aside},
     kind::{Kind, NOTHING, Undo},
-    stopped::Stopped,
     words::{List, named},
 };
 use crate::{
@@ -88,7 +88,7 @@ impl<T: FileTrace + From<UnitsTrace>> Kind<T> for Units {
         "the units are as they were"
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         let Self { paths, files, disables, enables } = self;
         disables.iter().try_for_each(|role| system.disable_unit(paths, *role))?;
         for file in files {

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::{
+    error::StepError,
     file::{self, FileTrace, put_aside},
     kind::Kind,
-    stopped::Stopped,
     words::{file_name, unwritten, written},
 };
 use crate::{content::Content, system::System};
@@ -32,7 +32,7 @@ impl<T: FileTrace> Kind<T> for Write {
         unwritten(self.replaces)
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         put_aside(&self.path, self.replaces, system)?;
         Ok(system.write(&self.path, &self.content)?)
     }

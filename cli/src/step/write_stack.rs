@@ -7,9 +7,9 @@ use cmsg_config::Paths;
 use cmsg_engine::stack::{Service, Stack};
 
 use super::{
+    error::StepError,
     file::{self, FileTrace, put_aside},
     kind::Kind,
-    stopped::Stopped,
     words::{unwritten, written},
 };
 use crate::{content::Content, installation::layout, system::System};
@@ -47,7 +47,7 @@ impl<T: FileTrace> Kind<T> for WriteStack {
         unwritten(self.replaces)
     }
 
-    fn perform(&self, system: &mut dyn System) -> Result<(), Stopped> {
+    fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
         let text = self.stack.render(system)?;
         let path = self.path();
         put_aside(&path, self.replaces, system)?;

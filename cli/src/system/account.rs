@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use nix::fcntl::OFlag;
 
-use crate::installation::account::{Access, Found, NAME, Owner, is_there, numbers};
+use crate::installation::account::{Access, NAME, Owner, Ownership, is_there, numbers};
 
 /// Makes the account.
 pub(super) fn make() -> anyhow::Result<()> {
@@ -41,7 +41,7 @@ pub(super) fn hand_over(path: &Path, access: Access) -> anyhow::Result<()> {
 }
 
 /// Gives it back.
-pub(super) fn hand_back(path: &Path, before: Found) -> anyhow::Result<()> {
+pub(super) fn hand_back(path: &Path, before: Ownership) -> anyhow::Result<()> {
     set(path, before.user, before.group, before.mode)
 }
 

@@ -19,7 +19,7 @@ use super::{EngineSystem as _, System, account};
 use crate::{
     content::Content,
     installation::{
-        account::{Access, Found},
+        account::{Access, Ownership},
         layout::unfinished,
     },
     interrupt::Interrupt,
@@ -123,7 +123,7 @@ impl System for Real {
         account::hand_over(path, access)
     }
 
-    fn hand_back(&mut self, path: &Path, before: Found) -> anyhow::Result<()> {
+    fn hand_back(&mut self, path: &Path, before: Ownership) -> anyhow::Result<()> {
         if path.symlink_metadata().is_err() {
             return Ok(());
         }

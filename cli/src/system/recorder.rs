@@ -20,7 +20,7 @@ use super::{System, units::Units};
 use crate::{
     content::Content,
     installation::{
-        account::{Access, Found},
+        account::{Access, Ownership},
         layout,
         surroundings::KernelKey,
     },
@@ -207,8 +207,8 @@ impl System for Recorder {
         self.note(format!("give {} {owner:?} {mode:o}", short(path)))
     }
 
-    fn hand_back(&mut self, path: &Path, before: Found) -> anyhow::Result<()> {
-        let Found { user, group, mode, .. } = before;
+    fn hand_back(&mut self, path: &Path, before: Ownership) -> anyhow::Result<()> {
+        let Ownership { user, group, mode, .. } = before;
         self.note(format!("give {} {user}:{group} {mode:o}", short(path)))
     }
 

@@ -34,7 +34,7 @@ pub(crate) struct ListenAt {
 
 /// Where a listener is by the configuration that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct ConfiguredListener {
     /// The address that stands there.
     pub(crate) address: MaybeAddress,
     /// Whether the installer wrote it.
@@ -109,12 +109,14 @@ impl ListenAt {
     /// by default. Where any port will do, one that was found before stays.
     pub(crate) fn choose(
         said: Option<&Self>,
-        standing: Option<Standing>,
+        standing: Option<ConfiguredListener>,
         default: Choice,
     ) -> Choice {
         let wish = match (said, standing) {
             (Some(said), _) => said.choice(),
-            (None, Some(Standing { address, is_ours: false })) => return Choice::of(address),
+            (None, Some(ConfiguredListener { address, is_ours: false })) => {
+                return Choice::of(address);
+            }
             (None, _) => default,
         };
         match (wish, standing.and_then(|standing| standing.address.0)) {
@@ -182,8 +184,8 @@ mod tests {
         Choice::At(text.parse().unwrap())
     }
 
-    fn standing(text: &str, is_ours: bool) -> Standing {
-        Standing { address: text.parse().unwrap(), is_ours }
+    fn standing(text: &str, is_ours: bool) -> ConfiguredListener {
+        ConfiguredListener { address: text.parse().unwrap(), is_ours }
     }
 
     #[test]

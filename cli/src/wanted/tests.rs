@@ -9,7 +9,7 @@ pub(crate) fn answers(text: &str) -> Answers {
 
 fn read(text: &str) -> Result<Wanted, Vec<Finding>> {
     let answers = answers(text);
-    let (wanted, findings) = Wanted::read(&answers, Place::read(&answers)?);
+    let (wanted, findings) = Wanted::read(&answers, Location::read(&answers)?);
     if findings.iter().any(Finding::is_error) { Err(findings) } else { Ok(wanted) }
 }
 
@@ -148,10 +148,10 @@ fn the_agents_port_is_wanted_only_where_it_was_said() {
 
 #[test]
 fn the_root_of_the_machine_is_no_other_root() {
-    assert_eq!(Place::read(&answers("root: /")).unwrap_err()[0].id, "usage.value");
+    assert_eq!(Location::read(&answers("root: /")).unwrap_err()[0].id, "usage.value");
     assert_eq!(
-        Place::read(&answers("root: /r\nruntime: host")),
-        Ok(Place { runtime: Runtime::Host, root: Some(PathBuf::from("/r")) })
+        Location::read(&answers("root: /r\nruntime: host")),
+        Ok(Location { runtime: Runtime::Host, root: Some(PathBuf::from("/r")) })
     );
 }
 
@@ -210,7 +210,7 @@ fn what_a_disabled_role_ignores_is_told() {
     let warned = |from, text: &str| {
         let layer = file::parse(text).unwrap();
         let answers = Answers::resolve(&[(from, &layer)]);
-        let (_, findings) = Wanted::read(&answers, Place::read(&answers).unwrap());
+        let (_, findings) = Wanted::read(&answers, Location::read(&answers).unwrap());
         assert!(!findings.iter().any(Finding::is_error), "{findings:?}");
         assert!(findings.iter().all(|finding| finding.id == "settings.ignored"));
         findings.into_iter().map(|finding| finding.what).collect::<Vec<_>>()

@@ -1,6 +1,6 @@
 //! The rules of the Security Gateway: whom it lets through, and where every datagram goes.
 //!
-//! [`Admission`] has one owner and decides; what it decides comes out as [`Change`]s of [`Routes`],
+//! [`Admission`] has one owner and decides; what it decides comes out as [`RouteChange`]s of [`Routes`],
 //! which any number of workers read. It does not depend on the layout of the control channel, which
 //! is only probable: [`chunks`] is tried, [`Search`] and the retained bytes do without.
 
@@ -8,9 +8,9 @@ pub use admission::{
     Admission, Admitted, Announcement, Arrival, Control, Dropped, End, Event, Journal, Refusal,
     Rules, Seen, Timeouts, Unreadable, Usage, View,
 };
-pub use routes::{Change, Destination, FlowId, Key, Routes, Slot};
+pub use routes::{Destination, FlowId, Key, RouteChange, Routes, Slot};
 pub use search::{Search, Shown};
-pub use spi::{Spi, Words};
+pub use spi::{Spi, SpiCandidates};
 
 mod admission;
 pub mod chunks;

@@ -10,7 +10,7 @@ use cmsg_proto::{
         RequestKind, Response, ResponseKind, redact,
     },
     control::{AddConnection, Claims, Reply},
-    gateway::{Spi, Words},
+    gateway::{Spi, SpiCandidates},
     xml::{Document, MAX_BYTES, escape},
 };
 use proptest::prelude::*;
@@ -231,13 +231,13 @@ proptest! {
 
     #[test]
     fn a_datagram_tells_its_words(datagram in prop::collection::vec(any::<u8>(), 0..12)) {
-        let words = Words::of(&datagram);
+        let candidates = SpiCandidates::of(&datagram);
 
         let at = |place: usize| {
             let bytes = datagram.get(place..place + 4)?.try_into().ok()?;
             Some(Spi::from_bytes(bytes))
         };
-        prop_assert_eq!(words.map(|words| words.first), at(0));
-        prop_assert_eq!(words.and_then(|words| words.second), at(4));
+        prop_assert_eq!(candidates.map(|candidates| candidates.first), at(0));
+        prop_assert_eq!(candidates.and_then(|candidates| candidates.second), at(4));
     }
 }

@@ -14,7 +14,7 @@ use cmsg_proto::{
 use reqwest::{Client, Url};
 
 use super::{
-    trail::{AGENT, Trail, as_error, document, told},
+    request_log::{AGENT, RequestLog, as_error, document, record},
     upstream,
 };
 use crate::{https::bodies::Account, reload::Files};
@@ -52,7 +52,7 @@ impl Agents {
     /// Has the agent of that target launch a session.
     pub(super) async fn launch(
         &self,
-        trail: &Trail,
+        log: &RequestLog,
         target: &BrokerTarget,
         launch: &LaunchSession<'_>,
         account: &Account,
@@ -60,37 +60,37 @@ impl Agents {
         let Some(url) = self.url(target) else {
             return Err(Failure::generic("the target is no host name"));
         };
-        told!(info, trail, AGENT, "Communicating with {url}");
+        record!(info, log, AGENT, "Communicating with {url}");
         if let Err(error) = self.addresses.check(&url) {
-            told!(warn, trail, AGENT, error = as_error(&error), "Refused to connect to the agent");
+            record!(warn, log, AGENT, error = as_error(&error), "Refused to connect to the agent");
             return Err(Failure::generic(UNREACHABLE));
         }
         let document = launch.render();
         let sent = || redact::bytes(document.as_bytes());
-        document!(trail, AGENT, sent, "Sending request to PCoIP Agent");
+        document!(log, AGENT, sent, "Sending request to PCoIP Agent");
         let reply = match upstream::send(self.client.post(url), document, account.buffer()).await {
             Ok(reply) => reply,
             Err(error) => {
-                told!(warn, trail, AGENT, error = as_error(&error), "The agent does not answer");
+                record!(warn, log, AGENT, error = as_error(&error), "The agent does not answer");
                 return Err(Failure::generic(told_to_clients(&error)));
             }
         };
         let got = || redact::bytes(&reply.body);
-        document!(trail, AGENT, got, "Received response from PCoIP Agent");
+        document!(log, AGENT, got, "Received response from PCoIP Agent");
         match (Launched::parse(&reply.body), reply.from) {
             (Ok(Launched::Session(info)), Some(from)) => {
-                let agent = self.agent(trail, &info, target, from.ip());
+                let agent = self.agent(log, &info, target, from.ip());
                 Ok(AgentSession { agent, info })
             }
             (Ok(Launched::Session(_)), None) => Err(Failure::generic(UNREACHABLE)),
             (Ok(Launched::Failed(failure)), _) => {
                 let (result, reason) = (&failure.said, &failure.reason);
-                told!(warn, trail, AGENT, result, reason, "The agent did not launch the session");
+                record!(warn, log, AGENT, result, reason, "The agent did not launch the session");
                 Err(failure)
             }
             (Err(error), _) => {
                 let (status, error) = (reply.status.as_u16(), as_error(&error));
-                told!(warn, trail, AGENT, status, error, "The agent's answer cannot be used");
+                record!(warn, log, AGENT, status, error, "The agent's answer cannot be used");
                 Err(Failure::generic("the agent's response is invalid"))
             }
         }
@@ -105,7 +105,7 @@ impl Agents {
     /// Where the session is, whatever the agent says.
     fn agent(
         &self,
-        trail: &Trail,
+        log: &RequestLog,
         info: &SessionInfo,
         target: &BrokerTarget,
         ip: IpAddr,
@@ -115,9 +115,9 @@ impl Agents {
         let agent = self.addresses.choose(said, reached);
         if agent != said {
             let (ignored, used) = (said.to_string(), agent.to_string());
-            told!(
+            record!(
                 warn,
-                trail,
+                log,
                 AGENT,
                 ignored,
                 used,

@@ -51,7 +51,7 @@ impl Exchange<'_> {
         };
         let started = Instant::now();
         let gateways = &self.shared.gateways;
-        let announced = gateways.announce(&self.trail, &announcement, self.client.peer).await;
+        let announced = gateways.announce(&self.log, &announcement, self.client.peer).await;
         self.note("announce", started.elapsed());
         let announced = announced.ok_or(NoTarget::Gateway)?;
         Ok(ClientTarget {
@@ -82,7 +82,7 @@ impl Exchange<'_> {
             time_zone_windows: allocation.time_zone_windows.as_deref(),
         };
         let started = Instant::now();
-        let launched = self.shared.agents.launch(&self.trail, target, &launch, self.account).await;
+        let launched = self.shared.agents.launch(&self.log, target, &launch, self.account).await;
         self.note("launch-session", started.elapsed());
         launched
     }

@@ -15,17 +15,17 @@ use zeroize::Zeroizing;
 
 use super::{
     random::random,
-    trail::{GATEWAY, Trail, document, told},
+    request_log::{GATEWAY, RequestLog, document, record},
 };
 use crate::{clock, reload::Files, token::Signer};
 
 pub(super) use gateway::Gateway;
 #[cfg(test)]
 pub(super) use gateway::PLACES;
-pub(super) use standing::Found;
+pub(super) use reachability::Answer;
 
 mod gateway;
-mod standing;
+mod reachability;
 
 /// The gateways, in the order in which they are tried.
 pub(super) struct Gateways {
@@ -71,19 +71,19 @@ impl Gateways {
     /// did not answer lately come last.
     pub(super) async fn announce(
         &self,
-        trail: &Trail,
+        log: &RequestLog,
         announcement: &AddConnection,
         client: IpAddr,
     ) -> Option<Announced> {
         for gateway in self.in_order_for(client) {
             if gateway.is_own() {
-                told!(info, trail, GATEWAY, "Local security gateway is enabled");
+                record!(info, log, GATEWAY, "Local security gateway is enabled");
             }
-            match self.tell(trail, gateway, announcement, client).await {
+            match self.tell(log, gateway, announcement, client).await {
                 Ok(announced) => return Some(announced),
-                Err(error) => told!(
+                Err(error) => record!(
                     warn,
-                    trail,
+                    log,
                     GATEWAY,
                     gateway = gateway.name(),
                     error = format!("{error:#}"),
@@ -123,7 +123,7 @@ impl Gateways {
 
     async fn tell(
         &self,
-        trail: &Trail,
+        log: &RequestLog,
         gateway: &Gateway,
         announcement: &AddConnection,
         client: IpAddr,
@@ -134,10 +134,10 @@ impl Gateways {
         let token = signer.load().sign(&claims)?;
         let document = Zeroizing::new(announcement.render());
         let sent = || redact::bytes(document.as_bytes());
-        document!(trail, GATEWAY, sent, "Sending request to security gateway");
+        document!(log, GATEWAY, sent, "Sending request to security gateway");
         let reply = gateway.announce(token, document).await?;
         let got = || redact::bytes(&reply.body);
-        document!(trail, GATEWAY, got, "Received response from security gateway");
+        document!(log, GATEWAY, got, "Received response from security gateway");
         let read = Reply::parse(&reply.body)
             .with_context(|| format!("reading its answer, status {}", reply.status.as_u16()))
             .and_then(|reply| match reply {

@@ -9,7 +9,7 @@ use cmsg_proto::{
 use http::{HeaderMap, header};
 
 use super::{
-    trail::{BROKER, Trail, as_error, told},
+    request_log::{BROKER, RequestLog, as_error, record},
     upstream::Reply,
 };
 use crate::clock;
@@ -32,9 +32,9 @@ fn read(headers: &HeaderMap, now: Time) -> SetCookies {
 }
 
 /// Logs why cookies were not kept; what is in them may be a secret.
-pub(super) fn log(trail: &Trail, not_kept: &[NotKept]) {
+pub(super) fn log(log: &RequestLog, not_kept: &[NotKept]) {
     for why in not_kept {
-        told!(warn, trail, BROKER, error = as_error(why), "A cookie from the broker is ignored");
+        record!(warn, log, BROKER, error = as_error(why), "A cookie from the broker is ignored");
     }
 }
 

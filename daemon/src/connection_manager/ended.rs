@@ -6,7 +6,7 @@ use cmsg_config::socket::{SESSIONS_ENDED, SessionEnded, SessionsEnded};
 use cmsg_proto::{SessionId, control::connection_closed};
 use tracing::info;
 
-use super::trail::GATEWAY;
+use super::request_log::GATEWAY;
 use crate::logs::Document;
 
 /// The largest report; the gateway sends 256 sessions at once.

@@ -17,8 +17,8 @@ use super::{
     broker::Envelope,
     cookies,
     random::random,
+    request_log::{BROKER, CLIENT, RequestLog, as_error, document, record},
     shared::Shared,
-    trail::{BROKER, CLIENT, Trail, as_error, document, told},
     upstream::{Failure, Reply},
 };
 use crate::{
@@ -62,7 +62,7 @@ pub(super) struct Exchange<'a> {
     pub(super) shared: &'a Shared,
     pub(super) client: Client,
     pub(super) request: Request<'a>,
-    pub(super) trail: Trail,
+    pub(super) log: RequestLog,
     pub(super) account: &'a Account,
 }
 
@@ -79,13 +79,13 @@ pub(super) async fn answer(
     let started = Instant::now();
     let request = Request::parse(&asked.body)?;
     let shown = asked.cookie.as_ref().and_then(|cookie| shared.session(cookie));
-    let trail = Trail {
+    let log = RequestLog {
         session: shown.as_ref().map(|s| s.id.clone()).or_else(|| asked.log_id.clone()),
         number: shown.as_ref().map(|s| s.number),
         connection: client.connection,
         client: client.peer,
     };
-    let mut exchange = Exchange { shared, client, request, trail, account: &asked.account };
+    let mut exchange = Exchange { shared, client, request, log, account: &asked.account };
     let answered = match (exchange.request.kind(), &shown) {
         (RequestKind::Hello(hello), previous) => {
             let hello = hello.clone();
@@ -113,13 +113,13 @@ impl Exchange<'_> {
     /// Opens a session.
     async fn greet(&mut self, hello: Hello, log_id: Option<SessionId>) -> Result<Answer, Refusal> {
         let id = self.session_log_id(log_id);
-        self.trail = Trail { session: Some(id.clone()), number: None, ..self.trail };
+        self.log = RequestLog { session: Some(id.clone()), number: None, ..self.log };
         self.log_request();
         if self.shared.drain.is_on() {
             return Err(Refusal::Draining);
         }
         let version = self.request.version();
-        told!(info, self.trail, CLIENT, "Setting PBP version negotiated with client to {version}");
+        record!(info, self.log, CLIENT, "Setting PBP version negotiated with client to {version}");
         let started = Instant::now();
         let reply = self.ask(&id, None).await?;
         let took = started.elapsed();
@@ -130,11 +130,11 @@ impl Exchange<'_> {
             return Ok(Answer::new(name, document));
         }
         let version = response.version().clone();
-        told!(info, self.trail, CLIENT, "Setting PBP version negotiated with client to {version}");
+        record!(info, self.log, CLIENT, "Setting PBP version negotiated with client to {version}");
         let (mut cookies, set) = (BrokerCookies::default(), cookies::set_by(&reply));
         let stored = set.values.iter().map(|cookie| cookies.store(cookie, set.answered));
         let not_kept: Vec<_> = stored.filter_map(Result::err).collect();
-        cookies::log(&self.trail, &not_kept);
+        cookies::log(&self.log, &not_kept);
         let opening = Opening {
             number: self.shared.next_number(),
             cookie: ClientCookie::from_random(random().map_err(|_| Refusal::InvalidSession)?),
@@ -144,7 +144,7 @@ impl Exchange<'_> {
             hello,
             at: clock::now(),
         };
-        self.trail.number = Some(opening.number);
+        self.log.number = Some(opening.number);
         let cookie = Some(opening.cookie.clone());
         self.open(&Session::open(opening, version, cookies), took)?;
         let answer = Answer::new(name, document);
@@ -153,11 +153,11 @@ impl Exchange<'_> {
 
     fn session_log_id(&self, sent: Option<SessionId>) -> SessionId {
         if let Some(id) = sent {
-            told!(info, self.trail, CLIENT, "Session-Log-Id found: {id}");
+            record!(info, self.log, CLIENT, "Session-Log-Id found: {id}");
             return id;
         }
         let id = Uuid::new_v4().to_string().parse().expect("a UUID has the shape of a UUID");
-        told!(warn, self.trail, CLIENT, "Session-Log-Id not found, using {id}");
+        record!(warn, self.log, CLIENT, "Session-Log-Id not found, using {id}");
         id
     }
 
@@ -165,9 +165,9 @@ impl Exchange<'_> {
         self.shared.open(session).map_err(|_| Refusal::TooManySessions)?;
         if !session.hello.probe {
             let client = self.client.peer;
-            told!(
+            record!(
                 info,
-                self.trail,
+                self.log,
                 CLIENT,
                 "========> Detected a new session from client at {client}"
             );
@@ -204,7 +204,7 @@ impl Exchange<'_> {
         self.shared.change(&session.cookie, |session| {
             not_kept = session.answered(self.request.kind(), response.kind(), &set);
         });
-        cookies::log(&self.trail, &not_kept);
+        cookies::log(&self.log, &not_kept);
         match (self.request.kind(), response.kind()) {
             (
                 RequestKind::AllocateResource(allocation),
@@ -227,13 +227,13 @@ impl Exchange<'_> {
             self.request.kind()
             && !logon.fits()
         {
-            told!(warn, self.trail, CLIENT, "The logon is too long for an agent and not kept");
+            record!(warn, self.log, CLIENT, "The logon is too long for an agent and not kept");
         }
     }
 
     /// Notes how long an exchange with another side took.
     pub(super) fn note(&self, name: &str, took: Duration) {
-        if let Some(number) = self.trail.number {
+        if let Some(number) = self.log.number {
             self.shared.records().note(number, name, took);
         }
     }
@@ -247,13 +247,13 @@ impl Exchange<'_> {
         let document = Zeroizing::new(self.request.to_broker(&pcm));
         let name = self.request.kind().name();
         let sent = || redact::bytes(document.as_bytes());
-        document!(self.trail, BROKER, sent, "Sending request to PCoIP broker ({name})");
+        document!(self.log, BROKER, sent, "Sending request to PCoIP broker ({name})");
         let (client, account) = (self.client.peer, self.account);
         let limit = Response::limit(self.request.kind());
         let envelope = Envelope { session, cookies, client, account, limit };
         self.shared.broker.ask(document, &envelope).await.map_err(|failure| {
             let error = as_error(&failure);
-            told!(warn, self.trail, BROKER, error, "The broker does not answer");
+            record!(warn, self.log, BROKER, error, "The broker does not answer");
             match failure {
                 Failure::TimedOut => Refusal::BrokerTimedOut,
                 Failure::Failed(_) | Failure::TooLarge { .. } | Failure::OverBudget(_) => {
@@ -266,17 +266,17 @@ impl Exchange<'_> {
     fn understand<'r>(&self, reply: &'r Reply) -> Result<Response<'r>, Refusal> {
         let response = Response::parse(&reply.body).map_err(|invalid| {
             let (status, error) = (reply.status.as_u16(), as_error(&invalid));
-            told!(warn, self.trail, BROKER, status, error, "The broker's answer cannot be used");
+            record!(warn, self.log, BROKER, status, error, "The broker's answer cannot be used");
             Refusal::BrokerFailed
         })?;
         let name = response.kind().name();
         let got = || response.redacted();
-        document!(self.trail, BROKER, got, "Received response from PCoIP broker ({name})");
+        document!(self.log, BROKER, got, "Received response from PCoIP broker ({name})");
         if let Some(result) = response.refusal() {
-            let client = self.trail.client;
-            told!(
+            let client = self.log.client;
+            record!(
                 info,
-                self.trail,
+                self.log,
                 BROKER,
                 %client,
                 result,
@@ -285,7 +285,7 @@ impl Exchange<'_> {
             );
         }
         if !response.kind().answers(self.request.kind()) {
-            told!(warn, self.trail, BROKER, "The broker answered something else");
+            record!(warn, self.log, BROKER, "The broker answered something else");
             return Err(Refusal::BrokerFailed);
         }
         Ok(response)
@@ -294,17 +294,17 @@ impl Exchange<'_> {
     fn log_request(&self) {
         let name = self.request.kind().name();
         let got = || self.request.redacted();
-        document!(self.trail, CLIENT, got, "Received request from client ({name})");
+        document!(self.log, CLIENT, got, "Received request from client ({name})");
     }
 
     fn log_answer(&self, answer: &Answer, took: Duration) {
         let (request, name) = (self.request.kind().name(), &answer.name);
         let sent = || redact::bytes(answer.document.as_bytes());
-        document!(self.trail, CLIENT, sent, "Sending response to client ({name})");
+        document!(self.log, CLIENT, sent, "Sending response to client ({name})");
         let ms = took.as_millis();
         let nothing = String::new;
         document!(
-            self.trail,
+            self.log,
             CLIENT,
             nothing,
             "Processing request ({request}) / response ({name}) took: {ms}ms"
@@ -323,9 +323,9 @@ impl Exchange<'_> {
             | Refusal::InvalidSession
             | Refusal::TooManySessions
             | Refusal::Draining => {
-                told!(
+                record!(
                     warn,
-                    self.trail,
+                    self.log,
                     CLIENT,
                     reason,
                     "Answering the request ({request}) with error {number}"
@@ -336,10 +336,10 @@ impl Exchange<'_> {
 
     /// Logs the error that the user sees.
     pub(super) fn log_error(&self, number: u16, reason: &str) {
-        let (client, request) = (self.trail.client, self.request.kind().name());
-        told!(
+        let (client, request) = (self.log.client, self.request.kind().name());
+        record!(
             info,
-            self.trail,
+            self.log,
             CLIENT,
             %client,
             reason,

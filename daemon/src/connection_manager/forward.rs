@@ -11,8 +11,8 @@ use hyper::{Request, body::Incoming};
 
 use super::{
     announce::Gateway,
+    request_log::{GATEWAY, RequestLog, as_error, record},
     shared::Shared,
-    trail::{GATEWAY, Trail, as_error, told},
 };
 use crate::https::{Client, content, listener::Content, whole};
 
@@ -32,9 +32,9 @@ pub(super) async fn announcement(
         Ok(reply) => answer(reply.status, Bytes::from_owner(reply.body)),
         Err(failure) => {
             let (connection, client) = (client.connection, client.peer);
-            let trail = Trail { session: None, number: None, connection, client };
+            let log = RequestLog { session: None, number: None, connection, client };
             let error = as_error(&failure);
-            told!(warn, trail, GATEWAY, error, "An announcement cannot be passed on");
+            record!(warn, log, GATEWAY, error, "An announcement cannot be passed on");
             let reason = "the gateway does not answer".to_owned();
             answer(StatusCode::BAD_GATEWAY, Reply::Refused { reason }.render())
         }

@@ -25,7 +25,7 @@ impl TrustedProxies {
 
     /// The client's address: the last one that no trusted proxy has, read from the right. What is no
     /// address ends the search.
-    pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Found {
+    pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> ForwardedClient {
         let lines = headers.get_all(HEADER).iter().rev();
         let hops = lines.flat_map(|line| line.to_str().unwrap_or(UNREADABLE).rsplit(','));
         let mut client = peer;
@@ -34,17 +34,20 @@ impl TrustedProxies {
                 break;
             }
             let Some(address) = address(hop) else {
-                return Found { client, unreadable: Some(hop.chars().take(MAX_ENTRY).collect()) };
+                return ForwardedClient {
+                    client,
+                    unreadable: Some(hop.chars().take(MAX_ENTRY).collect()),
+                };
             };
             client = address;
         }
-        Found { client, unreadable: None }
+        ForwardedClient { client, unreadable: None }
     }
 }
 
 /// What the header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct ForwardedClient {
     /// The client's address.
     pub(super) client: IpAddr,
     /// The entry that is no address, where that of a trusted proxy ended the search. The proxy counts
@@ -165,7 +168,7 @@ mod tests {
             assert_eq!(found.unreadable.as_deref(), entry, "{lines:?}");
         }
         let stranger = proxies().client(ip("198.51.100.7"), &headers(&[b"unknown"]));
-        assert_eq!(stranger, Found { client: ip("198.51.100.7"), unreadable: None });
+        assert_eq!(stranger, ForwardedClient { client: ip("198.51.100.7"), unreadable: None });
     }
 
     #[test]

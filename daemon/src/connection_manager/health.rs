@@ -7,7 +7,7 @@ use http::{Response, StatusCode};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    announce::{Found, Gateway},
+    announce::{Answer, Gateway},
     shared::Shared,
 };
 use crate::{
@@ -71,9 +71,9 @@ pub(super) async fn of_gateway(gateway: &Gateway) -> Response<Content> {
         gateway.look().await;
     }
     let answer = match gateway.found() {
-        Some(Found::Takes) => Ok(()),
-        Some(Found::Refuses(reason)) => Err((StatusCode::SERVICE_UNAVAILABLE, reason)),
-        Some(Found::Silent(_)) | None => {
+        Some(Answer::Takes) => Ok(()),
+        Some(Answer::Refuses(reason)) => Err((StatusCode::SERVICE_UNAVAILABLE, reason)),
+        Some(Answer::Silent(_)) | None => {
             Err((StatusCode::BAD_GATEWAY, "the gateway does not answer".to_owned()))
         }
     };

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use crate::https::place::Place;
+use crate::https::connection_permit::ConnectionPermit;
 
 /// Requests of one session at once; clients send one after the other.
 const REQUESTS: usize = 4;
@@ -21,7 +21,7 @@ pub(super) struct Held {
 struct Session {
     requests: usize,
     /// The connection that is kept.
-    place: Weak<Place>,
+    place: Weak<ConnectionPermit>,
 }
 
 /// A request that is being answered, until it is dropped.
@@ -44,7 +44,7 @@ impl Held {
     }
 
     /// Keeps the connection of a session, and no longer the one that it had before.
-    pub(super) fn keep(&self, number: u64, place: &Arc<Place>) {
+    pub(super) fn keep(&self, number: u64, place: &Arc<ConnectionPermit>) {
         let mut sessions = self.sessions();
         let session = sessions.entry(number).or_default();
         let before = std::mem::replace(&mut session.place, Arc::downgrade(place));

@@ -14,7 +14,7 @@ mod causes;
 use causes::Causes;
 
 use super::{
-    announce::{Found, Gateway},
+    announce::{Answer, Gateway},
     broker::{Broker, BrokerState, Look},
 };
 use crate::clock;
@@ -120,17 +120,17 @@ impl Readiness {
 /// enough.
 fn judge(
     broker: Option<Result<(), String>>,
-    gateways: Vec<(String, Option<Found>)>,
+    gateways: Vec<(String, Option<Answer>)>,
 ) -> Option<(Health, String)> {
     if let Err(cause) = broker? {
         return Some((Health::BrokerAway, cause));
     }
-    if gateways.is_empty() || gateways.iter().any(|(_, found)| *found == Some(Found::Takes)) {
+    if gateways.is_empty() || gateways.iter().any(|(_, found)| *found == Some(Answer::Takes)) {
         return Some((Health::Ready, String::new()));
     }
     let cause = |(name, found)| match found? {
-        Found::Refuses(reason) | Found::Silent(reason) => Some(format!("{name}: {reason}")),
-        Found::Takes => None,
+        Answer::Refuses(reason) | Answer::Silent(reason) => Some(format!("{name}: {reason}")),
+        Answer::Takes => None,
     };
     let causes: Option<Vec<String>> = gateways.into_iter().map(cause).collect();
     Some((Health::GatewayAway, causes?.join("; ")))
@@ -143,9 +143,9 @@ mod tests {
     #[test]
     fn one_gateway_that_takes_sessions_is_enough() {
         let there = || Some(Ok(()));
-        let full = || Some(Found::Refuses("full".to_owned()));
-        let silent = || Some(Found::Silent("gone".to_owned()));
-        let takes = || Some(Found::Takes);
+        let full = || Some(Answer::Refuses("full".to_owned()));
+        let silent = || Some(Answer::Silent("gone".to_owned()));
+        let takes = || Some(Answer::Takes);
         let table = [
             (None, vec![takes()], None),
             (

@@ -17,8 +17,8 @@ use tracing::debug;
 use super::{
     exchange::{self, Answer, Asked},
     forward, health,
+    request_log::as_error,
     shared::Shared,
-    trail::as_error,
 };
 use crate::https::{
     Client, HEALTH, beside_get,

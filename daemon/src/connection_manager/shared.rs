@@ -23,7 +23,7 @@ use super::{
     agent::Agents,
     announce::Gateways,
     broker::Broker,
-    forwarded::{self, Found, Ignored, TrustedProxies},
+    forwarded::{self, ForwardedClient, Ignored, TrustedProxies},
     held::Held,
     readiness::{Health, Readiness},
     records::Records,
@@ -144,7 +144,7 @@ impl Shared {
                 warn!("X-Forwarded-For ignored from {peer}, which is not in `TrustedProxies`");
             }
         }
-        let Found { client, unreadable } = self.proxies.client(peer, headers);
+        let ForwardedClient { client, unreadable } = self.proxies.client(peer, headers);
         if let Some(entry) = unreadable {
             let mut known = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
             if known.is_new(client, clock::now()) {

@@ -15,7 +15,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::place::Place;
+use super::connection_permit::ConnectionPermit;
 
 /// What the kernel keeps of requests that are not read yet, and of answers that a client has not read;
 /// it reckons with twice as much. By itself it keeps up to `net.ipv4.tcp_rmem` and `tcp_wmem`, some
@@ -35,11 +35,11 @@ pub(super) fn prepare(socket: &TcpStream) {
 /// A client's socket.
 pub(super) struct Stream {
     socket: TcpStream,
-    place: Arc<Place>,
+    place: Arc<ConnectionPermit>,
 }
 
 impl Stream {
-    pub(super) fn new(socket: TcpStream, place: Arc<Place>) -> Self {
+    pub(super) fn new(socket: TcpStream, place: Arc<ConnectionPermit>) -> Self {
         Self { socket, place }
     }
 
@@ -146,7 +146,7 @@ mod tests {
             let (mut client, socket) = connected().await;
             let permit = Limiter::new(1, Order::SourceFirst);
             let permit = permit.enter("192.0.2.1".parse().unwrap(), Worth::Idle).unwrap();
-            let place = Arc::new(Place::new(permit));
+            let place = Arc::new(ConnectionPermit::new(permit));
             let mut stream = Stream::new(socket, Arc::clone(&place));
             stream.write_all(b"answer").await.unwrap();
             if is_cut_off {

@@ -9,7 +9,7 @@ use cmsg_proto::{
     TagDigest,
     gateway::{
         Admitted, Arrival, Search, Shown, canonical,
-        chunks::{Found, Reader},
+        chunks::{Item, Reader},
     },
     shares::{Order, Worth},
 };
@@ -26,9 +26,9 @@ use zeroize::Zeroizing;
 
 use super::{
     counters::count,
-    gate::Gate,
     relay::{self, Agents},
     sockets::seen_at,
+    state::GatewayState,
 };
 use crate::{
     limiter::{Files as OpenFiles, Limiter, Permit},
@@ -39,8 +39,8 @@ use crate::{
 
 /// Everything that a client's connection needs.
 #[derive(Clone)]
-pub(super) struct Door {
-    gate: Arc<Gate>,
+pub(super) struct ControlAcceptor {
+    gateway: Arc<GatewayState>,
     tls: TlsAcceptor,
     agents: Agents,
     limiter: Arc<Limiter>,
@@ -54,9 +54,9 @@ const UNADMITTED: usize = 4096;
 /// After which accepting is tried again where the system has no file descriptor left.
 const PAUSE: Duration = Duration::from_millis(20);
 
-impl Door {
+impl ControlAcceptor {
     pub(super) fn new(
-        gate: Arc<Gate>,
+        gateway: Arc<GatewayState>,
         config: &cmsg_config::SecurityGateway,
         files: &Files,
     ) -> anyhow::Result<Self> {
@@ -70,7 +70,7 @@ impl Door {
         let mut agents = Arc::unwrap_or_clone(client_config(&trust, files)?);
         agents.enable_sni = sni.is_some();
         Ok(Self {
-            gate,
+            gateway,
             tls: TlsAcceptor::from(server_config(&config.certificate, &config.key, files)?),
             agents: Agents {
                 tls: TlsConnector::from(Arc::new(agents)),
@@ -93,13 +93,13 @@ impl Door {
             biased;
             arrived = self.arrive(stream, peer, &permit) => arrived,
             () = permit.evicted() => {
-                count(&self.gate.counters.refusals.crowded);
+                count(&self.gateway.counters.refusals.crowded);
                 bail!("closed to make room: too many connections without a session");
             }
         };
         drop(permit);
         let (client, start) = arrived?;
-        relay::run(&self.gate, &self.agents, client, start).await;
+        relay::run(&self.gateway, &self.agents, client, start).await;
         Ok(())
     }
 
@@ -111,7 +111,7 @@ impl Door {
     ) -> anyhow::Result<(TlsStream<TcpStream>, relay::Start)> {
         relay::keep_alive(&stream);
         let arrival = Arrival { from: peer.ip(), at: seen_at(&stream, peer) };
-        let refusals = &self.gate.counters.refusals;
+        let refusals = &self.gateway.counters.refusals;
         let handshake = timeout(self.timeouts.tls_handshake, async {
             proxy_header::look(&stream, peer.ip()).await;
             self.tls.accept(stream).await
@@ -135,19 +135,19 @@ impl Door {
         client: &mut TlsStream<TcpStream>,
         arrival: Arrival,
     ) -> anyhow::Result<(Admitted, CancellationToken, Zeroizing<Vec<u8>>)> {
-        let mut announcements = self.gate.announcements();
+        let mut announcements = self.gateway.announcements();
         let mut seen = Zeroizing::new(vec![0; Search::MAX_BYTES]);
         let mut length = 0;
         let mut candidates = Candidates::default();
         let mut open: Option<Open> = None;
         loop {
             announcements.mark_unchanged();
-            let shown = candidates.shown(&seen[..length], &self.gate.tag_lengths());
+            let shown = candidates.shown(&seen[..length], &self.gateway.tag_lengths());
             open = match self.announced(&shown) {
                 Some(found)
                     if found.is_whole || length == seen.len() || is_over(open, found.tag) =>
                 {
-                    if let Some((admitted, ended)) = self.gate.admit(&[found.tag], arrival) {
+                    if let Some((admitted, ended)) = self.gateway.admit(&[found.tag], arrival) {
                         seen.truncate(length);
                         return Ok((admitted, ended, seen));
                     }
@@ -176,7 +176,7 @@ impl Door {
 
     /// The longest that is announced.
     fn announced(&self, shown: &[Shown]) -> Option<Shown> {
-        let tag = self.gate.announced(shown.iter().map(|shown| shown.tag))?;
+        let tag = self.gateway.announced(shown.iter().map(|shown| shown.tag))?;
         shown.iter().find(|shown| shown.tag == tag).copied()
     }
 }
@@ -225,7 +225,7 @@ impl Candidates {
     fn read(&mut self, bytes: &[u8]) {
         let mut found = Vec::new();
         self.reader.read(bytes, &mut found);
-        let tag = |found| if let Found::Tag(tag) = found { Some(tag) } else { None };
+        let tag = |found| if let Item::Tag(tag) = found { Some(tag) } else { None };
         let room = Self::MAX_NAMED - self.named.len();
         self.named.extend(found.into_iter().filter_map(tag).take(room));
     }
@@ -249,16 +249,16 @@ impl Candidates {
     }
 }
 
-impl std::fmt::Debug for Door {
+impl std::fmt::Debug for ControlAcceptor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Door").field("timeouts", &self.timeouts).finish_non_exhaustive()
+        f.debug_struct("ControlAcceptor").field("timeouts", &self.timeouts).finish_non_exhaustive()
     }
 }
 
 /// Accepts until the shutdown. Connections that are open then are closed.
 pub(super) async fn accept(
     listener: TcpListener,
-    door: Arc<Door>,
+    acceptor: Arc<ControlAcceptor>,
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
@@ -271,7 +271,7 @@ pub(super) async fn accept(
             Ok((stream, peer)) => (stream, canonical(peer)),
             Err(error) => {
                 // Where descriptors have run out, whoever has to give way has one.
-                if !door.limiter.relieve() {
+                if !acceptor.limiter.relieve() {
                     warn!(%error, "Accepting a connection failed");
                 }
                 sleep(PAUSE).await;
@@ -279,11 +279,11 @@ pub(super) async fn accept(
             }
         };
         // Nobody who waits here is kept, so somebody gives way.
-        let Some(permit) = door.limiter.enter(peer.ip(), Worth::Idle) else { continue };
-        let door = Arc::clone(&door);
+        let Some(permit) = acceptor.limiter.enter(peer.ip(), Worth::Idle) else { continue };
+        let acceptor = Arc::clone(&acceptor);
         let stop = stop.clone();
         tasks.spawn(async move {
-            let served = stop.run_until_cancelled(door.serve(stream, peer, permit)).await;
+            let served = stop.run_until_cancelled(acceptor.serve(stream, peer, permit)).await;
             if let Some(Err(error)) = served {
                 debug!(%peer, error = format!("{error:#}"), "Not admitted");
             }

@@ -17,42 +17,45 @@ use cmsg_proto::{
 };
 use tracing::warn;
 
-use super::gate::{Gate, NotTaken};
+use super::state::{GatewayState, NotTaken};
 use crate::{
     https::{self, listener::Content},
     token::Verifier,
 };
 
 /// The route of announcements on the unix socket.
-pub(super) fn router(desk: Arc<Desk>) -> Router {
+pub(super) fn router(handler: Arc<AnnouncementHandler>) -> Router {
     Router::new()
         .route(PATH, post(announce))
-        .route(HEALTH, get(|State(desk): State<Arc<Desk>>| async move { desk.health() }))
+        .route(
+            HEALTH,
+            get(|State(handler): State<Arc<AnnouncementHandler>>| async move { handler.health() }),
+        )
         .layer(DefaultBodyLimit::max(MAX_BYTES))
-        .with_state(desk)
+        .with_state(handler)
 }
 
 /// Who takes announcements, whichever way they come.
-pub(super) struct Desk {
-    pub(super) gate: Arc<Gate>,
+pub(super) struct AnnouncementHandler {
+    pub(super) gateway: Arc<GatewayState>,
     pub(super) verifier: Arc<ArcSwap<Verifier>>,
 }
 
 async fn announce(
-    State(desk): State<Arc<Desk>>,
+    State(handler): State<Arc<AnnouncementHandler>>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let body = body.map_err(|error| (error.status(), error.into()));
-    let (status, reply) = desk.answer(&headers, body).await;
+    let (status, reply) = handler.answer(&headers, body).await;
     (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], reply.render()).into_response()
 }
 
-impl Desk {
+impl AnnouncementHandler {
     /// Whether the next announcement would be taken. A gateway that takes none is well, and no use to
     /// who asks.
     pub(super) fn health(&self) -> http::Response<Content> {
-        let reason = self.gate.why_not_ready();
+        let reason = self.gateway.why_not_ready();
         https::health(match &reason {
             None => Ok(()),
             Some(reason) => Err((StatusCode::SERVICE_UNAVAILABLE, reason)),
@@ -67,7 +70,7 @@ impl Desk {
     ) -> (StatusCode, Reply) {
         match body.and_then(|body| self.take(headers, &body)) {
             Ok(reply) => {
-                self.gate.settle_on_disk().await;
+                self.gateway.settle_on_disk().await;
                 (StatusCode::OK, reply)
             }
             Err((status, error)) => {
@@ -84,7 +87,7 @@ impl Desk {
         let claims = self.verifier.load().verify(token).map_err(unauthorized)?;
         let announced = AddConnection::parse(body)
             .map_err(|error| (StatusCode::BAD_REQUEST, anyhow::Error::new(error)))?;
-        self.gate
+        self.gateway
             .announce(&claims, &announced)
             .map_err(|error| (status(error), anyhow::Error::new(error)))?;
         Ok(Reply::Accepted { rtag: announced.tag, sg_sni: SG_SNI.to_owned() })

@@ -4,7 +4,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use cmsg_proto::gateway::{Destination, Routes, Side, Words};
+use cmsg_proto::gateway::{Destination, Routes, Side, SpiCandidates};
 use tokio::{
     sync::mpsc,
     task::{coop::consume_budget, yield_now},
@@ -14,8 +14,8 @@ use tracing::trace;
 
 use super::{
     counters::count,
-    gate::Gate,
     sockets::{Datagrams, Received, control_room},
+    state::GatewayState,
 };
 
 /// Forwards the datagrams of one socket through another.
@@ -23,7 +23,7 @@ use super::{
 pub(super) struct Worker {
     /// Whom they come from.
     pub(super) side: Side,
-    pub(super) gate: Arc<Gate>,
+    pub(super) gateway: Arc<GatewayState>,
     pub(super) from: Arc<Datagrams>,
     pub(super) to: Arc<Datagrams>,
 }
@@ -66,15 +66,15 @@ impl Worker {
         let _ = self.to.writable().await;
         loop {
             if self.from.readable().await.is_err() {
-                count(&self.gate.counters.drops.failed);
+                count(&self.gateway.counters.drops.failed);
                 yield_now().await;
             }
-            let routes = self.gate.routes();
+            let routes = self.gateway.routes();
             for _ in 0..BATCH {
                 match self.from.receive(&mut buffer, &mut control) {
                     Ok(received) => self.forward(&routes, received, &buffer, &misses),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(_) => count(&self.gate.counters.drops.failed),
+                    Err(_) => count(&self.gateway.counters.drops.failed),
                 }
             }
             // A socket that is always readable would keep everybody else from running.
@@ -91,9 +91,9 @@ impl Worker {
     ) {
         let Received { length, from, tos } = received;
         let datagram = &buffer[..length];
-        let drops = &self.gate.counters.drops;
-        let Some(words) = Words::of(datagram) else { return count(&drops.unknown) };
-        if let Some((found, sequence)) = routes.find_numbered(self.side, from, words) {
+        let drops = &self.gateway.counters.drops;
+        let Some(candidates) = SpiCandidates::of(datagram) else { return count(&drops.unknown) };
+        if let Some((found, sequence)) = routes.find_numbered(self.side, from, candidates) {
             return self.send((datagram, tos), found, sequence);
         }
         if !routes.expects(self.side, from.ip()) {
@@ -108,7 +108,7 @@ impl Worker {
     }
 
     fn send(&self, (datagram, tos): (&[u8], u8), destination: Destination, sequence: Option<u32>) {
-        let counters = &self.gate.counters;
+        let counters = &self.gateway.counters;
         counters.sequence(destination.flow, sequence);
         match self.to.send(datagram, destination, tos) {
             Ok(_) => counters.datagram(destination.flow, datagram.len()),
@@ -125,8 +125,8 @@ impl Worker {
     fn decide(&self, miss: &Miss) {
         let Received { length, from, tos } = miss.received;
         let datagram = &miss.bytes[..length];
-        let Some(words) = Words::of(datagram) else { return };
-        if let Some((found, sequence)) = self.gate.decide(self.side, from, words) {
+        let Some(candidates) = SpiCandidates::of(datagram) else { return };
+        if let Some((found, sequence)) = self.gateway.decide(self.side, from, candidates) {
             self.send((datagram, tos), found, sequence);
         }
     }
@@ -136,7 +136,7 @@ impl Worker {
 /// the routes when they changed.
 pub(super) async fn decide(mut misses: mpsc::Receiver<Miss>, workers: [Worker; 2]) {
     let [first, _] = &workers;
-    let gate = Arc::clone(&first.gate);
+    let gateway = Arc::clone(&first.gateway);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let decide = |miss: &Miss| {
@@ -151,9 +151,9 @@ pub(super) async fn decide(mut misses: mpsc::Receiver<Miss>, workers: [Worker; 2
                     decide(&miss);
                 }
             }
-            () = gate.changed() => {}
-            _ = ticks.tick() => gate.tick(),
+            () = gateway.changed() => {}
+            _ = ticks.tick() => gateway.tick(),
         }
-        gate.publish();
+        gateway.publish();
     }
 }

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::announce::Desk;
+use super::announce::AnnouncementHandler;
 use crate::{
     https::{
         Client, HEALTH, Server, beside_get,
@@ -66,7 +66,7 @@ impl Https {
     /// Answers until the shutdown.
     pub(super) async fn serve(
         self,
-        desk: Arc<Desk>,
+        handler: Arc<AnnouncementHandler>,
         connections: TaskTracker,
         shutdown: CancellationToken,
     ) {
@@ -79,9 +79,9 @@ impl Https {
         };
         let bodies = Bodies::new();
         let answer = move |client: Client, request| {
-            let desk = Arc::clone(&desk);
+            let handler = Arc::clone(&handler);
             let account = bodies.account(client.peer, Worth::Idle, client.place.cut_off());
-            async move { answer(&desk, &account, request).await }
+            async move { answer(&handler, &account, request).await }
         };
         server.run(connections, answer).await;
     }
@@ -93,23 +93,29 @@ impl fmt::Debug for Https {
     }
 }
 
-async fn answer(desk: &Desk, account: &Account, request: Request<Incoming>) -> Response<Content> {
+async fn answer(
+    handler: &AnnouncementHandler,
+    account: &Account,
+    request: Request<Incoming>,
+) -> Response<Content> {
     match (path(&request), request.method()) {
-        (PATH, &Method::POST) => announcement(desk, account, request).await.unwrap_or_else(plain),
+        (PATH, &Method::POST) => {
+            announcement(handler, account, request).await.unwrap_or_else(plain)
+        }
         (PATH, _) => not_allowed("POST"),
-        (HEALTH | control::HEALTH, &Method::GET | &Method::HEAD) => desk.health(),
+        (HEALTH | control::HEALTH, &Method::GET | &Method::HEAD) => handler.health(),
         (HEALTH | control::HEALTH, method) => beside_get(method),
         _ => plain(StatusCode::NOT_FOUND),
     }
 }
 
 async fn announcement(
-    desk: &Desk,
+    handler: &AnnouncementHandler,
     account: &Account,
     request: Request<Incoming>,
 ) -> Result<Response<Content>, StatusCode> {
     let (head, body) = request.into_parts();
     let body = whole(body, MAX_BYTES, account.buffer()).await?;
-    let (status, reply) = desk.answer(&head.headers, Ok(Bytes::from_owner(body))).await;
+    let (status, reply) = handler.answer(&head.headers, Ok(Bytes::from_owner(body))).await;
     Ok(content(status, CONTENT_TYPE, Content::whole(reply.render())))
 }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, field, info, warn};
 use zeroize::Zeroizing;
 
-use super::gate::Gate;
+use super::state::GatewayState;
 
 /// How agents are called.
 #[derive(Clone)]
@@ -51,13 +51,13 @@ const BUFFER: usize = 4096;
 
 /// Relays one control connection until its end.
 pub(super) async fn run(
-    gate: &Arc<Gate>,
+    gateway: &Arc<GatewayState>,
     agents: &Agents,
     client: server::TlsStream<TcpStream>,
     start: Start,
 ) {
     let Start { admitted: Admitted { control, id, agent, hostname }, ended, first } = start;
-    let connection = Connection { gate: Arc::clone(gate), control };
+    let connection = Connection { gateway: Arc::clone(gateway), control };
     let peer = client.get_ref().0.peer_addr().ok().map(|peer| canonical(peer).ip());
     info!(session = %id, "Control connection opened");
     connection.note(Side::Client, &first);
@@ -93,15 +93,15 @@ enum Broken {
     Lost(io::Error),
 }
 
-/// A control connection that the gate knows of; it is told the end.
+/// A control connection that the gateway knows of; it is told the end.
 struct Connection {
-    gate: Arc<Gate>,
+    gateway: Arc<GatewayState>,
     control: Control,
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.gate.control_closed(self.control);
+        self.gateway.control_closed(self.control);
     }
 }
 
@@ -143,8 +143,8 @@ impl Connection {
             };
             silent = false;
             let bytes = &buffer[..read];
-            self.gate.counters.control(self.control.slot, side, read);
-            wanted = wanted && self.gate.observe(self.control, side, bytes);
+            self.gateway.counters.control(self.control.slot, side, read);
+            wanted = wanted && self.gateway.observe(self.control, side, bytes);
             to.write_all(bytes).await.map_err(Broken::Lost)?;
             to.flush().await.map_err(Broken::Lost)?;
         }
@@ -155,8 +155,8 @@ impl Connection {
 
     /// Counts and observes what came before the relay.
     fn note(&self, side: Side, bytes: &[u8]) {
-        self.gate.counters.control(self.control.slot, side, bytes.len());
-        self.gate.observe(self.control, side, bytes);
+        self.gateway.counters.control(self.control.slot, side, bytes.len());
+        self.gateway.observe(self.control, side, bytes);
     }
 }
 

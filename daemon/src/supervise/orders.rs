@@ -58,9 +58,9 @@ impl Orders {
 
 /// Where orders come in.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Desk(Vec<(Role, mpsc::Sender<Order>)>);
+pub(super) struct OrderRouter(Vec<(Role, mpsc::Sender<Order>)>);
 
-impl Desk {
+impl OrderRouter {
     /// The orders about a role from here on.
     pub(super) fn orders_for(&mut self, role: Role) -> Orders {
         let (sender, receiver) = mpsc::channel(1);
@@ -91,7 +91,7 @@ impl Desk {
 }
 
 async fn take(
-    State(desk): State<Arc<Desk>>,
+    State(router): State<Arc<OrderRouter>>,
     Path((order, role)): Path<(String, String)>,
 ) -> StatusCode {
     let runs = match order.as_str() {
@@ -104,7 +104,7 @@ async fn take(
         "sg" => Role::Sg,
         _ => return StatusCode::NOT_FOUND,
     };
-    match desk.give(role, runs).await {
+    match router.give(role, runs).await {
         Some(()) => StatusCode::OK,
         None => StatusCode::SERVICE_UNAVAILABLE,
     }

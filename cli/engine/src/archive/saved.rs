@@ -26,19 +26,19 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 struct Saved<'a> {
     file: &'a File,
     /// The regular files in it.
-    places: BTreeMap<String, Place>,
+    places: BTreeMap<String, Span>,
 }
 
 /// Where a file lies in it.
 #[derive(Clone, Copy)]
-struct Place {
+struct Span {
     at: u64,
     size: u64,
 }
 
 /// A layer, and how long it is as it is, not as it was saved.
 struct Layer {
-    place: Place,
+    place: Span,
     size: u64,
 }
 
@@ -96,7 +96,7 @@ impl<'a> Saved<'a> {
         for entry in tar::Archive::new(from).entries_with_seek()?.take(MOST) {
             let entry = entry?;
             if entry.header().entry_type() == EntryType::Regular {
-                let place = Place { at: entry.raw_file_position(), size: entry.size() };
+                let place = Span { at: entry.raw_file_position(), size: entry.size() };
                 places.insert(entry.path()?.display().to_string(), place);
             }
         }
@@ -108,7 +108,7 @@ impl<'a> Saved<'a> {
     fn layers(&self, list: &[Listed]) -> anyhow::Result<BTreeMap<String, Layer>> {
         let names = list.iter().flat_map(|listed| &listed.layers);
         let places = names.filter_map(|name| self.places.get(name));
-        let layer = |place: &Place| {
+        let layer = |place: &Span| {
             let (digest, size) = digest(self.layer(*place)?)?;
             Ok((format!("sha256:{digest}"), Layer { place: *place, size }))
         };
@@ -137,7 +137,7 @@ impl<'a> Saved<'a> {
     }
 
     /// A layer as it is.
-    fn layer(&self, place: Place) -> io::Result<Box<dyn Read + '_>> {
+    fn layer(&self, place: Span) -> io::Result<Box<dyn Read + '_>> {
         let mut begin = Vec::new();
         self.read(place)?.take(GZIP.len() as u64).read_to_end(&mut begin)?;
         let from = self.read(place)?.take(LARGEST_LAYER);
@@ -149,7 +149,7 @@ impl<'a> Saved<'a> {
         })
     }
 
-    fn read(&self, place: Place) -> io::Result<BufReader<io::Take<&'a File>>> {
+    fn read(&self, place: Span) -> io::Result<BufReader<io::Take<&'a File>>> {
         let mut from = self.file;
         from.seek(SeekFrom::Start(place.at))?;
         Ok(BufReader::new(from.take(place.size)))

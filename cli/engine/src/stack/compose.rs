@@ -69,7 +69,7 @@ pub fn load(path: &Path) -> anyhow::Result<String> {
 
 /// Everything that the file lacks, and what of it has no effect.
 pub fn check(text: &str, expected: &Expected<'_>) -> Vec<Problem> {
-    let mut found = Found::default();
+    let mut found = Problems::default();
     match parse(text) {
         Ok(mut file) => {
             variables::replace(&mut file, &|name| value(name, expected), &mut |name| {
@@ -125,11 +125,11 @@ pub(super) fn outline(text: &str) -> Result<Outline, String> {
 
 /// What was found so far.
 #[derive(Default)]
-struct Found {
+struct Problems {
     problems: Vec<Problem>,
 }
 
-impl Found {
+impl Problems {
     fn file(&mut self, what: Lack) {
         self.problems.push(Problem { service: None, what });
     }
@@ -162,7 +162,7 @@ fn value(name: &str, expected: &Expected<'_>) -> Option<String> {
     expected.environment.get(name).cloned()
 }
 
-fn file_of(file: &Value, expected: &Expected<'_>, found: &mut Found) {
+fn file_of(file: &Value, expected: &Expected<'_>, found: &mut Problems) {
     if let Some(lack) = version(file.get("version")) {
         found.file(lack);
     }
@@ -192,7 +192,7 @@ fn version(version: Option<&Value>) -> Option<Lack> {
 }
 
 /// A network that the file makes is called by the stack's name and its own.
-fn takes_our_network(file: &Value, found: &mut Found) {
+fn takes_our_network(file: &Value, found: &mut Problems) {
     let networks = file.get("networks").and_then(Value::as_mapping);
     for (key, network) in networks.into_iter().flatten() {
         let name = network.get("name").and_then(scalar);

@@ -25,7 +25,7 @@ use crate::{
     prompt::{Terminal, ask_for_missing},
     screen::Screen,
     system::Real,
-    wanted::{Place, Wanted, later::UNSUPPORTED},
+    wanted::{Location, Wanted, later::UNSUPPORTED},
 };
 
 /// An installation with all answers, apart from how a person trusts the broker.
@@ -64,7 +64,7 @@ impl<'a> Answered<'a> {
         let asks = looking.asks.filter(|_| located.can_change);
         if let Some(screen) = asks {
             let answers = sources.resolve(&saved);
-            let place = Place::read(&answers)?;
+            let place = Location::read(&answers)?;
             is_supported(&answers, &place)?;
             let mut person = Terminal::new(screen, system);
             let around = (&saved, &place);
@@ -75,7 +75,7 @@ impl<'a> Answered<'a> {
 }
 
 /// Refuses what cannot be read, or is not supported by this version, before anybody is asked.
-fn is_supported(answers: &Answers, place: &Place) -> Result<(), Ended> {
+fn is_supported(answers: &Answers, place: &Location) -> Result<(), Ended> {
     is_readable(answers, place)?;
     let (_, findings) = Wanted::read(answers, place.clone());
     let refused = |finding: &Finding| finding.id == UNSUPPORTED && finding.is_error();
@@ -135,7 +135,7 @@ fn edited(
 }
 
 /// The answers that are started from.
-fn saved(back_to: Option<&BackTo>, place: &Place) -> Result<Layer, Ended> {
+fn saved(back_to: Option<&BackTo>, place: &Location) -> Result<Layer, Ended> {
     match back_to {
         None => read_saved(place),
         Some(back) => read_former(&back.base, &place.paths()),
@@ -143,7 +143,7 @@ fn saved(back_to: Option<&BackTo>, place: &Place) -> Result<Layer, Ended> {
 }
 
 /// The answers of the last installation.
-fn read_saved(place: &Place) -> Result<Layer, Ended> {
+fn read_saved(place: &Location) -> Result<Layer, Ended> {
     let saved = file::load_saved(&layout::answers(&place.paths()));
     Ok(saved.map_err(|why| preflight::unreadable(place, why.into()))?)
 }

@@ -16,7 +16,7 @@ use crate::{
     preflight,
     prompt::{Before, Terminal, Trust, how_to_trust},
     system::Real,
-    wanted::{Place, Wanted},
+    wanted::{Location, Wanted},
 };
 
 impl Answered<'_> {
@@ -42,7 +42,7 @@ impl Answered<'_> {
         let Self { locked: Locked { located, lock, interrupted }, adoption, saved, .. } = self;
         let paths = located.place.paths();
         let mut answers = located.sources.resolve(saved);
-        let (wanted, mut findings) = Wanted::read(&answers, Place::read(&answers)?);
+        let (wanted, mut findings) = Wanted::read(&answers, Location::read(&answers)?);
         if findings.iter().any(Finding::is_usage) {
             return Err(findings.into());
         }
@@ -136,7 +136,7 @@ impl Answered<'_> {
 }
 
 /// Findings whose hints have commands that can be pasted. One about another runtime names its own.
-fn in_full(findings: Vec<Finding>, place: &Place) -> Vec<Finding> {
+fn in_full(findings: Vec<Finding>, place: &Location) -> Vec<Finding> {
     let words = layout::words(&place.paths(), place.runtime);
     let is_own = |finding: &Finding| finding.id == "runtime.other";
     let whole = |it: Finding| if is_own(&it) { it } else { it.in_full(&words) };

@@ -13,7 +13,7 @@ use crate::{
     installation::{installed::Installed, layout},
     system::Real,
     trusted::Untrusted,
-    wanted::{Place, Wanted},
+    wanted::{Location, Wanted},
 };
 
 /// An installation that was found. Its saved answers have only been looked at.
@@ -22,7 +22,7 @@ pub(super) struct Located<'a> {
     pub(super) sources: Sources,
     /// What was said beside the saved answers.
     pub(super) said: Answers,
-    pub(super) place: Place,
+    pub(super) place: Location,
     /// Whether Docker Swarm runs the services, or is to.
     pub(super) is_swarm: bool,
     /// What a killed command left.
@@ -44,7 +44,7 @@ impl<'a> Located<'a> {
         let Request { setup, global, looking } = request;
         let sources = Sources::read(&setup.flags.0, global.answers.as_deref())?;
         let said = sources.resolve(&Layer::new());
-        let place = Place::read(&said)?;
+        let place = Location::read(&said)?;
         let paths = place.paths();
         is_open(&place).map_err(|why| others::beside(why, &sources, &place, looking))?;
         let left = interrupted::finding(&paths);
@@ -55,7 +55,7 @@ impl<'a> Located<'a> {
         let stored = if setup.defaults { Layer::new() } else { stored(&paths) };
         let answers = sources.resolve(&stored);
         is_readable(&answers, &place)?;
-        let is_swarm = Place::read(&answers)?.is_swarm();
+        let is_swarm = Location::read(&answers)?.is_swarm();
         let bundle = bundle::read(&answers, looking.goes_back, system)?;
         // Before the lock, which makes the root's folder.
         let target = Target::look(&place);
@@ -93,13 +93,13 @@ pub(super) fn must_be_there(looking: Looking<'_>, sources: &Sources) -> Result<(
 }
 
 /// Nobody changes an installation on the machine itself without its rights.
-fn may_change(place: &Place) -> bool {
+fn may_change(place: &Location) -> bool {
     place.root.is_some() || nix::unistd::geteuid().is_root()
 }
 
 /// Refuses files that another user could have written, and users who may not read the installation:
 /// every other finding would be wrong.
-fn is_open(place: &Place) -> Result<(), Ended> {
+fn is_open(place: &Location) -> Result<(), Ended> {
     let paths = place.paths();
     commands::is_trusted(&paths)?;
     match Installed::look(&paths) {
@@ -119,7 +119,7 @@ fn stored(paths: &Paths) -> Layer {
 }
 
 /// Refuses what cannot be read before anybody is asked for the rest.
-pub(super) fn is_readable(answers: &Answers, place: &Place) -> Result<(), Ended> {
+pub(super) fn is_readable(answers: &Answers, place: &Location) -> Result<(), Ended> {
     let (wanted, mut findings) = Wanted::read(answers, place.clone());
     if findings.iter().any(Finding::is_usage) {
         pin::hint(&mut findings, &wanted, answers);

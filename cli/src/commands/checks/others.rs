@@ -9,12 +9,17 @@ use crate::{
     host::{Facts, target::Target},
     installation::installed::Installed,
     preflight,
-    wanted::{Place, Wanted},
+    wanted::{Location, Wanted},
 };
 
 /// Adds what is wrong whatever is installed, where an installation is refused for who could have
 /// written it.
-pub(super) fn beside(why: Ended, sources: &Sources, place: &Place, looking: Looking<'_>) -> Ended {
+pub(super) fn beside(
+    why: Ended,
+    sources: &Sources,
+    place: &Location,
+    looking: Looking<'_>,
+) -> Ended {
     /// Families of findings that do not depend on what was saved.
     const FAMILIES: [&str; 6] = ["certificate.", "docker.", "host.", "key.", "settings.", "swarm."];
     let Ended::Refused(mut findings) = why else { return why };

@@ -9,7 +9,7 @@ use crate::{
     files,
     finding::Finding,
     host::broker::{self, BrokerFact, Seen},
-    installation::{brokers::Standing, layout},
+    installation::{brokers::BrokerTrust, layout},
     wanted::{ConnectionManager, Wanted},
 };
 
@@ -35,7 +35,7 @@ pub(super) fn hint(findings: &mut [Finding], wanted: &Wanted, answers: &Answers)
 fn pinned(manager: &ConnectionManager, wanted: &Wanted) -> Vec<Pin> {
     let conf = files::read(&layout::conf(&wanted.place.paths(), Role::Cm));
     let conf = conf.map(|content| ConfFile::parse(&content.text()));
-    conf.map_or_else(|_| Vec::new(), |conf| Standing::read(&conf, &manager.broker, true).pins)
+    conf.map_or_else(|_| Vec::new(), |conf| BrokerTrust::read(&conf, &manager.broker, true).pins)
 }
 
 /// The key that a broker presents, with what has to be done before it is pinned.

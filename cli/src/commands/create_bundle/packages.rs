@@ -99,7 +99,7 @@ fn run(command: &mut Command, pause: &mut Pause<'_>) -> anyhow::Result<Output> {
         if pause(EVERY) {
             let _ = i32::try_from(pid).map(|pid| kill(Pid::from_raw(pid), Signal::SIGTERM));
             let _ = waiting.join();
-            bail!(Stopped);
+            bail!(Interrupted);
         }
     }
     let output = waiting.join().map_err(|_| anyhow!("waiting for `{name}`"))?;
@@ -109,7 +109,7 @@ fn run(command: &mut Command, pause: &mut Pause<'_>) -> anyhow::Result<Output> {
 /// Somebody does not want to wait any longer.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted")]
-pub(crate) struct Stopped;
+pub(crate) struct Interrupted;
 
 /// Signs bytes as `openssl dgst -sha256 -verify` verifies them.
 ///
@@ -164,7 +164,7 @@ mod tests {
 
         let error = run(sleep.arg("1000"), &mut |_| true).unwrap_err();
 
-        assert!(error.is::<Stopped>(), "{error}");
+        assert!(error.is::<Interrupted>(), "{error}");
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //! where that runs, and for the machine's own installation what stands in its files too.
 
 mod ask;
-pub(crate) mod door;
+pub(crate) mod open_port;
 
-use door::Door;
+use open_port::OpenPort;
 
 use crate::installation::firewall::{Rule, SERVICE};
 
@@ -91,10 +91,10 @@ impl Rules {
         self.zones.iter().find(|zone| zone.name == name)
     }
 
-    /// Whether a zone lets clients in to a door.
-    pub(crate) fn let_in(&self, zone: &Zone, door: Door) -> bool {
-        let by_ours = zone.has_our_service() && self.service.contains(&door.name());
-        by_ours || zone.lets_in(door)
+    /// Whether a zone lets clients in to a port.
+    pub(crate) fn let_in(&self, zone: &Zone, port: OpenPort) -> bool {
+        let by_ours = zone.has_our_service() && self.service.contains(&port.name());
+        by_ours || zone.lets_in(port)
     }
 
     /// Reads what `firewall-cmd --list-all-zones` tells.
@@ -157,25 +157,25 @@ impl Zone {
         }
     }
 
-    /// Whether clients are let in to a door, but for our service.
-    pub(crate) fn lets_in(&self, door: Door) -> bool {
-        let word = format!("port port=\"{}\" protocol=\"{}\"", door.port, door.transport);
+    /// Whether clients are let in to a port, but for our service.
+    pub(crate) fn lets_in(&self, port: OpenPort) -> bool {
+        let word = format!("port port=\"{}\" protocol=\"{}\"", port.port, port.transport);
         let opens = |rule: &String| {
             let by_service = |name| rule.contains(&format!("service name=\"{name}\""));
             rule.ends_with(" accept")
-                && (rule.contains(&word) || door.service().is_some_and(by_service))
+                && (rule.contains(&word) || port.service().is_some_and(by_service))
         };
         self.target == "ACCEPT"
-            || self.ports.iter().any(|ports| door.is_within(ports))
-            || door.service().is_some_and(|name| self.services.iter().any(|s| s == name))
+            || self.ports.iter().any(|ports| port.is_within(ports))
+            || port.service().is_some_and(|name| self.services.iter().any(|s| s == name))
             || self.rules.iter().any(opens)
     }
 
-    /// The rules that send elsewhere what comes for a door.
-    pub(crate) fn diversions(&self, door: Door) -> Vec<Rule> {
-        let start = format!("port={}:proto={}:", door.port, door.transport);
+    /// The rules that send elsewhere what comes for a port.
+    pub(crate) fn diversions(&self, port: OpenPort) -> Vec<Rule> {
+        let start = format!("port={}:proto={}:", port.port, port.transport);
         let forwards = self.forwards.iter().filter(|forward| forward.starts_with(&start));
-        let word = format!("forward-port port=\"{}\" protocol=\"{}\"", door.port, door.transport);
+        let word = format!("forward-port port=\"{}\" protocol=\"{}\"", port.port, port.transport);
         let rules = self.rules.iter().filter(|rule| rule.contains(&word));
         forwards.cloned().map(Rule::Forward).chain(rules.cloned().map(Rule::Rich)).collect()
     }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     answers::Answers,
-    installation::account::{Found, Ids},
+    installation::account::{Ids, Ownership},
     plan::{
         self,
         tests::{after, facts, wanted},
@@ -36,7 +36,7 @@ fn installed() -> (Wanted, Answers, Facts) {
     for (path, access) in accesses(&paths) {
         let (user, group) = access.owner.numbers(ACCOUNT);
         let is_folder = layout::all_folders(&paths).contains(&path);
-        let found = Found { user, group, mode: access.mode, is_folder };
+        let found = Ownership { user, group, mode: access.mode, is_folder };
         facts.installed.access.insert(path, found);
     }
     (wanted, answers, facts)
@@ -93,7 +93,7 @@ fn folders_around_ours_that_were_there_stay_as_they_are() {
     let (wanted, answers, mut facts) = machine();
     let others = PathBuf::from("/opt/teradici");
     facts.installed.missing_folders.retain(|folder| *folder != others);
-    let found = Found { user: 5, group: 5, mode: 0o755, is_folder: true };
+    let found = Ownership { user: 5, group: 5, mode: 0o755, is_folder: true };
     facts.installed.access.insert(others, found);
 
     let calls = calls(&plan::install(&wanted, &facts, &answers).steps);

@@ -8,7 +8,7 @@ use crate::{
     adopt,
     host::{Facts, broker::BrokerFact, edits::AUTHORITIES},
     installation::{
-        brokers::{Brokers, Standing},
+        brokers::{BrokerTrust, Brokers},
         installed::present,
         record::Record,
     },
@@ -29,11 +29,11 @@ pub(crate) fn broker_pins(
     }
     let paths = wanted.place.paths();
     let conf = present(facts.base(), &paths, Role::Cm);
-    let standing = conf.as_ref().map(|it| Standing::read(it, &manager.broker, is_checked(facts)));
-    let standing = standing.unwrap_or_default();
+    let trust = conf.as_ref().map(|it| BrokerTrust::read(it, &manager.broker, is_checked(facts)));
+    let trust = trust.unwrap_or_default();
     let noted = Record::of(&facts.installed, &paths).brokers.pins_of(&manager.broker);
-    let is_new = !standing.is_checked && noted.is_none();
-    let pins = if standing.is_named { standing.pins } else { noted.unwrap_or_default() };
+    let is_new = !trust.is_checked && noted.is_none();
+    let pins = if trust.is_named { trust.pins } else { noted.unwrap_or_default() };
     match &facts.broker {
         BrokerFact::Seen(seen)
             if seen.trouble.is_some()
@@ -58,8 +58,8 @@ pub(super) fn set(
     let (pins, _) = broker_pins(manager, wanted, facts);
     let mut pins: Vec<_> = pins.iter().map(ToString::to_string).collect();
     if manager.broker_pins.is_none() {
-        let standing = draft.file.values(PIN).map(|entry| entry.value.to_owned());
-        pins.extend(standing.filter(|pin| pin.parse::<Pin>().is_err()));
+        let trust = draft.file.values(PIN).map(|entry| entry.value.to_owned());
+        pins.extend(trust.filter(|pin| pin.parse::<Pin>().is_err()));
     }
     draft.file.set(PIN, pins);
 }

@@ -1,10 +1,10 @@
-//! What firewalld lets in: the doors of the installation by a service of its own, in every zone by
+//! What firewalld lets in: the ports of the installation by a service of its own, in every zone by
 //! which clients come in and which does not let them in anyway. firewalld takes a new service up only
 //! when it loads its files, which would lose what others have set for the present; until then the
 //! ports stand in its place.
 
 use crate::{
-    host::machine::firewall::{Firewall, Rules, Zone, diverted_by_vendor, door::Door},
+    host::machine::firewall::{Firewall, Rules, Zone, diverted_by_vendor, open_port::OpenPort},
     installation::{
         firewall::{Edit, Entry, Rule, Scope},
         surroundings::FirewallChanges,
@@ -13,19 +13,19 @@ use crate::{
 
 /// How the rules are to change.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Change {
+pub(super) struct FirewallPlan {
     /// In this order.
     pub(super) edits: Vec<Edit>,
     /// What is ours afterwards.
     pub(super) ours: FirewallChanges,
 }
 
-impl Change {
-    /// Decides it for these doors; without any everything is taken back.
-    pub(super) fn draft(firewall: &Firewall, doors: &[Door], ours: &FirewallChanges) -> Self {
+impl FirewallPlan {
+    /// Decides it for these ports; without any everything is taken back.
+    pub(super) fn draft(firewall: &Firewall, ports: &[OpenPort], ours: &FirewallChanges) -> Self {
         let mut change = Self::default();
-        let entrances = if doors.is_empty() { Vec::new() } else { firewall.entrances() };
-        let site = Site { firewall, doors, entrances };
+        let entrances = if ports.is_empty() { Vec::new() } else { firewall.entrances() };
+        let site = Context { firewall, ports, entrances };
         if let Some(kept) = &firewall.kept {
             change.keep(&site, kept);
         }
@@ -46,10 +46,10 @@ impl Change {
     }
 
     /// The service, and who lets it in.
-    fn keep(&mut self, site: &Site<'_>, kept: &Rules) {
-        let ports: Vec<_> = site.doors.iter().map(|door| door.name()).collect();
+    fn keep(&mut self, site: &Context<'_>, kept: &Rules) {
+        let ports: Vec<_> = site.ports.iter().map(|port| port.name()).collect();
         let has = |zone: &&Zone| zone.has_our_service();
-        let is_shut = |zone: &&Zone| !site.doors.iter().all(|door| zone.lets_in(*door));
+        let is_shut = |zone: &&Zone| !site.ports.iter().all(|port| zone.lets_in(*port));
         let lacking = kept.zones.iter().filter(|zone| site.is_entrance(zone) && !has(zone));
         let lacking: Vec<_> = lacking.filter(is_shut).collect();
         let having: Vec<_> = kept.zones.iter().filter(has).collect();
@@ -73,9 +73,9 @@ impl Change {
     }
 
     /// What a zone lets in at present.
-    fn open(&mut self, site: &Site<'_>, (now, zone): (&Rules, &Zone), ours: &FirewallChanges) {
+    fn open(&mut self, site: &Context<'_>, (now, zone): (&Rules, &Zone), ours: &FirewallChanges) {
         let entry = |rule| Entry { scope: Scope::Now, zone: zone.name.clone(), rule };
-        let wanted: Vec<_> = site.doors.iter().map(|door| door.name()).collect();
+        let wanted: Vec<_> = site.ports.iter().map(|port| port.name()).collect();
         // It may have been loaded when it stood for other ports.
         let is_stale = zone.has_our_service() && !is_same(&now.service, &wanted);
         if is_stale {
@@ -89,11 +89,11 @@ impl Change {
         };
         let recorded: Vec<_> = recorded.iter().filter(|port| is_ours(port)).collect();
         let mut opened = Vec::new();
-        for door in site.doors.iter().filter(|_| site.is_entrance(zone)) {
-            let port = door.name();
+        for open in site.ports.iter().filter(|_| site.is_entrance(zone)) {
+            let port = open.name();
             if recorded.contains(&&port) {
                 opened.push(port);
-            } else if !(zone.lets_in(*door) || (zone.has_our_service() && !is_stale)) {
+            } else if !(zone.lets_in(*open) || (zone.has_our_service() && !is_stale)) {
                 self.edits.push(Edit::Add(entry(Rule::Port(port.clone()))));
                 opened.push(port);
             }
@@ -105,10 +105,10 @@ impl Change {
         }
     }
 
-    /// Removes the vendor's rules that send elsewhere what comes for a door.
-    fn clear(&mut self, site: &Site<'_>, (scope, rules): (Scope, &Rules)) {
+    /// Removes the vendor's rules that send elsewhere what comes for a port.
+    fn clear(&mut self, site: &Context<'_>, (scope, rules): (Scope, &Rules)) {
         for zone in rules.zones.iter().filter(|zone| site.firewall.uses(&zone.name)) {
-            let diversions = site.doors.iter().flat_map(|door| zone.diversions(*door));
+            let diversions = site.ports.iter().flat_map(|port| zone.diversions(*port));
             for rule in diversions.filter(|rule| diverted_by_vendor(rule).is_some()) {
                 let entry = Entry { scope, zone: zone.name.clone(), rule };
                 self.edits.push(Edit::Remove(entry.clone()));
@@ -117,11 +117,11 @@ impl Change {
         }
     }
 
-    /// Brings back a rule whose port is no door any more.
-    fn bring_back(&mut self, site: &Site<'_>, entry: &Entry) {
+    /// Brings back a rule whose port is no port any more.
+    fn bring_back(&mut self, site: &Context<'_>, entry: &Entry) {
         let port = diverted_by_vendor(&entry.rule);
-        let is_door = |door: &Door| Some(door.port) == port && door.transport == "tcp";
-        if site.doors.iter().any(is_door) {
+        let is_open = |open: &OpenPort| Some(open.port) == port && open.transport == "tcp";
+        if site.ports.iter().any(is_open) {
             if !self.ours.removed.contains(entry) {
                 self.ours.removed.push(entry.clone());
             }
@@ -135,14 +135,14 @@ impl Change {
 }
 
 /// What decisions are made by.
-struct Site<'a> {
+struct Context<'a> {
     firewall: &'a Firewall,
-    doors: &'a [Door],
+    ports: &'a [OpenPort],
     /// The zones by which clients come in.
     entrances: Vec<&'a str>,
 }
 
-impl Site<'_> {
+impl Context<'_> {
     fn is_entrance(&self, zone: &Zone) -> bool {
         self.entrances.contains(&zone.name.as_str())
     }

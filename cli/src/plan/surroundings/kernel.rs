@@ -16,7 +16,7 @@ use crate::{
         },
     },
     installation::{
-        account::{Access, AccessChange, Found, Owner},
+        account::{Access, AccessChange, Owner, Ownership},
         surroundings::{KernelChanges, KernelKey},
     },
     step::{
@@ -39,7 +39,7 @@ pub(crate) fn udp_source(facts: &Facts) -> Option<u16> {
 
 /// How the settings are to be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Change {
+pub(crate) struct KernelPlan {
     /// The present ones that change.
     settings: Vec<Setting>,
     /// What our file says, where something is to be said.
@@ -48,7 +48,7 @@ pub(crate) struct Change {
     ours: KernelChanges,
 }
 
-impl Change {
+impl KernelPlan {
     /// Decides it for a gateway that sends from this port, or for none.
     pub(crate) fn draft(kernel: &Kernel, port: Option<u16>, ours: &KernelChanges) -> Self {
         let mut change = Self::default();
@@ -137,7 +137,7 @@ impl Change {
             let replaces = kernel.file.is_some();
             steps.push(Step::Write(Write { path: path.clone(), content, replaces }));
             let access = Access { owner: Owner::Root, mode: 0o644 };
-            let before: Option<Found> = None;
+            let before: Option<Ownership> = None;
             steps.push(Step::HandOver(HandOver(vec![AccessChange { path, access, before }])));
         }
         if !self.settings.is_empty() {

@@ -69,8 +69,8 @@ fn an_engine_that_can_run_the_stack_has_no_findings() {
 
 #[test]
 fn an_engine_that_cannot_is_told() {
-    type Change = fn(&mut EngineFacts);
-    let table: [(&str, Change); 10] = [
+    type Edit = fn(&mut EngineFacts);
+    let table: [(&str, Edit); 10] = [
         ("!docker.version", |it| it.release = Version::parse("20.9.13")),
         ("!docker.version", |it| it.release = Version::parse("19.03.15-ce")),
         ("!swarm.unavailable", |it| {

@@ -43,7 +43,7 @@ fn system(id: &str, version: &str) -> Option<System> {
 
 #[test]
 fn services_that_run_as_root_are_found_under_a_folder_only() {
-    let place = |root: Option<&str>, runtime| Place { root: root.map(Into::into), runtime };
+    let place = |root: Option<&str>, runtime| Location { root: root.map(Into::into), runtime };
     let table = [
         (place(Some("/r"), Runtime::Host), true, true),
         (place(Some("/r"), Runtime::Host), false, false),
@@ -83,8 +83,8 @@ fn what_is_unknown_or_just_enough_is_not_told() {
 
 #[test]
 fn a_machine_below_the_documented_minimums_is_told() {
-    type Change = fn(&mut Machine);
-    let table: [(Change, &str, &str); 7] = [
+    type Edit = fn(&mut Machine);
+    let table: [(Edit, &str, &str); 7] = [
         (|m| m.processors = Some(1), "host.processors", "the host has 1 processor, and 2 are"),
         (|m| m.megahertz = Some(2_300), "host.clock-speed", "run at 2300 MHz, and 2500 MHz are"),
         (|m| m.memory = Some(2_090_000_000), "host.memory", "has 2.0 GB of memory, and 4 GB are"),

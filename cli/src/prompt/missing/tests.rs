@@ -17,12 +17,12 @@ const OWN: [(&str, &str); 4] = [
 fn asked(
     flags: &[(&'static str, &str)],
     answers: &[&str],
-) -> (Result<(), Stopped>, Sources, Scripted) {
+) -> (Result<(), Unanswered>, Sources, Scripted) {
     let flags = flags.iter().map(|(name, text)| (*name, vec![(*text).to_owned()])).collect();
     let mut sources = Sources::of_flags(flags);
     let mut person = Scripted::answering(answers);
     let saved = Layer::new();
-    let place = Place::read(&sources.resolve(&saved)).unwrap();
+    let place = Location::read(&sources.resolve(&saved)).unwrap();
     let addresses = ["10.0.0.7", "203.0.113.7"].map(|text| text.parse().unwrap());
     let outcome = ask_for_missing(&mut person, &mut sources, (&saved, &place), &addresses);
     (outcome, sources, person)
@@ -77,7 +77,7 @@ fn a_file_is_looked_into_when_it_is_named() {
     let (outcome, _, person) =
         asked(&flags, &["1", folder.path().to_str().unwrap(), odd.to_str().unwrap()]);
 
-    assert!(matches!(outcome, Err(Stopped::Gone)));
+    assert!(matches!(outcome, Err(Unanswered::Gone)));
     let [folder_told, odd_told] = &person.refused[..] else { panic!("{:?}", person.refused) };
     assert!(folder_told.ends_with("is not a regular file"), "{folder_told}");
     assert!(odd_told.contains(&*odd.to_string_lossy()), "{odd_told}");
@@ -153,7 +153,7 @@ fn policies_that_are_not_accepted_refuse() {
     for answer in ["", "no"] {
         let (outcome, _, person) = asked(&[], &[answer]);
 
-        let Err(Stopped::Refused(findings)) = outcome else { panic!("{outcome:?}") };
+        let Err(Unanswered::Refused(findings)) = outcome else { panic!("{outcome:?}") };
         assert_eq!(findings[0].id, "settings.policies");
         assert_eq!(person.told, [POLICIES]);
     }

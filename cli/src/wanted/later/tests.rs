@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     answers::{Answers, file},
     finding::Finding,
-    wanted::{Place, Wanted, tests::answers},
+    wanted::{Location, Wanted, tests::answers},
 };
 
 const BASE: &str = "accept-policies: true\nself-signed: true\nroot: /r\n\
@@ -14,7 +14,7 @@ const ENROLLMENT: &str = "sso-enrollment-url: https://ca.example/certsrv\n\
 
 fn read(text: &str) -> (Later, Vec<Finding>) {
     let answers = answers(&format!("{BASE}{text}"));
-    let place = Place::read(&answers).unwrap();
+    let place = Location::read(&answers).unwrap();
     let (wanted, findings) = Wanted::read(&answers, place);
     (wanted.later, findings)
 }
@@ -23,7 +23,7 @@ fn read(text: &str) -> (Later, Vec<Finding>) {
 fn read_from(from: Origin, text: &str) -> Vec<Finding> {
     let (base, said) = (file::parse(BASE).unwrap(), file::parse(text).unwrap());
     let answers = Answers::resolve(&[(Origin::Flag, &base), (from, &said)]);
-    Wanted::read(&answers, Place::read(&answers).unwrap()).1
+    Wanted::read(&answers, Location::read(&answers).unwrap()).1
 }
 
 fn refusals(text: &str) -> Vec<String> {
@@ -68,7 +68,7 @@ fn adopted_authentication_is_switched_off_by_a_flag_alone() {
 
     let answers = Answers::resolve(&[(Origin::Flag, &base), (Origin::Adopted, &adopted)]);
 
-    assert_eq!(Wanted::read(&answers, Place::read(&answers).unwrap()).1, []);
+    assert_eq!(Wanted::read(&answers, Location::read(&answers).unwrap()).1, []);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Who is let through, and which datagrams are whose. One owner calls it; what it decides comes out
-//! as [`Change`]s of the routes and as [`Event`]s.
+//! as [`RouteChange`]s of the routes and as [`Event`]s.
 //!
 //! A session is announced, then connected by whoever shows its tag. A later connection with the tag
 //! takes over from an earlier one, and a session whose control connection is gone waits for another
@@ -20,7 +20,7 @@ pub use terms::{
 };
 pub use usage::Usage;
 
-use super::{Change, Destination, FlowId, Side, Slot, Spi, Words};
+use super::{Destination, FlowId, RouteChange, Side, Slot, Spi, SpiCandidates};
 use crate::{SessionId, SessionKey, TagDigest, Time};
 use ended::Ended;
 use leg::{Because, Placed, SILENCE};
@@ -53,7 +53,7 @@ pub struct Admission {
     ended: Ended,
     controls: u64,
     revision: u64,
-    changes: Vec<Change>,
+    changes: Vec<RouteChange>,
     events: Vec<Event>,
 }
 
@@ -215,12 +215,12 @@ impl Admission {
         &mut self,
         side: Side,
         from: SocketAddr,
-        words: Words,
+        candidates: SpiCandidates,
         (now, seen): (Time, impl Fn(FlowId) -> Seen),
     ) -> Result<Destination, Dropped> {
         let slots = self.by_address.get(&(side, from.ip())).ok_or(Dropped::Unknown)?;
         let sessions: Vec<_> = slots.iter().filter_map(|slot| self.at(*slot)).collect();
-        let (slot, placed) = judge::judge(&sessions, side, from, words)?;
+        let (slot, placed) = judge::judge(&sessions, side, from, candidates)?;
         let session = self.sessions[slot.index()].as_mut().ok_or(Dropped::Unknown)?;
         session.look(side, now, seen);
         let (destination, changes) = session.place(side, placed, now);
@@ -249,7 +249,7 @@ impl Admission {
     }
 
     /// The changes of the routes since the last call.
-    pub fn take_changes(&mut self) -> Vec<Change> {
+    pub fn take_changes(&mut self) -> Vec<RouteChange> {
         std::mem::take(&mut self.changes)
     }
 
@@ -324,7 +324,7 @@ impl Admission {
             self.unlist(Side::Client, client, slot);
             self.unlist(Side::Agent, session.agent.ip(), slot);
         }
-        self.changes.extend(session.routes().map(|(key, _)| Change::Removed(key)));
+        self.changes.extend(session.routes().map(|(key, _)| RouteChange::Removed(key)));
         if let State::Connected(number) = session.state {
             self.events.push(Event::Close(Control { slot, number }));
         }
@@ -335,7 +335,7 @@ impl Admission {
     fn list(&mut self, side: Side, ip: IpAddr, slot: Slot) {
         let listed = self.by_address.entry((side, ip)).or_default();
         if listed.is_empty() {
-            self.changes.push(Change::Expected(side, ip));
+            self.changes.push(RouteChange::Expected(side, ip));
         }
         if !listed.contains(&slot) {
             listed.push(slot);
@@ -347,7 +347,7 @@ impl Admission {
         listed.retain(|other| *other != slot);
         if listed.is_empty() {
             self.by_address.remove(&(side, ip));
-            self.changes.push(Change::Unexpected(side, ip));
+            self.changes.push(RouteChange::Unexpected(side, ip));
         }
     }
 

@@ -14,7 +14,7 @@ mod tests;
 
 /// What the rules want to know of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub enum Item {
     /// A connection tag.
     Tag(TagDigest),
     /// A security parameter index as it stands in the chunk, in whichever byte order.
@@ -65,7 +65,7 @@ struct Layout {
 
 impl Reader {
     /// Reads the next piece; what it completes is appended.
-    pub fn read(&mut self, mut piece: &[u8], found: &mut Vec<Found>) {
+    pub fn read(&mut self, mut piece: &[u8], found: &mut Vec<Item>) {
         while !piece.is_empty() && self.understands() {
             piece = self.step(piece, found);
         }
@@ -84,7 +84,7 @@ impl Reader {
     }
 
     /// Takes at least one byte and returns the others.
-    fn step<'a>(&mut self, piece: &'a [u8], found: &mut Vec<Found>) -> &'a [u8] {
+    fn step<'a>(&mut self, piece: &'a [u8], found: &mut Vec<Item>) -> &'a [u8] {
         let mut rest = piece;
         self.state = match std::mem::replace(&mut self.state, State::Foreign) {
             State::Opening(mut head) => match head.take(&mut rest) {
@@ -161,7 +161,7 @@ impl Reader {
         mut wanted: Wanted,
         left: usize,
         rest: &mut &[u8],
-        found: &mut Vec<Found>,
+        found: &mut Vec<Item>,
     ) -> State {
         let (mut piece, later) = rest.split_at(rest.len().min(left));
         *rest = later;
@@ -171,15 +171,15 @@ impl Reader {
             Wanted::Tag(tag) => {
                 tag.extend_from_slice(piece);
                 if left == 0 {
-                    found.push(Found::Tag(TagDigest::of(tag)));
+                    found.push(Item::Tag(TagDigest::of(tag)));
                 }
             }
             Wanted::Spi(head) => {
-                found.extend(head.take(&mut piece).map(|spi| Found::Spi(Spi::from_bytes(spi))));
+                found.extend(head.take(&mut piece).map(|spi| Item::Spi(Spi::from_bytes(spi))));
             }
             Wanted::Kind(head) => {
                 let kind = head.take(&mut piece).map(|kind| self.layout.u32(kind));
-                found.extend(kind.filter(|kind| [BYE, BYE_OK].contains(kind)).map(|_| Found::Bye));
+                found.extend(kind.filter(|kind| [BYE, BYE_OK].contains(kind)).map(|_| Item::Bye));
             }
             Wanted::Nothing => {}
         }

@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::{Side, Spi, Words};
+use super::{Side, Spi, SpiCandidates};
 
 /// What a datagram is recognised by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,7 +72,7 @@ impl FlowId {
 
 /// One change of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum RouteChange {
     /// A key leads there now.
     Added(Key, Destination),
     /// A key leads nowhere any more.
@@ -92,18 +92,18 @@ pub struct Routes {
 
 impl Routes {
     /// Makes one change.
-    pub fn apply(&mut self, change: Change) {
+    pub fn apply(&mut self, change: RouteChange) {
         match change {
-            Change::Added(key, destination) => {
+            RouteChange::Added(key, destination) => {
                 self.destinations.insert(key, destination);
             }
-            Change::Removed(key) => {
+            RouteChange::Removed(key) => {
                 self.destinations.remove(&key);
             }
-            Change::Expected(side, ip) => {
+            RouteChange::Expected(side, ip) => {
                 self.expected.insert((side, ip));
             }
-            Change::Unexpected(side, ip) => {
+            RouteChange::Unexpected(side, ip) => {
                 self.expected.remove(&(side, ip));
             }
         }
@@ -111,8 +111,13 @@ impl Routes {
 
     /// Where a datagram goes, by its source and either place of its SPI.
     #[must_use]
-    pub fn find(&self, side: Side, from: SocketAddr, words: Words) -> Option<Destination> {
-        self.find_numbered(side, from, words).map(|(found, _)| found)
+    pub fn find(
+        &self,
+        side: Side,
+        from: SocketAddr,
+        candidates: SpiCandidates,
+    ) -> Option<Destination> {
+        self.find_numbered(side, from, candidates).map(|(found, _)| found)
     }
 
     /// The same, with the sequence number that stands behind the SPI.
@@ -121,13 +126,13 @@ impl Routes {
         &self,
         side: Side,
         from: SocketAddr,
-        words: Words,
+        candidates: SpiCandidates,
     ) -> Option<(Destination, Option<u32>)> {
         let at = |spi| {
             let found = self.destinations.get(&Key { side, from, spi });
-            found.map(|found| (*found, words.sequence(spi)))
+            found.map(|found| (*found, candidates.sequence(spi)))
         };
-        at(words.first).or_else(|| words.second.and_then(at))
+        at(candidates.first).or_else(|| candidates.second.and_then(at))
     }
 
     /// Whether a datagram without a route may open a flow. One from elsewhere is not worth asking.
@@ -153,7 +158,7 @@ mod tests {
         let mut routes = Routes::default();
         for (spi, flow) in [(b"spi1", 0), (b"spi2", 1)] {
             let key = Key { side: Side::Client, from, spi: Spi::from_bytes(*spi) };
-            routes.apply(Change::Added(key, to(flow)));
+            routes.apply(RouteChange::Added(key, to(flow)));
         }
 
         let table: [(&[u8], _); 5] = [
@@ -164,9 +169,15 @@ mod tests {
             (b"spi", None),
         ];
         for (datagram, found) in table {
-            let words = Words::of(datagram);
-            assert_eq!(words.and_then(|words| routes.find(Side::Client, from, words)), found);
-            assert_eq!(words.and_then(|words| routes.find(Side::Agent, from, words)), None);
+            let candidates = SpiCandidates::of(datagram);
+            assert_eq!(
+                candidates.and_then(|candidates| routes.find(Side::Client, from, candidates)),
+                found
+            );
+            assert_eq!(
+                candidates.and_then(|candidates| routes.find(Side::Agent, from, candidates)),
+                None
+            );
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{SessionTag, TagDigest};
 #[derive(Debug, Default)]
 pub struct Search {
     scanned: usize,
-    places: Vec<Place>,
+    places: Vec<Candidate>,
     lengths: Vec<usize>,
 }
 
@@ -28,7 +28,7 @@ pub struct Shown {
 
 /// Where a tag may begin, the digest of what follows so far, and those of announced lengths.
 #[derive(Debug)]
-struct Place {
+struct Candidate {
     start: usize,
     hashed: usize,
     hasher: Sha256,
@@ -55,7 +55,7 @@ impl Search {
         self.find_places(seen);
         if self.lengths != lengths {
             lengths.clone_into(&mut self.lengths);
-            self.places.iter_mut().for_each(Place::again);
+            self.places.iter_mut().for_each(Candidate::again);
         }
         self.places.iter_mut().for_each(|place| place.advance(seen, lengths));
         self.places.iter().flat_map(|place| place.shown(seen)).collect()
@@ -72,13 +72,13 @@ impl Search {
         let from = self.scanned.saturating_sub(marker.len() - 1);
         let room = Self::MAX_PLACES - self.places.len();
         let new =
-            memmem::find_iter(&seen[from..], marker).take(room).map(|at| Place::at(from + at));
+            memmem::find_iter(&seen[from..], marker).take(room).map(|at| Candidate::at(from + at));
         self.places.extend(new);
         self.scanned = seen.len();
     }
 }
 
-impl Place {
+impl Candidate {
     fn at(start: usize) -> Self {
         Self { start, hashed: 0, hasher: Sha256::new(), tags: Vec::new() }
     }

@@ -42,7 +42,7 @@ impl fmt::Debug for Spi {
 /// The two places of a datagram where its SPI may stand: at its start, or behind a transport header
 /// of four bytes. Behind it stands its sequence number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Words {
+pub struct SpiCandidates {
     /// At offset 0.
     pub first: Spi,
     /// At offset 4, where the datagram is that long.
@@ -51,7 +51,7 @@ pub struct Words {
     pub third: Option<u32>,
 }
 
-impl Words {
+impl SpiCandidates {
     /// The sequence number, where this word is the SPI.
     #[must_use]
     pub fn sequence(&self, spi: Spi) -> Option<u32> {
@@ -79,19 +79,19 @@ mod tests {
     #[test]
     fn a_datagram_has_two_places_for_its_spi() {
         let spi = |text: &[u8; 4]| Spi::from_bytes(*text);
-        let words = |first, second: Option<&[u8; 4]>, third: Option<&[u8; 4]>| {
+        let candidates = |first, second: Option<&[u8; 4]>, third: Option<&[u8; 4]>| {
             let third = third.map(|third| u32::from_be_bytes(*third));
-            Some(Words { first: spi(first), second: second.map(spi), third })
+            Some(SpiCandidates { first: spi(first), second: second.map(spi), third })
         };
         let table: [(&[u8], _); 5] = [
             (b"abc", None),
-            (b"abcd", words(b"abcd", None, None)),
-            (b"abcdefg", words(b"abcd", None, None)),
-            (b"abcdefghijk", words(b"abcd", Some(b"efgh"), None)),
-            (b"abcdefghijklm", words(b"abcd", Some(b"efgh"), Some(b"ijkl"))),
+            (b"abcd", candidates(b"abcd", None, None)),
+            (b"abcdefg", candidates(b"abcd", None, None)),
+            (b"abcdefghijk", candidates(b"abcd", Some(b"efgh"), None)),
+            (b"abcdefghijklm", candidates(b"abcd", Some(b"efgh"), Some(b"ijkl"))),
         ];
-        for (datagram, words) in table {
-            assert_eq!(Words::of(datagram), words);
+        for (datagram, candidates) in table {
+            assert_eq!(SpiCandidates::of(datagram), candidates);
         }
         assert_eq!(spi(b"abcd").swapped().bytes(), *b"dcba");
     }
@@ -107,7 +107,10 @@ mod tests {
             (b"abcd", b"abcd", None),
         ];
         for (datagram, spi, sequence) in table {
-            assert_eq!(Words::of(datagram).unwrap().sequence(Spi::from_bytes(*spi)), sequence);
+            assert_eq!(
+                SpiCandidates::of(datagram).unwrap().sequence(Spi::from_bytes(*spi)),
+                sequence
+            );
         }
     }
 }

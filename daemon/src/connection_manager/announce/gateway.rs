@@ -28,7 +28,7 @@ use tokio::{
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
-use super::standing::{Change, Found, Standing};
+use super::reachability::{Answer, Reachability, ReachabilityChange};
 use crate::{
     clock,
     connection_manager::upstream::{self, Failure, Reply},
@@ -67,7 +67,7 @@ pub(in crate::connection_manager) struct Gateway {
     folder: Option<File>,
     /// For announcements of other hosts.
     places: Semaphore,
-    standing: Mutex<Standing>,
+    reachability: Mutex<Reachability>,
     last_refusal: Mutex<Option<LastRefusal>>,
     refused: AtomicU64,
     silent: AtomicU64,
@@ -110,7 +110,7 @@ impl Gateway {
             url,
             folder: None,
             places: Semaphore::new(PLACES),
-            standing: Mutex::default(),
+            reachability: Mutex::default(),
             last_refusal: Mutex::default(),
             refused: AtomicU64::default(),
             silent: AtomicU64::default(),
@@ -126,7 +126,7 @@ impl Gateway {
     /// order. Gives up after [`START`]; another host's gateway is not waited for.
     pub(in crate::connection_manager) async fn wait_for_start(&self) {
         let answers = async {
-            while let Found::Silent(_) = self.ask().await {
+            while let Answer::Silent(_) = self.ask().await {
                 sleep(START_POLL).await;
             }
         };
@@ -138,25 +138,25 @@ impl Gateway {
     /// Asks how it is, and tells the log when it went away or is back. Whether it takes sessions.
     pub(in crate::connection_manager) async fn look(&self) -> bool {
         let found = self.ask().await;
-        self.changes(|standing| standing.looked(found, clock::now()));
-        self.found() == Some(Found::Takes)
+        self.changes(|reachability| reachability.looked(found, clock::now()));
+        self.found() == Some(Answer::Takes)
     }
 
-    async fn ask(&self) -> Found {
+    async fn ask(&self) -> Answer {
         let asked = self.client.get(format!("{}{HEALTH}", self.url)).timeout(LOOK);
         let asked = asked.header(header::CONNECTION, "close");
         match upstream::exchange(asked, Buffer::unaccounted()).await {
             Ok(reply) => found(&reply),
             Err(failure) => {
                 let failure = failure.explained(&self.certificate);
-                Found::Silent(format!("{:#}", anyhow::Error::new(failure)))
+                Answer::Silent(format!("{:#}", anyhow::Error::new(failure)))
             }
         }
     }
 
     /// What it said last; nothing until it was looked at.
-    pub(in crate::connection_manager) fn found(&self) -> Option<Found> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner).found().cloned()
+    pub(in crate::connection_manager) fn found(&self) -> Option<Answer> {
+        self.reachability.lock().unwrap_or_else(PoisonError::into_inner).found().cloned()
     }
 
     /// Announces a session with that token.
@@ -174,11 +174,11 @@ impl Gateway {
             true => Err(anyhow::anyhow!("it answers {}", reply.status)),
         });
         match &answered {
-            Ok(_) => self.changes(Standing::answered),
+            Ok(_) => self.changes(Reachability::answered),
             Err(error) => {
                 self.silent.fetch_add(1, Relaxed);
                 let why = format!("{error:#}");
-                self.changes(|standing| standing.unanswered(why, clock::now()));
+                self.changes(|reachability| reachability.unanswered(why, clock::now()));
             }
         }
         answered
@@ -194,20 +194,20 @@ impl Gateway {
         *self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
     }
 
-    fn changes(&self, change: impl FnOnce(&mut Standing) -> Option<Change>) {
-        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+    fn changes(&self, change: impl FnOnce(&mut Reachability) -> Option<ReachabilityChange>) {
+        let mut reachability = self.reachability.lock().unwrap_or_else(PoisonError::into_inner);
         let gateway = || self.name();
-        match (change(&mut standing), standing.found()) {
-            (Some(Change::Away), Some(Found::Silent(error))) => {
+        match (change(&mut reachability), reachability.found()) {
+            (Some(ReachabilityChange::Away), Some(Answer::Silent(error))) => {
                 warn!(gateway = gateway(), error, "A gateway is away, and is tried last");
             }
-            (Some(Change::Back), _) => info!(gateway = gateway(), "A gateway is back"),
+            (Some(ReachabilityChange::Back), _) => info!(gateway = gateway(), "A gateway is back"),
             _ => {}
         }
     }
 
     pub(super) fn is_silent(&self) -> bool {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner).is_silent()
+        self.reachability.lock().unwrap_or_else(PoisonError::into_inner).is_silent()
     }
 
     /// Passes on what another host announces.
@@ -246,8 +246,8 @@ impl Gateway {
     pub(super) fn told(&self) -> GatewayStanding {
         let (takes_sessions, reason) = match self.found() {
             None => (false, Some(socket::NOT_LOOKED.to_owned())),
-            Some(Found::Takes) => (true, None),
-            Some(Found::Refuses(reason) | Found::Silent(reason)) => (false, Some(reason)),
+            Some(Answer::Takes) => (true, None),
+            Some(Answer::Refuses(reason) | Answer::Silent(reason)) => (false, Some(reason)),
         };
         GatewayStanding {
             gateway: self.name(),
@@ -266,16 +266,16 @@ fn is_away(status: StatusCode) -> bool {
 }
 
 /// What an answer to a look says. One that knows no such question may take sessions all the same.
-fn found(reply: &Reply) -> Found {
+fn found(reply: &Reply) -> Answer {
     let told = || {
         let document: Option<serde_json::Value> = serde_json::from_slice(&reply.body).ok();
         let reason = document.as_ref().and_then(|document| document.get("reason")?.as_str());
         reason.map_or_else(|| format!("it answers {}", reply.status), str::to_owned)
     };
     match reply.status {
-        status if is_away(status) => Found::Silent(told()),
-        StatusCode::SERVICE_UNAVAILABLE => Found::Refuses(told()),
-        _ => Found::Takes,
+        status if is_away(status) => Answer::Silent(told()),
+        StatusCode::SERVICE_UNAVAILABLE => Answer::Refuses(told()),
+        _ => Answer::Takes,
     }
 }
 
@@ -291,7 +291,7 @@ impl Gateway {
 
     /// As after an announcement without an answer.
     pub(super) fn silenced(self) -> Self {
-        self.changes(|standing| standing.unanswered(String::new(), clock::now()));
+        self.changes(|reachability| reachability.unanswered(String::new(), clock::now()));
         self
     }
 }

@@ -10,7 +10,7 @@ use cmsg_proto::gateway::Journal;
 use tokio::runtime::{Handle, Runtime};
 
 use super::{
-    super::{JOURNAL as FILE, gate::Gate},
+    super::{JOURNAL as FILE, state::GatewayState},
     *,
 };
 use crate::journal::JournalFile;
@@ -24,14 +24,14 @@ fn load(folder: &std::path::Path) -> Journal {
 
 impl World {
     /// Starts on the ports that it has, to be served there.
-    async fn start_on(&mut self, handle: &Handle) -> Arc<Gate> {
+    async fn start_on(&mut self, handle: &Handle) -> Arc<GatewayState> {
         let (pcoip, udp_source) = (self.address("pcoip", "tcp"), self.address("udp-source", "udp"));
         let keys = format!("ListenAddress = {pcoip}\nUdpSourceAddress = {udp_source}");
         let role = handle.spawn(bind(config(&self.folder, &keys))).await.unwrap().unwrap();
-        let gate = Arc::clone(&role.gate);
+        let gateway = Arc::clone(&role.gateway);
         self.stop = CancellationToken::new();
         self.served = Some(handle.spawn(role.serve(self.stop.clone())));
-        gate
+        gateway
     }
 
     async fn shut_down(&mut self) {
@@ -96,7 +96,7 @@ async fn a_session_whose_agent_is_no_longer_allowed_is_not_taken_up() {
     let keys = format!("{LOOPBACK}AllowedAgents = 127.0.0.2");
     let role = bind(config(&world.folder, &keys)).await.unwrap();
 
-    let agents: Vec<_> = role.gate.connections().into_iter().filter_map(|c| c.agent).collect();
+    let agents: Vec<_> = role.gateway.connections().into_iter().filter_map(|c| c.agent).collect();
     assert_eq!(agents, ["127.0.0.2:1"]);
     let log = fs::read_to_string(log.path()).unwrap();
     for part in ["WARN", "127.0.0.1 is a loopback address", "`--allowed-agents`", &id(1)] {
@@ -120,13 +120,13 @@ async fn a_killed_gateways_clients_resume_with_tcp_and_udp() {
 
     kill(mortal).await;
     assert!(is_closed(&mut control).await);
-    let gate = world.start_on(&Handle::current()).await;
+    let gateway = world.start_on(&Handle::current()).await;
 
     let states: Vec<_> = world.connections().await.into_iter().map(|c| (c.id, c.state)).collect();
     assert_eq!(states, [(id(1), "waiting".to_owned()), (id(2), "announced".to_owned())]);
     socket.send_to(b"spi1too early", world.address("pcoip", "udp")).await.unwrap();
     soon(async {
-        while gate.counters.drops.unknown.load(Ordering::Relaxed) == 0 {
+        while gateway.counters.drops.unknown.load(Ordering::Relaxed) == 0 {
             tokio::task::yield_now().await;
         }
     })
@@ -175,14 +175,14 @@ async fn a_replay_after_a_restart_changes_nothing() {
     }
     world.control(1, *b"spi1").await;
     world.shut_down().await;
-    let gate = world.start_on(&Handle::current()).await;
-    let before = (gate.journal(), *gate.revisions().borrow());
+    let gateway = world.start_on(&Handle::current()).await;
+    let before = (gateway.journal(), *gateway.revisions().borrow());
 
     for (token, body) in &replays {
         assert_eq!(world.post(token, body).await.0, 200);
     }
 
-    assert_eq!((gate.journal(), *gate.revisions().borrow()), before);
+    assert_eq!((gateway.journal(), *gateway.revisions().borrow()), before);
     world.stop().await;
 }
 
@@ -205,22 +205,23 @@ async fn the_journal_is_for_its_owner_and_without_secrets() {
 #[tokio::test]
 async fn changes_of_a_moment_are_written_together() {
     let folder = tempfile::tempdir().unwrap();
-    let gate = Arc::new(Gate::new(&config(&folder, LOOPBACK), "127.0.0.1:1".parse().unwrap()));
+    let gateway =
+        Arc::new(GatewayState::new(&config(&folder, LOOPBACK), "127.0.0.1:1".parse().unwrap()));
     let announce = |number| {
         let announced = announcement(number, "127.0.0.1:4172".parse().unwrap());
-        let gateway = EXTERNAL.parse().unwrap();
-        let claims = Claims::of(&announced, gateway, [number; 16], clock::wall());
-        gate.announce(&claims, &announced).unwrap();
+        let external = EXTERNAL.parse().unwrap();
+        let claims = Claims::of(&announced, external, [number; 16], clock::wall());
+        gateway.announce(&claims, &announced).unwrap();
     };
     let modified = || {
         let file = fs::metadata(folder.path().join(FILE)).unwrap();
         Duration::new(file.mtime().try_into().unwrap(), file.mtime_nsec().try_into().unwrap())
     };
     let end = CancellationToken::new();
-    let kept = Arc::clone(&gate);
+    let kept = Arc::clone(&gateway);
     let render = move |_| kept.journal().render();
     let file = JournalFile::new(folder.path(), FILE);
-    let keep = file.keep(gate.revisions(), gate.settled(), render, end.clone());
+    let keep = file.keep(gateway.revisions(), gateway.settled(), render, end.clone());
     let keeping = tokio::spawn(keep);
     until_written(&folder, "\"sessions\":[]").await;
     let first = modified();

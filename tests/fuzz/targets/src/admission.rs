@@ -10,7 +10,7 @@ use cmsg_proto::{
     SessionId, TagDigest, Time,
     gateway::{
         Admission, Announcement, Arrival, Control, Event, FlowId, Journal, Routes, Rules, Seen,
-        Side, Slot, Timeouts, Words,
+        Side, Slot, SpiCandidates, Timeouts,
     },
 };
 
@@ -143,38 +143,44 @@ impl World {
             Side::Agent => SocketAddr::new([10, 0, 0, input.below(3)].into(), 4172),
         };
         let bytes = [spi(input), spi(input)].concat();
-        let Some(words) = Words::of(&bytes[..if input.flag() { 8 } else { 4 }]) else { return };
-        if let Some(to) = self.routes.find(side, from, words) {
+        let Some(candidates) = SpiCandidates::of(&bytes[..if input.flag() { 8 } else { 4 }]) else {
+            return;
+        };
+        if let Some(to) = self.routes.find(side, from, candidates) {
             self.leads_well(side, from, to.to, to.flow);
         }
         let (busy, now) = (input.flag(), self.now);
         let datagrams = if busy { now.as_millis() } else { 0 };
         let seen = |_| Seen { datagrams, sequence: Some(9) };
         if !self.routes.expects(side, from.ip()) {
-            assert!(self.admission.datagram(side, from, words, (now, seen)).is_err());
+            assert!(self.admission.datagram(side, from, candidates, (now, seen)).is_err());
             return;
         }
         if side == Side::Client {
             self.clients.insert(from);
         }
-        let Ok(to) = self.admission.datagram(side, from, words, (now, seen)) else {
+        let Ok(to) = self.admission.datagram(side, from, candidates, (now, seen)) else {
             assert_eq!(self.admission.take_changes(), [], "what is dropped changes a route");
             return;
         };
         self.leads_well(side, from, to.to, to.flow);
         self.settle();
-        assert_eq!(self.routes.find(side, from, words), Some(to), "the next one goes elsewhere");
+        assert_eq!(
+            self.routes.find(side, from, candidates),
+            Some(to),
+            "the next one goes elsewhere"
+        );
         if side == Side::Client {
-            self.is_kept(from, words, to.to);
+            self.is_kept(from, candidates, to.to);
         }
     }
 
     /// A client that has just spoken is not followed to another port, whatever is sent from there.
-    fn is_kept(&mut self, from: SocketAddr, words: Words, agent: SocketAddr) {
+    fn is_kept(&mut self, from: SocketAddr, candidates: SpiCandidates, agent: SocketAddr) {
         let seen = |_| Seen { datagrams: self.now.as_millis(), sequence: Some(9) };
         let other = SocketAddr::new(from.ip(), from.port() ^ 0x4000);
         let around = self.admission.views().filter(|view| view.client == Some(from.ip())).count();
-        let intruding = self.admission.datagram(Side::Client, other, words, (self.now, seen));
+        let intruding = self.admission.datagram(Side::Client, other, candidates, (self.now, seen));
         if around == 1 && !self.clients.contains(&other) {
             let is_guess = intruding.is_ok_and(|to| to.to == agent);
             assert!(!is_guess, "a client is followed while it speaks");

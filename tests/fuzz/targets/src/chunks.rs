@@ -4,7 +4,7 @@ use cmsg_proto::{
     SessionTag, TagDigest,
     gateway::{
         Spi,
-        chunks::{Found, Reader},
+        chunks::{Item, Reader},
     },
 };
 
@@ -23,7 +23,7 @@ pub fn run(data: &[u8]) {
     assert_eq!(read(uneven), naive, "in uneven pieces");
 }
 
-fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Found>, bool) {
+fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Item>, bool) {
     let mut reader = Reader::default();
     let mut found = Vec::new();
     pieces.for_each(|piece| reader.read(piece, &mut found));
@@ -31,7 +31,7 @@ fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Found>, bool) {
 }
 
 /// What the stream tells, and whether it fits.
-fn naive(stream: &[u8]) -> (Vec<Found>, bool) {
+fn naive(stream: &[u8]) -> (Vec<Item>, bool) {
     let mut found = Vec::new();
     let Some(opening) = stream.first_chunk::<16>() else { return (found, true) };
     let little = opening[12..] == [4, 0, 0, 0];
@@ -88,11 +88,11 @@ fn fits(name: &[u8; 4], size: usize) -> bool {
     }
 }
 
-fn told(name: &[u8; 4], data: &[u8]) -> Option<Found> {
+fn told(name: &[u8; 4], data: &[u8]) -> Option<Item> {
     match (name, data) {
-        (b"ctag", tag) => Some(Found::Tag(TagDigest::of(tag))),
+        (b"ctag", tag) => Some(Item::Tag(TagDigest::of(tag))),
         (b"1spi" | b"2spi" | b"s12t", [a, b, c, d]) => {
-            Some(Found::Spi(Spi::from_bytes([*a, *b, *c, *d])))
+            Some(Item::Spi(Spi::from_bytes([*a, *b, *c, *d])))
         }
         _ => None,
     }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use cmsg_proto::gateway::{Change, Destination, Key, Routes, Side, Slot, Spi, Words};
+use cmsg_proto::gateway::{Destination, Key, RouteChange, Routes, Side, Slot, Spi, SpiCandidates};
 
 use crate::input::Input;
 
@@ -17,10 +17,10 @@ pub fn run(data: &[u8]) {
         log.push(change);
 
         let (side, from, datagram) = (side(input), input.socket(), input.bytes(9));
-        let words = Words::of(datagram);
-        assert_eq!(words.is_some(), datagram.len() >= 4);
-        let Some(words) = words else { continue };
-        assert_eq!(routes.find(side, from, words), find(&log, side, from, datagram));
+        let candidates = SpiCandidates::of(datagram);
+        assert_eq!(candidates.is_some(), datagram.len() >= 4);
+        let Some(candidates) = candidates else { continue };
+        assert_eq!(routes.find(side, from, candidates), find(&log, side, from, datagram));
         assert_eq!(routes.expects(side, from.ip()), expects(&log, side, from.ip()));
     }
     let mut again = Routes::default();
@@ -28,7 +28,7 @@ pub fn run(data: &[u8]) {
     assert_eq!(again, routes);
 }
 
-fn change(input: &mut Input<'_>) -> Change {
+fn change(input: &mut Input<'_>) -> RouteChange {
     let what = input.below(4);
     let (side, from) = (side(input), input.socket());
     let key = Key { side, from, spi: spi(input) };
@@ -36,11 +36,11 @@ fn change(input: &mut Input<'_>) -> Change {
         0 => {
             let flow = Slot(input.below(4).into()).flows(side).nth(input.below(4).into());
             let flow = flow.expect("a session may have four");
-            Change::Added(key, Destination { to: input.socket(), from: None, flow })
+            RouteChange::Added(key, Destination { to: input.socket(), from: None, flow })
         }
-        1 => Change::Removed(key),
-        2 => Change::Expected(side, from.ip()),
-        _ => Change::Unexpected(side, from.ip()),
+        1 => RouteChange::Removed(key),
+        2 => RouteChange::Expected(side, from.ip()),
+        _ => RouteChange::Unexpected(side, from.ip()),
     }
 }
 
@@ -53,13 +53,13 @@ fn spi(input: &mut Input<'_>) -> Spi {
     Spi::from_bytes([0, input.below(3), 0, input.below(3)])
 }
 
-fn find(log: &[Change], side: Side, from: SocketAddr, datagram: &[u8]) -> Option<Destination> {
+fn find(log: &[RouteChange], side: Side, from: SocketAddr, datagram: &[u8]) -> Option<Destination> {
     let at = |place: usize| {
         let spi = datagram.get(place..place + 4)?.first_chunk()?;
         let wanted = Key { side, from, spi: Spi::from_bytes(*spi) };
         let last = log.iter().rev().find_map(|change| match change {
-            Change::Added(key, to) if *key == wanted => Some(Some(*to)),
-            Change::Removed(key) if *key == wanted => Some(None),
+            RouteChange::Added(key, to) if *key == wanted => Some(Some(*to)),
+            RouteChange::Removed(key) if *key == wanted => Some(None),
             _ => None,
         });
         last.flatten()
@@ -67,10 +67,10 @@ fn find(log: &[Change], side: Side, from: SocketAddr, datagram: &[u8]) -> Option
     at(0).or_else(|| at(4))
 }
 
-fn expects(log: &[Change], side: Side, ip: IpAddr) -> bool {
+fn expects(log: &[RouteChange], side: Side, ip: IpAddr) -> bool {
     let last = log.iter().rev().find_map(|change| match change {
-        Change::Expected(s, i) if (*s, *i) == (side, ip) => Some(true),
-        Change::Unexpected(s, i) if (*s, *i) == (side, ip) => Some(false),
+        RouteChange::Expected(s, i) if (*s, *i) == (side, ip) => Some(true),
+        RouteChange::Unexpected(s, i) if (*s, *i) == (side, ip) => Some(false),
         _ => None,
     });
     last.unwrap_or_default()

@@ -33,7 +33,7 @@ fn lengths(input: &mut Input<'_>) -> Vec<usize> {
     lengths.filter(|length| *length > 0).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-fn search<'a>(stream: &[u8], step: usize, lengths: impl Fn(usize) -> &'a Vec<usize>) -> Found {
+fn search<'a>(stream: &[u8], step: usize, lengths: impl Fn(usize) -> &'a Vec<usize>) -> Tags {
     let mut search = Search::default();
     let ends = (0..=stream.len()).step_by(step).chain([stream.len()]);
     let found = ends.map(|end| search.advance(&stream[..end], lengths(end))).last();
@@ -41,15 +41,15 @@ fn search<'a>(stream: &[u8], step: usize, lengths: impl Fn(usize) -> &'a Vec<usi
 }
 
 /// What may be a tag, and whether it is whole.
-type Found = Vec<(TagDigest, bool)>;
+type Tags = Vec<(TagDigest, bool)>;
 
-fn sorted(shown: impl IntoIterator<Item = Shown>) -> Found {
+fn sorted(shown: impl IntoIterator<Item = Shown>) -> Tags {
     let mut found: Vec<_> = shown.into_iter().map(|shown| (shown.tag, shown.is_whole)).collect();
     found.sort_unstable();
     found
 }
 
-fn naive(stream: &[u8], lengths: &[usize]) -> Found {
+fn naive(stream: &[u8], lengths: &[usize]) -> Tags {
     let seen = &stream[..stream.len().min(Search::MAX_BYTES)];
     let places = (0..seen.len()).filter(|at| seen[*at..].starts_with(b"SCS1"));
     let longest_first =

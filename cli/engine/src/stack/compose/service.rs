@@ -4,7 +4,7 @@ use cmsg_config::socket::Role;
 use serde_yaml::Value;
 
 use super::{
-    Expected, Found, Lack, mounts, name_of,
+    Expected, Lack, Problems, mounts, name_of,
     ports::{self, Protocol},
     scalar, words,
 };
@@ -40,7 +40,7 @@ pub(super) struct Asked<'a> {
     pub(super) expected: &'a Expected<'a>,
 }
 
-pub(super) fn check(asked: &Asked<'_>, found: &mut Found) {
+pub(super) fn check(asked: &Asked<'_>, found: &mut Problems) {
     let rules = [image, command, user, capabilities, healthcheck, replicas, update, authorities];
     let single = rules.into_iter().filter_map(|rule| rule(asked));
     let lacks = single.chain(network(asked)).chain(folders(asked)).chain(ignored(asked));

@@ -22,7 +22,7 @@ use crate::{
     content::Content,
     host::machine::{Machine, kernel::Kernel},
     installation::{
-        account::{Access, Found},
+        account::{Access, Ownership},
         firewall::{Edit, Rule},
         layout::{self, unfinished},
         surroundings::KernelKey,
@@ -229,7 +229,7 @@ impl System for Mortal<'_> {
         self.act(|_| Ok(fs::set_permissions(path, mode)?), |_| {})
     }
 
-    fn hand_back(&mut self, path: &Path, before: Found) -> anyhow::Result<()> {
+    fn hand_back(&mut self, path: &Path, before: Ownership) -> anyhow::Result<()> {
         self.act(|host| host.real.hand_back(path, before), |_| {})
     }
 

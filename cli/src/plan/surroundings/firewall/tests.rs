@@ -1,12 +1,12 @@
 use super::*;
 use crate::system::recorder::firewall::Remembered;
 
-/// The documented doors of both roles.
-const DOORS: [Door; 4] = [
-    Door { port: 443, transport: "tcp" },
-    Door { port: 80, transport: "tcp" },
-    Door { port: 4172, transport: "tcp" },
-    Door { port: 4172, transport: "udp" },
+/// The documented ports of both roles.
+const DOORS: [OpenPort; 4] = [
+    OpenPort { port: 443, transport: "tcp" },
+    OpenPort { port: 80, transport: "tcp" },
+    OpenPort { port: 4172, transport: "tcp" },
+    OpenPort { port: 4172, transport: "udp" },
 ];
 const FORWARD: &str = "port=443:proto=tcp:toport=8443:toaddr=";
 const RICH: &str =
@@ -17,7 +17,7 @@ fn port(text: &str) -> Rule {
 }
 
 /// What happens, a line each.
-fn told(change: &Change) -> Vec<String> {
+fn told(change: &FirewallPlan) -> Vec<String> {
     let name = |sign: &str, Entry { scope, zone, rule }: &Entry| {
         format!("{sign} {scope:?} {zone} {}", rule.words().1)
     };
@@ -32,10 +32,10 @@ fn told(change: &Change) -> Vec<String> {
 /// Drafts it, does it, and returns what happened and what is ours.
 fn make(
     firewall: &mut Remembered,
-    doors: &[Door],
+    ports: &[OpenPort],
     ours: &FirewallChanges,
 ) -> (Vec<String>, FirewallChanges) {
-    let change = Change::draft(&firewall.facts(), doors, ours);
+    let change = FirewallPlan::draft(&firewall.facts(), ports, ours);
     change.edits.iter().for_each(|edit| firewall.edit(edit));
     (told(&change), change.ours)
 }
@@ -177,7 +177,7 @@ fn where_firewalld_does_not_run_its_files_alone_change() {
     let mut facts = Remembered::default().facts();
     facts.now = None;
 
-    let change = Change::draft(&facts, &DOORS[..1], &FirewallChanges::default());
+    let change = FirewallPlan::draft(&facts, &DOORS[..1], &FirewallChanges::default());
 
     assert_eq!(told(&change), [" > 443/tcp", "+ Kept public pcoip-cmsg"]);
     assert_eq!(change.ours, FirewallChanges::default());

@@ -23,13 +23,13 @@ fn kernel(values: [&str; 3], said: &[(KernelKey, &str, bool)]) -> Kernel {
 }
 
 /// What is set for this port, each as before and after, and what our file says.
-fn told(change: &Change) -> (Vec<[&str; 2]>, Vec<&str>) {
+fn told(change: &KernelPlan) -> (Vec<[&str; 2]>, Vec<&str>) {
     let settings = change.settings.iter().map(|it| [it.before.as_str(), it.after.as_str()]);
     (settings.collect(), change.lines.values().map(String::as_str).collect())
 }
 
 /// The kernel once that is done.
-fn after(mut kernel: Kernel, change: &Change) -> Kernel {
+fn after(mut kernel: Kernel, change: &KernelPlan) -> Kernel {
     for setting in &change.settings {
         kernel.values.insert(setting.key, setting.after.clone());
     }
@@ -42,7 +42,7 @@ fn a_port_is_added_to_the_list_and_limits_are_raised() {
     let kernel =
         kernel(["8080,60000-60010", LOW, LOW], &[(KernelKey::ReservedPorts, "8080", false)]);
 
-    let change = Change::draft(&kernel, Some(55_000), &KernelChanges::default());
+    let change = KernelPlan::draft(&kernel, Some(55_000), &KernelChanges::default());
 
     let ports = ["8080,60000-60010", "8080,55000,60000-60010"];
     assert_eq!(
@@ -65,11 +65,12 @@ fn what_is_enough_already_stays_and_is_not_ours() {
         &[(KernelKey::ReservedPorts, "54000-56000", false)],
     );
 
-    let change = Change::draft(&enough, Some(55_000), &KernelChanges::default());
+    let change = KernelPlan::draft(&enough, Some(55_000), &KernelChanges::default());
 
-    assert_eq!(change, Change::default());
-    let none = Change::draft(&enough, None, &KernelChanges { port: None, raised: BTreeMap::new() });
-    assert_eq!(none, Change::default());
+    assert_eq!(change, KernelPlan::default());
+    let none =
+        KernelPlan::draft(&enough, None, &KernelChanges { port: None, raised: BTreeMap::new() });
+    assert_eq!(none, KernelPlan::default());
 }
 
 #[test]
@@ -85,11 +86,11 @@ fn what_is_set_for_the_present_alone_is_written_down_and_what_is_written_down_is
     );
 
     assert_eq!(
-        told(&Change::draft(&present, Some(55_000), &KernelChanges::default())),
+        told(&KernelPlan::draft(&present, Some(55_000), &KernelChanges::default())),
         (vec![], vec!["55000"])
     );
     assert_eq!(
-        told(&Change::draft(&written, Some(55_000), &KernelChanges::default())),
+        told(&KernelPlan::draft(&written, Some(55_000), &KernelChanges::default())),
         (vec![["", "55000"], [LOW, NEEDED], [LOW, NEEDED]], vec![NEEDED])
     );
 }
@@ -97,19 +98,19 @@ fn what_is_set_for_the_present_alone_is_written_down_and_what_is_written_down_is
 #[test]
 fn a_second_installation_changes_nothing_and_a_removal_takes_exactly_ours_back() {
     let before = kernel(["8080,54998-54999", LOW, "8388608"], &[]);
-    let first = Change::draft(&before, Some(55_000), &KernelChanges::default());
+    let first = KernelPlan::draft(&before, Some(55_000), &KernelChanges::default());
     let mut done = after(before.clone(), &first);
     // As the kernel tells it.
     assert_eq!(done.values[&KernelKey::ReservedPorts], "8080,54998-55000");
 
-    let again = Change::draft(&done, Some(55_000), &first.ours);
+    let again = KernelPlan::draft(&done, Some(55_000), &first.ours);
 
     assert_eq!(told(&again), (vec![], vec!["55000", NEEDED]));
     assert_eq!(again.ours, first.ours);
     // Another program has reserved a port of its own meanwhile, and raised a limit.
     done.values.insert(KernelKey::ReservedPorts, "8080,9000,54998-55000".to_owned());
     done.values.insert(KernelKey::SendBuffer, "9000000".to_owned());
-    let removal = Change::draft(&done, None, &again.ours);
+    let removal = KernelPlan::draft(&done, None, &again.ours);
     assert_eq!(
         told(&removal),
         (vec![["8080,9000,54998-55000", "8080,9000,54998-54999"], [NEEDED, LOW]], vec![])
@@ -120,12 +121,12 @@ fn a_second_installation_changes_nothing_and_a_removal_takes_exactly_ours_back()
 #[test]
 fn what_others_have_come_to_set_or_need_stays() {
     let before = kernel(["", LOW, LOW], &[]);
-    let first = Change::draft(&before, Some(55_000), &KernelChanges::default());
+    let first = KernelPlan::draft(&before, Some(55_000), &KernelChanges::default());
     let mut done = after(before, &first);
     done.said = kernel(["", "", ""], &[(KernelKey::ReservedPorts, "55000", true)]).said;
     done.values.insert(KernelKey::ReceiveBuffer, "16777216".to_owned());
 
-    let removal = Change::draft(&done, None, &first.ours);
+    let removal = KernelPlan::draft(&done, None, &first.ours);
 
     assert_eq!(told(&removal), (vec![[NEEDED, LOW]], vec![]));
 }
@@ -133,10 +134,10 @@ fn what_others_have_come_to_set_or_need_stays() {
 #[test]
 fn another_port_takes_the_place_of_the_first() {
     let before = kernel(["", NEEDED, NEEDED], &[]);
-    let first = Change::draft(&before, Some(55_000), &KernelChanges::default());
+    let first = KernelPlan::draft(&before, Some(55_000), &KernelChanges::default());
     let done = after(before, &first);
 
-    let other = Change::draft(&done, Some(55_001), &first.ours);
+    let other = KernelPlan::draft(&done, Some(55_001), &first.ours);
 
     assert_eq!(told(&other), (vec![["55000", "55001"]], vec!["55001"]));
 }
@@ -146,7 +147,7 @@ fn where_the_machine_lacks_a_setting_or_the_folder_nothing_is_done_about_it() {
     let mut kernel = kernel(["", LOW, LOW], &[]);
     kernel.values.retain(|key, _| *key == KernelKey::ReservedPorts);
     kernel.has_folder = false;
-    let change = Change::draft(&kernel, Some(55_000), &KernelChanges::default());
+    let change = KernelPlan::draft(&kernel, Some(55_000), &KernelChanges::default());
     assert_eq!(told(&change), (vec![["", "55000"]], vec!["55000"]));
 
     let mut ours = KernelChanges::default();
@@ -164,7 +165,7 @@ fn the_file_is_written_for_everybody_to_read_and_removed() {
     let paths = Paths::under("/");
     let path = Path::new("/etc/sysctl.d/60-pcoip-cmsg.conf");
     let mut ours = KernelChanges::default();
-    let draft = |kernel: &Kernel, port, ours: &KernelChanges| Change::draft(kernel, port, ours);
+    let draft = |kernel: &Kernel, port, ours: &KernelChanges| KernelPlan::draft(kernel, port, ours);
 
     let steps = draft(&kernel, Some(55_000), &ours).steps(&kernel, &paths, &mut ours);
 

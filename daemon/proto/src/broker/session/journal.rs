@@ -24,7 +24,7 @@ pub trait Seal {
 ///
 /// Its form, numbers big-endian: the line `pcoip-cm-sessions 1`; the number of the last session
 /// (8 bytes); of every session the SHA-256 of its cookie (32), its number (8), when it was last used
-/// in milliseconds since the epoch (8), its standing (1), the length of what is sealed (2) and that;
+/// in milliseconds since the epoch (8), its stage (1), the length of what is sealed (2) and that;
 /// the SHA-256 of everything before (32).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Journal {
@@ -53,13 +53,13 @@ pub(super) struct Written {
     pub(super) cookie: CookieDigest,
     pub(super) number: u64,
     pub(super) used: Time,
-    pub(super) standing: Standing,
+    pub(super) stage: LogOnStage,
     pub(super) sealed: Arc<[u8]>,
 }
 
 /// What a session is worth; the greater is kept longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
+pub(super) enum LogOnStage {
     /// It only asked whether somebody is there.
     Probe,
     /// Nobody is logged on.
@@ -85,7 +85,7 @@ impl Journal {
     }
 
     fn render_within(mut self, room: usize) -> Vec<u8> {
-        self.sessions.sort_unstable_by_key(|session| Reverse((session.standing, session.used)));
+        self.sessions.sort_unstable_by_key(|session| Reverse((session.stage, session.used)));
         let mut bytes = HEAD.to_vec();
         bytes.extend_from_slice(&self.last.to_be_bytes());
         for session in &self.sessions {
@@ -137,7 +137,7 @@ impl Written {
         bytes.extend_from_slice(&self.cookie.0);
         bytes.extend_from_slice(&self.number.to_be_bytes());
         bytes.extend_from_slice(&self.used.as_millis().to_be_bytes());
-        bytes.push(self.standing.as_byte());
+        bytes.push(self.stage.as_byte());
         bytes.extend_from_slice(&length.to_be_bytes());
         bytes.extend_from_slice(&self.sealed);
     }
@@ -146,22 +146,22 @@ impl Written {
         let (cookie, rest) = bytes.split_first_chunk()?;
         let (number, rest) = rest.split_first_chunk()?;
         let (used, rest) = rest.split_first_chunk()?;
-        let (standing, rest) = rest.split_first()?;
+        let (stage, rest) = rest.split_first()?;
         let (length, rest) = rest.split_first_chunk()?;
         let (sealed, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
         let session = Self {
             cookie: CookieDigest(*cookie),
             number: u64::from_be_bytes(*number),
             used: Time::from_millis(u64::from_be_bytes(*used)),
-            standing: Standing::of_byte(*standing)?,
+            stage: LogOnStage::of_byte(*stage)?,
             sealed: sealed.into(),
         };
         Some((session, rest))
     }
 }
 
-impl Standing {
-    /// The standing of a session.
+impl LogOnStage {
+    /// The stage of a session.
     pub(super) fn of(session: &Session) -> Self {
         match session.stage {
             Stage::Authenticated | Stage::Allocated => Self::User,

@@ -6,7 +6,7 @@ use std::{collections::HashMap, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use super::{
     ClientCookie, Session, Stage,
-    journal::{CookieDigest, Journal, Seal, Standing, Written},
+    journal::{CookieDigest, Journal, LogOnStage, Seal, Written},
 };
 use crate::{
     Time,
@@ -41,7 +41,7 @@ struct Entry {
     used: Time,
     /// When a request was last passed on to the broker or answered by it.
     served: Time,
-    standing: Standing,
+    stage: LogOnStage,
     /// `None` where it cannot be written down, or is not unless all are.
     sealed: Option<Arc<[u8]>>,
     /// `None` after a restart, until its cookie is shown.
@@ -87,8 +87,7 @@ impl<S: Seal> Sessions<S> {
         let kept: Vec<_> = kept.take(self.limit.saturating_sub(self.by_cookie.len())).collect();
         // The last of them are the first to give way.
         for written in kept.into_iter().rev() {
-            let Ok((place, _)) = self.shares.enter(unknown_source(), written.standing.place())
-            else {
+            let Ok((place, _)) = self.shares.enter(unknown_source(), written.stage.place()) else {
                 continue;
             };
             self.forget(written.cookie);
@@ -101,7 +100,7 @@ impl<S: Seal> Sessions<S> {
     #[must_use]
     pub fn journal(&self, extent: Extent) -> Journal {
         let all = self.by_cookie.iter();
-        let meant = all.filter(|(_, e)| extent == Extent::All || e.standing.is_logging_on());
+        let meant = all.filter(|(_, e)| extent == Extent::All || e.stage.is_logging_on());
         let sessions = meant.filter_map(|(cookie, entry)| entry.written(*cookie, &self.seal));
         Journal { last: self.last, sessions: sessions.collect() }
     }
@@ -125,12 +124,12 @@ impl<S: Seal> Sessions<S> {
     ///
     /// Where there is none such.
     pub fn insert(&mut self, session: Session) -> Result<Option<u64>, Full> {
-        let standing = Standing::of(&session);
+        let stage = LogOnStage::of(&session);
         let source = Source::of(session.client);
         // A probe is worth nothing, and answered all the same.
-        let worth = standing.place().max(Worth::Stranger);
+        let worth = stage.place().max(Worth::Stranger);
         let (place, gone) = self.shares.enter(source, worth).map_err(|_| Full)?;
-        self.shares.set_worth(place, standing.place());
+        self.shares.set_worth(place, stage.place());
         let gone = gone.and_then(|gone| self.cookies.get(&gone).copied());
         let gone = gone.and_then(|cookie| self.forget(cookie));
         let cookie = CookieDigest::of(&session.cookie);
@@ -149,7 +148,7 @@ impl<S: Seal> Sessions<S> {
     #[must_use]
     pub fn worth(&self, cookie: &ClientCookie, now: Time) -> Option<Worth> {
         let entry = self.by_cookie.get(&CookieDigest::of(cookie))?;
-        (!entry.is_over(self.idle, now)).then(|| entry.standing.worth())
+        (!entry.is_over(self.idle, now)).then(|| entry.stage.worth())
     }
 
     /// The number of the session of a cookie, whose use this is not.
@@ -177,11 +176,11 @@ impl<S: Seal> Sessions<S> {
         let entry = self.by_cookie.get_mut(&CookieDigest::of(cookie))?;
         let session = entry.session.as_mut()?;
         change(session);
-        let before = std::mem::replace(&mut entry.standing, Standing::of(session));
-        let is_logging_on = entry.standing.is_logging_on();
+        let before = std::mem::replace(&mut entry.stage, LogOnStage::of(session));
+        let is_logging_on = entry.stage.is_logging_on();
         entry.sealed = if is_logging_on { session.sealed(&self.seal) } else { None };
         self.revision += u64::from(is_logging_on || before.is_logging_on());
-        self.shares.set_worth(entry.place, entry.standing.place());
+        self.shares.set_worth(entry.place, entry.stage.place());
         Some(session)
     }
 
@@ -227,12 +226,12 @@ impl<S: Seal> Sessions<S> {
         if entry.session.is_none() {
             let sealed = entry.sealed.as_deref()?;
             let session = Session::unsealed(cookie, sealed, &self.seal)?;
-            entry.standing = Standing::of(&session);
+            entry.stage = LogOnStage::of(&session);
             self.shares.set_source(entry.place, Source::of(session.client));
             entry.session = Some(session);
         }
         entry.used = entry.used.max(now);
-        self.shares.set_worth(entry.place, entry.standing.place());
+        self.shares.set_worth(entry.place, entry.stage.place());
         Some(entry)
     }
 
@@ -240,7 +239,7 @@ impl<S: Seal> Sessions<S> {
         let entry = self.by_cookie.remove(&cookie)?;
         self.shares.leave(entry.place);
         self.cookies.remove(&entry.place);
-        self.revision += u64::from(entry.standing.is_logging_on());
+        self.revision += u64::from(entry.stage.is_logging_on());
         Some(entry.number)
     }
 }
@@ -252,7 +251,7 @@ impl Entry {
             number: session.number,
             used: session.opened,
             served: session.opened,
-            standing: Standing::of(&session),
+            stage: LogOnStage::of(&session),
             sealed: None,
             session: Some(session),
         }
@@ -265,7 +264,7 @@ impl Entry {
             number: written.number,
             used: written.used.min(now),
             served: written.used.min(now),
-            standing: written.standing,
+            stage: written.stage,
             sealed: Some(written.sealed),
             session: None,
         }
@@ -274,17 +273,17 @@ impl Entry {
     fn written(&self, cookie: CookieDigest, seal: &impl Seal) -> Option<Written> {
         let sealed = || self.session.as_ref()?.sealed(seal);
         let sealed = self.sealed.clone().or_else(sealed)?;
-        let (number, used, standing) = (self.number, self.used, self.standing);
-        Some(Written { cookie, number, used, standing, sealed })
+        let (number, used, stage) = (self.number, self.used, self.stage);
+        Some(Written { cookie, number, used, stage, sealed })
     }
 
     fn is_over(&self, idle: Duration, now: Time) -> bool {
-        is_over(self.standing, self.used, idle, now)
+        is_over(self.stage, self.used, idle, now)
     }
 
     fn is_in_use(&self, now: Time) -> bool {
         let stage = self.session.as_ref().map(Session::stage);
-        self.standing.is_logging_on()
+        self.stage.is_logging_on()
             && !matches!(stage, Some(Stage::Allocated | Stage::Invalid))
             && now.since(self.served) < THINKING
     }
@@ -292,12 +291,12 @@ impl Entry {
 
 impl Written {
     fn is_over(&self, idle: Duration, now: Time) -> bool {
-        is_over(self.standing, self.used, idle, now)
+        is_over(self.stage, self.used, idle, now)
     }
 }
 
-fn is_over(standing: Standing, used: Time, idle: Duration, now: Time) -> bool {
-    let idle = if standing == Standing::Probe { idle.min(PROBE_IDLE) } else { idle };
+fn is_over(stage: LogOnStage, used: Time, idle: Duration, now: Time) -> bool {
+    let idle = if stage == LogOnStage::Probe { idle.min(PROBE_IDLE) } else { idle };
     now.since(used) >= idle
 }
 

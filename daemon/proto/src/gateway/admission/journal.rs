@@ -45,12 +45,13 @@ struct Entry {
     tag: TagDigest,
     issued: Time,
     client: Option<IpAddr>,
-    standing: Standing,
+    #[serde(rename = "standing")]
+    phase: Phase,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Standing {
+enum Phase {
     Announced { until: Time },
     InUse,
     Waiting { since: Time },
@@ -140,10 +141,10 @@ impl Admission {
 
 impl Entry {
     fn of(session: &Session) -> Self {
-        let standing = match session.state {
-            State::Announced(until) => Standing::Announced { until },
-            State::Waiting(since) if !session.has_client() => Standing::Waiting { since },
-            State::Connected(_) | State::Waiting(_) => Standing::InUse,
+        let phase = match session.state {
+            State::Announced(until) => Phase::Announced { until },
+            State::Waiting(since) if !session.has_client() => Phase::Waiting { since },
+            State::Connected(_) | State::Waiting(_) => Phase::InUse,
         };
         Self {
             id: session.id.clone(),
@@ -153,19 +154,19 @@ impl Entry {
             tag: session.tag,
             issued: session.issued,
             client: session.client,
-            standing,
+            phase,
         }
     }
 
     /// No session gets more time than one of this instant: the clock may have been set back.
     fn insert_into(self, admission: &mut Admission, now: Time) {
-        let Self { id, key, agent, hostname, tag, issued, client, standing } = self;
-        let state = match standing {
-            Standing::Announced { until } => {
+        let Self { id, key, agent, hostname, tag, issued, client, phase } = self;
+        let state = match phase {
+            Phase::Announced { until } => {
                 State::Announced(until.min(now + admission.rules.timeouts.announced))
             }
-            Standing::InUse => State::Waiting(now),
-            Standing::Waiting { since } => State::Waiting(since.min(now)),
+            Phase::InUse => State::Waiting(now),
+            Phase::Waiting { since } => State::Waiting(since.min(now)),
         };
         let announced = Announcement { id, key, agent: canonical(agent), hostname, tag, issued };
         admission.insert(announced, state, client.map(|ip| ip.to_canonical()));

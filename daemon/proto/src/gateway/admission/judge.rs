@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{
-    super::{Side, Slot, Spi, Words},
+    super::{Side, Slot, Spi, SpiCandidates},
     Dropped,
     leg::{Because, Guess, Placed},
     session::Session,
@@ -17,16 +17,16 @@ pub(super) fn judge(
     sessions: &[(Slot, &Session)],
     side: Side,
     from: SocketAddr,
-    words: Words,
+    candidates: SpiCandidates,
 ) -> Result<(Slot, Placed), Dropped> {
     // A sequence number must not pass for an SPI.
-    let second = words.second.filter(|spi| !spi.is_reserved());
+    let second = candidates.second.filter(|spi| !spi.is_reserved());
     for (rule, because) in RULES {
         let mut several = false;
-        for spi in [Some(words.first), second].into_iter().flatten() {
+        for spi in [Some(candidates.first), second].into_iter().flatten() {
             match only(sessions, |session| rule(session, side, from, spi)) {
                 Ok(Some(slot)) => {
-                    let sequence = words.sequence(spi);
+                    let sequence = candidates.sequence(spi);
                     return Ok((slot, Placed { from, spi, sequence, because }));
                 }
                 Ok(None) => {}
@@ -38,7 +38,7 @@ pub(super) fn judge(
         }
     }
     match only(sessions, |session| session.lacks_flow(side)) {
-        Ok(Some(slot)) => Ok((slot, guess(from, words.first, second))),
+        Ok(Some(slot)) => Ok((slot, guess(from, candidates.first, second))),
         Ok(None) => Err(Dropped::Unknown),
         Err(Several) => Err(Dropped::Ambiguous),
     }

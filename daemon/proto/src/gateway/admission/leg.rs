@@ -8,7 +8,7 @@ use std::{
 use super::{
     super::{
         Destination, FlowId, Key, Side, Slot, Spi,
-        chunks::{Found, Reader},
+        chunks::{Item, Reader},
         retained::Retained,
     },
     terms::Seen,
@@ -137,12 +137,12 @@ impl Leg {
         self.reader.read(bytes, &mut found);
         for found in found {
             let spi = match found {
-                Found::Spi(spi) => spi,
-                Found::Bye => {
+                Item::Spi(spi) => spi,
+                Item::Bye => {
                     self.said_bye = true;
                     continue;
                 }
-                Found::Tag(_) => continue,
+                Item::Tag(_) => continue,
             };
             if !self.names(spi) && self.new_spis.len() < MAX_SPIS {
                 self.new_spis.push(spi);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    super::{Change, Destination, FlowId, Key, Side, Slot, Spi},
+    super::{Destination, FlowId, Key, RouteChange, Side, Slot, Spi},
     Admitted, Announcement, Arrival, Control, Dropped, Timeouts, View,
     leg::{Because, Far, Flow, Learned, Leg, Placed},
     sources::Sources,
@@ -92,7 +92,7 @@ impl Session {
 
     /// Begins a control connection. Flows go on, and new ones may come. To and from where the client
     /// was before, nothing goes any more.
-    pub(super) fn connect(&mut self, number: u64, client: Arrival, now: Time) -> Vec<Change> {
+    pub(super) fn connect(&mut self, number: u64, client: Arrival, now: Time) -> Vec<RouteChange> {
         self.changing(|session| {
             session.state = State::Connected(number);
             session.learning = Some(now + LEARNING);
@@ -208,7 +208,7 @@ impl Session {
         side: Side,
         placed: Placed,
         now: Time,
-    ) -> (Result<Destination, Dropped>, Vec<Change>) {
+    ) -> (Result<Destination, Dropped>, Vec<RouteChange>) {
         self.changing(|session| {
             session.follow(side, &placed, now)?;
             let flow = session.leg_mut(side).place(placed, now);
@@ -254,7 +254,7 @@ impl Session {
     }
 
     /// Gives up a flow that proved to be another session's.
-    pub(super) fn forget_flow(&mut self, side: Side, id: FlowId) -> Vec<Change> {
+    pub(super) fn forget_flow(&mut self, side: Side, id: FlowId) -> Vec<RouteChange> {
         self.changing(|session| {
             session.leg_mut(side).forget(id);
             session.expect_at_a_flow();
@@ -269,7 +269,7 @@ impl Session {
         now: Time,
         timeouts: &Timeouts,
         counted: impl Fn(FlowId) -> u64,
-    ) -> Vec<Change> {
+    ) -> Vec<RouteChange> {
         let idle = (!self.is_connected()).then_some(timeouts.udp_idle);
         let ((), changes) = self.changing(|session| {
             session.legs.iter_mut().for_each(|leg| leg.tick(now, idle, &counted));
@@ -303,14 +303,14 @@ impl Session {
     }
 
     /// Changes the session, and returns how its routes changed by that.
-    fn changing<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> (T, Vec<Change>) {
+    fn changing<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> (T, Vec<RouteChange>) {
         let before: Vec<_> = self.routes().collect();
         let changed = change(self);
         let after: Vec<_> = self.routes().collect();
         let gone = before.iter().filter(|(key, _)| !after.iter().any(|(other, _)| other == key));
         let new = after.iter().filter(|route| !before.contains(route));
-        let gone = gone.map(|(key, _)| Change::Removed(*key));
-        let changes = gone.chain(new.map(|(key, to)| Change::Added(*key, *to))).collect();
+        let gone = gone.map(|(key, _)| RouteChange::Removed(*key));
+        let changes = gone.chain(new.map(|(key, to)| RouteChange::Added(*key, *to))).collect();
         (changed, changes)
     }
 

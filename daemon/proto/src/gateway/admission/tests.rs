@@ -56,9 +56,9 @@ pub(super) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// Two words at the start of a datagram.
-pub(super) fn words(first: u32, second: u32) -> Words {
-    Words { first: spi(first), second: Some(spi(second)), third: None }
+/// Two candidates at the start of a datagram.
+pub(super) fn candidates(first: u32, second: u32) -> SpiCandidates {
+    SpiCandidates { first: spi(first), second: Some(spi(second)), third: None }
 }
 
 pub(super) fn spi(number: u32) -> Spi {
@@ -130,20 +130,20 @@ impl World {
         &mut self,
         side: Side,
         from: &str,
-        words: Words,
+        candidates: SpiCandidates,
     ) -> Result<SocketAddr, Dropped> {
         let from = address(from);
-        let sent = match self.routes.find(side, from, words) {
+        let sent = match self.routes.find(side, from, candidates) {
             Some(found) => Ok(found),
             None if self.routes.expects(side, from.ip()) => {
                 let seen = |flow| self.seen.get(&flow).copied().unwrap_or_default();
-                self.admission.datagram(side, from, words, (self.now, seen))
+                self.admission.datagram(side, from, candidates, (self.now, seen))
             }
             None => Err(Dropped::Unknown),
         };
         self.follow();
         sent.map(|found| {
-            let numbered = self.routes.find_numbered(side, from, words);
+            let numbered = self.routes.find_numbered(side, from, candidates);
             let seen = self.seen.entry(found.flow).or_default();
             seen.datagrams += 1;
             seen.sequence = numbered.and_then(|(_, sequence)| sequence);

@@ -20,7 +20,7 @@ fn message(chunks: &[(&[u8; 4], &[u8])], little_endian: bool, reversed: bool) ->
     [&size, body.as_slice()].concat()
 }
 
-fn read(pieces: &[&[u8]]) -> (Vec<Found>, bool) {
+fn read(pieces: &[&[u8]]) -> (Vec<Item>, bool) {
     let mut reader = Reader::default();
     let mut found = Vec::new();
     for piece in pieces {
@@ -41,11 +41,11 @@ fn invite(little_endian: bool, reversed: bool) -> Vec<u8> {
     message(&chunks, little_endian, reversed)
 }
 
-fn told() -> Vec<Found> {
+fn told() -> Vec<Item> {
     vec![
-        Found::Spi(Spi::from_bytes([1, 2, 3, 4])),
-        Found::Tag(TagDigest::of(b"SCS1abc")),
-        Found::Spi(Spi::from_bytes([5, 6, 7, 8])),
+        Item::Spi(Spi::from_bytes([1, 2, 3, 4])),
+        Item::Tag(TagDigest::of(b"SCS1abc")),
+        Item::Spi(Spi::from_bytes([5, 6, 7, 8])),
     ]
 }
 
@@ -59,7 +59,7 @@ fn bye_and_its_answer_are_found_in_every_spelling_and_other_messages_are_neither
         };
 
         for kind in 0..9 {
-            let expected = if [4, 5].contains(&kind) { vec![Found::Bye] } else { vec![] };
+            let expected = if [4, 5].contains(&kind) { vec![Item::Bye] } else { vec![] };
             assert_eq!(said(kind), expected, "{kind}");
         }
     }

@@ -2,24 +2,24 @@
 
 use super::*;
 
-fn written(number: u8, standing: Standing) -> Written {
+fn written(number: u8, stage: LogOnStage) -> Written {
     Written {
         cookie: CookieDigest([number; 32]),
         number: number.into(),
         used: Time::from_millis(1_800_000_000_000),
-        standing,
+        stage,
         sealed: vec![0xCC; 3].into(),
     }
 }
 
 fn journal() -> Journal {
-    let sessions = vec![written(1, Standing::User), written(2, Standing::Probe)];
+    let sessions = vec![written(1, LogOnStage::User), written(2, LogOnStage::Probe)];
     Journal { last: 7, sessions }
 }
 
 #[test]
 fn a_journal_has_the_documented_form() {
-    let bytes = Journal { last: 7, sessions: vec![written(1, Standing::User)] }.render();
+    let bytes = Journal { last: 7, sessions: vec![written(1, LogOnStage::User)] }.render();
 
     let mut expected = b"pcoip-cm-sessions 1\n\0\0\0\0\0\0\0\x07".to_vec();
     expected.extend([1; 32]);
@@ -66,8 +66,10 @@ fn what_is_no_journal_of_this_version_is_told_apart() {
 #[test]
 fn what_does_not_fit_is_worth_least() {
     let sessions = [1, 2, 3].map(|number| match number {
-        3 => written(number, Standing::User),
-        _ => Written { used: Time::from_millis(number.into()), ..written(number, Standing::Probe) },
+        3 => written(number, LogOnStage::User),
+        _ => {
+            Written { used: Time::from_millis(number.into()), ..written(number, LogOnStage::Probe) }
+        }
     });
     let journal = Journal { last: 7, sessions: sessions.to_vec() };
     let whole = journal.clone().render().len();

@@ -21,7 +21,11 @@ fn datagrams_of_a_told_spi_flow_both_ways_in_any_layout_order_and_offset() {
             let (mut world, control) = told(layout, &[0xc001_c001]);
             world.observe(control, Side::Agent, &layout(&[0xa001_a001]));
             let at = |spi| {
-                if header { words(0, swap(spi, swapped)) } else { words(swap(spi, swapped), 7) }
+                if header {
+                    candidates(0, swap(spi, swapped))
+                } else {
+                    candidates(swap(spi, swapped), 7)
+                }
             };
 
             let up = world.send(Side::Client, CLIENT, at(0xc001_c001));
@@ -36,33 +40,33 @@ fn datagrams_of_a_told_spi_flow_both_ways_in_any_layout_order_and_offset() {
 fn either_sides_spi_may_stand_on_the_wire() {
     let (mut world, _) = told(chunks, &[0xc001]);
 
-    assert_eq!(world.send(Side::Client, CLIENT, words(0xc001, 1)), Ok(address(AGENT)));
-    assert_eq!(world.send(Side::Agent, AGENT, words(0xc001, 1)), Ok(address(CLIENT)));
+    assert_eq!(world.send(Side::Client, CLIENT, candidates(0xc001, 1)), Ok(address(AGENT)));
+    assert_eq!(world.send(Side::Agent, AGENT, candidates(0xc001, 1)), Ok(address(CLIENT)));
 }
 
 #[test]
 fn an_agents_datagrams_wait_for_the_clients_first() {
     let (mut world, _) = told(chunks, &[0xa001]);
 
-    let early = world.send(Side::Agent, AGENT, words(0xa001, 1));
-    world.send(Side::Client, CLIENT, words(0xc001, 1)).unwrap();
+    let early = world.send(Side::Agent, AGENT, candidates(0xa001, 1));
+    world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
 
     assert_eq!(early, Err(Dropped::NoDestination));
-    let found = world.routes.find(Side::Agent, address(AGENT), words(0xa001, 2));
+    let found = world.routes.find(Side::Agent, address(AGENT), candidates(0xa001, 2));
     assert_eq!(found.map(|found| found.to), Some(address(CLIENT)));
 }
 
 #[test]
 fn datagrams_from_elsewhere_are_nobodys_however_well_their_spi_fits() {
     let (mut world, _) = told(chunks, &[0xc001]);
-    world.send(Side::Client, CLIENT, words(0xc001, 1)).unwrap();
+    world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
 
     for (side, from) in [(Side::Client, "192.0.2.9:5000"), (Side::Agent, "10.0.0.9:4172")] {
-        assert_eq!(world.send(side, from, words(0xc001, 1)), Err(Dropped::Unknown));
+        assert_eq!(world.send(side, from, candidates(0xc001, 1)), Err(Dropped::Unknown));
         let asked = world.admission.datagram(
             side,
             address(from),
-            words(0xc001, 1),
+            candidates(0xc001, 1),
             (world.now, |_| Seen::default()),
         );
         assert_eq!(asked, Err(Dropped::Unknown));
@@ -74,14 +78,14 @@ fn an_untold_spi_is_the_only_waiting_sessions() {
     let mut world = World::new(10);
     let first = world.connect(1, "192.0.2.1");
     world.observe(first, Side::Client, &bytes(&[0xc001]));
-    world.send(Side::Client, CLIENT, words(0xc001, 1)).unwrap();
+    world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.connect(2, "192.0.2.1");
     world.announce(3).unwrap();
 
-    let sent = world.send(Side::Client, "192.0.2.1:6000", words(0xdddd, 1));
+    let sent = world.send(Side::Client, "192.0.2.1:6000", candidates(0xdddd, 1));
 
     assert_eq!(sent, Ok(agent(2)));
-    let another = world.send(Side::Client, "192.0.2.1:7000", words(0xeeee, 1));
+    let another = world.send(Side::Client, "192.0.2.1:7000", candidates(0xeeee, 1));
     assert_eq!(another, Err(Dropped::Unknown), "no session lacks a flow");
 }
 
@@ -91,7 +95,7 @@ fn an_untold_spi_that_may_be_of_several_sessions_is_dropped() {
     world.connect(1, "192.0.2.1");
     world.connect(2, "192.0.2.1");
 
-    assert_eq!(world.send(Side::Client, CLIENT, words(0xc001, 1)), Err(Dropped::Ambiguous));
+    assert_eq!(world.send(Side::Client, CLIENT, candidates(0xc001, 1)), Err(Dropped::Ambiguous));
 }
 
 #[test]
@@ -102,31 +106,31 @@ fn an_spi_that_several_sessions_told_is_dropped() {
         world.observe(control, Side::Client, &chunks(&[0xc001]));
     }
 
-    assert_eq!(world.send(Side::Client, CLIENT, words(0xc001, 1)), Err(Dropped::Ambiguous));
+    assert_eq!(world.send(Side::Client, CLIENT, candidates(0xc001, 1)), Err(Dropped::Ambiguous));
 }
 
 #[test]
 fn a_guessed_flow_is_corrected_when_another_session_tells_its_spi() {
     let mut world = World::new(10);
     let wrong = world.connect(1, "192.0.2.1");
-    world.send(Side::Client, CLIENT, words(0xc002, 1)).unwrap();
-    world.send(Side::Agent, AGENT, words(0xa001, 1)).unwrap();
+    world.send(Side::Client, CLIENT, candidates(0xc002, 1)).unwrap();
+    world.send(Side::Agent, AGENT, candidates(0xa001, 1)).unwrap();
 
     let right = world.connect(2, "192.0.2.1");
     world.observe(right, Side::Client, &bytes(&[0xc002]));
 
-    assert_eq!(world.send(Side::Client, CLIENT, words(0xc002, 2)), Ok(agent(2)));
-    let down = world.send(Side::Agent, AGENT, words(0xa001, 2));
+    assert_eq!(world.send(Side::Client, CLIENT, candidates(0xc002, 2)), Ok(agent(2)));
+    let down = world.send(Side::Agent, AGENT, candidates(0xa001, 2));
     assert_eq!(down, Err(Dropped::NoDestination), "the first client is unknown again");
     assert!(world.observe(wrong, Side::Client, b"more"));
-    assert_eq!(world.send(Side::Client, "192.0.2.1:6000", words(0xc001, 1)), Ok(agent(1)));
+    assert_eq!(world.send(Side::Client, "192.0.2.1:6000", candidates(0xc001, 1)), Ok(agent(1)));
 }
 
 #[test]
 fn a_guess_stays_when_another_session_shows_a_value_that_is_everywhere() {
     let mut world = World::new(10);
     world.connect(1, "192.0.2.1");
-    let short = Words { first: spi(4), second: None, third: None };
+    let short = SpiCandidates { first: spi(4), second: None, third: None };
     world.send(Side::Client, CLIENT, short).unwrap();
 
     let other = world.connect(2, "192.0.2.1");
@@ -139,13 +143,13 @@ fn a_guess_stays_when_another_session_shows_a_value_that_is_everywhere() {
 fn a_guess_stays_when_its_own_session_tells_the_spi() {
     let mut world = World::new(10);
     let own = world.connect(1, "192.0.2.1");
-    world.send(Side::Client, CLIENT, words(0xc001, 1)).unwrap();
+    world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.observe(own, Side::Agent, &bytes(&[0xc001]));
 
     let other = world.connect(2, "192.0.2.1");
     world.observe(other, Side::Client, &bytes(&[0xc001]));
 
-    assert_eq!(world.send(Side::Client, CLIENT, words(0xc001, 2)), Ok(agent(1)));
+    assert_eq!(world.send(Side::Client, CLIENT, candidates(0xc001, 2)), Ok(agent(1)));
 }
 
 #[test]
@@ -154,45 +158,45 @@ fn a_guessed_flow_behind_a_changing_header_is_known_by_its_second_word() {
     world.connect(1, "192.0.2.1");
 
     for header in [0x8000_0001, 0x8000_0002, 0x8000_0003] {
-        let sent = world.send(Side::Client, CLIENT, words(header, 0xc001));
+        let sent = world.send(Side::Client, CLIENT, candidates(header, 0xc001));
         assert_eq!(sent, Ok(address(AGENT)), "{header:x}");
     }
-    assert!(world.routes.find(Side::Client, address(CLIENT), words(4, 0xc001)).is_some());
+    assert!(world.routes.find(Side::Client, address(CLIENT), candidates(4, 0xc001)).is_some());
 }
 
 #[test]
 fn a_guess_does_not_take_a_reserved_value_for_an_spi() {
     let mut world = World::new(10);
     world.connect(1, "192.0.2.1");
-    world.send(Side::Client, CLIENT, words(0, 0xc001)).unwrap();
+    world.send(Side::Client, CLIENT, candidates(0, 0xc001)).unwrap();
 
-    assert!(world.routes.find(Side::Client, address(CLIENT), words(1, 0xc001)).is_some());
-    assert_eq!(world.routes.find(Side::Client, address(CLIENT), words(0, 0xdddd)), None);
+    assert!(world.routes.find(Side::Client, address(CLIENT), candidates(1, 0xc001)).is_some());
+    assert_eq!(world.routes.find(Side::Client, address(CLIENT), candidates(0, 0xdddd)), None);
 }
 
 #[test]
 fn a_known_spi_from_a_new_port_moves_the_flow_and_the_answers() {
     let (mut world, control) = told(chunks, &[0xc001]);
     world.observe(control, Side::Agent, &chunks(&[0xa001]));
-    world.send(Side::Client, CLIENT, words(0xc001, 1)).unwrap();
-    world.send(Side::Agent, AGENT, words(0xa001, 1)).unwrap();
+    world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
+    world.send(Side::Agent, AGENT, candidates(0xa001, 1)).unwrap();
 
     let moved = "192.0.2.1:6000";
     world.fall_silent();
-    assert_eq!(world.send(Side::Client, moved, words(0xc001, 2)), Ok(address(AGENT)));
+    assert_eq!(world.send(Side::Client, moved, candidates(0xc001, 2)), Ok(address(AGENT)));
 
-    assert_eq!(world.send(Side::Agent, AGENT, words(0xa001, 2)), Ok(address(moved)));
-    assert_eq!(world.routes.find(Side::Client, address(CLIENT), words(0xc001, 3)), None);
+    assert_eq!(world.send(Side::Agent, AGENT, candidates(0xa001, 2)), Ok(address(moved)));
+    assert_eq!(world.routes.find(Side::Client, address(CLIENT), candidates(0xc001, 3)), None);
 }
 
 #[test]
 fn a_guessed_flow_moves_too() {
     let mut world = World::new(10);
     world.connect(1, "192.0.2.1");
-    world.send(Side::Client, CLIENT, words(0xdddd, 1)).unwrap();
+    world.send(Side::Client, CLIENT, candidates(0xdddd, 1)).unwrap();
     world.fall_silent();
 
-    let moved = world.send(Side::Client, "192.0.2.1:6000", words(0xdddd, 2));
+    let moved = world.send(Side::Client, "192.0.2.1:6000", candidates(0xdddd, 2));
 
     assert_eq!(moved, Ok(agent(1)));
 }
@@ -202,79 +206,79 @@ fn a_guessed_flow_does_not_move_onto_a_session_that_told_its_spi() {
     let mut world = World::new(10);
     let first = world.connect(1, "192.0.2.1");
     world.connect(2, "198.51.100.7");
-    world.send(Side::Client, CLIENT, words(0xeeee, 1)).unwrap();
-    world.send(Side::Client, "198.51.100.7:5000", words(0xc001, 1)).unwrap();
+    world.send(Side::Client, CLIENT, candidates(0xeeee, 1)).unwrap();
+    world.send(Side::Client, "198.51.100.7:5000", candidates(0xc001, 1)).unwrap();
     world.observe(first, Side::Client, &chunks(&[0xc001]));
 
     world.admit(2, "192.0.2.1").unwrap();
 
-    assert_eq!(world.send(Side::Client, CLIENT, words(0xc001, 2)), Ok(agent(1)));
+    assert_eq!(world.send(Side::Client, CLIENT, candidates(0xc001, 2)), Ok(agent(1)));
 }
 
 #[test]
 fn a_client_that_resumes_from_another_address_takes_its_flows_along() {
     let (mut world, control) = told(chunks, &[0xc001]);
-    world.send(Side::Client, CLIENT, words(0xc001, 1)).unwrap();
+    world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.close(control);
     let elsewhere = "198.51.100.7:5000";
-    assert_eq!(world.send(Side::Client, elsewhere, words(0xc001, 2)), Err(Dropped::Unknown));
+    assert_eq!(world.send(Side::Client, elsewhere, candidates(0xc001, 2)), Err(Dropped::Unknown));
 
     world.admit(1, "198.51.100.7").unwrap();
 
-    assert_eq!(world.send(Side::Client, elsewhere, words(0xc001, 3)), Ok(address(AGENT)));
-    assert_eq!(world.send(Side::Client, CLIENT, words(0xc001, 4)), Err(Dropped::Unknown));
+    assert_eq!(world.send(Side::Client, elsewhere, candidates(0xc001, 3)), Ok(address(AGENT)));
+    assert_eq!(world.send(Side::Client, CLIENT, candidates(0xc001, 4)), Err(Dropped::Unknown));
 }
 
 #[test]
 fn a_resumed_session_may_have_new_spis_that_nothing_tells() {
     let (mut world, control) = told(bytes, &[0xc001]);
-    world.send(Side::Client, CLIENT, words(0xc001, 1)).unwrap();
-    world.send(Side::Agent, AGENT, words(0xa001, 1)).unwrap();
+    world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
+    world.send(Side::Agent, AGENT, candidates(0xa001, 1)).unwrap();
     world.close(control);
     world.wait(30);
 
     world.admit(1, "192.0.2.1").unwrap();
 
-    assert_eq!(world.send(Side::Client, CLIENT, words(0xc002, 1)), Ok(address(AGENT)));
-    assert_eq!(world.send(Side::Agent, AGENT, words(0xa002, 1)), Ok(address(CLIENT)));
-    assert_eq!(world.send(Side::Client, CLIENT, words(0xc003, 1)), Err(Dropped::Unknown));
+    assert_eq!(world.send(Side::Client, CLIENT, candidates(0xc002, 1)), Ok(address(AGENT)));
+    assert_eq!(world.send(Side::Agent, AGENT, candidates(0xa002, 1)), Ok(address(CLIENT)));
+    assert_eq!(world.send(Side::Client, CLIENT, candidates(0xc003, 1)), Err(Dropped::Unknown));
 }
 
 #[test]
 fn a_session_that_resumed_and_kept_its_flows_attracts_no_guesses_after_a_minute() {
     let (mut world, control) = told(bytes, &[0xc001]);
-    world.send(Side::Client, CLIENT, words(0xc001, 1)).unwrap();
+    world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.close(control);
     world.admit(1, "192.0.2.1").unwrap();
 
     world.wait(60);
 
-    assert_eq!(world.send(Side::Client, CLIENT, words(0xdddd, 1)), Err(Dropped::Unknown));
-    assert_eq!(world.send(Side::Client, CLIENT, words(0xc001, 1)), Ok(address(AGENT)));
+    assert_eq!(world.send(Side::Client, CLIENT, candidates(0xdddd, 1)), Err(Dropped::Unknown));
+    assert_eq!(world.send(Side::Client, CLIENT, candidates(0xc001, 1)), Ok(address(AGENT)));
 }
 
 #[test]
 fn new_keys_in_parsed_chunks_make_new_flows_at_any_time() {
     let (mut world, control) = told(chunks, &[0xc001, 0xa001]);
-    world.send(Side::Client, CLIENT, words(0xc001, 1)).unwrap();
-    world.send(Side::Agent, AGENT, words(0xa001, 1)).unwrap();
+    world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
+    world.send(Side::Agent, AGENT, candidates(0xa001, 1)).unwrap();
     world.wait(3600);
 
     assert!(world.observe(control, Side::Client, &chunks(&[0xc002])));
 
-    assert_eq!(world.send(Side::Client, CLIENT, words(0xc002, 1)), Ok(address(AGENT)));
+    assert_eq!(world.send(Side::Client, CLIENT, candidates(0xc002, 1)), Ok(address(AGENT)));
 }
 
 #[test]
 fn control_bytes_are_let_go_when_the_flows_are_known_both_ways() {
     let (mut world, control) = told(bytes, &[0xc001, 0xa001, 0xdddd]);
-    world.send(Side::Client, CLIENT, words(0xc001, 1)).unwrap();
+    world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     assert!(world.observe(control, Side::Client, b"more"));
 
-    world.send(Side::Agent, AGENT, words(0xa001, 1)).unwrap();
+    world.send(Side::Agent, AGENT, candidates(0xa001, 1)).unwrap();
 
     assert!(!world.observe(control, Side::Client, b"more"));
-    assert_eq!(world.send(Side::Client, CLIENT, words(0xdddd, 1)), Err(Dropped::Unknown));
+    assert_eq!(world.send(Side::Client, CLIENT, candidates(0xdddd, 1)), Err(Dropped::Unknown));
 }
 
 #[test]
@@ -287,7 +291,7 @@ fn control_bytes_are_let_go_after_a_minute_at_the_latest() {
     world.wait(1);
 
     assert!(!world.observe(control, Side::Client, b"more"));
-    assert_eq!(world.send(Side::Client, CLIENT, words(0xc001, 1)), Err(Dropped::Ambiguous));
+    assert_eq!(world.send(Side::Client, CLIENT, candidates(0xc001, 1)), Err(Dropped::Ambiguous));
 }
 
 #[test]
@@ -295,8 +299,8 @@ fn a_guess_alone_does_not_let_control_bytes_go() {
     let mut world = World::new(10);
     let control = world.connect(1, "192.0.2.1");
     world.observe(control, Side::Client, b"foreign stream of bytes");
-    world.send(Side::Client, CLIENT, words(0xc001, 1)).unwrap();
-    world.send(Side::Agent, AGENT, words(0xa001, 1)).unwrap();
+    world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
+    world.send(Side::Agent, AGENT, candidates(0xa001, 1)).unwrap();
 
     assert!(world.observe(control, Side::Client, b"more"));
 }
@@ -304,23 +308,23 @@ fn a_guess_alone_does_not_let_control_bytes_go() {
 #[test]
 fn a_route_lives_while_the_control_connection_does() {
     let (mut world, _) = told(chunks, &[0xc001]);
-    world.send(Side::Client, CLIENT, words(0xc001, 1)).unwrap();
+    world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
 
     world.wait(3600);
     world.wait(3600);
 
-    assert!(world.routes.find(Side::Client, address(CLIENT), words(0xc001, 2)).is_some());
+    assert!(world.routes.find(Side::Client, address(CLIENT), candidates(0xc001, 2)).is_some());
 }
 
 #[test]
 fn datagrams_flow_on_after_the_control_connection_closed() {
     let (mut world, control) = told(chunks, &[0xc001]);
-    world.send(Side::Client, CLIENT, words(0xc001, 1)).unwrap();
+    world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.close(control);
 
     for _ in 0..20 {
         world.wait(59);
-        assert_eq!(world.send(Side::Client, CLIENT, words(0xc001, 1)), Ok(address(AGENT)));
+        assert_eq!(world.send(Side::Client, CLIENT, candidates(0xc001, 1)), Ok(address(AGENT)));
     }
     world.wait(1);
     assert_eq!(world.ends(), []);
@@ -332,16 +336,16 @@ fn datagrams_flow_on_after_the_control_connection_closed() {
 #[test]
 fn a_silent_flow_ends_after_its_time_and_may_come_back_while_its_session_waits() {
     let (mut world, control) = told(chunks, &[0xc001]);
-    world.send(Side::Client, CLIENT, words(0xc001, 1)).unwrap();
+    world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.close(control);
 
     world.wait(1);
     world.wait(59);
-    assert!(world.routes.find(Side::Client, address(CLIENT), words(0xc001, 2)).is_some());
+    assert!(world.routes.find(Side::Client, address(CLIENT), candidates(0xc001, 2)).is_some());
     world.wait(1);
 
-    assert_eq!(world.routes.find(Side::Client, address(CLIENT), words(0xc001, 2)), None);
-    assert_eq!(world.send(Side::Client, CLIENT, words(0xc001, 3)), Ok(address(AGENT)));
+    assert_eq!(world.routes.find(Side::Client, address(CLIENT), candidates(0xc001, 2)), None);
+    assert_eq!(world.send(Side::Client, CLIENT, candidates(0xc001, 3)), Ok(address(AGENT)));
 }
 
 #[test]
@@ -351,20 +355,24 @@ fn a_session_has_four_flows_a_side_and_the_most_silent_gives_way() {
 
     for spi in spis {
         world.now = world.now + Duration::from_secs(1);
-        world.send(Side::Client, CLIENT, words(spi, 1)).unwrap();
+        world.send(Side::Client, CLIENT, candidates(spi, 1)).unwrap();
     }
 
-    let found = spis.map(|spi| world.routes.find(Side::Client, address(CLIENT), words(spi, 2)));
+    let found =
+        spis.map(|spi| world.routes.find(Side::Client, address(CLIENT), candidates(spi, 2)));
     assert_eq!(found.map(|found| found.is_some()), [false, true, true, true, true]);
 }
 
 #[test]
 fn the_agents_datagrams_leave_from_where_the_client_connected() {
     let (mut world, _) = told(chunks, &[0xc001]);
-    world.send(Side::Client, CLIENT, words(0xc001, 1)).unwrap();
-    world.send(Side::Agent, AGENT, words(0xc001, 1)).unwrap();
+    world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
+    world.send(Side::Agent, AGENT, candidates(0xc001, 1)).unwrap();
     let leaves = |world: &World| {
-        world.routes.find(Side::Agent, address(AGENT), words(0xc001, 2)).map(|found| found.from)
+        world
+            .routes
+            .find(Side::Agent, address(AGENT), candidates(0xc001, 2))
+            .map(|found| found.from)
     };
     assert_eq!(leaves(&world), Some(None), "the system chooses well");
 

@@ -18,14 +18,14 @@ fn flowing() -> World {
     let control = world.connect(1, "192.0.2.1");
     world.observe(control, Side::Client, &chunks(&SPIS[..2]));
     world.observe(control, Side::Agent, &chunks(&SPIS[2..]));
-    world.send(Side::Client, HOME, words(0xc001, 1)).unwrap();
-    world.send(Side::Agent, AGENT, words(0xa001, 1)).unwrap();
+    world.send(Side::Client, HOME, candidates(0xc001, 1)).unwrap();
+    world.send(Side::Agent, AGENT, candidates(0xa001, 1)).unwrap();
     world
 }
 
 /// Where the agent's datagrams go.
 fn answers(world: &mut World) -> SocketAddr {
-    world.send(Side::Agent, AGENT, words(0xa001, 1)).unwrap()
+    world.send(Side::Agent, AGENT, candidates(0xa001, 1)).unwrap()
 }
 
 #[test]
@@ -34,11 +34,11 @@ fn a_client_that_speaks_is_not_followed_elsewhere() {
     for _ in 0..20 {
         world.now = world.now + Duration::from_millis(900);
         for spi in SPIS {
-            let intruding = world.send(Side::Client, INTRUDER, words(spi, 2));
+            let intruding = world.send(Side::Client, INTRUDER, candidates(spi, 2));
             assert_eq!(intruding, Err(Dropped::Unknown), "{spi:x}");
         }
         assert_eq!(answers(&mut world), address(HOME));
-        assert_eq!(world.send(Side::Client, HOME, words(0xc001, 2)), Ok(address(AGENT)));
+        assert_eq!(world.send(Side::Client, HOME, candidates(0xc001, 2)), Ok(address(AGENT)));
         world.tick();
     }
 }
@@ -51,17 +51,17 @@ fn a_client_that_paused_is_back_with_its_first_datagram() {
         // One after the other, each when the one before has fallen silent.
         for port in 6000..6020 {
             let intruder = format!("192.0.2.1:{port}");
-            assert_eq!(world.send(Side::Client, &intruder, words(spi, 2)), Ok(address(AGENT)));
+            assert_eq!(world.send(Side::Client, &intruder, candidates(spi, 2)), Ok(address(AGENT)));
             assert_eq!(answers(&mut world), address(&intruder));
             world.fall_silent();
         }
 
-        assert_eq!(world.send(Side::Client, HOME, words(0xc001, 3)), Ok(address(AGENT)));
+        assert_eq!(world.send(Side::Client, HOME, candidates(0xc001, 3)), Ok(address(AGENT)));
 
         assert_eq!(answers(&mut world), address(HOME));
         for port in 6000..6020 {
             let intruder = format!("192.0.2.1:{port}");
-            let intruding = world.send(Side::Client, &intruder, words(spi, 4));
+            let intruding = world.send(Side::Client, &intruder, candidates(spi, 4));
             assert_eq!(intruding, Err(Dropped::Unknown));
         }
         assert_eq!(answers(&mut world), address(HOME));
@@ -71,15 +71,15 @@ fn a_client_that_paused_is_back_with_its_first_datagram() {
 #[test]
 fn a_client_whose_port_changed_for_good_is_followed_and_then_as_safe() {
     let mut world = flowing();
-    assert_eq!(world.send(Side::Client, MOVED, words(0xc001, 2)), Err(Dropped::Unknown));
+    assert_eq!(world.send(Side::Client, MOVED, candidates(0xc001, 2)), Err(Dropped::Unknown));
     world.fall_silent();
 
-    assert_eq!(world.send(Side::Client, MOVED, words(0xc001, 3)), Ok(address(AGENT)));
+    assert_eq!(world.send(Side::Client, MOVED, candidates(0xc001, 3)), Ok(address(AGENT)));
 
     assert_eq!(answers(&mut world), address(MOVED));
     world.fall_silent();
-    world.send(Side::Client, INTRUDER, words(0xc001, 4)).unwrap();
-    assert_eq!(world.send(Side::Client, MOVED, words(0xc001, 5)), Ok(address(AGENT)));
+    world.send(Side::Client, INTRUDER, candidates(0xc001, 4)).unwrap();
+    assert_eq!(world.send(Side::Client, MOVED, candidates(0xc001, 5)), Ok(address(AGENT)));
     assert_eq!(answers(&mut world), address(MOVED));
 }
 
@@ -90,14 +90,14 @@ fn a_sequence_number_far_from_the_last_keeps_a_flow_where_it_is() {
         for (offset, moves) in [(1, true), (near, true), (near + 1, false), (1 << 31, false)] {
             for this in [last.wrapping_add(offset), last.wrapping_sub(offset)] {
                 let mut world = flowing();
-                world.send(Side::Client, HOME, words(0xc001, last)).unwrap();
+                world.send(Side::Client, HOME, candidates(0xc001, last)).unwrap();
                 world.fall_silent();
 
-                let sent = world.send(Side::Client, INTRUDER, words(0xc001, this));
+                let sent = world.send(Side::Client, INTRUDER, candidates(0xc001, this));
 
                 assert_eq!(sent.is_ok(), moves, "{last:x} {this:x}");
                 // Whatever the number is, the client is not kept away.
-                let back = world.send(Side::Client, HOME, words(0xc001, this ^ (1 << 31)));
+                let back = world.send(Side::Client, HOME, candidates(0xc001, this ^ (1 << 31)));
                 assert_eq!(back, Ok(address(AGENT)));
                 assert_eq!(answers(&mut world), address(HOME));
             }
@@ -109,14 +109,14 @@ fn a_sequence_number_far_from_the_last_keeps_a_flow_where_it_is() {
 fn a_told_spi_comes_before_one_that_was_guessed() {
     let mut world = World::new(10);
     let control = world.connect(1, "192.0.2.1");
-    world.send(Side::Client, INTRUDER, words(0xdddd, 1)).unwrap();
+    world.send(Side::Client, INTRUDER, candidates(0xdddd, 1)).unwrap();
     world.observe(control, Side::Client, &chunks(&[0xc001]));
     world.observe(control, Side::Agent, &chunks(&[0xa001]));
 
-    assert_eq!(world.send(Side::Client, HOME, words(0xc001, 1)), Ok(address(AGENT)));
+    assert_eq!(world.send(Side::Client, HOME, candidates(0xc001, 1)), Ok(address(AGENT)));
 
     assert_eq!(answers(&mut world), address(HOME));
-    assert_eq!(world.send(Side::Client, INTRUDER, words(0xdddd, 2)), Err(Dropped::Unknown));
+    assert_eq!(world.send(Side::Client, INTRUDER, candidates(0xdddd, 2)), Err(Dropped::Unknown));
     assert_eq!(answers(&mut world), address(HOME));
 }
 
@@ -124,23 +124,23 @@ fn a_told_spi_comes_before_one_that_was_guessed() {
 fn a_client_that_connects_again_has_its_session_back_from_an_intruder() {
     let mut world = flowing();
     world.fall_silent();
-    world.send(Side::Client, INTRUDER, words(0xc001, 2)).unwrap();
+    world.send(Side::Client, INTRUDER, candidates(0xc001, 2)).unwrap();
     assert_eq!(answers(&mut world), address(INTRUDER));
     let control = world.admit(1, "192.0.2.1").unwrap();
     world.observe(control, Side::Client, &chunks(&[0xc003]));
     world.observe(control, Side::Agent, &chunks(&[0xa003]));
     for spi in SPIS {
-        world.send(Side::Client, INTRUDER, words(spi, 3)).unwrap();
-        let other = world.send(Side::Client, "192.0.2.1:6001", words(spi, 3));
+        world.send(Side::Client, INTRUDER, candidates(spi, 3)).unwrap();
+        let other = world.send(Side::Client, "192.0.2.1:6001", candidates(spi, 3));
         assert_eq!(other, Err(Dropped::Unknown), "{spi:x}");
     }
 
-    assert_eq!(world.send(Side::Client, MOVED, words(0xc003, 1)), Ok(address(AGENT)));
+    assert_eq!(world.send(Side::Client, MOVED, candidates(0xc003, 1)), Ok(address(AGENT)));
 
     assert_eq!(answers(&mut world), address(MOVED));
     for spi in SPIS.into_iter().chain([0xc003, 0xa003]) {
         for intruder in [INTRUDER, "192.0.2.1:6001"] {
-            let intruding = world.send(Side::Client, intruder, words(spi, 4));
+            let intruding = world.send(Side::Client, intruder, candidates(spi, 4));
             assert_eq!(intruding, Err(Dropped::Unknown), "{spi:x}");
         }
     }
@@ -151,7 +151,7 @@ fn a_client_that_connects_again_has_its_session_back_from_an_intruder() {
 fn an_agents_flow_is_not_moved_while_it_speaks_and_is_back_at_once() {
     let other = "10.0.0.1:9999";
     let mut world = flowing();
-    let home = |number| words(0xa001, number);
+    let home = |number| candidates(0xa001, number);
     assert_eq!(world.send(Side::Agent, other, home(2)), Err(Dropped::Unknown));
     world.fall_silent();
     assert_eq!(world.send(Side::Agent, other, home(3)), Ok(address(HOME)));
@@ -242,14 +242,14 @@ impl Neighbourhood {
     fn speak(&mut self) {
         self.pass();
         (self.quiet, self.number) = (0, self.number + 1);
-        let sent = self.world.send(Side::Client, HOME, words(0xc001, self.number));
+        let sent = self.world.send(Side::Client, HOME, candidates(0xc001, self.number));
         assert_eq!(sent, Ok(address(AGENT)));
         assert_eq!(answers(&mut self.world), address(HOME));
     }
 
     fn intrude(&mut self, one: &Try) -> Result<SocketAddr, Dropped> {
         let from = format!("192.0.2.1:{}", one.port);
-        self.world.send(Side::Client, &from, words(SPIS[one.spi], one.number))
+        self.world.send(Side::Client, &from, candidates(SPIS[one.spi], one.number))
     }
 }
 

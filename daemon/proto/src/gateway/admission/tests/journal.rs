@@ -77,16 +77,16 @@ fn sessions_come_back_without_routes() {
     let mut world = World::new(10);
     let control = world.connect(1, "192.0.2.1");
     world.observe(control, Side::Client, b"secret");
-    world.send(Side::Client, "192.0.2.1:5000", words(0x1001, 1)).unwrap();
+    world.send(Side::Client, "192.0.2.1:5000", candidates(0x1001, 1)).unwrap();
     assert!(!text(&world).contains("secret"));
 
     restart(&mut world);
 
-    let early = world.send(Side::Client, "192.0.2.1:5000", words(0x1001, 1));
+    let early = world.send(Side::Client, "192.0.2.1:5000", candidates(0x1001, 1));
     assert_eq!(early, Err(Dropped::Unknown));
     let control = world.admit(1, "192.0.2.9").unwrap();
     world.observe(control, Side::Client, &bytes(&[0x1001]));
-    let sent = world.send(Side::Client, "192.0.2.9:6000", words(0x1001, 1));
+    let sent = world.send(Side::Client, "192.0.2.9:6000", candidates(0x1001, 1));
     assert_eq!(sent, Ok(agent(1)));
     assert_eq!(world.ends(), []);
 }
@@ -113,10 +113,10 @@ fn a_session_in_use_has_the_whole_time_to_resume_from_the_restart_on() {
     world.connect(1, "192.0.2.1");
     // Without a control connection, but the datagrams flow.
     let gone = world.connect(2, "192.0.2.2");
-    world.send(Side::Client, "192.0.2.2:5000", words(0x2001, 1)).unwrap();
+    world.send(Side::Client, "192.0.2.2:5000", candidates(0x2001, 1)).unwrap();
     world.close(gone);
     for _ in 0..20 {
-        world.send(Side::Client, "192.0.2.2:5000", words(0x2001, 1)).unwrap();
+        world.send(Side::Client, "192.0.2.2:5000", candidates(0x2001, 1)).unwrap();
         world.wait(50);
     }
 
@@ -362,7 +362,7 @@ fn the_revision_grows_when_there_is_something_to_write() {
     world.wait(1);
     let _ = grew(&world);
     world.observe(control, Side::Client, &bytes(&[0x1001]));
-    world.send(Side::Client, "192.0.2.1:5000", words(0x1001, 1)).unwrap();
+    world.send(Side::Client, "192.0.2.1:5000", candidates(0x1001, 1)).unwrap();
     world.wait(1);
     assert!(!grew(&world), "control bytes and datagrams");
     world.close(control);

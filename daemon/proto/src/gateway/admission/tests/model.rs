@@ -93,7 +93,7 @@ impl Checked {
             }
             Step::FromAgent(session) => {
                 let from = agent(session).to_string();
-                let sent = self.world.send(Side::Agent, &from, words(agent_spi(session), 9));
+                let sent = self.world.send(Side::Agent, &from, candidates(agent_spi(session), 9));
                 let place = known(self, session).client;
                 assert!(sent.is_err() || place.is_some());
             }
@@ -109,9 +109,9 @@ impl Checked {
 
     fn client_sends(&mut self, session: u32, place: u8, port: u16) {
         let from = format!("192.0.2.{place}:{port}");
-        let words = words(client_spi(session), 9);
-        let routed = self.world.routes.find(Side::Client, address(&from), words).is_some();
-        let sent = self.world.send(Side::Client, &from, words);
+        let candidates = candidates(client_spi(session), 9);
+        let routed = self.world.routes.find(Side::Client, address(&from), candidates).is_some();
+        let sent = self.world.send(Side::Client, &from, candidates);
         let Known { told, client, .. } = self.known[session as usize];
 
         if let Ok(to) = sent {
@@ -135,15 +135,15 @@ impl Checked {
                     all.find(
                         key.side,
                         key.from,
-                        Words { first: key.spi, second: None, third: None }
+                        SpiCandidates { first: key.spi, second: None, third: None }
                     )
                     .is_none()
                 );
-                all.apply(Change::Added(key, destination));
+                all.apply(RouteChange::Added(key, destination));
             }
         }
         for (side, ip) in self.world.admission.by_address.keys() {
-            all.apply(Change::Expected(*side, *ip));
+            all.apply(RouteChange::Expected(*side, *ip));
         }
         assert_eq!(all, self.world.routes, "the changes do not add up");
     }

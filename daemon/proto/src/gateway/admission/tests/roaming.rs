@@ -12,13 +12,13 @@ fn flowing() -> (World, Control) {
     let control = world.connect(1, "192.0.2.1");
     world.observe(control, Side::Client, &chunks(&[0xc001, 0xc002]));
     world.observe(control, Side::Agent, &chunks(&[0xa001]));
-    world.send(Side::Client, HOME, words(0xc001, 1)).unwrap();
-    world.send(Side::Agent, AGENT, words(0xa001, 1)).unwrap();
+    world.send(Side::Client, HOME, candidates(0xc001, 1)).unwrap();
+    world.send(Side::Agent, AGENT, candidates(0xa001, 1)).unwrap();
     (world, control)
 }
 
 fn is_routed(world: &World, side: Side, from: &str, spi: u32) -> bool {
-    world.routes.find(side, address(from), words(spi, 7)).is_some()
+    world.routes.find(side, address(from), candidates(spi, 7)).is_some()
 }
 
 #[test]
@@ -29,11 +29,11 @@ fn nothing_goes_from_or_to_the_address_that_a_client_left() {
 
     assert!(!is_routed(&world, Side::Client, HOME, 0xc001));
     assert!(!is_routed(&world, Side::Agent, AGENT, 0xa001));
-    let waits = world.send(Side::Agent, AGENT, words(0xa001, 2));
+    let waits = world.send(Side::Agent, AGENT, candidates(0xa001, 2));
     assert_eq!(waits, Err(Dropped::NoDestination));
-    assert_eq!(world.send(Side::Client, HOME, words(0xc001, 2)), Err(Dropped::Unknown));
-    assert_eq!(world.send(Side::Client, AWAY, words(0xc001, 3)), Ok(address(AGENT)));
-    assert_eq!(world.send(Side::Agent, AGENT, words(0xa001, 3)), Ok(address(AWAY)));
+    assert_eq!(world.send(Side::Client, HOME, candidates(0xc001, 2)), Err(Dropped::Unknown));
+    assert_eq!(world.send(Side::Client, AWAY, candidates(0xc001, 3)), Ok(address(AGENT)));
+    assert_eq!(world.send(Side::Agent, AGENT, candidates(0xa001, 3)), Ok(address(AWAY)));
 }
 
 #[test]
@@ -52,11 +52,11 @@ fn a_guessed_flow_is_known_again_at_the_clients_new_address() {
     let mut world = World::new(10);
     world.connect(1, "192.0.2.1");
     world.connect(2, "198.51.100.7");
-    world.send(Side::Client, HOME, words(0xdddd, 1)).unwrap();
+    world.send(Side::Client, HOME, candidates(0xdddd, 1)).unwrap();
 
     world.admit(1, "198.51.100.7").unwrap();
 
-    assert_eq!(world.send(Side::Client, AWAY, words(0xdddd, 2)), Ok(agent(1)));
+    assert_eq!(world.send(Side::Client, AWAY, candidates(0xdddd, 2)), Ok(agent(1)));
 }
 
 #[test]
@@ -68,8 +68,8 @@ fn an_agent_sends_no_more_to_a_client_that_fell_silent_without_a_control_connect
     world.wait(60);
 
     assert!(!is_routed(&world, Side::Agent, AGENT, 0xa001));
-    let waits = world.send(Side::Agent, AGENT, words(0xa001, 2));
+    let waits = world.send(Side::Agent, AGENT, candidates(0xa001, 2));
     assert_eq!(waits, Err(Dropped::NoDestination));
-    assert_eq!(world.send(Side::Client, HOME, words(0xc001, 2)), Ok(address(AGENT)));
-    assert_eq!(world.send(Side::Agent, AGENT, words(0xa001, 3)), Ok(address(HOME)));
+    assert_eq!(world.send(Side::Client, HOME, candidates(0xc001, 2)), Ok(address(AGENT)));
+    assert_eq!(world.send(Side::Agent, AGENT, candidates(0xa001, 3)), Ok(address(HOME)));
 }

@@ -182,8 +182,8 @@ fn a_lost_control_connection_may_be_resumed_with_the_same_tag() {
 fn an_ended_session_leaves_no_route_and_no_expectation() {
     let mut world = World::new(10);
     let control = world.connect(1, "192.0.2.1");
-    world.send(Side::Client, "192.0.2.1:5000", words(0x1001, 1)).unwrap();
-    world.send(Side::Agent, "10.0.0.1:4172", words(0x2001, 1)).unwrap();
+    world.send(Side::Client, "192.0.2.1:5000", candidates(0x1001, 1)).unwrap();
+    world.send(Side::Agent, "10.0.0.1:4172", candidates(0x2001, 1)).unwrap();
     world.close(control);
 
     world.wait(1);
@@ -253,7 +253,7 @@ fn the_end_of_a_session_with_a_key_is_remembered_by_it() {
 fn a_guessed_flow_goes_to_the_session_that_tells_its_spi_byte_by_byte() {
     let mut world = World::new(10);
     world.connect(1, "192.0.2.1");
-    let sent = world.send(Side::Client, "192.0.2.1:5000", words(0xdddd_0001, 1));
+    let sent = world.send(Side::Client, "192.0.2.1:5000", candidates(0xdddd_0001, 1));
     assert_eq!(sent, Ok(agent(1)));
     let control = world.connect(2, "192.0.2.1");
 
@@ -261,6 +261,6 @@ fn a_guessed_flow_goes_to_the_session_that_tells_its_spi_byte_by_byte() {
         world.observe(control, Side::Client, &[byte]);
     }
 
-    let sent = world.send(Side::Client, "192.0.2.1:5000", words(0xdddd_0001, 2));
+    let sent = world.send(Side::Client, "192.0.2.1:5000", candidates(0xdddd_0001, 2));
     assert_eq!(sent, Ok(agent(2)));
 }

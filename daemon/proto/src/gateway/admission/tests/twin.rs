@@ -184,8 +184,8 @@ impl Twin {
             return;
         }
 
-        let words = words(client_spi(session, spi), 9);
-        let sent = self.world.send(Side::Client, &from.text(), words);
+        let candidates = candidates(client_spi(session, spi), 9);
+        let sent = self.world.send(Side::Client, &from.text(), candidates);
 
         let now = self.world.now;
         let known = self.sessions.get_mut(&session).filter(|_| owner);
@@ -195,9 +195,9 @@ impl Twin {
     }
 
     fn agent_sends(&mut self, session: u32, spi: u32) {
-        let words = words(agent_spi(session, spi), 9);
+        let candidates = candidates(agent_spi(session, spi), 9);
 
-        let sent = self.world.send(Side::Agent, &agent(session).to_string(), words);
+        let sent = self.world.send(Side::Agent, &agent(session).to_string(), candidates);
 
         let known = self.sessions.get(&session).filter(|known| known.place.is_some());
         let expected = match known.map(|known| known.answers) {

@@ -22,7 +22,7 @@ fn running(world: &mut World) -> Control {
 }
 
 fn datagram(world: &mut World, sequence: u32) {
-    let sent = world.send(Side::Client, "192.0.2.1:5000", words(0x1001, sequence));
+    let sent = world.send(Side::Client, "192.0.2.1:5000", candidates(0x1001, sequence));
     assert_eq!(sent, Ok(agent(1)));
     world.tick();
 }

@@ -6,15 +6,15 @@ use crate::{host::ports::Listener, wanted::listen::ListenKey};
 
 /// A port that clients connect to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Door {
+pub(crate) struct OpenPort {
     /// Its number.
     pub(crate) port: u16,
     /// `tcp` or `udp`.
     pub(crate) transport: &'static str,
 }
 
-impl Door {
-    /// All doors of these listeners; nobody comes to loopback from outside.
+impl OpenPort {
+    /// All ports of these listeners; nobody comes to loopback from outside.
     pub(crate) fn all(listeners: &BTreeMap<ListenKey, Listener>) -> Vec<Self> {
         listeners
             .iter()
@@ -26,11 +26,11 @@ impl Door {
 
     /// What agents send to `udp-source` answers what was sent from there, so it comes in anyway.
     fn of(key: ListenKey, address: SocketAddr) -> Vec<Self> {
-        let door = |transport| Self { port: address.port(), transport };
+        let port = |transport| Self { port: address.port(), transport };
         match key {
             ListenKey::UdpSource => Vec::new(),
-            ListenKey::Pcoip => vec![door("tcp"), door("udp")],
-            ListenKey::Broker | ListenKey::Http => vec![door("tcp")],
+            ListenKey::Pcoip => vec![port("tcp"), port("udp")],
+            ListenKey::Broker | ListenKey::Http => vec![port("tcp")],
         }
     }
 

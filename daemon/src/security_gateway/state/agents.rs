@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use cmsg_proto::gateway::canonical;
 
-use super::{Gate, NotTaken};
+use super::{GatewayState, NotTaken};
 use crate::own_addresses::is_local;
 
-impl Gate {
+impl GatewayState {
     /// Whether an agent may be there.
     pub(super) fn judge(&self, agent: SocketAddr) -> Result<(), NotTaken> {
         if self.is_itself(agent) {

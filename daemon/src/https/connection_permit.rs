@@ -15,7 +15,7 @@ use crate::limiter::Permit;
 
 /// A connection's place. It is worth what its request or its session is, whichever is more.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct ConnectionPermit {
     permit: Permit,
     cut_off: CancellationToken,
     /// Whether a long answer comes, for which the socket has no room yet.
@@ -40,7 +40,7 @@ impl State {
     }
 }
 
-impl Place {
+impl ConnectionPermit {
     pub(super) fn new(permit: Permit) -> Self {
         let state = State { session: Worth::Idle, request: Worth::Idle };
         Self {

@@ -16,7 +16,7 @@ use cmsg_proto::{
     control::{AddConnection, Claims, ClaimsError, ReplayError, Replays},
     gateway::{
         Admission, Admitted, Announcement, Arrival, Control, Destination, Dropped, Event, Journal,
-        Refusal, Routes, Rules, Side, Slot, Timeouts, Words,
+        Refusal, Routes, Rules, Side, Slot, SpiCandidates, Timeouts,
     },
 };
 use tokio::{
@@ -41,7 +41,7 @@ mod agents;
 
 /// Admission, routes and counters of a gateway.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct GatewayState {
     external: Vec<IpAddr>,
     /// Where clients come.
     listen: SocketAddr,
@@ -101,8 +101,8 @@ const REPLAYS: usize = 65_536;
 /// A session is worth more than the journal.
 const DISK_WAIT: Duration = Duration::from_secs(1);
 
-impl Gate {
-    /// The gate of the gateway that listens there.
+impl GatewayState {
+    /// The gateway of the gateway that listens there.
     pub(super) fn new(config: &cmsg_config::SecurityGateway, listen: SocketAddr) -> Self {
         let sessions = Files::Sessions.fit_configured(config.max_connections.as_usize());
         let timeouts = Timeouts {
@@ -271,16 +271,16 @@ impl Gate {
         &self,
         side: Side,
         from: SocketAddr,
-        words: Words,
+        candidates: SpiCandidates,
     ) -> Option<(Destination, Option<u32>)> {
         let mut core = self.core();
         let seen = |flow| self.counters.seen(flow);
-        let decided = core.admission.datagram(side, from, words, (clock::now(), seen));
+        let decided = core.admission.datagram(side, from, candidates, (clock::now(), seen));
         self.settle(&mut core);
         let drops = &self.counters.drops;
         match decided {
             Ok(destination) => {
-                let numbered = core.routes.find_numbered(side, from, words);
+                let numbered = core.routes.find_numbered(side, from, candidates);
                 return Some((destination, numbered.and_then(|(_, sequence)| sequence)));
             }
             Err(Dropped::Unknown) => count(&drops.unknown),

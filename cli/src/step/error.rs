@@ -6,7 +6,7 @@ use super::live::{Missed, NotLive};
 
 /// Why a step was not performed.
 #[derive(Debug)]
-pub(crate) enum Stopped {
+pub(crate) enum StepError {
     /// It failed.
     Failed(anyhow::Error),
     /// The roles do not answer.
@@ -15,7 +15,7 @@ pub(crate) enum Stopped {
     Interrupted,
 }
 
-impl From<anyhow::Error> for Stopped {
+impl From<anyhow::Error> for StepError {
     fn from(error: anyhow::Error) -> Self {
         let is_cancelled = |error: &PullError| error.why == Refusal::Cancelled;
         if error.downcast_ref().is_some_and(is_cancelled) {
@@ -25,7 +25,7 @@ impl From<anyhow::Error> for Stopped {
     }
 }
 
-impl From<Missed> for Stopped {
+impl From<Missed> for StepError {
     fn from(missed: Missed) -> Self {
         match missed {
             Missed::NotLive(why) => Self::NotLive(why),
@@ -34,7 +34,7 @@ impl From<Missed> for Stopped {
     }
 }
 
-impl Stopped {
+impl StepError {
     /// What an operator can do about the cause, where that is known.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {

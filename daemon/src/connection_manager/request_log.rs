@@ -17,7 +17,7 @@ pub(super) const GATEWAY: &str = crate::logs::GATEWAY;
 
 /// To what an event belongs.
 #[derive(Debug, Clone)]
-pub(super) struct Trail {
+pub(super) struct RequestLog {
     /// The session log id.
     pub(super) session: Option<SessionId>,
     /// The session's number.
@@ -28,36 +28,36 @@ pub(super) struct Trail {
     pub(super) client: IpAddr,
 }
 
-/// Logs a line of a session: `told!(info, trail, CLASS, "…")`. A warning names the client, since it
+/// Logs a line of a session: `record!(info, log, CLASS, "…")`. A warning names the client, since it
 /// may be all that an administrator looks at; in front of what peers say, so that none can forge it.
-macro_rules! told {
-    (warn, $trail:expr, $class:expr, $($message:tt)+) => {
+macro_rules! record {
+    (warn, $log:expr, $class:expr, $($message:tt)+) => {
         tracing::warn!(
             target: $class,
-            session = $trail.session.as_ref().map(tracing::field::display),
-            s = $trail.number,
-            c = $trail.connection,
-            client = %$trail.client,
+            session = $log.session.as_ref().map(tracing::field::display),
+            s = $log.number,
+            c = $log.connection,
+            client = %$log.client,
             $($message)+
         )
     };
-    ($level:ident, $trail:expr, $class:expr, $($message:tt)+) => {
+    ($level:ident, $log:expr, $class:expr, $($message:tt)+) => {
         tracing::$level!(
             target: $class,
-            session = $trail.session.as_ref().map(tracing::field::display),
-            s = $trail.number,
-            c = $trail.connection,
+            session = $log.session.as_ref().map(tracing::field::display),
+            s = $log.number,
+            c = $log.connection,
             $($message)+
         )
     };
 }
 
 /// Logs a headline that parsers read, and at TRACE the document that belongs to it:
-/// `document!(trail, CLASS, masked, "…")`. Where the document is not logged `masked` is not called.
+/// `document!(log, CLASS, masked, "…")`. Where the document is not logged `masked` is not called.
 macro_rules! document {
-    ($trail:expr, $class:expr, $masked:expr, $($message:tt)+) => {
-        told!(info, $trail, $class, document = %$crate::logs::Document($masked), $($message)+)
+    ($log:expr, $class:expr, $masked:expr, $($message:tt)+) => {
+        record!(info, $log, $class, document = %$crate::logs::Document($masked), $($message)+)
     };
 }
 
-pub(super) use {document, told};
+pub(super) use {document, record};
