@@ -129,6 +129,18 @@ pub fn has_answered(error: &anyhow::Error) -> bool {
     matches!(engine, Some(bollard::errors::Error::DockerResponseServerError { .. }))
 }
 
+/// Whether Docker manages a swarm and its network layer does not know. Docker 20.10 sometimes gets there
+/// when a swarm is unlocked right after Docker has started; only a restart of Docker helps.
+#[must_use]
+pub fn is_detached(error: &anyhow::Error) -> bool {
+    let engine = error.downcast_ref::<bollard::errors::Error>();
+    matches!(
+        engine,
+        Some(bollard::errors::Error::DockerResponseServerError { status_code: 500, message })
+            if message.starts_with("This node is not a swarm manager.")
+    )
+}
+
 /// The same failure, without the words of a library for an engine that has gone away.
 #[must_use]
 pub fn in_words(error: anyhow::Error) -> anyhow::Error {
@@ -194,6 +206,23 @@ mod tests {
         assert_eq!(socket(Some("unix:///run/x".to_owned())), Ok(PathBuf::from("/run/x")));
         let host = "tcp://192.0.2.1:2375".to_owned();
         assert_eq!(socket(Some(host.clone())), Err(NoEngine::Elsewhere(host)));
+    }
+
+    #[test]
+    fn a_network_layer_without_its_swarm_is_recognised() {
+        use bollard::errors::Error;
+        let refused = |status_code, message: &str| {
+            let message = message.to_owned();
+            anyhow::Error::from(Error::DockerResponseServerError { status_code, message })
+                .context("making the network `n`")
+        };
+        // As Docker 20.10.24 says it. A worker, and a manager without a majority, answer with 503.
+        const SAID: &str = "This node is not a swarm manager. Use \"docker swarm init\" or \"docker \
+                            swarm join\" to connect this node to swarm and try again.";
+
+        assert!(is_detached(&refused(500, SAID)));
+        assert!(!is_detached(&refused(503, SAID)));
+        assert!(!is_detached(&refused(500, "no space left on device")));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Why a step was not performed.
 
-use cmsg_engine::{PullError, Refusal};
+use cmsg_engine::{PullError, Refusal, is_detached};
 
 use super::live::{Missed, NotLive};
 
@@ -38,6 +38,9 @@ impl StepError {
     /// What an operator can do about the cause, where that is known.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
+            Self::Failed(error) if is_detached(error) => {
+                Some("restart Docker (`systemctl restart docker`)".to_owned())
+            }
             Self::Failed(error) => error.downcast_ref::<PullError>()?.hint(),
             Self::NotLive(_) | Self::Interrupted => None,
         }
