@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    args::settings::{Kind, Layer, SETTINGS, Setting},
+    args::settings::{Kind, Layer, Setting},
     finding::Finding,
 };
 
@@ -50,25 +50,25 @@ pub(crate) struct Answer {
 
 /// The values of all settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answers(BTreeMap<&'static str, Answer>);
+pub(crate) struct Answers(BTreeMap<Setting, Answer>);
 
 impl Answers {
     /// Takes each setting from the strongest source that has it.
     pub(crate) fn resolve(layers: &[(Origin, &Layer)]) -> Self {
-        let answer = |setting: &'static Setting| {
+        let answer = |setting: &Setting| {
             let given = layers
                 .iter()
-                .filter_map(|(from, layer)| Some((*from, layer.get(setting.name)?)))
+                .filter_map(|(from, layer)| Some((*from, layer.get(setting)?)))
                 .max_by_key(|(from, _)| *from);
             let (from, texts) = match given {
                 Some((from, texts)) => (from, texts.clone()),
-                None => (Origin::Default, vec![setting.default.to_owned()]),
+                None => (Origin::Default, vec![setting.row().default.to_owned()]),
             };
             let texts = texts.iter().filter(|text| !text.is_empty());
-            let texts = texts.map(|text| secrets::shown(setting, from, text)).collect();
-            (setting.name, Answer { texts, from })
+            let texts = texts.map(|text| secrets::shown(*setting, from, text)).collect();
+            (*setting, Answer { texts, from })
         };
-        let mut answers = Self(SETTINGS.iter().map(answer).collect());
+        let mut answers = Self(Setting::ALL.iter().map(answer).collect());
         answers.settle_certificate();
         answers.settle_clearing();
         answers.settle_sso();
@@ -77,31 +77,31 @@ impl Answers {
     }
 
     /// The answer to one setting.
-    pub(crate) fn of(&self, name: &str) -> &Answer {
-        &self.0[Setting::named(name).name]
+    pub(crate) fn of(&self, setting: Setting) -> &Answer {
+        &self.0[&setting]
     }
 
     /// What the last installation answered differently from the default and nobody changed.
-    pub(crate) fn kept(&self) -> impl Iterator<Item = (&'static Setting, &Answer)> {
+    pub(crate) fn kept(&self) -> impl Iterator<Item = (Setting, &Answer)> {
         self.all().filter(|(setting, answer)| {
             matches!(answer.from, Origin::Saved | Origin::Adopted)
-                && answer.texts != default_texts(setting)
+                && answer.texts != default_texts(*setting)
         })
     }
 
     /// All settings in the order of the table.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static Setting, &Answer)> {
-        SETTINGS.iter().map(|setting| (setting, &self.0[setting.name]))
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Setting, &Answer)> {
+        Setting::ALL.iter().map(|setting| (*setting, self.of(*setting)))
     }
 
     /// The settings that are kept and whose values differ, with the values before.
     pub(crate) fn changed<'a>(
         &'a self,
         before: &'a Self,
-    ) -> impl Iterator<Item = (&'static Setting, &'a Answer, &'a Answer)> {
+    ) -> impl Iterator<Item = (Setting, &'a Answer, &'a Answer)> {
         self.all()
-            .map(|(setting, answer)| (setting, before.of(setting.name), answer))
-            .filter(|(setting, old, new)| setting.is_kept && old.texts != new.texts)
+            .map(|(setting, answer)| (setting, before.of(setting), answer))
+            .filter(|(setting, old, new)| setting.row().is_kept && old.texts != new.texts)
     }
 
     /// The same as `document`, where the settings that differ from those before have these as
@@ -109,7 +109,7 @@ impl Answers {
     pub(crate) fn document_since(&self, before: Option<&Self>) -> Value {
         let mut document = self.document();
         for (setting, old, new) in before.into_iter().flat_map(|before| self.changed(before)) {
-            document[setting.name] = json!({
+            document[setting.as_str()] = json!({
                 "value": file::value(setting, &new.texts),
                 "from": new.from,
                 "was": file::value(setting, &old.texts),
@@ -121,18 +121,18 @@ impl Answers {
     /// `{"broker-url": {"value": "…", "from": "flag"}}`; settings without a value are left out.
     pub(crate) fn document(&self) -> Value {
         let rows = self.all().filter(|(_, answer)| !answer.texts.is_empty());
-        let row = |(setting, answer): (&Setting, &Answer)| {
+        let row = |(setting, answer): (Setting, &Answer)| {
             let value = file::value(setting, &answer.texts);
-            (setting.name.to_owned(), json!({ "value": value, "from": answer.from }))
+            (setting.to_string(), json!({ "value": value, "from": answer.from }))
         };
         Value::Object(rows.map(row).collect())
     }
 
     /// What was said of gateways before goes with those that a stronger list leaves out.
     fn settle_gateways(&mut self) {
-        let gateways = self.of("external-sg-ip").clone();
-        for name in ["external-sg-control", "external-sg-pin"] {
-            let answer = self.of(name);
+        let gateways = self.of(Setting::ExternalSgIp).clone();
+        for setting in [Setting::ExternalSgControl, Setting::ExternalSgPin] {
+            let answer = self.of(setting);
             if answer.from >= gateways.from {
                 continue;
             }
@@ -141,7 +141,7 @@ impl Answers {
             };
             let texts = answer.texts.iter().filter(stays).cloned().collect();
             let settled = Answer { texts, from: answer.from };
-            self.0.insert(name, settled);
+            self.0.insert(setting, settled);
         }
     }
 
@@ -149,20 +149,20 @@ impl Answers {
     /// holds, so that the other need not be taken back in every later command; a tie goes to
     /// `self-signed`, as the guide has it.
     fn settle_certificate(&mut self) {
-        let self_signed = self.of("self-signed");
+        let self_signed = self.of(Setting::SelfSigned);
         if self_signed.texts != ["true"] {
             return;
         }
-        let given = ["ssl-cert", "ssl-key"].map(|name| self.of(name));
+        let given = [Setting::SslCert, Setting::SslKey].map(|setting| self.of(setting));
         let given = given.iter().filter(|answer| !answer.texts.is_empty()).map(|a| a.from).max();
         match given {
             Some(from) if from > self_signed.from => {
                 let refused = Answer { texts: vec!["false".to_owned()], from };
-                self.0.insert("self-signed", refused);
+                self.0.insert(Setting::SelfSigned, refused);
             }
             _ => {
-                for name in ["ssl-cert", "ssl-key"] {
-                    self.0.insert(name, Answer { texts: Vec::new(), from: Origin::Default });
+                for setting in [Setting::SslCert, Setting::SslKey] {
+                    self.0.insert(setting, Answer { texts: Vec::new(), from: Origin::Default });
                 }
             }
         }
@@ -175,8 +175,8 @@ fn is_among(gateway: &str, gateways: &[String]) -> bool {
 }
 
 /// The values that hold where nobody gives any.
-pub(crate) fn default_texts(setting: &Setting) -> Vec<String> {
-    Some(setting.default.to_owned()).into_iter().filter(|text| !text.is_empty()).collect()
+pub(crate) fn default_texts(setting: Setting) -> Vec<String> {
+    Some(setting.row().default.to_owned()).into_iter().filter(|text| !text.is_empty()).collect()
 }
 
 /// Makes the paths of a layer absolute, so that they mean the same in a later command.
@@ -186,15 +186,15 @@ pub(crate) fn default_texts(setting: &Setting) -> Vec<String> {
 /// Where a path cannot stand in a configuration file.
 pub(crate) fn absolute(layer: &mut Layer, folder: &Path) -> Result<(), Vec<Finding>> {
     let mut findings = Vec::new();
-    for (name, texts) in layer {
-        if Setting::named(name).kind != Kind::Path {
+    for (setting, texts) in layer {
+        if setting.kind() != Kind::Path {
             continue;
         }
         for text in texts.iter_mut().filter(|text| !text.is_empty()) {
             if text.contains(char::is_control) || text.trim() != text {
                 findings.push(Finding::error(
                     "usage.path",
-                    format!("`--{name}`: {text:?} has a space at an end or a control character"),
+                    format!("`--{setting}`: {text:?} has a space at an end or a control character"),
                     "use another path",
                 ));
             }
@@ -208,8 +208,8 @@ pub(crate) fn absolute(layer: &mut Layer, folder: &Path) -> Result<(), Vec<Findi
 mod tests {
     use super::*;
 
-    fn layer(pairs: &[(&'static str, &str)]) -> Layer {
-        pairs.iter().map(|(name, text)| (*name, vec![(*text).to_owned()])).collect()
+    fn layer(pairs: &[(Setting, &str)]) -> Layer {
+        pairs.iter().map(|(setting, text)| (*setting, vec![(*text).to_owned()])).collect()
     }
 
     fn answer(text: &str, from: Origin) -> Answer {
@@ -218,9 +218,10 @@ mod tests {
 
     #[test]
     fn the_strongest_source_answers() {
-        let flags = layer(&[("agent-port", "1")]);
-        let environment = layer(&[("agent-port", "2"), ("broker-url", "https://environment")]);
-        let saved = layer(&[("broker-url", "https://saved"), ("enable-ipv6", "true")]);
+        let flags = layer(&[(Setting::AgentPort, "1")]);
+        let environment =
+            layer(&[(Setting::AgentPort, "2"), (Setting::BrokerUrl, "https://environment")]);
+        let saved = layer(&[(Setting::BrokerUrl, "https://saved"), (Setting::EnableIpv6, "true")]);
 
         let answers = Answers::resolve(&[
             (Origin::Saved, &saved),
@@ -228,27 +229,33 @@ mod tests {
             (Origin::Environment, &environment),
         ]);
 
-        assert_eq!(answers.of("agent-port"), &answer("1", Origin::Flag));
-        assert_eq!(answers.of("broker-url"), &answer("https://environment", Origin::Environment));
-        assert_eq!(answers.of("enable-ipv6"), &answer("true", Origin::Saved));
-        assert_eq!(answers.of("runtime"), &answer("swarm", Origin::Default));
-        assert_eq!(answers.of("root"), &Answer { texts: vec![], from: Origin::Default });
+        assert_eq!(answers.of(Setting::AgentPort), &answer("1", Origin::Flag));
+        assert_eq!(
+            answers.of(Setting::BrokerUrl),
+            &answer("https://environment", Origin::Environment)
+        );
+        assert_eq!(answers.of(Setting::EnableIpv6), &answer("true", Origin::Saved));
+        assert_eq!(answers.of(Setting::Runtime), &answer("swarm", Origin::Default));
+        assert_eq!(answers.of(Setting::Root), &Answer { texts: vec![], from: Origin::Default });
     }
 
     #[test]
     fn an_empty_value_takes_a_weaker_one_back() {
-        let flags = layer(&[("license-server-url", "")]);
-        let saved = layer(&[("license-server-url", "https://lls")]);
+        let flags = layer(&[(Setting::LicenseServerUrl, "")]);
+        let saved = layer(&[(Setting::LicenseServerUrl, "https://lls")]);
 
         let answers = Answers::resolve(&[(Origin::Flag, &flags), (Origin::Saved, &saved)]);
 
-        assert_eq!(answers.of("license-server-url"), &Answer { texts: vec![], from: Origin::Flag });
+        assert_eq!(
+            answers.of(Setting::LicenseServerUrl),
+            &Answer { texts: vec![], from: Origin::Flag }
+        );
     }
 
     #[test]
     fn the_stronger_of_a_given_and_a_self_signed_certificate_holds() {
-        let given = layer(&[("ssl-cert", "/c"), ("ssl-key", "/k")]);
-        let own = layer(&[("self-signed", "true")]);
+        let given = layer(&[(Setting::SslCert, "/c"), (Setting::SslKey, "/k")]);
+        let own = layer(&[(Setting::SelfSigned, "true")]);
         let table = [
             (Origin::Flag, Origin::Saved, "false", 1),
             (Origin::Saved, Origin::Flag, "true", 0),
@@ -257,52 +264,64 @@ mod tests {
         for (given_from, own_from, self_signed, certificates) in table {
             let answers = Answers::resolve(&[(given_from, &given), (own_from, &own)]);
 
-            assert_eq!(answers.of("self-signed").texts, [self_signed]);
-            assert_eq!(answers.of("ssl-cert").texts.len(), certificates);
+            assert_eq!(answers.of(Setting::SelfSigned).texts, [self_signed]);
+            assert_eq!(answers.of(Setting::SslCert).texts.len(), certificates);
         }
     }
 
     #[test]
     fn what_was_saved_of_a_gateway_goes_with_it() {
         let flags: Layer =
-            [("external-sg-ip", vec!["192.0.2.1".to_owned(), "2001:db8:0::1".to_owned()])].into();
+            [(Setting::ExternalSgIp, vec!["192.0.2.1".to_owned(), "2001:db8:0::1".to_owned()])]
+                .into();
         let pins = ["192.0.2.1=a", "192.0.2.9=b", "2001:db8::1=c", "odd"].map(str::to_owned);
-        let saved: Layer = [("external-sg-pin", pins.clone().into())].into();
+        let saved: Layer = [(Setting::ExternalSgPin, pins.clone().into())].into();
         let said: Layer = [flags.clone(), saved.clone()].into_iter().flatten().collect();
 
         let settled = Answers::resolve(&[(Origin::Flag, &flags), (Origin::Saved, &saved)]);
         let given = Answers::resolve(&[(Origin::Flag, &said)]);
 
-        assert_eq!(settled.of("external-sg-pin").texts, ["192.0.2.1=a", "2001:db8::1=c", "odd"]);
-        assert_eq!(given.of("external-sg-pin").texts, pins);
+        assert_eq!(
+            settled.of(Setting::ExternalSgPin).texts,
+            ["192.0.2.1=a", "2001:db8::1=c", "odd"]
+        );
+        assert_eq!(given.of(Setting::ExternalSgPin).texts, pins);
     }
 
     #[test]
     fn what_was_kept_is_told_only_where_it_differs_from_the_default() {
-        let saved = layer(&[("enable-ipv6", "false"), ("agent-port", "6000")]);
+        let saved = layer(&[(Setting::EnableIpv6, "false"), (Setting::AgentPort, "6000")]);
 
         let answers = Answers::resolve(&[(Origin::Saved, &saved)]);
 
-        let kept: Vec<_> = answers.kept().map(|(setting, _)| setting.name).collect();
-        assert_eq!(kept, ["agent-port"]);
+        let kept: Vec<_> = answers.kept().map(|(setting, _)| setting).collect();
+        assert_eq!(kept, [Setting::AgentPort]);
     }
 
     #[test]
     fn relative_paths_become_absolute_and_bad_ones_are_refused() {
-        let mut relative = layer(&[("ssl-cert", "certs/a.crt"), ("root", "/r"), ("listen", "x")]);
-        let mut bad = layer(&[("root", "/r\n")]);
+        let mut relative = layer(&[
+            (Setting::SslCert, "certs/a.crt"),
+            (Setting::Root, "/r"),
+            (Setting::Listen, "x"),
+        ]);
+        let mut bad = layer(&[(Setting::Root, "/r\n")]);
 
         assert_eq!(absolute(&mut relative, Path::new("/here")), Ok(()));
         assert_eq!(
             relative,
-            layer(&[("ssl-cert", "/here/certs/a.crt"), ("root", "/r"), ("listen", "x")])
+            layer(&[
+                (Setting::SslCert, "/here/certs/a.crt"),
+                (Setting::Root, "/r"),
+                (Setting::Listen, "x")
+            ])
         );
         assert_eq!(absolute(&mut bad, Path::new("/here")).unwrap_err()[0].id, "usage.path");
     }
 
     #[test]
     fn the_document_types_values_and_names_their_origin() {
-        let flags: Layer = [("external-sg-ip", vec!["192.0.2.1".to_owned()])].into();
+        let flags: Layer = [(Setting::ExternalSgIp, vec!["192.0.2.1".to_owned()])].into();
 
         let document = Answers::resolve(&[(Origin::Flag, &flags)]).document();
 

@@ -23,7 +23,10 @@ use cmsg_config::Paths;
 use crate::{
     answers::{Answers, Origin, file, sources::Sources},
     apply::lock::{Busy, Lock},
-    args::{Cli, Command, Unread, settings::Layer},
+    args::{
+        Cli, Command, Unread,
+        settings::{Layer, Setting},
+    },
     exit::Exit,
     finding::Finding,
     installation::{installed::Installed, layout, record::Record},
@@ -170,7 +173,7 @@ fn is_trusted(paths: &Paths) -> Result<(), Ended> {
 fn find_installed(sources: &Sources) -> Result<(Target, Installed), Ended> {
     let found = find(sources)?;
     let installed = Installed::look(&found.paths)?;
-    let said = found.answers.of("runtime");
+    let said = found.answers.of(Setting::Runtime);
     let runtime = Record::of(&installed, &found.paths).runtime;
     let is_other =
         said.from != Origin::Default && Location::read(&found.answers)?.runtime != runtime;

@@ -28,6 +28,7 @@ use nix::{sys::statvfs::statvfs, unistd};
 use time::OffsetDateTime;
 
 use crate::{
+    args::settings::Setting,
     content::Content,
     files,
     host::edits::{AUTHORITIES, Edit},
@@ -88,11 +89,11 @@ pub(crate) struct Facts {
     /// The warnings about the host that are found, by what each is known by.
     pub(crate) known: BTreeSet<String>,
     /// The operator's files, by the settings that name them.
-    pub(crate) given: BTreeMap<&'static str, Result<Content, String>>,
+    pub(crate) given: BTreeMap<Setting, Result<Content, String>>,
     /// Those of these settings whose installed copy was read, since the operator's file is gone.
-    pub(crate) copies: BTreeSet<&'static str>,
+    pub(crate) copies: BTreeSet<Setting>,
     /// Those of these settings whose files others than their owners can read.
-    pub(crate) exposed: BTreeSet<&'static str>,
+    pub(crate) exposed: BTreeSet<Setting>,
     /// Where the wanted roles will listen.
     pub(crate) listeners: BTreeMap<ListenKey, Listener>,
     /// The daemon to install.
@@ -200,7 +201,7 @@ fn read_given(
     base: &Installed,
     paths: &Paths,
     goes_back: bool,
-) -> (BTreeMap<&'static str, Result<Content, String>>, BTreeSet<&'static str>) {
+) -> (BTreeMap<Setting, Result<Content, String>>, BTreeSet<Setting>) {
     let mut copies = BTreeSet::new();
     let mut read = |given: &Given| {
         let own =
@@ -231,7 +232,7 @@ fn read_copy(
         .ok_or_else(|| format!("{error}, and its installed copy `{}` is missing", copy.display()))
 }
 
-fn exposed(wanted: &Wanted) -> BTreeSet<&'static str> {
+fn exposed(wanted: &Wanted) -> BTreeSet<Setting> {
     let given = wanted.given().into_iter();
     given.filter(|given| files::is_exposed(&given.path)).map(|given| given.setting).collect()
 }
@@ -286,7 +287,7 @@ fn taken_networks(wanted: &Wanted, engine: &EngineFact) -> Vec<Taken> {
 fn look_at_broker(
     wanted: &Wanted,
     installed: &Installed,
-    given: &BTreeMap<&'static str, Result<Content, String>>,
+    given: &BTreeMap<Setting, Result<Content, String>>,
     now: OffsetDateTime,
 ) -> BrokerFact {
     let Some(manager) = &wanted.connection_manager else { return BrokerFact::NotAsked };
@@ -300,7 +301,7 @@ fn look_at_broker(
     if !is_on {
         return BrokerFact::Unverified;
     }
-    let given = given.get("ca-cert").and_then(|given| given.as_ref().ok()).cloned();
+    let given = given.get(&Setting::CaCert).and_then(|given| given.as_ref().ok()).cloned();
     let named = conf.iter().flat_map(|conf| conf.values(AUTHORITIES)).map(|entry| entry.value);
     let named = named.filter(|path| !ours.of(AUTHORITIES).iter().any(|it| it == path));
     // What is wrong with a file is a finding of its own.

@@ -155,10 +155,10 @@ pub(crate) fn validation_line(findings: &[Finding]) -> String {
 
 /// What was kept of the last installation's answers, with the flags that change it.
 pub(crate) fn kept_lines(answers: &Answers) -> Vec<String> {
-    let line = |(setting, answer): (&Setting, &Answer)| {
-        let (name, value) = (setting.name, answer.texts.join(", "));
+    let line = |(setting, answer): (Setting, &Answer)| {
+        let value = answer.texts.join(", ");
         let how = if answer.from == Origin::Adopted { "taken over" } else { "kept" };
-        format!("{how}: `{name}` is {value}; `{}` changes it", setting.usage())
+        format!("{how}: `{setting}` is {value}; `{}` changes it", setting.usage())
     };
     answers.kept().map(line).collect()
 }
@@ -170,7 +170,7 @@ pub(crate) fn changed_lines(before: &Answers, after: &Answers, pins: [String; 2]
     let changed = after.changed(before);
     let mut lines: Vec<_> = changed
         .map(|(setting, old, new)| {
-            format!("changed: `{}` was {}, is {}", setting.name, value(old), value(new))
+            format!("changed: `{setting}` was {}, is {}", value(old), value(new))
         })
         .collect();
     if pins[0] != pins[1] {

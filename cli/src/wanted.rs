@@ -21,6 +21,7 @@ use ipnet::Ipv4Net;
 
 use crate::{
     answers::{Answers, Origin},
+    args::settings::Setting,
     finding::Finding,
     installation::Runtime,
 };
@@ -128,7 +129,7 @@ pub(crate) enum Certificate {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Given {
     /// The setting that names it.
-    pub(crate) setting: &'static str,
+    pub(crate) setting: Setting,
     /// Where it lies.
     pub(crate) path: PathBuf,
     /// Whether the last installation named it; then the copy made at that time will do.
@@ -143,8 +144,8 @@ impl Location {
     /// What cannot be read.
     pub(crate) fn read(answers: &Answers) -> Result<Self, Vec<Finding>> {
         let mut reader = Reader::new(answers);
-        let runtime = reader.one("runtime").unwrap_or(Runtime::Swarm);
-        let root = reader.path("root");
+        let runtime = reader.one(Setting::Runtime).unwrap_or(Runtime::Swarm);
+        let root = reader.path(Setting::Root);
         if root.as_deref().is_some_and(|root| root == "/") {
             let what = "`--root /` is the machine itself";
             reader.refuse("usage.value", what, "name another folder, or leave `--root` out");
@@ -170,15 +171,15 @@ impl Wanted {
     /// it says what to look at on the host, and is not to be planned.
     pub(crate) fn read(answers: &Answers, place: Location) -> (Self, Vec<Finding>) {
         let mut reader = Reader::new(answers);
-        let has_manager = reader.switch("enable-connection-manager");
-        let has_gateway = reader.switch("enable-security-gateway");
+        let has_manager = reader.switch(Setting::EnableConnectionManager);
+        let has_gateway = reader.switch(Setting::EnableSecurityGateway);
         if !has_manager && !has_gateway {
             let what = "neither the connection manager nor the security gateway is enabled";
             let cure = "leave out `--enable-connection-manager=false` or \
                         `--enable-security-gateway=false`";
             reader.refuse("settings.no-role", what, cure);
         }
-        let takes_ipv6 = reader.switch("enable-ipv6");
+        let takes_ipv6 = reader.switch(Setting::EnableIpv6);
         let connection_manager =
             if has_manager { connection_manager(&mut reader, &place) } else { None };
         let security_gateway =
@@ -186,15 +187,15 @@ impl Wanted {
         let certificate = certificate(&mut reader);
         let host_addresses = host_addresses(&mut reader);
         let listen = listen(&mut reader, takes_ipv6);
-        let ignores_disk = reader.switch("ignore-disk-req");
+        let ignores_disk = reader.switch(Setting::IgnoreDiskReq);
         policies(&mut reader);
-        let jwt_verifying_cert = reader.given("jwt-verifying-cert");
+        let jwt_verifying_cert = reader.given(Setting::JwtVerifyingCert);
         if has_gateway && !has_manager && jwt_verifying_cert.is_none() {
-            reader.missing("jwt-verifying-cert");
+            reader.missing(Setting::JwtVerifyingCert);
         }
         let manager = has_manager.then_some(Role::Cm);
         let roles: Vec<_> = manager.into_iter().chain(has_gateway.then_some(Role::Sg)).collect();
-        let network = reader.one("docker-network-cidr").map(|Network(network)| network);
+        let network = reader.one(Setting::DockerNetworkCidr).map(|Network(network)| network);
         ignored::warn(&mut reader, &roles, place.runtime, &listen);
         let paths = place.paths();
         let wanted = Self {
@@ -204,16 +205,16 @@ impl Wanted {
             security_gateway,
             lone: if certificate.is_none() { lone(&reader) } else { None },
             certificate: certificate.unwrap_or(Certificate::SelfSigned),
-            ca_cert: reader.given("ca-cert"),
-            jwt_signing_key: reader.given("jwt-signing-key"),
+            ca_cert: reader.given(Setting::CaCert),
+            jwt_signing_key: reader.given(Setting::JwtSigningKey),
             jwt_verifying_cert,
-            allowed_agents: reader.many("allowed-agents"),
+            allowed_agents: reader.many(Setting::AllowedAgents),
             host_addresses,
             listen,
             takes_ipv6,
             network,
             ignores_disk,
-            daemon: reader.path("daemon"),
+            daemon: reader.path(Setting::Daemon),
             docker: Docker::read(&mut reader),
             later: Later::read(&mut reader, &paths),
         };
@@ -239,19 +240,23 @@ impl Wanted {
 }
 
 fn connection_manager(reader: &mut Reader<'_>, place: &Location) -> Option<ConnectionManager> {
-    let broker = reader.required("broker-url");
-    let broker_check = reader.switch("broker-cert-check");
-    let broker_check = reader.is_said("broker-cert-check").then_some(broker_check);
-    let pins = reader.many("broker-pin");
-    let broker_pins = reader.is_said("broker-pin").then_some(pins);
-    let agent_port = reader.one("agent-port");
-    let is_said = reader.from("agent-port") != Origin::Default;
-    let external_gateways =
-        external::addresses(reader, "external-sg-ip", "settings.external-sg", place.root.is_some());
-    let controls: Vec<ForGateway<HostPort>> = reader.many("external-sg-control");
-    let pins: Vec<ForGateway<Pin>> = reader.many("external-sg-pin");
-    let named = controls.iter().map(|control| ("external-sg-control", control.gateway));
-    let named = named.chain(pins.iter().map(|pin| ("external-sg-pin", pin.gateway)));
+    let broker = reader.required(Setting::BrokerUrl);
+    let broker_check = reader.switch(Setting::BrokerCertCheck);
+    let broker_check = reader.is_said(Setting::BrokerCertCheck).then_some(broker_check);
+    let pins = reader.many(Setting::BrokerPin);
+    let broker_pins = reader.is_said(Setting::BrokerPin).then_some(pins);
+    let agent_port = reader.one(Setting::AgentPort);
+    let is_said = reader.from(Setting::AgentPort) != Origin::Default;
+    let external_gateways = external::addresses(
+        reader,
+        Setting::ExternalSgIp,
+        "settings.external-sg",
+        place.root.is_some(),
+    );
+    let controls: Vec<ForGateway<HostPort>> = reader.many(Setting::ExternalSgControl);
+    let pins: Vec<ForGateway<Pin>> = reader.many(Setting::ExternalSgPin);
+    let named = controls.iter().map(|control| (Setting::ExternalSgControl, control.gateway));
+    let named = named.chain(pins.iter().map(|pin| (Setting::ExternalSgPin, pin.gateway)));
     for (setting, gateway) in named {
         if !external_gateways.contains(&gateway) {
             let what = format!("`--{setting}` names `{gateway}`, which is no external gateway");
@@ -263,8 +268,8 @@ fn connection_manager(reader: &mut Reader<'_>, place: &Location) -> Option<Conne
         }
     }
     Some(ConnectionManager {
-        license_servers: reader.many("license-server-url"),
-        trusted_proxies: reader.many("trusted-proxies"),
+        license_servers: reader.many(Setting::LicenseServerUrl),
+        trusted_proxies: reader.many(Setting::TrustedProxies),
         broker: broker?,
         broker_check,
         broker_pins,
@@ -281,11 +286,11 @@ fn security_gateway(
     takes_ipv6: bool,
 ) -> Option<SecurityGateway> {
     const ID: &str = "settings.external-pcoip-ip";
-    if reader.is_empty("external-pcoip-ip") {
-        reader.missing("external-pcoip-ip");
+    if reader.is_empty(Setting::ExternalPcoipIp) {
+        reader.missing(Setting::ExternalPcoipIp);
         return None;
     }
-    let external = external::addresses(reader, "external-pcoip-ip", ID, place.root.is_some());
+    let external = external::addresses(reader, Setting::ExternalPcoipIp, ID, place.root.is_some());
     for (is_v6, family) in [(false, "IPv4"), (true, "IPv6")] {
         let count = external.iter().filter(|address| address.is_ipv6() == is_v6).count();
         if count > 1 {
@@ -301,11 +306,11 @@ fn security_gateway(
 }
 
 fn certificate(reader: &mut Reader<'_>) -> Option<Certificate> {
-    if reader.switch("self-signed") {
+    if reader.switch(Setting::SelfSigned) {
         return Some(Certificate::SelfSigned);
     }
-    let names = ["ssl-cert", "ssl-key", "ca-cert"];
-    if names.iter().all(|name| reader.is_empty(name)) {
+    let settings = [Setting::SslCert, Setting::SslKey, Setting::CaCert];
+    if settings.iter().all(|setting| reader.is_empty(*setting)) {
         reader.refuse(
             "settings.missing",
             "there is no certificate",
@@ -313,10 +318,10 @@ fn certificate(reader: &mut Reader<'_>) -> Option<Certificate> {
         );
         return None;
     }
-    let [certificate, key, _] = names.map(|name| {
-        let given = reader.given(name);
+    let [certificate, key, _] = settings.map(|setting| {
+        let given = reader.given(setting);
         if given.is_none() {
-            reader.missing(name);
+            reader.missing(setting);
         }
         given
     });
@@ -325,11 +330,11 @@ fn certificate(reader: &mut Reader<'_>) -> Option<Certificate> {
 
 /// What is given of a pair of which the other half is missing.
 fn lone(reader: &Reader<'_>) -> Option<Given> {
-    ["ssl-cert", "ssl-key"].into_iter().find_map(|name| reader.given(name))
+    [Setting::SslCert, Setting::SslKey].into_iter().find_map(|setting| reader.given(setting))
 }
 
 fn host_addresses(reader: &mut Reader<'_>) -> Vec<Host> {
-    let addresses: Vec<Host> = reader.many("host-address");
+    let addresses: Vec<Host> = reader.many(Setting::HostAddress);
     // Certificates have names without the final dot of absolute ones.
     let addresses: Vec<Host> = addresses.iter().map(Host::without_final_dot).collect();
     let ips = addresses.iter().filter(|host| host.as_str().parse::<IpAddr>().is_ok()).count();
@@ -345,7 +350,7 @@ fn host_addresses(reader: &mut Reader<'_>) -> Vec<Host> {
 
 fn listen(reader: &mut Reader<'_>, takes_ipv6: bool) -> Vec<ListenAt> {
     const ID: &str = "settings.listen";
-    let listen: Vec<ListenAt> = reader.many("listen");
+    let listen: Vec<ListenAt> = reader.many(Setting::Listen);
     for (index, one) in listen.iter().enumerate() {
         if listen[..index].iter().any(|other| other.key == one.key) {
             let what = format!("`--listen` gives `{}` more than once", one.key);
@@ -361,7 +366,7 @@ fn listen(reader: &mut Reader<'_>, takes_ipv6: bool) -> Vec<ListenAt> {
 }
 
 fn policies(reader: &mut Reader<'_>) {
-    if !reader.switch("accept-policies") {
+    if !reader.switch(Setting::AcceptPolicies) {
         reader.refuse(
             "settings.policies",
             "the policies are not accepted: the licence (Apache-2.0) and the privacy statement \

@@ -43,17 +43,17 @@ pub(super) fn read(vendor: &Vendor, paths: &Paths) -> (Layer, Vec<Finding>) {
     let said: BTreeMap<_, _> = reading
         .layer
         .iter()
-        .filter(|(name, _)| Setting::named(name).kind == Kind::Path)
-        .filter_map(|(name, texts)| Some((*name, PathBuf::from(texts.first()?))))
+        .filter(|(setting, _)| setting.kind() == Kind::Path)
+        .filter_map(|(setting, texts)| Some((*setting, PathBuf::from(texts.first()?))))
         .collect();
     let (found, told) = certificates::find(&said, &vendor.files, &roles);
-    for (name, path) in found {
-        reading.layer.insert(name, vec![path.display().to_string()]);
+    for (setting, path) in found {
+        reading.layer.insert(setting, vec![path.display().to_string()]);
     }
     reading.findings.extend(told);
     let is_v6 = |text: &String| text.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6());
-    if reading.layer.get("external-pcoip-ip").is_some_and(|all| all.iter().any(is_v6)) {
-        reading.layer.entry("enable-ipv6").or_insert_with(|| vec!["true".to_owned()]);
+    if reading.layer.get(&Setting::ExternalPcoipIp).is_some_and(|all| all.iter().any(is_v6)) {
+        reading.layer.entry(Setting::EnableIpv6).or_insert_with(|| vec!["true".to_owned()]);
     }
     (reading.layer, reading.findings)
 }
@@ -101,11 +101,12 @@ impl Reading {
                 "leave `--adopt` out, and remove the stack: `docker stack rm pcoipcm`",
             ));
         }
-        for (role, name) in
-            [(Role::Cm, "enable-connection-manager"), (Role::Sg, "enable-security-gateway")]
-        {
+        for (role, setting) in [
+            (Role::Cm, Setting::EnableConnectionManager),
+            (Role::Sg, Setting::EnableSecurityGateway),
+        ] {
             if !roles.contains(&role) {
-                self.layer.insert(name, vec!["false".to_owned()]);
+                self.layer.insert(setting, vec!["false".to_owned()]);
             }
         }
         roles
@@ -120,7 +121,7 @@ impl Reading {
     ) {
         let file = ConfFile::parse(text);
         let at = format!("`{}`", path.display());
-        let mut said: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let mut said: BTreeMap<Setting, Vec<String>> = BTreeMap::new();
         let mut left = Vec::new();
         for entry in file.entries() {
             let Some(setting) = names::of_key(entry.key) else {
@@ -129,10 +130,10 @@ impl Reading {
             };
             let values = names::values(setting, entry.value);
             let values = values.into_iter().map(|it| on_host(setting, it, role, vendor));
-            said.entry(setting.name).or_default().extend(values);
+            said.entry(setting).or_default().extend(values);
         }
-        for (name, values) in said {
-            self.take(Setting::named(name), values, &at);
+        for (setting, values) in said {
+            self.take(setting, values, &at);
         }
         // One at the documented place goes on, with these keys in it.
         if path != layout::conf(paths, role) && !left.is_empty() {
@@ -173,25 +174,24 @@ impl Reading {
     }
 
     /// Takes what a source says of a setting, unless another one has said it.
-    fn take(&mut self, setting: &'static Setting, values: Vec<String>, at: &str) {
-        let name = setting.name;
+    fn take(&mut self, setting: Setting, values: Vec<String>, at: &str) {
         let (good, bad): (Vec<_>, Vec<_>) =
             values.into_iter().partition(|value| is_readable(setting, value));
         if !bad.is_empty() {
-            let shown = if setting.kind == Kind::Secret { String::new() } else { bad.join(", ") };
+            let shown = if setting.kind() == Kind::Secret { String::new() } else { bad.join(", ") };
             self.findings.push(Finding::warning(
                 "adopt.not-understood",
-                format!("what {at} says for `--{name}` is not understood: {shown}"),
+                format!("what {at} says for `--{setting}` is not understood: {shown}"),
                 format!("give it yourself: `{}`", setting.usage()),
             ));
         }
         if good.is_empty() {
             return;
         }
-        match self.layer.get(name) {
+        match self.layer.get(&setting) {
             Some(before) if *before != good => self.findings.push(Finding::warning(
                 "adopt.disagrees",
-                format!("{at} says something else for `--{name}` than what was read before it"),
+                format!("{at} says something else for `--{setting}` than what was read before it"),
                 format!(
                     "look at the value that the plan has, and give the right one: `{}`",
                     setting.usage()
@@ -199,7 +199,7 @@ impl Reading {
             )),
             Some(_) => {}
             None => {
-                self.layer.insert(name, good);
+                self.layer.insert(setting, good);
             }
         }
     }
@@ -233,7 +233,7 @@ impl Reading {
             }
         }
         if !listen.is_empty() {
-            self.layer.insert("listen", listen);
+            self.layer.insert(Setting::Listen, listen);
         }
     }
 
@@ -243,9 +243,9 @@ impl Reading {
         let [name] = &own[..] else { return };
         let network = vendor.others.networks.iter().find(|network| network["Name"] == **name);
         let range = network.and_then(|network| network["IPAM"]["Config"][0]["Subnet"].as_str());
-        let setting = Setting::named("docker-network-cidr");
+        let setting = Setting::DockerNetworkCidr;
         if let Some(range) = range.filter(|range| is_readable(setting, range)) {
-            self.layer.insert(setting.name, vec![range.to_owned()]);
+            self.layer.insert(setting, vec![range.to_owned()]);
         }
     }
 }
@@ -275,8 +275,8 @@ fn arguments(service: &str, vendor: &Vendor) -> BTreeMap<String, String> {
 }
 
 /// A file's path on the host, where a container has it under another one.
-fn on_host(setting: &Setting, value: String, whose: Role, vendor: &Vendor) -> String {
-    if setting.kind != Kind::Path {
+fn on_host(setting: Setting, value: String, whose: Role, vendor: &Vendor) -> String {
+    if setting.kind() != Kind::Path {
         return value;
     }
     let services = vendor.services.iter().filter(|service| role(service) == Some(whose));
@@ -292,8 +292,8 @@ fn on_host(setting: &Setting, value: String, whose: Role, vendor: &Vendor) -> St
 }
 
 /// Whether a value can be one of the setting.
-fn is_readable(setting: &'static Setting, value: &str) -> bool {
-    let layer = Layer::from([(setting.name, vec![value.to_owned()])]);
+fn is_readable(setting: Setting, value: &str) -> bool {
+    let layer = Layer::from([(setting, vec![value.to_owned()])]);
     let answers = Answers::resolve(&[(Origin::Adopted, &layer)]);
     let place = Location { runtime: crate::installation::Runtime::Swarm, root: None };
     !Wanted::read(&answers, place).1.iter().any(Finding::is_usage)

@@ -8,6 +8,7 @@ use std::{
 use cmsg_config::socket::Role;
 
 use crate::{
+    args::settings::Setting,
     content::Content,
     finding::Finding,
     pki::inspect::{self, Certificate, KeyKind, PublicHalf},
@@ -28,11 +29,11 @@ struct Pair<'a> {
 }
 
 /// What was found: settings and their files.
-type CertificateFiles = Vec<(&'static str, PathBuf)>;
+type CertificateFiles = Vec<(Setting, PathBuf)>;
 
 /// Finds the files that nobody has named.
 pub(super) fn find(
-    said: &BTreeMap<&str, PathBuf>,
+    said: &BTreeMap<Setting, PathBuf>,
     files: &[(PathBuf, Content)],
     roles: &[Role],
 ) -> (CertificateFiles, Vec<Finding>) {
@@ -55,23 +56,23 @@ pub(super) fn find(
     let (announcing, tls): (Vec<_>, Vec<_>) = pairs.into_iter().partition(is_announcing);
     found.extend(for_announcements(&announcing, &files, roles));
     let mut findings = Vec::new();
-    if !said.contains_key("ssl-cert") && !said.contains_key("ssl-key") {
+    if !said.contains_key(&Setting::SslCert) && !said.contains_key(&Setting::SslKey) {
         match single(&tls) {
             Some(pair) => {
-                found.push(("ssl-key", pair.key.to_owned()));
-                found.push(("ssl-cert", pair.certificate.path.to_owned()));
+                found.push((Setting::SslKey, pair.key.to_owned()));
+                found.push((Setting::SslCert, pair.certificate.path.to_owned()));
             }
             None => findings.push(not_found(&tls)),
         }
     }
-    found.retain(|(name, _)| !said.contains_key(name));
+    found.retain(|(setting, _)| !said.contains_key(setting));
     let certificate = said
-        .get("ssl-cert")
-        .or_else(|| found.iter().find(|(name, _)| *name == "ssl-cert").map(|(_, path)| path));
+        .get(&Setting::SslCert)
+        .or_else(|| found.iter().find(|(it, _)| *it == Setting::SslCert).map(|(_, path)| path));
     let certificate = certificate.and_then(|path| files.iter().find(|file| file.path == path));
-    if let Some(certificate) = certificate.filter(|_| !said.contains_key("ca-cert")) {
+    if let Some(certificate) = certificate.filter(|_| !said.contains_key(&Setting::CaCert)) {
         match authority(certificate, &files) {
-            Some(path) => found.push(("ca-cert", path.to_owned())),
+            Some(path) => found.push((Setting::CaCert, path.to_owned())),
             None => findings.push(Finding::warning(
                 "adopt.certificate",
                 format!("no file holds the authority of `{}`", certificate.path.display()),
@@ -95,8 +96,8 @@ fn trusted_licence(files: &[File<'_>]) -> CertificateFiles {
         .zip(key)
         .map(|(certificate, key)| {
             vec![
-                ("trusted-license-cert", certificate.path.to_owned()),
-                ("trusted-license-cert-key", key.path.to_owned()),
+                (Setting::TrustedLicenseCert, certificate.path.to_owned()),
+                (Setting::TrustedLicenseCertKey, key.path.to_owned()),
             ]
         })
         .unwrap_or_default()
@@ -121,12 +122,12 @@ fn for_announcements(pairs: &[Pair<'_>], files: &[File<'_>], roles: &[Role]) -> 
     let mut found = CertificateFiles::new();
     let pair = single(pairs);
     if let Some(pair) = pair.filter(|_| roles.contains(&Role::Cm)) {
-        found.push(("jwt-signing-key", pair.key.to_owned()));
+        found.push((Setting::JwtSigningKey, pair.key.to_owned()));
     }
     let alone = || files.iter().find(|file| has(file.path, "jwt") && !file.certificates.is_empty());
     let certificate = pair.map(|pair| pair.certificate).or_else(alone);
     if let Some(certificate) = certificate {
-        found.push(("jwt-verifying-cert", certificate.path.to_owned()));
+        found.push((Setting::JwtVerifyingCert, certificate.path.to_owned()));
     }
     found
 }

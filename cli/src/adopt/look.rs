@@ -13,6 +13,7 @@ use cmsg_engine::{ServiceFact, is_others};
 use super::{Adoption, Vendor, judge, unreadable};
 use crate::{
     answers::Answers,
+    args::settings::Setting,
     content::Content,
     files,
     finding::Finding,
@@ -27,7 +28,7 @@ const MOST_FILES: usize = 256;
 
 /// Looks, if that is asked for, and judges.
 pub(crate) fn look(answers: &Answers, place: &Location) -> Adoption {
-    if answers.of("adopt").texts != ["true"] {
+    if answers.of(Setting::Adopt).texts != ["true"] {
         return Adoption::default();
     }
     if place.runtime != Runtime::Swarm || place.root.is_some() {

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use super::*;
 use crate::{
+    args::settings::Setting,
     host::{ports::Listener, sockets::Owner},
     pki::generate::{self, Key, Pair, Request},
     plan::tests::{facts, wanted},
@@ -191,13 +192,13 @@ fn pair(key: Key) -> Pair {
     generate::pair(&Request { key, names: vec!["cm.example".to_owned()], now }).unwrap()
 }
 
-fn certificates(files: &[(&str, &Content)]) -> (BTreeMap<&'static str, String>, Vec<String>) {
+fn certificates(files: &[(&str, &Content)]) -> (BTreeMap<Setting, String>, Vec<String>) {
     let files =
         files.iter().map(|(name, content)| (Path::new(CERTS).join(name), (*content).clone()));
     let vendor = Vendor { files: files.collect(), ..vendor(&[], &[]) };
     let Adoption { layer, findings, .. } = judge(&vendor, &paths());
     let short = |text: &String| text.replace(&format!("{CERTS}/"), "");
-    let found = layer.iter().map(|(name, texts)| (*name, short(&texts[0]))).collect();
+    let found = layer.iter().map(|(setting, texts)| (*setting, short(&texts[0]))).collect();
     (found, findings.into_iter().map(|finding| finding.what.replace(CERTS, "")).collect())
 }
 
@@ -212,13 +213,13 @@ fn certificates_and_keys_are_found_by_what_is_in_them() {
         ("readme", &Content::from("nothing of ours")),
     ];
     let expected = [
-        ("ca-cert", "a.pem"),
-        ("jwt-signing-key", "d.pem"),
-        ("jwt-verifying-cert", "c.pem"),
-        ("ssl-cert", "a.pem"),
-        ("ssl-key", "b.pem"),
+        (Setting::CaCert, "a.pem"),
+        (Setting::JwtSigningKey, "d.pem"),
+        (Setting::JwtVerifyingCert, "c.pem"),
+        (Setting::SslCert, "a.pem"),
+        (Setting::SslKey, "b.pem"),
     ];
-    let expected = expected.map(|(name, file)| (name, file.to_owned()));
+    let expected = expected.map(|(setting, file)| (setting, file.to_owned()));
 
     assert_eq!(certificates(&all), (expected.into(), vec![]));
     let named = [
@@ -228,14 +229,14 @@ fn certificates_and_keys_are_found_by_what_is_in_them() {
         ("tcl-cert.key", &tls.key),
     ];
     let (found, told) = certificates(&named);
-    let names: Vec<_> = found.keys().copied().collect();
+    let settings: Vec<_> = found.keys().copied().collect();
     assert_eq!(
-        names,
+        settings,
         [
-            "jwt-signing-key",
-            "jwt-verifying-cert",
-            "trusted-license-cert",
-            "trusted-license-cert-key",
+            Setting::JwtSigningKey,
+            Setting::JwtVerifyingCert,
+            Setting::TrustedLicenseCert,
+            Setting::TrustedLicenseCertKey,
         ]
     );
     assert_eq!(told, ["no file holds the certificate of its services with its key"]);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cmsg_config::socket::DEPLOYMENT;
 
 use crate::{
-    args::settings::{Kind, Layer, PREFIX, SETTINGS, Setting},
+    args::settings::{Kind, Layer, PREFIX, Setting},
     finding::Finding,
 };
 
@@ -17,22 +17,22 @@ const MOST_SLIPS: usize = 2;
 
 /// Reads it; values of a list are separated by commas.
 pub(super) fn read(variables: &Variables) -> Layer {
-    let value = |setting: &'static Setting| {
+    let value = |setting: &Setting| {
         let text = variables.get(&setting.variable())?;
-        let texts = match setting.kind {
+        let texts = match setting.kind() {
             Kind::List => text.split(',').map(|value| value.trim().to_owned()).collect(),
             Kind::Secret => vec![text.clone()],
             _ => vec![text.trim().to_owned()],
         };
-        Some((setting.name, texts))
+        Some((*setting, texts))
     };
-    SETTINGS.iter().filter_map(value).collect()
+    Setting::ALL.iter().filter_map(value).collect()
 }
 
 /// Tells which variables look like a setting's and are none. Their values may be passwords, and are
 /// not told.
 pub(super) fn misspelt(variables: &Variables) -> Vec<Finding> {
-    let known: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
+    let known: Vec<String> = Setting::ALL.iter().map(|setting| setting.variable()).collect();
     let is_read = |name: &String| known.contains(name) || name == DEPLOYMENT;
     let others = variables.keys().filter(|name| !is_read(name));
     others.filter_map(|name| finding(name, nearest(name, &known))).collect()
@@ -79,8 +79,8 @@ mod tests {
             ("PCOIP_CMSG_UNKNOWN", "x"),
         ]));
 
-        assert_eq!(layer["external-sg-ip"], ["192.0.2.1", "192.0.2.2"]);
-        assert_eq!(layer["broker-url"], ["https://b"]);
+        assert_eq!(layer[&Setting::ExternalSgIp], ["192.0.2.1", "192.0.2.2"]);
+        assert_eq!(layer[&Setting::BrokerUrl], ["https://b"]);
         assert_eq!(layer.len(), 2);
     }
 

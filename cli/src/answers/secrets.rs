@@ -33,23 +33,23 @@ const MAX_BYTES: u64 = 4096;
 
 /// Passwords that were given as they are, by who gave them.
 #[derive(Debug, Default)]
-pub(crate) struct Literals(BTreeMap<(Origin, &'static str), SecretString>);
+pub(crate) struct Literals(BTreeMap<(Origin, Setting), SecretString>);
 
 /// The passwords of an installation.
 #[derive(Debug, Default)]
-pub(crate) struct Secrets(BTreeMap<&'static str, SecretString>);
+pub(crate) struct Secrets(BTreeMap<Setting, SecretString>);
 
 impl Literals {
     /// Takes the passwords out of a layer, and makes the files absolute that others are in.
     pub(crate) fn take(&mut self, from: Origin, layer: &mut Layer, folder: &Path) {
         for setting in passwords() {
-            let Some([text]) = layer.get_mut(setting.name).map(Vec::as_mut_slice) else { continue };
+            let Some([text]) = layer.get_mut(&setting).map(Vec::as_mut_slice) else { continue };
             if text.is_empty() {
                 continue;
             }
             if !is_reference(from, text) {
                 let literal = SecretString::from(std::mem::replace(text, HIDDEN.to_owned()));
-                self.0.insert((from, setting.name), literal);
+                self.0.insert((from, setting), literal);
             } else if let Some(file) = text.strip_prefix('@') {
                 *text = format!("@{}", folder.join(file).display());
             }
@@ -64,14 +64,14 @@ impl Secrets {
         let mut findings = Vec::new();
         let mut reads_input = None;
         for setting in passwords() {
-            let answer = answers.of(setting.name);
+            let answer = answers.of(setting);
             let Some(text) = answer.texts.first() else { continue };
-            let loaded = match literals.0.get(&(answer.from, setting.name)) {
+            let loaded = match literals.0.get(&(answer.from, setting)) {
                 Some(literal) => {
                     findings.extend(told(setting, answer.from));
                     Ok(literal.clone())
                 }
-                None if text == STANDARD_INPUT => match reads_input.replace(setting.name) {
+                None if text == STANDARD_INPUT => match reads_input.replace(setting) {
                     Some(other) => Err(format!("standard input is read for `--{other}` already")),
                     None => standard_input(),
                 },
@@ -79,7 +79,7 @@ impl Secrets {
             };
             match loaded.and_then(usable) {
                 Ok(secret) => {
-                    secrets.0.insert(setting.name, secret);
+                    secrets.0.insert(setting, secret);
                 }
                 Err(why) => findings.push(unusable(setting, &why)),
             }
@@ -88,8 +88,8 @@ impl Secrets {
     }
 
     /// The contents of their files.
-    pub(crate) fn contents(&self) -> impl Iterator<Item = (&'static str, Content)> {
-        self.0.iter().map(|(name, secret)| (*name, secret.expose_secret().as_bytes().into()))
+    pub(crate) fn contents(&self) -> impl Iterator<Item = (Setting, Content)> {
+        self.0.iter().map(|(setting, secret)| (*setting, secret.expose_secret().as_bytes().into()))
     }
 }
 
@@ -97,17 +97,17 @@ impl Answers {
     /// Has every password stand for the file that this installation keeps it in.
     pub(crate) fn refer(&mut self, paths: &Paths) {
         for setting in passwords() {
-            let answer = self.0.get_mut(setting.name).expect("there is an answer to every setting");
+            let answer = self.0.get_mut(&setting).expect("there is an answer to every setting");
             if !answer.texts.is_empty() {
-                answer.texts = vec![format!("@{}", layout::secret(paths, setting.name).display())];
+                answer.texts = vec![format!("@{}", layout::secret(paths, setting).display())];
             }
         }
     }
 }
 
 /// What may be shown of a text that somebody gave for a setting.
-pub(super) fn shown(setting: &Setting, from: Origin, text: &str) -> String {
-    let is_hidden = setting.kind == Kind::Secret && !text.is_empty() && !is_reference(from, text);
+pub(super) fn shown(setting: Setting, from: Origin, text: &str) -> String {
+    let is_hidden = setting.kind() == Kind::Secret && !text.is_empty() && !is_reference(from, text);
     if is_hidden { HIDDEN.to_owned() } else { text.to_owned() }
 }
 
@@ -119,8 +119,7 @@ fn is_reference(from: Origin, text: &str) -> bool {
 }
 
 /// What is to be told of a password that was given as it is.
-fn told(setting: &Setting, from: Origin) -> Option<Finding> {
-    let name = setting.name;
+fn told(setting: Setting, from: Origin) -> Option<Finding> {
     let cure = format!(
         "give it in a file (`@FILE`), on standard input (`-`), or as `{}` in the environment",
         setting.variable()
@@ -128,12 +127,12 @@ fn told(setting: &Setting, from: Origin) -> Option<Finding> {
     match from {
         Origin::Flag => Some(Finding::warning(
             "settings.secret-on-command-line",
-            format!("everybody on this host could read the value of `--{name}`"),
+            format!("everybody on this host could read the value of `--{setting}`"),
             cure,
         )),
         Origin::Answers => Some(Finding::error(
             "settings.secret",
-            format!("`{name}` stands in the answers file itself"),
+            format!("`{setting}` stands in the answers file itself"),
             cure,
         )),
         Origin::Default
@@ -177,15 +176,15 @@ fn password(bytes: &[u8]) -> Result<SecretString, Undecodable> {
 /// # Errors
 ///
 /// Why not.
-pub(super) fn check_typed(setting: &Setting, text: &str) -> Result<(), Finding> {
+pub(super) fn check_typed(setting: Setting, text: &str) -> Result<(), Finding> {
     usable(text.into()).map(drop).map_err(|why| unusable(setting, &why))
 }
 
-fn unusable(setting: &Setting, why: &str) -> Finding {
+fn unusable(setting: Setting, why: &str) -> Finding {
     Finding::error(
         "settings.secret",
-        format!("`--{}`: {why}", setting.name),
-        format!("give it in a file: `--{} @FILE`", setting.name),
+        format!("`--{setting}`: {why}"),
+        format!("give it in a file: `--{setting} @FILE`"),
     )
 }
 

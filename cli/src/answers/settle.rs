@@ -2,40 +2,41 @@
 //! that the other need not be taken back in every later command.
 
 use super::{Answer, Answers, Origin};
+use crate::args::settings::Setting;
 
 /// What clears values, and which.
-pub(crate) const CLEARING: [(&str, &[&str]); 2] = [
-    ("clear-host-address", &["host-address"]),
-    ("clear-trusted-license", &["trusted-license-cert", "trusted-license-cert-key"]),
+pub(crate) const CLEARING: [(Setting, &[Setting]); 2] = [
+    (Setting::ClearHostAddress, &[Setting::HostAddress]),
+    (Setting::ClearTrustedLicense, &[Setting::TrustedLicenseCert, Setting::TrustedLicenseCertKey]),
 ];
 /// What says that certificates for single sign-on are signed here.
-pub(crate) const SSO_SIGNING: [&str; 3] =
-    ["sso-signing-csr-ca", "sso-signing-csr-key", "sso-signing-crl"];
+pub(crate) const SSO_SIGNING: [Setting; 3] =
+    [Setting::SsoSigningCsrCa, Setting::SsoSigningCsrKey, Setting::SsoSigningCrl];
 /// What says that a certification authority signs them.
-pub(crate) const SSO_ENROLLMENT: [&str; 5] = [
-    "sso-enrollment-url",
-    "sso-enrollment-domain",
-    "sso-enrollment-username",
-    "sso-enrollment-password",
-    "sso-enrollment-certificate-template-name",
+pub(crate) const SSO_ENROLLMENT: [Setting; 5] = [
+    Setting::SsoEnrollmentUrl,
+    Setting::SsoEnrollmentDomain,
+    Setting::SsoEnrollmentUsername,
+    Setting::SsoEnrollmentPassword,
+    Setting::SsoEnrollmentCertificateTemplateName,
 ];
 
 impl Answers {
     /// Clears weaker values, or takes the clearing back where a stronger source gives one. What one
     /// source says of both stays, and is refused later.
     pub(super) fn settle_clearing(&mut self) {
-        for (clear, names) in CLEARING {
+        for (clear, settings) in CLEARING {
             let clearing = self.of(clear);
             if clearing.texts != ["true"] {
                 continue;
             }
             let clearing = clearing.from;
-            match self.strongest(names) {
+            match self.strongest(settings) {
                 Some(from) if from > clearing => {
                     self.0.insert(clear, Answer { texts: vec!["false".to_owned()], from });
                 }
                 Some(from) if from == clearing => {}
-                _ => self.empty(names, clearing),
+                _ => self.empty(settings, clearing),
             }
         }
     }
@@ -55,14 +56,15 @@ impl Answers {
     }
 
     /// Who gave values of these settings, the strongest of them.
-    fn strongest(&self, names: &[&str]) -> Option<Origin> {
-        let given = names.iter().map(|name| self.of(name)).filter(|a| !a.texts.is_empty());
+    fn strongest(&self, settings: &[Setting]) -> Option<Origin> {
+        let given =
+            settings.iter().map(|setting| self.of(*setting)).filter(|a| !a.texts.is_empty());
         given.map(|answer| answer.from).max()
     }
 
-    fn empty(&mut self, names: &[&'static str], from: Origin) {
-        for name in names {
-            self.0.insert(name, Answer { texts: Vec::new(), from });
+    fn empty(&mut self, settings: &[Setting], from: Origin) {
+        for setting in settings {
+            self.0.insert(*setting, Answer { texts: Vec::new(), from });
         }
     }
 }
@@ -72,8 +74,8 @@ mod tests {
     use super::*;
     use crate::args::settings::Layer;
 
-    fn layer(pairs: &[(&'static str, &str)]) -> Layer {
-        pairs.iter().map(|(name, text)| (*name, vec![(*text).to_owned()])).collect()
+    fn layer(pairs: &[(Setting, &str)]) -> Layer {
+        pairs.iter().map(|(setting, text)| (*setting, vec![(*text).to_owned()])).collect()
     }
 
     #[test]
@@ -85,8 +87,8 @@ mod tests {
             (Flag, Flag, "true", &["a.example"]),
         ];
         for (clear_from, value_from, clear, value) in table {
-            let clears = layer(&[("clear-host-address", "true")]);
-            let values = layer(&[("host-address", "a.example")]);
+            let clears = layer(&[(Setting::ClearHostAddress, "true")]);
+            let values = layer(&[(Setting::HostAddress, "a.example")]);
             let both: Layer = clears.clone().into_iter().chain(values.clone()).collect();
             let layers = if clear_from == value_from {
                 vec![(clear_from, &both)]
@@ -96,31 +98,32 @@ mod tests {
 
             let answers = Answers::resolve(&layers);
 
-            assert_eq!(answers.of("clear-host-address").texts, [clear]);
-            assert_eq!(answers.of("host-address").texts, value);
+            assert_eq!(answers.of(Setting::ClearHostAddress).texts, [clear]);
+            assert_eq!(answers.of(Setting::HostAddress).texts, value);
         }
     }
 
     #[test]
     fn both_files_of_a_licence_are_cleared() {
-        let clear = layer(&[("clear-trusted-license", "true")]);
-        let saved = layer(&[("trusted-license-cert", "/c"), ("trusted-license-cert-key", "/k")]);
+        let clear = layer(&[(Setting::ClearTrustedLicense, "true")]);
+        let saved =
+            layer(&[(Setting::TrustedLicenseCert, "/c"), (Setting::TrustedLicenseCertKey, "/k")]);
 
         let answers = Answers::resolve(&[(Origin::Flag, &clear), (Origin::Saved, &saved)]);
 
-        for name in ["trusted-license-cert", "trusted-license-cert-key"] {
-            assert_eq!(answers.of(name), &Answer { texts: vec![], from: Origin::Flag });
+        for setting in [Setting::TrustedLicenseCert, Setting::TrustedLicenseCertKey] {
+            assert_eq!(answers.of(setting), &Answer { texts: vec![], from: Origin::Flag });
         }
     }
 
     #[test]
     fn a_new_way_to_sign_replaces_the_saved_one() {
-        let flags = layer(&[("sso-enrollment-url", "https://ca.example")]);
-        let saved = layer(&[("sso-signing-csr-ca", "/c"), ("sso-signing-csr-key", "/k")]);
+        let flags = layer(&[(Setting::SsoEnrollmentUrl, "https://ca.example")]);
+        let saved = layer(&[(Setting::SsoSigningCsrCa, "/c"), (Setting::SsoSigningCsrKey, "/k")]);
 
         let answers = Answers::resolve(&[(Origin::Flag, &flags), (Origin::Saved, &saved)]);
 
-        assert_eq!(answers.of("sso-signing-csr-key").texts, [""; 0]);
-        assert_eq!(answers.of("sso-enrollment-url").texts, ["https://ca.example"]);
+        assert_eq!(answers.of(Setting::SsoSigningCsrKey).texts, [""; 0]);
+        assert_eq!(answers.of(Setting::SsoEnrollmentUrl).texts, ["https://ca.example"]);
     }
 }

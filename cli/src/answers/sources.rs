@@ -62,9 +62,9 @@ impl Sources {
     }
 
     /// Leaves out what is said of all other settings.
-    pub(crate) fn only(mut self, names: &[&str]) -> Self {
+    pub(crate) fn only(mut self, settings: &[Setting]) -> Self {
         for layer in [&mut self.flags, &mut self.environment, &mut self.answers] {
-            layer.retain(|name, _| names.contains(name));
+            layer.retain(|setting, _| settings.contains(setting));
         }
         self
     }
@@ -76,15 +76,14 @@ impl Sources {
     /// Why it can be no answer.
     pub(crate) fn answer(
         &mut self,
-        name: &'static str,
+        setting: Setting,
         texts: Vec<String>,
     ) -> Result<(), Vec<Finding>> {
-        let setting = Setting::named(name);
-        if let (Kind::Secret, [text]) = (setting.kind, &texts[..]) {
+        if let (Kind::Secret, [text]) = (setting.kind(), &texts[..]) {
             secrets::check_typed(setting, text).map_err(|finding| vec![finding])?;
         }
         let folder = std::env::current_dir().unwrap_or_default();
-        let mut answered = Layer::from([(name, texts)]);
+        let mut answered = Layer::from([(setting, texts)]);
         absolute(&mut answered, &folder)?;
         self.literals.take(Origin::Prompt, &mut answered, &folder);
         self.prompted.extend(answered);
@@ -103,14 +102,14 @@ impl Sources {
     }
 
     /// What flags, environment or answers file say of a setting.
-    pub(crate) fn typed(&self, name: &str) -> Option<Vec<String>> {
+    pub(crate) fn typed(&self, setting: Setting) -> Option<Vec<String>> {
         let layers = [&self.flags, &self.environment, &self.answers];
-        layers.into_iter().find_map(|layer| layer.get(name).cloned())
+        layers.into_iter().find_map(|layer| layer.get(&setting).cloned())
     }
 
     /// Forgets what a person answered.
-    pub(crate) fn forget(&mut self, name: &str) {
-        self.prompted.remove(name);
+    pub(crate) fn forget(&mut self, setting: Setting) {
+        self.prompted.remove(&setting);
     }
 
     /// Nothing but flags.

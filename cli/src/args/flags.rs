@@ -2,8 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 
-use super::settings::{Kind, SETTINGS, Setting};
-use crate::args::settings::Layer;
+use super::settings::{Kind, Layer, Setting};
 
 /// Every setting that stood on the command line.
 #[derive(Debug)]
@@ -14,7 +13,8 @@ pub(crate) struct InstallFlags(pub(crate) Layer);
 pub(crate) struct PlaceFlags(pub(crate) Layer);
 
 /// What is said of a registry.
-pub(crate) const REGISTRY: [&str; 3] = ["docker-registry", "docker-username", "docker-password"];
+pub(crate) const REGISTRY: [Setting; 3] =
+    [Setting::DockerRegistry, Setting::DockerUsername, Setting::DockerPassword];
 
 /// The settings that say which registry has the images.
 #[derive(Debug)]
@@ -46,33 +46,34 @@ macro_rules! flags {
     };
 }
 
-flags!(InstallFlags, SETTINGS.iter());
-flags!(PlaceFlags, ["runtime", "root"].into_iter().map(Setting::named));
-flags!(RegistryFlags, REGISTRY.into_iter().map(Setting::named));
+flags!(InstallFlags, Setting::ALL.iter().copied());
+flags!(PlaceFlags, [Setting::Runtime, Setting::Root].into_iter());
+flags!(RegistryFlags, REGISTRY.into_iter());
 
-fn flag(setting: &'static Setting) -> Arg {
-    let help = if setting.default.is_empty() {
+fn flag(setting: Setting) -> Arg {
+    let row = setting.row();
+    let help = if row.default.is_empty() {
         setting.told()
     } else {
-        format!("{} [default: {}]", setting.told(), setting.default)
+        format!("{} [default: {}]", setting.told(), row.default)
     };
-    let arg = Arg::new(setting.name)
-        .long(setting.name)
-        .value_name(setting.shape)
-        .help_heading(setting.heading)
+    let arg = Arg::new(setting.as_str())
+        .long(setting.as_str())
+        .value_name(row.shape)
+        .help_heading(row.heading)
         .help(help);
-    match setting.kind {
+    match setting.kind() {
         Kind::Switch => arg.num_args(0..=1).default_missing_value("true"),
         Kind::One | Kind::Path | Kind::Secret => arg,
         Kind::List => arg.action(ArgAction::Append),
     }
 }
 
-fn layer(settings: impl Iterator<Item = &'static Setting>, matches: &ArgMatches) -> Layer {
+fn layer(settings: impl Iterator<Item = Setting>, matches: &ArgMatches) -> Layer {
     settings
         .filter_map(|setting| {
-            let texts = matches.get_many::<String>(setting.name)?;
-            Some((setting.name, texts.cloned().collect()))
+            let texts = matches.get_many::<String>(setting.as_str())?;
+            Some((setting, texts.cloned().collect()))
         })
         .collect()
 }
@@ -87,10 +88,10 @@ mod tests {
         InstallFlags::from_arg_matches(&matches).unwrap().0
     }
 
-    fn layer_of(pairs: &[(&'static str, &[&str])]) -> Layer {
+    fn layer_of(pairs: &[(Setting, &[&str])]) -> Layer {
         pairs
             .iter()
-            .map(|(name, texts)| (*name, texts.iter().map(ToString::to_string).collect()))
+            .map(|(setting, texts)| (*setting, texts.iter().map(ToString::to_string).collect()))
             .collect()
     }
 
@@ -99,7 +100,7 @@ mod tests {
         assert_eq!(read(""), layer_of(&[]));
         assert_eq!(
             read("--broker-url https://b --agent-port=1"),
-            layer_of(&[("broker-url", &["https://b"]), ("agent-port", &["1"])])
+            layer_of(&[(Setting::BrokerUrl, &["https://b"]), (Setting::AgentPort, &["1"])])
         );
     }
 
@@ -113,8 +114,8 @@ mod tests {
         for (words, value) in table {
             let read = read(&format!("{words} --broker-url https://b"));
 
-            assert_eq!(read["self-signed"], [value], "{words}");
-            assert_eq!(read["broker-url"], ["https://b"], "{words}");
+            assert_eq!(read[&Setting::SelfSigned], [value], "{words}");
+            assert_eq!(read[&Setting::BrokerUrl], ["https://b"], "{words}");
         }
     }
 
@@ -122,6 +123,6 @@ mod tests {
     fn a_list_repeats_its_flag() {
         let read = read("--external-sg-ip=192.0.2.1 --external-sg-ip 192.0.2.2");
 
-        assert_eq!(read, layer_of(&[("external-sg-ip", &["192.0.2.1", "192.0.2.2"])]));
+        assert_eq!(read, layer_of(&[(Setting::ExternalSgIp, &["192.0.2.1", "192.0.2.2"])]));
     }
 }

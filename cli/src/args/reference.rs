@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::Path};
 
 use cmsg_config::keys::{CONNECTION_MANAGER, Key, SECURITY_GATEWAY};
 
-use super::settings::{Kind, SETTINGS, Setting};
+use super::settings::{Kind, Row, Setting};
 
 /// Set to write the page anew.
 const UPDATE: &str = "UPDATE_DOCS";
@@ -36,12 +36,12 @@ fn replace(page: &str, name: &str, table: &str) -> String {
 
 fn flags() -> String {
     let mut table = "| flag | value | default | what it does |\n|---|---|---|---|\n".to_owned();
-    for setting in SETTINGS {
-        let Setting { name, shape, default, kind, .. } = setting;
-        let shape = if *kind == Kind::Switch { "true or false" } else { shape };
+    for setting in Setting::ALL {
+        let Row { shape, default, .. } = setting.row();
+        let shape = if setting.kind() == Kind::Switch { "true or false" } else { shape };
         let _ = writeln!(
             table,
-            "| `--{name}` | {} | {} | {} |",
+            "| `--{setting}` | {} | {} | {} |",
             cell(shape),
             code(default),
             cell(&setting.told())

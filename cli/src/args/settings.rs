@@ -1,11 +1,35 @@
 //! Every setting of an installation: name, shape, default and meaning. Flags, environment, answers
 //! file and saved answers are read by this table, so there is one place to change.
 
+use std::{cmp::Ordering, collections::BTreeMap, fmt};
+
+/// Declares [`Setting`] from the rows of the table: `Variant = Row::one(…),` each.
+macro_rules! settings {
+    ($($setting:ident = $row:expr,)*) => {
+        /// A setting. Code names the variant; text from flags, environment and files is looked up
+        /// with [`Setting::find`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub(crate) enum Setting {
+            $($setting,)*
+        }
+
+        impl Setting {
+            /// All of them, in the order of the table.
+            pub(crate) const ALL: &[Self] = &[$(Self::$setting,)*];
+
+            /// Its row of the table.
+            pub(crate) const fn row(self) -> &'static Row {
+                match self {
+                    $(Self::$setting => const { &$row },)*
+                }
+            }
+        }
+    };
+}
+
 mod table;
 
-use std::collections::BTreeMap;
-
-pub(crate) use table::SETTINGS;
+pub(crate) use table::Setting;
 
 /// How a setting's values are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,13 +46,13 @@ pub(crate) enum Kind {
     Secret,
 }
 
-/// One setting.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Setting {
+/// What the table says of a setting.
+#[derive(Debug)]
+pub(crate) struct Row {
     /// The flag without its dashes.
-    pub(crate) name: &'static str,
+    name: &'static str,
     /// How its values are written.
-    pub(crate) kind: Kind,
+    kind: Kind,
     /// What a value looks like.
     pub(crate) shape: &'static str,
     /// The value that holds where none is given; empty for none.
@@ -41,63 +65,92 @@ pub(crate) struct Setting {
     /// The heading it stands under in the help.
     pub(crate) heading: &'static str,
     /// What it does.
-    pub(crate) help: &'static str,
+    help: &'static str,
 }
 
 /// The settings that one source gives, as it writes them.
-pub(crate) type Layer = BTreeMap<&'static str, Vec<String>>;
-
-/// All settings that are passwords.
-pub(crate) fn passwords() -> impl Iterator<Item = &'static Setting> {
-    SETTINGS.iter().filter(|setting| setting.kind == Kind::Secret)
-}
+pub(crate) type Layer = BTreeMap<Setting, Vec<String>>;
 
 /// The settings that name files which are copied and read by no role.
-pub(crate) const FILES: [&str; 6] = [
-    "compose-file",
-    "sso-signing-csr-ca",
-    "sso-signing-csr-key",
-    "sso-signing-crl",
-    "trusted-license-cert",
-    "trusted-license-cert-key",
+pub(crate) const FILES: [Setting; 6] = [
+    Setting::ComposeFile,
+    Setting::SsoSigningCsrCa,
+    Setting::SsoSigningCsrKey,
+    Setting::SsoSigningCrl,
+    Setting::TrustedLicenseCert,
+    Setting::TrustedLicenseCertKey,
 ];
 
 /// What the variables of all settings begin with.
 pub(crate) const PREFIX: &str = "PCOIP_CMSG_";
 
+/// All settings that are passwords.
+pub(crate) fn passwords() -> impl Iterator<Item = Setting> {
+    Setting::ALL.iter().copied().filter(|setting| setting.kind() == Kind::Secret)
+}
+
 impl Setting {
-    /// The setting of that name. The table is ours, so a name that is missing is a mistake of ours.
-    pub(crate) fn named(name: &str) -> &'static Self {
-        Self::find(name).expect("every setting that is read is in the table")
+    /// The setting with this name, if any.
+    pub(crate) fn find(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|setting| setting.as_str() == name)
     }
 
-    /// The setting of that name, where there is one.
-    pub(crate) fn find(name: &str) -> Option<&'static Self> {
-        SETTINGS.iter().find(|setting| setting.name == name)
+    /// The flag without its dashes.
+    pub(crate) const fn as_str(self) -> &'static str {
+        self.row().name
+    }
+
+    /// How its values are written.
+    pub(crate) const fn kind(self) -> Kind {
+        self.row().kind
     }
 
     /// The variable that gives it in the environment.
-    pub(crate) fn variable(&self) -> String {
-        format!("{PREFIX}{}", self.name.to_ascii_uppercase().replace('-', "_"))
+    pub(crate) fn variable(self) -> String {
+        format!("{PREFIX}{}", self.as_str().to_ascii_uppercase().replace('-', "_"))
     }
 
     /// The flag with a value, as a hint writes it.
-    pub(crate) fn usage(&self) -> String {
-        match self.kind {
-            Kind::Switch => format!("--{}={}", self.name, self.shape),
-            _ => format!("--{} {}", self.name, self.shape),
+    pub(crate) fn usage(self) -> String {
+        let shape = self.row().shape;
+        match self.kind() {
+            Kind::Switch => format!("--{self}={shape}"),
+            _ => format!("--{self} {shape}"),
         }
     }
 
     /// What it does, as the help says it.
-    pub(crate) fn told(&self) -> String {
-        let mut text = self.help.to_owned();
-        if self.has_no_effect_yet {
+    pub(crate) fn told(self) -> String {
+        let row = self.row();
+        let mut text = row.help.to_owned();
+        if row.has_no_effect_yet {
             text += "; has no effect yet";
         }
         text
     }
+}
 
+/// The flag without its dashes.
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// By name, so that the order of findings does not depend on the order of the rows.
+impl Ord for Setting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl PartialOrd for Setting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Row {
     const fn switch(name: &'static str, default: &'static str, help: &'static str) -> Self {
         Self::new(name, Kind::Switch, "true|false", help).by_default(default)
     }
@@ -154,21 +207,27 @@ mod tests {
 
     #[test]
     fn the_environments_names_follow_from_the_flags() {
-        assert_eq!(Setting::named("broker-url").variable(), "PCOIP_CMSG_BROKER_URL");
-        assert_eq!(Setting::named("enable-ipv6").variable(), "PCOIP_CMSG_ENABLE_IPV6");
+        assert_eq!(Setting::BrokerUrl.variable(), "PCOIP_CMSG_BROKER_URL");
+        assert_eq!(Setting::EnableIpv6.variable(), "PCOIP_CMSG_ENABLE_IPV6");
     }
 
     #[test]
     fn every_setting_has_a_name_of_its_own() {
-        for (index, setting) in SETTINGS.iter().enumerate() {
-            assert!(!SETTINGS[..index].iter().any(|s| s.name == setting.name), "{}", setting.name);
+        for setting in Setting::ALL {
+            assert_eq!(Setting::find(setting.as_str()), Some(*setting));
         }
+    }
+
+    #[test]
+    fn settings_are_ordered_by_name_and_not_by_row() {
+        assert!(Setting::AcceptPolicies < Setting::Runtime);
+        assert!(Setting::SslCert < Setting::SslKey);
     }
 
     #[test]
     fn a_default_that_the_help_shows_is_the_one_that_the_daemon_takes() {
         let key = cmsg_config::keys::Key::named(cmsg_config::keys::CONNECTION_MANAGER, "AgentPort");
 
-        assert_eq!(Setting::named("agent-port").default, key.default);
+        assert_eq!(Setting::AgentPort.row().default, key.default);
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn typos(words: &[OsString]) -> Vec<Finding> {
 fn is_secret(word: &str) -> bool {
     let name = word.trim().trim_start_matches(is_dash).split('=').next().unwrap_or_default();
     let setting = if name.len() < word.trim().len() { Setting::find(name.trim()) } else { None };
-    setting.is_some_and(|setting| setting.kind == Kind::Secret)
+    setting.is_some_and(|setting| setting.kind() == Kind::Secret)
 }
 
 /// What is wrong with a word that stands behind that flag, if any.

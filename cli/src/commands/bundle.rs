@@ -8,6 +8,7 @@ use cmsg_engine::archive::{ImageArchive, Source};
 use super::Ended;
 use crate::{
     answers::Answers,
+    args::settings::Setting,
     host::{
         Facts,
         bundle::{Bundle, BundleError},
@@ -21,7 +22,7 @@ pub(super) fn read(
     goes_back: bool,
     system: &mut Real,
 ) -> Result<Option<Bundle>, Ended> {
-    let path = answers.of("darksite-bundle-path").texts.first().filter(|_| !goes_back);
+    let path = answers.of(Setting::DarksiteBundlePath).texts.first().filter(|_| !goes_back);
     let Some(path) = path else { return Ok(None) };
     let progress = system.progress();
     let mut watch = |done, total| {

@@ -5,7 +5,7 @@ use super::{
     install::{Kind, Way, change},
 };
 use crate::{
-    args::{Global, InstallFlags, PlaceFlags, Rollback, Setup, Update},
+    args::{Global, InstallFlags, PlaceFlags, Rollback, Setup, Update, settings::Setting},
     exit::Exit,
     screen::Screen,
 };
@@ -16,7 +16,7 @@ pub(super) fn update(update: &Update, global: &Global, screen: &Screen) -> Resul
     let way = Way { is_dry_run: update.dry_run, kind: Kind::Update };
     let mut setup = setup(&update.flags);
     if let Some(bundle) = &update.darksite_bundle_path {
-        setup.flags.0.insert("darksite-bundle-path", vec![bundle.clone()]);
+        setup.flags.0.insert(Setting::DarksiteBundlePath, vec![bundle.clone()]);
     }
     change(&setup, global, screen, way)
 }

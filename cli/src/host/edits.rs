@@ -22,21 +22,20 @@ pub(crate) const AUTHORITIES: &str = "CaCertificate";
 pub(crate) const EXTERNAL_PORT: &str = "ExternalPort";
 
 /// Keys with the settings that stand for them.
-const SET_BY: [(&str, &str); 10] = [
-    ("PcoipAddress", "broker-url"),
-    ("BrokerCertCheck", "broker-cert-check"),
-    ("AgentPort", "agent-port"),
-    ("AllowedAgents", "allowed-agents"),
-    ("TrustedProxies", "trusted-proxies"),
-    ("LicenseServerAddress", "license-server-url"),
-    ("ExternalRoutableIP", "external-pcoip-ip"),
-    ("ExternalSecurityGateway", "external-sg-ip"),
-    ("ExternalSecurityGatewayControl", "external-sg-control"),
-    ("ExternalSecurityGatewayPin", "external-sg-pin"),
+const SET_BY: [(&str, Setting); 10] = [
+    ("PcoipAddress", Setting::BrokerUrl),
+    ("BrokerCertCheck", Setting::BrokerCertCheck),
+    ("AgentPort", Setting::AgentPort),
+    ("AllowedAgents", Setting::AllowedAgents),
+    ("TrustedProxies", Setting::TrustedProxies),
+    ("LicenseServerAddress", Setting::LicenseServerUrl),
+    ("ExternalRoutableIP", Setting::ExternalPcoipIp),
+    ("ExternalSecurityGateway", Setting::ExternalSgIp),
+    ("ExternalSecurityGatewayControl", Setting::ExternalSgControl),
+    ("ExternalSecurityGatewayPin", Setting::ExternalSgPin),
 ];
 /// Settings that a role cannot do without.
-const REQUIRED: [&str; 2] = ["broker-url", "external-pcoip-ip"];
-const LISTEN: &str = "listen";
+const REQUIRED: [Setting; 2] = [Setting::BrokerUrl, Setting::ExternalPcoipIp];
 
 /// A key whose values are not those that the installer wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +56,7 @@ pub(crate) struct Edit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// It is the answer to that setting.
-    Answer(&'static str),
+    Answer(Setting),
     /// It stays in its file, and differs from the answers.
     Kept,
     /// The rules for its key apply.
@@ -67,7 +66,7 @@ pub(crate) enum Fate {
 /// What was said beside the saved answers.
 pub(crate) struct Said<'a> {
     /// The values that flags, environment or answers file give to a setting.
-    pub(crate) typed: &'a dyn Fn(&str) -> Option<Vec<String>>,
+    pub(crate) typed: &'a dyn Fn(Setting) -> Option<Vec<String>>,
     /// The saved answers.
     pub(crate) saved: &'a Layer,
     /// Whether the files are to be as they were.
@@ -131,7 +130,7 @@ impl Edit {
         let fates: Vec<_> = edits
             .iter()
             .map(|edit| match edit.setting() {
-                Some(LISTEN) => edit.listener(said),
+                Some(Setting::Listen) => edit.listener(said),
                 Some(setting) if (said.typed)(setting).is_some() => Fate::Left,
                 Some(setting) => edit.answers(setting, installed, paths, said),
                 None if said.goes_back => Fate::Kept,
@@ -142,9 +141,9 @@ impl Edit {
     }
 
     /// The setting that stands for the key.
-    pub(crate) fn setting(&self) -> Option<&'static str> {
+    pub(crate) fn setting(&self) -> Option<Setting> {
         let set_by = SET_BY.iter().find(|(key, _)| key.eq_ignore_ascii_case(&self.key));
-        set_by.map(|(_, setting)| *setting).or_else(|| self.listen_key().map(|_| LISTEN))
+        set_by.map(|(_, setting)| *setting).or_else(|| self.listen_key().map(|_| Setting::Listen))
     }
 
     /// Whether it is that key of that role.
@@ -168,9 +167,10 @@ impl Edit {
     /// Without a saved answer a listener stays where its administrator put it anyway.
     fn listener(&self, said: &Said<'_>) -> Fate {
         let is_saved =
-            said.saved.get(LISTEN).is_some_and(|all| all.iter().any(|it| self.names(it)));
-        let is_answer = is_saved && (said.typed)(LISTEN).is_none() && self.values.len() == 1;
-        if is_answer { Fate::Answer(LISTEN) } else { Fate::Left }
+            said.saved.get(&Setting::Listen).is_some_and(|all| all.iter().any(|it| self.names(it)));
+        let is_answer =
+            is_saved && (said.typed)(Setting::Listen).is_none() && self.values.len() == 1;
+        if is_answer { Fate::Answer(Setting::Listen) } else { Fate::Left }
     }
 
     /// Whether a value of `--listen` is about this key.
@@ -182,7 +182,7 @@ impl Edit {
     /// An edit is an answer where it can be read and all files agree.
     fn answers(
         &self,
-        setting: &'static str,
+        setting: Setting,
         installed: &Installed,
         paths: &Paths,
         said: &Said<'_>,
@@ -221,14 +221,15 @@ pub(crate) fn answers(edits: &[Edit], saved: &Layer) -> Layer {
     let mut layer = Layer::new();
     for edit in edits {
         let Fate::Answer(setting) = edit.fate else { continue };
-        if setting == LISTEN {
-            let listen = layer.entry(LISTEN).or_insert_with(|| saved[LISTEN].clone());
+        if setting == Setting::Listen {
+            let listen =
+                layer.entry(Setting::Listen).or_insert_with(|| saved[&Setting::Listen].clone());
             for one in listen.iter_mut().filter(|one| edit.names(one)) {
                 let name = one.split_once('=').map_or("", |(name, _)| name);
                 *one = format!("{name}={}", edit.values[0]);
             }
-        } else if edit.values.is_empty() && Setting::named(setting).kind == Kind::Switch {
-            layer.insert(setting, default_texts(Setting::named(setting)));
+        } else if edit.values.is_empty() && setting.kind() == Kind::Switch {
+            layer.insert(setting, default_texts(setting));
         } else {
             layer.insert(setting, edit.values.clone());
         }

@@ -12,7 +12,7 @@ use cmsg_config::{
 };
 
 use crate::{
-    args::settings::{self, FILES},
+    args::settings::{self, FILES, Setting},
     installation::Runtime,
 };
 
@@ -47,27 +47,27 @@ pub(crate) fn beside(root: &Path) -> PathBuf {
 
 /// The certificate of both roles, followed by its chain.
 pub(crate) fn certificate(paths: &Paths) -> PathBuf {
-    copy(paths, "ssl-cert")
+    copy(paths, Setting::SslCert)
 }
 
 /// The key of that certificate.
 pub(crate) fn key(paths: &Paths) -> PathBuf {
-    copy(paths, "ssl-key")
+    copy(paths, Setting::SslKey)
 }
 
 /// The authority's certificates.
 pub(crate) fn authority(paths: &Paths) -> PathBuf {
-    copy(paths, "ca-cert")
+    copy(paths, Setting::CaCert)
 }
 
 /// The key that signs announcements.
 pub(crate) fn signing_key(paths: &Paths) -> PathBuf {
-    copy(paths, "jwt-signing-key")
+    copy(paths, Setting::JwtSigningKey)
 }
 
 /// The certificates that verify announcements.
 pub(crate) fn verifying_certificates(paths: &Paths) -> PathBuf {
-    copy(paths, "jwt-verifying-cert")
+    copy(paths, Setting::JwtVerifyingCert)
 }
 
 /// The saved answers.
@@ -91,8 +91,8 @@ pub(crate) fn previous_daemon(paths: &Paths) -> PathBuf {
 }
 
 /// The file of a password, which nobody but its owner reads.
-pub(crate) fn secret(paths: &Paths, setting: &str) -> PathBuf {
-    secrets(paths).join(setting)
+pub(crate) fn secret(paths: &Paths, setting: Setting) -> PathBuf {
+    secrets(paths).join(setting.as_str())
 }
 
 /// Where passwords lie.
@@ -101,18 +101,18 @@ pub(crate) fn secrets(paths: &Paths) -> PathBuf {
 }
 
 /// The copy of an operator's file.
-pub(crate) fn copy(paths: &Paths, setting: &str) -> PathBuf {
+pub(crate) fn copy(paths: &Paths, setting: Setting) -> PathBuf {
     let name = match setting {
-        "ssl-cert" => "cmsg.crt",
-        "ssl-key" => "cmsg.key",
-        "ca-cert" => "ca.crt",
-        "jwt-signing-key" => "jwt-signing.key",
-        "sso-signing-csr-ca" => "sso-signing-ca.crt",
-        "sso-signing-csr-key" => "sso-signing-ca.key",
-        "sso-signing-crl" => "sso-signing.crl",
-        "trusted-license-cert" => "tcl-cert.crt",
-        "trusted-license-cert-key" => "tcl-cert.key",
-        "compose-file" => return compose_file(paths),
+        Setting::SslCert => "cmsg.crt",
+        Setting::SslKey => "cmsg.key",
+        Setting::CaCert => "ca.crt",
+        Setting::JwtSigningKey => "jwt-signing.key",
+        Setting::SsoSigningCsrCa => "sso-signing-ca.crt",
+        Setting::SsoSigningCsrKey => "sso-signing-ca.key",
+        Setting::SsoSigningCrl => "sso-signing.crl",
+        Setting::TrustedLicenseCert => "tcl-cert.crt",
+        Setting::TrustedLicenseCertKey => "tcl-cert.key",
+        Setting::ComposeFile => return compose_file(paths),
         _ => "jwt-verifying.crt",
     };
     paths.certs().join(name)
@@ -159,7 +159,7 @@ pub(crate) fn files(paths: &Paths) -> Vec<PathBuf> {
     let engine = [stack(paths), host_authorities(paths), previous(paths)];
     let others = disabled.into_iter().chain([answers(paths), record(paths)]).chain(engine);
     let later = FILES.map(|setting| copy(paths, setting));
-    let secrets = settings::passwords().map(|setting| secret(paths, setting.name));
+    let secrets = settings::passwords().map(|setting| secret(paths, setting));
     let certs = certs.map(|file| file(paths)).into_iter().chain(later);
     confs.into_iter().chain(certs).chain(others).chain(secrets).collect()
 }

@@ -16,16 +16,16 @@ use rustls::{crypto::aws_lc_rs, sign::CertifiedKey};
 use time::OffsetDateTime;
 
 use super::inspect::{Certificate, PublicHalf};
-use crate::finding::Finding;
+use crate::{args::settings::Setting, finding::Finding};
 pub(crate) use announcing::announcing;
 use chain::Chain;
 pub(crate) use pair::pair;
 
-/// A file of the operator's, with the flag that names it.
+/// A file of the operator's.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Named<'a> {
-    /// The flag without its dashes.
-    pub(crate) setting: &'static str,
+    /// The setting that names it.
+    pub(crate) setting: Setting,
     /// Where it lies.
     pub(crate) path: &'a Path,
     /// What the file contains.
@@ -44,7 +44,7 @@ pub(crate) struct Tls<'a> {
     /// The authority's certificates.
     pub(crate) authority: Option<Named<'a>>,
     /// By what clients call this host, with the flags that say so.
-    pub(crate) names: Vec<(&'static str, String)>,
+    pub(crate) names: Vec<(Setting, String)>,
     /// The present instant.
     pub(crate) now: OffsetDateTime,
 }

@@ -7,6 +7,7 @@ use time::Duration;
 
 use super::{remove, write};
 use crate::{
+    args::settings::Setting,
     content::Content,
     host::Facts,
     installation::{installed::Installed, layout},
@@ -28,12 +29,12 @@ pub(super) fn steps(wanted: &Wanted, facts: &Facts) -> Vec<Step> {
     match &wanted.certificate {
         Certificate::SelfSigned => steps.extend(self_signed(wanted, facts, &paths)),
         Certificate::Given { .. } => {
-            steps.extend(copy(facts, "ssl-key", layout::key(&paths)));
-            steps.extend(copy(facts, "ssl-cert", layout::certificate(&paths)));
+            steps.extend(copy(facts, Setting::SslKey, layout::key(&paths)));
+            steps.extend(copy(facts, Setting::SslCert, layout::certificate(&paths)));
         }
     }
     if wanted.ca_cert.is_some() {
-        steps.extend(copy(facts, "ca-cert", layout::authority(&paths)));
+        steps.extend(copy(facts, Setting::CaCert, layout::authority(&paths)));
     } else {
         steps.extend(remove(&facts.installed, layout::authority(&paths)));
     }
@@ -63,8 +64,8 @@ fn names(wanted: &Wanted, facts: &Facts) -> Vec<String> {
     unique
 }
 
-fn copy(facts: &Facts, setting: &str, to: PathBuf) -> Option<Step> {
-    let content = facts.given.get(setting)?.as_ref().ok()?;
+fn copy(facts: &Facts, setting: Setting, to: PathBuf) -> Option<Step> {
+    let content = facts.given.get(&setting)?.as_ref().ok()?;
     write(&facts.installed, to, content.plain())
 }
 
@@ -100,8 +101,8 @@ fn self_signed(wanted: &Wanted, facts: &Facts, paths: &Paths) -> Option<Step> {
 /// with the given ones.
 fn announcements(wanted: &Wanted, facts: &Facts, paths: &Paths) -> Vec<Step> {
     let (key, certificate) = (layout::signing_key(paths), layout::verifying_certificates(paths));
-    let given = |setting: &str| facts.given.get(setting).and_then(|given| given.as_ref().ok());
-    let others = given("jwt-verifying-cert").map(Content::plain);
+    let given = |setting: Setting| facts.given.get(&setting).and_then(|given| given.as_ref().ok());
+    let others = given(Setting::JwtVerifyingCert).map(Content::plain);
 
     if wanted.connection_manager.is_none() {
         return others
@@ -113,7 +114,8 @@ fn announcements(wanted: &Wanted, facts: &Facts, paths: &Paths) -> Vec<Step> {
     let base = facts.base();
     let (old_key, old_certificate) = (base.content(&key), base.content(&certificate));
     let request = |key| Request { key, names: Vec::new(), now: facts.now };
-    let Some(signing) = given("jwt-signing-key").map(Content::plain).or_else(|| old_key.cloned())
+    let Some(signing) =
+        given(Setting::JwtSigningKey).map(Content::plain).or_else(|| old_key.cloned())
     else {
         return vec![make(request(Key::NewP256), others, [key, certificate], installed)];
     };

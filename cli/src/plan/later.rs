@@ -13,11 +13,11 @@ use crate::{
 pub(super) fn steps(wanted: &Wanted, facts: &Facts) -> Vec<Step> {
     let paths = wanted.place.paths();
     let given: Vec<_> = wanted.given().into_iter().map(|given| given.setting).collect();
-    let files = FILES.map(|name| (name, layout::copy(&paths, name), given.contains(&name)));
-    let secrets = settings::passwords()
-        .map(|setting| (setting.name, layout::secret(&paths, setting.name), true));
-    let step = |(name, path, is_wanted)| {
-        let content = facts.given.get(name).filter(|_| is_wanted);
+    let files = FILES.map(|file| (file, layout::copy(&paths, file), given.contains(&file)));
+    let secrets =
+        settings::passwords().map(|setting| (setting, layout::secret(&paths, setting), true));
+    let step = |(setting, path, is_wanted)| {
+        let content = facts.given.get(&setting).filter(|_| is_wanted);
         match content.and_then(|content| content.as_ref().ok()) {
             Some(content) => write(&facts.installed, path, content.plain()),
             None => remove(&facts.installed, path),

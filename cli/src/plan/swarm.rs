@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     answers::file,
+    args::settings::Setting,
     content::Content,
     host::{Facts, networks::free},
     installation::{installed::Installed, layout, previous::Previous},
@@ -148,7 +149,7 @@ fn names<'a>(
 ) -> Vec<String> {
     let answers = |it: &Installed| {
         let text = it.content(&layout::answers(paths)).map(Content::text)?;
-        file::parse(&text).ok()?.remove("docker-registry")
+        file::parse(&text).ok()?.remove(&Setting::DockerRegistry)
     };
     let former = installed.content(&layout::previous(paths));
     let former = former.and_then(|former| Previous::parse(former.bytes(), paths).ok());
@@ -182,7 +183,7 @@ pub(super) fn leave(engine: &EngineFacts, installed: &Installed, paths: &Paths) 
 /// The operator's own compose file, as it will lie beside our stack file.
 fn compose(wanted: &Wanted, facts: &Facts) -> Option<Content> {
     let given = wanted.docker.compose_file.as_ref()?;
-    let content = facts.given.get(given.setting)?.as_ref().ok()?;
+    let content = facts.given.get(&given.setting)?.as_ref().ok()?;
     Some(content.plain())
 }
 

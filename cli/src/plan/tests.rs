@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use super::*;
 use crate::{
+    args::settings::Setting,
     finding::Finding,
     host::{
         broker::BrokerFact, engine::EngineFact, machine::Machine, ports::Listener, target::Target,
@@ -178,7 +179,7 @@ fn each_combination_of_roles_has_its_steps() {
         let (wanted, answers) = wanted(&format!("{BOTH}{more}"));
         let mut facts = facts(&wanted);
         if wanted.jwt_verifying_cert.is_some() {
-            facts.given.insert("jwt-verifying-cert", Ok(signing().certificate));
+            facts.given.insert(Setting::JwtVerifyingCert, Ok(signing().certificate));
         }
 
         let plan = install(&wanted, &facts, &answers);

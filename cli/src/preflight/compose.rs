@@ -17,7 +17,7 @@ use crate::{
 
 pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let Some(deploying) = facts.deploying.as_ref() else { return Vec::new() };
-    let given = wanted.docker.compose_file.as_ref().and_then(|it| facts.given.get(it.setting));
+    let given = wanted.docker.compose_file.as_ref().and_then(|it| facts.given.get(&it.setting));
     let Some(Ok(content)) = given else { return Vec::new() };
     if wanted.place.runtime != Runtime::Swarm {
         return Vec::new();
@@ -97,6 +97,7 @@ fn words(lack: &Lack) -> (&'static str, &'static str) {
 mod tests {
     use super::*;
     use crate::{
+        args::settings::Setting,
         host::engine::Deploying,
         plan::tests::{facts, wanted},
     };
@@ -122,7 +123,7 @@ mod tests {
             is_left_at_boot: false,
         });
         let (_, example) = PAGE.split_once("## Example\n").unwrap();
-        facts.given.insert("compose-file", Ok(change(example.to_owned()).into()));
+        facts.given.insert(Setting::ComposeFile, Ok(change(example.to_owned()).into()));
         check(&wanted, &facts).into_iter().map(|f| (f.id, f.is_error(), f.what)).collect()
     }
 

@@ -15,11 +15,11 @@ use crate::{
 const ID: &str = "configuration.edited";
 
 /// Keys that the installer works out from a flag.
-const DERIVED: [(&str, &str); 4] = [
-    ("SecurityGatewayEnabled", "enable-security-gateway"),
-    ("ExternalPort", "listen"),
-    ("JwtSigningKey", "jwt-signing-key"),
-    ("JwtVerifyingCertificate", "jwt-verifying-cert"),
+const DERIVED: [(&str, Setting); 4] = [
+    ("SecurityGatewayEnabled", Setting::EnableSecurityGateway),
+    ("ExternalPort", Setting::Listen),
+    ("JwtSigningKey", Setting::JwtSigningKey),
+    ("JwtVerifyingCertificate", Setting::JwtVerifyingCert),
 ];
 
 /// Reports what becomes of the edits. A state that comes back has its own; those that were made since
@@ -90,7 +90,7 @@ fn what(edit: &Edit, file: &str, is_kept: bool, new: &str) -> String {
 
 fn cure(edit: &Edit, is_kept: bool, goes_back: bool) -> String {
     let derived = || DERIVED.iter().find(|(key, _)| *key == edit.key).map(|(_, flag)| *flag);
-    let flag = edit.setting().or_else(derived).map(|name| Setting::named(name).usage());
+    let flag = edit.setting().or_else(derived).map(Setting::usage);
     match flag {
         _ if goes_back => "run `rollback` again to restore the edit".to_owned(),
         Some(flag) if is_kept => format!("to replace it, use `configure {flag}`"),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use cmsg_config::Paths;
 
 use crate::{
+    args::settings::Setting,
     content::Content,
     finding::Finding,
     host::Facts,
@@ -23,15 +24,15 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     if wanted.certificate == Certificate::SelfSigned {
         findings.extend(self_signed(facts, &paths));
     }
-    if wanted.connection_manager.is_some() && !facts.given.contains_key("jwt-signing-key") {
+    if wanted.connection_manager.is_some() && !facts.given.contains_key(&Setting::JwtSigningKey) {
         findings.extend(signing(facts, &paths));
     }
     findings.extend(wanted.given().iter().filter_map(|given| {
         let path = layout::copy(&paths, given.setting);
         let why = problem(&path, facts.base().content(&path)?)?;
         // The copy that is used is judged as the given file.
-        let is_used = facts.copies.contains(given.setting);
-        (!is_used && facts.given.get(given.setting)?.is_ok()).then(|| {
+        let is_used = facts.copies.contains(&given.setting);
+        (!is_used && facts.given.get(&given.setting)?.is_ok()).then(|| {
             let cure = format!("`install` replaces it by `{}`", given.path.display());
             Finding::warning(ID, damaged(&path, &why), cure)
         })

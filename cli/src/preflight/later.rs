@@ -6,7 +6,7 @@ use x509_parser::{prelude::FromDer as _, revocation_list::CertificateRevocationL
 
 use crate::{
     answers::{Answers, Origin},
-    args::settings::Kind,
+    args::settings::{Kind, Setting},
     content::Content,
     finding::Finding,
     host::Facts,
@@ -17,15 +17,15 @@ use crate::{
 /// Tells everything that was set and has no effect yet, at once.
 pub(crate) fn of_settings(answers: &Answers) -> Option<Finding> {
     let is_set = answers.all().filter(|(setting, answer)| {
-        let is_off = setting.kind == Kind::Switch
-            && setting.default == "false"
+        let is_off = setting.kind() == Kind::Switch
+            && setting.row().default == "false"
             && answer.texts.iter().all(|text| text == "false");
-        setting.has_no_effect_yet
+        setting.row().has_no_effect_yet
             && answer.from != Origin::Default
             && !answer.texts.is_empty()
             && !is_off
     });
-    let flags: Vec<_> = is_set.map(|(setting, _)| format!("`--{}`", setting.name)).collect();
+    let flags: Vec<_> = is_set.map(|(setting, _)| format!("`--{setting}`")).collect();
     let what = match flags.len() {
         0 => return None,
         1 => format!("{} has no effect yet", flags[0]),
@@ -38,19 +38,20 @@ pub(crate) fn of_settings(answers: &Answers) -> Option<Finding> {
 /// Judges the files.
 pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let given = wanted.given();
-    let named = |setting: &str| {
+    let named = |setting: Setting| {
         let given = given.iter().find(|given| given.setting == setting)?;
         let bytes = content(given.setting, facts)?.bytes();
         Some(Named { setting: given.setting, path: &given.path, bytes, is_copy: false })
     };
-    let mut findings = judge::pair(named("sso-signing-csr-ca"), named("sso-signing-csr-key"));
-    let licence = (named("trusted-license-cert"), named("trusted-license-cert-key"));
+    let mut findings =
+        judge::pair(named(Setting::SsoSigningCsrCa), named(Setting::SsoSigningCsrKey));
+    let licence = (named(Setting::TrustedLicenseCert), named(Setting::TrustedLicenseCertKey));
     findings.extend(judge::pair(licence.0, licence.1));
-    findings.extend(revocations("sso-signing-crl", facts));
+    findings.extend(revocations(Setting::SsoSigningCrl, facts));
     findings
 }
 
-fn revocations(setting: &str, facts: &Facts) -> Option<Finding> {
+fn revocations(setting: Setting, facts: &Facts) -> Option<Finding> {
     let bytes = content(setting, facts)?.bytes();
     let pem = pem::every::<CertificateRevocationListDer<'_>>(bytes);
     if let Err(why) = &pem
@@ -75,6 +76,6 @@ fn revocations(setting: &str, facts: &Facts) -> Option<Finding> {
     })
 }
 
-fn content<'a>(setting: &str, facts: &'a Facts) -> Option<&'a Content> {
-    facts.given.get(setting)?.as_ref().ok()
+fn content(setting: Setting, facts: &Facts) -> Option<&Content> {
+    facts.given.get(&setting)?.as_ref().ok()
 }

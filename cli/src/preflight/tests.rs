@@ -3,6 +3,7 @@ use cmsg_config::{Paths, socket::Role};
 use super::*;
 use crate::{
     answers::{Answers, Origin, file},
+    args::settings::Setting,
     host::{
         broker::{BrokerFact, Seen},
         daemon::DaemonFact,
@@ -295,10 +296,10 @@ fn files_that_cannot_be_read_are_told_once_each() {
          external-pcoip-ip: 192.0.2.1\nssl-cert: /c\nssl-key: /k\nca-cert: /a\n",
     );
     let mut facts = configured_facts(&wanted);
-    for setting in ["ssl-cert", "ssl-key"] {
+    for setting in [Setting::SslCert, Setting::SslKey] {
         facts.given.insert(setting, Err("is not a regular file".to_owned()));
     }
-    facts.given.insert("ca-cert", Ok("nothing".into()));
+    facts.given.insert(Setting::CaCert, Ok("nothing".into()));
 
     let findings = check(&wanted, &facts);
 

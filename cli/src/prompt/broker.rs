@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     answers::{Origin, sources::Sources},
-    args::settings::Layer,
+    args::settings::{Layer, Setting},
     finding::Finding,
     host::broker::Seen,
     wanted::Location,
@@ -56,20 +56,20 @@ pub(crate) fn how_to_trust(
     before: Trust,
 ) -> Result<Trust, Gone> {
     let answers = sources.resolve(around.0);
-    let authority = answers.of("ca-cert").texts.first();
+    let authority = answers.of(Setting::CaCert).texts.first();
     let trouble = seen.trouble.as_deref().unwrap_or_default();
     if let (Trust::Listed, Some(file)) = (before, authority) {
         person.refuse(&not_vouched(file, trouble));
-        sources.forget("ca-cert");
+        sources.forget(Setting::CaCert);
         return Ok(Trust::Anew);
     }
-    let is_unsaid = |name| answers.of(name).from == Origin::Default;
+    let is_unsaid = |setting| answers.of(setting).from == Origin::Default;
     let mut choices = vec![(Choice::Pin, "Pin this key (--broker-pin)")];
-    if is_unsaid("ca-cert") {
+    if is_unsaid(Setting::CaCert) {
         choices
             .push((Choice::Authority, "Verify it with its authority's certificates (--ca-cert)"));
     }
-    if is_unsaid("broker-cert-check") {
+    if is_unsaid(Setting::BrokerCertCheck) {
         const OFF: &str = "Don't verify: passwords can be intercepted (--broker-cert-check=false)";
         choices.push((Choice::Off, OFF));
     }
@@ -80,15 +80,15 @@ pub(crate) fn how_to_trust(
     match choose(person, &choices)? {
         Choice::Pin if known == Before::New => Ok(Trust::Pin),
         Choice::Pin => {
-            say(person, sources, around, ("broker-pin", seen.key.to_string()));
+            say(person, sources, around, (Setting::BrokerPin, seen.key.to_string()));
             Ok(Trust::Anew)
         }
         Choice::Authority => {
-            ask_for(person, sources, around, "ca-cert", &mut Offers::new())?;
+            ask_for(person, sources, around, Setting::CaCert, &mut Offers::new())?;
             Ok(Trust::Listed)
         }
         Choice::Off => {
-            say(person, sources, around, ("broker-cert-check", "false".to_owned()));
+            say(person, sources, around, (Setting::BrokerCertCheck, "false".to_owned()));
             Ok(Trust::Anew)
         }
     }
@@ -201,8 +201,8 @@ mod tests {
 
         let answers = sources.resolve(&Layer::new());
         assert_eq!(trust, Ok(Trust::Anew));
-        assert_eq!(answers.of("broker-cert-check").texts, ["false"]);
-        assert_eq!(answers.of("broker-cert-check").from, Origin::Prompt);
+        assert_eq!(answers.of(Setting::BrokerCertCheck).texts, ["false"]);
+        assert_eq!(answers.of(Setting::BrokerCertCheck).from, Origin::Prompt);
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!((first, second), (Trust::Listed, Trust::Anew));
         let what = format!("`{path}` does not vouch for the broker's certificate: UnknownIssuer");
         assert_eq!(person.refused, [what]);
-        assert_eq!(sources.resolve(&Layer::new()).of("ca-cert").from, Origin::Default);
+        assert_eq!(sources.resolve(&Layer::new()).of(Setting::CaCert).from, Origin::Default);
         assert_eq!(ask(&mut person, &mut sources, second), Ok(Trust::Listed));
         assert_eq!(person.told, offered);
         assert!(offered[2].starts_with("  2) Verify it with its authority"), "{offered:?}");
@@ -227,14 +227,14 @@ mod tests {
 
     #[test]
     fn what_was_said_already_is_not_offered() {
-        let authority = ("ca-cert", vec!["/ca".to_owned()]);
-        let checked = ("broker-cert-check", vec!["true".to_owned()]);
+        let authority = (Setting::CaCert, vec!["/ca".to_owned()]);
+        let checked = (Setting::BrokerCertCheck, vec!["true".to_owned()]);
 
         let (_, sources, asked_for) = asked(&[authority.clone()].into(), &["2"]);
         let (trust, _, person) = asked(&[authority, checked].into(), &[]);
 
         let answers = sources.resolve(&Layer::new());
-        assert_eq!(answers.of("broker-cert-check").texts, ["false"]);
+        assert_eq!(answers.of(Setting::BrokerCertCheck).texts, ["false"]);
         let told = &asked_for.told[0];
         assert!(told.contains("cannot be verified, not even with `/ca`."), "{told}");
         assert_eq!(trust, Ok(Trust::Pin));
@@ -243,8 +243,8 @@ mod tests {
 
     #[test]
     fn another_key_than_the_pinned_one_is_an_answer_where_it_is_chosen() {
-        let checked = ("broker-cert-check", vec!["true".to_owned()]);
-        let authority = ("ca-cert", vec!["/ca".to_owned()]);
+        let checked = (Setting::BrokerCertCheck, vec!["true".to_owned()]);
+        let authority = (Setting::CaCert, vec!["/ca".to_owned()]);
         let mut sources = Sources::of_flags([checked, authority].into());
         let mut person = Scripted::answering(&["1"]);
 
@@ -253,6 +253,6 @@ mod tests {
         assert_eq!(trust, Ok(Trust::Anew));
         assert!(person.told[0].contains("another certificate than the pinned one"));
         let answers = sources.resolve(&Layer::new());
-        assert_eq!(answers.of("broker-pin").texts, [sha256(b"key").to_string()]);
+        assert_eq!(answers.of(Setting::BrokerPin).texts, [sha256(b"key").to_string()]);
     }
 }

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use crate::{
     answers::{Answers, sources::Sources},
-    args::settings::Layer,
+    args::settings::{Layer, Setting},
     content::Content,
     files,
     finding::Finding,
@@ -15,8 +15,13 @@ use crate::{
 };
 
 /// Files that are looked into at once.
-const FILES: [&str; 5] =
-    ["ssl-cert", "ssl-key", "ca-cert", "jwt-signing-key", "jwt-verifying-cert"];
+const FILES: [Setting; 5] = [
+    Setting::SslCert,
+    Setting::SslKey,
+    Setting::CaCert,
+    Setting::JwtSigningKey,
+    Setting::JwtVerifyingCert,
+];
 
 /// Takes an answer, unless it is wrong.
 ///
@@ -27,16 +32,16 @@ pub(super) fn answer(
     sources: &mut Sources,
     saved: &Layer,
     place: &Location,
-    (name, texts): (&'static str, Vec<String>),
+    (setting, texts): (Setting, Vec<String>),
 ) -> Result<(), Vec<Finding>> {
     let before = errors(&sources.resolve(saved), place);
-    sources.answer(name, texts)?;
+    sources.answer(setting, texts)?;
     let mut added = errors(&sources.resolve(saved), place);
     added.retain(|finding| !before.contains(finding));
     if added.is_empty() {
         return Ok(());
     }
-    sources.forget(name);
+    sources.forget(setting);
     Err(added)
 }
 
@@ -53,29 +58,30 @@ fn errors(answers: &Answers, place: &Location) -> Vec<Finding> {
 
 fn of_files(answers: &Answers) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut read: Vec<(&'static str, PathBuf, Content)> = Vec::new();
-    for name in FILES {
-        let Some(path) = answers.of(name).texts.first().map(PathBuf::from) else { continue };
+    let mut read: Vec<(Setting, PathBuf, Content)> = Vec::new();
+    for setting in FILES {
+        let Some(path) = answers.of(setting).texts.first().map(PathBuf::from) else { continue };
         match files::read(&path) {
-            Ok(content) => read.push((name, path, content)),
+            Ok(content) => read.push((setting, path, content)),
             Err(why) => {
-                let what = format!("`--{name} {}`: {why}", path.display());
+                let what = format!("`--{setting} {}`: {why}", path.display());
                 let cure = "name a file that can be read";
                 findings.push(Finding::error("certificate.unreadable", what, cure));
             }
         }
     }
-    let named = |name| {
-        let (setting, path, content) = read.iter().find(|(setting, ..)| *setting == name)?;
+    let named = |setting| {
+        let (_, path, content) = read.iter().find(|(other, ..)| *other == setting)?;
         Some(Named { setting, path, bytes: content.bytes(), is_copy: false })
     };
     findings.extend(judge::tls(&Tls {
-        certificate: named("ssl-cert"),
-        key: named("ssl-key"),
-        authority: named("ca-cert"),
+        certificate: named(Setting::SslCert),
+        key: named(Setting::SslKey),
+        authority: named(Setting::CaCert),
         names: Vec::new(),
         now: OffsetDateTime::now_utc(),
     }));
-    findings.extend(judge::announcing(named("jwt-signing-key"), named("jwt-verifying-cert")));
+    findings
+        .extend(judge::announcing(named(Setting::JwtSigningKey), named(Setting::JwtVerifyingCert)));
     findings
 }

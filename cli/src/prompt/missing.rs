@@ -24,7 +24,7 @@ Any of these files may be the wrong one, so they are asked for again; an empty l
 brackets.";
 
 /// What an empty line answers to the question for a setting.
-pub(super) type Offers = BTreeMap<&'static str, String>;
+pub(super) type Offers = BTreeMap<Setting, String>;
 
 /// Why not all was answered.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(crate) fn ask_for_missing(
     addresses: &[IpAddr],
 ) -> Result<(), Unanswered> {
     let mut offers: Offers =
-        offer(addresses).map(|best| ("external-pcoip-ip", best)).into_iter().collect();
+        offer(addresses).map(|best| (Setting::ExternalPcoipIp, best)).into_iter().collect();
     while let Some(question) = Question::next(&sources.resolve(saved)) {
         match question {
             Question::Policies => {
@@ -61,7 +61,7 @@ pub(crate) fn ask_for_missing(
                 if !confirm(person, &format!("{}?", question.words()))? {
                     return Err(Unanswered::Refused(not_accepted(sources, saved, place)));
                 }
-                say(person, sources, (saved, place), ("accept-policies", "true".into()));
+                say(person, sources, (saved, place), (Setting::AcceptPolicies, "true".into()));
             }
             Question::Certificate => {
                 person.tell(&format!("{}?", question.words()));
@@ -70,17 +70,17 @@ pub(crate) fn ask_for_missing(
                     ("true", "a self-signed one, for testing (--self-signed)"),
                 ];
                 let answer = choose(person, &choices)?;
-                say(person, sources, (saved, place), ("self-signed", answer.into()));
+                say(person, sources, (saved, place), (Setting::SelfSigned, answer.into()));
             }
-            Question::Value(name) => {
-                if name == "external-pcoip-ip" {
+            Question::Value(setting) => {
+                if setting == Setting::ExternalPcoipIp {
                     person.tell(GATEWAY);
                 }
-                ask_for(person, sources, (saved, place), name, &mut offers)?;
+                ask_for(person, sources, (saved, place), setting, &mut offers)?;
             }
-            Question::Password(name) => {
+            Question::Password(setting) => {
                 let typed = person.ask(&format!("{}: ", question.words()), true)?;
-                say(person, sources, (saved, place), (name, (*typed).clone()));
+                say(person, sources, (saved, place), (setting, (*typed).clone()));
             }
         }
     }
@@ -97,11 +97,11 @@ pub(super) fn ask_for(
     person: &mut dyn Person,
     sources: &mut Sources,
     around: (&Layer, &Location),
-    name: &'static str,
+    setting: Setting,
     offers: &mut Offers,
 ) -> Result<(), Gone> {
-    let words = Question::Value(name).words();
-    let offered = offers.get(name).cloned().unwrap_or_default();
+    let words = Question::Value(setting).words();
+    let offered = offers.get(&setting).cloned().unwrap_or_default();
     let brackets = if offered.is_empty() { String::new() } else { format!(" [{offered}]") };
     loop {
         let typed = person.ask(&format!("{words}{brackets}: "), false)?;
@@ -110,17 +110,17 @@ pub(super) fn ask_for(
             person.tell("an answer is needed; Ctrl-C stops, and nothing is changed");
             continue;
         }
-        let wrong = say(person, sources, around, (name, text.clone()));
+        let wrong = say(person, sources, around, (setting, text.clone()));
         if wrong.is_empty() {
             return Ok(());
         }
-        let before = answered_with(name, &wrong, &sources.resolve(around.0));
+        let before = answered_with(setting, &wrong, &sources.resolve(around.0));
         if !before.is_empty() {
             person.tell(AGAIN);
-            offers.insert(name, text.clone());
-            for (name, text) in before {
-                sources.forget(name);
-                offers.insert(name, text);
+            offers.insert(setting, text.clone());
+            for (setting, text) in before {
+                sources.forget(setting);
+                offers.insert(setting, text);
             }
             return Ok(());
         }
@@ -129,20 +129,20 @@ pub(super) fn ask_for(
 
 /// What the person answered before and may be as wrong as the answer to this setting; nothing where the
 /// certificate was said in another way.
-fn answered_with(name: &str, wrong: &[Finding], answers: &Answers) -> Offers {
+fn answered_with(setting: Setting, wrong: &[Finding], answers: &Answers) -> Offers {
     const TOGETHER: [&str; 3] =
         ["key.mismatch", "certificate.unusable", "certificate.chain-incomplete"];
-    let answered = |name: &'static str| {
-        let answer = answers.of(name);
+    let answered = |setting: Setting| {
+        let answer = answers.of(setting);
         let text = answer.texts.first().filter(|_| answer.from == Origin::Prompt)?;
-        Some((name, text.clone()))
+        Some((setting, text.clone()))
     };
-    let is_together = ["ssl-key", "ca-cert"].contains(&name)
+    let is_together = [Setting::SslKey, Setting::CaCert].contains(&setting)
         && wrong.iter().any(|finding| TOGETHER.contains(&finding.id));
-    if !is_together || answered("ssl-cert").is_none() {
+    if !is_together || answered(Setting::SslCert).is_none() {
         return Offers::new();
     }
-    ["ssl-cert", "ssl-key"].into_iter().filter_map(answered).collect()
+    [Setting::SslCert, Setting::SslKey].into_iter().filter_map(answered).collect()
 }
 
 /// Takes an answer, or tells what is wrong with it, and returns that.
@@ -150,13 +150,13 @@ pub(super) fn say(
     person: &mut dyn Person,
     sources: &mut Sources,
     (saved, place): (&Layer, &Location),
-    (name, text): (&'static str, String),
+    (setting, text): (Setting, String),
 ) -> Vec<Finding> {
-    let texts = match Setting::named(name).kind {
+    let texts = match setting.kind() {
         Kind::List => text.split([',', ' ']).filter(|t| !t.is_empty()).map(Into::into).collect(),
         _ => vec![text],
     };
-    let wrong = judged::answer(sources, saved, place, (name, texts)).err().unwrap_or_default();
+    let wrong = judged::answer(sources, saved, place, (setting, texts)).err().unwrap_or_default();
     wrong.iter().for_each(|finding| person.refuse(finding));
     wrong
 }

@@ -3,7 +3,10 @@
 
 use cmsg_config::values::Switch;
 
-use crate::answers::{Answers, Origin};
+use crate::{
+    answers::{Answers, Origin},
+    args::settings::Setting,
+};
 
 /// Something to ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,89 +16,91 @@ pub(super) enum Question {
     /// Whose certificate clients are shown.
     Certificate,
     /// The value of a setting.
-    Value(&'static str),
+    Value(Setting),
     /// A password.
-    Password(&'static str),
+    Password(Setting),
 }
 
 impl Question {
     /// The first that is open.
     pub(super) fn next(answers: &Answers) -> Option<Self> {
-        let is_on = |name| {
-            let value = answers.of(name).texts.first();
+        let is_on = |setting| {
+            let value = answers.of(setting).texts.first();
             value.is_some_and(|text| text.parse() == Ok(Switch(true)))
         };
-        let is_given = |name| !answers.of(name).texts.is_empty();
+        let is_given = |setting| !answers.of(setting).texts.is_empty();
         let (manager, gateway) =
-            (is_on("enable-connection-manager"), is_on("enable-security-gateway"));
+            (is_on(Setting::EnableConnectionManager), is_on(Setting::EnableSecurityGateway));
         let is_open = |question: &Self| match question {
             Self::Policies => true,
-            Self::Certificate => !is_given("ssl-cert") && !is_given("ssl-key"),
-            Self::Value("broker-url") => manager,
-            Self::Value("external-pcoip-ip") => gateway,
-            Self::Value("jwt-verifying-cert") => gateway && !manager,
-            Self::Value(_) => !is_on("self-signed"),
-            Self::Password("docker-password") => is_given("docker-username"),
-            Self::Password(_) => is_on("enable-sso") && is_given("sso-enrollment-username"),
+            Self::Certificate => !is_given(Setting::SslCert) && !is_given(Setting::SslKey),
+            Self::Value(Setting::BrokerUrl) => manager,
+            Self::Value(Setting::ExternalPcoipIp) => gateway,
+            Self::Value(Setting::JwtVerifyingCert) => gateway && !manager,
+            Self::Value(_) => !is_on(Setting::SelfSigned),
+            Self::Password(Setting::DockerPassword) => is_given(Setting::DockerUsername),
+            Self::Password(_) => {
+                is_on(Setting::EnableSso) && is_given(Setting::SsoEnrollmentUsername)
+            }
         };
         let said = |question: &Self| answers.of(question.setting()).from != Origin::Default;
         ALL.into_iter().find(|question| !said(question) && is_open(question))
     }
 
     /// The setting that the answer is of.
-    pub(super) fn setting(&self) -> &'static str {
+    pub(super) fn setting(&self) -> Setting {
         match self {
-            Self::Policies => "accept-policies",
-            Self::Certificate => "self-signed",
-            Self::Value(name) | Self::Password(name) => name,
+            Self::Policies => Setting::AcceptPolicies,
+            Self::Certificate => Setting::SelfSigned,
+            Self::Value(setting) | Self::Password(setting) => *setting,
         }
     }
 
     /// The question, with its flag.
     pub(super) fn words(&self) -> String {
-        let name = self.setting();
-        let words = match name {
-            "accept-policies" => "Do you accept both",
-            "broker-url" => "Connection broker, https://HOST[:PORT]",
-            "external-pcoip-ip" => "Address of this host's gateway, as clients see it",
-            "self-signed" => "Which certificate do clients see",
-            "ssl-cert" => "File with the certificate, followed by its chain (PEM)",
-            "ssl-key" => "File with its key (PEM)",
-            "ca-cert" => "File with the certificates of the authority (PEM)",
-            "jwt-verifying-cert" => {
+        let setting = self.setting();
+        let words = match setting {
+            Setting::AcceptPolicies => "Do you accept both",
+            Setting::BrokerUrl => "Connection broker, https://HOST[:PORT]",
+            Setting::ExternalPcoipIp => "Address of this host's gateway, as clients see it",
+            Setting::SelfSigned => "Which certificate do clients see",
+            Setting::SslCert => "File with the certificate, followed by its chain (PEM)",
+            Setting::SslKey => "File with its key (PEM)",
+            Setting::CaCert => "File with the certificates of the authority (PEM)",
+            Setting::JwtVerifyingCert => {
                 "File with the connection managers' verifying certificates (PEM)"
             }
-            "docker-password" => "Password at the registry",
+            Setting::DockerPassword => "Password at the registry",
             _ => "Password of the user who enrolls",
         };
-        format!("{words} (--{name})")
+        format!("{words} (--{setting})")
     }
 }
 
 /// All, in the order in which they are asked.
 const ALL: [Question; 10] = [
     Question::Policies,
-    Question::Value("broker-url"),
-    Question::Value("external-pcoip-ip"),
+    Question::Value(Setting::BrokerUrl),
+    Question::Value(Setting::ExternalPcoipIp),
     Question::Certificate,
-    Question::Value("ssl-cert"),
-    Question::Value("ssl-key"),
-    Question::Value("ca-cert"),
-    Question::Value("jwt-verifying-cert"),
-    Question::Password("docker-password"),
-    Question::Password("sso-enrollment-password"),
+    Question::Value(Setting::SslCert),
+    Question::Value(Setting::SslKey),
+    Question::Value(Setting::CaCert),
+    Question::Value(Setting::JwtVerifyingCert),
+    Question::Password(Setting::DockerPassword),
+    Question::Password(Setting::SsoEnrollmentPassword),
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::settings::{Layer, Setting};
+    use crate::args::settings::Layer;
 
     /// The settings that are asked for one after the other, each answered with a text.
     fn asked(flags: &str, certificate: &str) -> String {
         let flag = |word: &str| {
             let (name, text) = word.split_once('=').unwrap();
-            (Setting::named(name).name, vec![text.to_owned()])
+            (Setting::find(name).unwrap(), vec![text.to_owned()])
         };
         let flags: Layer = flags.split_whitespace().map(flag).collect();
         let mut prompted = Layer::new();
@@ -111,7 +116,7 @@ mod tests {
                 _ => "x",
             };
             prompted.insert(question.setting(), vec![text.to_owned()]);
-            asked.push(question.setting());
+            asked.push(question.setting().as_str());
         }
     }
 

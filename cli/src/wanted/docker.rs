@@ -5,7 +5,7 @@ use std::{path::PathBuf, str::FromStr};
 use cmsg_config::values::{BadValue, Host, HostPort, Name};
 
 use super::{Given, Reader, later::need, values::bad};
-use crate::{answers::Answers, finding::Finding};
+use crate::{answers::Answers, args::settings::Setting, finding::Finding};
 
 /// What is said of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,26 +24,27 @@ impl Docker {
     /// Reads it where nothing else is wanted, with what is wrong with it.
     pub(crate) fn alone(answers: &Answers) -> (Self, Vec<Finding>) {
         let mut reader = Reader::new(answers);
-        if !reader.is_empty("docker-username") {
-            need(&mut reader, "`--docker-username`", &["docker-registry"]);
+        if !reader.is_empty(Setting::DockerUsername) {
+            need(&mut reader, Setting::DockerUsername, &[Setting::DockerRegistry]);
         }
         let docker = Self::read(&mut reader);
         (docker, reader.finish())
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
-        for (given, other) in
-            [("docker-username", "docker-password"), ("docker-password", "docker-username")]
-        {
+        for (given, other) in [
+            (Setting::DockerUsername, Setting::DockerPassword),
+            (Setting::DockerPassword, Setting::DockerUsername),
+        ] {
             if !reader.is_empty(given) {
-                need(reader, format_args!("`--{given}`"), &[other]);
+                need(reader, given, &[other]);
             }
         }
         Self {
-            compose_file: reader.given("compose-file"),
-            registry: reader.one("docker-registry"),
-            user: reader.one("docker-username"),
-            bundle: reader.path("darksite-bundle-path"),
+            compose_file: reader.given(Setting::ComposeFile),
+            registry: reader.one(Setting::DockerRegistry),
+            user: reader.one(Setting::DockerUsername),
+            bundle: reader.path(Setting::DarksiteBundlePath),
         }
     }
 }

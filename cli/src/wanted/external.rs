@@ -3,24 +3,25 @@
 use std::net::IpAddr;
 
 use super::{reader::Reader, values::Ip};
+use crate::args::settings::Setting;
 
 /// Reads the addresses that can be connected to, each once. Under another root, where somebody tries
 /// things out, clients may be on the host itself.
 pub(super) fn addresses(
     reader: &mut Reader<'_>,
-    name: &'static str,
+    setting: Setting,
     id: &'static str,
     takes_loopback: bool,
 ) -> Vec<IpAddr> {
     let mut addresses = Vec::new();
-    for Ip(address) in reader.many(name) {
+    for Ip(address) in reader.many(setting) {
         if addresses.contains(&address) {
-            reader.refuse(id, format!("`--{name}` gives `{address}` twice"), "give it once");
+            reader.refuse(id, format!("`--{setting}` gives `{address}` twice"), "give it once");
             continue;
         }
         match unusable(address, takes_loopback) {
             Some(why) => {
-                let what = format!("`--{name}` gives `{address}`, which {why}");
+                let what = format!("`--{setting}` gives `{address}`, which {why}");
                 reader.refuse(id, what, "give the address that clients connect to");
             }
             None => addresses.push(address),

@@ -8,19 +8,19 @@ use ipnet::{Ipv4Net, ipv4_mask_to_prefix};
 use crate::args::settings::Setting;
 
 /// How a value of a setting that cannot be read is to be written.
-pub(super) fn right_form(setting: &Setting, text: &str) -> String {
-    let flag = format!("--{}", setting.name);
-    let special = match setting.name {
-        "broker-url" => url(&flag, text, |url| url.parse::<BrokerUrl>().is_ok()),
-        "id-provider-url" | "fa-url" | "sso-enrollment-url" => {
+pub(super) fn right_form(setting: Setting, text: &str) -> String {
+    let flag = format!("--{setting}");
+    let special = match setting {
+        Setting::BrokerUrl => url(&flag, text, |url| url.parse::<BrokerUrl>().is_ok()),
+        Setting::IdProviderUrl | Setting::FaUrl | Setting::SsoEnrollmentUrl => {
             url(&flag, text, |url| url.parse::<HttpsUrl>().is_ok())
         }
-        "agent-port" => {
-            let example = setting.default;
+        Setting::AgentPort => {
+            let example = setting.row().default;
             Some(format!("write a number from 1 to 65535, such as `{flag} {example}`"))
         }
-        "allowed-agents" | "trusted-proxies" => network(&flag, text),
-        "external-sg-ip" | "external-pcoip-ip" => several(&flag, text),
+        Setting::AllowedAgents | Setting::TrustedProxies => network(&flag, text),
+        Setting::ExternalSgIp | Setting::ExternalPcoipIp => several(&flag, text),
         _ => None,
     };
     special.unwrap_or_else(|| format!("write `{}`", setting.usage()))
@@ -95,44 +95,56 @@ mod tests {
 
     #[test]
     fn a_path_and_several_addresses_are_named_as_what_is_wrong() {
-        let hint = |name, text| right_form(Setting::named(name), text);
+        let hint = right_form;
 
-        let path = hint("broker-url", "https://b.example:8443/foo?x=1");
+        let path = hint(Setting::BrokerUrl, "https://b.example:8443/foo?x=1");
         assert_eq!(path, "leave out the path: `--broker-url https://b.example:8443`");
         let repeated = "repeat the flag: `--external-sg-ip 10.0.0.4 --external-sg-ip 10.0.0.5`";
-        assert_eq!(hint("external-sg-ip", "10.0.0.4,10.0.0.5"), repeated);
+        assert_eq!(hint(Setting::ExternalSgIp, "10.0.0.4,10.0.0.5"), repeated);
     }
 
     #[test]
     fn the_hint_has_the_right_form() {
         let table = [
-            ("broker-url", "http://broker:8443", "write `--broker-url https://broker:8443`"),
-            ("broker-url", "broker.example", "write `--broker-url https://broker.example`"),
+            (Setting::BrokerUrl, "http://broker:8443", "write `--broker-url https://broker:8443`"),
+            (Setting::BrokerUrl, "broker.example", "write `--broker-url https://broker.example`"),
             (
-                "broker-url",
+                Setting::BrokerUrl,
                 "https://broker:99999",
                 "write a port from 1 to 65535: `--broker-url https://broker:PORT`",
             ),
-            ("broker-url", "https://broker/path", "write `--broker-url URL`"),
-            ("agent-port", "99999", "write a number from 1 to 65535, such as `--agent-port 60443`"),
+            (Setting::BrokerUrl, "https://broker/path", "write `--broker-url URL`"),
             (
-                "allowed-agents",
+                Setting::AgentPort,
+                "99999",
+                "write a number from 1 to 65535, such as `--agent-port 60443`",
+            ),
+            (
+                Setting::AllowedAgents,
                 "10.0.0.0/8,10.1.0.0/16",
                 "repeat the flag: `--allowed-agents 10.0.0.0/8 --allowed-agents 10.1.0.0/16`",
             ),
-            ("trusted-proxies", "10.9.0.5/255.255.0.0", "write `--trusted-proxies 10.9.0.0/16`"),
-            ("trusted-proxies", "10.0.0.0/33", "write `--trusted-proxies 10.0.0.0/32`"),
-            ("trusted-proxies", "2001:db8::1/129", "write `--trusted-proxies 2001:db8::1/128`"),
             (
-                "trusted-proxies",
+                Setting::TrustedProxies,
+                "10.9.0.5/255.255.0.0",
+                "write `--trusted-proxies 10.9.0.0/16`",
+            ),
+            (Setting::TrustedProxies, "10.0.0.0/33", "write `--trusted-proxies 10.0.0.0/32`"),
+            (
+                Setting::TrustedProxies,
+                "2001:db8::1/129",
+                "write `--trusted-proxies 2001:db8::1/128`",
+            ),
+            (
+                Setting::TrustedProxies,
                 "010.0.0.1",
                 "write every number of the address without leading zeros",
             ),
-            ("trusted-proxies", "desk.example", "write `--trusted-proxies IP[/BITS]`"),
-            ("host-address", "a b", "write `--host-address ADDRESS`"),
+            (Setting::TrustedProxies, "desk.example", "write `--trusted-proxies IP[/BITS]`"),
+            (Setting::HostAddress, "a b", "write `--host-address ADDRESS`"),
         ];
-        for (name, text, hint) in table {
-            assert_eq!(right_form(Setting::named(name), text), hint, "{text}");
+        for (setting, text, hint) in table {
+            assert_eq!(right_form(setting, text), hint, "{text}");
         }
     }
 }

@@ -6,31 +6,31 @@ use super::{
     listen::{ListenAt, ListenKey},
     reader::Reader,
 };
-use crate::{answers::Origin, installation::Runtime};
+use crate::{answers::Origin, args::settings::Setting, installation::Runtime};
 
 /// Settings of the Connection Manager alone.
-const MANAGER: [&str; 10] = [
-    "broker-url",
-    "broker-cert-check",
-    "broker-pin",
-    "external-sg-ip",
-    "external-sg-control",
-    "external-sg-pin",
-    "license-server-url",
-    "trusted-proxies",
-    "agent-port",
-    "jwt-signing-key",
+const MANAGER: [Setting; 10] = [
+    Setting::BrokerUrl,
+    Setting::BrokerCertCheck,
+    Setting::BrokerPin,
+    Setting::ExternalSgIp,
+    Setting::ExternalSgControl,
+    Setting::ExternalSgPin,
+    Setting::LicenseServerUrl,
+    Setting::TrustedProxies,
+    Setting::AgentPort,
+    Setting::JwtSigningKey,
 ];
 /// Settings of the Security Gateway alone.
-const GATEWAY: [&str; 1] = ["external-pcoip-ip"];
+const GATEWAY: [Setting; 1] = [Setting::ExternalPcoipIp];
 
 /// Settings of Docker Swarm alone.
-const DOCKER: [&str; 5] = [
-    "docker-network-cidr",
-    "compose-file",
-    "docker-registry",
-    "docker-username",
-    "docker-password",
+const DOCKER: [Setting; 5] = [
+    Setting::DockerNetworkCidr,
+    Setting::ComposeFile,
+    Setting::DockerRegistry,
+    Setting::DockerUsername,
+    Setting::DockerPassword,
 ];
 
 /// Warns of it. What the last installation saved may wait until its role is enabled again.
@@ -43,22 +43,22 @@ pub(super) fn warn(reader: &mut Reader<'_>, roles: &[Role], runtime: Runtime, li
         (Role::Cm, "the connection manager is disabled", &MANAGER[..]),
         (Role::Sg, "the security gateway is disabled", &GATEWAY[..]),
     ];
-    for (role, why, names) in disabled {
+    for (role, why, settings) in disabled {
         if !roles.contains(&role) {
-            names.iter().for_each(|name| warn_of(reader, name, why));
+            settings.iter().for_each(|setting| warn_of(reader, *setting, why));
         }
     }
-    if roles.contains(&Role::Cm) && !reader.switch("broker-cert-check") {
-        warn_of(reader, "broker-pin", "the broker's certificate is not verified");
+    if roles.contains(&Role::Cm) && !reader.switch(Setting::BrokerCertCheck) {
+        warn_of(reader, Setting::BrokerPin, "the broker's certificate is not verified");
     }
     if runtime == Runtime::Host {
-        for name in DOCKER {
-            warn_of(reader, name, "the runtime is not Docker Swarm");
+        for setting in DOCKER {
+            warn_of(reader, setting, "the runtime is not Docker Swarm");
         }
-    } else if reader.is_empty("docker-registry") {
-        warn_of(reader, "docker-username", "there is no `--docker-registry`");
+    } else if reader.is_empty(Setting::DockerRegistry) {
+        warn_of(reader, Setting::DockerUsername, "there is no `--docker-registry`");
     }
-    if is_given(reader, "listen") {
+    if is_given(reader, Setting::Listen) {
         let used = ListenKey::of(roles);
         for one in listen.iter().filter(|one| !used.iter().any(|(_, key)| *key == one.key)) {
             let what = format!("`--listen` gives `{}`, where no enabled role listens", one.key);
@@ -67,17 +67,17 @@ pub(super) fn warn(reader: &mut Reader<'_>, roles: &[Role], runtime: Runtime, li
     }
 }
 
-fn warn_of(reader: &mut Reader<'_>, name: &'static str, why: &str) {
-    if is_given(reader, name) {
-        let what = format!("`--{name}` is ignored, since {why}");
+fn warn_of(reader: &mut Reader<'_>, setting: Setting, why: &str) {
+    if is_given(reader, setting) {
+        let what = format!("`--{setting}` is ignored, since {why}");
         reader.warn("settings.ignored", what, "leave it out, or enable what it is for");
     }
 }
 
-fn is_given(reader: &Reader<'_>, name: &str) -> bool {
-    !reader.is_empty(name)
+fn is_given(reader: &Reader<'_>, setting: Setting) -> bool {
+    !reader.is_empty(setting)
         && !matches!(
-            reader.from(name),
+            reader.from(setting),
             Origin::Default | Origin::Saved | Origin::Adopted | Origin::Edited
         )
 }

@@ -4,12 +4,13 @@ mod licence;
 pub(crate) mod oauth;
 pub(crate) mod sso;
 
-use std::fmt::Display;
-
 use cmsg_config::Paths;
 
 use super::{Given, Reader};
-use crate::answers::{Origin, settle::CLEARING};
+use crate::{
+    answers::{Origin, settle::CLEARING},
+    args::settings::Setting,
+};
 pub(crate) use licence::Licence;
 pub(crate) use oauth::Oauth;
 pub(crate) use sso::Sso;
@@ -32,19 +33,19 @@ pub(crate) struct Later {
 impl Later {
     /// Reads it.
     pub(super) fn read(reader: &mut Reader<'_>, paths: &Paths) -> Self {
-        for (clear, names) in CLEARING {
+        for (clear, settings) in CLEARING {
             if reader.switch(clear)
-                && let Some(name) = names.iter().find(|name| !reader.is_empty(name))
+                && let Some(other) = settings.iter().find(|setting| !reader.is_empty(**setting))
             {
-                let what = format!("`--{clear}` clears `--{name}`, which is given as well");
+                let what = format!("`--{clear}` clears `--{other}`, which is given as well");
                 reader.refuse("settings.clear", what, "leave one of them out");
             }
         }
-        reader.switch("adopt");
-        let collaboration = reader.switch("enable-collaboration");
+        reader.switch(Setting::Adopt);
+        let collaboration = reader.switch(Setting::EnableCollaboration);
         Self {
-            collaboration: reader.is_said("enable-collaboration").then_some(collaboration),
-            horizon: reader.switch("enable-horizon"),
+            collaboration: reader.is_said(Setting::EnableCollaboration).then_some(collaboration),
+            horizon: reader.switch(Setting::EnableHorizon),
             oauth: Oauth::read(reader),
             sso: Sso::read(reader),
             licence: Licence::read(reader, paths),
@@ -63,40 +64,40 @@ pub(crate) const UNSUPPORTED: &str = "settings.unsupported";
 
 /// Whether such a way is on. A site would rely on it, so it is refused, except where an earlier installation saved it: that one
 /// can still be updated, and its administrator is warned.
-fn unsupported(reader: &mut Reader<'_>, name: &'static str, without: &str) -> bool {
-    if !reader.switch(name) {
+fn unsupported(reader: &mut Reader<'_>, setting: Setting, without: &str) -> bool {
+    if !reader.switch(setting) {
         return false;
     }
-    let source = reader.source(name);
-    match reader.from(name) {
+    let source = reader.source(setting);
+    match reader.from(setting) {
         Origin::Saved => {
             let what = format!("{source} has no effect: {without}");
             let cure = format!(
-                "run `pcoip-cmsg-setup configure --{name}=false` if that is acceptable; otherwise \
-                 let no user log on here"
+                "run `pcoip-cmsg-setup configure --{setting}=false` if that is acceptable; \
+                 otherwise let no user log on here"
             );
             reader.warn(UNSUPPORTED, what, cure);
         }
         Origin::Adopted => {
             let what = format!("{source} is on, and this version does not support it: {without}");
             let cure = format!(
-                "add `--{name}=false` if that is acceptable; otherwise keep the other product"
+                "add `--{setting}=false` if that is acceptable; otherwise keep the other product"
             );
             reader.refuse(UNSUPPORTED, what, cure);
         }
         _ => {
             let what = format!("{source} is not supported by this version: {without}");
-            reader.refuse(UNSUPPORTED, what, format!("leave it out, or set `--{name}=false`"));
+            reader.refuse(UNSUPPORTED, what, format!("leave it out, or set `--{setting}=false`"));
         }
     }
     true
 }
 
 /// Notes what is missing of what another setting needs.
-pub(super) fn need(reader: &mut Reader<'_>, needs: impl Display, names: &[&'static str]) {
-    for name in names {
-        if reader.is_empty(name) {
-            reader.missing_for(name, &needs);
+pub(super) fn need(reader: &mut Reader<'_>, needing: Setting, settings: &[Setting]) {
+    for setting in settings {
+        if reader.is_empty(*setting) {
+            reader.missing_for(*setting, needing);
         }
     }
 }

@@ -23,74 +23,74 @@ impl<'a> Reader<'a> {
     }
 
     /// All values of a setting that can be read.
-    pub(super) fn many<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Vec<T> {
-        let answer = self.answers.of(name);
-        answer.texts.iter().filter_map(|text| self.parse(name, answer, text)).collect()
+    pub(super) fn many<T: FromStr<Err: Display>>(&mut self, setting: Setting) -> Vec<T> {
+        let answer = self.answers.of(setting);
+        answer.texts.iter().filter_map(|text| self.parse(setting, answer, text)).collect()
     }
 
     /// The value of a setting, where it has one that can be read.
-    pub(super) fn one<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Option<T> {
-        self.many(name).into_iter().next()
+    pub(super) fn one<T: FromStr<Err: Display>>(&mut self, setting: Setting) -> Option<T> {
+        self.many(setting).into_iter().next()
     }
 
     /// The value of a setting that needs one.
-    pub(super) fn required<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Option<T> {
-        if self.is_empty(name) {
-            self.missing(name);
+    pub(super) fn required<T: FromStr<Err: Display>>(&mut self, setting: Setting) -> Option<T> {
+        if self.is_empty(setting) {
+            self.missing(setting);
         }
-        self.one(name)
+        self.one(setting)
     }
 
     /// The value of a switch.
-    pub(super) fn switch(&mut self, name: &'static str) -> bool {
-        self.one::<Switch>(name).is_some_and(|switch| switch.0)
+    pub(super) fn switch(&mut self, setting: Setting) -> bool {
+        self.one::<Switch>(setting).is_some_and(|switch| switch.0)
     }
 
     /// The value of a path.
-    pub(super) fn path(&self, name: &'static str) -> Option<PathBuf> {
-        self.answers.of(name).texts.first().map(PathBuf::from)
+    pub(super) fn path(&self, setting: Setting) -> Option<PathBuf> {
+        self.answers.of(setting).texts.first().map(PathBuf::from)
     }
 
     /// The operator's file that a setting names.
-    pub(super) fn given(&self, name: &'static str) -> Option<Given> {
-        let is_kept = self.from(name) == Origin::Saved;
-        self.path(name).map(|path| Given { setting: name, path, is_kept })
+    pub(super) fn given(&self, setting: Setting) -> Option<Given> {
+        let is_kept = self.from(setting) == Origin::Saved;
+        self.path(setting).map(|path| Given { setting, path, is_kept })
     }
 
     /// Who answered.
-    pub(super) fn from(&self, name: &str) -> Origin {
-        self.answers.of(name).from
+    pub(super) fn from(&self, setting: Setting) -> Origin {
+        self.answers.of(setting).from
     }
 
     /// Whether anybody gave it.
-    pub(super) fn is_said(&self, name: &str) -> bool {
-        self.from(name) != Origin::Default
+    pub(super) fn is_said(&self, setting: Setting) -> bool {
+        self.from(setting) != Origin::Default
     }
 
     /// Whether nobody gave a value.
-    pub(super) fn is_empty(&self, name: &str) -> bool {
-        self.answers.of(name).texts.is_empty()
+    pub(super) fn is_empty(&self, setting: Setting) -> bool {
+        self.answers.of(setting).texts.is_empty()
     }
 
     /// Notes that a setting needs a value.
-    pub(super) fn missing(&mut self, name: &'static str) {
-        let cure = format!("give it: `{}`", Setting::named(name).usage());
-        self.refuse("settings.missing", format!("`--{name}` is missing"), cure);
+    pub(super) fn missing(&mut self, setting: Setting) {
+        let cure = format!("give it: `{}`", setting.usage());
+        self.refuse("settings.missing", format!("`--{setting}` is missing"), cure);
     }
 
     /// Notes that a setting needs a value since another one needs it.
-    pub(super) fn missing_for(&mut self, name: &'static str, other: &dyn Display) {
-        let cure = format!("give it: `{}`", Setting::named(name).usage());
+    pub(super) fn missing_for(&mut self, setting: Setting, needing: Setting) {
+        let cure = format!("give it: `{}`", setting.usage());
         self.refuse(
             "settings.missing",
-            format!("`--{name}` is missing, and {other} needs it"),
+            format!("`--{setting}` is missing, and `--{needing}` needs it"),
             cure,
         );
     }
 
     /// A setting's value as its source has it.
-    pub(super) fn source(&self, name: &'static str) -> String {
-        source(Setting::named(name), self.from(name))
+    pub(super) fn source(&self, setting: Setting) -> String {
+        source(setting, self.from(setting))
     }
 
     /// Notes what is wrong.
@@ -120,11 +120,10 @@ impl<'a> Reader<'a> {
 
     fn parse<T: FromStr<Err: Display>>(
         &mut self,
-        name: &'static str,
+        setting: Setting,
         answer: &Answer,
         text: &str,
     ) -> Option<T> {
-        let setting = Setting::named(name);
         text.parse()
             .map_err(|error: T::Err| {
                 let what = format!("{}: {error}", source(setting, answer.from));
@@ -135,14 +134,13 @@ impl<'a> Reader<'a> {
 }
 
 /// A setting, and where its value comes from.
-fn source(setting: &Setting, from: Origin) -> String {
-    let name = setting.name;
+fn source(setting: Setting, from: Origin) -> String {
     match from {
-        Origin::Flag | Origin::Prompt | Origin::Default => format!("`--{name}`"),
+        Origin::Flag | Origin::Prompt | Origin::Default => format!("`--{setting}`"),
         Origin::Environment => format!("`{}` in the environment", setting.variable()),
-        Origin::Answers => format!("`{name}` in the answers file"),
-        Origin::Saved => format!("`{name}` in the saved answers"),
-        Origin::Edited => format!("`{name}` as edited by hand in the configuration"),
-        Origin::Adopted => format!("`{name}` of the installation that is taken over"),
+        Origin::Answers => format!("`{setting}` in the answers file"),
+        Origin::Saved => format!("`{setting}` in the saved answers"),
+        Origin::Edited => format!("`{setting}` as edited by hand in the configuration"),
+        Origin::Adopted => format!("`{setting}` of the installation that is taken over"),
     }
 }

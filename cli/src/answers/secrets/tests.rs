@@ -3,7 +3,7 @@ use std::{fs::File, io::Write as _};
 use super::*;
 
 fn layer(text: &str) -> Layer {
-    [("docker-password", vec![text.to_owned()])].into()
+    [(Setting::DockerPassword, vec![text.to_owned()])].into()
 }
 
 /// The answers with that text from one source, and what becomes of the password.
@@ -14,7 +14,7 @@ fn given(from: Origin, text: &str) -> (Answers, Result<String, Vec<Finding>>, Ve
     let answers = Answers::resolve(&[(from, &layer)]);
     let (secrets, findings) = Secrets::load(&answers, &literals);
     let ids = findings.iter().map(|finding| finding.id).collect();
-    let value = secrets.0.get("docker-password").map(|s| s.expose_secret().to_owned());
+    let value = secrets.0.get(&Setting::DockerPassword).map(|s| s.expose_secret().to_owned());
     (answers, value.ok_or(findings), ids)
 }
 
@@ -35,7 +35,7 @@ fn only_a_reference_stands_in_answers() {
 
         let answers = Answers::resolve(&[(from, &layer)]);
 
-        assert_eq!(answers.of("docker-password").texts, [stands], "{from:?} {text}");
+        assert_eq!(answers.of(Setting::DockerPassword).texts, [stands], "{from:?} {text}");
         assert!(!format!("{answers:?}{layer:?}").contains("hunter2"));
     }
 }
@@ -46,7 +46,7 @@ fn saved_answers_that_hold_a_password_do_not_show_it() {
 
     let (_, findings) = Secrets::load(&answers, &Literals::default());
 
-    assert_eq!(answers.of("docker-password").texts, ["(hidden)"]);
+    assert_eq!(answers.of(Setting::DockerPassword).texts, ["(hidden)"]);
     assert_eq!(findings[0].what, "`--docker-password`: the saved answers do not say where it is");
 }
 
@@ -115,8 +115,8 @@ fn every_password_refers_to_the_file_that_the_installation_keeps() {
     answers.refer(&Paths::under("/r"));
 
     assert_eq!(
-        answers.of("docker-password").texts,
+        answers.of(Setting::DockerPassword).texts,
         ["@/r/opt/teradici/pcoipcm_data/data/secrets/docker-password"]
     );
-    assert_eq!(answers.of("sso-enrollment-password").texts, [""; 0]);
+    assert_eq!(answers.of(Setting::SsoEnrollmentPassword).texts, [""; 0]);
 }

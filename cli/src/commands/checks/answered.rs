@@ -126,7 +126,7 @@ fn edited(
     let Some(base) = back_to.map(|back| &back.base).or(there.as_ref()) else { return Vec::new() };
     let mut edits = Edit::all(base, paths);
     if !starts_over {
-        let typed = |name: &str| sources.typed(name);
+        let typed = |setting| sources.typed(setting);
         let said = Said { typed: &typed, saved, goes_back: back_to.is_some() };
         Edit::decide(&mut edits, base, paths, &said);
     }

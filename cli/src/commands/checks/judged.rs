@@ -87,7 +87,7 @@ impl Answered<'_> {
         let read = || Facts::read(wanted, target, installed, export, back_to.clone());
         let mut facts = system.progress().during("look at the host", read);
         facts.edits.clone_from(&self.edits);
-        facts.given.extend(secrets.contents().map(|(name, content)| (name, Ok(content))));
+        facts.given.extend(secrets.contents().map(|(setting, content)| (setting, Ok(content))));
         if !located.request.looking.takes_daemon && wanted.daemon.is_none() {
             facts.daemon = DaemonFact::Stays;
             facts.daemon_bytes = 0;
@@ -146,8 +146,8 @@ fn in_full(findings: Vec<Finding>, place: &Location) -> Vec<Finding> {
 /// The programs and passwords are those of then, too.
 fn go_back(facts: &mut Facts, back: &BackTo, paths: &Paths) {
     for setting in settings::passwords() {
-        if let Some(content) = back.base.content(&layout::secret(paths, setting.name)) {
-            facts.given.insert(setting.name, Ok(content.clone()));
+        if let Some(content) = back.base.content(&layout::secret(paths, setting)) {
+            facts.given.insert(setting, Ok(content.clone()));
         }
     }
     if back.previous.has_daemon {

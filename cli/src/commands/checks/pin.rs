@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use crate::{
     answers::Answers,
+    args::settings::Setting,
     files,
     finding::Finding,
     host::broker::{self, BrokerFact, Seen},
@@ -16,7 +17,7 @@ use crate::{
 /// Adds the right form to the hint, and the key if the broker answers.
 pub(super) fn hint(findings: &mut [Finding], wanted: &Wanted, answers: &Answers) {
     let is_wrong = |text: &String| text.parse::<Pin>().is_err();
-    if !answers.of("broker-pin").texts.iter().any(is_wrong) {
+    if !answers.of(Setting::BrokerPin).texts.iter().any(is_wrong) {
         return;
     }
     let mut cure = "write `--broker-pin sha256:HEX` with 64 hexadecimal digits".to_owned();

@@ -4,6 +4,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::strict;
 use crate::{
+    args::settings::Setting,
     finding::Finding,
     pki::inspect::{Certificate, KeyKind, KeyUsage, LEAST_BITS, MOST_BITS, Name},
 };
@@ -18,7 +19,7 @@ const REQUEST: &str = "request a certificate with an RSA key of 3072 bits, signe
 /// The findings about the certificate alone.
 pub(super) fn judge(
     leaf: &Certificate,
-    names: &[(&'static str, String)],
+    names: &[(Setting, String)],
     now: OffsetDateTime,
 ) -> Vec<Finding> {
     const WHO: &str = "the certificate";
@@ -42,7 +43,7 @@ pub(super) fn judge(
         ));
     }
     let missing = names.iter().filter(|(_, name)| !is_named(leaf, name));
-    findings.extend(missing.map(|(flag, name)| name_missing(leaf, flag, name)));
+    findings.extend(missing.map(|(setting, name)| name_missing(leaf, *setting, name)));
     findings
 }
 
@@ -141,17 +142,17 @@ fn wrong_kind(kind: &str) -> Finding {
     Finding::error("certificate.key-type", what, REQUEST)
 }
 
-fn name_missing(leaf: &Certificate, flag: &str, name: &str) -> Finding {
+fn name_missing(leaf: &Certificate, setting: Setting, name: &str) -> Finding {
     let wanted = Name::of(name);
     let kind = if matches!(wanted, Name::Address(_)) { "IP" } else { "DNS" };
     let is_written_as_dns = kind == "IP" && leaf.names.contains(&Name::Dns(name.to_owned()));
     let what = if is_written_as_dns {
         format!(
-            "the certificate lists `{name}` (`--{flag}`) as a DNS name, but clients look for an IP \
-             address"
+            "the certificate lists `{name}` (`--{setting}`) as a DNS name, but clients look for an \
+             IP address"
         )
     } else {
-        format!("the certificate does not name `{name}`, which clients connect to (`--{flag}`)")
+        format!("the certificate does not name `{name}`, which clients connect to (`--{setting}`)")
     };
     let cure = format!("request one with `{kind}:{name}` in its subject alternative names");
     Finding::warning("certificate.name-missing", what, cure)

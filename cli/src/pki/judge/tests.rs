@@ -24,16 +24,16 @@ fn pair(algorithm: &'static SignatureAlgorithm, from: i64, until: i64) -> (Strin
     (parameters.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
 
-fn file<'a>(setting: &'static str, text: &'a str) -> Named<'a> {
+fn file<'a>(setting: Setting, text: &'a str) -> Named<'a> {
     Named { setting, path: Path::new("/given"), bytes: text.as_bytes(), is_copy: false }
 }
 
 fn ids(certificate: &str, key: &str) -> Vec<&'static str> {
     let asked = Tls {
-        certificate: Some(file("ssl-cert", certificate)),
-        key: Some(file("ssl-key", key)),
+        certificate: Some(file(Setting::SslCert, certificate)),
+        key: Some(file(Setting::SslKey, key)),
         authority: None,
-        names: vec![("host-address", "CM.example".to_owned())],
+        names: vec![(Setting::HostAddress, "CM.example".to_owned())],
         now: at(0),
     };
     tls(&asked).into_iter().map(|finding| finding.id).collect()
@@ -103,8 +103,8 @@ fn the_signing_pair_may_be_p256_or_rsa() {
         (Some(&p384.1), Some(&p384.0), vec!["key.type", "certificate.key-type"]),
     ];
     for (index, (key, certificates, expected)) in table.into_iter().enumerate() {
-        let key = key.map(|text| file("jwt-signing-key", text));
-        let certificates = certificates.map(|text| file("jwt-verifying-cert", text));
+        let key = key.map(|text| file(Setting::JwtSigningKey, text));
+        let certificates = certificates.map(|text| file(Setting::JwtVerifyingCert, text));
 
         let ids: Vec<_> = announcing(key, certificates).iter().map(|finding| finding.id).collect();
         assert_eq!(ids, expected, "row {index}");
@@ -116,7 +116,7 @@ fn an_authority_is_expired_when_all_of_its_certificates_are() {
     let (expired, _) = pair(&PKCS_RSA_SHA256, -9, -1);
     let (valid, _) = pair(&PKCS_RSA_SHA256, -9, 1);
     let judge = |pem: &str| {
-        let authority = Some(file("ca-cert", pem));
+        let authority = Some(file(Setting::CaCert, pem));
         let asked = Tls { certificate: None, key: None, authority, names: vec![], now: at(0) };
         tls(&asked).into_iter().map(|finding| finding.id).collect::<Vec<_>>()
     };

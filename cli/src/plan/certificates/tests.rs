@@ -31,7 +31,7 @@ fn joined(one: &Content, other: &Content) -> Content {
 /// The steps for the announcements' pair, in words.
 fn announcing(given: [Option<&Content>; 2], installed: Option<[&Content; 2]>) -> Vec<String> {
     let mut text = format!("{BASE}self-signed: true\n");
-    let settings = ["jwt-signing-key", "jwt-verifying-cert"];
+    let settings = [Setting::JwtSigningKey, Setting::JwtVerifyingCert];
     for setting in settings.iter().zip(given).filter_map(|(s, content)| content.map(|_| s)) {
         text += &format!("{setting}: /given\n");
     }
@@ -124,7 +124,7 @@ fn given_files_are_copied_and_an_authority_that_is_not_given_any_more_goes() {
     let (with_authority, _) = wanted(&format!("{BASE}{given}"));
     let (without, _) = wanted(&format!("{BASE}self-signed: true\n"));
     let mut before = facts(&with_authority);
-    for setting in ["ssl-cert", "ssl-key", "ca-cert"] {
+    for setting in [Setting::SslCert, Setting::SslKey, Setting::CaCert] {
         before.given.insert(setting, Ok("\u{feff}content".into()));
     }
 

@@ -5,9 +5,12 @@ use std::fmt::Display;
 use cmsg_config::Paths;
 
 use super::{draft::Draft, layout};
-use crate::wanted::{
-    Given,
-    later::{Later, Licence, Oauth, Sso},
+use crate::{
+    args::settings::Setting,
+    wanted::{
+        Given,
+        later::{Later, Licence, Oauth, Sso},
+    },
 };
 
 /// Writes those of the Connection Manager.
@@ -21,7 +24,7 @@ pub(super) fn connection_manager(draft: &mut Draft<'_>, later: &Later, paths: &P
     let Sso { is_enabled, signing, url, domain, username, has_password, template } = &later.sso;
     let copy = |given: &Given| layout::copy(paths, given.setting).display().to_string();
     let [certificate, key, crl] = signing;
-    let password = has_password.then(|| layout::secret(paths, "sso-enrollment-password"));
+    let password = has_password.then(|| layout::secret(paths, Setting::SsoEnrollmentPassword));
     set(draft, "SsoEnabled", is_enabled.then_some(true));
     set(draft, "SsoSigningCertificate", certificate.as_ref().map(copy));
     set(draft, "SsoSigningKey", key.as_ref().map(copy));

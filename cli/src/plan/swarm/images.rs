@@ -4,6 +4,7 @@ use cmsg_config::socket::Role;
 use cmsg_engine::{EngineFacts, archive::ImageArchive, reference};
 
 use crate::{
+    args::settings::Setting,
     host::Facts,
     step::{Step, load_images::LoadImages, pull_images::PullImages},
     system::Who,
@@ -106,6 +107,6 @@ impl<'a> Source<'a> {
 /// Who asks a registry, if it is not open.
 fn who(wanted: &Wanted, facts: &Facts) -> Option<Who> {
     let user = wanted.docker.user.as_ref()?.to_string();
-    let password = facts.given.get("docker-password")?.as_ref().ok()?.clone();
+    let password = facts.given.get(&Setting::DockerPassword)?.as_ref().ok()?.clone();
     Some(Who { user, password })
 }

@@ -47,7 +47,7 @@ fn steps(text: &str, there: &[There<'_>]) -> Vec<Step> {
     let images = there.iter().map(image).collect();
     facts.engine = EngineFact::There(Box::new(EngineFacts { images, ..EngineFacts::default() }));
     facts.deploying = Some(deploying());
-    facts.given.insert("docker-password", Ok("s3cret".into()));
+    facts.given.insert(Setting::DockerPassword, Ok("s3cret".into()));
     let mut steps = plan::install(&wanted, &facts, &answers).steps;
     steps.retain(|step| {
         matches!(
@@ -141,7 +141,7 @@ fn a_compose_file_lies_below_our_own_and_a_change_of_it_starts_the_services_anew
         let mut facts = facts(&wanted);
         facts.engine = EngineFact::There(Box::default());
         facts.deploying = Some(deploying());
-        facts.given.insert("compose-file", Ok(format!("\u{feff}{text}").into_bytes().into()));
+        facts.given.insert(Setting::ComposeFile, Ok(format!("\u{feff}{text}").into_bytes().into()));
         let steps = plan::install(&wanted, &facts, &answers).steps;
         let copy = steps.iter().find_map(|step| match step {
             Step::Write(Write { path, content, .. }) if *path == layout::compose_file(&paths) => {

@@ -6,19 +6,19 @@ use super::*;
 use crate::{answers::Origin, prompt::scripted::Scripted};
 
 /// A connection manager whose certificate is to be its own.
-const OWN: [(&str, &str); 4] = [
-    ("accept-policies", "true"),
-    ("broker-url", "https://b"),
-    ("enable-security-gateway", "false"),
-    ("self-signed", "false"),
+const OWN: [(Setting, &str); 4] = [
+    (Setting::AcceptPolicies, "true"),
+    (Setting::BrokerUrl, "https://b"),
+    (Setting::EnableSecurityGateway, "false"),
+    (Setting::SelfSigned, "false"),
 ];
 
 /// What came of it, with the answers that were taken.
 fn asked(
-    flags: &[(&'static str, &str)],
+    flags: &[(Setting, &str)],
     answers: &[&str],
 ) -> (Result<(), Unanswered>, Sources, Scripted) {
-    let flags = flags.iter().map(|(name, text)| (*name, vec![(*text).to_owned()])).collect();
+    let flags = flags.iter().map(|(setting, text)| (*setting, vec![(*text).to_owned()])).collect();
     let mut sources = Sources::of_flags(flags);
     let mut person = Scripted::answering(answers);
     let saved = Layer::new();
@@ -28,10 +28,10 @@ fn asked(
     (outcome, sources, person)
 }
 
-fn typed(sources: &Sources, name: &str) -> Vec<String> {
+fn typed(sources: &Sources, setting: Setting) -> Vec<String> {
     let answers = sources.resolve(&Layer::new());
-    assert_eq!(answers.of(name).from, Origin::Prompt, "{name}");
-    answers.of(name).texts.clone()
+    assert_eq!(answers.of(setting).from, Origin::Prompt, "{setting}");
+    answers.of(setting).texts.clone()
 }
 
 #[test]
@@ -39,22 +39,22 @@ fn an_installation_is_answered_by_hand() {
     let (outcome, sources, person) = asked(&[], &["yes", "https://b.example", "", "2"]);
 
     outcome.unwrap();
-    assert_eq!(typed(&sources, "accept-policies"), ["true"]);
-    assert_eq!(typed(&sources, "broker-url"), ["https://b.example"]);
-    assert_eq!(typed(&sources, "external-pcoip-ip"), ["203.0.113.7"]);
-    assert_eq!(typed(&sources, "self-signed"), ["true"]);
+    assert_eq!(typed(&sources, Setting::AcceptPolicies), ["true"]);
+    assert_eq!(typed(&sources, Setting::BrokerUrl), ["https://b.example"]);
+    assert_eq!(typed(&sources, Setting::ExternalPcoipIp), ["203.0.113.7"]);
+    assert_eq!(typed(&sources, Setting::SelfSigned), ["true"]);
     assert_eq!(person.refused, [""; 0]);
 }
 
 #[test]
 fn a_wrong_answer_is_told_as_the_flags_would_be_and_asked_again() {
     let answers = ["broker.example", "", "https://b.example", "::1", "203.0.113.1 203.0.113.2"];
-    let flags = [("accept-policies", "true"), ("self-signed", "true")];
+    let flags = [(Setting::AcceptPolicies, "true"), (Setting::SelfSigned, "true")];
 
     let (outcome, sources, person) = asked(&flags, &[&answers[..], &["203.0.113.1"]].concat());
 
     outcome.unwrap();
-    assert_eq!(typed(&sources, "external-pcoip-ip"), ["203.0.113.1"]);
+    assert_eq!(typed(&sources, Setting::ExternalPcoipIp), ["203.0.113.1"]);
     assert_eq!(person.asked.len(), 6);
     let [broker, loopback, several] = &person.refused[..] else { panic!("{:?}", person.refused) };
     assert!(broker.starts_with("`--broker-url`: `broker.example` "), "{broker}");
@@ -69,9 +69,9 @@ fn a_file_is_looked_into_when_it_is_named() {
     odd.write_all(b"odd").unwrap();
     let odd = odd.path();
     let flags = [
-        ("accept-policies", "true"),
-        ("broker-url", "https://b"),
-        ("enable-security-gateway", "false"),
+        (Setting::AcceptPolicies, "true"),
+        (Setting::BrokerUrl, "https://b"),
+        (Setting::EnableSecurityGateway, "false"),
     ];
 
     let (outcome, _, person) =
@@ -109,7 +109,10 @@ fn a_key_of_another_certificate_asks_for_the_certificate_again() {
         let (outcome, sources, person) = asked(&OWN, &answers);
 
         outcome.unwrap();
-        assert_eq!([typed(&sources, "ssl-cert"), typed(&sources, "ssl-key")].concat(), right);
+        assert_eq!(
+            [typed(&sources, Setting::SslCert), typed(&sources, Setting::SslKey)].concat(),
+            right
+        );
         let what = format!("the key of `--ssl-key {b_key}` is not the key of the certificate");
         assert_eq!(person.refused, [what]);
         assert_eq!(person.told, [AGAIN]);
@@ -128,8 +131,10 @@ fn an_authority_that_issued_nothing_asks_for_the_certificate_again() {
         asked(&OWN, &[&a_crt, &a_key, &b_crt, "/nowhere", &b_crt, &b_key, ""]);
 
     outcome.unwrap();
-    for (name, path) in [("ssl-cert", &b_crt), ("ssl-key", &b_key), ("ca-cert", &b_crt)] {
-        assert_eq!(typed(&sources, name), [&**path], "{name}");
+    for (setting, path) in
+        [(Setting::SslCert, &b_crt), (Setting::SslKey, &b_key), (Setting::CaCert, &b_crt)]
+    {
+        assert_eq!(typed(&sources, setting), [&**path], "{setting}");
     }
     assert_eq!(person.told, [AGAIN]);
 }
@@ -139,12 +144,12 @@ fn a_key_of_a_certificate_that_a_flag_names_is_asked_for_alone() {
     let folder = tempfile::tempdir().unwrap();
     let [a_crt, a_key] = pair(folder.path(), "a");
     let [_, b_key] = pair(folder.path(), "b");
-    let flags = [&OWN[..], &[("ssl-cert", &a_crt), ("ca-cert", &a_crt)]].concat();
+    let flags = [&OWN[..], &[(Setting::SslCert, &a_crt), (Setting::CaCert, &a_crt)]].concat();
 
     let (outcome, sources, person) = asked(&flags, &[&b_key, &a_key]);
 
     outcome.unwrap();
-    assert_eq!(typed(&sources, "ssl-key"), [a_key]);
+    assert_eq!(typed(&sources, Setting::SslKey), [a_key]);
     assert_eq!(person.told, [""; 0]);
 }
 
@@ -162,17 +167,17 @@ fn policies_that_are_not_accepted_refuse() {
 #[test]
 fn a_password_is_asked_for_unseen_and_stands_nowhere() {
     let flags = [
-        ("accept-policies", "true"),
-        ("broker-url", "https://b"),
-        ("enable-security-gateway", "false"),
-        ("self-signed", "true"),
-        ("docker-username", "me"),
+        (Setting::AcceptPolicies, "true"),
+        (Setting::BrokerUrl, "https://b"),
+        (Setting::EnableSecurityGateway, "false"),
+        (Setting::SelfSigned, "true"),
+        (Setting::DockerUsername, "me"),
     ];
 
     let (outcome, sources, person) = asked(&flags, &["", "@hunter2"]);
 
     outcome.unwrap();
-    assert_eq!(typed(&sources, "docker-password"), ["(hidden)"]);
+    assert_eq!(typed(&sources, Setting::DockerPassword), ["(hidden)"]);
     assert_eq!(person.asked, ["Password at the registry (--docker-password):  (unseen)"; 2]);
     assert_eq!(person.refused, ["`--docker-password`: the password is empty"]);
     assert!(!format!("{sources:?}").contains("hunter2"));

@@ -3,6 +3,7 @@
 use cmsg_config::Paths;
 
 use crate::{
+    args::settings::Setting,
     installation::layout,
     wanted::{Given, Reader},
 };
@@ -19,13 +20,13 @@ pub(crate) struct Licence {
 impl Licence {
     /// Reads both. Of one alone the other is where the last installation put it.
     pub(super) fn read(reader: &Reader<'_>, paths: &Paths) -> Option<Self> {
-        let names = ["trusted-license-cert", "trusted-license-cert-key"];
-        if names.iter().all(|name| reader.is_empty(name)) {
+        let settings = [Setting::TrustedLicenseCert, Setting::TrustedLicenseCertKey];
+        if settings.iter().all(|setting| reader.is_empty(*setting)) {
             return None;
         }
-        let [certificate, key] = names.map(|name| {
-            let copied = || Given { setting: name, path: layout::copy(paths, name), is_kept: true };
-            reader.given(name).unwrap_or_else(copied)
+        let [certificate, key] = settings.map(|setting| {
+            let copied = || Given { setting, path: layout::copy(paths, setting), is_kept: true };
+            reader.given(setting).unwrap_or_else(copied)
         });
         Some(Self { certificate, key })
     }

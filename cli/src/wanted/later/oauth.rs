@@ -3,7 +3,7 @@
 use cmsg_config::values::{HttpsUrl, Name};
 
 use super::{need, unsupported};
-use crate::{answers::Origin, wanted::Reader};
+use crate::{answers::Origin, args::settings::Setting, wanted::Reader};
 
 /// What holds as long as it has no effect.
 pub(crate) const WITHOUT: &str =
@@ -24,15 +24,15 @@ pub(crate) struct Oauth {
 
 impl Oauth {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
-        let is_enabled = unsupported(reader, "enable-oauth", WITHOUT);
-        if is_enabled && reader.from("enable-oauth") == Origin::Saved {
-            need(reader, "`--enable-oauth`", &["id-provider-url", "oauth-client-id"]);
+        let is_enabled = unsupported(reader, Setting::EnableOauth, WITHOUT);
+        if is_enabled && reader.from(Setting::EnableOauth) == Origin::Saved {
+            need(reader, Setting::EnableOauth, &[Setting::IdProviderUrl, Setting::OauthClientId]);
         }
         Self {
             is_enabled,
-            provider: reader.one("id-provider-url"),
-            client_id: reader.one("oauth-client-id"),
-            federated_auth: reader.one("fa-url"),
+            provider: reader.one(Setting::IdProviderUrl),
+            client_id: reader.one(Setting::OauthClientId),
+            federated_auth: reader.one(Setting::FaUrl),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
         Origin,
         settle::{SSO_ENROLLMENT, SSO_SIGNING},
     },
+    args::settings::Setting,
     wanted::{Given, Reader},
 };
 
@@ -35,18 +36,18 @@ pub(crate) struct Sso {
 
 impl Sso {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
-        let is_enabled = unsupported(reader, "enable-sso", WITHOUT);
-        if is_enabled && reader.from("enable-sso") == Origin::Saved {
+        let is_enabled = unsupported(reader, Setting::EnableSso, WITHOUT);
+        if is_enabled && reader.from(Setting::EnableSso) == Origin::Saved {
             ways(reader);
         }
         Self {
             is_enabled,
-            signing: SSO_SIGNING.map(|name| reader.given(name)),
-            url: reader.one("sso-enrollment-url"),
-            domain: reader.one("sso-enrollment-domain"),
-            username: reader.one("sso-enrollment-username"),
-            has_password: !reader.is_empty("sso-enrollment-password"),
-            template: reader.one("sso-enrollment-certificate-template-name"),
+            signing: SSO_SIGNING.map(|setting| reader.given(setting)),
+            url: reader.one(Setting::SsoEnrollmentUrl),
+            domain: reader.one(Setting::SsoEnrollmentDomain),
+            username: reader.one(Setting::SsoEnrollmentUsername),
+            has_password: !reader.is_empty(Setting::SsoEnrollmentPassword),
+            template: reader.one(Setting::SsoEnrollmentCertificateTemplateName),
         }
     }
 
@@ -61,7 +62,7 @@ fn ways(reader: &mut Reader<'_>) {
     const ID: &str = "settings.sso";
     const ONE: &str = "give either `--sso-signing-csr-ca` and `--sso-signing-csr-key`, or all \
                        `--sso-enrollment-…` flags";
-    let given = |names: &[&str]| names.iter().any(|name| !reader.is_empty(name));
+    let given = |settings: &[Setting]| settings.iter().any(|setting| !reader.is_empty(*setting));
     match (given(&SSO_SIGNING), given(&SSO_ENROLLMENT)) {
         (true, true) => {
             let what = "`--sso-signing-…` and `--sso-enrollment-…` flags are both given";
@@ -70,7 +71,7 @@ fn ways(reader: &mut Reader<'_>) {
         (false, false) => {
             reader.refuse(ID, "`--enable-sso` has nothing that signs certificates", ONE);
         }
-        (true, false) => need(reader, "`--enable-sso`", &SSO_SIGNING[..2]),
-        (false, true) => need(reader, "`--enable-sso`", &SSO_ENROLLMENT),
+        (true, false) => need(reader, Setting::EnableSso, &SSO_SIGNING[..2]),
+        (false, true) => need(reader, Setting::EnableSso, &SSO_ENROLLMENT),
     }
 }
