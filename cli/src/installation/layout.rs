@@ -100,7 +100,8 @@ pub(crate) fn secrets(paths: &Paths) -> PathBuf {
     paths.data().join("secrets")
 }
 
-/// The copy of an operator's file.
+/// The copy of an operator's file. A setting without a name for its copy here has its own name, so that
+/// no two copies share a file.
 pub(crate) fn copy(paths: &Paths, setting: Setting) -> PathBuf {
     let name = match setting {
         Setting::SslCert => "cmsg.crt",
@@ -113,7 +114,8 @@ pub(crate) fn copy(paths: &Paths, setting: Setting) -> PathBuf {
         Setting::TrustedLicenseCert => "tcl-cert.crt",
         Setting::TrustedLicenseCertKey => "tcl-cert.key",
         Setting::ComposeFile => return compose_file(paths),
-        _ => "jwt-verifying.crt",
+        Setting::JwtVerifyingCert => "jwt-verifying.crt",
+        _ => setting.as_str(),
     };
     paths.certs().join(name)
 }

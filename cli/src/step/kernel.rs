@@ -14,13 +14,13 @@ use crate::{installation::surroundings::KernelKey, system::System};
 #[serde(deny_unknown_fields)]
 pub(crate) struct KernelStep {
     /// Which.
-    pub(crate) settings: Vec<Setting>,
+    pub(crate) settings: Vec<KernelSetting>,
 }
 
 /// One setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Setting {
+pub(crate) struct KernelSetting {
     /// Which.
     pub(crate) key: KernelKey,
     /// Its value before.
@@ -35,8 +35,9 @@ impl<T: From<Self>> Kind<T> for KernelStep {
     }
 
     fn changes(&self) -> String {
-        let change =
-            |it: &Setting| format!("`{}` from `{}` to `{}`", it.key.name(), it.before, it.after);
+        let change = |it: &KernelSetting| {
+            format!("`{}` from `{}` to `{}`", it.key.name(), it.before, it.after)
+        };
         self.settings.iter().map(change).collect::<Vec<_>>().join(", ")
     }
 
@@ -59,7 +60,7 @@ impl Undo for KernelStep {
     }
 
     fn undoing_by_hand(&self) -> String {
-        let command = |it: &Setting| format!("`sysctl -w {}={}`", it.key.name(), it.before);
+        let command = |it: &KernelSetting| format!("`sysctl -w {}={}`", it.key.name(), it.before);
         format!("run {}", self.settings.iter().map(command).collect::<Vec<_>>().join(" and "))
     }
 }

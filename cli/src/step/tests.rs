@@ -23,7 +23,7 @@ use firewall::FirewallStep;
 use hand_over::HandOver;
 use hold::Hold;
 use keep_adopted::KeepAdopted;
-use kernel::{KernelStep, Setting};
+use kernel::{KernelSetting, KernelStep};
 use leave_engine::LeaveEngine;
 use load_images::LoadImages;
 use make_account::MakeAccount;
@@ -124,7 +124,7 @@ fn host() -> Vec<Step> {
     let (cm, sg) = (vec![Role::Cm], vec![Role::Sg]);
     let edit = Edit::Define { before: Vec::new(), after: vec!["443/tcp".to_owned()] };
     let (before, after) = ("1".to_owned(), "2".to_owned());
-    let setting = Setting { key: KernelKey::SendBuffer, before, after };
+    let setting = KernelSetting { key: KernelKey::SendBuffer, before, after };
     vec![
         Step::MakeAccount(MakeAccount),
         Step::RemoveAccount(RemoveAccount),

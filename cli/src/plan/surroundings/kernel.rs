@@ -22,7 +22,7 @@ use crate::{
     step::{
         Step,
         hand_over::HandOver,
-        kernel::{KernelStep, Setting},
+        kernel::{KernelSetting, KernelStep},
         remove::Remove,
         write::Write,
     },
@@ -41,7 +41,7 @@ pub(crate) fn udp_source(facts: &Facts) -> Option<u16> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct KernelPlan {
     /// The present ones that change.
-    settings: Vec<Setting>,
+    settings: Vec<KernelSetting>,
     /// What our file says, where something is to be said.
     pub(crate) lines: BTreeMap<KernelKey, String>,
     /// What is ours afterwards.
@@ -64,7 +64,7 @@ impl KernelPlan {
             };
             if let Some(after) = after.filter(|after| after != present) {
                 let before = present.clone();
-                change.settings.push(Setting { key: *key, before, after });
+                change.settings.push(KernelSetting { key: *key, before, after });
             }
         }
         change
