@@ -42,7 +42,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// How the outcome is printed on standard output
+    /// Format of the result on standard output
     #[arg(
         long,
         global = true,
@@ -57,8 +57,8 @@ pub(crate) struct Global {
     /// Print what each step changes and how it is undone
     #[arg(long, global = true)]
     pub(crate) verbose: bool,
-    /// Same as `--verbose`; a level is accepted too, and `trace` and `debug` mean true. What the
-    /// services log is `LogLevel` in their files
+    /// Same as `--verbose`; also accepts a log level. To change what the services log, set `LogLevel` in
+    /// their configuration files
     #[arg(
         long, global = true, value_name = "true|false", num_args = 0..=1,
         require_equals = true, default_value = "false", default_missing_value = "true",
@@ -66,16 +66,16 @@ pub(crate) struct Global {
         action = clap::ArgAction::Set
     )]
     pub(crate) debug: bool,
-    /// Print without colours
+    /// Print without colors
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
-    /// Perform plans and removals without asking
+    /// Answer yes to every confirmation
     #[arg(long, global = true)]
     pub(crate) yes: bool,
-    /// Ask nothing, also in a terminal
+    /// Never ask, even at a terminal
     #[arg(long, global = true)]
     pub(crate) non_interactive: bool,
-    /// Read answers from a YAML file: the flags' names without dashes in front
+    /// Read settings from a YAML file; its keys are the flags without the leading dashes
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) answers: Option<PathBuf>,
 }
@@ -83,43 +83,43 @@ pub(crate) struct Global {
 /// The form of the outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// For people
+    /// Text for people
     Text,
-    /// For programs: one document
+    /// One JSON document
     Json,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Install, or bring an installation to what the flags say
+    /// Install the services, or change an existing installation
     Install(Install),
-    /// Check everything that `install` checks with the same flags, and change nothing
+    /// Run the checks of `install` with the same flags, and change nothing
     Validate(Validate),
-    /// Change the settings of an installation; what is not given stays
+    /// Change settings of an installation; the others stay as they are
     Configure(Configure),
-    /// Bring an installation to the version of this program, with its settings as they are
+    /// Update an installation to the version of this program; its settings stay as they are
     Update(Update),
-    /// Bring back what was before the last change of settings or version
+    /// Undo the last change of settings or version
     Rollback(Rollback),
-    /// Make a bundle for hosts without a network, on one that has a network
+    /// Create a bundle for hosts without a network; needs a network itself
     CreateDarksiteBundle(CreateDarksiteBundle),
-    /// Show what runs, where it listens and when certificates expire
+    /// Show the state of the services, their addresses and their certificates
     Status(Status),
-    /// Remove the installation
+    /// Remove the services from this host
     Uninstall(Uninstall),
-    /// Take no new sessions, so that the host can be taken out of service
+    /// Stop accepting new sessions, for maintenance
     Drain(Drain),
-    /// Take new sessions again after `drain`
+    /// Accept new sessions again after `drain`
     Resume(Resume),
-    /// Print what a shell needs to complete the words of this program
+    /// Print a shell completion script
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Write the manual pages
+    /// Write the manual pages to a directory
     Man {
-        /// The folder that they go to
+        /// Directory to write to
         #[arg(long, value_name = "DIR", default_value = ".")]
         to: PathBuf,
     },
@@ -138,23 +138,28 @@ pub(crate) enum Command {
     },
 }
 
-/// What stands below the help of `install`.
+/// The text below the help of `install`.
 const EXAMPLES: &str = "\
-Examples, each behind `pcoip-cmsg-setup install --accept-policies`, or without Docker behind
-`pcoip-cmsg-setup install --runtime=host --root /srv/pcoip --accept-policies`:
-  --self-signed --broker-url https://broker.example --external-pcoip-ip 203.0.113.7
-  --self-signed --enable-connection-manager=false --external-pcoip-ip 203.0.113.8 \
---jwt-verifying-cert jwt-verifying.crt
-  --docker-registry registry.example/pcoip --docker-username me --docker-password @password-file ...
-In a terminal what is missing is asked for.";
+Examples:
+  Connection Manager and Security Gateway on this host, in Docker Swarm:
+    pcoip-cmsg-setup install --accept-policies --self-signed \\
+      --broker-url https://broker.example --external-pcoip-ip 203.0.113.7
+  The same without Docker:
+    pcoip-cmsg-setup install --accept-policies --self-signed --runtime=host \\
+      --broker-url https://broker.example --external-pcoip-ip 203.0.113.7
+  A Security Gateway for the Connection Manager of another host:
+    pcoip-cmsg-setup install --accept-policies --self-signed \\
+      --enable-connection-manager=false --external-pcoip-ip 203.0.113.8 \\
+      --jwt-verifying-cert jwt-verifying.crt
+At a terminal, `install` asks for required settings that are missing.";
 
-/// What stands below the help of `configure`.
+/// The text below the help of `configure`.
 const CHANGES: &str = "\
-Examples, each behind `pcoip-cmsg-setup configure --root /srv/pcoip`:
-  --broker-url https://broker.example
-  --external-sg-ip 198.51.100.4 --external-sg-ip 198.51.100.5
-  --ssl-cert new.crt --ssl-key new.key --ca-cert authority.crt --dry-run
-  --license-server-url=        takes back what was saved";
+Examples:
+  pcoip-cmsg-setup configure --broker-url https://broker.example
+  pcoip-cmsg-setup configure --external-sg-ip 198.51.100.4 --external-sg-ip 198.51.100.5
+  pcoip-cmsg-setup configure --ssl-cert new.crt --ssl-key new.key --ca-cert ca.crt --dry-run
+  pcoip-cmsg-setup configure --license-server-url=      # removes the saved value";
 
 /// `install`.
 #[derive(Debug, clap::Args)]
@@ -182,10 +187,10 @@ pub(crate) struct Setup {
     /// The flags that set up the installation.
     #[command(flatten)]
     pub(crate) flags: InstallFlags,
-    /// Start from the defaults, not from the answers of the last installation
+    /// Ignore the saved settings and start from the defaults
     #[arg(long)]
     pub(crate) defaults: bool,
-    /// Write the answers to a YAML file, as `--answers` reads it
+    /// Write the settings to a YAML file for `--answers`
     #[arg(long, value_name = "FILE")]
     pub(crate) save_answers: Option<PathBuf>,
 }
@@ -197,10 +202,10 @@ pub(crate) struct Configure {
     /// The flags that change.
     #[command(flatten)]
     pub(crate) flags: InstallFlags,
-    /// Write the answers to a YAML file, as `--answers` reads it
+    /// Write the settings to a YAML file for `--answers`
     #[arg(long, value_name = "FILE")]
     pub(crate) save_answers: Option<PathBuf>,
-    /// Show what would change, and change nothing
+    /// Show the plan and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -211,7 +216,7 @@ pub(crate) struct Update {
     /// Which installation.
     #[command(flatten)]
     pub(crate) flags: PlaceFlags,
-    /// Bundle to update from without a network, or the folder that came out of it
+    /// Bundle to update from without a network, or the directory it was unpacked to
     #[arg(long, value_name = "PATH")]
     pub(crate) darksite_bundle_path: Option<String>,
     /// Show the plan and change nothing
@@ -230,31 +235,33 @@ pub(crate) struct Rollback {
     pub(crate) dry_run: bool,
 }
 
-/// What stands below the help of `create-darksite-bundle`.
+/// The text below the help of `create-darksite-bundle`.
 const BUNDLES: &str = "\
-Examples, each behind `pcoip-cmsg-setup create-darksite-bundle`:
-  --pcoip-cmsg-rpm-path pcoip-cmsg-setup
-  --pcoip-cmsg-rpm-path ./pcoip-cmsg-setup-0.1.0-1.el9.x86_64.rpm --with-rpm ./docker-ce-....rpm
-  --pcoip-cmsg-rpm-path pcoip-cmsg-setup --docker-registry registry.example:5000/pcoip";
+Examples:
+  pcoip-cmsg-setup create-darksite-bundle --pcoip-cmsg-rpm-path pcoip-cmsg-setup
+  pcoip-cmsg-setup create-darksite-bundle \\
+    --pcoip-cmsg-rpm-path ./pcoip-cmsg-setup-0.1.0-1.el9.x86_64.rpm \\
+    --with-rpm ./docker-ce-....rpm
+  pcoip-cmsg-setup create-darksite-bundle --pcoip-cmsg-rpm-path pcoip-cmsg-setup \\
+    --docker-registry registry.example:5000/pcoip";
 
 /// `create-darksite-bundle`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = BUNDLES)]
 pub(crate) struct CreateDarksiteBundle {
-    /// The package of this product: the name that `dnf` has it by, or its file. A name is downloaded
-    /// with everything that it depends on, and with Docker
+    /// This product's package: an RPM file, or a name that `dnf` downloads with its dependencies and Docker
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) pcoip_cmsg_rpm_path: String,
-    /// Another package that goes into the bundle; may be repeated
+    /// Additional RPM file for the bundle; repeatable
     #[arg(long, value_name = "FILE")]
     pub(crate) with_rpm: Vec<PathBuf>,
-    /// Where the bundle goes
+    /// File to write the bundle to
     #[arg(long, value_name = "FILE", default_value = cmsg_bundles::ARCHIVE)]
     pub(crate) to: PathBuf,
-    /// Where packages are downloaded to, and stay for the next time
+    /// Directory for downloaded packages, kept for the next bundle
     #[arg(long, value_name = "DIR", default_value = "teradici-pcoip-cmsg-packages")]
     pub(crate) downloads: PathBuf,
-    /// Sign the manifest with this PEM key, by `openssl dgst -sha256 -sign`
+    /// Sign the manifest with this PEM key (`openssl dgst -sha256 -sign`)
     #[arg(long, value_name = "KEY")]
     pub(crate) sign: Option<PathBuf>,
     /// Where the images come from, if not out of the package.
@@ -276,7 +283,7 @@ pub(crate) struct Drain {
     /// Which installation.
     #[command(flatten)]
     pub(crate) flags: PlaceFlags,
-    /// Wait up to this long until no session is in use; exit with 1 if some still are
+    /// Wait until no session is in use; exit with 1 if some still are after this time
     #[arg(long, value_name = "SECONDS")]
     pub(crate) wait: Option<u64>,
 }
@@ -295,7 +302,7 @@ pub(crate) struct Uninstall {
     /// Which installation.
     #[command(flatten)]
     pub(crate) flags: PlaceFlags,
-    /// Remove configuration, certificates, keys and logs too
+    /// Also remove configuration, certificates, keys and logs
     #[arg(long)]
     pub(crate) purge: bool,
     /// Show the plan and change nothing

@@ -2,7 +2,7 @@
 
 use super::Row;
 
-const PLACE: &str = "Where";
+const PLACE: &str = "Target";
 const ROLES: &str = "Roles";
 const SESSIONS: &str = "Sessions";
 const NETWORK: &str = "Network";
@@ -11,36 +11,35 @@ const CHECKS: &str = "Checks";
 const DOCKER: &str = "Docker";
 const FEDERATED: &str = "Federated authentication";
 const SSO: &str = "Federated authentication, single sign-on";
-const LICENCE: &str = "Trusted customer licence";
+const LICENCE: &str = "Trusted customer license";
 
 // In the order of the help and of the answers file.
 settings! {
     Runtime = Row::one(
         "runtime",
         "swarm|host",
-        "What runs the daemon: Docker Swarm, or the host itself with systemd or a supervisor of ours",
+        "Where the services run: in Docker Swarm, or directly on the host under systemd or the product's own supervisor",
     )
     .by_default("swarm")
     .under(PLACE),
     Root = Row::path(
         "root",
         "DIR",
-        "Put everything under this folder; needs no root rights and no fixed port",
+        "Install below this directory, without root rights and on free ports (for tests)",
     )
     .not_kept()
     .under(PLACE),
     Daemon = Row::path(
         "daemon",
         "PATH",
-        "The daemon to install with `--runtime=host` [default: pcoip-cmsgd beside this program or of \
-         the package]",
+        "Daemon to install with `--runtime=host` [default: pcoip-cmsgd next to this program, or the packaged one]",
     )
     .not_kept()
     .under(PLACE),
     Adopt = Row::switch(
         "adopt",
         "false",
-        "Take over the documented product where Docker Swarm runs it: settings, certificates, ports",
+        "Take over HP's own installation in Docker Swarm on this host: settings, certificates and ports",
     )
     .not_kept()
     .under(PLACE),
@@ -59,137 +58,131 @@ settings! {
     BrokerUrl = Row::one(
         "broker-url",
         "URL",
-        "The connection broker: https://HOST[:PORT]",
+        "Connection broker, https://HOST[:PORT] [required with the Connection Manager]",
     )
     .under(SESSIONS),
     BrokerCertCheck = Row::switch(
         "broker-cert-check",
         "true",
-        "Verify the certificate of the connection broker",
+        "Verify the connection broker's certificate",
     )
     .under(SESSIONS),
     BrokerPin = Row::list(
         "broker-pin",
         "sha256:HEX",
-        "SHA-256 fingerprint of the broker's certificate or public key, which is then trusted \
-         without an authority; repeatable; kept in ConnectionManager.conf",
+        "SHA-256 fingerprint of the broker's certificate or public key, trusted without an authority; repeatable; saved in ConnectionManager.conf",
     )
     .not_kept()
     .under(SESSIONS),
     ExternalPcoipIp = Row::list(
         "external-pcoip-ip",
         "IP",
-        "Public address of this host's Security Gateway; twice for IPv4 and IPv6",
+        "Address of this host's Security Gateway as clients reach it; repeat it for IPv4 and IPv6 [required with the Security Gateway]",
     )
     .under(SESSIONS),
     ExternalSgIp = Row::list(
         "external-sg-ip",
         "IP",
-        "Public address of another Security Gateway, tried in order; repeatable",
+        "Address of another Security Gateway as clients reach it, tried in the given order; repeatable",
     )
     .under(SESSIONS),
     ExternalSgControl = Row::list(
         "external-sg-control",
         "IP=HOST:PORT",
-        "Where that gateway takes announcements, if not at its public address on 443; repeatable",
+        "Address on which that gateway accepts announcements, if not port 443 of its external address; repeatable",
     )
     .under(SESSIONS),
     ExternalSgPin = Row::list(
         "external-sg-pin",
         "IP=sha256:HEX",
-        "Certificate or key of that gateway that is trusted as it is; repeatable",
+        "SHA-256 fingerprint of that gateway's certificate or public key, trusted without an authority; repeatable",
     )
     .under(SESSIONS),
     LicenseServerUrl = Row::list(
         "license-server-url",
         "URL",
-        "License server handed to agents, tried in order; repeatable",
+        "License server that agents are given, tried in the given order; repeatable",
     )
     .under(SESSIONS),
-    AgentPort = Row::one("agent-port", "PORT", "Port where agents are called")
+    AgentPort = Row::one("agent-port", "PORT", "HTTPS port of the PCoIP agents")
         .by_default("60443")
         .under(SESSIONS),
     AllowedAgents = Row::list(
         "allowed-agents",
         "IP[/BITS]",
-        "Network of agents whose addresses the broker does not provide, or that have a loopback \
-         or link-local address; repeatable",
+        "Network whose agents are accepted although the broker does not provide their addresses, or although they have loopback or link-local addresses; repeatable",
     )
     .under(SESSIONS),
     EnableCollaboration = Row::switch(
         "enable-collaboration",
         "true",
-        "Let several clients share a session (UDP 64172 of agents)",
+        "Let several clients share a session (UDP port 64172 of the agents)",
     )
     .later(SESSIONS),
     EnableHorizon = Row::switch(
         "enable-horizon",
         "false",
-        "Have VMware Horizon broker",
+        "Use VMware Horizon as the connection broker",
     )
     .later(SESSIONS),
     HostAddress = Row::list(
         "host-address",
         "ADDRESS",
-        "FQDN or IP address that clients know this host by, one of each: used in certificates, redirects and `pcm-info`",
+        "Name or IP address by which clients reach this host, for certificates, redirects and `pcm-info`; repeat it for one name and one address",
     )
     .under(NETWORK),
     ClearHostAddress = Row::switch(
         "clear-host-address",
         "false",
-        "Take back the saved `--host-address`",
+        "Remove the saved `--host-address`",
     )
     .not_kept()
     .under(NETWORK),
     Listen = Row::list(
         "listen",
         "KEY=ADDR:PORT",
-        "Where to listen: broker (HTTPS, also of a gateway alone), pcoip, udp-source or http \
-         (http=off); port 0 takes a free one; under `--root` the default is 127.0.0.1 and 0; \
-         repeatable",
+        "Listening address of `broker` (HTTPS, also of a gateway alone), `pcoip`, `udp-source` or `http` (`http=off` disables it); port 0 picks a free port; default under `--root`: 127.0.0.1:0; repeatable",
     )
     .under(NETWORK),
-    EnableIpv6 = Row::switch("enable-ipv6", "false", "Take IPv6 connections").under(NETWORK),
+    EnableIpv6 = Row::switch("enable-ipv6", "false", "Accept connections over IPv6").under(NETWORK),
     TrustedProxies = Row::list(
         "trusted-proxies",
         "IP[/BITS]",
-        "Network of load balancers and proxies whose `X-Forwarded-For` the Connection Manager uses; \
-         repeatable",
+        "Network of the load balancers and proxies whose `X-Forwarded-For` header the Connection Manager trusts; repeatable",
     )
     .under(NETWORK),
     DockerNetworkCidr = Row::one(
         "docker-network-cidr",
         "CIDR",
-        "Network of the services in Docker Swarm",
+        "Address range of the services' network in Docker Swarm",
     )
     .by_default("10.101.0.0/24")
     .under(NETWORK),
     SelfSigned = Row::switch(
         "self-signed",
         "false",
-        "Make a self-signed certificate, valid for 397 days; `--ssl-cert` and `--ssl-key` are \
-         ignored",
+        "Generate a self-signed certificate, valid for 397 days; `--ssl-cert` and `--ssl-key` are ignored",
     )
     .under(CERTIFICATES),
-    SslCert = Row::path("ssl-cert", "FILE", "PEM certificate for both roles, followed by its chain")
+    SslCert = Row::path("ssl-cert", "FILE", "PEM certificate of both roles, followed by its chain [required without `--self-signed`]")
         .under(CERTIFICATES),
-    SslKey = Row::path("ssl-key", "FILE", "PEM key of that certificate").under(CERTIFICATES),
+    SslKey = Row::path("ssl-key", "FILE", "PEM private key of `--ssl-cert` [required without `--self-signed`]").under(CERTIFICATES),
     CaCert = Row::path(
         "ca-cert",
         "FILE",
-        "PEM certificates of the authority that issued it and that upstream peers are verified with",
+        "PEM certificates of the authorities that issued `--ssl-cert` and that the broker and other gateways are verified with",
     )
     .under(CERTIFICATES),
     JwtSigningKey = Row::path(
         "jwt-signing-key",
         "FILE",
-        "PEM key that signs announcements to gateways; made if not given",
+        "PEM private key that signs announcements to gateways [default: generated]",
     )
     .under(CERTIFICATES),
     JwtVerifyingCert = Row::path(
         "jwt-verifying-cert",
         "FILE",
-        "PEM certificates of the Connection Managers whose announcements the gateway takes",
+        "PEM certificates of the Connection Managers whose announcements this gateway accepts",
     )
     .under(CERTIFICATES),
     IgnoreDiskReq = Row::switch(
@@ -201,85 +194,82 @@ settings! {
     AcceptPolicies = Row::switch(
         "accept-policies",
         "false",
-        "Accept the licence (Apache-2.0) and the privacy statement (nothing is collected or sent)",
+        "Accept the license (Apache-2.0) and the privacy statement (nothing is collected or sent) [required]",
     )
     .under(CHECKS),
     TrustedLicenseCert = Row::path(
         "trusted-license-cert",
         "FILE",
-        "PEM certificate of a trusted customer licence [default: certs/tcl-cert.crt, where it is \
-         copied to]",
+        "PEM certificate of a trusted customer license [default: certs/tcl-cert.crt, the installed copy]",
     )
     .later(LICENCE),
     TrustedLicenseCertKey = Row::path(
         "trusted-license-cert-key",
         "FILE",
-        "PEM key of that certificate [default: certs/tcl-cert.key, where it is copied to]",
+        "PEM private key of that certificate [default: certs/tcl-cert.key, the installed copy]",
     )
     .later(LICENCE),
     ClearTrustedLicense = Row::switch(
         "clear-trusted-license",
         "false",
-        "Take back that certificate and its key",
+        "Remove the installed copies of that certificate and its key",
     )
     .not_kept()
     .under(LICENCE),
     ComposeFile = Row::path(
         "compose-file",
         "FILE",
-        "Docker compose file of one's own",
+        "Docker Compose file to deploy instead of the built-in one",
     )
     .under(DOCKER),
     DarksiteBundlePath = Row::path(
         "darksite-bundle-path",
         "PATH",
-        "Bundle to install from without a network, or the folder that came out of it",
+        "Bundle to install from without a network, or the directory it was unpacked to",
     )
     .not_kept()
     .under(DOCKER),
     DockerRegistry = Row::one(
         "docker-registry",
         "HOST[:PORT][/PATH]",
-        "Registry that images come from [default: pcoip-cmsg-images.tar beside this program or of \
-         the package]",
+        "Registry to pull the images from [default: load pcoip-cmsg-images.tar next to this program, or the packaged one]",
     )
     .under(DOCKER),
     DockerUsername = Row::one(
         "docker-username",
         "NAME",
-        "User name at that registry",
+        "User name for that registry",
     )
     .under(DOCKER),
-    DockerPassword = Row::secret("docker-password", "Password at that registry").under(DOCKER),
+    DockerPassword = Row::secret("docker-password", "Password for that registry, from a file or standard input").under(DOCKER),
     EnableOauth = Row::switch(
         "enable-oauth",
         "false",
-        "Authenticate clients at an identity provider; not supported yet: `true` is refused",
+        "Authenticate clients with an identity provider; not supported yet: `true` is refused",
     )
     .under(FEDERATED),
     IdProviderUrl = Row::one(
         "id-provider-url",
         "URL",
-        "The identity provider, e.g. https://provider-1234567890.id.provider.com",
+        "Identity provider, e.g. https://provider-1234567890.id.provider.com",
     )
     .later(FEDERATED),
     OauthClientId = Row::one(
         "oauth-client-id",
         "ID",
-        "The client ID that the identity provider gave",
+        "Client ID that the identity provider assigned",
     )
     .later(FEDERATED),
     FaUrl = Row::one(
         "fa-url",
         "URL",
-        "The federated authentication broker that agents are told, where it is not this host, \
-         e.g. https://cac-vm-fqdn:8443",
+        "Federated authentication broker that agents use if it is not this host, e.g. https://cac-vm-fqdn:8443",
     )
     .later(SSO),
     EnableSso = Row::switch(
         "enable-sso",
         "false",
-        "Log users on to their desktops; not supported yet: `true` is refused",
+        "Log users on to their desktops without asking again; not supported yet: `true` is refused",
     )
     .under(SSO),
     SsoSigningCsrCa = Row::path(
@@ -291,13 +281,13 @@ settings! {
     SsoSigningCsrKey = Row::path(
         "sso-signing-csr-key",
         "FILE",
-        "PEM key of that certificate",
+        "PEM private key of that certificate",
     )
     .later(SSO),
     SsoSigningCrl = Row::path(
         "sso-signing-crl",
         "FILE",
-        "List of the certificates that this authority revoked, PEM or DER; may be left out",
+        "Certificate revocation list of that authority, PEM or DER; optional",
     )
     .later(SSO),
     SsoEnrollmentUrl = Row::one(
@@ -309,24 +299,24 @@ settings! {
     SsoEnrollmentDomain = Row::one(
         "sso-enrollment-domain",
         "DOMAIN",
-        "Domain of the user who enrolls there",
+        "Domain of the enrollment user",
     )
     .later(SSO),
     SsoEnrollmentUsername = Row::one(
         "sso-enrollment-username",
         "NAME",
-        "User who enrolls there",
+        "Name of the enrollment user",
     )
     .later(SSO),
     SsoEnrollmentPassword = Row::secret(
         "sso-enrollment-password",
-        "Password of that user",
+        "Password of the enrollment user, from a file or standard input",
     )
     .later(SSO),
     SsoEnrollmentCertificateTemplateName = Row::one(
         "sso-enrollment-certificate-template-name",
         "NAME",
-        "Template by which certificates are signed there",
+        "Certificate template that the enrollment service uses",
     )
     .later(SSO),
 }
