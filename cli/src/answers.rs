@@ -194,7 +194,7 @@ pub(crate) fn absolute(layer: &mut Layer, folder: &Path) -> Result<(), Vec<Findi
             if text.contains(char::is_control) || text.trim() != text {
                 findings.push(Finding::error(
                     "usage.path",
-                    format!("`--{setting}`: {text:?} has a space at an end or a control character"),
+                    format!("`--{setting}`: {text:?} starts or ends with a space, or contains a control character"),
                     "use another path",
                 ));
             }

@@ -145,7 +145,10 @@ impl Ended {
     fn nothing_installed(paths: &Paths) -> Self {
         let place = layout::place(paths.root());
         let error = anyhow::anyhow!("there is no installation {place}");
-        Self::Failed(error, Some("name its folder with `--root DIR`, or install first".to_owned()))
+        Self::Failed(
+            error,
+            Some("name its directory with `--root DIR`, or install first".to_owned()),
+        )
     }
 }
 
@@ -188,7 +191,7 @@ fn find_installed(sources: &Sources) -> Result<(Target, Installed), Ended> {
 
 /// The right to change an installation.
 fn lock(paths: &Paths) -> Result<Lock, Ended> {
-    const CURE: &str = "wait until it has ended, and run the command again";
+    const CURE: &str = "wait until it has finished, then run the command again";
     Lock::take(paths.root()).map_err(|error| match error.downcast_ref::<Busy>() {
         Some(busy) => vec![Finding::error("installation.busy", busy.to_string(), CURE)].into(),
         None => error.into(),

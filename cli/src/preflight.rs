@@ -71,7 +71,7 @@ pub(crate) fn unreadable_installation(why: &anyhow::Error) -> Finding {
     if let Some(untrusted) = Untrusted::cause(why) {
         return untrusted.finding();
     }
-    const CURE: &str = "run the command as the user that installed, and look at the file system";
+    const CURE: &str = "run the command as the user who installed, and check the file system";
     Finding::error("installation.unreadable", format!("{why:#}"), CURE)
 }
 

@@ -211,8 +211,7 @@ fn check_owner(path: &Path, metadata: &Metadata) -> Result<(), Untrusted> {
     let shown = path.display();
     let fix = if metadata.is_dir() {
         format!(
-            "run `chown {own} {shown}` if no other user has put anything in it, or use another \
-             folder"
+            "run `chown {own} {shown}` if no other user has put anything in it, or use another directory"
         )
     } else {
         format!("remove `{shown}`, or inspect it and run `chown {own} {shown}` if it is yours")

@@ -147,8 +147,8 @@ impl Location {
         let runtime = reader.one(Setting::Runtime).unwrap_or(Runtime::Swarm);
         let root = reader.path(Setting::Root);
         if root.as_deref().is_some_and(|root| root == "/") {
-            let what = "`--root /` is the machine itself";
-            reader.refuse("usage.value", what, "name another folder, or leave `--root` out");
+            let what = "`--root /` is the host itself";
+            reader.refuse("usage.value", what, "name another directory, or omit `--root`");
         }
         let findings = reader.finish();
         if findings.is_empty() { Ok(Self { runtime, root }) } else { Err(findings) }
@@ -174,9 +174,9 @@ impl Wanted {
         let has_manager = reader.switch(Setting::EnableConnectionManager);
         let has_gateway = reader.switch(Setting::EnableSecurityGateway);
         if !has_manager && !has_gateway {
-            let what = "neither the connection manager nor the security gateway is enabled";
-            let cure = "leave out `--enable-connection-manager=false` or \
-                        `--enable-security-gateway=false`";
+            let what = "neither the Connection Manager nor the Security Gateway is enabled";
+            let cure =
+                "omit `--enable-connection-manager=false` or `--enable-security-gateway=false`";
             reader.refuse("settings.no-role", what, cure);
         }
         let takes_ipv6 = reader.switch(Setting::EnableIpv6);
@@ -259,11 +259,12 @@ fn connection_manager(reader: &mut Reader<'_>, place: &Location) -> Option<Conne
     let named = named.chain(pins.iter().map(|pin| (Setting::ExternalSgPin, pin.gateway)));
     for (setting, gateway) in named {
         if !external_gateways.contains(&gateway) {
-            let what = format!("`--{setting}` names `{gateway}`, which is no external gateway");
+            let what =
+                format!("`--{setting}` names `{gateway}`, which is not in `--external-sg-ip`");
             reader.refuse(
                 "settings.external-sg",
                 what,
-                format!("add `--external-sg-ip {gateway}`, or leave it out"),
+                format!("add `--external-sg-ip {gateway}`, or omit it"),
             );
         }
     }
@@ -295,7 +296,7 @@ fn security_gateway(
         let count = external.iter().filter(|address| address.is_ipv6() == is_v6).count();
         if count > 1 {
             let what = format!("`--external-pcoip-ip` gives {count} addresses of {family}");
-            reader.refuse(ID, what, "give one address a family");
+            reader.refuse(ID, what, "give one address per family");
         }
         if is_v6 && count > 0 && !takes_ipv6 {
             let what = "`--external-pcoip-ip` gives an IPv6 address, and IPv6 is not enabled";
@@ -313,7 +314,7 @@ fn certificate(reader: &mut Reader<'_>) -> Option<Certificate> {
     if settings.iter().all(|setting| reader.is_empty(*setting)) {
         reader.refuse(
             "settings.missing",
-            "there is no certificate",
+            "no certificate is given",
             "give `--ssl-cert FILE`, `--ssl-key FILE` and `--ca-cert FILE`, or `--self-signed`",
         );
         return None;
@@ -369,7 +370,7 @@ fn policies(reader: &mut Reader<'_>) {
     if !reader.switch(Setting::AcceptPolicies) {
         reader.refuse(
             "settings.policies",
-            "the policies are not accepted: the licence (Apache-2.0) and the privacy statement \
+            "the policies are not accepted: the license (Apache-2.0) and the privacy statement \
              (nothing is collected or sent)",
             "accept them with `--accept-policies`",
         );

@@ -118,7 +118,7 @@ impl Engine {
         let asked = self.runtime.block_on(async {
             tokio::time::timeout(ANSWER, facts::read(&self.docker, Path::new(socket))).await
         });
-        asked.context("the docker engine does not answer")?
+        asked.context("Docker does not answer")?
     }
 }
 
@@ -159,7 +159,7 @@ pub fn in_words(error: anyhow::Error) -> anyhow::Error {
     };
     let Some(place) = error.chain().position(is_away) else { return error };
     let doing: Vec<_> = error.chain().take(place).map(ToString::to_string).collect();
-    let away = anyhow::anyhow!("the docker engine does not answer any more");
+    let away = anyhow::anyhow!("Docker no longer answers");
     doing.into_iter().rev().fold(away, anyhow::Error::context)
 }
 
@@ -236,7 +236,7 @@ mod tests {
             format!("{:#}", in_words(error))
         };
 
-        assert_eq!(told(gone), "undoing: removing it: the docker engine does not answer any more");
+        assert_eq!(told(gone), "undoing: removing it: Docker no longer answers");
         assert!(told(refused).ends_with("409: in use"));
     }
 }

@@ -86,19 +86,18 @@ impl Reading {
                 None => self.findings.push(Finding::warning(
                     "adopt.service",
                     format!(
-                        "`{}` runs `{}`, which is neither a connection manager nor a security \
-                         gateway: nothing comes in its place",
+                        "`{}` runs `{}`, which is neither a Connection Manager nor a Security Gateway: it is removed without a replacement",
                         service.name, service.image
                     ),
-                    "do without it, or run it in a stack of another name",
+                    "accept that, or move it to a stack with another name",
                 )),
             }
         }
         if roles.is_empty() {
             self.findings.push(Finding::error(
                 "adopt.nothing",
-                "of the stack `pcoipcm`, no service runs a connection manager or a security gateway",
-                "leave `--adopt` out, and remove the stack: `docker stack rm pcoipcm`",
+                "no service of the stack `pcoipcm` is a Connection Manager or a Security Gateway",
+                "omit `--adopt` and remove the stack: `docker stack rm pcoipcm`",
             ));
         }
         for (role, setting) in [
@@ -139,9 +138,9 @@ impl Reading {
         if path != layout::conf(paths, role) && !left.is_empty() {
             self.findings.push(Finding::warning(
                 "adopt.not-understood",
-                format!("of {at} these keys are not taken over: {}", left.join(", ")),
+                format!("these keys of {at} are not taken over: {}", left.join(", ")),
                 format!(
-                    "where they matter, write them into `{}` afterwards",
+                    "if they matter, add them to `{}` afterwards",
                     layout::conf(paths, role).display()
                 ),
             ));
@@ -167,8 +166,8 @@ impl Reading {
         if !left.is_empty() {
             self.findings.push(Finding::warning(
                 "adopt.not-understood",
-                format!("what {at} is given is not taken over: {}", left.join(", ")),
-                "where they matter, give the flags that mean the same",
+                format!("these parameters of {at} are not taken over: {}", left.join(", ")),
+                "if they matter, give the equivalent flags",
             ));
         }
     }
@@ -181,8 +180,8 @@ impl Reading {
             let shown = if setting.kind() == Kind::Secret { String::new() } else { bad.join(", ") };
             self.findings.push(Finding::warning(
                 "adopt.not-understood",
-                format!("what {at} says for `--{setting}` is not understood: {shown}"),
-                format!("give it yourself: `{}`", setting.usage()),
+                format!("the value for `--{setting}` in {at} cannot be parsed: {shown}"),
+                format!("set it with `{}`", setting.usage()),
             ));
         }
         if good.is_empty() {
@@ -191,9 +190,9 @@ impl Reading {
         match self.layer.get(&setting) {
             Some(before) if *before != good => self.findings.push(Finding::warning(
                 "adopt.disagrees",
-                format!("{at} says something else for `--{setting}` than what was read before it"),
+                format!("{at} contradicts an earlier value of `--{setting}`"),
                 format!(
-                    "look at the value that the plan has, and give the right one: `{}`",
+                    "check the value in the plan, and set the right one with `{}`",
                     setting.usage()
                 ),
             )),
@@ -220,10 +219,9 @@ impl Reading {
                 self.findings.push(Finding::warning(
                     "adopt.not-understood",
                     format!(
-                        "its services publish port {inside} as {outside}: nothing listens there \
-                             afterwards"
+                        "its services publish port {inside} as {outside}: nothing will listen there afterwards"
                     ),
-                    "nothing to do, unless somebody connects to it",
+                    "nothing to do, unless clients use that port",
                 ));
                 continue;
             };

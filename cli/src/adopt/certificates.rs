@@ -75,8 +75,8 @@ pub(super) fn find(
             Some(path) => found.push((Setting::CaCert, path.to_owned())),
             None => findings.push(Finding::warning(
                 "adopt.certificate",
-                format!("no file holds the authority of `{}`", certificate.path.display()),
-                "give it: `--ca-cert FILE`",
+                format!("no file contains the authority of `{}`", certificate.path.display()),
+                "set it with `--ca-cert FILE`",
             )),
         }
     }
@@ -144,13 +144,13 @@ fn single<'a, 'b>(pairs: &'b [Pair<'a>]) -> Option<&'b Pair<'a>> {
 fn not_found(pairs: &[Pair<'_>]) -> Finding {
     let named: Vec<_> = pairs.iter().map(|it| format!("`{}`", it.key.display())).collect();
     let what = match named.is_empty() {
-        true => "no file holds the certificate of its services with its key".to_owned(),
+        true => "no file contains the certificate of its services with its key".to_owned(),
         false => format!("several keys have a certificate: {}", named.join(", ")),
     };
     Finding::warning(
         "adopt.certificate",
         what,
-        "give it: `--ssl-cert FILE`, `--ssl-key FILE` and `--ca-cert FILE`, or `--self-signed`",
+        "set it with `--ssl-cert FILE`, `--ssl-key FILE` and `--ca-cert FILE`, or `--self-signed`",
     )
 }
 

@@ -34,8 +34,8 @@ pub(crate) fn look(answers: &Answers, place: &Location) -> Adoption {
     if place.runtime != Runtime::Swarm || place.root.is_some() {
         return nothing(Finding::error(
             "adopt.runtime",
-            "`--adopt` takes over services of Docker Swarm at the documented paths",
-            "leave out `--runtime` and `--root`, or `--adopt`",
+            "`--adopt` only takes over services of Docker Swarm at the documented paths",
+            "omit `--runtime` and `--root`, or omit `--adopt`",
         ));
     }
     let engine = EngineFact::read(place.runtime);
@@ -77,14 +77,14 @@ fn none(is_ours: bool) -> Finding {
     if is_ours {
         return Finding::warning(
             "adopt.nothing",
-            "there is nothing to adopt: the stack `pcoipcm` is this program's already",
-            "leave `--adopt` out",
+            "there is nothing to adopt: this program already manages the stack `pcoipcm`",
+            "omit `--adopt`",
         );
     }
     Finding::error(
         "adopt.nothing",
-        "there is nothing to adopt: docker runs no stack `pcoipcm`",
-        "leave `--adopt` out, or start the services that are to be taken over",
+        "there is nothing to adopt: Docker runs no stack `pcoipcm`",
+        "omit `--adopt`, or start the services to take over",
     )
 }
 
@@ -98,7 +98,7 @@ fn planted(folder: &Path) -> Option<Finding> {
     (!is_roots).then(|| {
         Finding::error(
             "adopt.folder",
-            format!("`{}` is no folder that root alone can enter", folder.display()),
+            format!("`{}` is not a directory that only root can enter", folder.display()),
             "move it away",
         )
     })
@@ -166,7 +166,7 @@ fn content(path: &Path, findings: &mut Vec<Finding>) -> Option<Content> {
             findings.push(Finding::warning(
                 "adopt.unreadable",
                 format!("`{}` is not taken over: {why}", path.display()),
-                "look whether it is needed, and give it by its flag",
+                "if it is needed, give it with its flag",
             ));
         })
         .ok()

@@ -130,7 +130,9 @@ fn what_services_are_given_becomes_answers_and_the_rest_is_told_by_name() {
     );
     assert_eq!(
         told,
-        ["what the service `pcoipcm_cm` is given is not taken over: `SELF_SIGNED`, `VENDOR_TOKEN`"]
+        [
+            "these parameters of the service `pcoipcm_cm` are not taken over: `SELF_SIGNED`, `VENDOR_TOKEN`"
+        ]
     );
 }
 
@@ -150,12 +152,10 @@ fn what_is_not_understood_or_contradicts_is_told() {
     assert_eq!(
         told,
         [
-            "what `/opt/teradici/pcoipcm_data/data/ConnectionManager.conf` says for `--agent-port` is \
-         not understood: many",
-            "of `/other/SecurityGateway.conf` these keys are not taken over: `MaxConnections` (line 2)",
-            "the service `pcoipcm_cm` says something else for `--broker-url` than what was read before \
-         it",
-            "its services publish port 9999 as 9998: nothing listens there afterwards",
+            "the value for `--agent-port` in `/opt/teradici/pcoipcm_data/data/ConnectionManager.conf` cannot be parsed: many",
+            "these keys of `/other/SecurityGateway.conf` are not taken over: `MaxConnections` (line 2)",
+            "the service `pcoipcm_cm` contradicts an earlier value of `--broker-url`",
+            "its services publish port 9999 as 9998: nothing will listen there afterwards",
         ]
     );
 }
@@ -176,8 +176,7 @@ fn roles_and_ports_follow_the_services() {
         (
             vec!["enable-security-gateway=false".to_owned()],
             vec![
-                "`pcoipcm_fa` runs `vendor/fa:1`, which is neither a connection manager nor a \
-             security gateway: nothing comes in its place"
+                "`pcoipcm_fa` runs `vendor/fa:1`, which is neither a Connection Manager nor a Security Gateway: it is removed without a replacement"
                     .to_owned()
             ],
         )
@@ -239,7 +238,7 @@ fn certificates_and_keys_are_found_by_what_is_in_them() {
             Setting::TrustedLicenseCertKey,
         ]
     );
-    assert_eq!(told, ["no file holds the certificate of its services with its key"]);
+    assert_eq!(told, ["no file contains the certificate of its services with its key"]);
     let two = [&all[..2], &[("x.crt", &other.certificate), ("x.key", &other.key)][..]].concat();
     assert_eq!(certificates(&two).1, ["several keys have a certificate: `/b.pem`, `/x.key`"]);
 }

@@ -40,14 +40,16 @@ pub(super) fn misspelt(variables: &Variables) -> Vec<Finding> {
 
 fn finding(name: &str, nearest: Option<&String>) -> Option<Finding> {
     let cure = match nearest {
-        Some(nearest) => format!("set `{nearest}` in its place"),
+        Some(nearest) => format!("use `{nearest}` instead"),
         None if name.starts_with(PREFIX) => {
-            format!("unset it, or write `{PREFIX}` and the flag's name in capitals, `_` for `-`")
+            format!(
+                "unset it, or use `{PREFIX}` followed by the flag's name in capitals, with `_` for `-`"
+            )
         }
         None => return None,
     };
     let what = format!(
-        "the variable `{}` in the environment is no setting's, and is ignored",
+        "the environment variable `{}` is not a setting and is ignored",
         name.escape_debug()
     );
     Some(Finding::warning("settings.environment", what, cure))
@@ -96,9 +98,8 @@ mod tests {
         for (name, meant) in table {
             let told = misspelt(&variables([(name, "hunter2")]));
 
-            let what =
-                format!("the variable `{name}` in the environment is no setting's, and is ignored");
-            let cure = format!("set {meant} in its place");
+            let what = format!("the environment variable `{name}` is not a setting and is ignored");
+            let cure = format!("use {meant} instead");
             assert_eq!(told, [Finding::warning("settings.environment", what, cure)]);
         }
     }
@@ -109,7 +110,10 @@ mod tests {
 
         let [finding] = &told[..] else { panic!("{told:?}") };
         assert!(finding.what.contains("`PCOIP_CMSG_\\u{1b}[31mUNKNOWN`"), "{finding:?}");
-        assert!(finding.cure.starts_with("unset it, or write `PCOIP_CMSG_` and "), "{finding:?}");
+        assert!(
+            finding.cure.starts_with("unset it, or use `PCOIP_CMSG_` followed by "),
+            "{finding:?}"
+        );
     }
 
     #[test]

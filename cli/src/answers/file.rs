@@ -38,12 +38,12 @@ pub(crate) enum Unusable {
 
 impl Unusable {
     fn unreadable(path: &Path, why: String) -> Self {
-        let cure = "name a file that can be read".to_owned();
+        let cure = "name a readable file".to_owned();
         Self::Odd { path: path.to_owned(), why, cure }
     }
 
     fn malformed(path: &Path, why: String) -> Self {
-        let cure = "write one `name: value` a line, names as the flags' without dashes in front";
+        let cure = "write one `name: value` per line; names are flags without the leading dashes";
         Self::Odd { path: path.to_owned(), why, cure: cure.to_owned() }
     }
 }
@@ -132,13 +132,13 @@ fn line_of(name: &str, text: &str) -> Option<usize> {
 
 /// Writes the answers that the next installation starts from.
 pub(crate) fn render(answers: &Answers) -> String {
-    const HEAD: &str = "# The answers of the last installation; `install` starts from them.";
+    const HEAD: &str = "# The saved settings of this installation; `install` starts from them.";
     lines(HEAD, answers, |setting| setting.row().is_kept)
 }
 
 /// Writes the answers for the operator, with those that cannot be kept inside the installation.
 pub(crate) fn export(answers: &Answers) -> String {
-    lines("# The answers of an installation, for `--answers`.", answers, |_| true)
+    lines("# Settings of an installation, for `--answers`.", answers, |_| true)
 }
 
 fn lines(head: &str, answers: &Answers, stands: fn(Setting) -> bool) -> String {

@@ -72,7 +72,7 @@ impl Secrets {
                     Ok(literal.clone())
                 }
                 None if text == STANDARD_INPUT => match reads_input.replace(setting) {
-                    Some(other) => Err(format!("standard input is read for `--{other}` already")),
+                    Some(other) => Err(format!("standard input is already used for `--{other}`")),
                     None => standard_input(),
                 },
                 None => file(text),
@@ -127,12 +127,12 @@ fn told(setting: Setting, from: Origin) -> Option<Finding> {
     match from {
         Origin::Flag => Some(Finding::warning(
             "settings.secret-on-command-line",
-            format!("everybody on this host could read the value of `--{setting}`"),
+            format!("every user of this host could read the value of `--{setting}`"),
             cure,
         )),
         Origin::Answers => Some(Finding::error(
             "settings.secret",
-            format!("`{setting}` stands in the answers file itself"),
+            format!("the answers file contains the password `{setting}` itself"),
             cure,
         )),
         Origin::Default
@@ -145,7 +145,7 @@ fn told(setting: Setting, from: Origin) -> Option<Finding> {
 }
 
 fn file(reference: &str) -> Result<SecretString, String> {
-    let path = reference.strip_prefix('@').ok_or("the saved answers do not say where it is")?;
+    let path = reference.strip_prefix('@').ok_or("the saved settings do not name the file")?;
     let content = files::read(Path::new(path)).map_err(|why| format!("`{path}`: {why}"))?;
     password(content.bytes())
         .map_err(|why| format!("`{path}`: {why}; {}", why.fix(Path::new(path))))

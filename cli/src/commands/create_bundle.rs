@@ -143,13 +143,13 @@ fn version(packages: &[PathBuf]) -> Result<String, Ended> {
 fn failed(problem: Problem) -> Ended {
     let hint = match &problem {
         Problem::Interrupted => return Ended::Interrupted,
-        Problem::Unsigned(_) => "name a PEM key that `openssl dgst -sha256 -sign` takes",
+        Problem::Unsigned(_) => "name a PEM key that `openssl dgst -sha256 -sign` accepts",
         Problem::Package { .. } => "give the files as `dnf download` names them",
-        Problem::Unwritable { .. } => "make room, or name another file with `--to`",
+        Problem::Unwritable { .. } => "free some space, or name another file with `--to`",
         Problem::Size { .. } | Problem::Digest { .. } => {
             "a file changed meanwhile; run the command again"
         }
-        _ => "see that the file is there and can be read",
+        _ => "check that the file exists and is readable",
     };
     Ended::Failed(problem.into(), Some(hint.to_owned()))
 }

@@ -78,7 +78,7 @@ pub(super) fn drain(drain: &Drain, global: &Global, screen: &Screen) -> Result<E
     if let Some(line) = wording::resumable(resumable(&last)) {
         screen.note(&line);
     }
-    screen.note(&format!("next: do the maintenance of the host; afterwards, run {resume}"));
+    screen.note(&format!("next: do the maintenance, then run {resume}"));
     Ok(Exit::Done)
 }
 

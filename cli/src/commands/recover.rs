@@ -91,7 +91,7 @@ fn first_hint(broken: &Broken) -> String {
 /// Tells what was kept for undoing and could not be thrown away.
 pub(super) fn tell_unfinished(paths: &Paths, left: &[Left], report: &mut Report, screen: &Screen) {
     for Left { error, .. } in left {
-        let what = format!("all is done, but not cleaned up: {error:#}");
+        let what = format!("the command succeeded, but cleaning up failed: {error:#}");
         let finding = Finding::warning("step.not-cleaned-up", what, hint(paths, left));
         screen.findings(std::slice::from_ref(&finding));
         report.findings.push(finding);

@@ -14,7 +14,7 @@ use crate::trusted::user;
 
 /// A file beside this program that another user put there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}`, owned by {owner}, could have been written by another user", path.display())]
+#[error("`{}`, owned by {owner}, could have been changed by another user", path.display())]
 pub(crate) struct Foreign {
     path: PathBuf,
     owner: String,

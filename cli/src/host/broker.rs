@@ -131,7 +131,7 @@ pub(super) fn handshake(
     match (shown, outcome) {
         (Ok(chain), _) if !chain.is_empty() => Ok((chain, StreamOwned::new(connection, stream))),
         (_, Err(error)) => Err(error.to_string()),
-        _ => Err("it shows no certificate".to_owned()),
+        _ => Err("it presents no certificate".to_owned()),
     }
 }
 
@@ -144,7 +144,7 @@ fn judge(
     now: OffsetDateTime,
 ) -> Result<Seen, String> {
     let [leaf, intermediates @ ..] = chain else {
-        return Err("it shows no certificate".to_owned());
+        return Err("it presents no certificate".to_owned());
     };
     let parsed = inspect::certificate(leaf)?;
     // What is wrong with a file is a finding of its own.

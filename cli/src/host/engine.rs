@@ -151,18 +151,18 @@ pub(crate) fn connect() -> anyhow::Result<Engine> {
 pub(crate) fn told(why: &NoEngine) -> String {
     match why {
         NoEngine::Absent(socket) => {
-            format!("there is no docker engine: `{}` does not exist", socket.display())
+            format!("Docker is not installed: `{}` does not exist", socket.display())
         }
         NoEngine::Silent(socket) => {
-            format!("the docker engine does not answer at `{}`", socket.display())
+            format!("Docker does not answer at `{}`", socket.display())
         }
         NoEngine::Forbidden(socket) => {
-            format!("this user may not speak to the docker engine at `{}`", socket.display())
+            format!("this user may not access Docker at `{}`", socket.display())
         }
         NoEngine::Elsewhere(host) => {
-            format!("`DOCKER_HOST` names `{host}`, which is not this host's docker engine")
+            format!("`DOCKER_HOST` is `{host}`, which is not the Docker of this host")
         }
-        NoEngine::Odd(why) => format!("what answers is no docker engine: {why}"),
+        NoEngine::Odd(why) => format!("the program that answers is not Docker: {why}"),
     }
 }
 
@@ -183,7 +183,7 @@ pub(crate) fn images_of(stack: &str, engine: &EngineFacts) -> Result<ImageArchiv
     };
     let images: Vec<_> = [Role::Cm, Role::Sg].into_iter().filter_map(find).collect();
     if images.is_empty() {
-        return Err("docker has the images of the version before no more".to_owned());
+        return Err("Docker no longer has the images of the previous version".to_owned());
     }
     Ok(ImageArchive { source: Source::default(), bytes: 0, images })
 }
@@ -233,7 +233,7 @@ mod tests {
             Ok(vec![named(Role::Cm, "pcoip-cm:1"), named(Role::Sg, "sg:1")])
         );
         assert_eq!(found("image: sha256:c\n"), Ok(vec![named(Role::Sg, "sg:2")]));
-        let gone = "docker has the images of the version before no more".to_owned();
+        let gone = "Docker no longer has the images of the previous version".to_owned();
         assert_eq!(found("image: sha256:d\n"), Err::<Vec<_>, _>(gone));
     }
 }

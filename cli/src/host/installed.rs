@@ -71,7 +71,7 @@ impl Installed {
         let live = live(paths);
         let units = UnitsFact::read(paths)?;
         let supervisor_runs = match locked {
-            Some(_) => host::is_running(paths).context("failed to ask for the supervisor")?,
+            Some(_) => host::is_running(paths).context("failed to query the supervisor")?,
             None => !live.is_empty() && units.running.is_empty(),
         };
         Ok(Self {

@@ -113,8 +113,8 @@ fn chained(
     if let (Some(None), Some(key)) = (own, asked.key) {
         findings.push(Finding::error(
             "key.mismatch",
-            format!("the key of {} is not the key of the certificate", key.flag()),
-            "give the key that the certificate was requested with",
+            format!("the key of {} does not belong to the certificate", key.flag()),
+            "give the key for which the certificate was requested",
         ));
     }
     let first = || shown.iter().position(|one| !one.is_authority);

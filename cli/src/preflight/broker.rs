@@ -40,8 +40,7 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Option<Finding> {
 pub(crate) fn unverified() -> Finding {
     Finding::warning(
         "broker.unverified",
-        "the broker's certificate is not verified (`--broker-cert-check=false`), so that users' \
-         passwords can be intercepted on the way to it",
+        "the broker's certificate is not verified (`--broker-cert-check=false`): passwords can be intercepted",
         "set `--broker-cert-check=true`, with `--ca-cert FILE` or `--broker-pin sha256:HEX` if no \
          public authority issued the certificate",
     )

@@ -15,8 +15,8 @@ use crate::{
 };
 
 const OWN: &str = env!("CARGO_PKG_VERSION");
-const AGAIN: &str = "carry the bundle here again";
-const ANOTHER: &str = "take another copy of the bundle, from where you trust it";
+const AGAIN: &str = "copy the bundle to this host again";
+const ANOTHER: &str = "get the bundle again from a source that you trust";
 
 /// Judges it, where one is given.
 pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
@@ -31,8 +31,8 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     if wanted.docker.registry.is_some() {
         findings.push(Finding::error(
             "bundle.registry",
-            "images come from a bundle or from a registry, and both are given",
-            "take back the registry (`install --docker-registry=`), or leave the bundle out",
+            "a bundle and a registry are both given for the images",
+            "remove the registry with `--docker-registry=`, or omit the bundle",
         ));
     }
     findings
@@ -48,12 +48,12 @@ fn of_problem(bundle: &BundleFact, problem: &Problem) -> Finding {
     }
     let (id, cure) = match problem {
         Problem::Unreadable { .. } => {
-            ("bundle.unreadable", "name the bundle, or the folder that came out of it".to_owned())
+            ("bundle.unreadable", "name the bundle, or the directory it was unpacked to".to_owned())
         }
         Problem::Unwritable { .. } => ("bundle.room", no_room()),
         Problem::NotOne(_) => (
             "bundle.not-one",
-            "name a bundle that `pcoip-cmsg-setup create-darksite-bundle` made".to_owned(),
+            "name a bundle created by `pcoip-cmsg-setup create-darksite-bundle`".to_owned(),
         ),
         Problem::Truncated => ("bundle.truncated", AGAIN.to_owned()),
         Problem::Damaged(_) | Problem::Size { .. } | Problem::Digest { .. } => {
@@ -62,7 +62,7 @@ fn of_problem(bundle: &BundleFact, problem: &Problem) -> Finding {
         Problem::Missing(_) => ("bundle.missing", AGAIN.to_owned()),
         Problem::Besides(_) => (
             "bundle.besides",
-            "remove that file from the folder, or unpack the bundle again".to_owned(),
+            "remove that file from the directory, or unpack the bundle again".to_owned(),
         ),
         Problem::NotRegular { .. } => ("bundle.kind", ANOTHER.to_owned()),
         Problem::LeadsOut(_) => ("bundle.path", ANOTHER.to_owned()),
@@ -76,8 +76,7 @@ fn of_problem(bundle: &BundleFact, problem: &Problem) -> Finding {
 
 fn no_room() -> String {
     format!(
-        "make room in `{}`, or have `TMPDIR` name a folder with more; or unpack the bundle \
-         (`tar xzf`) and name its folder",
+        "free space in `{}`, or set `TMPDIR` to a directory with more; or unpack the bundle (`tar xzf`) and name its directory",
         room().display()
     )
 }
@@ -86,8 +85,8 @@ fn architecture(manifest: &Manifest) -> Option<Finding> {
     (manifest.architecture != ARCH).then(|| {
         Finding::error(
             "bundle.architecture",
-            format!("the bundle is for {}, and this machine is {ARCH}", manifest.architecture),
-            format!("take the bundle for {ARCH}"),
+            format!("the bundle is for {}, but this host is {ARCH}", manifest.architecture),
+            format!("use the bundle for {ARCH}"),
         )
     })
 }
@@ -97,22 +96,21 @@ fn version(bundle: &str, own: &str, installed: &str) -> Option<Finding> {
     if !installed.is_empty() && compare(bundle, installed) == Ordering::Less {
         return Some(Finding::error(
             "bundle.older",
-            format!("the bundle has version {bundle}, and version {installed} is installed"),
-            "`pcoip-cmsg-setup rollback` brings back what was before; for any older version \
-             `pcoip-cmsg-setup uninstall`, which keeps settings and keys, and install from the \
-             bundle again",
+            format!(
+                "the bundle has version {bundle}, but the newer version {installed} is installed"
+            ),
+            "run `pcoip-cmsg-setup rollback` to return to the previous version; for an older one, run `pcoip-cmsg-setup uninstall`, which keeps settings and keys, and install from the bundle",
         ));
     }
     let (what, cure) = match compare(bundle, own) {
         Ordering::Equal => return None,
         Ordering::Greater => (
             "bundle.newer",
-            "install the program of the bundle first: `sudo ./pcoip-cmsg-setup-offline.sh -d` in \
-             its folder",
+            "install the program of the bundle first: `sudo ./pcoip-cmsg-setup-offline.sh -d` in its directory",
         ),
-        Ordering::Less => ("bundle.old", "take the bundle of this program's version"),
+        Ordering::Less => ("bundle.old", "use the bundle of this program's version"),
     };
-    let told = format!("the bundle has version {bundle}, and this program has {own}");
+    let told = format!("the bundle has version {bundle}, but this program has version {own}");
     Some(Finding::error(what, told, cure))
 }
 

@@ -75,7 +75,7 @@ fn unreadable(given: &Given, facts: &Facts) -> Option<Finding> {
         _ => "certificate.unreadable",
     };
     let what = format!("`--{setting} {}`: {why}", path.display());
-    Some(Finding::error(id, what, "name a file that can be read"))
+    Some(Finding::error(id, what, "name a readable file"))
 }
 
 fn exposed(given: &Given, facts: &Facts) -> Option<Finding> {
@@ -84,7 +84,7 @@ fn exposed(given: &Given, facts: &Facts) -> Option<Finding> {
     (is_key(given) && facts.exposed.contains(setting) && has_key()).then(|| {
         Finding::warning(
             "key.exposed",
-            format!("others than its owner can read `--{setting} {}`", path.display()),
+            format!("users other than its owner can read `--{setting} {}`", path.display()),
             format!("`chmod 600 {}`", path.display()),
         )
     })

@@ -61,7 +61,7 @@ fn words(lack: &Lack) -> (&'static str, &'static str) {
         Lack::Variable(_) => ("compose.variable", "set it in the environment of this command"),
         Lack::NetworkName => (
             "compose.network",
-            "take the installer's network: `{external: true, name: pcoipcm_network}`",
+            "use the installer's network: `{external: true, name: pcoipcm_network}`",
         ),
         Lack::NoService => ("compose.service", "add the service, or disable its role"),
         Lack::UnwantedService => ("compose.service", "remove the service, or enable its role"),
@@ -71,13 +71,13 @@ fn words(lack: &Lack) -> (&'static str, &'static str) {
         ),
         Lack::OtherCommand(_) => ("compose.command", "write that `command`"),
         Lack::NotPublished(..) | Lack::ThroughIngress(..) => {
-            ("compose.port", "put the service into the network `{external: true, name: host}`")
+            ("compose.port", "attach the service to the network `{external: true, name: host}`")
         }
         Lack::NoMount(_) | Lack::OtherSource { .. } | Lack::ReadOnly(_) => (
             "compose.volume",
-            "mount the folder at the same path in `volumes`; all but certs writable",
+            "mount the directory at the same path in `volumes`, writable except for `certs`",
         ),
-        Lack::OtherUser(_) => ("compose.user", "leave `user` out, and the installer sets it"),
+        Lack::OtherUser(_) => ("compose.user", "omit `user`: the installer sets it"),
         Lack::NoCapability => ("compose.capability", "add `cap_add: [NET_BIND_SERVICE]`"),
         Lack::ShellHealthcheck => {
             ("compose.healthcheck", "write `test: [CMD, …]` with a program of the image")

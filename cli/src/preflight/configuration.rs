@@ -74,7 +74,9 @@ fn not_shown(wanted: &Wanted, role: Role, file: &ConfFile) -> Option<Finding> {
     Some(Finding::warning(
         "certificate.not-shown",
         format!("`{}` names the certificate `{other}`, not the one that is given", conf.display()),
-        format!("to have it shown, remove the lines `{CERTIFICATE}` and `SslKey` from that file"),
+        format!(
+            "to use the given one, remove the lines `{CERTIFICATE}` and `SslKey` from that file"
+        ),
     ))
 }
 

@@ -29,9 +29,8 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     if wanted.place.root.is_some() {
         findings.push(Finding::error(
             "runtime.root",
-            "with `--runtime=swarm`, the default, everything lies at the documented paths, and \
-             `--root` names another folder",
-            "leave `--root` out, or add `--runtime=host`",
+            "`--root` cannot be combined with `--runtime=swarm`, the default, which uses the documented paths",
+            "omit `--root`, or add `--runtime=host`",
         ));
     }
     let has_command = facts.deploying.as_ref().is_some_and(|deploying| deploying.has_command);
@@ -42,14 +41,14 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
         }
         EngineFact::Silent(why) => findings.push(Finding::error(
             "docker.silent",
-            format!("the docker engine does not say how it is: {why}"),
-            "look at `journalctl -u docker`, mend what ails it, and start it anew",
+            format!("Docker does not report its state: {why}"),
+            "check `journalctl -u docker`, fix the problem and restart Docker",
         )),
         EngineFact::There(engine) => {
             if !has_command {
                 findings.push(Finding::error(
                     "docker.command",
-                    "there is a docker engine, and no `docker` command on the search path",
+                    "Docker is running, but the `docker` command is not on the search path",
                     "install the package `docker-ce-cli`",
                 ));
             }
@@ -87,7 +86,7 @@ fn other_runtime(wanted: &Wanted, facts: &Facts) -> Option<Finding> {
 pub(crate) fn runs_otherwise(installed: Runtime) -> Finding {
     Finding::error(
         "runtime.other",
-        format!("what is installed here runs with `--runtime={installed}`"),
+        format!("this host was installed with `--runtime={installed}`"),
         format!(
             "add `--runtime={installed}`, or run `pcoip-cmsg-setup uninstall` first, which keeps \
              configuration and keys"
@@ -119,21 +118,22 @@ fn no_engine(why: &NoEngine, has_command: bool, has_systemd: bool) -> Finding {
             "docker.not-running",
             what,
             format!(
-                "have `install` start it with `--yes`, or start it: `systemctl enable --now docker`; \
-                 {WITHOUT}"
+                "start it with `systemctl enable --now docker`, or let `install --yes` start it; {WITHOUT}"
             ),
         ),
         NoEngine::Absent(_) | NoEngine::Silent(_) => Finding::error(
             "docker.not-running",
             what,
-            format!("start it: `systemctl enable --now docker`; {WITHOUT}"),
+            format!("start it with `systemctl enable --now docker`; {WITHOUT}"),
         ),
         NoEngine::Forbidden(_) => {
             Finding::error("docker.forbidden", what, "run the command with `sudo`")
         }
-        NoEngine::Elsewhere(_) => {
-            Finding::error("docker.elsewhere", what, "unset `DOCKER_HOST`, or name a unix socket")
-        }
+        NoEngine::Elsewhere(_) => Finding::error(
+            "docker.elsewhere",
+            what,
+            "unset `DOCKER_HOST`, or set it to a Unix socket",
+        ),
         NoEngine::Odd(_) => Finding::error(
             "docker.odd",
             what,
@@ -147,7 +147,7 @@ fn engine_itself(engine: &EngineFacts) -> Vec<Finding> {
     if engine.is_podman {
         findings.push(Finding::error(
             "docker.podman",
-            "podman answers in docker's place, and it has no swarm",
+            "Podman answers instead of Docker, and it does not support Swarm",
             format!("remove `podman-docker` and install Docker 20.10.0 or later, {WITHOUT}"),
         ));
         return findings;
@@ -155,15 +155,15 @@ fn engine_itself(engine: &EngineFacts) -> Vec<Finding> {
     if engine.release.is_some_and(|release| release < LEAST_VERSION) {
         findings.push(Finding::error(
             "docker.version",
-            format!("the docker engine has version {}, and 20.10.0 is needed", engine.version),
+            format!("Docker has version {}, but 20.10.0 or later is required", engine.version),
             format!("update it: `dnf upgrade docker-ce`, {WITHOUT}"),
         ));
     }
     if engine.has_live_restore {
         findings.push(Finding::error(
             "docker.live-restore",
-            "the docker engine has `live-restore` on, which a swarm does not allow",
-            "take `live-restore` out of `/etc/docker/daemon.json`, and restart docker",
+            "Docker runs with `live-restore`, which Swarm does not support",
+            "remove `live-restore` from `/etc/docker/daemon.json` and restart Docker",
         ));
     }
     findings
@@ -176,35 +176,35 @@ pub(crate) fn mute(swarm: &SwarmFact) -> Option<Finding> {
 }
 
 fn swarm_of(swarm: &SwarmFact) -> Option<Finding> {
-    let leave = "end the containers that it runs here, and `docker swarm leave`";
+    let leave = "stop its containers on this host and run `docker swarm leave`";
     Some(match swarm {
         SwarmFact::Inactive | SwarmFact::Manager { is_ours: true, nodes: ..=1 } => return None,
         SwarmFact::Manager { is_ours: false, nodes: ..=1 } => Finding::warning(
             "swarm.others",
-            "this host has a swarm that somebody else made; the stack is deployed into it",
-            "nothing to do: `uninstall` will leave the swarm as it is",
+            "this host already has a swarm; the stack is deployed to it",
+            "nothing to do: `uninstall` keeps the swarm",
         ),
         SwarmFact::Manager { nodes, .. } => Finding::error(
             "swarm.several-nodes",
             format!(
-                "this host's swarm has {nodes} hosts, and a service could start on another one"
+                "this host's swarm has {nodes} hosts, so a service could start on another host"
             ),
-            format!("use a host of its own, {WITHOUT}"),
+            format!("use a separate host, {WITHOUT}"),
         ),
         SwarmFact::Worker => Finding::error(
             "swarm.worker",
-            "this host works in a swarm that another host manages",
+            "this host is a worker in a swarm that another host manages",
             format!("use another host, or {leave}"),
         ),
         SwarmFact::Locked => Finding::error(
             "swarm.locked",
             "this host's swarm is locked",
-            "unlock it: `docker swarm unlock`",
+            "run `docker swarm unlock`",
         ),
         SwarmFact::Broken(why) => Finding::error(
             "swarm.broken",
-            format!("this host's swarm is out of order: {why}"),
-            "where nothing else needs it, `docker swarm leave --force`, and run the command again",
+            format!("this host's swarm does not work: {why}"),
+            "if nothing else uses it, run `docker swarm leave --force`, then run the command again",
         ),
     })
 }
@@ -213,7 +213,7 @@ fn node(engine: &EngineFacts) -> Option<Finding> {
     let node = engine.node.as_ref().filter(|node| node.availability != Availability::Active)?;
     Some(Finding::error(
         "swarm.unavailable",
-        "this host's swarm starts nothing here: its node is paused or drained",
+        "this host's swarm starts no services here: the node is paused or drained",
         format!("`docker node update --availability active {}`", node.name),
     ))
 }
@@ -228,7 +228,7 @@ fn names_of_others(adopted: Option<&Adopted>, engine: &EngineFacts) -> Vec<Findi
         findings.push(Finding::error(
             "stack.others",
             format!(
-                "docker runs a stack `{STACK}` that this program did not deploy: {}",
+                "Docker runs a stack `{STACK}` that this program did not deploy: {}",
                 others.join(", ")
             ),
             "take it over with `--adopt`, or remove it: `docker stack rm pcoipcm`",
@@ -239,8 +239,8 @@ fn names_of_others(adopted: Option<&Adopted>, engine: &EngineFacts) -> Vec<Findi
     findings.extend(network.map(|_| {
         Finding::error(
             "network.others",
-            format!("docker has a network `{NETWORK}` that this program did not make"),
-            format!("where nothing needs it, `docker network rm {NETWORK}`"),
+            format!("Docker has a network `{NETWORK}` that this program did not create"),
+            format!("if nothing uses it, run `docker network rm {NETWORK}`"),
         )
     }));
     findings
@@ -251,8 +251,8 @@ fn pool(wanted: &Wanted, facts: &Facts, engine: &EngineFacts) -> Option<Finding>
     (is_needed && swarm::pool(wanted.network, facts).is_none()).then(|| {
         Finding::error(
             "network.no-pool",
-            "no private network is free for the swarm to take addresses from",
-            "remove docker networks that nothing needs: `docker network prune`",
+            "no private network is free for the swarm's addresses",
+            "remove unused Docker networks with `docker network prune`",
         )
     })
 }
@@ -262,8 +262,7 @@ fn images(deploying: &Deploying) -> Option<Finding> {
     Some(Finding::error(
         "images.missing",
         format!("the images of the services cannot be read: {why}"),
-        "install the package again, put `pcoip-cmsg-images.tar` of this version beside this program, \
-         or name a registry with `--docker-registry`",
+        "reinstall the package, put `pcoip-cmsg-images.tar` of this version next to this program, or name a registry with `--docker-registry`",
     ))
 }
 

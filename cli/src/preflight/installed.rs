@@ -33,7 +33,7 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
         // The copy that is used is judged as the given file.
         let is_used = facts.copies.contains(&given.setting);
         (!is_used && facts.given.get(&given.setting)?.is_ok()).then(|| {
-            let cure = format!("`install` replaces it by `{}`", given.path.display());
+            let cure = format!("`install` replaces it with `{}`", given.path.display());
             Finding::warning(ID, damaged(&path, &why), cure)
         })
     }));
@@ -63,8 +63,7 @@ fn self_signed(facts: &Facts, paths: &Paths) -> Option<Finding> {
     let base = facts.base();
     let content = |path: &PathBuf| base.content(path);
     let anew = format!(
-        "restore it from a backup, or remove `{}` and `{}` to have a new pair made, which clients \
-         must trust anew",
+        "restore it from a backup, or remove `{}` and `{}` so that a new pair is generated, which clients must then trust",
         certificate.display(),
         key.display()
     );
@@ -80,8 +79,7 @@ fn self_signed(facts: &Facts, paths: &Paths) -> Option<Finding> {
         return Some(Finding::error(ID, damaged(&key, &why), anew));
     }
     if let Some(why) = problem(&certificate, shown?) {
-        let cure = "restore it from a backup, or remove it: `install` then makes another one for \
-                    the same key";
+        let cure = "restore it from a backup, or remove it: `install` then generates another one for the same key";
         return Some(Finding::error(ID, damaged(&certificate, &why), cure));
     }
     let half = inspect::key(half.bytes()).ok()?;
@@ -97,8 +95,7 @@ fn self_signed(facts: &Facts, paths: &Paths) -> Option<Finding> {
 fn signing(facts: &Facts, paths: &Paths) -> Option<Finding> {
     let key = layout::signing_key(paths);
     let why = problem(&key, facts.base().content(&key)?)?;
-    let cure = "restore it from a backup, or remove it to have a new pair made: gateways on other \
-                hosts then need the new certificate";
+    let cure = "restore it from a backup, or remove it so that a new pair is generated: gateways on other hosts then need the new certificate";
     Some(Finding::error(ID, damaged(&key, &why), cure))
 }
 
@@ -110,7 +107,7 @@ fn no_key(why: &NoKey) -> String {
     match why {
         NoKey::Encrypted => "it is encrypted".to_owned(),
         NoKey::Pem(why) => why.to_string(),
-        NoKey::Damaged => "it holds no valid key".to_owned(),
-        NoKey::Form(_) => "it holds no PEM key".to_owned(),
+        NoKey::Damaged => "it contains no valid key".to_owned(),
+        NoKey::Form(_) => "it contains no PEM key".to_owned(),
     }
 }

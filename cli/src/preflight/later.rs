@@ -31,7 +31,7 @@ pub(crate) fn of_settings(answers: &Answers) -> Option<Finding> {
         1 => format!("{} has no effect yet", flags[0]),
         _ => format!("{} have no effect yet", flags.join(", ")),
     };
-    let cure = "do not rely on it: the value is checked, and kept for a later version";
+    let cure = "do not rely on it: the value is checked and saved for a later version";
     Some(Finding::warning("settings.no-effect-yet", what, cure))
 }
 
@@ -70,8 +70,8 @@ fn revocations(setting: Setting, facts: &Facts) -> Option<Finding> {
     (!are_lists).then(|| {
         Finding::error(
             "certificate.no-revocation-list",
-            format!("`--{setting}`: is no list of revoked certificates"),
-            "give the list that the authority publishes, PEM or DER",
+            format!("`--{setting}` is not a certificate revocation list"),
+            "give the list that the authority publishes, in PEM or DER",
         )
     })
 }

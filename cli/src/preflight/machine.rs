@@ -29,7 +29,7 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     if let AccountFact::Odd(why) = facts.account {
         findings.push(Finding::error(
             "host.account",
-            format!("the roles cannot run as `{NAME}`, which {why}"),
+            format!("the services cannot run as `{NAME}`, which {why}"),
             format!("rename or remove that user or group: `{NAME}` is a system user with a group"),
         ));
     }
@@ -47,13 +47,13 @@ fn daemon(daemon: &DaemonFact) -> Option<Finding> {
         DaemonFact::Copy(_) | DaemonFact::Stays => None,
         DaemonFact::Missing(path) => Some(Finding::error(
             "daemon.missing",
-            format!("the daemon `{}` is not there or cannot be run", path.display()),
+            format!("the daemon `{}` does not exist or is not executable", path.display()),
             "name it with `--daemon PATH`",
         )),
         DaemonFact::Foreign(foreign) => Some(Finding::error(
             "daemon.untrusted",
             foreign.to_string(),
-            "move this program to a folder of your own, or name the daemon with `--daemon PATH`",
+            "move this program to a directory of your own, or name the daemon with `--daemon PATH`",
         )),
     }
 }
@@ -73,7 +73,7 @@ fn other_engines(place: &Location, machine: &Machine) -> Option<Finding> {
         machine.other_engines.iter().map(|p| format!("`{}`", p.display())).collect();
     Some(Finding::warning(
         "host.other-engines",
-        format!("beside Docker there is {}", paths.join(" and ")),
+        format!("container tools besides Docker are installed: {}", paths.join(" and ")),
         "remove them: `dnf erase podman buildah`",
     ))
 }
@@ -83,8 +83,8 @@ pub(super) fn rights(place: &Location, is_root: bool) -> Option<Finding> {
     (!is_root && place.root.is_none()).then(|| {
         Finding::error(
             "host.not-root",
-            "only root can install on the machine itself",
-            "run the command with `sudo`, or install under a folder with `--root DIR`",
+            "only root can install on the host itself",
+            "run the command with `sudo`, or install below a directory with `--root DIR`",
         )
     })
 }
@@ -110,11 +110,11 @@ fn disk(wanted: &Wanted, facts: &Facts, is_under_root: bool) -> Option<Finding> 
     }
     let folder = wanted.place.root.as_deref().unwrap_or(Path::new("/var"));
     let what = format!(
-        "{} GB of disk space are free for `{}`, and 10 GB are needed",
+        "only {} GB of disk space are free for `{}`, but 10 GB are required",
         free / GIGABYTE,
         folder.display()
     );
-    let cure = "make room, or add `--ignore-disk-req`";
+    let cure = "free some space, or add `--ignore-disk-req`";
     Some(if is_under_root {
         Finding::warning("host.disk", what, cure)
     } else {

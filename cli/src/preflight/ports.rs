@@ -43,21 +43,19 @@ fn in_the_way(
     Some(match trouble {
         Trouble::Taken { transport, owner: Some(Owner { name, pid }) } => Finding::error(
             "port.taken",
-            format!(
-                "{address}/{transport}, where `{key}` is to listen, is taken by `{name}` (pid {pid})"
-            ),
+            format!("{address}/{transport}, needed by `{key}`, is in use by `{name}` (pid {pid})"),
             format!("stop that program, or {elsewhere}"),
         ),
         Trouble::Taken { transport, owner: None } => Finding::error(
             "port.taken",
-            format!("{address}/{transport}, where `{key}` is to listen, is taken"),
-            format!("see by whom as root (`ss -lntup`) and stop it, or {elsewhere}"),
+            format!("{address}/{transport}, needed by `{key}`, is in use"),
+            format!("find the program as root (`ss -lntup`) and stop it, or {elsewhere}"),
         ),
         // That is told already.
         Trouble::NotPermitted if !facts.is_root && wanted.place.root.is_none() => return None,
         Trouble::NotPermitted => Finding::error(
             "port.not-permitted",
-            format!("this user may not listen on {address}, where `{key}` is to listen"),
+            format!("this user may not listen on {address}, needed by `{key}`"),
             format!(
                 "run the command with `sudo`, lower `net.ipv4.ip_unprivileged_port_start`, or \
                  {elsewhere}"

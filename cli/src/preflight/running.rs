@@ -41,7 +41,7 @@ pub(crate) fn refusal((gateway, refusal): &(String, LastRefusal)) -> Finding {
 /// The findings of a role that has rejected its configuration.
 pub(crate) fn rejected(rejection: &Rejection, conf: &Path, runtime: Runtime) -> Vec<Finding> {
     let cure = match runtime {
-        Runtime::Swarm => "correct it; Docker restarts the service by itself",
+        Runtime::Swarm => "correct it; Docker restarts the service",
         Runtime::Host => "correct it, then start the service: `pcoip-cmsg-setup install`",
     };
     let what = |problem: &String| format!("`{}`: {problem}", conf.display());

@@ -52,8 +52,8 @@ fn blocked(folder: &Folder) -> Option<Finding> {
     Some(match folder.obstacle.as_ref()? {
         Obstacle::NotAFolder => Finding::error(
             "target.not-a-folder",
-            format!("`{path}` is in the way: it is not a folder"),
-            "move it away, or install elsewhere with `--root DIR`",
+            format!("`{path}` is not a directory"),
+            "rename it, or install elsewhere with `--root DIR`",
         ),
         Obstacle::ReadOnly => Finding::error(
             "target.read-only",
@@ -63,12 +63,12 @@ fn blocked(folder: &Folder) -> Option<Finding> {
         Obstacle::NotPermitted => Finding::error(
             "target.not-permitted",
             format!("this user cannot write under `{path}`"),
-            "run the command as the folder's owner or with `sudo`, or name another `--root DIR`",
+            "run the command as the directory's owner or with `sudo`, or name another `--root DIR`",
         ),
         Obstacle::Other(why) => Finding::error(
             "target.unusable",
             format!("nothing can be written under `{path}`: {why}"),
-            "mend the cause, or install elsewhere with `--root DIR`",
+            "fix the cause, or install elsewhere with `--root DIR`",
         ),
     })
 }
@@ -78,10 +78,10 @@ fn full(folder: &Folder, needed: u64) -> Option<Finding> {
     let path = folder.path.display();
     let what = match folder.free {
         _ if folder.has_no_inodes => {
-            format!("the file system of `{path}` takes no more files: it has no free inodes")
+            format!("the file system of `{path}` has no free inodes")
         }
         Some(free) if free < needed => format!(
-            "the file system of `{path}` has {} MB free, and the installation needs {} MB",
+            "the file system of `{path}` has {} MB free, but the installation needs {} MB",
             free / MEGABYTE,
             needed.div_ceil(MEGABYTE)
         ),

@@ -86,8 +86,8 @@ fn a_port_that_is_taken_is_told_with_the_flag_that_moves_it() {
         findings[0],
         Finding::error(
             "port.taken",
-            "127.0.0.1:20001/tcp, where `broker` is to listen, is taken",
-            "see by whom as root (`ss -lntup`) and stop it, or choose another address with \
+            "127.0.0.1:20001/tcp, needed by `broker`, is in use",
+            "find the program as root (`ss -lntup`) and stop it, or choose another address with \
              `--listen broker=ADDR:PORT`",
         )
     );
@@ -95,7 +95,7 @@ fn a_port_that_is_taken_is_told_with_the_flag_that_moves_it() {
         findings[1],
         Finding::error(
             "port.taken",
-            "127.0.0.1:20003/udp, where `pcoip` is to listen, is taken by `sg` (pid 7)",
+            "127.0.0.1:20003/udp, needed by `pcoip`, is in use by `sg` (pid 7)",
             "stop that program, or choose another address with `--listen pcoip=ADDR:PORT`",
         )
     );
@@ -125,7 +125,7 @@ fn two_listeners_cannot_share_a_port_of_one_transport() {
 fn a_shortage_of_disk_is_a_warning_under_another_root() {
     let found = found(|facts| facts.free_disk = Some(9_999_999_999));
 
-    let what = "9 GB of disk space are free for `/r`, and 10 GB are needed".to_owned();
+    let what = "only 9 GB of disk space are free for `/r`, but 10 GB are required".to_owned();
     assert_eq!(found, [("host.disk", false, what)]);
 }
 
@@ -141,13 +141,13 @@ fn a_folder_that_cannot_take_the_files_is_refused() {
     let blocked = |obstacle| Folder { obstacle: Some(obstacle), ..usable.clone() };
     let table = [
         (usable.clone(), None),
-        (blocked(Obstacle::NotAFolder), Some(("target.not-a-folder", "is in the way"))),
+        (blocked(Obstacle::NotAFolder), Some(("target.not-a-folder", "is not a directory"))),
         (blocked(Obstacle::ReadOnly), Some(("target.read-only", "is read-only"))),
         (blocked(Obstacle::NotPermitted), Some(("target.not-permitted", "cannot write"))),
         (blocked(Obstacle::Other("i/o error".to_owned())), Some(("target.unusable", "i/o error"))),
         (
             Folder { free: Some(25_999_999), ..usable.clone() },
-            Some(("target.full", "has 25 MB free, and the installation needs 26 MB")),
+            Some(("target.full", "has 25 MB free, but the installation needs 26 MB")),
         ),
         (Folder { has_no_inodes: true, ..usable.clone() }, Some(("target.full", "no free inodes"))),
     ];
@@ -219,7 +219,7 @@ fn disk_that_is_ignored_is_not_told() {
 fn a_daemon_that_is_not_there_is_refused() {
     let found = found(|facts| facts.daemon = DaemonFact::Missing("/d".into()));
 
-    let what = "the daemon `/d` is not there or cannot be run".to_owned();
+    let what = "the daemon `/d` does not exist or is not executable".to_owned();
     assert_eq!(found, [("daemon.missing", true, what)]);
 }
 
@@ -391,7 +391,7 @@ fn a_certificate_that_was_just_given_and_is_not_shown_is_told() {
         "certificate.not-shown",
         "`/r/opt/teradici/pcoipcm_data/data/SecurityGateway.conf` names the certificate \
          `/mine.crt`, not the one that is given",
-        "to have it shown, remove the lines `SslCertificate` and `SslKey` from that file",
+        "to use the given one, remove the lines `SslCertificate` and `SslKey` from that file",
     );
     assert_eq!(given, [warning]);
     assert_eq!(kept, []);

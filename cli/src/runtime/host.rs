@@ -174,7 +174,7 @@ pub(crate) fn stop(paths: &Paths, started: Option<Started>) -> anyhow::Result<()
         Some(Started { child, .. }) => {
             i32::try_from(child.id()).context("its number is too large")?
         }
-        None if is_running(paths).context("failed to ask for the supervisor")? => {
+        None if is_running(paths).context("failed to query the supervisor")? => {
             match pid(paths).and_then(|pid| refuse_other(pid, paths).map(|()| pid)) {
                 Ok(pid) => pid,
                 // One that is just ending gives its number back before its lock.

@@ -87,7 +87,7 @@ impl Real {
         if self.engine.is_none() {
             self.engine = Some(engine::connect()?);
         }
-        self.engine.as_ref().context("the docker engine is connected")
+        self.engine.as_ref().context("Docker is connected")
     }
 
     fn until_gone(&mut self) -> anyhow::Result<()> {
@@ -96,7 +96,7 @@ impl Real {
             // Those of a swarm that this host has left belong to nobody.
             self.engine()?.remove_ended()?;
             if begun.elapsed() > GONE {
-                anyhow::bail!("containers of the stack do not end");
+                anyhow::bail!("containers of the stack do not stop");
             }
             self.interrupt.wait(EVERY);
         }
@@ -142,7 +142,7 @@ impl EngineSystem for Real {
         let pull = Pull { registry, role, version: env!("CARGO_PKG_VERSION"), credentials };
         self.engine()?;
         let Self { engine, interrupt, progress, .. } = self;
-        let engine = engine.as_ref().context("the docker engine is connected")?;
+        let engine = engine.as_ref().context("Docker is connected")?;
         let pulled = engine.pull(&pull, &mut |news| {
             if let Pulling::Progress { there, all } = news {
                 progress.bytes(there, all);
@@ -171,7 +171,7 @@ impl EngineSystem for Real {
 
     fn image_id(&mut self, name: &str) -> anyhow::Result<String> {
         let id = self.engine()?.image_id(name)?;
-        id.with_context(|| format!("the docker engine has no image `{name}`"))
+        id.with_context(|| format!("Docker has no image `{name}`"))
     }
 
     fn account(&mut self) -> anyhow::Result<(u32, u32)> {

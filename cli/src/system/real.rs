@@ -140,7 +140,7 @@ impl System for Real {
         }
         // To ask for its lock could keep one from taking it that was just started.
         let starts = self.started.as_mut().is_some_and(|started| started.ended().is_none());
-        if !starts && !host::is_running(paths).context("failed to ask for the supervisor")? {
+        if !starts && !host::is_running(paths).context("failed to query the supervisor")? {
             self.started = Some(host::start(paths)?);
         }
         Ok(())
@@ -155,7 +155,7 @@ impl System for Real {
             return units::stop(role);
         }
         // A reboot may have come since it was started.
-        if !host::is_running(paths).context("failed to ask for the supervisor")? {
+        if !host::is_running(paths).context("failed to query the supervisor")? {
             return Ok(());
         }
         host::order(paths, role, Order::Stop)
@@ -166,7 +166,7 @@ impl System for Real {
             return units::start(role);
         }
         // It starts every role that has a configuration.
-        if !host::is_running(paths).context("failed to ask for the supervisor")? {
+        if !host::is_running(paths).context("failed to query the supervisor")? {
             return self.start(paths);
         }
         self.log_start.get_or_insert_with(|| host::log_length(paths));

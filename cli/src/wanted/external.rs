@@ -33,13 +33,13 @@ pub(super) fn addresses(
 fn unusable(address: IpAddr, takes_loopback: bool) -> Option<&'static str> {
     let plain = address.to_canonical();
     if plain.is_unspecified() {
-        Some("is no address of any host")
+        Some("is not a host's address")
     } else if plain.is_multicast() {
         Some("is a multicast address")
     } else if matches!(plain, IpAddr::V4(address) if address.is_broadcast()) {
         Some("is a broadcast address")
     } else if plain.is_loopback() && !takes_loopback {
-        Some("is the host itself, where no client is")
+        Some("is a loopback address, which no client can reach")
     } else {
         None
     }

@@ -40,8 +40,8 @@ pub(super) fn warn(reader: &mut Reader<'_>, roles: &[Role], runtime: Runtime, li
         return;
     }
     let disabled = [
-        (Role::Cm, "the connection manager is disabled", &MANAGER[..]),
-        (Role::Sg, "the security gateway is disabled", &GATEWAY[..]),
+        (Role::Cm, "the Connection Manager is disabled", &MANAGER[..]),
+        (Role::Sg, "the Security Gateway is disabled", &GATEWAY[..]),
     ];
     for (role, why, settings) in disabled {
         if !roles.contains(&role) {
@@ -56,21 +56,21 @@ pub(super) fn warn(reader: &mut Reader<'_>, roles: &[Role], runtime: Runtime, li
             warn_of(reader, setting, "the runtime is not Docker Swarm");
         }
     } else if reader.is_empty(Setting::DockerRegistry) {
-        warn_of(reader, Setting::DockerUsername, "there is no `--docker-registry`");
+        warn_of(reader, Setting::DockerUsername, "`--docker-registry` is not set");
     }
     if is_given(reader, Setting::Listen) {
         let used = ListenKey::of(roles);
         for one in listen.iter().filter(|one| !used.iter().any(|(_, key)| *key == one.key)) {
             let what = format!("`--listen` gives `{}`, where no enabled role listens", one.key);
-            reader.warn("settings.ignored", what, "leave it out, or enable its role");
+            reader.warn("settings.ignored", what, "omit it, or enable its role");
         }
     }
 }
 
 fn warn_of(reader: &mut Reader<'_>, setting: Setting, why: &str) {
     if is_given(reader, setting) {
-        let what = format!("`--{setting}` is ignored, since {why}");
-        reader.warn("settings.ignored", what, "leave it out, or enable what it is for");
+        let what = format!("`--{setting}` is ignored because {why}");
+        reader.warn("settings.ignored", what, "omit it, or enable what it is for");
     }
 }
 

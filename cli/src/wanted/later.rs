@@ -38,7 +38,7 @@ impl Later {
                 && let Some(other) = settings.iter().find(|setting| !reader.is_empty(**setting))
             {
                 let what = format!("`--{clear}` clears `--{other}`, which is given as well");
-                reader.refuse("settings.clear", what, "leave one of them out");
+                reader.refuse("settings.clear", what, "omit one of them");
             }
         }
         reader.switch(Setting::Adopt);
@@ -87,7 +87,7 @@ fn unsupported(reader: &mut Reader<'_>, setting: Setting, without: &str) -> bool
         }
         _ => {
             let what = format!("{source} is not supported by this version: {without}");
-            reader.refuse(UNSUPPORTED, what, format!("leave it out, or set `--{setting}=false`"));
+            reader.refuse(UNSUPPORTED, what, format!("omit it, or set `--{setting}=false`"));
         }
     }
     true

@@ -74,16 +74,16 @@ impl<'a> Reader<'a> {
 
     /// Notes that a setting needs a value.
     pub(super) fn missing(&mut self, setting: Setting) {
-        let cure = format!("give it: `{}`", setting.usage());
+        let cure = format!("set it with `{}`", setting.usage());
         self.refuse("settings.missing", format!("`--{setting}` is missing"), cure);
     }
 
     /// Notes that a setting needs a value since another one needs it.
     pub(super) fn missing_for(&mut self, setting: Setting, needing: Setting) {
-        let cure = format!("give it: `{}`", setting.usage());
+        let cure = format!("set it with `{}`", setting.usage());
         self.refuse(
             "settings.missing",
-            format!("`--{setting}` is missing, and `--{needing}` needs it"),
+            format!("`--{setting}` is missing, but `--{needing}` requires it"),
             cure,
         );
     }
@@ -139,8 +139,8 @@ fn source(setting: Setting, from: Origin) -> String {
         Origin::Flag | Origin::Prompt | Origin::Default => format!("`--{setting}`"),
         Origin::Environment => format!("`{}` in the environment", setting.variable()),
         Origin::Answers => format!("`{setting}` in the answers file"),
-        Origin::Saved => format!("`{setting}` in the saved answers"),
+        Origin::Saved => format!("`{setting}` in the saved settings"),
         Origin::Edited => format!("`{setting}` as edited by hand in the configuration"),
-        Origin::Adopted => format!("`{setting}` of the installation that is taken over"),
+        Origin::Adopted => format!("`{setting}` of the adopted installation"),
     }
 }

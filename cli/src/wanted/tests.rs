@@ -43,8 +43,8 @@ fn all_that_is_missing_is_told_at_once() {
         [
             "`--broker-url` is missing",
             "`--external-pcoip-ip` is missing",
-            "there is no certificate",
-            "the policies are not accepted: the licence (Apache-2.0) and the privacy statement \
+            "no certificate is given",
+            "the policies are not accepted: the license (Apache-2.0) and the privacy statement \
              (nothing is collected or sent)",
         ]
     );
@@ -57,15 +57,15 @@ fn what_does_not_go_together_is_refused() {
         ("enable-connection-manager: false\n", "`--jwt-verifying-cert` is missing"),
         (
             "enable-connection-manager: false\nenable-security-gateway: false\n",
-            "neither the connection manager nor the security gateway is enabled",
+            "neither the Connection Manager nor the Security Gateway is enabled",
         ),
         (
             "external-sg-pin: '192.0.2.9=sha256:0000000000000000000000000000000000000000000000000000000000000000'\n",
-            "`--external-sg-pin` names `192.0.2.9`, which is no external gateway",
+            "`--external-sg-pin` names `192.0.2.9`, which is not in `--external-sg-ip`",
         ),
         (
             "external-sg-control: 192.0.2.9=sg:443\n",
-            "`--external-sg-control` names `192.0.2.9`, which is no external gateway",
+            "`--external-sg-control` names `192.0.2.9`, which is not in `--external-sg-ip`",
         ),
         (
             "host-address: [a.example, b.example]\n",
@@ -157,17 +157,21 @@ fn the_root_of_the_machine_is_no_other_root() {
 
 #[test]
 fn a_gateways_address_is_one_that_clients_can_connect_to() {
-    const NO_ADDRESS: &str = "which is no address of any host";
+    const NO_ADDRESS: &str = "which is not a host's address";
     let table = [
         ("0.0.0.0", "", Some(NO_ADDRESS)),
         ("0.0.0.0", "root: /r\n", Some(NO_ADDRESS)),
         ("'::'", "enable-ipv6: true\n", Some(NO_ADDRESS)),
-        ("127.0.0.1", "", Some("which is the host itself, where no client is")),
-        ("'::1'", "enable-ipv6: true\n", Some("which is the host itself, where no client is")),
+        ("127.0.0.1", "", Some("which is a loopback address, which no client can reach")),
+        (
+            "'::1'",
+            "enable-ipv6: true\n",
+            Some("which is a loopback address, which no client can reach"),
+        ),
         (
             "'::ffff:127.0.0.1'",
             "enable-ipv6: true\n",
-            Some("which is the host itself, where no client is"),
+            Some("which is a loopback address, which no client can reach"),
         ),
         ("127.0.0.1", "root: /r\n", None),
         ("224.0.0.1", "", Some("which is a multicast address")),
@@ -206,7 +210,7 @@ fn a_gateways_address_is_given_once() {
 
 #[test]
 fn what_a_disabled_role_ignores_is_told() {
-    const MANAGER: &str = "since the connection manager is disabled";
+    const MANAGER: &str = "because the Connection Manager is disabled";
     let warned = |from, text: &str| {
         let layer = file::parse(text).unwrap();
         let answers = Answers::resolve(&[(from, &layer)]);
@@ -227,17 +231,17 @@ fn what_a_disabled_role_ignores_is_told() {
     assert_eq!(
         warned(Origin::Flag, &gateway),
         [
-            format!("`--broker-url` is ignored, {MANAGER}"),
-            format!("`--license-server-url` is ignored, {MANAGER}"),
-            format!("`--agent-port` is ignored, {MANAGER}"),
+            format!("`--broker-url` is ignored {MANAGER}"),
+            format!("`--license-server-url` is ignored {MANAGER}"),
+            format!("`--agent-port` is ignored {MANAGER}"),
             "`--listen` gives `http`, where no enabled role listens".to_owned(),
         ]
     );
     assert_eq!(
         warned(Origin::Flag, &manager),
         [
-            "`--external-pcoip-ip` is ignored, since the security gateway is disabled",
-            "`--docker-network-cidr` is ignored, since the runtime is not Docker Swarm",
+            "`--external-pcoip-ip` is ignored because the Security Gateway is disabled",
+            "`--docker-network-cidr` is ignored because the runtime is not Docker Swarm",
             "`--listen` gives `pcoip`, where no enabled role listens",
         ]
     );

@@ -130,7 +130,7 @@ fn a_validation_tells_all_findings_at_once_as_an_installation_does_and_makes_not
             ("broker.unreachable", Level::Warning),
         ]
     );
-    let port = format!("{at}/tcp, where `broker` is to listen, is taken by `");
+    let port = format!("{at}/tcp, needed by `broker`, is in use by `");
     let pid = format!("(pid {})", std::process::id());
     let what = shapes::sure(&validation.findings).nth(4).map(|found| found.what.as_str());
     let what = what.expect("there are six");

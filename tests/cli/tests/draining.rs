@@ -111,7 +111,7 @@ fn a_drain_ends_when_no_session_is_in_use_and_says_what_is_left_and_next() {
             "waiting for 2 sessions to end: 1 min 0 s left",
             "drained after N s: 2 sessions ended, none is in use",
             "3 sessions can still be resumed by their clients",
-            "next: do the maintenance of the host; afterwards, run `pcoip-cmsg-setup resume --root \
+            "next: do the maintenance, then run `pcoip-cmsg-setup resume --root \
              ROOT`",
         ]
     );

@@ -104,8 +104,7 @@ fn bad_lines(at: &str) -> [[String; 3]; 6] {
             certificate,
             format!("SslCertificate = {at}/empty.crt"),
             format!(
-                "line 4: `SslCertificate`: reading certificates from `{at}/empty.crt`: holds no PEM \
-                 certificate; give a file with a certificate in PEM"
+                "line 4: `SslCertificate`: reading certificates from `{at}/empty.crt`: contains no PEM certificate; give a file with a certificate in PEM"
             ),
         ],
         [

@@ -130,7 +130,7 @@ fn a_misspelt_variable_is_told_without_its_value() {
 
     assert_eq!(output.status.code(), Some(3), "{:#}", document(&output));
     assert_eq!(ids(&output), ["settings.missing", "settings.environment"]);
-    assert!(tells(&output, "set `PCOIP_CMSG_BROKER_URL` in its place"));
+    assert!(tells(&output, "use `PCOIP_CMSG_BROKER_URL` instead"));
     assert!(!tells(&output, SECRET));
 }
 

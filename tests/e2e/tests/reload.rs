@@ -89,7 +89,8 @@ async fn files_that_cannot_be_used_leave_all_as_it_was() {
     let folder = site.run().display().to_string();
     let said = format!("using certificate `{folder}/cmsg.crt` with key `{folder}/cmsg.key`");
     assert!(unlike.starts_with(&said), "{unlike}");
-    let said = format!("reading certificates from `{folder}/cmsg.crt`: holds no PEM certificate");
+    let said =
+        format!("reading certificates from `{folder}/cmsg.crt`: contains no PEM certificate");
     assert!(empty.starts_with(&said), "{empty}");
     for listener in [site.connection_manager, site.gateway] {
         assert_eq!(shown(listener).await, before);

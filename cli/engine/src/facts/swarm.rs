@@ -76,7 +76,7 @@ pub(super) struct Swarm {
 pub(super) async fn settled(docker: &Docker) -> anyhow::Result<SystemInfo> {
     let begun = Instant::now();
     loop {
-        let info = docker.info().await.context("asking the docker engine about itself")?;
+        let info = docker.info().await.context("querying Docker")?;
         let state = info.swarm.as_ref().and_then(|swarm| swarm.local_node_state);
         if state != Some(LocalNodeState::PENDING) || begun.elapsed() > START {
             return Ok(info);

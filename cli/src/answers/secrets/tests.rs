@@ -47,7 +47,7 @@ fn saved_answers_that_hold_a_password_do_not_show_it() {
     let (_, findings) = Secrets::load(&answers, &Literals::default());
 
     assert_eq!(answers.of(Setting::DockerPassword).texts, ["(hidden)"]);
-    assert_eq!(findings[0].what, "`--docker-password`: the saved answers do not say where it is");
+    assert_eq!(findings[0].what, "`--docker-password`: the saved settings do not name the file");
 }
 
 #[test]

@@ -92,11 +92,11 @@ fn back_to(paths: &Paths, lock: Option<&Lock>) -> Result<BackTo, Ended> {
         Ended::from(vec![Finding::error("installation.no-previous", what, cure)])
     };
     let Some(content) = installed.content(&layout::previous(paths)) else {
-        return Err(refuse("there is no state to go back to: nothing was changed yet".to_owned()));
+        return Err(refuse("there is no earlier state to restore".to_owned()));
     };
     let previous = Previous::parse(content.bytes(), paths).map_err(|why| {
         refuse(format!(
-            "the state before cannot be read: `{}`: {why}",
+            "the earlier state cannot be read: `{}`: {why}",
             layout::previous(paths).display()
         ))
     })?;

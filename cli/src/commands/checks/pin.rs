@@ -45,11 +45,10 @@ fn presented(manager: &ConnectionManager, seen: &Seen, pinned: &[Pin]) -> String
     let another = match pinned {
         [] => "",
         pins if pins.contains(key) || pins.contains(certificate) => "",
-        _ => ", but another one is pinned: somebody may be intercepting the connection",
+        _ => ", but another one is pinned: the connection may be intercepted",
     };
     format!(
-        "; the broker {} presents the key {key}{another}; compare it with the broker's own before you \
-         pin it",
+        "; the broker {} presents the key {key}{another}; compare it with the broker's own key before you pin it",
         manager.broker
     )
 }
@@ -73,9 +72,8 @@ mod tests {
             trouble: None,
         };
         let own = format!("; the broker https://b presents the key {}", sha256(b"key"));
-        const COMPARE: &str = "; compare it with the broker's own before you pin it";
-        const ANOTHER: &str = ", but another one is pinned: somebody may be intercepting the \
-                               connection";
+        const COMPARE: &str = "; compare it with the broker's own key before you pin it";
+        const ANOTHER: &str = ", but another one is pinned: the connection may be intercepted";
         let table = [
             (vec![], ""),
             (vec![sha256(b"key")], ""),

@@ -27,9 +27,7 @@ use crate::{
     wanted::{Docker, Registry},
 };
 
-const NO_IMAGES: &str = "run this from the installed package, or lay `pcoip-cmsg-images.tar` of \
-                         this version beside this program, or name a registry with \
-                         `--docker-registry`";
+const NO_IMAGES: &str = "run the installed package's program, put `pcoip-cmsg-images.tar` of this version next to this program, or name a registry with `--docker-registry`";
 
 /// Where they come from.
 pub(super) enum Source {

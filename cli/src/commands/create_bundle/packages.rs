@@ -90,7 +90,7 @@ fn run(command: &mut Command, pause: &mut Pause<'_>) -> anyhow::Result<Output> {
     let name = command.get_program().display().to_string();
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.map_err(|why| match why.kind() {
-        io::ErrorKind::NotFound => anyhow!("there is no `{name}` on the search path"),
+        io::ErrorKind::NotFound => anyhow!("`{name}` is not on the search path"),
         _ => anyhow!(why).context(format!("starting `{name}`")),
     })?;
     let pid = child.id();
@@ -171,6 +171,6 @@ mod tests {
     fn a_program_that_is_not_there_is_named() {
         let error = run(&mut Command::new("no-such-program"), &mut |_| false).unwrap_err();
 
-        assert_eq!(error.to_string(), "there is no `no-such-program` on the search path");
+        assert_eq!(error.to_string(), "`no-such-program` is not on the search path");
     }
 }

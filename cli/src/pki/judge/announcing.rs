@@ -41,10 +41,10 @@ fn signs(half: &PublicHalf, file: Named<'_>, id: &'static str) -> Option<Finding
         _ => Some(Finding::error(
             id,
             format!(
-                "a key of {} is neither P-256 nor RSA with {LEAST_BITS} to {MOST_BITS} bits",
+                "the key in {} is neither P-256 nor RSA with {LEAST_BITS} to {MOST_BITS} bits",
                 file.flag()
             ),
-            "leave it out to have a pair made, or give a P-256 or RSA key",
+            "omit it to have a pair generated, or give a P-256 or RSA key",
         )),
     }
 }

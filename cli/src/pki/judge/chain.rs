@@ -98,11 +98,11 @@ impl<'a> Chain<'a> {
             Finding::warning(
                 "certificate.unrelated",
                 format!(
-                    "{} holds certificates that did not issue the host's: {}",
+                    "{} contains certificates that did not issue the host's certificate: {}",
                     self.file.flag(),
                     others.join(", ")
                 ),
-                "leave them out",
+                "remove them from the file",
             )
         })
     }
@@ -208,7 +208,7 @@ impl<'a> Chain<'a> {
             Finding::warning(
                 "certificate.intermediate-not-sent",
                 format!(
-                    "`{}` issued the certificate and is no root, and clients are not sent it",
+                    "`{}` issued the certificate and is not a root, but clients are not sent it",
                     last.subject
                 ),
                 format!("append it to {}", self.file.flag()),
@@ -223,14 +223,13 @@ impl<'a> Chain<'a> {
         let last = known.iter().find(is_last).unwrap_or(&known[0]);
         let (what, cure) = if last.is_root() {
             (
-                format!("the chain ends at `{}`, which `--ca-cert` does not hold", last.subject),
+                format!("the chain ends at `{}`, which is not in `--ca-cert`", last.subject),
                 "give that certificate with `--ca-cert`, or the chain of the right authority",
             )
         } else {
             (
                 format!(
-                    "the issuer of `{}` is missing: neither {} nor `--ca-cert` holds a certificate \
-                     of `{}` that signed it",
+                    "the issuer of `{}` is missing: neither {} nor `--ca-cert` contains the certificate of `{}` that signed it",
                     last.subject,
                     self.file.flag(),
                     last.issuer
@@ -248,7 +247,7 @@ fn short(issuer: &Certificate, who: &str) -> Option<Finding> {
     (bits < LEAST_BITS).then(|| {
         Finding::error(
             "certificate.key-too-short",
-            format!("the RSA key of {who} has {bits} bits; {LEAST_BITS} are the least"),
+            format!("the RSA key of {who} has {bits} bits; the minimum is {LEAST_BITS}"),
             "have the certificate issued by an authority with a longer key",
         )
     })

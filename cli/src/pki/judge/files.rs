@@ -34,8 +34,8 @@ fn holds_key(file: Named<'_>) -> Option<Finding> {
     inspect::has_private_key(file.bytes).then(|| {
         Finding::warning(
             "certificate.holds-key",
-            format!("{} holds a private key beside the certificate", file.flag()),
-            "give a file with certificates alone; they go where keys must not",
+            format!("{} contains a private key besides the certificate", file.flag()),
+            "give a file that contains only certificates",
         )
     })
 }
@@ -65,7 +65,7 @@ fn no_certificate(file: Named<'_>, why: &Problem) -> Finding {
     }
     if held.contains(&Holds::Certificate) {
         let cure = format!(
-            "copy the file anew; `openssl x509 -in {name} -noout -text` must be able to read it"
+            "copy the file again; `openssl x509 -in {name} -noout -text` must be able to read it"
         );
         return refused("certificate.unreadable", &format!("is damaged: {why}"), cure);
     }
@@ -77,17 +77,25 @@ fn no_certificate(file: Named<'_>, why: &Problem) -> Finding {
         return other_label(file);
     }
     if held.contains(&Holds::Request) {
-        let cure = "give the certificate that the authority made of it".to_owned();
-        return refused("certificate.is-request", "is a request, not a certificate", cure);
+        let cure = "give the certificate that the authority issued for it".to_owned();
+        return refused(
+            "certificate.is-request",
+            "is a certificate request, not a certificate",
+            cure,
+        );
     }
     if held.iter().any(|held| matches!(held, Holds::Key | Holds::DsaKey | Holds::EncryptedKey)) {
-        let cure = "give the certificate, which has a line `-----BEGIN CERTIFICATE-----`";
-        return refused("certificate.is-key", "is a key, not a certificate", cure.to_owned());
+        let cure = "give the PEM certificate, which has a line `-----BEGIN CERTIFICATE-----`";
+        return refused(
+            "certificate.is-key",
+            "is a private key, not a certificate",
+            cure.to_owned(),
+        );
     }
     let cure = odd_form(&form, file).unwrap_or_else(|| {
         "give a PEM file, which has a line `-----BEGIN CERTIFICATE-----`".to_owned()
     });
-    refused("certificate.unreadable", &odd(&form, "holds no PEM certificate"), cure)
+    refused("certificate.unreadable", &odd(&form, "contains no PEM certificate"), cure)
 }
 
 fn other_label(file: Named<'_>) -> Finding {
@@ -138,7 +146,7 @@ fn no_key(file: Named<'_>, why: &NoKey) -> Finding {
         NoKey::Pem(why) => skipped("key.skipped", file, why),
         NoKey::Damaged => {
             let cure = format!(
-                "copy the file anew; `openssl pkey -in {name} -noout -check` must find it valid"
+                "copy the file again; `openssl pkey -in {name} -noout -check` must find it valid"
             );
             refused("key.unreadable", "is damaged, or of a kind that is not supported", cure)
         }
@@ -160,10 +168,10 @@ fn no_key(file: Named<'_>, why: &NoKey) -> Finding {
             };
             let cure = "give the key, which has a line `-----BEGIN PRIVATE KEY-----`".to_owned();
             if is_certificate {
-                return refused("key.is-certificate", "is a certificate, not its key", cure);
+                return refused("key.is-certificate", "is a certificate, not a private key", cure);
             }
             let cure = odd_form(form, file).unwrap_or(cure);
-            refused("key.unreadable", &odd(form, "holds no PEM key"), cure)
+            refused("key.unreadable", &odd(form, "contains no PEM key"), cure)
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn judge(
     if !leaf.is_version_3 {
         findings.push(Finding::error(
             "certificate.version",
-            "the certificate has an old version, which cannot name hosts",
+            "the certificate is of X.509 version 1 or 2, which cannot name hosts",
             "request it with `subjectAltName`; `openssl x509 -req` needs `-extfile FILE` for that",
         ));
     }
@@ -38,7 +38,7 @@ pub(super) fn judge(
     if leaf.is_authority {
         findings.push(Finding::warning(
             "certificate.is-authority",
-            "the certificate is itself an authority's, which many clients refuse of a server",
+            "the certificate is an authority's (`CA:TRUE`), which many clients refuse for a server",
             "request one without `CA:TRUE`",
         ));
     }
@@ -62,7 +62,7 @@ pub(super) fn usage(certificate: &Certificate, who: &str) -> Option<Finding> {
     (!certificate.may_serve).then(|| {
         Finding::error(
             "certificate.usage",
-            format!("{who} is for other uses than that of a server"),
+            format!("{who} is not for use by a server"),
             "request one with `extendedKeyUsage = serverAuth`",
         )
     })
@@ -100,14 +100,14 @@ pub(super) fn dates(certificate: &Certificate, who: &str, now: OffsetDateTime) -
     } else if certificate.not_before > now {
         Some(Finding::error(
             "certificate.not-yet-valid",
-            format!("{who} is valid from {from} on"),
+            format!("{who} is not valid before {from}"),
             "check this host's clock, or give a certificate that is valid",
         ))
     } else if certificate.not_after < now + EXPIRES_SOON {
         Some(Finding::warning(
             "certificate.expires-soon",
             format!("{who} expires on {until}"),
-            "request the next one",
+            "request a new one before then",
         ))
     } else {
         None
@@ -118,12 +118,12 @@ fn key(leaf: &Certificate) -> Option<Finding> {
     match leaf.key.kind {
         KeyKind::Rsa(bits) if bits < LEAST_BITS => Some(Finding::error(
             "certificate.key-too-short",
-            format!("the certificate's RSA key has {bits} bits; {LEAST_BITS} are the least"),
+            format!("the certificate's RSA key has {bits} bits; the minimum is {LEAST_BITS}"),
             REQUEST,
         )),
         KeyKind::Rsa(bits) if bits > MOST_BITS => Some(Finding::error(
             "certificate.key-too-long",
-            format!("the certificate's RSA key has {bits} bits; {MOST_BITS} are the most"),
+            format!("the certificate's RSA key has {bits} bits; the maximum is {MOST_BITS}"),
             REQUEST,
         )),
         KeyKind::Rsa(bits) if bits < GOOD_BITS => Some(Finding::warning(
@@ -138,7 +138,7 @@ fn key(leaf: &Certificate) -> Option<Finding> {
 }
 
 fn wrong_kind(kind: &str) -> Finding {
-    let what = format!("the certificate's key is of the kind {kind}; only RSA is supported");
+    let what = format!("the certificate has a key of type {kind}; only RSA is supported");
     Finding::error("certificate.key-type", what, REQUEST)
 }
 

@@ -14,8 +14,8 @@ pub(crate) fn pair(certificate: Option<Named<'_>>, key: Option<Named<'_>>) -> Ve
     {
         findings.push(Finding::error(
             "key.mismatch",
-            format!("the key of {} is not the key of the certificate", key.flag()),
-            "give the key that the certificate was requested with",
+            format!("the key of {} does not belong to the certificate", key.flag()),
+            "give the key for which the certificate was requested",
         ));
     }
     findings

@@ -40,14 +40,14 @@ fn no_new_privileges(facts: &Facts) -> Option<Finding> {
     Some(Finding::error(
         "docker.no-new-privileges",
         format!(
-            "Docker runs with `no-new-privileges`, and so the services cannot bind {}",
+            "Docker runs with `no-new-privileges`, so the services cannot bind {}",
             match &ports[..] {
                 [port] => format!("port {port}"),
                 all => format!("ports {}", all.join(" and ")),
             }
         ),
         format!(
-            "allow every program to bind them (`sysctl -w \
+            "allow all programs to bind them (`sysctl -w \
              net.ipv4.ip_unprivileged_port_start={lowest}`, and the same in a file under \
              `/etc/sysctl.d`), or remove `no-new-privileges` from `/etc/docker/daemon.json` and \
              restart Docker"

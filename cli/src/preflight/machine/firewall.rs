@@ -35,12 +35,12 @@ fn closed(firewall: &Firewall, ports: &[OpenPort], is_prepared: bool) -> Option<
     let names: Vec<_> = closed.iter().map(|port| port.name()).collect();
     let flags: Vec<_> = names.iter().map(|name| format!("--add-port={name}")).collect();
     let cure = if is_prepared {
-        "nothing to do: `install` lets them in, and `uninstall` takes that back".to_owned()
+        "nothing to do: `install` allows it, and `uninstall` undoes that".to_owned()
     } else {
         let flags = flags.join(" ");
         format!("`firewall-cmd --zone={} {flags}`, and again with `--permanent`", zone.name)
     };
-    let what = format!("firewalld does not let clients in to {}", names.join(", "));
+    let what = format!("firewalld blocks clients from {}", names.join(", "));
     Some(Finding::warning("host.firewall-closed", what, cure))
 }
 
@@ -49,7 +49,7 @@ fn elsewhere(zone: &Zone, ports: &[OpenPort], is_prepared: bool) -> Vec<Finding>
     let finding = |port: &OpenPort, rule: &Rule| {
         let (kind, text) = rule.words();
         let cure = if is_prepared && diverted_by_vendor(rule).is_some() {
-            "nothing to do: `install` removes that rule, and `uninstall` brings it back".to_owned()
+            "nothing to do: `install` removes that rule, and `uninstall` restores it".to_owned()
         } else {
             let quote = if kind == "rich-rule" { "'" } else { "" };
             format!(
@@ -58,7 +58,7 @@ fn elsewhere(zone: &Zone, ports: &[OpenPort], is_prepared: bool) -> Vec<Finding>
                 zone.name
             )
         };
-        let what = format!("firewalld sends what comes for {} elsewhere: {text}", port.name());
+        let what = format!("firewalld forwards {} elsewhere: {text}", port.name());
         Finding::warning("host.firewall-forward", what, cure)
     };
     let of_door = |port| zone.diversions(port).into_iter().map(move |rule| (port, rule));

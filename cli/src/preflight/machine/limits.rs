@@ -50,7 +50,7 @@ pub(super) fn udp_source(facts: &Facts) -> Option<Finding> {
         return None;
     }
     let cure = if facts.machine.is_prepared {
-        "nothing to do: `install` reserves it, and `uninstall` takes that back".to_owned()
+        "nothing to do: `install` reserves it, and `uninstall` undoes that".to_owned()
     } else {
         let all = [&reserved[..], &[port..=port]].concat();
         format!(
@@ -62,8 +62,7 @@ pub(super) fn udp_source(facts: &Facts) -> Option<Finding> {
     Some(Finding::warning(
         "host.reserved-ports",
         format!(
-            "the system may lend port {port}, where `udp-source` listens, to another program \
-             while the gateway is stopped"
+            "the kernel may give port {port} of `udp-source` to another program while the gateway is stopped"
         ),
         cure,
     ))
@@ -118,8 +117,7 @@ fn files(most: &Most, runtime: Runtime, facts: &Facts) -> Option<Finding> {
         Finding::warning(
             "host.file-limit",
             format!(
-                "a process may open {limit} files, and a role with `MaxConnections = {largest}` \
-                 needs {needed}"
+                "a process may open {limit} files, but a service with `MaxConnections = {largest}` needs {needed}"
             ),
             cure,
         )
@@ -135,8 +133,7 @@ fn connections(most: &Most, machine: &Machine) -> Option<Finding> {
         Finding::warning(
             "host.tracked-connections",
             format!(
-                "the system keeps track of {limit} connections, and by `MaxConnections` there may \
-                 be {needed}"
+                "the kernel tracks at most {limit} connections, but `MaxConnections` allows {needed}"
             ),
             format!(
                 "`sysctl -w net.netfilter.nf_conntrack_max={}`, and the same in a file under \

@@ -33,7 +33,7 @@ fn processors(machine: &Machine) -> Option<Finding> {
     let count = machine.processors.filter(|count| *count < LEAST_PROCESSORS)?;
     Some(Finding::warning(
         "host.processors",
-        format!("the host has {count} processor, and {LEAST_PROCESSORS} are needed"),
+        format!("the host has {count} processor, but {LEAST_PROCESSORS} are required"),
         "give it more",
     ))
 }
@@ -42,8 +42,8 @@ fn speed(machine: &Machine) -> Option<Finding> {
     let speed = machine.megahertz.filter(|speed| *speed < LEAST_MEGAHERTZ)?;
     Some(Finding::warning(
         "host.clock-speed",
-        format!("the processors run at {speed} MHz, and 2500 MHz are needed"),
-        "move the host to faster processors, or have fewer sessions on it",
+        format!("the processors run at {speed} MHz, but 2500 MHz are required"),
+        "move to a host with faster processors, or expect fewer sessions",
     ))
 }
 
@@ -51,7 +51,7 @@ fn memory(machine: &Machine) -> Option<Finding> {
     let bytes = machine.memory.filter(|bytes| *bytes < LEAST_MEMORY)?;
     Some(Finding::warning(
         "host.memory",
-        format!("the host has {} of memory, and 4 GB are needed", gigabytes(bytes)),
+        format!("the host has {} of memory, but 4 GB are required", gigabytes(bytes)),
         "give it more",
     ))
 }
@@ -60,7 +60,7 @@ fn swap(machine: &Machine) -> Option<Finding> {
     let bytes = machine.swap.filter(|bytes| *bytes < LEAST_SWAP)?;
     Some(Finding::warning(
         "host.swap",
-        format!("the host has {} of swap space, and 4 GB are needed", gigabytes(bytes)),
+        format!("the host has {} of swap space, but 4 GB are required", gigabytes(bytes)),
         "add a swap file (`mkswap`, `swapon`, a line in `/etc/fstab`)",
     ))
 }
@@ -69,9 +69,8 @@ fn selinux(machine: &Machine) -> Option<Finding> {
     machine.enforces_selinux.filter(|enforces| *enforces)?;
     Some(Finding::warning(
         "host.selinux",
-        "SELinux is enforcing, and may keep the roles from files that lack its labels",
-        "where a role cannot use a file, see `ausearch -m avc -ts recent`, and label the file \
-         (`restorecon`, `semanage fcontext`)",
+        "SELinux is enforcing and may deny the services access to files without its labels",
+        "if a service cannot use a file, see `ausearch -m avc -ts recent` and label the file (`restorecon`, `semanage fcontext`)",
     ))
 }
 

@@ -85,20 +85,20 @@ fn what_is_unknown_or_just_enough_is_not_told() {
 fn a_machine_below_the_documented_minimums_is_told() {
     type Edit = fn(&mut Machine);
     let table: [(Edit, &str, &str); 7] = [
-        (|m| m.processors = Some(1), "host.processors", "the host has 1 processor, and 2 are"),
-        (|m| m.megahertz = Some(2_300), "host.clock-speed", "run at 2300 MHz, and 2500 MHz are"),
-        (|m| m.memory = Some(2_090_000_000), "host.memory", "has 2.0 GB of memory, and 4 GB are"),
-        (|m| m.swap = Some(0), "host.swap", "the host has 0.0 GB of swap space, and 4 GB are"),
+        (|m| m.processors = Some(1), "host.processors", "the host has 1 processor, but 2 are"),
+        (|m| m.megahertz = Some(2_300), "host.clock-speed", "run at 2300 MHz, but 2500 MHz are"),
+        (|m| m.memory = Some(2_090_000_000), "host.memory", "has 2.0 GB of memory, but 4 GB are"),
+        (|m| m.swap = Some(0), "host.swap", "the host has 0.0 GB of swap space, but 4 GB are"),
         (|m| m.enforces_selinux = Some(true), "host.selinux", "SELinux is enforcing"),
         (
             |m| m.own_files = Some(20_999),
             "host.file-limit",
-            "may open 20999 files, and a role with `MaxConnections = 10000` needs 21000",
+            "may open 20999 files, but a service with `MaxConnections = 10000` needs 21000",
         ),
         (
             |m| m.tracked_connections = Some(39_999),
             "host.tracked-connections",
-            "keeps track of 39999 connections, and by `MaxConnections` there may be 40000; \
+            "tracks at most 39999 connections, but `MaxConnections` allows 40000; \
              `sysctl -w net.netfilter.nf_conntrack_max=80000`",
         ),
     ];
@@ -193,7 +193,7 @@ fn the_port_to_agents_is_to_be_reserved_where_the_system_lends_it() {
         told(55_000, Some(vec![8080..=8080, 9148..=9150])),
         [(
             "host.reserved-ports",
-            "the system may lend port 55000, where `udp-source` listens, to another program while \
+            "the kernel may give port 55000 of `udp-source` to another program while \
              the gateway is stopped; `sysctl -w \
              net.ipv4.ip_local_reserved_ports=8080,9148-9150,55000`, and the same in a file under \
              `/etc/sysctl.d`"
@@ -225,9 +225,8 @@ fn what_the_installer_sets_itself_needs_no_cure_unless_another_file_has_the_last
     };
     let reserved = (
         "host.reserved-ports",
-        "the system may lend port 55000, where `udp-source` listens, to another program while \
-         the gateway is stopped; nothing to do: `install` reserves it, and `uninstall` takes that \
-         back"
+        "the kernel may give port 55000 of `udp-source` to another program while \
+         the gateway is stopped; nothing to do: `install` reserves it, and `uninstall` undoes that"
             .to_owned(),
     );
     let overridden = (
@@ -257,7 +256,7 @@ fn other_container_tools_matter_to_swarm_alone() {
     };
     let warning = Finding::warning(
         "host.other-engines",
-        "beside Docker there is `/bin/podman` and `/bin/buildah`",
+        "container tools besides Docker are installed: `/bin/podman` and `/bin/buildah`",
         "remove them: `dnf erase podman buildah`",
     );
 
@@ -292,7 +291,7 @@ fn ports_that_the_firewall_closes_are_told_with_the_command_that_opens_them() {
         facts.machine.firewall = firewall("  services: ssh https\n  ports: 4000-4172/tcp\n");
     });
 
-    let what = "firewalld does not let clients in to 80/tcp, 4172/udp; `firewall-cmd --zone=work \
+    let what = "firewalld blocks clients from 80/tcp, 4172/udp; `firewall-cmd --zone=work \
                 --add-port=80/tcp --add-port=4172/udp`, and again with `--permanent`";
     assert_eq!(told, [("host.firewall-closed", what.to_owned())]);
 }
@@ -338,13 +337,13 @@ fn a_forward_away_from_a_port_of_ours_is_told() {
     });
 
     let expected = [
-        "firewalld sends what comes for 443/tcp elsewhere: \
+        "firewalld forwards 443/tcp elsewhere: \
          port=443:proto=tcp:toport=8443:toaddr=; `firewall-cmd --zone=work \
          --remove-forward-port=port=443:proto=tcp:toport=8443:toaddr=`, and again with \
          `--permanent`"
             .to_owned(),
         format!(
-            "firewalld sends what comes for 80/tcp elsewhere: {rule}; `firewall-cmd --zone=work \
+            "firewalld forwards 80/tcp elsewhere: {rule}; `firewall-cmd --zone=work \
              --remove-rich-rule='{rule}'`, and again with `--permanent`"
         ),
     ];
@@ -370,21 +369,19 @@ fn what_the_installer_does_about_a_firewall_itself_needs_no_cure() {
     let expected = [
         (
             "host.firewall-closed",
-            "firewalld does not let clients in to 4172/udp; nothing to do: `install` lets them \
-             in, and `uninstall` takes that back"
+            "firewalld blocks clients from 4172/udp; nothing to do: `install` allows it, and `uninstall` undoes that"
                 .to_owned(),
         ),
         (
             "host.firewall-forward",
             format!(
-                "firewalld sends what comes for 443/tcp elsewhere: {vendors}; nothing to do: \
-                 `install` removes that rule, and `uninstall` brings it back"
+                "firewalld forwards 443/tcp elsewhere: {vendors}; nothing to do: `install` removes that rule, and `uninstall` restores it"
             ),
         ),
         (
             "host.firewall-forward",
             format!(
-                "firewalld sends what comes for 80/tcp elsewhere: {other}; `firewall-cmd \
+                "firewalld forwards 80/tcp elsewhere: {other}; `firewall-cmd \
                  --zone=work --remove-forward-port={other}`, and again with `--permanent`"
             ),
         ),

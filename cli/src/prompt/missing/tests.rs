@@ -58,7 +58,7 @@ fn a_wrong_answer_is_told_as_the_flags_would_be_and_asked_again() {
     assert_eq!(person.asked.len(), 6);
     let [broker, loopback, several] = &person.refused[..] else { panic!("{:?}", person.refused) };
     assert!(broker.starts_with("`--broker-url`: `broker.example` "), "{broker}");
-    assert!(loopback.contains("which is the host itself"), "{loopback}");
+    assert!(loopback.contains("which is a loopback address"), "{loopback}");
     assert_eq!(several, "`--external-pcoip-ip` gives 2 addresses of IPv4");
 }
 
@@ -113,7 +113,7 @@ fn a_key_of_another_certificate_asks_for_the_certificate_again() {
             [typed(&sources, Setting::SslCert), typed(&sources, Setting::SslKey)].concat(),
             right
         );
-        let what = format!("the key of `--ssl-key {b_key}` is not the key of the certificate");
+        let what = format!("the key of `--ssl-key {b_key}` does not belong to the certificate");
         assert_eq!(person.refused, [what]);
         assert_eq!(person.told, [AGAIN]);
         assert!(person.asked[2].ends_with(&format!("(--ssl-cert) [{a_crt}]: ")), "{person:?}");

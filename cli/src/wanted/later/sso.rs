@@ -69,7 +69,7 @@ fn ways(reader: &mut Reader<'_>) {
             reader.refuse(ID, what, ONE);
         }
         (false, false) => {
-            reader.refuse(ID, "`--enable-sso` has nothing that signs certificates", ONE);
+            reader.refuse(ID, "`--enable-sso` needs a way to sign certificates", ONE);
         }
         (true, false) => need(reader, Setting::EnableSso, &SSO_SIGNING[..2]),
         (false, true) => need(reader, Setting::EnableSso, &SSO_ENROLLMENT),

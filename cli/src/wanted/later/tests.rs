@@ -38,9 +38,9 @@ fn authentication_that_does_not_work_is_refused_unless_it_was_saved() {
         ("enable-sso", "sso-signing-csr-ca: /c\nsso-signing-csr-key: /k\n"),
     ];
     let table = [
-        (Origin::Flag, true, "leave it out"),
-        (Origin::Environment, true, "leave it out"),
-        (Origin::Answers, true, "leave it out"),
+        (Origin::Flag, true, "omit it"),
+        (Origin::Environment, true, "omit it"),
+        (Origin::Answers, true, "omit it"),
         (Origin::Adopted, true, "add `--NAME=false` if that is acceptable"),
         (Origin::Saved, false, "run `pcoip-cmsg-setup configure --NAME=false`"),
     ];
@@ -96,36 +96,36 @@ fn what_is_missing_is_told_with_what_needs_it() {
         (
             "enable-oauth: true\n",
             &[
-                "`--id-provider-url` is missing, and `--enable-oauth` needs it",
-                "`--oauth-client-id` is missing, and `--enable-oauth` needs it",
+                "`--id-provider-url` is missing, but `--enable-oauth` requires it",
+                "`--oauth-client-id` is missing, but `--enable-oauth` requires it",
             ],
         ),
         (
             "enable-oauth: true\nid-provider-url: https://idp.example\n",
-            &["`--oauth-client-id` is missing, and `--enable-oauth` needs it"],
+            &["`--oauth-client-id` is missing, but `--enable-oauth` requires it"],
         ),
         (
             "docker-registry: r.example\ndocker-username: me\n",
-            &["`--docker-password` is missing, and `--docker-username` needs it"],
+            &["`--docker-password` is missing, but `--docker-username` requires it"],
         ),
         (
             "docker-password: '@/p'\n",
-            &["`--docker-username` is missing, and `--docker-password` needs it"],
+            &["`--docker-username` is missing, but `--docker-password` requires it"],
         ),
-        ("enable-sso: true\n", &["`--enable-sso` has nothing that signs certificates"]),
+        ("enable-sso: true\n", &["`--enable-sso` needs a way to sign certificates"]),
         (
             "enable-sso: true\nsso-signing-crl: /l\n",
             &[
-                "`--sso-signing-csr-ca` is missing, and `--enable-sso` needs it",
-                "`--sso-signing-csr-key` is missing, and `--enable-sso` needs it",
+                "`--sso-signing-csr-ca` is missing, but `--enable-sso` requires it",
+                "`--sso-signing-csr-key` is missing, but `--enable-sso` requires it",
             ],
         ),
         (
             "enable-sso: true\nsso-enrollment-url: https://ca.example\n\
              sso-enrollment-username: svc\nsso-enrollment-password: '@/p'\n",
             &[
-                "`--sso-enrollment-domain` is missing, and `--enable-sso` needs it",
-                "`--sso-enrollment-certificate-template-name` is missing, and `--enable-sso` needs it",
+                "`--sso-enrollment-domain` is missing, but `--enable-sso` requires it",
+                "`--sso-enrollment-certificate-template-name` is missing, but `--enable-sso` requires it",
             ],
         ),
     ];

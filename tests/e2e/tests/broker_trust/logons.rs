@@ -105,7 +105,7 @@ fn refused_without_it(site: &Installation, key: &str) {
         );
         let presented = format!(" presents the key {key}, but another one is pinned: ");
         assert!(cure.contains(&presented), "{cure}");
-        assert!(cure.ends_with("compare it with the broker's own before you pin it"), "{cure}");
+        assert!(cure.ends_with("compare it with the broker's own key before you pin it"), "{cure}");
     }
 }
 

@@ -196,8 +196,8 @@ fn a_registry_is_asked_by_the_engine_of_this_host_and_by_whom_is_said_in_whole()
     };
     let [registry, user] = ["--docker-registry=registry.example", "--docker-username=me"];
     let missing = |flag: &str, other: &str, usage: &str| {
-        let what = format!("`--{flag}` is missing, and `--{other}` needs it");
-        (Some(3), "settings.missing".to_owned(), what, format!("give it: `--{flag} {usage}`"))
+        let what = format!("`--{flag}` is missing, but `--{other}` requires it");
+        (Some(3), "settings.missing".to_owned(), what, format!("set it with `--{flag} {usage}`"))
     };
 
     assert_eq!(

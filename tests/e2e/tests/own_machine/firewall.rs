@@ -81,9 +81,9 @@ fn firewalld_lets_clients_in_at_once_and_for_good_and_is_as_it_was_afterwards() 
     assert_eq!(
         findings(&document),
         [
-            "nothing to do: `install` lets them in, and `uninstall` takes that back",
-            "nothing to do: `install` removes that rule, and `uninstall` brings it back",
-            "nothing to do: `install` removes that rule, and `uninstall` brings it back",
+            "nothing to do: `install` allows it, and `uninstall` undoes that",
+            "nothing to do: `install` removes that rule, and `uninstall` restores it",
+            "nothing to do: `install` removes that rule, and `uninstall` restores it",
         ]
     );
     assert_eq!(

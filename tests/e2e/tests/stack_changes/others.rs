@@ -137,7 +137,7 @@ fn a_locked_swarm_is_refused_until_it_is_unlocked() {
     let locked = site.fails(&INSTALL, 3);
 
     assert_eq!(locked["id"], json!("swarm.locked"), "{locked}");
-    assert_eq!(locked["cure"], json!("unlock it: `docker swarm unlock`"));
+    assert_eq!(locked["cure"], json!("run `docker swarm unlock`"));
     site.shell(&unlock);
     // Docker 20.10 sometimes unlocks without telling its network layer.
     let mut installed = site.run(&INSTALL);

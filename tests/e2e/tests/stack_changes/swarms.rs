@@ -38,9 +38,8 @@ fn no_host_of_a_swarm_of_two_is_installed_on_until_it_is_one_again() {
     let cure =
         "use a host of its own, or run the services on the host itself with `--runtime=host`";
     says_several(&of_two, cure);
-    let what = "this host works in a swarm that another host manages";
-    let cure =
-        "use another host, or end the containers that it runs here, and `docker swarm leave`";
+    let what = "this host is a worker in a swarm that another host manages";
+    let cure = "use another host, or stop its containers on this host and run `docker swarm leave`";
     says(&works, "swarm.worker", what, cure);
     manager.is_as(&before[0], "refused");
     worker.is_as(&before[1], "refused");
@@ -79,7 +78,7 @@ fn a_swarm_that_is_out_of_order_is_told_and_its_cure_brings_the_services_back() 
         let finding = site.fails(words, 3);
         assert_eq!(finding["id"], json!("swarm.broken"), "{words:?}: {finding}");
         let cure =
-            "where nothing else needs it, `docker swarm leave --force`, and run the command again";
+            "if nothing else uses it, run `docker swarm leave --force`, then run the command again";
         assert_eq!(finding["cure"], json!(cure), "{words:?}");
     }
 
