@@ -14,6 +14,7 @@ use report::{Outcome, Report, Stage};
 use site::Site;
 
 pub(crate) mod children;
+pub(crate) mod pictures;
 mod report;
 mod site;
 

@@ -31,6 +31,8 @@ enum Command {
     Dist(dist::Options),
     /// Make the container images
     Images(images::Options),
+    /// Draw the pictures of the documentation
+    Pictures,
     /// Run every test
     Test(test::Options),
 }
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Dist(options) => dist::run(&options),
         Command::Images(options) => images::run(&options),
+        Command::Pictures => demo::pictures::run(),
         Command::Test(options) => test::run(&options),
     };
     outcome.unwrap_or_else(|error| {

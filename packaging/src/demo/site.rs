@@ -2,7 +2,7 @@
 //! a simulated agent.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -86,17 +86,40 @@ impl Site {
     /// Installs both services with the installer.
     pub(super) fn install(&mut self) -> anyhow::Result<()> {
         self.installed = true;
-        let daemon = self.binaries.path("pcoip-cmsgd");
-        let mut install = self.setup("install");
-        install.args(["--runtime=host", "--accept-policies", "--self-signed", "--non-interactive"]);
-        install.args(["--external-pcoip-ip=127.0.0.1", "--broker-url", &self.broker]);
-        install.args(["--agent-port", &self.agent_port, "--allowed-agents=127.0.0.1"]);
-        install.arg("--daemon").arg(daemon);
+        let mut install = self.install_command("127.0.0.1");
+        install.args(["--output", "json"]);
         succeed(install, "the installer")?;
         for role in [Role::Cm, Role::Sg] {
             self.processes.push(self.status(role)?.pid);
         }
         Ok(())
+    }
+
+    /// The command that installs both services.
+    pub(super) fn install_command(&mut self, external: &str) -> Command {
+        self.installed = true;
+        let daemon = self.binaries.path("pcoip-cmsgd");
+        let mut install = self.setup("install");
+        install.args(["--runtime=host", "--accept-policies", "--self-signed", "--non-interactive"]);
+        install.args(["--external-pcoip-ip", external, "--broker-url", &self.broker]);
+        install.args(["--agent-port", &self.agent_port, "--allowed-agents=127.0.0.1"]);
+        install.arg("--daemon").arg(daemon);
+        install
+    }
+
+    /// The command that prints the state of the services.
+    pub(super) fn status_command(&self) -> Command {
+        self.setup("status")
+    }
+
+    /// The URL of the simulated broker.
+    pub(super) fn broker(&self) -> &str {
+        &self.broker
+    }
+
+    /// The temporary root.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// The address of the Connection Manager's `/health`.
@@ -146,7 +169,7 @@ impl Site {
     pub(super) fn clear(mut self, error: &mut Option<String>) -> anyhow::Result<Vec<String>> {
         if self.installed {
             let mut uninstall = self.setup("uninstall");
-            uninstall.args(["--purge", "--yes"]);
+            uninstall.args(["--purge", "--yes", "--output", "json"]);
             if let Err(failed) = succeed(uninstall, "the uninstaller") {
                 error.get_or_insert_with(|| format!("{failed:#}"));
             }
@@ -190,7 +213,7 @@ impl Site {
 
     fn setup(&self, command: &str) -> Command {
         let mut setup = self.binaries.command("pcoip-cmsg-setup");
-        setup.arg(command).arg("--root").arg(&self.root).args(["--output", "json"]);
+        setup.arg(command).arg("--root").arg(&self.root);
         setup
     }
 
