@@ -23,7 +23,7 @@ use std::{
     path::Path,
 };
 
-use cmsg_config::{ConfFile, Paths, socket::Role, values::Host};
+use cmsg_config::{ConfFile, Paths, cause, socket::Role, values::Host};
 use nix::{sys::statvfs::statvfs, unistd};
 use time::OffsetDateTime;
 
@@ -82,8 +82,8 @@ pub(crate) struct Facts {
     pub(crate) installed: Installed,
     /// What was installed before, where that is to come back.
     pub(crate) back_to: Option<BackTo>,
-    /// Whether what was ready has to be ready again.
-    pub(crate) is_update: bool,
+    /// The command that changes the installation.
+    pub(crate) command: &'static str,
     /// What was edited by hand in the configurations, and what becomes of it.
     pub(crate) edits: Vec<Edit>,
     /// The warnings about the host that are found, by what each is known by.
@@ -178,7 +178,7 @@ impl Facts {
             peers: asked.answers(),
             installed,
             back_to,
-            is_update: false,
+            command: "install",
             edits: Vec::new(),
             known: BTreeSet::new(),
             given,
@@ -224,12 +224,13 @@ fn read_copy(
     error: &io::Error,
 ) -> Result<Content, String> {
     if !given.is_kept {
-        return Err(error.to_string());
+        return Err(cause::of_io(error));
     }
     let copy = layout::copy(paths, given.setting);
     let content = base.content(&copy).cloned();
-    content
-        .ok_or_else(|| format!("{error}, and its installed copy `{}` is missing", copy.display()))
+    content.ok_or_else(|| {
+        format!("{}, and its installed copy `{}` is missing", cause::of_io(error), copy.display())
+    })
 }
 
 fn exposed(wanted: &Wanted) -> BTreeSet<Setting> {

@@ -125,6 +125,7 @@ fn not_ready() -> Status {
         sessions: 3,
         usage: Some(Usage { in_use: 1, resumable: 2 }),
         files_read: None,
+        started: None,
         deployment: None,
         turned_away: None,
         unserved: None,
@@ -139,6 +140,8 @@ fn a_role_is_shown_as_it_says_it_is() {
     assert_eq!(
         json!(view),
         json!({
+            "state": "not-ready",
+            "version": "0.1.0",
             "live": true,
             "ready": false,
             "reason": "the broker is away",
@@ -150,7 +153,7 @@ fn a_role_is_shown_as_it_says_it_is() {
     );
     assert_eq!(
         view.lines(),
-        "connection manager: live, not ready (the broker is away)\n  sessions: 1 in use, 2 \
+        "connection manager: not ready (the broker is away)\n  sessions: 1 in use, 2 \
          resumable\n  broker=127.0.0.1:443/tcp"
     );
     assert_eq!(view.why_not_ready(), Some("the broker is away"));
@@ -160,6 +163,7 @@ fn a_role_is_shown_as_it_says_it_is() {
 fn a_manager_that_waits_for_gateways_tells_what_each_of_them_lacks() {
     let gateway = |takes_sessions, reason: Option<&str>| GatewayStanding {
         gateway: "203.0.113.8".to_owned(),
+        is_own: None,
         takes_sessions,
         reason: reason.map(str::to_owned),
         refused: 0,
@@ -199,7 +203,10 @@ fn what_a_role_says_is_shown_in_one_line() {
 fn a_role_that_is_down_says_so() {
     let view = RoleView::of(Role::Sg, Err(std::io::ErrorKind::NotFound.into()));
 
-    assert_eq!(view.lines(), "security gateway: down (does not answer: entity not found)");
+    assert_eq!(
+        view.lines(),
+        "security gateway: stopped (does not answer: its socket does not exist)"
+    );
     assert_eq!(json!(view)["live"], json!(false));
     assert_eq!(view.why_not_ready(), None);
 }
@@ -217,6 +224,7 @@ fn a_role_that_has_just_started_is_asked_until_it_has_looked_around() {
             sessions: 0,
             usage: None,
             files_read: None,
+            started: None,
             deployment: None,
             turned_away: None,
             unserved: None,

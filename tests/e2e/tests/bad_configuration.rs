@@ -96,8 +96,8 @@ fn bad_lines(at: &str) -> [[String; 3]; 6] {
         [
             certificate.clone(),
             "SslCertificate = /none".to_owned(),
-            "line 4: `SslCertificate`: reading certificates from `/none`: No such file or directory \
-             (os error 2)"
+            "line 4: `SslCertificate`: reading certificates from `/none`: the file does not exist \
+             (No such file or directory, os error 2)"
                 .to_owned(),
         ],
         [
@@ -111,7 +111,8 @@ fn bad_lines(at: &str) -> [[String; 3]; 6] {
             key.clone(),
             format!("SslKey = {at}/keys"),
             format!(
-                "line 5: `SslKey`: reading the private key `{at}/keys`: Is a directory (os error 21)"
+                "line 5: `SslKey`: reading the private key `{at}/keys`: it is a directory (Is a \
+                 directory, os error 21)"
             ),
         ],
         [
@@ -281,8 +282,8 @@ fn status_names_the_lines_that_a_role_rejects_and_install_starts_it_when_they_ar
 
     write(&edited.conf, edited.good.as_bytes());
     let (_, shown, told) = edited.status();
-    let state = "security gateway: down (its configuration was invalid; a file has changed since)";
-    assert!(shown.contains(state), "{shown}");
+    let reason = "\n  its configuration was invalid; a file has changed since\n";
+    assert!(shown.contains("\nsecurity gateway    stopped ") && shown.contains(reason), "{shown}");
     assert!(told.contains(&edited.start()) && !told.contains("TagSeconds"), "{told}");
     let done = site.done(&["install"]);
 
