@@ -55,13 +55,8 @@ fn no_certificate(file: Named<'_>, why: &Problem) -> Finding {
         _ => &[],
     };
     let der = if matches!(form, Form::Der(_)) { "-inform DER " } else { "" };
-    if form == Form::Der(Holds::Certificate) {
-        let cure = format!("convert it: `openssl x509 -inform DER -in {name} -out {name}.pem`");
-        return refused("certificate.der", "is a DER file, not PEM", cure);
-    }
-    if form == Form::Pkcs12 {
-        let cure = format!("convert it: `openssl pkcs12 -in {name} -nokeys -out {name}.pem`");
-        return refused("certificate.pkcs12", "is a PKCS#12 file, not PEM", cure);
+    if let Some((id, what, command)) = not_pem(&form) {
+        return refused(id, what, format!("convert it: `{command} -in {name} -out {name}.pem`"));
     }
     if held.contains(&Holds::Certificate) {
         let cure = format!(
@@ -96,6 +91,19 @@ fn no_certificate(file: Named<'_>, why: &Problem) -> Finding {
         "give a PEM file, which has a line `-----BEGIN CERTIFICATE-----`".to_owned()
     });
     refused("certificate.unreadable", &odd(&form, "contains no PEM certificate"), cure)
+}
+
+/// The finding about a certificate that is not in PEM, and the command that converts it.
+fn not_pem(form: &Form) -> Option<(&'static str, &'static str, &'static str)> {
+    match form {
+        Form::Der(Holds::Certificate) => {
+            Some(("certificate.der", "is a DER file, not PEM", "openssl x509 -inform DER"))
+        }
+        Form::Pkcs12 => {
+            Some(("certificate.pkcs12", "is a PKCS#12 file, not PEM", "openssl pkcs12 -nokeys"))
+        }
+        _ => None,
+    }
 }
 
 fn other_label(file: Named<'_>) -> Finding {
