@@ -8,7 +8,7 @@ use std::{
 };
 
 use cmsg_config::{
-    ConfFile, Invalid,
+    ConfFile, Invalid, cause,
     file::LoadError,
     keys::{self, Key},
     rejected::{self, Rejected},
@@ -77,10 +77,12 @@ fn problems(error: &anyhow::Error, role: Role, file: Option<&ConfFile>) -> Optio
     }
     if let Some(bad) = error.downcast_ref::<BadFile>() {
         let places = places(bad.path(), role, file);
-        return Some(places.iter().map(|place| format!("{place}{error:#}")).collect());
+        return Some(
+            places.iter().map(|place| format!("{place}{}", cause::chain(error.as_ref()))).collect(),
+        );
     }
     match error.downcast_ref()? {
-        LoadError::Read { source, .. } => is_lasting(source).then(|| vec![source.to_string()]),
+        LoadError::Read { source, .. } => is_lasting(source).then(|| vec![cause::of_io(source)]),
         LoadError::Undecodable { path, why } => Some(vec![format!("{why}; {}", why.fix(path))]),
         LoadError::TooLarge { .. } => Some(vec![error.to_string()]),
     }

@@ -64,6 +64,10 @@ impl Distrust {
             }
             CertificateError::BadSignature => Self::OtherAuthority,
             CertificateError::BadEncoding => Self::Other("it is damaged".to_owned()),
+            CertificateError::Expired => Self::Other("it has expired".to_owned()),
+            CertificateError::NotValidYet => Self::Other("it is not valid yet".to_owned()),
+            CertificateError::NotValidForName => Self::Other("it is for another name".to_owned()),
+            CertificateError::Revoked => Self::Other("it is revoked".to_owned()),
             CertificateError::Other(other) => Self::Other(match other.0.to_string().as_str() {
                 "CaUsedAsEndEntity" => {
                     "it is an authority's certificate, and only a pin can make it trusted"

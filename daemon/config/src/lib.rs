@@ -1,6 +1,7 @@
 //! What the installer writes and the daemon reads: `ConnectionManager.conf`, `SecurityGateway.conf`,
 //! where they lie, and the unix socket on which each role tells how it is.
 
+pub mod cause;
 pub mod connection_manager;
 pub mod distrust;
 pub mod file;

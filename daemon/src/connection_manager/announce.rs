@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use arc_swap::ArcSwap;
-use cmsg_config::socket::GatewayStanding;
+use cmsg_config::{cause, socket::GatewayStanding};
 use cmsg_proto::{
     SessionTag,
     broker::redact,
@@ -86,7 +86,7 @@ impl Gateways {
                     log,
                     GATEWAY,
                     gateway = gateway.name(),
-                    error = format!("{error:#}"),
+                    error = cause::chain(error.as_ref()),
                     "The gateway does not take the session"
                 ),
             }

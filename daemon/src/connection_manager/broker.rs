@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use cmsg_config::{connection_manager::UpstreamCheck, values::BrokerUrl};
+use cmsg_config::{cause, connection_manager::UpstreamCheck, values::BrokerUrl};
 use cmsg_proto::{SessionId, broker::BrokerCookies};
 use http::{HeaderMap, StatusCode, header};
 use reqwest::Client;
@@ -125,7 +125,7 @@ impl Broker {
             return Trouble::Refused(Box::new(refusal));
         }
         let error = anyhow::Error::new(failure).context(format!("asking `{}`", self.url));
-        Trouble::Away(format!("{error:#}"))
+        Trouble::Away(cause::chain(error.as_ref()))
     }
 
     /// By how many seconds the clock is ahead of ours of whoever presents the certificate that was

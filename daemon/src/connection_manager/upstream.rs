@@ -47,8 +47,8 @@ pub(super) struct Reply {
 pub(super) enum Failure {
     #[error("no answer in time")]
     TimedOut,
-    #[error("the exchange failed")]
-    Failed(#[source] Box<dyn Error + Send + Sync>),
+    #[error(transparent)]
+    Failed(Box<dyn Error + Send + Sync>),
     #[error("the answer has more than {limit} bytes")]
     TooLarge { limit: usize },
     #[error("the answer cannot be buffered")]

@@ -5,6 +5,7 @@ use std::{
     fmt::{self, Write as _},
 };
 
+use cmsg_config::cause;
 use time::{format_description::BorrowedFormatItem, macros::format_description};
 use tracing::{
     Event, Level, Subscriber,
@@ -105,13 +106,7 @@ impl Visit for Columns {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        let mut text = value.to_string();
-        let mut source = value.source();
-        while let Some(error) = source {
-            let _ = write!(text, ": {error}");
-            source = error.source();
-        }
-        self.take(field.name(), one_line(&text));
+        self.take(field.name(), one_line(&cause::chain(value)));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
+use cmsg_config::cause;
 use cmsg_proto::{
     Hostname,
     gateway::{Admitted, Control, Side, canonical},
@@ -74,9 +75,11 @@ pub(super) async fn run(
     };
     match ended.run_until_cancelled(relayed).await {
         Some(Ok(None)) => info!(session = %id, "Control connection closed"),
-        Some(Ok(Some(error))) => info!(session = %id, %error, "Control connection lost"),
+        Some(Ok(Some(error))) => {
+            info!(session = %id, error = cause::of_io(&error), "Control connection lost");
+        }
         Some(Err(error)) => {
-            let (client, error) = (peer.map(field::display), format!("{error:#}"));
+            let (client, error) = (peer.map(field::display), cause::chain(error.as_ref()));
             warn!(session = %id, client, error, "Agent not reached");
             debug!(session = %id, %agent, "The agent that was not reached");
         }

@@ -96,8 +96,8 @@ fn bad_lines(at: &str) -> [[String; 3]; 6] {
         [
             certificate.clone(),
             "SslCertificate = /none".to_owned(),
-            "line 4: `SslCertificate`: reading certificates from `/none`: No such file or directory \
-             (os error 2)"
+            "line 4: `SslCertificate`: reading certificates from `/none`: the file does not exist \
+             (No such file or directory, os error 2)"
                 .to_owned(),
         ],
         [
@@ -111,7 +111,8 @@ fn bad_lines(at: &str) -> [[String; 3]; 6] {
             key.clone(),
             format!("SslKey = {at}/keys"),
             format!(
-                "line 5: `SslKey`: reading the private key `{at}/keys`: Is a directory (os error 21)"
+                "line 5: `SslKey`: reading the private key `{at}/keys`: it is a directory (Is a \
+                 directory, os error 21)"
             ),
         ],
         [

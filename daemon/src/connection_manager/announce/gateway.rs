@@ -14,6 +14,7 @@ use std::{
 use anyhow::Context as _;
 use bytes::Bytes;
 use cmsg_config::{
+    cause,
     connection_manager::ExternalGateway,
     distrust,
     socket::{self, GatewayStanding, LastRefusal, Role},
@@ -149,7 +150,7 @@ impl Gateway {
             Ok(reply) => found(&reply),
             Err(failure) => {
                 let failure = failure.explained(&self.certificate);
-                Answer::Silent(format!("{:#}", anyhow::Error::new(failure)))
+                Answer::Silent(cause::chain(&failure))
             }
         }
     }
@@ -177,7 +178,7 @@ impl Gateway {
             Ok(_) => self.changes(Reachability::answered),
             Err(error) => {
                 self.silent.fetch_add(1, Relaxed);
-                let why = format!("{error:#}");
+                let why = cause::chain(error.as_ref());
                 self.changes(|reachability| reachability.unanswered(why, clock::now()));
             }
         }
@@ -188,7 +189,7 @@ impl Gateway {
     pub(super) fn note_answer<T>(&self, answer: &anyhow::Result<T>) {
         let refusal = answer.as_ref().err().map(|why| LastRefusal {
             at: distrust::date(clock::wall().as_secs()),
-            reason: format!("{why:#}"),
+            reason: cause::chain(why.as_ref()),
         });
         self.refused.fetch_add(u64::from(refusal.is_some()), Relaxed);
         *self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;

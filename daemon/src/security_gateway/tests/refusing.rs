@@ -80,7 +80,10 @@ async fn an_agent_that_is_away_is_told() {
 
     let told = warning("", away).await;
 
-    assert_eq!(told, "connecting to the agent: Connection refused (os error 111)");
+    assert_eq!(
+        told,
+        "connecting to the agent: the connection was refused (Connection refused, os error 111)"
+    );
 }
 
 #[tokio::test]
@@ -94,7 +97,10 @@ async fn an_agent_that_speaks_no_tls_is_told() {
         let _ = stream.read_to_end(&mut Vec::new()).await;
     });
     let told = warning("", garbage.await).await;
-    assert!(told.starts_with("TLS handshake with the agent: received corrupt message"), "{told}");
+    assert!(
+        told.starts_with("TLS handshake with the agent: the peer does not speak TLS on this port"),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -119,7 +125,7 @@ async fn an_agent_whose_certificate_is_not_trusted_is_told() {
     };
 
     let told = warning("AgentCertCheck = true", refused(tls.clone()).await).await;
-    let stranger = "TLS handshake with the agent: invalid peer certificate: UnknownIssuer";
+    let stranger = "TLS handshake with the agent: its certificate cannot be verified: no authority that is trusted here issued it (invalid peer certificate: UnknownIssuer)";
     assert_eq!(told, stranger);
 
     let keys = format!("AgentCertCheck = true\nCaCertificate = {}", root.display());
@@ -190,5 +196,8 @@ async fn an_agent_that_wants_a_certificate_of_the_gateway_is_told() {
 
     let told = warning("", strict.await).await;
 
-    assert_eq!(told, "the agent broke off at once: received fatal alert: CertificateRequired");
+    assert_eq!(
+        told,
+        "the agent broke off at once: the peer refused the TLS handshake (received fatal alert: CertificateRequired)"
+    );
 }

@@ -113,7 +113,10 @@ async fn an_agent_that_is_dead_is_told() {
     assert_eq!(answer, error_6405("FAILED_GENERIC: Cannot communicate with PCoIP Agent"));
     let [(class, message)] = &warnings(&site)[..] else { panic!("{:?}", warnings(&site)) };
     assert_eq!(class, AGENT);
-    assert!(message.ends_with("Connection refused (os error 111)"), "{message}");
+    assert!(
+        message.ends_with(" error=the connection was refused (Connection refused, os error 111)"),
+        "{message}"
+    );
     assert_eq!(talk.ask(ALLOCATE).await, error_6612("The requested session is invalid."));
     assert!(talk.ask(BYE).await.contains("<bye-resp />"));
     site.stop().await;
@@ -153,8 +156,7 @@ async fn a_gateway_that_is_away_is_told() {
     assert_eq!(answer, error_6612("Security Gateway is enabled but does not respond"));
     let [(class, message)] = &warnings(&site)[..] else { panic!("{:?}", warnings(&site)) };
     assert_eq!(class, "PCoIPSecurityGatewayConnection");
-    let start =
-        "The gateway does not take the session gateway=127.0.0.1 error=the exchange failed: ";
+    let start = "The gateway does not take the session gateway=127.0.0.1 error=";
     assert!(message.starts_with(start), "{message}");
     assert!(talk.ask(BYE).await.contains("<bye-resp />"));
     site.stop().await;

@@ -1,0 +1,267 @@
+//! Errors of libraries and of the operating system in an administrator's words, with the original in
+//! brackets: `the connection was refused (Connection refused, os error 111)`.
+
+use std::{error::Error, io};
+
+use crate::distrust::{self, Distrust};
+
+/// The whole chain of an error in one line. It ends at the first cause that has words here; what HTTP
+/// libraries say around that cause is left out.
+#[must_use]
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut links: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(link) = next {
+        if let Some(words) = words(link) {
+            links.retain(|link| !is_wrapper(link));
+            links.push(words);
+            break;
+        }
+        links.push(link.to_string());
+        next = link.source();
+    }
+    links.join(": ")
+}
+
+/// The text of an error of the operating system, in an administrator's words if there are any.
+#[must_use]
+pub fn of_io(error: &io::Error) -> String {
+    words(error).unwrap_or_else(|| error.to_string())
+}
+
+/// Why a role does not answer on its unix socket.
+#[must_use]
+pub fn of_socket(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "its socket does not exist".to_owned(),
+        io::ErrorKind::ConnectionRefused => "nothing listens on its socket".to_owned(),
+        _ => of_io(error),
+    }
+}
+
+/// What one error means, if it is of a kind that is known here.
+fn words(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return of_tls(error);
+    }
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        let carried = error.get_ref().and_then(|carried| words(carried));
+        return carried.or_else(|| Some(with_original(of_system(error)?, &error.to_string())));
+    }
+    of_text(&error.to_string())
+}
+
+fn of_tls(error: &rustls::Error) -> Option<String> {
+    use rustls::Error;
+    let meaning = match error {
+        Error::InvalidCertificate(_) => {
+            format!("its certificate cannot be verified: {}", Distrust::of(error))
+        }
+        Error::AlertReceived(_) => "the peer refused the TLS handshake".to_owned(),
+        Error::PeerIncompatible(_) => {
+            "the peer supports no TLS version and cipher suite that are accepted here".to_owned()
+        }
+        Error::InvalidMessage(_) => "the peer does not speak TLS on this port".to_owned(),
+        _ => return None,
+    };
+    Some(with_original(&meaning, &distrust::bounded(error.clone()).to_string()))
+}
+
+fn of_system(error: &io::Error) -> Option<&'static str> {
+    use io::ErrorKind;
+    if let Some(meaning) = of_name(&error.to_string()) {
+        return Some(meaning);
+    }
+    Some(match error.kind() {
+        ErrorKind::ConnectionRefused => "the connection was refused",
+        ErrorKind::ConnectionReset => "the peer reset the connection",
+        ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
+            "the peer closed the connection"
+        }
+        ErrorKind::HostUnreachable => "the host cannot be reached",
+        ErrorKind::NetworkUnreachable => "there is no route to the network",
+        ErrorKind::NetworkDown => "the network is down",
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => "there was no answer in time",
+        ErrorKind::AddrInUse => "another process uses this address and port",
+        ErrorKind::AddrNotAvailable => "this host does not have this address",
+        ErrorKind::NotFound => "the file does not exist",
+        ErrorKind::PermissionDenied => "permission is denied",
+        ErrorKind::NotADirectory => "a part of the path is not a directory",
+        ErrorKind::IsADirectory => "it is a directory",
+        ErrorKind::StorageFull => "the disk is full",
+        ErrorKind::QuotaExceeded => "the disk quota is used up",
+        ErrorKind::ReadOnlyFilesystem => "the file system is read-only",
+        _ => return None,
+    })
+}
+
+/// What the C library says about a name that it cannot resolve. The error has no number.
+fn of_name(text: &str) -> Option<&'static str> {
+    let (_, why) = text.split_once("failed to lookup address information: ")?;
+    Some(match why {
+        "Name or service not known" | "No address associated with hostname" => {
+            "DNS does not know the host name"
+        }
+        "Temporary failure in name resolution" => "no DNS server answered",
+        _ => "the host name cannot be resolved",
+    })
+}
+
+/// What HTTP libraries say; their types are private.
+fn of_text(text: &str) -> Option<String> {
+    const MEANINGS: [(&str, &str); 2] = [
+        (
+            "connection closed before message completed",
+            "the peer closed the connection before it answered",
+        ),
+        ("invalid HTTP", "the peer does not speak HTTP on this port"),
+    ];
+    let (_, meaning) = MEANINGS.iter().find(|(start, _)| text.starts_with(start))?;
+    Some(with_original(meaning, text))
+}
+
+/// Whether a link of a chain says only that a request or a connection failed.
+fn is_wrapper(text: &str) -> bool {
+    const WRAPPERS: [&str; 5] = [
+        "error sending request",
+        "client error (",
+        "tcp connect error",
+        "dns error",
+        "connection error",
+    ];
+    WRAPPERS.iter().any(|start| text.starts_with(start))
+}
+
+fn with_original(meaning: &str, original: &str) -> String {
+    // One pair of brackets is enough.
+    let original = match original.split_once(" (os error ") {
+        Some((text, number)) => format!("{text}, os error {}", number.trim_end_matches(')')),
+        None => original.to_owned(),
+    };
+    format!("{meaning} ({original})")
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{AlertDescription, CertificateError};
+
+    use super::*;
+
+    /// A link of a chain.
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Link(&'static str, #[source] Option<Box<dyn Error + Send + Sync>>);
+
+    fn link(text: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Link {
+        Link(text, Some(source.into()))
+    }
+
+    #[test]
+    fn each_cause_of_the_operating_system_has_its_words() {
+        let table = [
+            (111, "the connection was refused (Connection refused, os error 111)"),
+            (104, "the peer reset the connection (Connection reset by peer, os error 104)"),
+            (113, "the host cannot be reached (No route to host, os error 113)"),
+            (101, "there is no route to the network (Network is unreachable, os error 101)"),
+            (110, "there was no answer in time (Connection timed out, os error 110)"),
+            (
+                98,
+                "another process uses this address and port (Address already in use, os error 98)",
+            ),
+            (2, "the file does not exist (No such file or directory, os error 2)"),
+            (13, "permission is denied (Permission denied, os error 13)"),
+            (20, "a part of the path is not a directory (Not a directory, os error 20)"),
+            (21, "it is a directory (Is a directory, os error 21)"),
+            (28, "the disk is full (No space left on device, os error 28)"),
+            (30, "the file system is read-only (Read-only file system, os error 30)"),
+            (5, "Input/output error (os error 5)"),
+        ];
+        for (number, text) in table {
+            assert_eq!(of_io(&io::Error::from_raw_os_error(number)), text);
+        }
+    }
+
+    #[test]
+    fn each_cause_of_tls_has_its_words() {
+        let unknown = rustls::Error::from(CertificateError::UnknownIssuer);
+        let alert = rustls::Error::AlertReceived(AlertDescription::HandshakeFailure);
+        let table = [
+            (
+                unknown.clone(),
+                "its certificate cannot be verified: no authority that is trusted here issued it \
+                 (invalid peer certificate: UnknownIssuer)",
+            ),
+            (
+                CertificateError::BadSignature.into(),
+                "its certificate cannot be verified: the authority that is trusted here has its \
+                 issuer's name, but another key (invalid peer certificate: BadSignature)",
+            ),
+            (
+                CertificateError::Expired.into(),
+                "its certificate cannot be verified: it has expired (invalid peer certificate: \
+                 Expired)",
+            ),
+            (
+                CertificateError::NotValidForName.into(),
+                "its certificate cannot be verified: it is for another name (invalid peer \
+                 certificate: NotValidForName)",
+            ),
+            (
+                alert,
+                "the peer refused the TLS handshake (received fatal alert: \
+                 HandshakeFailure)",
+            ),
+            (
+                rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType),
+                "the peer does not speak TLS on this port (received corrupt message of type \
+                 InvalidContentType)",
+            ),
+        ];
+        for (error, text) in table {
+            // As rustls and as an I/O error that carries it.
+            assert_eq!(chain(&error), text);
+            assert_eq!(of_io(&io::Error::new(io::ErrorKind::InvalidData, error)), text);
+        }
+    }
+
+    #[test]
+    fn names_that_cannot_be_resolved_are_told_from_dns_that_does_not_answer() {
+        let table = [
+            ("Name or service not known", "DNS does not know the host name"),
+            ("Temporary failure in name resolution", "no DNS server answered"),
+            ("System error", "the host name cannot be resolved"),
+        ];
+        for (why, words) in table {
+            let original = format!("failed to lookup address information: {why}");
+
+            assert_eq!(of_io(&io::Error::other(original.clone())), format!("{words} ({original})"));
+        }
+    }
+
+    #[test]
+    fn wrappers_of_http_libraries_are_left_out_and_ours_are_kept() {
+        let refused = io::Error::from_raw_os_error(111);
+        let connect = link("client error (Connect)", link("tcp connect error", refused));
+        let asked = link("asking `https://b`", link("error sending request", connect));
+        let closed = link(
+            "client error (SendRequest)",
+            Link("connection closed before message completed", None),
+        );
+        let unknown = link("error sending request", Link("operation was canceled", None));
+        let table = [
+            (
+                asked,
+                "asking `https://b`: the connection was refused (Connection refused, os error 111)",
+            ),
+            (
+                link("error sending request", closed),
+                "the peer closed the connection before it answered (connection closed before \
+                 message completed)",
+            ),
+            (unknown, "error sending request: operation was canceled"),
+        ];
+        for (error, text) in table {
+            assert_eq!(chain(&error), text);
+        }
+    }
+}
