@@ -10,7 +10,8 @@ use std::{
 
 use cmsg_proto::Time;
 
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// The steady clock and the wall clock when the process first asked for the time.
+static START: LazyLock<(Instant, Time)> = LazyLock::new(|| (Instant::now(), wall()));
 
 /// What the wall clock was ahead of the steady one at most.
 static AHEAD: AtomicU64 = AtomicU64::new(0);
@@ -19,10 +20,16 @@ static AHEAD: AtomicU64 = AtomicU64::new(0);
 /// too, and never goes back.
 #[must_use]
 pub fn now() -> Time {
-    let passed = u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let passed = u64::try_from(START.0.elapsed().as_millis()).unwrap_or(u64::MAX);
     let ahead = wall().as_millis().saturating_sub(passed);
     let ahead = AHEAD.fetch_max(ahead, Ordering::Relaxed).max(ahead);
     Time::from_millis(ahead.saturating_add(passed))
+}
+
+/// When the process started, by the wall clock.
+#[must_use]
+pub fn started() -> Time {
+    START.1
 }
 
 /// The wall clock, for what is compared with another host's. It may be set back.

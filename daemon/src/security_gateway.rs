@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    clock,
     drain::Drain,
     former::{self, Kept},
     journal::JournalFile,
@@ -199,6 +200,7 @@ impl Observe for Told {
             sessions: usage.in_use + usage.resumable,
             usage: Some(usage),
             files_read: Some(self.files.read_at()),
+            started: Some(clock::started().as_millis()),
             deployment: socket::deployment(),
             turned_away: Some(self.gateway.counters.turned_away()),
             unserved: None,

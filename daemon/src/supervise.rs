@@ -125,6 +125,7 @@ impl Charge {
         let mut crashes = 0;
         while !shutdown.is_cancelled() {
             let started = Instant::now();
+            orders.report(self.runs, crashes);
             let child = if self.runs { self.start() } else { None };
             if let Some(mut child) = child {
                 tokio::select! {
@@ -140,6 +141,7 @@ impl Charge {
                 }
             }
             crashes = if started.elapsed() < RECOVERED { crashes + 1 } else { 1 };
+            orders.report(self.runs, crashes);
             let rest =
                 async { if self.runs { sleep(pause(crashes)).await } else { pending().await } };
             tokio::select! {

@@ -125,6 +125,7 @@ fn not_ready() -> Status {
         sessions: 3,
         usage: Some(Usage { in_use: 1, resumable: 2 }),
         files_read: None,
+        started: None,
         deployment: None,
         turned_away: None,
         unserved: None,
@@ -160,6 +161,7 @@ fn a_role_is_shown_as_it_says_it_is() {
 fn a_manager_that_waits_for_gateways_tells_what_each_of_them_lacks() {
     let gateway = |takes_sessions, reason: Option<&str>| GatewayStanding {
         gateway: "203.0.113.8".to_owned(),
+        is_own: None,
         takes_sessions,
         reason: reason.map(str::to_owned),
         refused: 0,
@@ -217,6 +219,7 @@ fn a_role_that_has_just_started_is_asked_until_it_has_looked_around() {
             sessions: 0,
             usage: None,
             files_read: None,
+            started: None,
             deployment: None,
             turned_away: None,
             unserved: None,

@@ -268,6 +268,7 @@ impl System for Recorder {
             sessions: 0,
             usage: None,
             files_read: None,
+            started: None,
             deployment: None,
             turned_away: None,
             unserved: None,

@@ -24,11 +24,14 @@ pub use counted::{
     DroppedDatagrams, GatewayStanding, LastRefusal, RefusedClients, TurnedAway, Unserved,
 };
 
+pub use supervised::{Supervised, SupervisedRole, supervised};
+
 pub use ended::{EndReason, SESSIONS_ENDED, SessionEnded, SessionsEnded, report_ended};
 
 mod broker;
 mod counted;
 mod ended;
+mod supervised;
 
 /// One of the two services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -104,6 +107,9 @@ pub struct Status {
     /// it was told to reload them. A daemon that does not say has read them at its start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files_read: Option<u64>,
+    /// When it started, in milliseconds since 1970; a daemon of an earlier version does not report it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<u64>,
     /// What its stack file calls this state of it, in Docker Swarm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<String>,

@@ -32,6 +32,7 @@ pub(super) struct Broker {
     refused: LastRefused,
     url: String,
     is_verified: bool,
+    is_pinned: bool,
 }
 
 /// What a request to the broker is sent with.
@@ -63,6 +64,7 @@ impl Broker {
             client,
             refused,
             url: format!("{}{}", config.broker, BrokerUrl::PATH),
+            is_pinned: matches!(&trust, Trust::Verify { pins, .. } if !pins.is_empty()),
             is_verified: trust != Trust::Off,
         })
     }
@@ -75,6 +77,11 @@ impl Broker {
     /// Whether its certificate is verified.
     pub(super) fn is_verified(&self) -> bool {
         self.is_verified
+    }
+
+    /// Whether its certificate or key is pinned.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.is_pinned
     }
 
     /// Sends a request and takes the broker's answer, whatever its status: an `error-resp` may come

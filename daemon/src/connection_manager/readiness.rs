@@ -62,10 +62,11 @@ impl Readiness {
     /// The broker for the unix socket.
     pub(super) fn broker_status(&self, broker: &Broker) -> BrokerStatus {
         let (url, is_verified) = (broker.address().to_owned(), broker.is_verified());
-        match &*self.broker() {
+        let status = match &*self.broker() {
             Some(state) => state.status(url, is_verified),
             None => BrokerStatus { url, is_verified, ..BrokerStatus::default() },
-        }
+        };
+        BrokerStatus { is_pinned: Some(broker.is_pinned()), ..status }
     }
 
     fn broker(&self) -> MutexGuard<'_, Option<BrokerState>> {

@@ -279,6 +279,7 @@ impl Observe for Shared {
             sessions,
             usage: Some(Usage { in_use, resumable: sessions - in_use }),
             files_read: Some(self.files.read_at()),
+            started: Some(clock::started().as_millis()),
             deployment: socket::deployment(),
             turned_away: None,
             unserved: Some(self.unserved.told(&self.bodies, self.gateways.told())),

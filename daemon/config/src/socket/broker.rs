@@ -11,6 +11,10 @@ pub struct BrokerStatus {
     pub url: String,
     /// Whether its certificate is verified: `BrokerCertCheck`.
     pub is_verified: bool,
+    /// Whether its certificate or key is pinned: `BrokerCertPin`. A daemon of an earlier version does not
+    /// report it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_pinned: Option<bool>,
     /// Whether it answered the last check.
     pub answers: bool,
     /// Why it did not.

@@ -37,6 +37,9 @@ pub struct Unserved {
 pub struct GatewayStanding {
     /// Its public addresses.
     pub gateway: String,
+    /// Whether it is the gateway of this host. A daemon of an earlier version does not report it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_own: Option<bool>,
     /// Whether it took sessions when it was looked at last.
     pub takes_sessions: bool,
     /// Why not.

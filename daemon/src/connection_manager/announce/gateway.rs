@@ -252,6 +252,7 @@ impl Gateway {
         };
         GatewayStanding {
             gateway: self.name(),
+            is_own: Some(self.is_own()),
             takes_sessions,
             reason,
             refused: self.refused.load(Relaxed),

@@ -141,6 +141,7 @@ impl BrokerState {
         BrokerStatus {
             url,
             is_verified,
+            is_pinned: None,
             answers: self.look.found.is_ok(),
             reason: self.look.cause(),
             since: Some(distrust::date(self.since.as_secs())),

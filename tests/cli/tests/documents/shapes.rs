@@ -140,6 +140,7 @@ pub(crate) struct RoleView {
 pub(crate) struct Broker {
     url: String,
     is_verified: bool,
+    is_pinned: Option<bool>,
     answers: bool,
     reason: Option<String>,
     since: Option<String>,

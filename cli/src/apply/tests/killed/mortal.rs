@@ -300,6 +300,7 @@ impl System for Mortal<'_> {
             sessions: 0,
             usage: None,
             files_read: None,
+            started: None,
             deployment: self.host.engine.deployment(role),
             turned_away: None,
             unserved: None,
