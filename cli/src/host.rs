@@ -82,8 +82,8 @@ pub(crate) struct Facts {
     pub(crate) installed: Installed,
     /// What was installed before, where that is to come back.
     pub(crate) back_to: Option<BackTo>,
-    /// Whether what was ready has to be ready again.
-    pub(crate) is_update: bool,
+    /// The command that changes the installation.
+    pub(crate) command: &'static str,
     /// What was edited by hand in the configurations, and what becomes of it.
     pub(crate) edits: Vec<Edit>,
     /// The warnings about the host that are found, by what each is known by.
@@ -178,7 +178,7 @@ impl Facts {
             peers: asked.answers(),
             installed,
             back_to,
-            is_update: false,
+            command: "install",
             edits: Vec::new(),
             known: BTreeSet::new(),
             given,

@@ -84,6 +84,8 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     let prepared = surroundings::prepare(facts, &paths, &mut record);
     let changes = [&steps[..], &others, &read_by_roles, &starts].concat();
     record.learn(&facts.known, !changes.is_empty());
+    let around = [&prepared[..], make_account.as_slice(), units.as_slice()].concat();
+    record.note_change(!changes.is_empty() || !around.is_empty(), facts.command, facts.now);
     steps.extend(make_account);
     steps.extend(write(installed, layout::record(&paths), record.render().into()));
     if let Some(previous) = Previous::of(&changes, installed, &paths, has_other_images) {
@@ -102,10 +104,15 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     steps.extend((!former.is_empty()).then(|| Step::Delete(Delete(former.clone()))));
     steps.extend(units);
     steps.extend(starts);
-    let listens = facts.listeners.iter().map(listen).collect();
-    let roles = wanted.roles().into_iter().map(|role| awaited(role, facts, &deployments)).collect();
-    steps.push(Step::AwaitLive(AwaitLive { paths, roles, listens }));
+    steps.push(await_live(wanted, facts, &deployments));
     Plan { steps, restarts }
+}
+
+/// The last step.
+fn await_live(wanted: &Wanted, facts: &Facts, deployments: &[(Role, String)]) -> Step {
+    let listens = facts.listeners.iter().map(listen).collect();
+    let roles = wanted.roles().into_iter().map(|role| awaited(role, facts, deployments)).collect();
+    Step::AwaitLive(AwaitLive { paths: wanted.place.paths(), roles, listens })
 }
 
 /// A role as it is to be in the end.
@@ -114,7 +121,9 @@ fn awaited(role: Role, facts: &Facts, deployments: &[(Role, String)]) -> Awaited
     Awaited {
         role,
         deployment: deployments.iter().find(|of| of.0 == role).map(|of| of.1.clone()),
-        was_ready: facts.is_update && live.any(|status| status.role == role && status.ready),
+        // What was ready before an update has to be ready after it.
+        was_ready: facts.command == "update"
+            && live.any(|status| status.role == role && status.ready),
     }
 }
 

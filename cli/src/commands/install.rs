@@ -88,7 +88,7 @@ pub(super) fn change(
     let checked = checks::check(setup, global, looking, &mut system)?;
     let Checked { wanted, answers, saved, mut facts, findings, lock: _lock, bundle: _bundle } =
         checked;
-    facts.is_update = way.kind == Kind::Update;
+    facts.command = way.kind.command();
     if findings.iter().any(Finding::is_error) {
         return Err(findings.into());
     }

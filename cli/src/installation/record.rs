@@ -9,6 +9,7 @@ use std::{
 
 use cmsg_config::{ConfFile, Paths, socket::Role};
 use serde::{Deserialize, Serialize};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::installation::{
     Runtime, brokers::Brokers, installed::Installed, layout, surroundings::Surroundings,
@@ -44,6 +45,26 @@ pub(crate) struct Record {
     /// The brokers that it verified or pinned.
     #[serde(default)]
     pub(crate) brokers: Brokers,
+    /// The last command that changed it; an installation by an earlier version has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_change: Option<LastChange>,
+}
+
+/// A command that changed the installation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastChange {
+    /// `install`, `configure`, `update` or `rollback`.
+    pub(crate) command: String,
+    /// When its plan was made, RFC 3339.
+    pub(crate) at: String,
+}
+
+impl LastChange {
+    /// A change at that time.
+    pub(crate) fn new(command: &str, now: OffsetDateTime) -> Self {
+        let second = now.replace_nanosecond(0).unwrap_or(now);
+        Self { command: command.to_owned(), at: second.format(&Rfc3339).unwrap_or_default() }
+    }
 }
 
 /// Agents are relayed to where the Connection Manager reached them.
@@ -77,6 +98,7 @@ impl Record {
             announced: BTreeSet::new(),
             known: BTreeSet::new(),
             brokers: Brokers::default(),
+            last_change: None,
         };
         installed
             .content(&layout::record(paths))
@@ -102,6 +124,13 @@ impl Record {
     pub(crate) fn learn(&mut self, known: &BTreeSet<String>, has_changes: bool) {
         if has_changes || !known.is_subset(&self.known) {
             self.known.clone_from(known);
+        }
+    }
+
+    /// Notes the command as the last change, if it changes anything.
+    pub(crate) fn note_change(&mut self, has_changes: bool, command: &str, now: OffsetDateTime) {
+        if has_changes {
+            self.last_change = Some(LastChange::new(command, now));
         }
     }
 

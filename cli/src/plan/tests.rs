@@ -67,7 +67,7 @@ pub(crate) fn facts(wanted: &Wanted) -> Facts {
         daemon_bytes: 0,
         broker: BrokerFact::NotAsked,
         back_to: None,
-        is_update: false,
+        command: "install",
         edits: Vec::new(),
         known: BTreeSet::new(),
         engine: EngineFact::NotAsked,

@@ -1,10 +1,14 @@
 use cmsg_config::socket::Role;
+use time::OffsetDateTime;
 
 use super::*;
 use crate::{
     content::Content,
     host::{Facts, daemon::DaemonFact},
-    installation::previous::BackTo,
+    installation::{
+        previous::BackTo,
+        record::{LastChange, Record},
+    },
     plan::{
         self, Plan,
         tests::{BOTH, after, installed, wanted},
@@ -121,4 +125,26 @@ fn a_state_that_is_too_long_to_be_read_again_is_not_kept() {
     let (_, changed) = changed(OTHER, there);
 
     assert_eq!(previous(&changed), None);
+}
+
+#[test]
+fn a_change_is_recorded_with_its_command_and_time_and_an_idle_command_is_not() {
+    let last_change = |facts: &Facts| Record::of(&facts.installed, &Paths::under("/r")).last_change;
+    let at = |facts: Facts, command, seconds| Facts {
+        command,
+        now: OffsetDateTime::from_unix_timestamp(seconds).unwrap(),
+        ..facts
+    };
+    let recorded = |command, seconds| {
+        let now = OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+        Some(LastChange::new(command, now))
+    };
+    let there = installed(BOTH);
+    assert_eq!(last_change(&there), recorded("install", 1_900_000_000));
+
+    let (_, there) = changed(BOTH, at(there, "configure", 1_900_000_100));
+    assert_eq!(last_change(&there), recorded("install", 1_900_000_000));
+    let (_, there) = changed(OTHER, at(there, "configure", 1_900_000_200));
+
+    assert_eq!(last_change(&there), recorded("configure", 1_900_000_200));
 }
