@@ -1,6 +1,8 @@
 //! The outcome of a command, as a document for programs and as lines for people.
 
+mod page;
 pub(crate) mod roles;
+pub(crate) mod status;
 
 use std::{fmt::Write as _, path::Path};
 

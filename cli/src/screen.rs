@@ -6,6 +6,7 @@ use std::{
     sync::OnceLock,
 };
 
+use console::Term;
 use serde_json::Value;
 
 use crate::{
@@ -55,6 +56,12 @@ impl Screen {
     /// Whether a line of standard error can change while somebody looks at it.
     pub(crate) fn is_live(&self) -> bool {
         !self.is_quiet && !self.is_verbose && io::stderr().is_terminal() && !is_dumb()
+    }
+
+    /// The width of standard output. What is not a terminal takes lines of any length.
+    pub(crate) fn columns(&self) -> usize {
+        let size = Term::stdout().size_checked();
+        size.filter(|_| io::stdout().is_terminal()).map_or(usize::MAX, |(_, width)| width.into())
     }
 
     /// Prints data for people; a quiet screen has none.

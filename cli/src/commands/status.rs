@@ -1,11 +1,10 @@
-//! `status`: what runs, where it listens, when certificates expire.
+//! `status`: the state of the services, the broker, the gateways and the certificates.
 
 use std::{io, path::PathBuf};
 
-use cmsg_config::{Paths, socket::Role};
+use cmsg_config::{ConfFile, Paths, cause, socket::Role};
 use cmsg_engine::STACK;
-use serde_json::{Value, json};
-use time::format_description::well_known::Rfc3339;
+use time::OffsetDateTime;
 
 use super::Ended;
 use crate::{
@@ -25,8 +24,11 @@ use crate::{
     pki::inspect,
     plan::configuration::certificate_files,
     preflight::{self, installed::unreadable, running},
-    report::roles::{self, RoleView},
-    runtime::units,
+    report::{
+        roles::RoleView,
+        status::{CertificateFile, StatusPage},
+    },
+    runtime::{crashes, units},
     screen::Screen,
     wanted::Location,
 };
@@ -36,49 +38,70 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
     let sources = Sources::read(&status.flags.0, global.answers.as_deref())?;
     let place = Location::read(&sources.resolve(&Layer::new()))?;
     let interrupted = interrupted::finding(&place.paths());
-    screen.findings(interrupted.as_slice());
-    let (found, installed) = super::find_installed(&sources)?;
-    let roles = installed.roles(&found.paths).into_iter();
-    let views: Vec<_> = roles.map(|role| RoleView::ask(&found.paths, role)).collect();
-    let certificates = certificates(&found.paths, &installed);
-    let Record { version, runtime, .. } = Record::of(&installed, &found.paths);
-    let mut findings = broker_findings(&views, &found.paths, &installed);
-    findings.extend(preflight::of_status(&installed, &found.paths, runtime));
-    findings.extend(views.iter().flat_map(|view| rejected(view, &found.paths, runtime)));
-    findings.extend(full(&found.paths));
-    findings.extend(
-        certificates
-            .iter()
-            .filter_map(|shown| Some(unreadable(&shown.path, shown.held.as_ref().err()?))),
-    );
-    let words = layout::words(&found.paths, runtime);
-    let findings = findings.into_iter().map(|finding| finding.in_full(&words));
-    let mut findings: Vec<_> = findings.collect();
-    let is_failed = views.iter().any(RoleView::is_down) || findings.iter().any(Finding::is_error);
+    let found = super::find_installed(&sources);
+    let (found, installed) = found.inspect_err(|_| screen.findings(interrupted.as_slice()))?;
+    let page = page(&found.paths, &installed);
+    let mut findings = findings(&page, &found.paths, &installed);
+    let is_failed =
+        page.roles.iter().any(RoleView::is_down) || findings.iter().any(Finding::is_error);
     let exit = if is_failed { Exit::Failed } else { Exit::Done };
     // Where the engine is away, that is what keeps the roles down, or will.
-    let away = if runtime == Runtime::Swarm { without_engine(exit) } else { None };
-    findings.extend(away.or_else(|| down(&views, &found.paths, runtime)));
+    let away = if page.runtime == Runtime::Swarm { without_engine(exit) } else { None };
+    findings.extend(away.or_else(|| down(&page.roles, &found.paths, page.runtime)));
+    findings.splice(0..0, interrupted);
+    findings.sort_by_key(|finding| !finding.is_error());
 
     if screen.is_json {
-        screen.document(&json!({
-            "schema": 1,
-            "version": version,
-            "runtime": runtime,
-            "roles": roles::document(&views),
-            "certificates": certificates.iter().flat_map(Shown::rows).collect::<Vec<_>>(),
-            "findings": interrupted.into_iter().chain(findings).collect::<Vec<_>>(),
-            "settings": found.answers.document(),
-        }));
+        screen.document(&page.document(&findings, &found.answers.document()));
         return Ok(exit);
     }
-    let place = layout::place(found.paths.root());
-    screen.data(&format!("version {version}, runtime {runtime}, {place}"));
-    views.iter().for_each(|view| screen.data(&view.lines()));
-    screen.data(&format!("logs: {}", found.paths.logs().display()));
-    certificates.iter().flat_map(Shown::lines).for_each(|line| screen.data(&line));
+    screen.data(&page.lines(screen.columns()).join("\n"));
     screen.findings(&findings);
     Ok(exit)
+}
+
+/// What is installed, and its state.
+fn page(paths: &Paths, installed: &Installed) -> StatusPage {
+    let Record { version, runtime, last_change, .. } = Record::of(installed, paths);
+    let ask = |role| {
+        let view = RoleView::ask(paths, role);
+        let is_down = view.is_down();
+        view.restarted(is_down.then(|| crashes::restarts(paths, role, runtime)).flatten())
+    };
+    let roles = installed.roles(paths);
+    let conf = |role| present(installed, paths, role).filter(|_| roles.contains(&role));
+    let manager = conf(Role::Cm);
+    let gateway = conf(Role::Sg);
+    let values = |conf: Option<&ConfFile>, key: &str| -> Vec<String> {
+        let all = conf.into_iter().flat_map(|conf| conf.values(key));
+        all.map(|entry| entry.value.to_owned()).collect()
+    };
+    StatusPage {
+        now: OffsetDateTime::now_utc(),
+        place: layout::place(paths.root()),
+        runtime,
+        version,
+        installer: env!("CARGO_PKG_VERSION").to_owned(),
+        last_change,
+        broker: values(manager.as_ref(), "PcoipAddress").pop(),
+        external: values(gateway.as_ref(), "ExternalRoutableIP"),
+        gateways: values(manager.as_ref(), "ExternalSecurityGateway"),
+        certificates: certificates(paths, installed),
+        logs: paths.logs().to_owned(),
+        roles: roles.into_iter().map(ask).collect(),
+    }
+}
+
+/// What is wrong with it, as far as its services run.
+fn findings(page: &StatusPage, paths: &Paths, installed: &Installed) -> Vec<Finding> {
+    let mut findings = broker_findings(&page.roles, paths, installed);
+    findings.extend(preflight::of_status(installed, paths, page.runtime));
+    findings.extend(page.roles.iter().flat_map(|view| rejected(view, paths, page.runtime)));
+    findings.extend(full(paths));
+    let unread = |file: &CertificateFile| Some(unreadable(&file.path, file.held.as_ref().err()?));
+    findings.extend(page.certificates.iter().filter_map(unread));
+    let words = layout::words(paths, page.runtime);
+    findings.into_iter().map(|finding| finding.in_full(&words)).collect()
 }
 
 /// What keeps log-ons from working or from being safe.
@@ -86,7 +109,7 @@ fn broker_findings(views: &[RoleView], paths: &Paths, installed: &Installed) -> 
     let words = layout::words(paths, Record::of(installed, paths).runtime);
     let seen = views.iter().filter_map(RoleView::broker);
     let mut findings: Vec<_> = seen.filter_map(|seen| running::finding(seen, &words)).collect();
-    findings.extend(views.iter().flat_map(RoleView::refusing).map(running::refusal));
+    findings.extend(views.iter().flat_map(RoleView::refusing).map(|it| running::refusal(&it)));
     let has_manager = installed.roles(paths).contains(&Role::Cm);
     let conf = present(installed, paths, Role::Cm).filter(|_| has_manager);
     if conf.is_some_and(|conf| is_unverified(&conf)) {
@@ -140,69 +163,33 @@ fn down(views: &[RoleView], paths: &Paths, runtime: Runtime) -> Option<Finding> 
             .filter(|view| units::keep(paths, view.role()))
             .map(|view| format!("`journalctl -u {}`", layout::unit_name(view.role())))
             .collect();
-        let again = layout::words(paths, runtime);
-        let why = match runtime {
-            Runtime::Swarm => {
-                format!(
-                    "is in `docker stack ps --no-trunc {STACK}` and `docker service logs {STACK}_cm`"
-                )
-            }
-            Runtime::Host if units.is_empty() => {
-                format!("is at the end of `{}`", layout::supervise_log(paths).display())
-            }
-            Runtime::Host => format!("{} tells", units.join(", ")),
-        };
-        let start = format!("`pcoip-cmsg-setup install{again}` starts what does not run");
-        let cure = match runtime {
+        let start = format!("`pcoip-cmsg-setup install{}`", layout::words(paths, runtime));
+        let log = match runtime {
             Runtime::Swarm => format!(
-                "after a restart Docker starts them within a minute; else {start}; why it ended \
-                 {why}"
+                "`docker stack ps --no-trunc {STACK}` and `docker service logs {STACK}_cm` show"
             ),
-            Runtime::Host => format!("{start}; why it ended {why}"),
+            Runtime::Host if units.is_empty() => {
+                format!("the end of `{}` shows", layout::supervise_log(paths).display())
+            }
+            Runtime::Host if units.len() == 1 => format!("{} shows", units[0]),
+            Runtime::Host => format!("{} show", units.join(" and ")),
         };
-        let what = format!("what is installed does not run: {}", names.join(", "));
+        let (them, verb) = if names.len() == 1 { ("it", "is") } else { ("them", "are") };
+        let wait = match runtime {
+            Runtime::Swarm => {
+                "wait a minute if Docker was just restarted; otherwise start ".to_owned() + them
+            }
+            Runtime::Host => format!("start {them}"),
+        };
+        let cure = format!("{wait} with {start}; {log} the cause");
+        let what = format!("the {} {verb} not running", names.join(" and the "));
         Finding::error("role.down", what, cure)
     })
 }
 
-/// A file of certificates.
-struct Shown {
-    path: PathBuf,
-    /// What it holds, or why that cannot be read.
-    held: Result<Vec<inspect::Certificate>, String>,
-}
-
-impl Shown {
-    /// Its rows of the document.
-    fn rows(&self) -> Vec<Value> {
-        let all = match &self.held {
-            Ok(all) => all,
-            Err(why) => return vec![json!({ "path": self.path, "error": why })],
-        };
-        let row = |certificate: &inspect::Certificate| {
-            let expires = expires(certificate);
-            json!({ "path": self.path, "subject": certificate.subject, "expires": expires })
-        };
-        all.iter().map(row).collect()
-    }
-
-    /// Its lines for people.
-    fn lines(&self) -> Vec<String> {
-        let path = self.path.display();
-        match &self.held {
-            Ok(all) => all.iter().map(|one| format!("{path}: expires {}", expires(one))).collect(),
-            Err(why) => vec![format!("{path}: unreadable ({why})")],
-        }
-    }
-}
-
-fn expires(certificate: &inspect::Certificate) -> String {
-    certificate.not_after.format(&Rfc3339).unwrap_or_default()
-}
-
 /// All certificates that the roles show or verify with: the installer's, and others that their
 /// configurations name.
-fn certificates(paths: &Paths, installed: &Installed) -> Vec<Shown> {
+fn certificates(paths: &Paths, installed: &Installed) -> Vec<CertificateFile> {
     let ours = [layout::certificate, layout::authority, layout::verifying_certificates];
     let confs = installed.roles(paths).into_iter().filter_map(|r| present(installed, paths, r));
     let named: Vec<_> = confs.flat_map(|conf| certificate_files(&conf)).collect();
@@ -218,11 +205,11 @@ fn certificates(paths: &Paths, installed: &Installed) -> Vec<Shown> {
         if content.as_ref().is_err_and(is_missing) && !named.contains(&path) {
             return None;
         }
-        let held = content.map_err(|error| error.to_string());
+        let held = content.map_err(|error| cause::of_io(&error));
         let held = held.and_then(|content| {
             inspect::certificates(content.bytes()).map_err(|why| why.to_string())
         });
-        Some(Shown { path, held })
+        Some(CertificateFile { path, held })
     };
     shown.into_iter().filter_map(read).collect()
 }

@@ -3,8 +3,11 @@
 use std::{fmt::Write as _, io, time::Duration};
 
 use cmsg_config::{
-    Paths,
-    socket::{self, BrokerStatus, LastRefusal, Listen, NO_BROKER, Role, Status, Usage},
+    Paths, cause,
+    socket::{
+        self, BrokerStatus, DRAINING, GatewayStanding, LastRefusal, Listen, NO_BROKER, Role,
+        Status, Usage,
+    },
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -18,24 +21,72 @@ const WAIT: Duration = Duration::from_secs(2);
 const TIMES: u32 = 50;
 const EVERY: Duration = Duration::from_millis(100);
 
+/// The state of a role in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RoleState {
+    /// It accepts sessions.
+    Healthy,
+    /// It runs and accepts no sessions.
+    NotReady,
+    /// It was told to accept no new sessions.
+    Draining,
+    /// Something listens on its socket and does not answer.
+    NotResponding,
+    /// It does not run.
+    Stopped,
+    /// It is restarted again and again.
+    CrashLooping,
+    /// It does not run since it rejected its configuration.
+    ConfigurationRejected,
+}
+
+impl RoleState {
+    /// For people.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::NotReady => "not ready",
+            Self::Draining => "draining",
+            Self::NotResponding => "not responding",
+            Self::Stopped => "stopped",
+            Self::CrashLooping => "crash-looping",
+            Self::ConfigurationRejected => "configuration rejected",
+        }
+    }
+}
+
 /// One role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct RoleView {
     #[serde(skip)]
     role: Role,
+    state: RoleState,
     live: bool,
     ready: bool,
     reason: Option<String>,
+    /// The same without the causes that the broker and the gateways have.
+    #[serde(skip)]
+    own_reason: Option<String>,
     listens: Vec<String>,
     sessions: usize,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
+    /// The version of the daemon that runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    /// When it started, in milliseconds since 1970, if it reports that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started: Option<u64>,
+    /// How often it was restarted, if that happens again and again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restarts: Option<u64>,
+    /// The gateways of the Connection Manager.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gateways: Vec<GatewayStanding>,
     /// The connection broker, as the Connection Manager sees it.
     #[serde(skip_serializing_if = "Option::is_none")]
     broker: Option<BrokerStatus>,
-    /// Gateways that refused the last session, with when and why.
-    #[serde(skip)]
-    refusing: Vec<(String, LastRefusal)>,
     /// Why it ended, where it rejected its configuration.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     rejection: Option<Rejection>,
@@ -53,7 +104,13 @@ impl RoleView {
             Some(it) if is_current(it) => Some("its configuration is invalid".to_owned()),
             Some(_) => Some("its configuration was invalid; a file has changed since".to_owned()),
         };
+        if rejection.is_some() {
+            view.own_reason.clone_from(&view.reason);
+        }
         view.rejection = rejection.filter(is_current);
+        if view.rejection.is_some() {
+            view.state = RoleState::ConfigurationRejected;
+        }
         view
     }
 
@@ -82,24 +139,39 @@ impl RoleView {
             Ok(status) => Self::told(role, in_one_line(status)),
             Err(error) => Self {
                 role,
+                state: silent(&error),
                 live: false,
                 ready: false,
-                reason: Some(one_line(&format!("does not answer: {error}"))),
+                reason: Some(one_line(&format!("does not answer: {}", cause::of_socket(&error)))),
+                own_reason: match silent(&error) {
+                    RoleState::Stopped => None,
+                    _ => Some(one_line(&cause::of_socket(&error))),
+                },
                 listens: Vec::new(),
                 sessions: 0,
                 usage: Some(Usage::default()),
+                version: None,
+                started: None,
+                restarts: None,
+                gateways: Vec::new(),
                 broker: None,
-                refusing: Vec::new(),
                 rejection: None,
             },
         }
     }
 
     fn told(role: Role, status: Status) -> Self {
+        let is_draining = status.reason.as_deref() == Some(DRAINING);
         Self {
             role,
+            state: match status.ready {
+                true => RoleState::Healthy,
+                false if is_draining => RoleState::Draining,
+                false => RoleState::NotReady,
+            },
             live: true,
             ready: status.ready,
+            own_reason: status.reason.clone(),
             reason: status
                 .reason
                 .clone()
@@ -107,7 +179,10 @@ impl RoleView {
             listens: status.listens.iter().map(listen).collect(),
             sessions: status.sessions,
             usage: status.usage,
-            refusing: refusing(&status),
+            version: Some(status.version),
+            started: status.started,
+            restarts: None,
+            gateways: status.unserved.map(|unserved| unserved.gateways).unwrap_or_default(),
             broker: status.broker,
             rejection: None,
         }
@@ -153,18 +228,69 @@ impl RoleView {
     }
 
     /// The gateways that refused the last session, with when and why.
-    pub(crate) fn refusing(&self) -> &[(String, LastRefusal)] {
-        &self.refusing
+    pub(crate) fn refusing(&self) -> Vec<(String, LastRefusal)> {
+        let refused = |it: &GatewayStanding| Some((it.gateway.clone(), it.last_refusal.clone()?));
+        self.gateways.iter().filter_map(refused).collect()
+    }
+
+    /// Its state in one word.
+    pub(crate) fn state(&self) -> RoleState {
+        self.state
+    }
+
+    /// Why it is not healthy, without the causes that the broker and the gateways have.
+    pub(crate) fn own_reason(&self) -> Option<&str> {
+        self.own_reason.as_deref()
+    }
+
+    /// Its sessions, where it answers and counts them.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        self.usage.filter(|_| self.live)
+    }
+
+    /// All its sessions.
+    pub(crate) fn sessions(&self) -> usize {
+        self.sessions
+    }
+
+    /// The version of the daemon that runs.
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
+    /// When it started, in milliseconds since 1970, if it reports that.
+    pub(crate) fn started(&self) -> Option<u64> {
+        self.started
+    }
+
+    /// How often it was restarted, if that happens again and again.
+    pub(crate) fn restarts(&self) -> Option<u64> {
+        self.restarts
+    }
+
+    /// The addresses that it listens on, as `--listen` takes them.
+    pub(crate) fn listens(&self) -> &[String] {
+        &self.listens
+    }
+
+    /// The gateways of the Connection Manager.
+    pub(crate) fn gateways(&self) -> &[GatewayStanding] {
+        &self.gateways
+    }
+
+    /// Notes that a role that does not run is restarted again and again.
+    pub(crate) fn restarted(self, restarts: Option<u64>) -> Self {
+        match restarts {
+            Some(_) if self.state == RoleState::Stopped => {
+                Self { state: RoleState::CrashLooping, restarts, ..self }
+            }
+            _ => self,
+        }
     }
 
     /// Lines for people.
     pub(crate) fn lines(&self) -> String {
-        let state = match (self.live, self.ready) {
-            (false, _) => "down",
-            (true, false) => "live, not ready",
-            (true, true) => "live, ready",
-        };
-        let mut text = format!("{}: {state}", self.name());
+        let mut text = format!("{}: {}", self.name(), self.state.words());
         if let Some(reason) = &self.reason {
             let _ = write!(text, " ({reason})");
         }
@@ -229,7 +355,10 @@ fn trouble(status: &Status) -> String {
     format!("{since}: {reason}")
 }
 
-fn refusing(status: &Status) -> Vec<(String, LastRefusal)> {
-    let all = status.unserved.iter().flat_map(|unserved| &unserved.gateways);
-    all.filter_map(|it| Some((it.gateway.clone(), it.last_refusal.clone()?))).collect()
+/// The state of a role whose socket does not answer.
+fn silent(error: &io::Error) -> RoleState {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => RoleState::Stopped,
+        _ => RoleState::NotResponding,
+    }
 }

@@ -140,6 +140,8 @@ fn a_role_is_shown_as_it_says_it_is() {
     assert_eq!(
         json!(view),
         json!({
+            "state": "not-ready",
+            "version": "0.1.0",
             "live": true,
             "ready": false,
             "reason": "the broker is away",
@@ -151,7 +153,7 @@ fn a_role_is_shown_as_it_says_it_is() {
     );
     assert_eq!(
         view.lines(),
-        "connection manager: live, not ready (the broker is away)\n  sessions: 1 in use, 2 \
+        "connection manager: not ready (the broker is away)\n  sessions: 1 in use, 2 \
          resumable\n  broker=127.0.0.1:443/tcp"
     );
     assert_eq!(view.why_not_ready(), Some("the broker is away"));
@@ -201,7 +203,10 @@ fn what_a_role_says_is_shown_in_one_line() {
 fn a_role_that_is_down_says_so() {
     let view = RoleView::of(Role::Sg, Err(std::io::ErrorKind::NotFound.into()));
 
-    assert_eq!(view.lines(), "security gateway: down (does not answer: entity not found)");
+    assert_eq!(
+        view.lines(),
+        "security gateway: stopped (does not answer: its socket does not exist)"
+    );
     assert_eq!(json!(view)["live"], json!(false));
     assert_eq!(view.why_not_ready(), None);
 }

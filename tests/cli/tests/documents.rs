@@ -170,7 +170,10 @@ fn the_status_tells_every_role_and_every_certificate() {
     let (code, status) = run::<Status>(&site, "status", &[]);
 
     assert_eq!((code, status.schema, status.runtime), (1, 1, Runtime::Host));
-    assert_eq!(status.version, "0.1.0");
+    assert_eq!((&*status.version, &*status.installer_version), ("0.1.0", "0.1.0"));
+    assert_eq!(status.external_addresses, ["203.0.113.7", "2001:db8::7"]);
+    let change = status.last_change.as_ref().map(|change| (&*change.command, &*change.at));
+    assert_eq!(change, Some(("configure", "2026-11-30T20:12:01Z")));
     let [(Role::Cm, cm), (Role::Sg, sg)] = &status.roles.iter().collect::<Vec<_>>()[..] else {
         panic!("{:?}", status.roles)
     };
@@ -178,6 +181,9 @@ fn the_status_tells_every_role_and_every_certificate() {
     assert!(cm.reason.as_ref().is_some_and(|why| why.starts_with("does not answer: ")));
     assert_eq!((sg.live, sg.ready, sg.sessions, &sg.reason), (true, true, 3, &None));
     assert_eq!((sg.in_use, sg.resumable), (Some(2), Some(1)));
+    assert_eq!((&*cm.state, &*sg.state), ("stopped", "healthy"));
+    // The gateway is of an earlier version, which does not report when it started.
+    assert_eq!((sg.version.as_deref(), sg.started), (Some("0.1.0"), None));
     assert_eq!(sg.listens, ["pcoip=127.0.0.1:4172/tcp"]);
     assert!(cm.broker.is_none() && sg.broker.is_none());
     let ids: Vec<_> = status.findings.iter().map(|finding| finding.id.as_str()).collect();
@@ -186,7 +192,9 @@ fn the_status_tells_every_role_and_every_certificate() {
         status.certificates.iter().map(|c| (c.path.clone(), c.subject.as_str())).collect();
     let own = site.folder().join("jwt-verifying.crt").display().to_string();
     assert_eq!(certificates, [(own, "CN=cm.example")]);
-    assert_eq!(status.certificates[0].expires, "2126-10-30T21:57:51Z");
+    let certificate = &status.certificates[0];
+    assert_eq!(certificate.expires, "2126-10-30T21:57:51Z");
+    assert!(certificate.self_signed && certificate.days_left > 30_000, "{certificate:?}");
     let down = status.findings.iter().map(|found| found.id.as_str()).collect::<Vec<_>>();
     assert_eq!(down, ["role.down"]);
     assert_eq!(status.settings["runtime"].from, From::Saved);

@@ -282,8 +282,8 @@ fn status_names_the_lines_that_a_role_rejects_and_install_starts_it_when_they_ar
 
     write(&edited.conf, edited.good.as_bytes());
     let (_, shown, told) = edited.status();
-    let state = "security gateway: down (its configuration was invalid; a file has changed since)";
-    assert!(shown.contains(state), "{shown}");
+    let reason = "\n  its configuration was invalid; a file has changed since\n";
+    assert!(shown.contains("\nsecurity gateway    stopped ") && shown.contains(reason), "{shown}");
     assert!(told.contains(&edited.start()) && !told.contains("TagSeconds"), "{told}");
     let done = site.done(&["install"]);
 

@@ -31,11 +31,22 @@ pub(crate) struct Validation {
 pub(crate) struct Status {
     pub(crate) schema: u32,
     pub(crate) version: String,
+    pub(crate) installer_version: String,
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub(crate) last_change: Option<LastChange>,
+    pub(crate) external_addresses: Vec<String>,
     pub(crate) runtime: Runtime,
     pub(crate) roles: BTreeMap<Role, RoleView>,
     pub(crate) certificates: Vec<Certificate>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) settings: BTreeMap<String, Setting>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LastChange {
+    pub(crate) command: String,
+    pub(crate) at: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -120,6 +131,7 @@ pub(crate) enum Runtime {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RoleView {
+    pub(crate) state: String,
     pub(crate) live: bool,
     pub(crate) ready: bool,
     // Without this a key that is left out would pass for null.
@@ -129,6 +141,11 @@ pub(crate) struct RoleView {
     pub(crate) sessions: u64,
     pub(crate) in_use: Option<u64>,
     pub(crate) resumable: Option<u64>,
+    /// Only a role that answers has it.
+    #[serde(default)]
+    pub(crate) version: Option<String>,
+    #[serde(default)]
+    pub(crate) started: Option<u64>,
     /// Only a Connection Manager that answers has it.
     #[serde(default)]
     pub(crate) broker: Option<Broker>,
@@ -164,6 +181,8 @@ pub(crate) struct Certificate {
     pub(crate) path: String,
     pub(crate) subject: String,
     pub(crate) expires: String,
+    pub(crate) self_signed: bool,
+    pub(crate) days_left: i64,
 }
 
 impl Finding {

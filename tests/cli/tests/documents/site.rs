@@ -32,8 +32,10 @@ impl Site {
         let site = Self::empty();
         let base = site.root().join("opt/teradici/pcoipcm_data");
         let certificate = site.folder().join("jwt-verifying.crt");
-        let conf = format!("SslCertificate = {}\n", certificate.display());
-        let record = r#"{ "schema": 1, "version": "0.1.0", "folders": [] }"#;
+        let external = "ExternalRoutableIP = 203.0.113.7\nExternalRoutableIP = 2001:db8::7\n";
+        let conf = format!("SslCertificate = {}\n{external}", certificate.display());
+        let record = r#"{ "schema": 1, "version": "0.1.0", "folders": [],
+            "last_change": { "command": "configure", "at": "2026-11-30T20:12:01Z" } }"#;
         put(&base.join("bin/pcoip-cmsgd"), "");
         put(&base.join("data/answers.yaml"), "runtime: host\n");
         put(&base.join("data/installation.json"), record);

@@ -123,8 +123,8 @@ fn a_changed_flag_restarts_its_unit_alone_and_what_is_down_is_started() {
     let down = down.expect("the installer can be run");
     assert_eq!(down.status.code(), Some(1));
     let told = String::from_utf8_lossy(&down.stderr).into_owned();
-    let cure = "`pcoip-cmsg-setup install --runtime=host` starts what does not run; why it ended \
-                `journalctl -u pcoip-cmsg-connection-manager.service` tells";
+    let cure = "start it with `pcoip-cmsg-setup install --runtime=host`; `journalctl -u \
+                pcoip-cmsg-connection-manager.service` shows the cause";
     assert!(told.contains(cure), "{told}");
     assert_eq!(site.run(&["install"]).status.code(), Some(0));
     assert_eq!(site.calls(), ["start --no-block connection-manager"]);
