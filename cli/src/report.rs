@@ -1,6 +1,7 @@
 //! The outcome of a command, as a document for programs and as lines for people.
 
 mod page;
+pub(crate) mod removal;
 pub(crate) mod roles;
 pub(crate) mod status;
 

@@ -23,10 +23,11 @@ use crate::{
         account::NAME, contents::Contents, installed::Installed, layout, record::Record,
     },
     interrupt::Interrupt,
-    plan, preflight,
+    plan::{self, Plan},
+    preflight,
     progress::Progress,
     prompt::{self, Terminal},
-    report::{Outcome, Report, plan_lines},
+    report::{Outcome, Report, plan_lines, removal::Removal},
     screen::Screen,
     step::StepError,
     system::Real,
@@ -36,14 +37,24 @@ use crate::{
 pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let sources = Sources::read(&uninstall.flags.0, global.answers.as_deref())?;
     let found = super::find(&sources)?;
-    let is_there = is_there(&found.paths)?;
-    if !is_there {
+    if !is_there(&found.paths)? {
         return Err(Ended::nothing_installed(&found.paths));
     }
     let mut system = Real::new(Interrupt::watch()?, Progress::new(screen));
     let is_asked = !uninstall.dry_run && !global.yes;
-    if is_asked && !is_confirmed(uninstall, global, &found.paths, (screen, &mut system))? {
-        return Err(anyhow::anyhow!("the removal was not confirmed").into());
+    if is_asked && !prompt::is_possible(global) {
+        return Err(vec![unconfirmed()].into());
+    }
+    // What an interrupted command left may keep it from being read until that is undone.
+    if let Ok(planned) = Planned::read(&found.paths, None, uninstall.purge)
+        && !screen.is_json
+    {
+        let lines = planned.removal(&found.paths, uninstall.purge).lines(screen.columns());
+        lines.iter().for_each(|line| screen.note(line));
+    }
+    if is_asked && !is_confirmed(uninstall, &found.paths, (screen, &mut system))? {
+        screen.note("Nothing was changed.");
+        return Ok(Exit::Failed);
     }
     let mut lock = if uninstall.dry_run { None } else { Some(super::lock(&found.paths)?) };
     let interrupted = match &lock {
@@ -51,21 +62,11 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
         None => interrupted::finding(&found.paths),
     };
     screen.findings(interrupted.as_slice());
-    let installed = read(&found.paths, lock.as_ref(), uninstall.purge)?;
+    let Planned { installed, plan } = Planned::read(&found.paths, lock.as_ref(), uninstall.purge)?;
     if let (Some(lock), true) = (&mut lock, uninstall.purge) {
         let made = Record::of(&installed, &found.paths).folders;
         lock.goes_with(&[lock.made(), &made].concat())?;
     }
-
-    let runtime = Record::of(&installed, &found.paths).runtime;
-    let engine = EngineFact::read(runtime);
-    if installed.is_there(&found.paths)
-        && let Some(finding) = unreachable(&engine)
-    {
-        return Err(vec![finding].into());
-    }
-    let machine = Machine::read(unistd::geteuid().is_root(), &found.paths);
-    let plan = plan::uninstall(&found.paths, &installed, &machine, engine.facts(), uninstall.purge);
     let settings = found.answers.document();
     let findings = interrupted.into_iter().collect();
     let mut report = Report::planned(findings, plan, settings);
@@ -76,11 +77,39 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
     }
     let exit = perform(&mut report, &found.paths, &mut system, screen);
     if exit == Exit::Done {
+        screen.note(&format!("The installation {} is removed.", layout::place(found.paths.root())));
         let kept = kept(&found.paths, &installed, uninstall.purge);
         kept.iter().for_each(|it| screen.note(it));
     }
     report.show_document(screen);
     Ok(exit)
+}
+
+/// What is installed, and how it is removed.
+struct Planned {
+    installed: Installed,
+    plan: Plan,
+}
+
+impl Planned {
+    /// Plans the removal; under the lock, if that is held.
+    fn read(paths: &Paths, lock: Option<&Lock>, purges: bool) -> Result<Self, Ended> {
+        let installed = read(paths, lock, purges)?;
+        let runtime = Record::of(&installed, paths).runtime;
+        let engine = EngineFact::read(runtime);
+        if installed.is_there(paths)
+            && let Some(finding) = unreachable(&engine)
+        {
+            return Err(vec![finding].into());
+        }
+        let machine = Machine::read(unistd::geteuid().is_root(), paths);
+        let plan = plan::uninstall(paths, &installed, &machine, engine.facts(), purges);
+        Ok(Self { installed, plan })
+    }
+
+    fn removal<'a>(&'a self, paths: &'a Paths, purges: bool) -> Removal<'a> {
+        Removal { paths, installed: &self.installed, plan: &self.plan, purges }
+    }
 }
 
 fn read(paths: &Paths, lock: Option<&Lock>, purges: bool) -> anyhow::Result<Installed> {
@@ -146,20 +175,19 @@ fn unreachable(engine: &EngineFact) -> Option<Finding> {
     Some(Finding::error("docker.not-running", what, cure))
 }
 
+fn unconfirmed() -> Finding {
+    Finding::error(
+        "usage.confirmation",
+        "nobody can be asked whether the installation may be removed",
+        "confirm it with `--yes`",
+    )
+}
+
 fn is_confirmed(
     uninstall: &Uninstall,
-    global: &Global,
     paths: &Paths,
     (screen, system): (&Screen, &mut Real),
 ) -> Result<bool, Ended> {
-    if !prompt::is_possible(global) {
-        let finding = Finding::error(
-            "usage.confirmation",
-            "nobody can be asked whether the installation may be removed",
-            "confirm it with `--yes`",
-        );
-        return Err(vec![finding].into());
-    }
     let extent = if uninstall.purge { " with its configuration, keys and logs" } else { "" };
     let place = layout::place(paths.root());
     let question = format!("Remove the installation {place}{extent} (--yes)?");
