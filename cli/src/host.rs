@@ -23,7 +23,7 @@ use std::{
     path::Path,
 };
 
-use cmsg_config::{ConfFile, Paths, socket::Role, values::Host};
+use cmsg_config::{ConfFile, Paths, cause, socket::Role, values::Host};
 use nix::{sys::statvfs::statvfs, unistd};
 use time::OffsetDateTime;
 
@@ -224,12 +224,13 @@ fn read_copy(
     error: &io::Error,
 ) -> Result<Content, String> {
     if !given.is_kept {
-        return Err(error.to_string());
+        return Err(cause::of_io(error));
     }
     let copy = layout::copy(paths, given.setting);
     let content = base.content(&copy).cloned();
-    content
-        .ok_or_else(|| format!("{error}, and its installed copy `{}` is missing", copy.display()))
+    content.ok_or_else(|| {
+        format!("{}, and its installed copy `{}` is missing", cause::of_io(error), copy.display())
+    })
 }
 
 fn exposed(wanted: &Wanted) -> BTreeSet<Setting> {

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use cmsg_config::cause;
 use serde_json::Value;
 
 use super::{Answers, Origin};
@@ -67,7 +68,7 @@ impl From<Unusable> for Finding {
 /// Where it cannot be read or is none.
 pub(crate) fn load(path: &Path) -> Result<Layer, Unusable> {
     let content =
-        files::read(path).map_err(|error| Unusable::unreadable(path, error.to_string()))?;
+        files::read(path).map_err(|error| Unusable::unreadable(path, cause::of_io(&error)))?;
     read(path, &content)
 }
 
@@ -79,7 +80,7 @@ pub(crate) fn load(path: &Path) -> Result<Layer, Unusable> {
 pub(crate) fn load_saved(path: &Path) -> Result<Layer, Unusable> {
     let file = trusted::read(path).map_err(|error| match Untrusted::cause(&error) {
         Some(untrusted) => Unusable::Untrusted(untrusted.clone()),
-        None => Unusable::unreadable(path, error.to_string()),
+        None => Unusable::unreadable(path, cause::chain(error.as_ref())),
     })?;
     file.map_or_else(|| Ok(Layer::new()), |file| read(path, &file.content))
 }

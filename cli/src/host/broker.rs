@@ -8,6 +8,7 @@ use std::{
 };
 
 use cmsg_config::{
+    cause,
     distrust::Distrust,
     names, pem,
     values::{HostPort, Pin},
@@ -91,12 +92,12 @@ pub(crate) fn look(broker: &HostPort, authorities: &[Content], now: OffsetDateTi
 ///
 /// Why none of its addresses answers.
 pub(super) fn connect(peer: &HostPort) -> Result<TcpStream, String> {
-    let told = |error: std::io::Error| error.to_string();
+    let told = |error: std::io::Error| cause::of_io(&error);
     let addresses = (peer.host.as_str(), peer.port).to_socket_addrs().map_err(told)?;
     let mut last = "its name has no address".to_owned();
     let stream = addresses.into_iter().find_map(|address| {
         TcpStream::connect_timeout(&address, CONNECT_WAIT)
-            .map_err(|error| last = error.to_string())
+            .map_err(|error| last = cause::of_io(&error))
             .ok()
     });
     let stream = stream.ok_or(last)?;
@@ -130,7 +131,7 @@ pub(super) fn handshake(
     let shown = witness.shown.lock().map(|mut shown| std::mem::take(&mut *shown));
     match (shown, outcome) {
         (Ok(chain), _) if !chain.is_empty() => Ok((chain, StreamOwned::new(connection, stream))),
-        (_, Err(error)) => Err(error.to_string()),
+        (_, Err(error)) => Err(cause::of_io(&error)),
         _ => Err("it presents no certificate".to_owned()),
     }
 }

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf, absolute},
 };
 
+use cmsg_config::cause;
 use nix::unistd::{AccessFlags, access};
 
 use crate::{answers::file, files, installation::installed::InstalledFile};
@@ -31,10 +32,10 @@ impl Export {
 fn look(path: &Path) -> Result<Option<InstalledFile>, String> {
     let found = match path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(cause::of_io(&error)),
         Ok(metadata) if !metadata.is_file() => return Err("is not a regular file".to_owned()),
         Ok(metadata) => {
-            let content = files::read(path).map_err(|error| error.to_string())?;
+            let content = files::read(path).map_err(|error| cause::of_io(&error))?;
             let is_private = metadata.permissions().mode() & 0o077 == 0;
             Some(InstalledFile { content, is_private })
         }

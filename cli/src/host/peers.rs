@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use cmsg_config::values::HostPort;
+use cmsg_config::{cause, values::HostPort};
 
 use super::{broker, networks};
 use crate::{
@@ -202,7 +202,7 @@ fn date(head: &[u8]) -> Option<SystemTime> {
 fn ask_resolver(server: SocketAddr) -> Result<(), String> {
     const ID: [u8; 2] = [0x50, 0x43];
     let query = [&ID[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1]].concat();
-    let told = |error: io::Error| error.to_string();
+    let told = |error: io::Error| cause::of_io(&error);
     let any: IpAddr =
         if server.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).map_err(told)?;
@@ -217,7 +217,7 @@ fn ask_resolver(server: SocketAddr) -> Result<(), String> {
             }
             Ok(_) => return Err("what it answers is not DNS".to_owned()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(cause::of_io(&error)),
         }
     }
     Err("no answer".to_owned())

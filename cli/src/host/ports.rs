@@ -7,6 +7,7 @@ use std::{
     ops::Range,
 };
 
+use cmsg_config::cause;
 use socket2::{Domain, Socket, Type};
 
 use super::sockets::{self, Owner, overlap};
@@ -132,7 +133,7 @@ fn trouble(transport: &'static str, address: SocketAddr, error: &io::Error) -> T
             Some(holder) => Trouble::Taken { transport, owner: holder.owner },
             None => Trouble::NotPermitted,
         },
-        _ => Trouble::Refused(error.to_string()),
+        _ => Trouble::Refused(cause::of_io(error)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use cmsg_config::{Paths, socket::Role};
+use cmsg_config::{Paths, cause, socket::Role};
 
 use crate::{
     shown::one_line,
@@ -81,7 +81,7 @@ impl Awaited {
     fn lacks(&self, paths: &Paths, system: &mut dyn System) -> Option<String> {
         let status = match system.status(paths, self.role) {
             Ok(status) => status,
-            Err(error) => return Some(one_line(&error.to_string())),
+            Err(error) => return Some(one_line(&cause::of_socket(&error))),
         };
         if self.deployment.is_some() && status.deployment != self.deployment {
             return Some("the one before still runs".to_owned());
@@ -270,7 +270,7 @@ mod tests {
             roles: vec![(Role::Sg, why.to_owned())],
             log: log.iter().map(ToString::to_string).collect(),
         };
-        let silent = "No such file or directory (os error 2)";
+        let silent = "its socket does not exist";
         let log = [
             "error: the first time",
             "WARN Ended, starting again",
@@ -287,7 +287,7 @@ mod tests {
             ),
             (
                 not_live(None, silent, &[]),
-                "the security gateway is not live: No such file or directory (os error 2)",
+                "the security gateway is not live: its socket does not exist",
             ),
             (
                 not_live(None, ready, &log),

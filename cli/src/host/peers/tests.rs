@@ -26,6 +26,8 @@ fn last(at: &HostPort, speaks: Speaks) -> Answer {
     told.into_iter().last().unwrap()
 }
 
+const REFUSED: &str = "the connection was refused (Connection refused, os error 111)";
+
 #[test]
 fn a_servers_clock_is_compared_by_its_date() {
     let ahead =
@@ -54,7 +56,7 @@ fn whoever_does_not_listen_or_speak_tls_does_not_answer() {
     let closed = closed.to_string().parse().unwrap();
 
     for speaks in [Speaks::Tcp, Speaks::Http, Speaks::Https] {
-        assert_eq!(last(&closed, speaks), Err("Connection refused (os error 111)".to_owned()));
+        assert_eq!(last(&closed, speaks), Err(REFUSED.to_owned()));
     }
     assert!(last(&server("HTTP/1.1 200 OK\r\n\r\n"), Speaks::Https).is_err());
 }
@@ -75,7 +77,7 @@ fn a_dns_server_answers_with_an_answer() {
     assert_eq!(ask_resolver(at), Ok(()));
     assert_eq!(ask_resolver(at), Err("what it answers is not DNS".to_owned()));
     asked.join().unwrap();
-    assert_eq!(ask_resolver(at), Err("Connection refused (os error 111)".to_owned()));
+    assert_eq!(ask_resolver(at), Err(REFUSED.to_owned()));
 }
 
 #[test]
