@@ -12,6 +12,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use cmsg_config::cause;
 
 use crate::clock;
 
@@ -31,7 +32,10 @@ impl BadFile {
 
     /// The same for an error of the system; one that may pass, such as a full disk, stays as it is.
     pub(crate) fn unless_passing(path: &Path, error: io::Error) -> anyhow::Error {
-        if is_lasting(&error) { Self::new(path, error.into()).into() } else { error.into() }
+        if !is_lasting(&error) {
+            return error.into();
+        }
+        Self::new(path, anyhow::Error::msg(cause::of_io(&error))).into()
     }
 
     /// The path, as the configuration names it.

@@ -131,3 +131,32 @@ async fn take(
         None => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use cmsg_config::socket::supervised;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_supervisor_reports_which_role_crashes() {
+        let run = tempfile::tempdir().unwrap();
+        let folder = run.path().to_owned();
+        let mut router = OrderRouter::default();
+        let gateway = router.orders_for(Role::Sg);
+        gateway.report(true, 3);
+        let shutdown = CancellationToken::new();
+        let socket = local::Socket::bind_supervisor(&folder).unwrap();
+        let answering = tokio::spawn(router.answer(socket, shutdown.clone()));
+
+        let ask = move || supervised(&folder, Duration::from_secs(5));
+        let reported = tokio::task::spawn_blocking(ask).await.unwrap().unwrap();
+
+        let sg = SupervisedRole { runs: true, crashes: 3 };
+        assert_eq!(reported, Supervised { sg, ..Supervised::default() });
+        shutdown.cancel();
+        answering.await.unwrap().unwrap();
+    }
+}

@@ -52,7 +52,10 @@ async fn a_new_key_of_the_broker_is_named_everywhere_and_one_flag_pins_it() {
     );
     assert!(cure.contains(&format!("--broker-pin {key}")), "{cure}");
 
+    assert_eq!((&cm["state"], &cm["broker"]["is_pinned"]), (&json!("not-ready"), &json!(true)));
+    assert!(cm["started"].as_u64().is_some(), "{cm:#}");
     let text = shown(&site, &["status"]);
+    assert!(text.contains("\n              certificate refused\n"), "{text}");
     let cause = cm["broker"]["reason"].as_str().expect("it has a cause");
     assert!(text.contains(&format!(": {cause}\n")) && text.contains(cure), "{text}");
 
