@@ -95,7 +95,7 @@ impl ConnectionManagerRole {
     /// Where the local socket cannot be used.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let Self { shared, clients, acceptor, http, local } = self;
-        let secure = clients.local_addr().context("asking for the bound address")?;
+        let secure = clients.local_addr().context("reading the bound address")?;
         let finished = CancellationToken::new();
         let render = {
             let shared = Arc::clone(&shared);
@@ -134,17 +134,17 @@ impl ConnectionManagerRole {
         local::serve(local, local::router(shared).merge(ended::router()), shutdown).await?;
         tracker.close();
         if tokio::time::timeout(GRACE, tracker.wait()).await.is_err() {
-            warn!(connections = tracker.len(), "Requests under way were cut off by the shutdown");
+            warn!(connections = tracker.len(), "Requests in progress were aborted by the shutdown");
         }
         finished.cancel();
-        journal.await.context("writing the sessions down")
+        journal.await.context("persisting the sessions")
     }
 }
 
 /// Nobody shall rely on authentication that does not take place.
 fn warn_of_kept(kept: &cmsg_config::kept::Kept) {
     if kept.oauth.is_enabled {
-        warn!("`OauthEnabled` has no effect: the broker alone authenticates users");
+        warn!("`OauthEnabled` has no effect: only the broker authenticates users");
     }
     if kept.sso.is_enabled {
         warn!("`SsoEnabled` has no effect: users log on to their desktops with their passwords");
@@ -156,7 +156,7 @@ fn listen(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 fn listening(key: &str, listener: &TcpListener) -> anyhow::Result<Listen> {
-    let address = listener.local_addr().context("asking for the bound address")?;
+    let address = listener.local_addr().context("reading the bound address")?;
     Ok(Listen { key: key.to_owned(), transport: "tcp".to_owned(), address })
 }
 

@@ -142,7 +142,7 @@ impl Server {
             Some(Ok(Err(error))) => {
                 debug!(c = number, error = as_error(&error), "TLS handshake failed");
             }
-            Some(Err(_)) => debug!(c = number, "TLS handshake took too long"),
+            Some(Err(_)) => debug!(c = number, "TLS handshake timed out"),
             None => {}
         }
     }

@@ -49,9 +49,12 @@ impl JournalFile {
         });
         parsed.unwrap_or_else(|error| {
             let (file, error) = (self.path("").display().to_string(), format!("{error:#}"));
-            warn!(file, error, "The sessions of before are lost; their file is set aside");
+            warn!(
+                file,
+                error, "The sessions from before the restart are lost; their file was renamed"
+            );
             if let Err(error) = fs::rename(self.path(""), self.path(".damaged")) {
-                warn!(file, %error, "Cannot set the file aside");
+                warn!(file, %error, "Failed to rename the file");
             }
             T::default()
         })
@@ -114,7 +117,7 @@ impl JournalFile {
             let written = file.replace(&render(is_last));
             written.with_context(|| format!("writing `{}`", file.path("").display()))
         });
-        writing.await.context("writing was broken off")?
+        writing.await.context("the write was interrupted")?
     }
 
     /// Killed at any instant, it leaves the old file or the new one.
@@ -141,9 +144,9 @@ fn tell(written: &anyhow::Result<()>, failing: &mut bool) {
     match written {
         Err(error) if !*failing => {
             let error = format!("{error:#}");
-            warn!(error, "Cannot write the sessions down; a restart would end them");
+            warn!(error, "Failed to persist the sessions; a restart would end them");
         }
-        Ok(()) if *failing => info!("The sessions are written down again"),
+        Ok(()) if *failing => info!("The sessions are persisted again"),
         _ => {}
     }
     *failing = written.is_err();

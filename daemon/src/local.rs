@@ -99,15 +99,15 @@ async fn reload(State(role): State<Arc<dyn Observe>>) -> Obeyed {
 }
 
 async fn drain(State(role): State<Arc<dyn Observe>>) -> Obeyed {
-    let done = role.drain().set(true).inspect(|()| info!("No new sessions are taken"));
+    let done = role.drain().set(true).inspect(|()| info!("Draining: no new sessions are accepted"));
     role.drain_changed();
-    obeyed(done, "New sessions are still taken")
+    obeyed(done, "Failed to drain; new sessions are still accepted")
 }
 
 async fn resume(State(role): State<Arc<dyn Observe>>) -> Obeyed {
-    let done = role.drain().set(false).inspect(|()| info!("New sessions are taken again"));
+    let done = role.drain().set(false).inspect(|()| info!("New sessions are accepted again"));
     role.drain_changed();
-    obeyed(done, "New sessions are still refused")
+    obeyed(done, "Failed to resume; new sessions are still refused")
 }
 
 /// Whether a role did as it was told; else why not.
@@ -149,7 +149,7 @@ pub async fn serve(
     axum::serve(listener, router)
         .with_graceful_shutdown(stopped)
         .await
-        .context("answering on the local socket")
+        .context("serving the local socket")
 }
 
 #[cfg(test)]

@@ -156,16 +156,18 @@ fn healthcheck(run: &Path, role: RoleName) -> anyhow::Result<()> {
         RoleName::Sg => Role::Sg,
     };
     let answer: serde_json::Value = socket::get(run, role, "/live", Duration::from_secs(5))
-        .with_context(|| format!("asking `{}`", run.join(role.socket()).display()))?;
+        .with_context(|| {
+            format!("requesting the status at `{}`", run.join(role.socket()).display())
+        })?;
     if answer["live"] != true {
-        bail!("the role answers, but not that it is live");
+        bail!("the role answers, but is not healthy");
     }
     Ok(())
 }
 
 fn warn_of(conf: &Path, warnings: &[Warning]) {
     for warning in warnings {
-        warn!(file = %conf.display(), line = warning.line, what = warning.what, "Odd configuration");
+        warn!(file = %conf.display(), line = warning.line, what = warning.what, "Configuration warning");
     }
 }
 
@@ -175,7 +177,7 @@ fn tell_ready(listens: &[socket::Listen]) {
         info!(key = listen.key, transport = listen.transport, address = %listen.address, "Listening");
     }
     if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
-        warn!(%error, "Failed to tell systemd that the role is ready");
+        warn!(%error, "Failed to notify systemd that the role is ready");
     }
 }
 
@@ -216,8 +218,8 @@ fn reload_on_hangup(run: PathBuf, roles: &'static [Role]) -> anyhow::Result<()> 
                     // A role that is not configured has no socket; one that refuses has logged why.
                     Ok(Err(error))
                         if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Other) => {}
-                    Ok(Err(error)) => warn!(?role, %error, "Failed to ask for a reload"),
-                    Err(error) => warn!(?role, %error, "Failed to ask for a reload"),
+                    Ok(Err(error)) => warn!(?role, %error, "Failed to request a reload"),
+                    Err(error) => warn!(?role, %error, "Failed to request a reload"),
                 }
             }
         }
@@ -239,9 +241,9 @@ fn harden() {
 /// A supervisor that was killed leaves no role behind.
 fn follow(supervisor: Option<i32>) -> anyhow::Result<()> {
     let Some(supervisor) = supervisor else { return Ok(()) };
-    prctl::set_pdeathsig(Signal::SIGTERM).context("following the supervisor")?;
+    prctl::set_pdeathsig(Signal::SIGTERM).context("watching the supervisor")?;
     if getppid() != Pid::from_raw(supervisor) {
-        bail!("the supervisor ended before the role started");
+        bail!("the supervisor stopped before the role started");
     }
     Ok(())
 }

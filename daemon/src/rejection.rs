@@ -64,7 +64,7 @@ pub fn clear(run: &Path, role: Role) {
     let path = run.join(rejected::name(role));
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            warn!(file = %path.display(), %error, "Failed to remove what is out of date");
+            warn!(file = %path.display(), %error, "Failed to remove an outdated file");
         }
         _ => {}
     }

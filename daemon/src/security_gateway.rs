@@ -146,7 +146,7 @@ impl SecurityGatewayRole {
         tasks.close();
         let _ = timeout(GRACE, tasks.wait()).await;
         finished.cancel();
-        journal.await.context("writing the sessions down")?;
+        journal.await.context("persisting the sessions")?;
         // While a port is held no other gateway reads the journal.
         drop(udp);
         served

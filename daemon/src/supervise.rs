@@ -61,13 +61,13 @@ pub async fn run(base: &Path, shutdown: CancellationToken) -> anyhow::Result<()>
         (Role::Sg, base.join("data/SecurityGateway.conf")),
     ];
     if confs.iter().all(|(_, conf)| !conf.exists()) {
-        bail!("`{}` has neither configuration file", base.join("data").display());
+        bail!("`{}` has no configuration file", base.join("data").display());
     }
-    let executable = std::env::current_exe().context("finding the own executable")?;
+    let executable = std::env::current_exe().context("locating the executable")?;
     let pidfile = run.join(PIDFILE);
     write_pid(&pidfile).with_context(|| format!("writing `{}`", pidfile.display()))?;
     // Whoever started this process can be done without: others find it by the lock and the number.
-    prctl::set_pdeathsig(None).context("leaving who started the supervisor")?;
+    prctl::set_pdeathsig(None).context("detaching from the parent process")?;
     let socket = local::Socket::bind_supervisor(&run)?;
 
     let mut router = OrderRouter::default();
@@ -174,8 +174,8 @@ fn restarts(role: Role, status: std::io::Result<ExitStatus>) -> bool {
             );
             return false;
         }
-        Ok(status) => warn!(?role, %status, "Ended, starting again"),
-        Err(error) => warn!(?role, %error, "Lost sight of the process, starting again"),
+        Ok(status) => warn!(?role, %status, "Exited, restarting"),
+        Err(error) => warn!(?role, %error, "Failed to wait for the process, restarting"),
     }
     true
 }
@@ -193,7 +193,7 @@ async fn stop(role: Role, child: &mut Child) {
         let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
     }
     if timeout(STOP_DEADLINE, child.wait()).await.is_err() {
-        warn!(?role, "Does not stop, killing it");
+        warn!(?role, "Did not stop in time, killing it");
         let _ = child.kill().await;
     }
     info!(?role, "Stopped");

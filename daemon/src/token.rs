@@ -48,18 +48,18 @@ impl Signer {
         let (algorithm, key) = if let PrivateKeyDer::Pkcs1(_) = *private {
             check_size(
                 rsa::KeyPair::from_der(der)
-                    .context("taking it as an RSA key")?
+                    .context("parsing it as an RSA key")?
                     .public_modulus_len(),
             )?;
             (Algorithm::RS256, EncodingKey::from_rsa_der(der))
         } else if let Ok(pair) = rsa::KeyPair::from_pkcs8(der) {
             check_size(pair.public_modulus_len())?;
-            let key = pkcs1(der).context("taking it as an RSA key")?;
+            let key = pkcs1(der).context("parsing it as an RSA key")?;
             (Algorithm::RS256, EncodingKey::from_rsa_der(key))
         } else {
             let pair = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
                 .context("the key is neither P-256 nor RSA")?;
-            let document = pair.to_pkcs8v1().context("taking it as a P-256 key")?;
+            let document = pair.to_pkcs8v1().context("parsing it as a P-256 key")?;
             (Algorithm::ES256, EncodingKey::from_ec_der(document.as_ref()))
         };
         Ok(Self { header: Header::new(algorithm), key })
@@ -119,7 +119,7 @@ impl Verifier {
                 },
             }
         }
-        bail!("the token is not signed with a key that is known here");
+        bail!("the token is not signed with a known key");
     }
 }
 
@@ -132,7 +132,11 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 fn check_size(modulus_bytes: usize) -> anyhow::Result<()> {
     let bits = modulus_bytes * 8;
     if !RSA_BITS.contains(&bits) {
-        bail!("the RSA key has {bits} bits; {} to {} are taken", RSA_BITS.start(), RSA_BITS.end());
+        bail!(
+            "the RSA key has {bits} bits; {} to {} are accepted",
+            RSA_BITS.start(),
+            RSA_BITS.end()
+        );
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ impl Binaries {
         if !status.success() {
             bail!("`cargo build` failed");
         }
-        let own = std::env::current_exe().context("finding the own executable")?;
+        let own = std::env::current_exe().context("locating the executable")?;
         let folder = own.parent().context("the own executable has no folder")?;
         Ok(Self::at(folder))
     }
@@ -41,7 +41,7 @@ impl Binaries {
         if !status.context("starting `cargo build`")?.success() {
             bail!("`cargo build` failed");
         }
-        let own = std::env::current_exe().context("finding the own executable")?;
+        let own = std::env::current_exe().context("locating the executable")?;
         Ok(Self::at(own.parent().context("the own executable has no folder")?))
     }
 

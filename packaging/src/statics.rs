@@ -27,7 +27,7 @@ pub(crate) fn build(name: &str, profile: &str) -> anyhow::Result<PathBuf> {
         bail!("`cargo build` failed");
     }
     // The own executable lies in `target/<profile>/`.
-    let own = std::env::current_exe().context("finding the own executable")?;
+    let own = std::env::current_exe().context("locating the executable")?;
     let target = own.ancestors().nth(2).context("the own executable has no folder")?;
     let folder = if profile == "dev" { "debug" } else { profile };
     Ok(target.join(TARGET).join(folder).join(name))

@@ -57,7 +57,7 @@ fn build_statics() -> anyhow::Result<()> {
     let (has_engine, has_packager) = (is_installed("dockerd"), is_installed("rpmbuild"));
     if has_engine || has_packager {
         let daemon = statics::build(statics::DAEMON, PROFILE)?;
-        let own = std::env::current_exe().context("finding the own executable")?;
+        let own = std::env::current_exe().context("locating the executable")?;
         let version = env!("CARGO_PKG_VERSION");
         images::make(&daemon, version, &own.with_file_name(images::ARCHIVE))?;
     }

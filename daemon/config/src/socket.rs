@@ -71,9 +71,9 @@ pub fn deployment() -> Option<String> {
 }
 
 /// The reason of a role that has only just started and has not looked yet for what it needs.
-pub const NOT_LOOKED: &str = "not looked for yet";
+pub const NOT_LOOKED: &str = "not checked yet";
 /// Why a role that drains takes no sessions.
-pub const DRAINING: &str = "draining: no new sessions are taken";
+pub const DRAINING: &str = "draining: no new sessions are accepted";
 /// Why a Connection Manager is not ready, in the documented words.
 pub const NO_BROKER: &str = "Cannot communicate with broker";
 

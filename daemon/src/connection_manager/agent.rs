@@ -58,7 +58,7 @@ impl Agents {
         account: &Account,
     ) -> Result<AgentSession, Failure> {
         let Some(url) = self.url(target) else {
-            return Err(Failure::generic("the target is no host name"));
+            return Err(Failure::generic("the target is not a host name"));
         };
         record!(info, log, AGENT, "Communicating with {url}");
         if let Err(error) = self.addresses.check(&url) {
@@ -90,7 +90,7 @@ impl Agents {
             }
             (Err(error), _) => {
                 let (status, error) = (reply.status.as_u16(), as_error(&error));
-                record!(warn, log, AGENT, status, error, "The agent's answer cannot be used");
+                record!(warn, log, AGENT, status, error, "The agent's response is invalid");
                 Err(Failure::generic("the agent's response is invalid"))
             }
         }

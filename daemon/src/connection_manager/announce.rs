@@ -87,7 +87,7 @@ impl Gateways {
                     GATEWAY,
                     gateway = gateway.name(),
                     error = format!("{error:#}"),
-                    "The gateway does not take the session"
+                    "The gateway did not accept the session"
                 ),
             }
         }

@@ -124,7 +124,7 @@ impl Broker {
         if let Some(refusal) = failure.refusal(&self.refused) {
             return Trouble::Refused(Box::new(refusal));
         }
-        let error = anyhow::Error::new(failure).context(format!("asking `{}`", self.url));
+        let error = anyhow::Error::new(failure).context(format!("requesting `{}`", self.url));
         Trouble::Away(format!("{error:#}"))
     }
 

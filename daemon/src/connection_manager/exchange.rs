@@ -227,7 +227,7 @@ impl Exchange<'_> {
             self.request.kind()
             && !logon.fits()
         {
-            record!(warn, self.log, CLIENT, "The logon is too long for an agent and not kept");
+            record!(warn, self.log, CLIENT, "The logon is too long for an agent and was discarded");
         }
     }
 
@@ -266,7 +266,7 @@ impl Exchange<'_> {
     fn understand<'r>(&self, reply: &'r Reply) -> Result<Response<'r>, Refusal> {
         let response = Response::parse(&reply.body).map_err(|invalid| {
             let (status, error) = (reply.status.as_u16(), as_error(&invalid));
-            record!(warn, self.log, BROKER, status, error, "The broker's answer cannot be used");
+            record!(warn, self.log, BROKER, status, error, "The broker's response is invalid");
             Refusal::BrokerFailed
         })?;
         let name = response.kind().name();
@@ -285,7 +285,7 @@ impl Exchange<'_> {
             );
         }
         if !response.kind().answers(self.request.kind()) {
-            record!(warn, self.log, BROKER, "The broker answered something else");
+            record!(warn, self.log, BROKER, "The broker's response does not match the request");
             return Err(Refusal::BrokerFailed);
         }
         Ok(response)

@@ -34,7 +34,7 @@ pub(super) async fn announcement(
             let (connection, client) = (client.connection, client.peer);
             let log = RequestLog { session: None, number: None, connection, client };
             let error = as_error(&failure);
-            record!(warn, log, GATEWAY, error, "An announcement cannot be passed on");
+            record!(warn, log, GATEWAY, error, "Failed to forward an announcement");
             let reason = "the gateway does not answer".to_owned();
             answer(StatusCode::BAD_GATEWAY, Reply::Refused { reason }.render())
         }

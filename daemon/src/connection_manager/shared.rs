@@ -93,8 +93,8 @@ impl Shared {
         let places = config.max_connections.as_usize();
         let limit = places * SESSIONS_PER_CONNECTION;
         let strangers = (places / PLACES_PER_STRANGER).max(STRANGERS);
-        let hostname = fs::read_to_string("/proc/sys/kernel/hostname")
-            .context("asking for the host's name")?;
+        let hostname =
+            fs::read_to_string("/proc/sys/kernel/hostname").context("reading the host name")?;
         let mut sessions = Sessions::new(limit, config.session_idle, CookieSeal);
         former::copy(KEPT, &config.data_directory);
         let file = JournalFile::new(&config.data_directory, JOURNAL);

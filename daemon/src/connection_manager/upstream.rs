@@ -45,13 +45,13 @@ pub(super) struct Reply {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    #[error("no answer in time")]
+    #[error("timed out")]
     TimedOut,
     #[error("the exchange failed")]
     Failed(#[source] Box<dyn Error + Send + Sync>),
-    #[error("the answer has more than {limit} bytes")]
+    #[error("the response has more than {limit} bytes")]
     TooLarge { limit: usize },
-    #[error("the answer cannot be buffered")]
+    #[error("the response cannot be buffered")]
     OverBudget(#[from] OverBudget),
 }
 
@@ -135,7 +135,7 @@ fn build(
         .connect_timeout(CONNECT)
         .timeout(wait)
         .pool_idle_timeout(IDLE);
-    adapt(builder).build().context("preparing to call others")
+    adapt(builder).build().context("preparing the HTTP client")
 }
 
 /// Resolves names as [`lookup`] does.

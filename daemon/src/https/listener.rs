@@ -123,7 +123,10 @@ impl Listener {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(error) => {
-                    debug!(error = as_error(&error), "A connection was lost");
+                    debug!(
+                        error = as_error(&error),
+                        "A client disconnected before it was accepted"
+                    );
                 }
             }
         }
@@ -153,7 +156,7 @@ impl Listener {
     fn tell_when_full(&self) {
         let (free, limit) = (self.places.free(), self.places.capacity());
         if free == 0 && !self.told.swap(true, Ordering::Relaxed) {
-            warn!(limit, "All places for clients are taken");
+            warn!(limit, "The limit of client connections is reached");
         } else if free > limit / 10 {
             self.told.store(false, Ordering::Relaxed);
         }
@@ -202,8 +205,8 @@ pub(crate) async fn speak<I, A>(
     };
     match ended {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(error = as_error(&error), "A connection broke"),
-        Err(_) => debug!("A connection was cut off"),
+        Ok(Err(error)) => debug!(error = as_error(&error), "A connection failed"),
+        Err(_) => debug!("A connection was closed with a request in progress"),
     }
 }
 

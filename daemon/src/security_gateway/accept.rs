@@ -116,13 +116,13 @@ impl ControlAcceptor {
             proxy_header::look(&stream, peer.ip()).await;
             self.tls.accept(stream).await
         });
-        let handshake = handshake.await.context("no TLS handshake in time");
+        let handshake = handshake.await.context("the TLS handshake timed out");
         let mut client = handshake
             .and_then(|client| client.context("TLS handshake"))
             .inspect_err(|_| count(&refusals.no_tls))?;
         permit.set_worth(Worth::Started);
         let admission = timeout(self.timeouts.tag, self.admit(&mut client, arrival)).await;
-        let admission = admission.context("no session tag in time");
+        let admission = admission.context("timed out waiting for a session tag");
         let (admitted, ended, first) =
             admission.flatten().inspect_err(|_| count(&refusals.no_tag))?;
         Ok((client, relay::Start { admitted, ended, first }))
@@ -167,7 +167,7 @@ impl ControlAcceptor {
                 () = until(open), if open.is_some() => continue,
             };
             if read == 0 {
-                bail!("the client closed before it showed a session tag");
+                bail!("the client closed the connection before it sent a session tag");
             }
             candidates.read(&seen[length..length + read]);
             length += read;
@@ -272,7 +272,7 @@ pub(super) async fn accept(
             Err(error) => {
                 // Where descriptors have run out, whoever has to give way has one.
                 if !acceptor.limiter.relieve() {
-                    warn!(%error, "Accepting a connection failed");
+                    warn!(%error, "Failed to accept a connection");
                 }
                 sleep(PAUSE).await;
                 continue;
@@ -293,5 +293,5 @@ pub(super) async fn accept(
 
 fn server_name(host: &Host) -> anyhow::Result<ServerName<'static>> {
     ServerName::try_from(host.as_str().to_owned())
-        .with_context(|| format!("`AgentSni` {host} is no server name"))
+        .with_context(|| format!("`AgentSni` {host} is not a valid server name"))
 }

@@ -59,7 +59,7 @@ impl Https {
 
     /// What it listens on. It is called as the Connection Manager's port, in whose place it is.
     pub(super) fn listens(&self) -> anyhow::Result<Listen> {
-        let address = self.socket.local_addr().context("asking for the bound address")?;
+        let address = self.socket.local_addr().context("reading the bound address")?;
         Ok(Listen { key: "broker".to_owned(), transport: "tcp".to_owned(), address })
     }
 

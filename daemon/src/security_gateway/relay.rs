@@ -69,7 +69,9 @@ pub(super) async fn run(
         match connection.relay(client, agent).await {
             Ok(()) => Ok(None),
             Err(Broken::Lost(error)) => Ok(Some(error)),
-            Err(Broken::Refused(error)) => Err(error).context("the agent broke off at once"),
+            Err(Broken::Refused(error)) => {
+                Err(error).context("the agent closed the connection at once")
+            }
         }
     };
     match ended.run_until_cancelled(relayed).await {
@@ -77,8 +79,8 @@ pub(super) async fn run(
         Some(Ok(Some(error))) => info!(session = %id, %error, "Control connection lost"),
         Some(Err(error)) => {
             let (client, error) = (peer.map(field::display), format!("{error:#}"));
-            warn!(session = %id, client, error, "Agent not reached");
-            debug!(session = %id, %agent, "The agent that was not reached");
+            warn!(session = %id, client, error, "Failed to connect to the agent");
+            debug!(session = %id, %agent, "Address of the agent");
         }
         None => info!(session = %id, "Control connection replaced"),
     }
@@ -169,12 +171,12 @@ impl Agents {
         let name = self.judged_by(agent, hostname);
         let connecting = timeout(CONNECT, TcpStream::connect(agent)).await;
         let stream = connecting
-            .context("the agent does not answer in time")?
+            .context("connecting to the agent timed out")?
             .context("connecting to the agent")?;
         keep_alive(&stream);
         let handshake = timeout(self.handshake, self.tls.connect(name, stream)).await;
         handshake
-            .context("no TLS handshake with the agent in time")?
+            .context("the TLS handshake with the agent timed out")?
             .map_err(without_names)
             .context("TLS handshake with the agent")
     }

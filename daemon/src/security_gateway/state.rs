@@ -145,7 +145,7 @@ impl GatewayState {
         journal.retain(|session, agent| {
             let judged = self.judge(agent);
             if let Err(error) = &judged {
-                warn!(%session, %error, "A session from before the restart is not resumed");
+                warn!(%session, %error, "A session from before the restart was not restored");
                 self.ends.report(session, EndReason::Unknown);
             }
             judged.is_ok()
@@ -155,7 +155,7 @@ impl GatewayState {
         self.settle(&mut core);
         let sessions = core.admission.count();
         if written > 0 {
-            info!(sessions, written, "Sessions taken up from before the restart");
+            info!(sessions, written, "Restored the sessions from before the restart");
         }
     }
 
@@ -299,7 +299,7 @@ impl GatewayState {
         if turned_away != core.turned_away {
             core.turned_away = turned_away;
             let TurnedAway { datagrams, clients } = turned_away;
-            debug!(?datagrams, ?clients, "Turned away so far");
+            debug!(?datagrams, ?clients, "Dropped datagrams and refused clients so far");
         }
     }
 

@@ -126,7 +126,8 @@ fn full_gateway(family: Family) {
 
     was_at(a, &first);
     was_at(b, &second);
-    let full = r#"{"code":503,"status":"Error","reason":"the gateway has as many sessions as it may have"}"#;
+    let full =
+        r#"{"code":503,"status":"Error","reason":"the session limit of the gateway is reached"}"#;
     assert_eq!(health, [full, r#"{"code":200,"status":"success"}"#]);
     assert_eq!(sessions(a), [first["session_log_id"].clone()]);
     assert_eq!(sessions(b), [second["session_log_id"].clone()]);
@@ -182,7 +183,7 @@ fn unknown_key(family: Family) {
     assert!(log.contains("Answering the request (allocate-resource) with error 6612"), "{log}");
     let log = b.log(Role::Sg);
     let refusal = log.lines().find(|line| line.contains("Announcement refused"));
-    let why = "the token is not signed with a key that is known here";
+    let why = "the token is not signed with a known key";
     assert!(refusal.is_some_and(|line| line.contains(why)), "{log}");
     let said = hosts.end();
     let [launched, others @ ..] = ["launch", "connected", "udp"].map(|k| events(&said.agent, k));

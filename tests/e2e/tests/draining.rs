@@ -12,7 +12,7 @@ use pcoip_sim::{client, layout::Layout, tls::Trust};
 use serde_json::json;
 
 const WAIT: Duration = Duration::from_secs(20);
-const WHY: &str = "draining: no new sessions are taken";
+const WHY: &str = "draining: no new sessions are accepted";
 
 async fn order(site: &Site, role: Role, what: &'static str) {
     let run = site.run().to_owned();

@@ -19,7 +19,7 @@ pub enum Refusal {
     BrokerTimedOut,
     /// The broker cannot be reached, or what it answers cannot be used.
     BrokerFailed,
-    /// The gateway does not take the session.
+    /// The gateway did not accept the session.
     GatewayFailed,
 }
 
@@ -45,7 +45,7 @@ impl Refusal {
             Self::UnknownSession => "Unknown/expired JSESSIONID",
             Self::InvalidSession => "The requested session is invalid.",
             Self::TooManySessions => "Too many sessions",
-            Self::Draining => "No new sessions are taken",
+            Self::Draining => "No new sessions are accepted",
             Self::BrokerTimedOut => "Timed out communicating with broker",
             Self::BrokerFailed => "Cannot communicate with broker",
             Self::GatewayFailed => "Security Gateway is enabled but does not respond",

@@ -171,7 +171,7 @@ impl Gateway {
             .map_err(|failure| anyhow::Error::new(failure.explained(&self.certificate)));
         let answered = sent.and_then(|reply| match is_away(reply.status) {
             false => Ok(reply),
-            true => Err(anyhow::anyhow!("it answers {}", reply.status)),
+            true => Err(anyhow::anyhow!("it returned {}", reply.status)),
         });
         match &answered {
             Ok(_) => self.changes(Reachability::answered),
@@ -199,9 +199,11 @@ impl Gateway {
         let gateway = || self.name();
         match (change(&mut reachability), reachability.found()) {
             (Some(ReachabilityChange::Away), Some(Answer::Silent(error))) => {
-                warn!(gateway = gateway(), error, "A gateway is away, and is tried last");
+                warn!(gateway = gateway(), error, "A gateway does not answer and is tried last");
             }
-            (Some(ReachabilityChange::Back), _) => info!(gateway = gateway(), "A gateway is back"),
+            (Some(ReachabilityChange::Back), _) => {
+                info!(gateway = gateway(), "A gateway answers again")
+            }
             _ => {}
         }
     }
@@ -270,7 +272,7 @@ fn found(reply: &Reply) -> Answer {
     let told = || {
         let document: Option<serde_json::Value> = serde_json::from_slice(&reply.body).ok();
         let reason = document.as_ref().and_then(|document| document.get("reason")?.as_str());
-        reason.map_or_else(|| format!("it answers {}", reply.status), str::to_owned)
+        reason.map_or_else(|| format!("it returned {}", reply.status), str::to_owned)
     };
     match reply.status {
         status if is_away(status) => Answer::Silent(told()),

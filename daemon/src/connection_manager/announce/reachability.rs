@@ -98,7 +98,7 @@ mod tests {
     }
 
     fn silent() -> Answer {
-        Answer::Silent("no answer in time".to_owned())
+        Answer::Silent("timed out".to_owned())
     }
 
     #[test]

@@ -116,7 +116,7 @@ async fn no_session_waits_for_a_gateway_that_hangs_and_it_is_used_again_when_it_
                  ExternalSecurityGatewayControl = 198.51.100.2=localhost:{AGENT}";
     let (world, gateway) = Fickle::with(other).await;
     let away = |gateway: &GatewayStanding| {
-        gateway.reason.as_deref() == Some("no answer in time") && !gateway.takes_sessions
+        gateway.reason.as_deref() == Some("timed out") && !gateway.takes_sessions
     };
     until(&world, away).await;
 
@@ -134,8 +134,8 @@ async fn no_session_waits_for_a_gateway_that_hangs_and_it_is_used_again_when_it_
     assert!(content.contains("<ip-address>198.51.100.1</ip-address>"), "{content}");
     let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
     for line in [
-        "A gateway is away, and is tried last gateway=\"198.51.100.1\" error=\"no answer in time\"",
-        "A gateway is back gateway=\"198.51.100.1\"",
+        "A gateway does not answer and is tried last gateway=\"198.51.100.1\" error=\"timed out\"",
+        "A gateway answers again gateway=\"198.51.100.1\"",
     ] {
         assert_eq!(log.matches(line).count(), 1, "{line} in {log}");
     }

@@ -165,7 +165,7 @@ async fn a_file_that_cannot_be_read_is_set_aside_with_a_warning() {
     let foreign = [b"pcoip-cm-sessions 2\n".as_slice(), &whole[20..]].concat();
     let table = [
         (&whole[..whole.len() - 1], "the sessions are damaged"),
-        (&foreign, "the sessions are written in the form of another version"),
+        (&foreign, "the sessions were written by an incompatible version"),
         (b"", "the sessions are damaged"),
     ];
     for (bytes, told) in table {
@@ -256,5 +256,5 @@ async fn a_file_that_cannot_be_written_is_told_once_and_stops_nobody() {
     world.stop().await;
 
     let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
-    assert_eq!(log.matches("Cannot write the sessions down").count(), 1, "{log}");
+    assert_eq!(log.matches("Failed to persist the sessions").count(), 1, "{log}");
 }

@@ -49,7 +49,7 @@ async fn a_forged_expired_misdirected_or_replayed_token_announces_nothing() {
     };
     let table = [
         ("a.b.c".to_owned(), "reading the token"),
-        (forged, "the token is not signed with a key that is known here"),
+        (forged, "the token is not signed with a known key"),
         (
             signed(&Claims::of(&announced, gateway, [9; 16], old)),
             "the token has expired: it was signed 10",
@@ -159,7 +159,7 @@ async fn no_more_sessions_than_allowed_are_announced() {
     let world = World::serving(&format!("{LOOPBACK}MaxConnections = 1")).await;
     world.announce(1, agent()).await;
     let second = announcement(2, agent());
-    let why = "the gateway has as many sessions as it may have";
+    let why = "the session limit of the gateway is reached";
 
     let (status, answer) = world.post(&world.token(&second, 2), &second.render()).await;
 

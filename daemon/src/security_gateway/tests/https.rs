@@ -66,7 +66,7 @@ async fn health_says_whether_there_is_a_place() {
         assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{head}");
         assert_eq!(
             content,
-            r#"{"code":503,"status":"Error","reason":"the gateway has as many sessions as it may have"}"#
+            r#"{"code":503,"status":"Error","reason":"the session limit of the gateway is reached"}"#
         );
     }
     world.stop().await;

@@ -49,7 +49,7 @@ async fn warning_of(keys: &str, announced: &AddConnection) -> String {
     assert!(log.contains(&format!("agent={agent}")), "at debug: {log}");
     let (_, message) = line.split_once("relay: ").unwrap();
     let (_, error) = message.split_once("error=").unwrap();
-    assert!(message.starts_with("Agent not reached session=0b1c2d3e-"), "{line}");
+    assert!(message.starts_with("Failed to connect to the agent session=0b1c2d3e-"), "{line}");
     error.trim_matches('"').to_owned()
 }
 
@@ -105,7 +105,7 @@ async fn an_agent_that_does_not_finish_its_handshake_is_given_up() {
 
     let told = warning("TlsHandshakeSeconds = 1", silent.await).await;
 
-    assert!(told.starts_with("no TLS handshake with the agent in time"), "{told}");
+    assert!(told.starts_with("the TLS handshake with the agent timed out"), "{told}");
 }
 
 #[tokio::test]
@@ -190,5 +190,8 @@ async fn an_agent_that_wants_a_certificate_of_the_gateway_is_told() {
 
     let told = warning("", strict.await).await;
 
-    assert_eq!(told, "the agent broke off at once: received fatal alert: CertificateRequired");
+    assert_eq!(
+        told,
+        "the agent closed the connection at once: received fatal alert: CertificateRequired"
+    );
 }

@@ -247,7 +247,7 @@ fn table() -> [(Vec<u8>, &'static str); 5] {
         (whole[..whole.len() - 1].to_vec(), "the sessions are damaged: EOF while parsing"),
         (Vec::new(), "the sessions are damaged: EOF while parsing"),
         (vec![0; 1000], "the sessions are damaged: expected value"),
-        (foreign, "the sessions are written in version 2 of the form, not 1"),
+        (foreign, "the sessions have format version 2, not 1"),
         (vec![b' '; Journal::MAX_BYTES + 1], "the sessions have more than 134217728 bytes"),
     ]
 }
@@ -308,5 +308,5 @@ async fn a_journal_that_cannot_be_written_is_told_once_and_stops_nobody() {
 
     world.stop().await;
     let log = fs::read_to_string(log.path()).unwrap();
-    assert_eq!(log.matches("Cannot write the sessions down").count(), 1, "{log}");
+    assert_eq!(log.matches("Failed to persist the sessions").count(), 1, "{log}");
 }

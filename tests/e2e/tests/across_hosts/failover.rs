@@ -74,7 +74,8 @@ fn failover(family: Family) {
 
     let log = a.log(Role::Cm);
     let told = |what: &str| log.matches(&format!("{what} gateway={}", b.outside)).count();
-    let times = ["A gateway is away, and is tried last", "A gateway is back"].map(told);
+    let times =
+        ["A gateway does not answer and is tried last", "A gateway answers again"].map(told);
     assert_eq!(times, [2, 2], "{log}");
     assert!(hosts.end().broker.iter().all(|event| event["event"] != "violation"));
 }

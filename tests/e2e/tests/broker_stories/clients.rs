@@ -204,8 +204,8 @@ async fn plain_http_and_silence_on_the_tls_port_are_ended() {
     let site = site("TlsHandshakeSeconds = 1").await;
     for (said, logged) in [
         ("GET / HTTP/1.1\r\n\r\n", "TLS handshake failed"),
-        ("", "TLS handshake took too long"),
-        ("\u{16}\u{3}\u{1}", "TLS handshake took too long"),
+        ("", "TLS handshake timed out"),
+        ("\u{16}\u{3}\u{1}", "TLS handshake timed out"),
     ] {
         let mut stream = TcpStream::connect(site.connection_manager).await.expect("it listens");
         stream.write_all(said.as_bytes()).await.expect("it is taken");
@@ -246,7 +246,7 @@ async fn clients_beyond_the_limit_are_told_and_load_balancers_get_their_answer()
     assert_eq!(health.status, "HTTP/1.1 200 OK");
     assert!(third.is_over().await && balancer.is_over().await);
     assert!(one.ask(LIST).await.contains("LIST_SUCCESSFUL"));
-    let told = "All places for clients are taken limit=2";
+    let told = "The limit of client connections is reached limit=2";
     assert!(site.log().iter().any(|line| line.level == "WARN" && line.message == told));
 
     drop(two);

@@ -21,7 +21,7 @@ fn wrong_tokens(announced: &Announced, key: &KeyPair) -> Vec<(&'static str, Stri
         KeyPair::generate().expect("a key can be made"),
         KeyPair::generate_for(&PKCS_RSA_SHA256).expect("a key can be made"),
     );
-    let unknown = "the token is not signed with a key that is known here";
+    let unknown = "the token is not signed with a known key";
     let expired = "the token has expired: it was signed 9";
     let other = "the token is for another announcement";
     vec![
@@ -236,7 +236,7 @@ async fn a_full_gateway_says_so_until_a_place_is_free() {
     let world = World::start("MaxConnections = 1\nAnnouncedSeconds = 1").await;
     let agent = Agent::start("-a").await;
     let (first, second) = (announced(), Announced::new(2, agent.address));
-    let why = "the gateway has as many sessions as it may have";
+    let why = "the session limit of the gateway is reached";
     let refused = async || {
         let token = Token::for_this(&second).signed(&world.manager);
         world.post(&token, &second.xml()).await

@@ -67,7 +67,7 @@ async fn a_client_comes_again_when_its_agent_is_back() {
         client.say(&hello(&announced, "spi1")).await;
         client.is_closed().await;
         world.until_state(&announced, "waiting").await;
-        let warning = format!("Agent not reached session={}", announced.id);
+        let warning = format!("Failed to connect to the agent session={}", announced.id);
         assert_eq!(world.log().matches(&warning).count(), refused);
     }
 

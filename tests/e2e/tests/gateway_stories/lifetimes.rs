@@ -85,6 +85,6 @@ async fn a_session_goes_on_after_its_gateway_was_restarted() {
     let mut after = Client::through(&world, &announced, "spi1").await;
     assert_eq!(exchange(&world, &socket, b"spi1after").await, "SPI1AFTER-a");
     after.passes(b"and more").await;
-    assert_eq!(world.log().matches("Sessions taken up from before the restart").count(), 1);
+    assert_eq!(world.log().matches("Restored the sessions from before the restart").count(), 1);
     world.stop().await;
 }

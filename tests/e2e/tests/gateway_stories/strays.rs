@@ -54,7 +54,7 @@ async fn datagrams_of_nobody_reach_nobody_and_are_not_answered() {
     for socket in [&own, &near, &far] {
         assert_eq!(received(socket), Vec::<Vec<u8>>::new());
     }
-    world.until_logged("Turned away so far").await;
+    world.until_logged("Dropped datagrams and refused clients so far").await;
     world.stop().await;
 }
 

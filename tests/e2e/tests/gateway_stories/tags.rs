@@ -49,7 +49,7 @@ async fn who_shows_no_announced_tag_is_closed_after_tag_seconds() {
         is_refused(&world, &announced, bytes, in_time).await;
     }
 
-    assert_eq!(world.log().matches("error=\"no session tag in time").count(), 7);
+    assert_eq!(world.log().matches("error=\"timed out waiting for a session tag").count(), 7);
     assert!(!world.log().contains(&announced.tag));
     let mut client = Client::connect(&world).await;
     client.passes(&hello(&announced, "spi1")).await;
@@ -65,7 +65,7 @@ async fn a_tag_behind_16_kibibytes_or_16_decoys_is_not_found() {
     let why = "no announced session tag in the first 16384 bytes";
     is_refused(&world, &announced, &late, why).await;
     let decoys = [&b"SCS1".repeat(16), tag].concat();
-    is_refused(&world, &announced, &decoys, "no session tag in time").await;
+    is_refused(&world, &announced, &decoys, "timed out waiting for a session tag").await;
 
     let just_found =
         [[&vec![b'x'; 16 * 1024 - tag.len()], tag].concat(), [&b"SCS1".repeat(15), tag].concat()];

@@ -49,7 +49,7 @@ fn outlasts_the_broker(site: &Site) {
     std::thread::sleep(OUTAGE);
 
     let status = site.done(&["status"]);
-    let why = "draining: no new sessions are taken";
+    let why = "draining: no new sessions are accepted";
     for role in ["cm", "sg"] {
         let role = &status["roles"][role];
         assert_eq!((&role["live"], &role["reason"]), (&json!(true), &json!(why)));

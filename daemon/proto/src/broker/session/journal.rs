@@ -37,7 +37,7 @@ pub struct Journal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// Another version of the daemon wrote it.
-    #[error("the sessions are written in the form of another version")]
+    #[error("the sessions were written by an incompatible version")]
     Foreign,
     /// It is cut off, changed or something else.
     #[error("the sessions are damaged")]

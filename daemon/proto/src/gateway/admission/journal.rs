@@ -24,7 +24,7 @@ pub struct Journal {
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
     /// Another version of the daemon wrote it.
-    #[error("the sessions are written in version {0} of the form, not {VERSION}")]
+    #[error("the sessions have format version {0}, not {VERSION}")]
     Foreign(u64),
     /// It is cut off, changed or something else.
     #[error("the sessions are damaged")]

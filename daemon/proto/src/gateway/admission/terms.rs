@@ -63,7 +63,7 @@ impl Identity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// There are as many sessions as there may be.
-    #[error("the gateway has as many sessions as it may have")]
+    #[error("the session limit of the gateway is reached")]
     Full,
     /// The key, the id or the tag is that of a session which this is not.
     #[error("the announcement contradicts a session that the gateway has")]
