@@ -1,4 +1,4 @@
-//! Agents, called over HTTPS to launch sessions.
+//! The client for PCoIP agents: launches sessions over HTTPS.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -22,16 +22,16 @@ use addresses::{Addresses, Resolver};
 
 mod addresses;
 
-/// All agents: each is called once for a session.
+/// Agents are contacted once for each session.
 pub(super) struct Agents {
     client: Client,
     port: u16,
     addresses: Arc<Addresses>,
 }
 
-/// A session that waits for its client.
+/// A launched session that waits for its client.
 pub(super) struct AgentSession {
-    /// Where the gateway, or the client without one, connects.
+    /// The address to which the gateway connects, or the client if there is no gateway.
     pub(super) agent: SocketAddr,
     pub(super) info: SessionInfo,
 }
@@ -49,7 +49,7 @@ impl Agents {
         Ok(Self { client, port: config.agent_port, addresses })
     }
 
-    /// Has the agent of that target launch a session.
+    /// Requests a session from the agent of this target.
     pub(super) async fn launch(
         &self,
         log: &RequestLog,
@@ -102,7 +102,7 @@ impl Agents {
         Url::parse(&format!("https://{at}/pcoip-agent/xml")).ok()
     }
 
-    /// Where the session is, whatever the agent says.
+    /// The address of the session, which need not be the one that the agent names.
     fn agent(
         &self,
         log: &RequestLog,

@@ -1,5 +1,6 @@
-//! Announcements of Connection Managers on other hosts. They come to port 443, which is this one's,
-//! and are the own gateway's to judge: body and `Authorization` are passed on, nothing else.
+//! Forwards announcements of Connection Managers on other hosts, which arrive at port 443, to the
+//! gateway of this host. Only the body and `Authorization` are forwarded, and the gateway verifies
+//! them.
 
 use bytes::Bytes;
 use cmsg_proto::{
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::https::{Client, content, listener::Content, whole};
 
-/// Passes an announcement on to the own gateway and its answer back.
+/// Forwards an announcement, and returns the gateway's response.
 pub(super) async fn announcement(
     shared: &Shared,
     gateway: &Gateway,

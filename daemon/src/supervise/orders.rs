@@ -1,4 +1,4 @@
-//! Orders about one role: they come in on the supervisor's socket and are answered when they are
+//! Orders about a role, which arrive on the supervisor's socket and are answered when they are
 //! carried out.
 
 use std::{future::pending, sync::Arc};
@@ -15,18 +15,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::local;
 
-/// What is to become of a role.
+/// An order about a role.
 #[derive(Debug)]
 pub(super) struct Order {
-    /// Whether it is to run.
+    /// Whether the role should run.
     pub(super) runs: bool,
     done: oneshot::Sender<()>,
 }
 
 impl Order {
-    /// Answers that it is carried out.
+    /// Reports that the order is carried out.
     pub(super) fn done(self) {
-        // Whoever gave it may have gone away.
+        // The client may have disconnected.
         let _ = self.done.send(());
     }
 }
@@ -36,7 +36,6 @@ impl Order {
 pub(super) struct Orders(mpsc::Receiver<Order>);
 
 impl Orders {
-    /// The next one.
     pub(super) async fn next(&mut self) -> Order {
         match self.0.recv().await {
             Some(order) => order,
@@ -44,7 +43,7 @@ impl Orders {
         }
     }
 
-    /// The next one to stop. One to start a role that runs is carried out already.
+    /// The next order to stop. An order to start a running role is answered immediately.
     pub(super) async fn next_stop(&mut self) -> Order {
         loop {
             let order = self.next().await;
@@ -61,18 +60,18 @@ impl Orders {
 pub(super) struct OrderRouter(Vec<(Role, mpsc::Sender<Order>)>);
 
 impl OrderRouter {
-    /// The orders about a role from here on.
+    /// A new queue of orders about this role.
     pub(super) fn orders_for(&mut self, role: Role) -> Orders {
         let (sender, receiver) = mpsc::channel(1);
         self.0.push((role, sender));
         Orders(receiver)
     }
 
-    /// Takes orders until the shutdown.
+    /// Serves orders until the shutdown.
     ///
     /// # Errors
     ///
-    /// Where the socket cannot be used at all.
+    /// If the socket cannot be served.
     pub(super) async fn answer(
         self,
         socket: local::Socket,

@@ -1,4 +1,4 @@
-//! Gateways of other hosts that hang and come back.
+//! Gateways of other hosts that hang and recover.
 
 use std::{
     pin::pin,
@@ -26,7 +26,7 @@ use crate::{
     tls,
 };
 
-/// A gateway that is at 198.51.100.1 for clients.
+/// A gateway with the public address 198.51.100.1.
 struct Fickle {
     answers: Arc<AtomicBool>,
     refuses: Arc<AtomicBool>,
@@ -36,7 +36,7 @@ const EXPIRED: &str = "the token has expired: it was signed 120 seconds ago; com
                        both hosts";
 
 impl Fickle {
-    /// A Connection Manager that knows it, with these further lines, while it hangs.
+    /// A Connection Manager with this gateway, which hangs, and additional lines of configuration.
     async fn with(more: &str) -> (World, Self) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -91,7 +91,7 @@ fn refused(reason: &str) -> String {
     Reply::Refused { reason: reason.to_owned() }.render()
 }
 
-/// Returns when the first gateway stands like that.
+/// Waits until the first gateway matches.
 async fn until(world: &World, like: impl Fn(&GatewayStanding) -> bool) -> Vec<GatewayStanding> {
     let stands = async {
         loop {
@@ -110,7 +110,7 @@ async fn session(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn no_session_waits_for_a_gateway_that_hangs_and_it_is_used_again_when_it_answers() {
+async fn sessions_do_not_wait_for_a_hanging_gateway() {
     let (log, _guard) = logged();
     let other = "ExternalSecurityGateway = 198.51.100.2\n\
                  ExternalSecurityGatewayControl = 198.51.100.2=localhost:{AGENT}";
@@ -142,7 +142,7 @@ async fn no_session_waits_for_a_gateway_that_hangs_and_it_is_used_again_when_it_
 }
 
 #[tokio::test]
-async fn without_a_gateway_that_answers_health_fails_and_the_refusals_are_counted() {
+async fn without_a_gateway_health_fails_and_refusals_are_counted() {
     let (world, gateway) = Fickle::with("").await;
 
     let (head, content) = world.http("GET /health", "", "").await;
@@ -161,7 +161,7 @@ async fn without_a_gateway_that_answers_health_fails_and_the_refusals_are_counte
 }
 
 #[tokio::test]
-async fn a_gateway_that_starts_after_the_connection_manager_is_waited_for() {
+async fn the_connection_manager_waits_for_a_gateway_that_starts_later() {
     let own = "ExternalRoutableIP = 203.0.113.7";
     let mut world = World::with(own, broker, agent).await;
     world.stop().await;
@@ -185,7 +185,7 @@ async fn a_gateway_that_starts_after_the_connection_manager_is_waited_for() {
 }
 
 #[tokio::test]
-async fn other_hosts_are_told_of_the_own_gateway_alone() {
+async fn health_for_other_hosts_only_covers_the_gateway_of_this_host() {
     let world = World::with("ExternalRoutableIP = 203.0.113.7", super::away, agent).await;
     let is_told = async {
         while !world.http("GET /pcoip-sg/health", "", "").await.0.starts_with("HTTP/1.1 200 ") {}
@@ -201,7 +201,7 @@ async fn other_hosts_are_told_of_the_own_gateway_alone() {
 }
 
 #[tokio::test]
-async fn a_session_has_one_key_and_no_other_session_has_it() {
+async fn each_session_has_a_unique_key() {
     let world = World::with("ExternalRoutableIP = 203.0.113.7", broker, agent).await;
     for allocations in [2, 1] {
         // Both have the same session log id, which the client chose.
@@ -223,7 +223,7 @@ async fn a_session_has_one_key_and_no_other_session_has_it() {
 }
 
 #[tokio::test]
-async fn the_reason_of_a_gateway_that_refuses_stays_until_it_accepts_a_session() {
+async fn a_gateways_refusal_is_reported_until_it_accepts_a_session() {
     let (log, _guard) = logged();
     let (world, gateway) = Fickle::with("").await;
     gateway.answers();

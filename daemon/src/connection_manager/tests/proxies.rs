@@ -1,4 +1,4 @@
-//! Clients behind proxies, and those who say that they are.
+//! Clients behind proxies, and clients that claim to be.
 
 use cmsg_config::socket::Connections;
 
@@ -11,7 +11,7 @@ const CONF: &str = "SecurityGatewayEnabled = false";
 const TRUSTED: &str = "SecurityGatewayEnabled = false\nTrustedProxies = 10.0.0.0/8\n\
                        TrustedProxies = 127.0.0.1";
 
-/// A new session of a client that sends this header.
+/// Opens a session with this header.
 async fn hello(world: &World, forwarded: &str) -> String {
     let head = format!("CLIENT-LOG-ID: {ID}\r\nX-Forwarded-For: {forwarded}\r\n");
     let (head, _) = world.http("POST /pcoip-broker/xml", &head, &request(HELLO)).await;
@@ -19,7 +19,7 @@ async fn hello(world: &World, forwarded: &str) -> String {
     cookie[..32].to_owned()
 }
 
-/// What the broker was told of each client.
+/// The client addresses that the broker received.
 fn clients(world: &World) -> Vec<String> {
     let heard = world.broker.lock().unwrap();
     let posts = heard.iter().filter(|(_, _, body)| !body.is_empty());
@@ -27,7 +27,7 @@ fn clients(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_a_trusted_proxy_says_is_the_client_everywhere() {
+async fn a_trusted_proxys_client_is_used_everywhere() {
     let (log, _guard) = logged();
     let world = World::with(TRUSTED, broker, agent).await;
 
@@ -44,7 +44,7 @@ async fn what_a_trusted_proxy_says_is_the_client_everywhere() {
 }
 
 #[tokio::test]
-async fn a_client_cannot_say_that_it_is_another_one() {
+async fn a_client_cannot_claim_another_address() {
     let (log, _guard) = logged();
     let world = World::with(CONF, broker, agent).await;
 
@@ -59,7 +59,7 @@ async fn a_client_cannot_say_that_it_is_another_one() {
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_that_writes_no_address_is_named_once() {
+async fn a_trusted_proxy_without_a_valid_address_is_logged_once() {
     let (log, _guard) = logged();
     let world = World::with(TRUSTED, broker, agent).await;
 

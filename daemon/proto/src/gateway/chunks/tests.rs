@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A message of chunks, written in one of the four ways.
+/// A message of chunks in one of the four byte orders.
 fn message(chunks: &[(&[u8; 4], &[u8])], little_endian: bool, reversed: bool) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, data) in chunks {
@@ -50,7 +50,7 @@ fn told() -> Vec<Item> {
 }
 
 #[test]
-fn bye_and_its_answer_are_found_in_every_spelling_and_other_messages_are_neither() {
+fn bye_and_bye_ok_are_recognized_in_every_byte_order() {
     for (little_endian, reversed) in [(false, false), (false, true), (true, false), (true, true)] {
         let said = |kind: u32| {
             let kind = if little_endian { kind.to_le_bytes() } else { kind.to_be_bytes() };
@@ -66,7 +66,7 @@ fn bye_and_its_answer_are_found_in_every_spelling_and_other_messages_are_neither
 }
 
 #[test]
-fn tags_and_spis_are_found_in_every_spelling() {
+fn tags_and_spis_are_found_in_every_byte_order() {
     for (little_endian, reversed) in [(false, false), (false, true), (true, false), (true, true)] {
         let one = invite(little_endian, reversed);
 
@@ -76,7 +76,7 @@ fn tags_and_spis_are_found_in_every_spelling() {
 }
 
 #[test]
-fn a_stream_that_does_not_fit_is_foreign() {
+fn a_stream_with_another_layout_is_ignored() {
     let with = |chunks: &[(&[u8; 4], &[u8])]| message(chunks, false, false);
     let spi_first = with(&[(b"2spi", &[1, 2, 3, 4])]);
     let short_spi = with(&[(b"ssig", &[0; 4]), (b"2spi", &[1, 2])]);
@@ -98,13 +98,13 @@ fn a_stream_that_does_not_fit_is_foreign() {
 }
 
 #[test]
-fn a_stream_that_has_hardly_begun_may_still_fit() {
+fn a_short_stream_may_still_match() {
     assert_eq!(read(&[&invite(true, true)[..15]]), (vec![], true));
 }
 
 proptest! {
     #[test]
-    fn pieces_do_not_matter(
+    fn the_result_does_not_depend_on_the_pieces(
         cuts in prop::collection::vec(0_usize..300, 0..20),
         little_endian: bool,
         reversed: bool,
@@ -123,7 +123,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_fail(mut bytes in prop::collection::vec(any::<u8>(), 0..400), ours: bool) {
+    fn no_bytes_cause_a_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..400), ours: bool) {
         if ours {
             bytes.splice(0..0, invite(false, false));
         }

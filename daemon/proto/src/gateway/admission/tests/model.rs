@@ -1,5 +1,5 @@
-//! Any order of events against a naive model: a told SPI belongs to the session that told it, as
-//! long as that session is there and the datagram comes from its client's address.
+//! Random events against a simple model: a revealed SPI belongs to the session that revealed it,
+//! while the session exists and the datagram comes from its client's address.
 
 use proptest::prelude::*;
 
@@ -35,14 +35,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the model knows of a session.
+/// The model's state of a session.
 #[derive(Default, Clone, Copy)]
 struct Known {
     control: Option<Control>,
     client: Option<u8>,
-    /// Whether its chunks told its SPIs.
+    /// Whether its chunks revealed its SPIs.
     told: bool,
-    /// Whether its stream cannot be parsed any more.
+    /// Whether its stream has left the known layout.
     foreign: bool,
 }
 
@@ -125,7 +125,7 @@ impl Checked {
         assert!(sent.is_err() || routed || known_there, "a flow from nowhere was taken");
     }
 
-    /// What holds whatever happened.
+    /// Invariants that hold after every event.
     fn check(&self) {
         assert!(self.world.admission.count() <= PLACES as usize);
         let mut all = Routes::default();
@@ -152,7 +152,7 @@ impl Checked {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
     #[test]
-    fn whatever_happens_the_rules_hold(steps in prop::collection::vec(step(), 1..80)) {
+    fn the_rules_hold_for_any_sequence_of_events(steps in prop::collection::vec(step(), 1..80)) {
         let mut checked = Checked { world: World::new(PLACES), known: Default::default() };
         for step in steps {
             checked.run(&step);
