@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(
             told,
             "line 1: `MaxConnections`: `100001` is not a number from 1 to 100000; \
-             line 2: `RewriteAddresses`: `on` is not `off`, the only value there is; \
+             line 2: `RewriteAddresses`: `on` is not `off`, the only supported value; \
              `ExternalRoutableIP`: is missing"
         );
     }

@@ -83,7 +83,7 @@ async fn a_request_without_token_or_message_is_refused() {
     assert_eq!((status, refusal(&answer).as_str()), (401, "the announcement has no token"));
 
     let (status, answer) = world.post(&world.token(&announced, 1), "<x/>").await;
-    let why = "the message is no `add-connection` of `pcoip-sg` 1.0";
+    let why = "the message is not an `add-connection` of `pcoip-sg` 1.0";
     assert_eq!((status, refusal(&answer).as_str()), (400, why));
 
     let (status, _) = world.post(&world.token(&announced, 1), &"x".repeat(40_000)).await;

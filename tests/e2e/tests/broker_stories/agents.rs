@@ -1,4 +1,4 @@
-//! Desktops that are not to be had: refused by the broker, the agent or the gateway.
+//! Desktops that are unavailable because the broker, the agent or the gateway refuses.
 
 use pcoip_sim::faults::Fault;
 
@@ -61,7 +61,10 @@ async fn an_agent_that_answers_nonsense_fails_alone() {
         (session("SCS1 x"), no_tag.clone()),
         (session(&"x".repeat(4097)), no_tag),
         (Fault::Document("hello".to_owned()), unusable("content outside the root at byte 0")),
-        (Fault::Document("<a/>".to_owned()), unusable("the document is no `launch-session-resp`")),
+        (
+            Fault::Document("<a/>".to_owned()),
+            unusable("the document is not a `launch-session-resp`"),
+        ),
         (Fault::agent_says(""), unusable("`result-id` is missing or malformed")),
     ];
     let site = site("").await;

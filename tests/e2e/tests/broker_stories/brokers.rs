@@ -1,5 +1,5 @@
-//! A broker that is slow, away or mad: the client hears of it in the known words, the administrator
-//! reads why, and nothing is sent twice.
+//! A broker that is slow, unreachable or faulty: the client gets the documented error, the log has
+//! the cause, and no request is sent twice.
 
 use pcoip_sim::faults::Fault;
 
@@ -181,7 +181,7 @@ async fn a_broker_without_an_end_is_cut_off_before_it_fills_the_memory() {
     site.stop().await;
 }
 
-/// The most memory that this process ever had, in KiB.
+/// Peak memory of this process in KiB.
 fn peak_of_memory() -> i64 {
     nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF)
         .expect("it can be asked")

@@ -1,4 +1,4 @@
-//! Clients whose HTTP or TLS is odd: what is exact in the answer, and what is refused without it.
+//! Clients with unusual HTTP or TLS: the exact response, and what is refused without the broker.
 
 use e2e::site::{Line, Site};
 use pcoip_sim::broker;
@@ -220,7 +220,7 @@ async fn plain_http_and_silence_on_the_tls_port_are_ended() {
     site.stop().await;
 }
 
-/// Returns when the log has that at DEBUG: the line may come after the end of the connection.
+/// Waits until the log has this line at DEBUG, which may be written after the connection has ended.
 async fn until_logged(site: &Site, start: &str) {
     let is_there = |line: &Line| line.level == "DEBUG" && line.message.starts_with(start);
     let logged = async {

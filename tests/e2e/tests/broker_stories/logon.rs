@@ -1,4 +1,4 @@
-//! Logging on: what a user may get wrong and try again.
+//! Logging on: what a user may get wrong and retry.
 
 use pcoip_sim::faults::Fault;
 

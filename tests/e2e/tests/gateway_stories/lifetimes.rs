@@ -1,4 +1,4 @@
-//! Sessions that end by the clock, those that do not, and those that outlive their gateway.
+//! Sessions that time out, sessions that do not, and sessions that survive a restart.
 
 use std::time::{Duration, Instant};
 
@@ -78,7 +78,7 @@ async fn a_session_goes_on_after_its_gateway_was_restarted() {
     let world = world.restart("").await;
     before.is_closed().await;
     assert_eq!(world.state(&announced).await, "waiting");
-    // Nobody knows whose they are until the client comes again.
+    // They are dropped until the client reconnects.
     socket.send_to(b"spi1meanwhile", world.gateway).await.unwrap();
     world.until_turned_away(|turned| turned.datagrams.unknown == 1).await;
 
