@@ -79,7 +79,7 @@ impl JournalFile {
             let started = Instant::now();
             let change = *changes.borrow_and_update();
             let written = self.write(&render, false).await;
-            tell(&written, &mut failing);
+            log_change(&written, &mut failing);
             settled.send_replace(change);
             let pause = match written {
                 // A slow disk is left alone for as long as the write took.
@@ -91,7 +91,7 @@ impl JournalFile {
             };
             end.run_until_cancelled(sleep(pause)).await;
         }
-        tell(&self.write(&render, true).await, &mut failing);
+        log_change(&self.write(&render, true).await, &mut failing);
     }
 
     /// The content of the file, if it exists.
@@ -140,7 +140,7 @@ impl JournalFile {
 }
 
 /// Logs the first failure, and the first success after failures.
-fn tell(written: &anyhow::Result<()>, failing: &mut bool) {
+fn log_change(written: &anyhow::Result<()>, failing: &mut bool) {
     match written {
         Err(error) if !*failing => {
             let error = format!("{error:#}");

@@ -146,15 +146,15 @@ mod tests {
         };
         let one = files.keep(read(0)).unwrap();
         let other = files.keep(read(1)).unwrap();
-        let told = || (**one.load(), **other.load());
+        let values = || (**one.load(), **other.load());
 
         source[0].store(2, Relaxed);
         source[1].store(-1, Relaxed);
         let refused = files.reload().unwrap_err().to_string();
-        assert_eq!((refused.as_str(), told()), ("file 1 is damaged", (1, 1)));
+        assert_eq!((refused.as_str(), values()), ("file 1 is damaged", (1, 1)));
 
         source[1].store(3, Relaxed);
         files.reload().unwrap();
-        assert_eq!(told(), (2, 3));
+        assert_eq!(values(), (2, 3));
     }
 }

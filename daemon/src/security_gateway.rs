@@ -125,7 +125,7 @@ impl SecurityGatewayRole {
         tasks.spawn(stop.clone().run_until_cancelled_owned(reporting));
         tasks.spawn(accept::accept(tcp, Arc::new(acceptor), tasks.clone(), stop.clone()));
 
-        let role = Arc::new(Told { gateway: Arc::clone(&gateway), files, listens });
+        let role = Arc::new(LocalRole { gateway: Arc::clone(&gateway), files, listens });
         let handler = Arc::new(AnnouncementHandler { gateway: Arc::clone(&gateway), verifier });
         if let Some(https) = https {
             let handler = Arc::clone(&handler);
@@ -181,13 +181,13 @@ fn forward(
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The status for the unix socket.
-struct Told {
+struct LocalRole {
     gateway: Arc<GatewayState>,
     files: Files,
     listens: Vec<Listen>,
 }
 
-impl Observe for Told {
+impl Observe for LocalRole {
     fn status(&self) -> Status {
         let reason = self.gateway.why_not_ready();
         let usage = self.gateway.usage();

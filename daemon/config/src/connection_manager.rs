@@ -25,11 +25,11 @@ use crate::{
 /// The configuration of the Connection Manager, with defaults applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionManager {
-    /// `LogLevel`.
+    /// `LogLevel`: the lowest level that is logged.
     pub log_level: LogLevel,
     /// `BrokerType`. Informational: the daemon does not interpret it.
     pub broker_type: String,
-    /// `PcoipAddress`.
+    /// `PcoipAddress`: URL of the connection broker.
     pub broker: BrokerUrl,
     /// `BrokerCertCheck` and `BrokerCertPin`.
     pub broker_check: UpstreamCheck,
@@ -78,11 +78,11 @@ pub struct ConnectionManager {
     pub http_head: Duration,
     /// `SessionIdleSeconds`: a session ends after this time without a request.
     pub session_idle: Duration,
-    /// `DataDirectory`: persisted sessions.
+    /// `DataDirectory`: sessions that survive a restart, and the mark of draining.
     pub data_directory: PathBuf,
-    /// `RunDirectory`: unix sockets.
+    /// `RunDirectory`: unix sockets, and the reason why a configuration was rejected.
     pub run_directory: PathBuf,
-    /// `LogDirectory`.
+    /// `LogDirectory`: the log files; limited to 1 GiB by the daemon.
     pub log_directory: PathBuf,
     /// Keys of functions that are not implemented.
     pub kept: Kept,
@@ -95,7 +95,7 @@ pub enum UpstreamCheck {
     /// certificates. Certificates and public keys with one of these digests are accepted without a
     /// CA.
     Verify(Vec<Pin>),
-    /// Accept any certificate.
+    /// Accept any certificate: connections can be intercepted.
     Off,
 }
 
@@ -286,10 +286,10 @@ mod tests {
     fn every_bad_value_is_reported_with_its_line() {
         let text = "PcoipAddress = broker\nAgentPort = 0\nMaxConnections = many\n";
 
-        let told = read(text).unwrap_err().to_string();
+        let error = read(text).unwrap_err().to_string();
 
         assert_eq!(
-            told,
+            error,
             "line 1: `PcoipAddress`: `broker` is not a URL of the form `https://HOST[:PORT]`; \
              line 2: `AgentPort`: `0` is not a port from 1 to 65535; \
              line 3: `MaxConnections`: `many` is not a number from 1 to 100000; \
@@ -329,10 +329,10 @@ mod tests {
     fn a_pin_for_an_unlisted_gateway_is_refused() {
         let pin = format!("sha256:{}", "0".repeat(64));
 
-        let told = read(&format!("{LEAST}ExternalSecurityGatewayPin = 192.0.2.1={pin}\n"));
+        let error = read(&format!("{LEAST}ExternalSecurityGatewayPin = 192.0.2.1={pin}\n"));
 
         assert_eq!(
-            told.unwrap_err().to_string(),
+            error.unwrap_err().to_string(),
             "`ExternalSecurityGatewayPin`: `192.0.2.1` is not listed as `ExternalSecurityGateway`"
         );
     }

@@ -10,7 +10,7 @@ use crate::values::Host;
 pub struct HostAddress {
     /// The DNS name, without a final dot.
     pub name: Option<Host>,
-    /// The IP address.
+    /// The IP address, IPv4 or IPv6.
     pub address: Option<IpAddr>,
 }
 

@@ -24,7 +24,7 @@ pub struct Kept {
 /// Authentication of clients by an identity provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Oauth {
-    /// `OauthEnabled`.
+    /// `OauthEnabled`: whether OAuth is requested.
     pub is_enabled: bool,
     /// URL of the identity provider.
     pub provider: Option<HttpsUrl>,
@@ -37,7 +37,7 @@ pub struct Oauth {
 /// Single sign-on to desktops with certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sso {
-    /// `SsoEnabled`.
+    /// `SsoEnabled`: whether single sign-on is requested.
     pub is_enabled: bool,
     /// Certificates are signed on this host.
     pub signing: Signing,
@@ -132,10 +132,10 @@ mod tests {
     fn a_bad_value_of_a_key_without_effect_is_reported() {
         let text = format!("{LEAST}IdProviderUrl = http://idp\nSsoEnrollmentDomain = 192.0.2.1\n");
 
-        let told = ConnectionManager::read(&ConfFile::parse(&text)).unwrap_err().to_string();
+        let error = ConnectionManager::read(&ConfFile::parse(&text)).unwrap_err().to_string();
 
         assert_eq!(
-            told,
+            error,
             "line 3: `IdProviderUrl`: `http://idp` is not a URL of the form \
              `https://HOST[:PORT][/PATH]`; \
              line 4: `SsoEnrollmentDomain`: `192.0.2.1` is not the name of a domain"

@@ -1,7 +1,7 @@
 //! Every key of the two .conf files: name, default, format and meaning. The readers take defaults
 //! from these tables, and the tables of `docs/configuration.md` are generated from them.
 
-/// One configuration key.
+/// A key of a .conf file, with what the reference page says about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
     /// The name. Case does not matter in a file.

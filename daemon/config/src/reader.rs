@@ -8,7 +8,7 @@ use crate::{file::ConfFile, keys::Key};
 /// A valid configuration, and the warnings about its file.
 #[derive(Debug)]
 pub struct Loaded<T> {
-    /// The typed values.
+    /// The typed values, with defaults for missing keys.
     pub value: T,
     /// Unknown keys and malformed lines, in file order.
     pub warnings: Vec<Warning>,

@@ -24,7 +24,7 @@ pub const DATAGRAM_BUFFER: usize = 4 * 1024 * 1024;
 /// The configuration of the Security Gateway, with defaults applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecurityGateway {
-    /// `LogLevel`.
+    /// `LogLevel`: the lowest level that is logged.
     pub log_level: LogLevel,
     /// `ExternalRoutableIP`: public addresses, at most one for IPv4 and one for IPv6. The `aud` of
     /// a token must be one of them.
@@ -54,11 +54,11 @@ pub struct SecurityGateway {
     pub jwt_verifying_certificate: PathBuf,
     /// Timeouts of handshakes, sessions and flows.
     pub timeouts: Timeouts,
-    /// `DataDirectory`: the journal of sessions.
+    /// `DataDirectory`: the journal of sessions, and the mark of draining.
     pub data_directory: PathBuf,
-    /// `RunDirectory`: unix sockets.
+    /// `RunDirectory`: unix sockets, and the reason why a configuration was rejected.
     pub run_directory: PathBuf,
-    /// `LogDirectory`.
+    /// `LogDirectory`: the log files; limited to 1 GiB by the daemon.
     pub log_directory: PathBuf,
     /// Whether clients may share a session. Has no effect.
     pub collaboration: bool,
@@ -195,10 +195,10 @@ mod tests {
     fn every_bad_value_is_reported() {
         let file = ConfFile::parse("MaxConnections = 100001\nRewriteAddresses = on\n");
 
-        let told = SecurityGateway::read(&file).unwrap_err().to_string();
+        let error = SecurityGateway::read(&file).unwrap_err().to_string();
 
         assert_eq!(
-            told,
+            error,
             "line 1: `MaxConnections`: `100001` is not a number from 1 to 100000; \
              line 2: `RewriteAddresses`: `on` is not `off`, the only supported value; \
              `ExternalRoutableIP`: is missing"

@@ -35,9 +35,9 @@ mod ended;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// The Connection Manager.
+    /// The Connection Manager, `cm` in JSON.
     Cm,
-    /// The Security Gateway.
+    /// The Security Gateway, `sg` in JSON.
     Sg,
 }
 
@@ -94,7 +94,7 @@ pub struct Status {
     pub ready: bool,
     /// Why the role is not ready; `None` if it is.
     pub reason: Option<String>,
-    /// The bound addresses.
+    /// The bound addresses, one for each listener.
     pub listens: Vec<Listen>,
     /// Current number of sessions, in use or not.
     pub sessions: usize,
@@ -128,7 +128,7 @@ pub struct Usage {
     pub resumable: usize,
 }
 
-/// A bound address.
+/// A bound address of a role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listen {
     /// Name of the listener: `broker`, `http`, `pcoip` or `udp-source`.
@@ -161,7 +161,7 @@ pub struct Connection {
     /// Completed requests to other services, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exchanges: Vec<Exchange>,
-    /// Relayed traffic.
+    /// Relayed traffic so far; `None` from the Connection Manager.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Traffic>,
 }
@@ -171,7 +171,7 @@ pub struct Connection {
 pub struct Exchange {
     /// Name of the request: `hello`, `authenticate`, …, `launch-session`, `announce`.
     pub name: String,
-    /// Duration in milliseconds.
+    /// Duration in milliseconds, with fractions.
     pub ms: f64,
 }
 

@@ -11,11 +11,11 @@ pub use networks::Network;
 pub use peers::{BrokerUrl, ForGateway, Host, HostPort, Pin};
 pub use texts::{Domain, HttpsUrl, Name};
 
-/// An invalid value.
+/// The error of all values in this module.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not {wanted}")]
 pub struct BadValue {
-    /// The invalid text.
+    /// The text that could not be parsed.
     pub text: String,
     /// The expected format, as it follows "is not".
     pub wanted: &'static str,
@@ -25,7 +25,7 @@ fn bad<T>(text: &str, wanted: &'static str) -> Result<T, BadValue> {
     Err(BadValue { text: text.chars().take(80).collect(), wanted })
 }
 
-/// `true` or `false`.
+/// A boolean, written `true` or `false`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Switch(pub bool);
 
@@ -174,7 +174,7 @@ impl fmt::Display for Port {
     }
 }
 
-/// An absolute path.
+/// A path that begins with `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AbsolutePath(pub PathBuf);
 

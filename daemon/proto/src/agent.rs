@@ -81,7 +81,7 @@ pub enum FailureKind {
     AnotherSessionStarted,
     /// `FAILED_SERVER_LAUNCH_TIMEOUT`: the session's server did not start in time.
     ServerLaunchTimeout,
-    /// Any other failure.
+    /// Any other failure, reported to clients as `FAILED_GENERIC`.
     Generic,
 }
 

@@ -11,7 +11,7 @@ use ipnet::{IpNet, Ipv4Net};
 #[cfg(test)]
 mod tests;
 
-/// The key `AllowedAgents`.
+/// The networks of the key `AllowedAgents`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowedAgents(Vec<IpNet>);
 
@@ -19,7 +19,7 @@ pub struct AllowedAgents(Vec<IpNet>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the agent's address {ip} is {kind}, and `AllowedAgents` (`--allowed-agents`) lacks it")]
 pub struct Forbidden {
-    /// The address, canonical.
+    /// The address; IPv4-mapped addresses are converted to IPv4.
     pub ip: IpAddr,
     /// Why it is not allowed by default.
     pub kind: Kind,
@@ -34,7 +34,7 @@ pub enum Kind {
     Loopback,
     /// Link-local: clouds serve credentials there.
     LinkLocal,
-    /// A multicast group.
+    /// A multicast group, which has no single host.
     Multicast,
     /// The limited broadcast address.
     Broadcast,

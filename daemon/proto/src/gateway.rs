@@ -35,7 +35,7 @@ impl Side {
     /// The client and the agent.
     pub const BOTH: [Self; 2] = [Self::Client, Self::Agent];
 
-    /// The opposite end.
+    /// The agent for the client, and the client for the agent.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {

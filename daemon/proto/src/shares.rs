@@ -38,7 +38,7 @@ pub enum Order {
     WorthFirst,
 }
 
-/// Identifies a holder.
+/// Identifies a holder; ids are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(u64);
 

@@ -26,7 +26,7 @@ pub const MAX_NODES: usize = 50_000;
 /// Maximum number of attributes of an element.
 pub const MAX_ATTRIBUTES: usize = 32;
 
-/// A parsed document.
+/// A parsed document, which borrows its source.
 #[derive(Debug, Clone)]
 pub struct Document<'a> {
     source: &'a str,
@@ -52,7 +52,7 @@ pub struct Element<'a> {
     children: Vec<Self>,
 }
 
-/// An attribute.
+/// An attribute of an element.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute<'a> {
     /// The name, with its prefix.
@@ -193,7 +193,7 @@ impl<'a> Document<'a> {
         self.source
     }
 
-    /// The root element.
+    /// The root element, which every document has.
     #[must_use]
     pub fn root(&self) -> &Element<'a> {
         &self.root

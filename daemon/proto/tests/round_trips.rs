@@ -147,9 +147,9 @@ proptest! {
 
         let document = Document::parse(sent.as_bytes(), MAX_BYTES).unwrap();
         let message = document.root().child("launch-session").unwrap();
-        let told = |element: &str| message.child("logon").unwrap().child(element).unwrap();
-        prop_assert_eq!(told("username").whole_text(), &user);
-        prop_assert_eq!(told("password").whole_text(), &password);
+        let logon = |element: &str| message.child("logon").unwrap().child(element).unwrap();
+        prop_assert_eq!(logon("username").whole_text(), &user);
+        prop_assert_eq!(logon("password").whole_text(), &password);
         prop_assert_eq!(message.child("client-name").unwrap().whole_text(), &name);
         prop_assert!(Launched::parse(sent.as_bytes()).is_err());
     }

@@ -77,7 +77,7 @@ impl Gateways {
             if gateway.is_own() {
                 record!(info, log, GATEWAY, "Local security gateway is enabled");
             }
-            match self.tell(log, gateway, announcement, client).await {
+            match self.announce_to(log, gateway, announcement, client).await {
                 Ok(announced) => return Some(announced),
                 Err(error) => record!(
                     warn,
@@ -109,8 +109,8 @@ impl Gateways {
     }
 
     /// The state of all gateways for `GET /status`.
-    pub(super) fn told(&self) -> Vec<GatewayStanding> {
-        self.all.iter().map(Gateway::told).collect()
+    pub(super) fn standings(&self) -> Vec<GatewayStanding> {
+        self.all.iter().map(Gateway::standing).collect()
     }
 
     /// Whether clients connect directly to agents.
@@ -118,7 +118,7 @@ impl Gateways {
         self.all.is_empty()
     }
 
-    async fn tell(
+    async fn announce_to(
         &self,
         log: &RequestLog,
         gateway: &Gateway,

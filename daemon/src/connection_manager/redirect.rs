@@ -89,7 +89,7 @@ mod tests {
 
     /// Sends these bytes to port 80 of a Connection Manager with HTTPS on 443, and returns its
     /// response.
-    async fn told(request: &[u8]) -> String {
+    async fn exchange(request: &[u8]) -> String {
         let socket = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = socket.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -126,7 +126,8 @@ mod tests {
         for method in methods {
             for path in paths {
                 let head = format!("{method} {path} HTTP/1.1\r\nHost: cm.example\r\n");
-                let answer = told(format!("{head}Content-Length: 3\r\n\r\nabc").as_bytes()).await;
+                let answer =
+                    exchange(format!("{head}Content-Length: 3\r\n\r\nabc").as_bytes()).await;
 
                 let location = format!("https://cm.example{path}");
                 assert_eq!(read(&answer), ("308", Some(location.as_str())), "{method} {path}");
@@ -142,7 +143,7 @@ mod tests {
     async fn a_second_request_on_the_connection_is_not_answered() {
         let request = "GET / HTTP/1.1\r\nHost: cm.example\r\n\r\n".repeat(2);
 
-        assert_eq!(told(request.as_bytes()).await.matches("HTTP/1.1 308").count(), 1);
+        assert_eq!(exchange(request.as_bytes()).await.matches("HTTP/1.1 308").count(), 1);
     }
 
     #[tokio::test]
@@ -154,7 +155,7 @@ mod tests {
         ] {
             let request = format!("{target} HTTP/1.1\r\nHost: cm.example\r\n\r\n");
 
-            let answer = told(request.as_bytes()).await;
+            let answer = exchange(request.as_bytes()).await;
 
             assert_eq!(read(&answer), ("308", Some(location)), "{target}");
         }
@@ -173,7 +174,7 @@ mod tests {
             "Host: cm.example\u{e4}\r\n",
         ];
         for head in heads {
-            let answer = told(format!("GET / HTTP/1.1\r\n{head}\r\n").as_bytes()).await;
+            let answer = exchange(format!("GET / HTTP/1.1\r\n{head}\r\n").as_bytes()).await;
 
             assert_eq!(read(&answer), ("400", None), "{head:?}");
         }
@@ -191,7 +192,7 @@ mod tests {
             (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello\r\n\r\n", ["400", ""]),
             (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ["400", ""]),
         ] {
-            let answer = told(request).await;
+            let answer = exchange(request).await;
 
             // The system may drop the response if the request was not read completely.
             let (status, location) = read(&answer);

@@ -227,7 +227,7 @@ impl Shared {
     /// Notifies the journal task if the content of the file has changed.
     fn note_revision(&self, sessions: &Sessions<CookieSeal>) {
         let revision = sessions.revision();
-        self.changed.send_if_modified(|told| std::mem::replace(told, revision) != revision);
+        self.changed.send_if_modified(|current| std::mem::replace(current, revision) != revision);
     }
 
     /// Adds a session to the records when it starts, or with its first request after a restart.
@@ -276,7 +276,7 @@ impl Observe for Shared {
             files_read: Some(self.files.read_at()),
             deployment: socket::deployment(),
             turned_away: None,
-            unserved: Some(self.unserved.told(&self.bodies, self.gateways.told())),
+            unserved: Some(self.unserved.counted(&self.bodies, self.gateways.standings())),
             broker: Some(self.health.broker_status(&self.broker)),
         }
     }

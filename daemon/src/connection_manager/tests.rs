@@ -90,7 +90,7 @@ async fn hello(world: &World) -> String {
 }
 
 /// A document of the unix socket.
-async fn told<T: DeserializeOwned + Send + 'static>(world: &World, path: &'static str) -> T {
+async fn document_of<T: DeserializeOwned + Send + 'static>(world: &World, path: &'static str) -> T {
     let run = world.run().to_owned();
     let asking = move || socket::get(&run, Role::Cm, path, Duration::from_secs(5)).unwrap();
     tokio::task::spawn_blocking(asking).await.unwrap()
@@ -194,14 +194,14 @@ async fn a_session_is_announced_to_another_gateway_if_the_own_one_does_not_answe
              <sni>pcoip-default-sg-sni</sni><port>4172</port>",
         ),
     ];
-    for (conf, told) in table {
+    for (conf, expected) in table {
         let world = World::with(conf, broker, agent_and_gateway).await;
         std::fs::remove_file(world.run().join("sg.sock")).unwrap();
         let cookie = hello(&world).await;
 
         let (_, content) = world.post(Some(&cookie), &request(ALLOCATE)).await;
 
-        assert!(content.contains(told), "{content}");
+        assert!(content.contains(expected), "{content}");
     }
 }
 
@@ -245,8 +245,8 @@ async fn the_unix_socket_reports_sessions_and_readiness() {
         world.post(Some(&cookie), &request(message)).await;
     }
 
-    let status: Status = told(&world, "/status").await;
-    let connections: Connections = told(&world, "/connections").await;
+    let status: Status = document_of(&world, "/status").await;
+    let connections: Connections = document_of(&world, "/connections").await;
 
     assert_eq!((status.ready, status.reason, status.sessions), (true, None, 0));
     assert_eq!(status.listens[0].key, "broker");
@@ -270,7 +270,7 @@ async fn a_probe_is_answered_and_not_recorded() {
 
     assert!(head.contains("Set-Cookie: JSESSIONID="), "{head}");
     assert!(content.contains("<hello-resp>"), "{content}");
-    assert_eq!(told::<Connections>(&world, "/connections").await.connections, []);
+    assert_eq!(document_of::<Connections>(&world, "/connections").await.connections, []);
     let heard = world.broker.lock().unwrap();
     let (_, headers, _) = heard.iter().find(|(_, _, body)| !body.is_empty()).unwrap();
     assert_eq!(headers["client-log-id"].len(), 36);

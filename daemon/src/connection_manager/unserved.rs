@@ -38,7 +38,7 @@ impl Counters {
     }
 
     /// All counters, with the state of the gateways.
-    pub(super) fn told(&self, bodies: &Bodies, gateways: Vec<GatewayStanding>) -> Unserved {
+    pub(super) fn counted(&self, bodies: &Bodies, gateways: Vec<GatewayStanding>) -> Unserved {
         Unserved {
             crowded: self.connections.crowded.load(Relaxed),
             evicted: self.connections.evicted.load(Relaxed),

@@ -44,7 +44,7 @@ pub(crate) struct Bodies {
     unsent: Unsent,
     refused: AtomicU64,
     /// Whether the log says that the limit is reached.
-    told: AtomicBool,
+    is_logged: AtomicBool,
 }
 
 /// On whose behalf bodies are kept.
@@ -85,7 +85,7 @@ impl Bodies {
             large: Limiter::new(MAX_LARGE, Order::SourceFirst),
             unsent: Unsent::default(),
             refused: AtomicU64::default(),
-            told: AtomicBool::default(),
+            is_logged: AtomicBool::default(),
         })
     }
 
@@ -108,15 +108,15 @@ impl Bodies {
     /// Counts a discarded body. Logs it once, and again only after a tenth of the memory was free.
     fn refuse(&self) {
         self.refused.fetch_add(1, Relaxed);
-        if !self.told.swap(true, Relaxed) {
+        if !self.is_logged.swap(true, Relaxed) {
             let budget = self.limiter.capacity() * UNIT;
             warn!(budget, "Requests are refused: the memory limit for bodies is reached");
         }
     }
 
     fn note_free(&self) {
-        if self.told.load(Relaxed) && self.limiter.free() > self.limiter.capacity() / 10 {
-            self.told.store(false, Relaxed);
+        if self.is_logged.load(Relaxed) && self.limiter.free() > self.limiter.capacity() / 10 {
+            self.is_logged.store(false, Relaxed);
         }
     }
 }

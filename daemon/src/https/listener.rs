@@ -64,7 +64,7 @@ pub(crate) struct Listener {
     beside: Arc<Limiter>,
     counters: Arc<Counters>,
     /// Whether the log says that the limit is reached.
-    told: AtomicBool,
+    is_logged: AtomicBool,
 }
 
 /// Connections that were refused or evicted.
@@ -92,7 +92,7 @@ impl Listener {
             places: Limiter::new(places, Order::SourceFirst),
             beside: Limiter::new(BESIDE, Order::SourceFirst),
             counters,
-            told: AtomicBool::new(false),
+            is_logged: AtomicBool::new(false),
         }
     }
 
@@ -133,7 +133,7 @@ impl Listener {
     fn permit(&self, peer: IpAddr) -> Option<(Permit, bool)> {
         match self.places.enter(peer, Worth::Idle) {
             Some(permit) => {
-                self.tell_when_full();
+                self.log_when_full();
                 Some((permit, false))
             }
             None => self.beside.enter(peer, Worth::Idle).map(|permit| (permit, true)),
@@ -151,12 +151,12 @@ impl Listener {
     }
 
     /// Logs once that the limit is reached, and again only after a tenth of it was free.
-    fn tell_when_full(&self) {
+    fn log_when_full(&self) {
         let (free, limit) = (self.places.free(), self.places.capacity());
-        if free == 0 && !self.told.swap(true, Ordering::Relaxed) {
+        if free == 0 && !self.is_logged.swap(true, Ordering::Relaxed) {
             warn!(limit, "The limit of client connections is reached");
         } else if free > limit / 10 {
-            self.told.store(false, Ordering::Relaxed);
+            self.is_logged.store(false, Ordering::Relaxed);
         }
     }
 }

@@ -184,8 +184,8 @@ impl Agents {
 
     /// The name or address that the agent's certificate must have.
     fn judged_by(&self, agent: SocketAddr, hostname: Option<Hostname>) -> ServerName<'static> {
-        let told = || ServerName::try_from(String::from(hostname?)).ok();
-        self.sni.clone().or_else(told).unwrap_or_else(|| ServerName::from(agent.ip()))
+        let announced = || ServerName::try_from(String::from(hostname?)).ok();
+        self.sni.clone().or_else(announced).unwrap_or_else(|| ServerName::from(agent.ip()))
     }
 }
 

@@ -380,7 +380,7 @@ impl GatewayState {
             self.changed.notify_one();
         }
         let revision = core.admission.revision();
-        self.revision.send_if_modified(|told| std::mem::replace(told, revision) != revision);
+        self.revision.send_if_modified(|current| std::mem::replace(current, revision) != revision);
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {

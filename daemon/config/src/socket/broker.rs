@@ -7,7 +7,7 @@ use crate::distrust::Problem;
 /// Whether the broker is usable, and if not, why and since when.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BrokerStatus {
-    /// `PcoipAddress`.
+    /// URL of the broker, as in `PcoipAddress`.
     pub url: String,
     /// `BrokerCertCheck`: whether the broker's certificate is verified.
     pub is_verified: bool,

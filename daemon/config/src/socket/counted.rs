@@ -51,12 +51,12 @@ pub struct GatewayStanding {
     pub last_refusal: Option<LastRefusal>,
 }
 
-/// A refused announcement.
+/// The last announcement that a gateway refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRefusal {
     /// Time of the refusal, as RFC 3339.
     pub at: String,
-    /// The gateway's reason.
+    /// The reason in the gateway's response.
     pub reason: String,
 }
 

@@ -71,9 +71,9 @@ fn a_response_that_trickles_in_times_out() {
     });
 
     let wait = Duration::from_millis(200);
-    let told = get::<Connections>(run.path(), Role::Cm, "/connections", wait).unwrap_err();
+    let error = get::<Connections>(run.path(), Role::Cm, "/connections", wait).unwrap_err();
 
-    assert!([io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock].contains(&told.kind()));
+    assert!([io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock].contains(&error.kind()));
     assert!(server.join().unwrap() < 1000);
 }
 

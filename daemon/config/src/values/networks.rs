@@ -67,9 +67,9 @@ mod tests {
             ("desk.example/8", "a network `IP/BITS` or an IP address"),
         ];
         for (text, wanted) in table {
-            let told = text.parse::<Network>().unwrap_err().to_string();
+            let error = text.parse::<Network>().unwrap_err().to_string();
 
-            assert_eq!(told, format!("`{text}` is not {wanted}"));
+            assert_eq!(error, format!("`{text}` is not {wanted}"));
         }
     }
 

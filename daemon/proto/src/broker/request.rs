@@ -31,9 +31,9 @@ pub enum RequestKind {
     Hello(Hello),
     /// `authenticate`: one step of the logon.
     Authenticate(Authenticate),
-    /// `get-resource-list`.
+    /// `get-resource-list`: lists the desktops of the user.
     GetResourceList,
-    /// `allocate-resource`.
+    /// `allocate-resource`: requests a desktop.
     AllocateResource(Allocation),
     /// `bye`: ends the session.
     Bye,
@@ -250,18 +250,18 @@ mod tests {
                 "<hello>{PCM}<caps><cap>CAP_ALTERNATE_CREDENTIALS</cap></caps></hello>",
             ),
         ];
-        for (given, told) in table {
+        for (given, expected) in table {
             let given = format!(
                 "<?xml version=\"1.0\"?>\n<pcoip-client version=\"2.1\">{given}</pcoip-client>"
             );
 
             let forwarded = Request::parse(given.as_bytes()).unwrap().to_broker(&pcm());
 
-            let told = told.replace("{PCM}", PCM);
+            let expected = expected.replace("{PCM}", PCM);
             assert_eq!(
                 forwarded,
                 format!(
-                    "<?xml version=\"1.0\"?>\n<pcoip-broker version=\"2.1\">{told}</pcoip-broker>"
+                    "<?xml version=\"1.0\"?>\n<pcoip-broker version=\"2.1\">{expected}</pcoip-broker>"
                 )
             );
         }

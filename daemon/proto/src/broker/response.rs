@@ -25,7 +25,7 @@ pub enum ResponseKind {
     Hello,
     /// `authenticate-resp`: the result of a logon step.
     Authenticate(Authentication),
-    /// `get-resource-list-resp`.
+    /// `get-resource-list-resp`: the desktops of the user.
     GetResourceList,
     /// `allocate-resource-resp`: the address of the resource; `None` if it was not granted.
     AllocateResource(Option<BrokerTarget>),

@@ -56,7 +56,7 @@ pub enum MessageError {
 }
 
 impl AddConnection {
-    /// The XML document.
+    /// The announcement as an XML document.
     #[must_use]
     pub fn render(&self) -> String {
         let hostname = self.hostname.as_ref().map(|name| leaf("hostname", name.as_str()));
@@ -100,7 +100,7 @@ impl AddConnection {
 }
 
 impl Reply {
-    /// The XML document.
+    /// The response as an XML document.
     #[must_use]
     pub fn render(&self) -> String {
         match self {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Claims, TokenId};
 use crate::Time;
 
-/// The used tokens.
+/// The ids of used tokens that have not expired.
 #[derive(Debug)]
 pub struct Replays {
     limit: usize,

@@ -368,11 +368,11 @@ impl Admission {
                 .filter_map(|(other, flow)| {
                     let shows = |spi| match piece {
                         Some(piece) => session.shows_in(piece, spi),
-                        None => session.told(spi),
+                        None => session.revealed(spi),
                     };
-                    let told = |spi: &Spi| !spi.is_reserved() && shows(*spi);
-                    let spi = flow.spis().find(told)?;
-                    let (from, because) = (flow.from?, Because::Told);
+                    let revealed = |spi: &Spi| !spi.is_reserved() && shows(*spi);
+                    let spi = flow.spis().find(revealed)?;
+                    let (from, because) = (flow.from?, Because::Revealed);
                     Some((other, flow, Placed { from, spi, sequence: None, because }))
                 })
                 .collect();

@@ -15,7 +15,7 @@ mod tests;
 /// What the rules need from a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item {
-    /// A session tag.
+    /// The digest of a session tag (`ctag`).
     Tag(TagDigest),
     /// A security parameter index with its bytes in the order of the chunk, whose byte order is
     /// unknown.

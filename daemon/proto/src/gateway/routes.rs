@@ -12,7 +12,7 @@ use super::{Side, Spi, SpiCandidates};
 pub struct Key {
     /// The end that sent it.
     pub side: Side,
-    /// Source address, canonical.
+    /// Source address in [canonical](super::canonical) form.
     pub from: SocketAddr,
     /// The security parameter index.
     pub spi: Spi,
@@ -81,7 +81,7 @@ pub enum RouteChange {
     Unexpected(Side, IpAddr),
 }
 
-/// The table.
+/// The table, with one entry for each flow of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routes {
     destinations: HashMap<Key, Destination>,
@@ -89,7 +89,7 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Applies a change.
+    /// Applies a change that [`super::Admission`] emitted.
     pub fn apply(&mut self, change: RouteChange) {
         match change {
             RouteChange::Added(key, destination) => {

@@ -17,10 +17,10 @@ pub struct Search {
     lengths: Vec<usize>,
 }
 
-/// A possible tag.
+/// A possible tag in the plaintext of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shown {
-    /// Its digest.
+    /// Digest of the possible tag, for the lookup of announced tags.
     pub tag: TagDigest,
     /// Whether the tag certainly ends there. Otherwise, the next bytes may show that it is a prefix
     /// of a longer tag.

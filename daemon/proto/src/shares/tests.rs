@@ -218,10 +218,10 @@ proptest! {
             match step {
                 Step::Enter(from, worth) => {
                     let mut holder = Holder { source: source(from), worth, amount: 1, since: 0 };
-                    let told = shares.enter(holder.source, worth);
+                    let entered = shares.enter(holder.source, worth);
                     let room = twin.room(&holder, None);
-                    prop_assert_eq!(told.map(|(_, evicted)| evicted), room);
-                    if let Ok((id, _)) = told {
+                    prop_assert_eq!(entered.map(|(_, evicted)| evicted), room);
+                    if let Ok((id, _)) = entered {
                         holder.since = shares.last;
                         twin.holders.push((id, holder));
                         ids.push(id);

@@ -21,7 +21,7 @@ impl Edits {
         self.replace(at..at, text);
     }
 
-    /// Renames an element.
+    /// Renames an element in its opening and closing tags.
     pub fn rename(&mut self, element: &Element<'_>, name: &str) {
         let opening = element.span.start + 1;
         self.replace(opening..opening + element.name.len(), name);

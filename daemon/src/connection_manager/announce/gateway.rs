@@ -244,7 +244,7 @@ impl Gateway {
     }
 
     /// Its state, for `GET /status`.
-    pub(super) fn told(&self) -> GatewayStanding {
+    pub(super) fn standing(&self) -> GatewayStanding {
         let (takes_sessions, reason) = match self.found() {
             None => (false, Some(socket::NOT_LOOKED.to_owned())),
             Some(Answer::Takes) => (true, None),
@@ -269,14 +269,14 @@ fn is_away(status: StatusCode) -> bool {
 /// Evaluates the response to a check. A gateway that does not support checks may accept sessions
 /// all the same.
 fn found(reply: &Reply) -> Answer {
-    let told = || {
+    let reason = || {
         let document: Option<serde_json::Value> = serde_json::from_slice(&reply.body).ok();
         let reason = document.as_ref().and_then(|document| document.get("reason")?.as_str());
         reason.map_or_else(|| format!("it returned {}", reply.status), str::to_owned)
     };
     match reply.status {
-        status if is_away(status) => Answer::Silent(told()),
-        StatusCode::SERVICE_UNAVAILABLE => Answer::Refuses(told()),
+        status if is_away(status) => Answer::Silent(reason()),
+        StatusCode::SERVICE_UNAVAILABLE => Answer::Refuses(reason()),
         _ => Answer::Takes,
     }
 }

@@ -194,7 +194,7 @@ mod tests {
             (fine, 18, 18, true),
         ];
         let mut state: Option<BrokerState> = None;
-        for (look, now, since, told) in looks {
+        for (look, now, since, expected) in looks {
             let is_news = state.as_ref().is_none_or(|state| state.differs(&look));
             state = Some(match state {
                 None => BrokerState::first(look, at(now)),
@@ -203,7 +203,7 @@ mod tests {
 
             let status = state.as_ref().unwrap().status(String::new(), true);
             assert_eq!(status.since, Some(distrust::date(since)), "{now}");
-            assert_eq!(is_news, told, "{now}");
+            assert_eq!(is_news, expected, "{now}");
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
-    HELLO, LOGON, agent, broker, hello, request, told,
+    HELLO, LOGON, agent, broker, document_of, hello, request,
     world::{WAIT, World},
 };
 use crate::{
@@ -100,7 +100,7 @@ async fn is_closed(stream: &mut TcpStream) {
 }
 
 async fn unserved(world: &World) -> cmsg_config::socket::Unserved {
-    told::<Status>(world, "/status").await.unserved.unwrap()
+    document_of::<Status>(world, "/status").await.unserved.unwrap()
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ALLOCATE, agent, agent_and_gateway, broker, hello, logged, request, told,
+    ALLOCATE, agent, agent_and_gateway, broker, document_of, hello, logged, request,
     world::{WAIT, World, gateway, gateway_says},
 };
 use crate::{
@@ -95,7 +95,7 @@ fn refused(reason: &str) -> String {
 async fn until(world: &World, like: impl Fn(&GatewayStanding) -> bool) -> Vec<GatewayStanding> {
     let stands = async {
         loop {
-            let gateways = told::<Status>(world, "/status").await.unserved.unwrap().gateways;
+            let gateways = document_of::<Status>(world, "/status").await.unserved.unwrap().gateways;
             if like(&gateways[0]) {
                 return gateways;
             }
@@ -124,8 +124,8 @@ async fn sessions_do_not_wait_for_a_hanging_gateway() {
         let content = session(&world).await;
         assert!(content.contains("<ip-address>198.51.100.2</ip-address>"), "{content}");
     }
-    let told = until(&world, away).await;
-    assert_eq!([told[0].silent, told[1].silent], [0, 0]);
+    let standings = until(&world, away).await;
+    assert_eq!([standings[0].silent, standings[1].silent], [0, 0]);
 
     gateway.answers();
     until(&world, |gateway| gateway.takes_sessions).await;
@@ -150,7 +150,7 @@ async fn without_a_gateway_health_fails_and_refusals_are_counted() {
     assert!(content.contains("Security Gateway is enabled but does not respond"), "{content}");
     let content = session(&world).await;
     assert!(content.contains("Security Gateway is enabled but does not respond"), "{content}");
-    let unserved = told::<Status>(&world, "/status").await.unserved.unwrap();
+    let unserved = document_of::<Status>(&world, "/status").await.unserved.unwrap();
     assert_eq!((unserved.gateway, unserved.broker, unserved.gateways[0].silent), (1, 0, 1));
 
     gateway.answers();
@@ -174,7 +174,7 @@ async fn the_connection_manager_waits_for_a_gateway_that_starts_later() {
         tokio::select!(answer = &mut health => answer, answer = &mut of_gateway => answer)
     };
     let early = timeout(Duration::from_millis(500), both).await;
-    let reason = told::<Status>(&world, "/status").await.reason;
+    let reason = document_of::<Status>(&world, "/status").await.reason;
     gateway(world.run());
 
     assert!(early.is_err(), "{early:?}");

@@ -3,7 +3,7 @@
 use cmsg_config::socket::Connections;
 
 use super::{
-    HELLO, LOGON, agent, broker, logged, request, told,
+    HELLO, LOGON, agent, broker, document_of, logged, request,
     world::{ID, World},
 };
 
@@ -35,9 +35,9 @@ async fn a_trusted_proxys_client_is_used_everywhere() {
     hello(&world, "192.0.2.1, [2001:db8::7]:443, 10.0.0.7").await;
 
     assert_eq!(clients(&world), ["203.0.113.9", "2001:db8::7"]);
-    let connections = told::<Connections>(&world, "/connections").await.connections;
-    let told: Vec<_> = connections.iter().map(|it| it.client.as_deref().unwrap()).collect();
-    assert_eq!(told, ["203.0.113.9", "2001:db8::7"]);
+    let connections = document_of::<Connections>(&world, "/connections").await.connections;
+    let clients: Vec<_> = connections.iter().map(|it| it.client.as_deref().unwrap()).collect();
+    assert_eq!(clients, ["203.0.113.9", "2001:db8::7"]);
     let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
     assert!(log.contains("Detected a new session from client at 203.0.113.9"), "{log}");
     assert!(!log.contains("X-Forwarded-For ignored"), "{log}");

@@ -24,7 +24,7 @@ use crate::journal::JournalFile;
 
 use super::{
     super::{JOURNAL as FILE, seal::CookieSeal},
-    ALLOCATE, BYE, LOGON, agent, hello, logged, request, told,
+    ALLOCATE, BYE, LOGON, agent, document_of, hello, logged, request,
     world::{ID, WAIT, World},
 };
 
@@ -73,7 +73,7 @@ async fn restart(world: &mut World) {
 }
 
 async fn connections(world: &World) -> Vec<Connection> {
-    told::<Connections>(world, "/connections").await.connections
+    document_of::<Connections>(world, "/connections").await.connections
 }
 
 fn put(folder: &Path, bytes: &[u8]) {
@@ -169,7 +169,7 @@ async fn an_unreadable_file_is_renamed_with_a_warning() {
         (&foreign, "the sessions were written by an incompatible version"),
         (b"", "the sessions are damaged"),
     ];
-    for (bytes, told) in table {
+    for (bytes, expected) in table {
         let (log, _guard) = logged();
         let folder = tempfile::tempdir().unwrap();
         put(folder.path(), bytes);
@@ -180,7 +180,7 @@ async fn an_unreadable_file_is_renamed_with_a_warning() {
         assert_eq!(fs::read(folder.path().join(DAMAGED)).unwrap(), bytes);
         assert!(!folder.path().join(FILE).exists());
         let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
-        assert!(log.contains(" WARN ") && log.contains(told), "{log}");
+        assert!(log.contains(" WARN ") && log.contains(expected), "{log}");
     }
 }
 
@@ -229,8 +229,8 @@ async fn hellos_are_only_persisted_when_stopping_or_draining() {
     assert_eq!(written(&world, &cookies[1]), None);
 
     let run = world.run().to_owned();
-    let tell = move || socket::tell(&run, Role::Cm, "/drain", WAIT);
-    tokio::task::spawn_blocking(tell).await.unwrap().unwrap();
+    let drain = move || socket::tell(&run, Role::Cm, "/drain", WAIT);
+    tokio::task::spawn_blocking(drain).await.unwrap().unwrap();
     until_written(&world, &cookies[1], Some(Stage::Greeted)).await;
 
     restart(&mut world).await;

@@ -150,13 +150,13 @@ impl Running {
     async fn start(runtime: &Handle, config: cmsg_config::ConnectionManager) -> Self {
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
-        let (tell, told) = oneshot::channel();
+        let (sender, address) = oneshot::channel();
         let serving = runtime.spawn(async move {
             let role = bind(config).await?;
-            tell.send(role.listens()[0].address).unwrap();
+            sender.send(role.listens()[0].address).unwrap();
             role.serve(stop).await
         });
-        Self { address: told.await.unwrap(), shutdown, serving }
+        Self { address: address.await.unwrap(), shutdown, serving }
     }
 }
 

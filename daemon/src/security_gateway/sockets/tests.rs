@@ -30,9 +30,9 @@ async fn a_datagram_is_sent_from_the_address_that_the_client_knows() {
     let client = "127.0.0.1:0";
     for listen in ["0.0.0.0:0", "[::]:0"] {
         let usual = sender(listen, client, None).await;
-        let told = sender(listen, client, Some("127.0.0.9")).await;
+        let seen = sender(listen, client, Some("127.0.0.9")).await;
 
-        assert_eq!((usual.to_string(), told.to_string()), ("127.0.0.1".into(), "127.0.0.9".into()));
+        assert_eq!((usual.to_string(), seen.to_string()), ("127.0.0.1".into(), "127.0.0.9".into()));
     }
     assert_eq!(sender("[::]:0", "[::1]:0", Some("::1")).await.to_string(), "::1");
 }

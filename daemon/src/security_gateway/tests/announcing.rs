@@ -164,8 +164,8 @@ async fn no_more_sessions_than_allowed_are_announced() {
     let (status, answer) = world.post(&world.token(&second, 2), &second.render()).await;
 
     assert_eq!((status, refusal(&answer).as_str()), (503, why));
-    let told = world.status().await;
-    assert_eq!((told.ready, told.reason.as_deref(), told.sessions), (false, Some(why), 1));
+    let status = world.status().await;
+    assert_eq!((status.ready, status.reason.as_deref(), status.sessions), (false, Some(why), 1));
     world.stop().await;
 }
 
@@ -174,9 +174,9 @@ async fn a_gateway_is_ready_below_its_session_limit() {
     let world = World::serving(&format!("{LOOPBACK}MaxConnections = 2")).await;
     world.announce(1, agent()).await;
 
-    let told = world.status().await;
+    let status = world.status().await;
 
-    assert_eq!((told.ready, told.reason, told.sessions), (true, None, 1));
+    assert_eq!((status.ready, status.reason, status.sessions), (true, None, 1));
     world.stop().await;
 }
 

@@ -184,7 +184,7 @@ fn a_hello_response_gets_pcm_info() {
         ),
         ("<hello-resp><n/></hello-resp>", "<hello-resp>{PCM}<n/></hello-resp>"),
     ];
-    for (given, told) in table {
+    for (given, expected) in table {
         let document = format!(
             "<?xml version='1.0' encoding='utf-8'?>\n<pcoip-broker version=\"2.1\">{given}</pcoip-broker>"
         );
@@ -195,7 +195,7 @@ fn a_hello_response_gets_pcm_info() {
             forwarded,
             format!(
                 "<?xml version='1.0' encoding='utf-8'?>\n<pcoip-client version=\"2.1\">{}</pcoip-client>",
-                told.replace("{PCM}", &pcm.xml())
+                expected.replace("{PCM}", &pcm.xml())
             )
         );
     }

@@ -19,7 +19,7 @@ const PROBE_IDLE: Duration = Duration::from_secs(60);
 /// How long a user may take between two requests: enough to type a one-time password.
 const THINKING: Duration = Duration::from_secs(120);
 
-/// The sessions.
+/// All sessions of a Connection Manager, by the digest of their cookie.
 #[derive(Debug)]
 pub struct Sessions<S> {
     by_cookie: HashMap<CookieDigest, Entry>,
@@ -55,7 +55,7 @@ pub enum Extent {
     /// Sessions whose users gave at least one correct password. Opening others needs no
     /// authentication.
     LoggingOn,
-    /// All sessions.
+    /// All sessions, for the last write and while draining.
     All,
 }
 
@@ -200,7 +200,7 @@ impl<S: Seal> Sessions<S> {
         over.into_iter().filter_map(|cookie| self.forget(cookie)).collect()
     }
 
-    /// Number of sessions.
+    /// Number of sessions, including those that have not been used since a restart.
     #[must_use]
     pub fn len(&self) -> usize {
         self.by_cookie.len()

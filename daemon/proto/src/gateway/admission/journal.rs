@@ -79,7 +79,7 @@ impl Journal {
     /// Upper bound in bytes: the size of 100,000 sessions and 200,000 ended ones.
     pub const MAX_BYTES: usize = 128 * 1024 * 1024;
 
-    /// Number of sessions.
+    /// Number of sessions that have not ended.
     #[must_use]
     pub fn count(&self) -> usize {
         self.sessions.len()

@@ -53,23 +53,23 @@ const RULES: [(Rule, Because); 7] = [
     // Parsed chunks contain the SPI, and the session lacks a flow from this side.
     (
         |session, side, _, spi| {
-            session.lacks_flow(side) && session.told(spi) && !session.has_flow(side, spi)
+            session.lacks_flow(side) && session.revealed(spi) && !session.has_flow(side, spi)
         },
-        Because::Told,
+        Because::Revealed,
     ),
     // The flow moved to another port, or to the new address of its control connection.
-    (|session, side, _, spi| session.has_told_flow(side, spi), Because::Known),
+    (|session, side, _, spi| session.has_revealed_flow(side, spi), Because::Known),
     // Parsed chunks contain the SPI: a further flow, for example after a key exchange.
-    (|session, _, _, spi| session.told(spi), Because::Told),
+    (|session, _, _, spi| session.revealed(spi), Because::Revealed),
     // The control bytes contain the SPI, and the session lacks a flow from this side.
     (
         |session, side, _, spi| {
             !spi.is_reserved() && session.lacks_flow(side) && session.shows(spi)
         },
-        Because::Told,
+        Because::Revealed,
     ),
     // The control bytes contain the SPI.
-    (|session, _, _, spi| !spi.is_reserved() && session.shows(spi), Because::Told),
+    (|session, _, _, spi| !spi.is_reserved() && session.shows(spi), Because::Revealed),
     // No control bytes contain the SPI, and the flow that has it moved.
     (|session, side, _, spi| session.has_flow(side, spi), Because::Known),
 ];

@@ -73,7 +73,7 @@ pub(super) enum Because {
     /// It belonged to the session before.
     Known,
     /// The control connection revealed its SPI.
-    Told,
+    Revealed,
     /// No other session is likely.
     Guess(Guess),
 }
@@ -233,9 +233,9 @@ impl Leg {
     }
 
     /// Whether control bytes revealed the SPI.
-    pub(super) fn is_told(&self, placed: &Placed) -> bool {
+    pub(super) fn is_revealed(&self, placed: &Placed) -> bool {
         match placed.because {
-            Because::Told => true,
+            Because::Revealed => true,
             Because::Known => self.known(placed).is_some_and(|flow| !flow.is_guessed()),
             Because::Guess(_) => false,
         }
@@ -258,7 +258,7 @@ impl Leg {
     pub(super) fn may_come(&self, placed: &Placed, now: Time) -> bool {
         let Some(flow) = self.known(placed) else { return true };
         let is_there = [flow.from, flow.home].contains(&Some(placed.from)) || flow.from.is_none();
-        let is_proved = flow.is_guessed() && self.is_told(placed);
+        let is_proved = flow.is_guessed() && self.is_revealed(placed);
         is_there || is_proved || flow.is_silent(now) && !self.is_out_of_sequence(placed)
     }
 
@@ -273,7 +273,7 @@ impl Leg {
         let flow = match self.flows.iter().position(known).map(|at| self.flows.remove(at)) {
             Some(flow) => {
                 let guess = match because {
-                    Because::Told => None,
+                    Because::Revealed => None,
                     _ if flow.spi == spi => flow.guess,
                     _ => flow.guess.map(|_| Guess { instead: None }),
                 };

@@ -146,18 +146,18 @@ impl Session {
     }
 
     /// Whether parsed chunks of either side contain the SPI.
-    pub(super) fn told(&self, spi: Spi) -> bool {
+    pub(super) fn revealed(&self, spi: Spi) -> bool {
         self.legs.iter().any(|leg| leg.names(spi))
     }
 
     /// Whether control bytes of either side contain the SPI.
     pub(super) fn shows(&self, spi: Spi) -> bool {
-        self.told(spi) || self.legs.iter().any(|leg| leg.retains(spi))
+        self.revealed(spi) || self.legs.iter().any(|leg| leg.retains(spi))
     }
 
     /// Whether parsed chunks contain the SPI, or these control bytes do.
     pub(super) fn shows_in(&self, piece: Piece, spi: Spi) -> bool {
-        self.told(spi) || self.leg(piece.side).retains_behind(piece.start, spi)
+        self.revealed(spi) || self.leg(piece.side).retains_behind(piece.start, spi)
     }
 
     /// Whether that side has had no new flow since the control connection began.
@@ -170,7 +170,7 @@ impl Session {
     }
 
     /// Whether it has a flow with this SPI that is not a guess.
-    pub(super) fn has_told_flow(&self, side: Side, spi: Spi) -> bool {
+    pub(super) fn has_revealed_flow(&self, side: Side, spi: Spi) -> bool {
         self.leg(side).flows().iter().any(|flow| flow.has(spi) && !flow.is_guessed())
     }
 
@@ -231,7 +231,7 @@ impl Session {
         let is_silent = |from| leg.is_silent(from, now) && !leg.is_out_of_sequence(placed);
         match self.sources.current() {
             Some(current) if !self.sources.has(placed.from) && !is_silent(current) => {
-                let is_proved = leg.is_told(placed) && leg.only_guesses(current);
+                let is_proved = leg.is_revealed(placed) && leg.only_guesses(current);
                 if !is_proved && !self.is_first_new(placed) {
                     return Err(Dropped::Unknown);
                 }
@@ -247,7 +247,7 @@ impl Session {
     fn is_first_new(&self, placed: &Placed) -> bool {
         let is_new = |spi| self.legs.iter().any(|leg| leg.is_new(spi));
         let mut flows = self.leg(Side::Client).flows().iter();
-        matches!(placed.because, Because::Told)
+        matches!(placed.because, Because::Revealed)
             && is_new(placed.spi)
             && !flows.any(|flow| flow.spis().any(is_new))
     }

@@ -85,16 +85,16 @@ pub struct Control {
 /// The addresses of a client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arrival {
-    /// Source address.
+    /// Source address of the TCP connection.
     pub from: IpAddr,
     /// Local address that the client connected to, if the system would reply from another one.
     pub at: Option<IpAddr>,
 }
 
-/// An admitted client.
+/// What the gateway needs to connect an admitted client to its agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admitted {
-    /// Its control connection.
+    /// The handle for [`super::Admission::observe`] and [`super::Admission::control_closed`].
     pub control: Control,
     /// The session log id.
     pub id: SessionId,
@@ -107,7 +107,7 @@ pub struct Admitted {
 /// The counters of a flow, which the forwarding workers update.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Number of datagrams.
+    /// Number of datagrams so far. The counter of a slot never decreases.
     pub datagrams: u64,
     /// Sequence number of the latest datagram (RFC 4303, section 2.2); `None` if its SPI is a
     /// guess.

@@ -41,7 +41,7 @@ fn invite(little_endian: bool, reversed: bool) -> Vec<u8> {
     message(&chunks, little_endian, reversed)
 }
 
-fn told() -> Vec<Item> {
+fn invited() -> Vec<Item> {
     vec![
         Item::Spi(Spi::from_bytes([1, 2, 3, 4])),
         Item::Tag(TagDigest::of(b"SCS1abc")),
@@ -55,7 +55,7 @@ fn bye_and_bye_ok_are_recognized_in_every_byte_order() {
         let said = |kind: u32| {
             let kind = if little_endian { kind.to_le_bytes() } else { kind.to_be_bytes() };
             let bytes = message(&[(b"ssig", &kind), (b"byec", &[0; 4])], little_endian, reversed);
-            read(&[&invite(little_endian, reversed), &bytes]).0.split_off(told().len())
+            read(&[&invite(little_endian, reversed), &bytes]).0.split_off(invited().len())
         };
 
         for kind in 0..9 {
@@ -70,8 +70,8 @@ fn tags_and_spis_are_found_in_every_byte_order() {
     for (little_endian, reversed) in [(false, false), (false, true), (true, false), (true, true)] {
         let one = invite(little_endian, reversed);
 
-        assert_eq!(read(&[&one]), (told(), true));
-        assert_eq!(read(&[&one, &one]), ([told(), told()].concat(), true));
+        assert_eq!(read(&[&one]), (invited(), true));
+        assert_eq!(read(&[&one, &one]), ([invited(), invited()].concat(), true));
     }
 }
 
@@ -94,7 +94,7 @@ fn a_stream_with_another_layout_is_ignored() {
         assert_eq!(read(&[&stream]), (vec![], false), "{:?}", &stream[..16]);
     }
     assert_eq!(read(&[&[0xff; 16]]), (vec![], false));
-    assert_eq!(read(&[&invite(false, false), b"GET / HTTP/1.1"]), (told(), false));
+    assert_eq!(read(&[&invite(false, false), b"GET / HTTP/1.1"]), (invited(), false));
 }
 
 #[test]
@@ -119,7 +119,7 @@ proptest! {
             .map(|end| &stream[std::mem::replace(&mut start, end)..end])
             .collect();
 
-        prop_assert_eq!(read(&pieces), ([told(), told()].concat(), true));
+        prop_assert_eq!(read(&pieces), ([invited(), invited()].concat(), true));
     }
 
     #[test]

@@ -6,7 +6,7 @@ const CLIENT: &str = "192.0.2.1:5000";
 const AGENT: &str = "10.0.0.1:4172";
 
 /// A session with agent 1 whose control bytes contain these SPIs.
-fn told(control_bytes: fn(&[u32]) -> Vec<u8>, spis: &[u32]) -> (World, Control) {
+fn revealed(control_bytes: fn(&[u32]) -> Vec<u8>, spis: &[u32]) -> (World, Control) {
     let mut world = World::new(10);
     let control = world.connect(1, "192.0.2.1");
     world.observe(control, Side::Client, &control_bytes(spis));
@@ -18,7 +18,7 @@ fn datagrams_with_a_revealed_spi_are_relayed_in_any_layout_and_byte_order() {
     for layout in [chunks, bytes] {
         let swap = |spi: u32, swapped| if swapped { spi.swap_bytes() } else { spi };
         for (swapped, header) in [(false, false), (false, true), (true, false), (true, true)] {
-            let (mut world, control) = told(layout, &[0xc001_c001]);
+            let (mut world, control) = revealed(layout, &[0xc001_c001]);
             world.observe(control, Side::Agent, &layout(&[0xa001_a001]));
             let at = |spi| {
                 if header {
@@ -38,7 +38,7 @@ fn datagrams_with_a_revealed_spi_are_relayed_in_any_layout_and_byte_order() {
 
 #[test]
 fn datagrams_may_have_the_spi_of_either_side() {
-    let (mut world, _) = told(chunks, &[0xc001]);
+    let (mut world, _) = revealed(chunks, &[0xc001]);
 
     assert_eq!(world.send(Side::Client, CLIENT, candidates(0xc001, 1)), Ok(address(AGENT)));
     assert_eq!(world.send(Side::Agent, AGENT, candidates(0xc001, 1)), Ok(address(CLIENT)));
@@ -46,7 +46,7 @@ fn datagrams_may_have_the_spi_of_either_side() {
 
 #[test]
 fn agent_datagrams_are_dropped_until_the_client_sends_one() {
-    let (mut world, _) = told(chunks, &[0xa001]);
+    let (mut world, _) = revealed(chunks, &[0xa001]);
 
     let early = world.send(Side::Agent, AGENT, candidates(0xa001, 1));
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
@@ -58,7 +58,7 @@ fn agent_datagrams_are_dropped_until_the_client_sends_one() {
 
 #[test]
 fn datagrams_from_another_address_are_dropped_even_with_a_known_spi() {
-    let (mut world, _) = told(chunks, &[0xc001]);
+    let (mut world, _) = revealed(chunks, &[0xc001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
 
     for (side, from) in [(Side::Client, "192.0.2.9:5000"), (Side::Agent, "10.0.0.9:4172")] {
@@ -176,7 +176,7 @@ fn a_reserved_value_is_not_guessed_as_an_spi() {
 
 #[test]
 fn a_known_spi_from_a_new_port_moves_both_directions() {
-    let (mut world, control) = told(chunks, &[0xc001]);
+    let (mut world, control) = revealed(chunks, &[0xc001]);
     world.observe(control, Side::Agent, &chunks(&[0xa001]));
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.send(Side::Agent, AGENT, candidates(0xa001, 1)).unwrap();
@@ -217,7 +217,7 @@ fn a_guessed_flow_does_not_move_to_a_session_that_revealed_its_spi() {
 
 #[test]
 fn a_client_that_resumes_from_another_address_keeps_its_flows() {
-    let (mut world, control) = told(chunks, &[0xc001]);
+    let (mut world, control) = revealed(chunks, &[0xc001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.close(control);
     let elsewhere = "198.51.100.7:5000";
@@ -231,7 +231,7 @@ fn a_client_that_resumes_from_another_address_keeps_its_flows() {
 
 #[test]
 fn a_resumed_session_may_have_new_unrevealed_spis() {
-    let (mut world, control) = told(bytes, &[0xc001]);
+    let (mut world, control) = revealed(bytes, &[0xc001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.send(Side::Agent, AGENT, candidates(0xa001, 1)).unwrap();
     world.close(control);
@@ -246,7 +246,7 @@ fn a_resumed_session_may_have_new_unrevealed_spis() {
 
 #[test]
 fn a_session_that_resumed_and_kept_its_flows_attracts_no_guesses_after_a_minute() {
-    let (mut world, control) = told(bytes, &[0xc001]);
+    let (mut world, control) = revealed(bytes, &[0xc001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.close(control);
     world.admit(1, "192.0.2.1").unwrap();
@@ -259,7 +259,7 @@ fn a_session_that_resumed_and_kept_its_flows_attracts_no_guesses_after_a_minute(
 
 #[test]
 fn new_keys_in_parsed_chunks_make_new_flows_at_any_time() {
-    let (mut world, control) = told(chunks, &[0xc001, 0xa001]);
+    let (mut world, control) = revealed(chunks, &[0xc001, 0xa001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.send(Side::Agent, AGENT, candidates(0xa001, 1)).unwrap();
     world.wait(3600);
@@ -271,7 +271,7 @@ fn new_keys_in_parsed_chunks_make_new_flows_at_any_time() {
 
 #[test]
 fn control_bytes_are_wiped_when_both_flows_are_known() {
-    let (mut world, control) = told(bytes, &[0xc001, 0xa001, 0xdddd]);
+    let (mut world, control) = revealed(bytes, &[0xc001, 0xa001, 0xdddd]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     assert!(world.observe(control, Side::Client, b"more"));
 
@@ -283,7 +283,7 @@ fn control_bytes_are_wiped_when_both_flows_are_known() {
 
 #[test]
 fn control_bytes_are_wiped_after_a_minute() {
-    let (mut world, control) = told(bytes, &[0xc001]);
+    let (mut world, control) = revealed(bytes, &[0xc001]);
     world.connect(2, "192.0.2.1");
 
     world.wait(59);
@@ -307,7 +307,7 @@ fn control_bytes_are_kept_while_a_flow_is_a_guess() {
 
 #[test]
 fn a_route_exists_while_the_control_connection_does() {
-    let (mut world, _) = told(chunks, &[0xc001]);
+    let (mut world, _) = revealed(chunks, &[0xc001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
 
     world.wait(3600);
@@ -318,7 +318,7 @@ fn a_route_exists_while_the_control_connection_does() {
 
 #[test]
 fn datagrams_are_relayed_after_the_control_connection_closed() {
-    let (mut world, control) = told(chunks, &[0xc001]);
+    let (mut world, control) = revealed(chunks, &[0xc001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.close(control);
 
@@ -335,7 +335,7 @@ fn datagrams_are_relayed_after_the_control_connection_closed() {
 
 #[test]
 fn a_silent_flow_ends_and_may_resume_while_its_session_waits() {
-    let (mut world, control) = told(chunks, &[0xc001]);
+    let (mut world, control) = revealed(chunks, &[0xc001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.close(control);
 
@@ -351,7 +351,7 @@ fn a_silent_flow_ends_and_may_resume_while_its_session_waits() {
 #[test]
 fn a_fifth_flow_of_a_side_replaces_the_one_silent_longest() {
     let spis = [0xc000, 0xc001, 0xc002, 0xc003, 0xc004];
-    let (mut world, _) = told(chunks, &spis);
+    let (mut world, _) = revealed(chunks, &spis);
 
     for spi in spis {
         world.now = world.now + Duration::from_secs(1);
@@ -365,7 +365,7 @@ fn a_fifth_flow_of_a_side_replaces_the_one_silent_longest() {
 
 #[test]
 fn the_agents_datagrams_leave_from_where_the_client_connected() {
-    let (mut world, _) = told(chunks, &[0xc001]);
+    let (mut world, _) = revealed(chunks, &[0xc001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.send(Side::Agent, AGENT, candidates(0xc001, 1)).unwrap();
     let leaves = |world: &World| {

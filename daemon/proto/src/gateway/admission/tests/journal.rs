@@ -171,8 +171,8 @@ fn a_replay_after_a_restart_changes_nothing() {
     let control = world.connect(4, "192.0.2.4");
     world.close(control);
     world.wait(40);
-    let anew = Announcement { tag: tag(7), ..world.announcement(2) };
-    assert_eq!(world.admission.announce(anew, world.now), Ok(()));
+    let restored = Announcement { tag: tag(7), ..world.announcement(2) };
+    assert_eq!(world.admission.announce(restored, world.now), Ok(()));
 
     restart(&mut world);
     let before = text(&world);
@@ -294,10 +294,10 @@ fn the_agents_name_survives_a_restart_and_older_journals_have_none() {
     assert_ne!(older, written);
 
     for (text, hostname) in [(written, named.hostname.clone()), (older, None)] {
-        let mut anew = World::new(1);
-        anew.admission.restore(Journal::parse(text.as_bytes()).unwrap(), START);
+        let mut restored = World::new(1);
+        restored.admission.restore(Journal::parse(text.as_bytes()).unwrap(), START);
 
-        let admitted = anew.admission.admit(&[named.tag], from("192.0.2.1"), START).unwrap();
+        let admitted = restored.admission.admit(&[named.tag], from("192.0.2.1"), START).unwrap();
 
         assert_eq!(admitted.hostname, hostname);
     }

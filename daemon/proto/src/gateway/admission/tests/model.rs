@@ -41,7 +41,7 @@ struct Known {
     control: Option<Control>,
     client: Option<u8>,
     /// Whether its chunks revealed its SPIs.
-    told: bool,
+    revealed: bool,
     /// Whether its stream has left the known layout.
     foreign: bool,
 }
@@ -68,9 +68,13 @@ impl Checked {
             }
             Step::Admit(session, place) => {
                 if let Some(control) = self.world.admit(session, &format!("192.0.2.{place}")) {
-                    let told = known(self, session).told;
-                    self.known[session as usize] =
-                        Known { control: Some(control), client: Some(place), told, foreign: false };
+                    let revealed = known(self, session).revealed;
+                    self.known[session as usize] = Known {
+                        control: Some(control),
+                        client: Some(place),
+                        revealed,
+                        foreign: false,
+                    };
                 }
             }
             Step::Tell(session, layout) => {
@@ -80,7 +84,7 @@ impl Checked {
                 self.world.observe(control, Side::Client, &bytes);
                 let known = &mut self.known[session as usize];
                 known.foreign |= !layout;
-                known.told |= !known.foreign;
+                known.revealed |= !known.foreign;
             }
             Step::Close(session) => {
                 let Some(control) = self.known[session as usize].control.take() else { return };
@@ -112,13 +116,13 @@ impl Checked {
         let candidates = candidates(client_spi(session), 9);
         let routed = self.world.routes.find(Side::Client, address(&from), candidates).is_some();
         let sent = self.world.send(Side::Client, &from, candidates);
-        let Known { told, client, .. } = self.known[session as usize];
+        let Known { revealed, client, .. } = self.known[session as usize];
 
         if let Ok(to) = sent {
             let owner = (0..SESSIONS).find(|owner| agent(*owner) == to).unwrap();
             assert!(self.known[owner as usize].client.is_some(), "led to a session without client");
-            if told && client == Some(place) {
-                assert_eq!(owner, session, "a told SPI went elsewhere");
+            if revealed && client == Some(place) {
+                assert_eq!(owner, session, "a revealed SPI went elsewhere");
             }
         }
         let known_there = self.known.iter().any(|known| known.client == Some(place));

@@ -217,9 +217,9 @@ impl Twin {
         let ends: Vec<_> = over.map(|(session, known)| (session, known.end())).collect();
         self.ended.extend(ends.iter().map(|(session, _)| (*session, now + KEPT)));
         self.ended.retain(|_, until| *until > now);
-        let mut told = self.world.ends();
-        told.sort_by(|(a, _), (b, _)| a.cmp(b));
-        assert_eq!(told, ends.iter().map(|(s, end)| (id(*s), *end)).collect::<Vec<_>>());
+        let mut ended = self.world.ends();
+        ended.sort_by(|(a, _), (b, _)| a.cmp(b));
+        assert_eq!(ended, ends.iter().map(|(s, end)| (id(*s), *end)).collect::<Vec<_>>());
     }
 
     fn restart(&mut self) {
