@@ -201,7 +201,7 @@ impl Gateway {
                 warn!(gateway = gateway(), error, "A gateway does not answer and is tried last");
             }
             (Some(ReachabilityChange::Back), _) => {
-                info!(gateway = gateway(), "A gateway answers again")
+                info!(gateway = gateway(), "A gateway answers again");
             }
             _ => {}
         }
