@@ -112,7 +112,7 @@ fn read(
     let file = open(archive)?;
     let plain = GzDecoder::new(BufReader::with_capacity(BUFFER, file));
     if plain.header().is_none() {
-        return Err(Problem::NotOne("it is no gzip archive".to_owned()));
+        return Err(Problem::NotOne("it is not a gzip archive".to_owned()));
     }
     let mut archive = tar::Archive::new(plain);
     // Without `raw`, names and sizes of any length would be read from extension entries.
@@ -120,7 +120,9 @@ fn read(
     let mut next = || entries.next().transpose().map_err(|why| Problem::of_archive(&why));
 
     let first = match next() {
-        Err(Problem::Damaged(_)) => Err(Problem::NotOne("no tar archive is in it".to_owned())),
+        Err(Problem::Damaged(_)) => {
+            Err(Problem::NotOne("it does not contain a tar archive".to_owned()))
+        }
         Ok(None) => Err(Problem::NotOne("it is empty".to_owned())),
         Ok(Some(first)) => Ok(first),
         Err(problem) => Err(problem),
@@ -154,7 +156,7 @@ fn read(
 fn open(path: &Path) -> Result<File, Problem> {
     let unreadable = |why| Problem::unreadable(path, why);
     if !path.metadata().map_err(unreadable)?.is_file() {
-        return Err(unreadable(io::Error::other("is neither a regular file nor a folder")));
+        return Err(unreadable(io::Error::other("is neither a regular file nor a directory")));
     }
     File::open(path).map_err(unreadable)
 }
@@ -195,9 +197,9 @@ fn odd(kind: EntryType) -> Option<&'static str> {
         EntryType::Symlink => "a symbolic link",
         EntryType::Char | EntryType::Block => "a device",
         EntryType::Fifo => "a pipe",
-        EntryType::Directory => "a folder's own entry",
-        EntryType::GNUSparse => "a file with holes",
-        _ => "an entry for another one",
+        EntryType::Directory => "a directory entry",
+        EntryType::GNUSparse => "a sparse file",
+        _ => "an extension entry",
     })
 }
 
@@ -239,11 +241,11 @@ fn end<R: io::BufRead>(plain: GzDecoder<R>) -> Result<(), Problem> {
     let of_archive = |why| Problem::of_archive(&why);
     let padding = io::copy(&mut plain.by_ref().take(PADDING + 1), &mut io::sink());
     if padding.map_err(of_archive)? > PADDING {
-        return Err(Problem::Damaged("something stands behind its end".to_owned()));
+        return Err(Problem::Damaged("data follows its end".to_owned()));
     }
     let mut file = plain.into_inner();
     if !file.fill_buf().map_err(of_archive)?.is_empty() {
-        return Err(Problem::Damaged("something stands behind its end".to_owned()));
+        return Err(Problem::Damaged("data follows its end".to_owned()));
     }
     Ok(())
 }

@@ -107,7 +107,7 @@ fn odd(kind: FileType) -> Option<&'static str> {
         (kind.is_symlink(), "a symbolic link"),
         (kind.is_block_device() || kind.is_char_device(), "a device"),
         (kind.is_fifo(), "a pipe"),
-        (kind.is_dir(), "a folder"),
+        (kind.is_dir(), "a directory"),
         (!kind.is_file(), "a socket"),
     ];
     table.into_iter().find_map(|(is_it, what)| is_it.then_some(what))

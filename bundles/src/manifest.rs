@@ -80,11 +80,11 @@ impl Manifest {
         let form: AnyForm =
             serde_json::from_slice(bytes).map_err(|why| not_one(why.to_string()))?;
         if form.product != PRODUCT {
-            return Err(not_one(format!("it is of another product, {:?}", form.product)));
+            return Err(not_one(format!("it is for another product, {:?}", form.product)));
         }
         if form.schema != SCHEMA {
             return Err(not_one(format!(
-                "it has the schema {}, and this program reads {SCHEMA}",
+                "it has schema {}, but this program reads schema {SCHEMA}",
                 form.schema
             )));
         }
@@ -143,13 +143,13 @@ impl Manifest {
         let mut paths = BTreeSet::new();
         for file in &self.files {
             if !is_path(&file.path) || [MANIFEST, SIGNATURE].contains(&file.path.as_str()) {
-                return not_one(format!("{:?} is no path of a bundle's file", file.path));
+                return not_one(format!("{:?} is not a valid path", file.path));
             }
             if !is_digest(&file.sha256) {
-                return not_one(format!("{:?} is no SHA-256 digest", file.sha256));
+                return not_one(format!("{:?} is not a SHA-256 digest", file.sha256));
             }
             if !paths.insert(&file.path) {
-                return not_one(format!("`{}` stands in it twice", file.path));
+                return not_one(format!("`{}` is listed twice", file.path));
             }
         }
         let is_below = |path: &str, other: &str| {
@@ -157,7 +157,7 @@ impl Manifest {
         };
         let both = self.files.iter().find(|file| paths.iter().any(|it| is_below(it, &file.path)));
         match both {
-            Some(file) => not_one(format!("`{}` is a file and a folder", file.path)),
+            Some(file) => not_one(format!("`{}` is a file and a directory", file.path)),
             None => Ok(()),
         }
     }

@@ -17,7 +17,7 @@ pub enum Problem {
     #[error("`{}` cannot be written", path.display())]
     Unwritable { path: PathBuf, source: io::Error },
     /// The file or directory is not a bundle.
-    #[error("it is no bundle: {0}")]
+    #[error("it is not a bundle: {0}")]
     NotOne(String),
     /// The archive is truncated.
     #[error("the archive ends early")]
@@ -29,7 +29,7 @@ pub enum Problem {
     #[error("`{0}` stands in `{MANIFEST}`, and is missing")]
     Missing(String),
     /// A file is not in the manifest.
-    #[error("`{0}` does not stand in `{MANIFEST}`")]
+    #[error("`{0}` is not in `{MANIFEST}`")]
     Besides(String),
     /// A file or entry is not a regular file.
     #[error("`{path}` is {what}; a bundle has regular files only")]
@@ -39,7 +39,7 @@ pub enum Problem {
         what: &'static str,
     },
     /// The path of an entry leaves the directory.
-    #[error("`{0}` leads out of the folder `{FOLDER}`")]
+    #[error("`{0}` is outside the directory `{FOLDER}`")]
     LeadsOut(String),
     /// The size of a file differs from the manifest.
     #[error("`{path}` has {found} bytes, and `{MANIFEST}` says {expected}")]

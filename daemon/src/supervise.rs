@@ -101,7 +101,7 @@ fn lock(run: &Path) -> anyhow::Result<Flock<File>> {
 }
 
 fn write_pid(pidfile: &Path) -> anyhow::Result<()> {
-    let folder = pidfile.parent().context("the pidfile has no folder")?;
+    let folder = pidfile.parent().context("the pid file has no directory")?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     writeln!(file, "{}", std::process::id())?;
     file.as_file().sync_all()?;

@@ -100,9 +100,9 @@ fn files_that_differ_from_the_manifest_are_refused_by_name() {
         (vec![file("a", b"aa")], "`b` stands in `manifest.json`, and is missing"),
         (
             vec![file("a", b"aa"), file("b", b"bb"), file("c", b"cc")],
-            "`c` does not stand in `manifest.json`",
+            "`c` is not in `manifest.json`",
         ),
-        (vec![file("a", b"aa"), file("a", b"aa")], "`a` does not stand in `manifest.json`"),
+        (vec![file("a", b"aa"), file("a", b"aa")], "`a` is not in `manifest.json`"),
         (vec![file("a", b"aaa")], "`a` has 3 bytes, and `manifest.json` says 2"),
         (vec![file("a", b"ab")], &digests),
     ]);
@@ -116,9 +116,9 @@ fn entries_other_than_regular_files_are_refused_by_name() {
         (EntryType::Block, "a device"),
         (EntryType::Char, "a device"),
         (EntryType::Fifo, "a pipe"),
-        (EntryType::Directory, "a folder's own entry"),
-        (EntryType::GNULongName, "an entry for another one"),
-        (EntryType::XHeader, "an entry for another one"),
+        (EntryType::Directory, "a directory entry"),
+        (EntryType::GNULongName, "an extension entry"),
+        (EntryType::XHeader, "an extension entry"),
     ];
     for (kind, what) in table {
         let said = format!("`a` is {what}; a bundle has regular files only");
@@ -130,7 +130,7 @@ fn entries_other_than_regular_files_are_refused_by_name() {
 fn entries_outside_the_directory_are_refused_by_name() {
     for path in ["/etc/passwd", "../a", "teradici-pcoip-cmsg-bundle/../a", "a", ""] {
         let outside = Crafted { kind: EntryType::Regular, path: path.to_owned(), bytes: b"aa" };
-        let said = format!("`{path}` leads out of the folder `{FOLDER}`");
+        let said = format!("`{path}` is outside the directory `{FOLDER}`");
 
         all_are_refused([(vec![outside], &said)]);
     }
@@ -142,9 +142,9 @@ fn an_archive_that_does_not_begin_with_its_manifest_is_refused() {
 
     assert_eq!(
         refused(&craft(folder.path(), &[file("a", b"aa")])),
-        "it is no bundle: its first file is `a`, not `manifest.json`"
+        "it is not a bundle: its first file is `a`, not `manifest.json`"
     );
-    assert_eq!(refused(&craft(folder.path(), &[])), "it is no bundle: it is empty");
+    assert_eq!(refused(&craft(folder.path(), &[])), "it is not a bundle: it is empty");
 }
 
 /// The problem of a bundle with this replacement in its manifest.
@@ -178,18 +178,18 @@ fn an_invalid_manifest_is_refused_with_its_problem() {
         let said = refused_with(r#""path":"a""#, &format!(r#""path":"{path}""#));
 
         let expected =
-            format!(r#"it is no bundle: `manifest.json`: "{path}" is no path of a bundle's file"#);
+            format!(r#"it is not a bundle: `manifest.json`: "{path}" is not a valid path"#);
         assert_eq!(said, expected);
     }
     let table = [
-        (r#""path":"a""#, r#""path":"b""#, "`b` stands in it twice"),
-        (r#""path":"a""#, r#""path":"b/c""#, "`b` is a file and a folder"),
-        (&digest_of(b"aa"), "aa", r#""aa" is no SHA-256 digest"#),
-        (r#""schema": 1"#, r#""schema": 2"#, "it has the schema 2, and this program reads 1"),
-        ("pcoip-cmsg", "nginx", r#"it is of another product, "nginx""#),
+        (r#""path":"a""#, r#""path":"b""#, "`b` is listed twice"),
+        (r#""path":"a""#, r#""path":"b/c""#, "`b` is a file and a directory"),
+        (&digest_of(b"aa"), "aa", r#""aa" is not a SHA-256 digest"#),
+        (r#""schema": 1"#, r#""schema": 2"#, "it has schema 2, but this program reads schema 1"),
+        ("pcoip-cmsg", "nginx", r#"it is for another product, "nginx""#),
     ];
     for (from, to, why) in table {
-        let expected = format!("it is no bundle: `manifest.json`: {why}");
+        let expected = format!("it is not a bundle: `manifest.json`: {why}");
         assert_eq!(refused_with(from, to), expected);
     }
 }
@@ -237,13 +237,13 @@ fn data_after_the_end_is_refused() {
     let more = staging.folder.path().join("more.tar.gz");
 
     put(&more, &[&whole[..], b"x"].concat());
-    assert_eq!(refused(&more), "the archive is damaged: something stands behind its end");
+    assert_eq!(refused(&more), "the archive is damaged: data follows its end");
 
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(&manifest_only()).unwrap();
     gzip.write_all(&vec![0; 2 << 20]).unwrap();
     put(&more, &gzip.finish().unwrap());
-    assert_eq!(refused(&more), "the archive is damaged: something stands behind its end");
+    assert_eq!(refused(&more), "the archive is damaged: data follows its end");
 }
 
 /// The tar archive of a bundle with an empty manifest, without gzip.
@@ -272,12 +272,12 @@ fn a_truncated_archive_or_another_file_is_refused() {
     }
     for (bytes, said) in [(&b""[..], "gzip"), (b"PK\x03\x04", "gzip"), (&whole[..1], "gzip")] {
         put(&part, bytes);
-        assert_eq!(refused(&part), format!("it is no bundle: it is no {said} archive"));
+        assert_eq!(refused(&part), format!("it is not a bundle: it is not a {said} archive"));
     }
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(&[7; 2000]).unwrap();
     put(&part, &gzip.finish().unwrap());
-    assert_eq!(refused(&part), "it is no bundle: no tar archive is in it");
+    assert_eq!(refused(&part), "it is not a bundle: it does not contain a tar archive");
     let none = staging.folder.path().join("none.tar.gz");
     assert_eq!(refused(&none), format!("`{}` cannot be read", none.display()));
     assert_eq!(refused(Path::new("/dev/zero")), "`/dev/zero` cannot be read");
@@ -309,14 +309,14 @@ fn a_damaged_directory_is_refused_with_the_file_name() {
     let only = |what: &str| format!("`{IMAGES}` is {what}; a bundle has regular files only");
     let table = [
         (missing, format!("`{RPM}` stands in `manifest.json`, and is missing")),
-        (besides, "`dependencies/more.rpm` does not stand in `manifest.json`".to_owned()),
-        (folder, "`more` does not stand in `manifest.json`".to_owned()),
+        (besides, "`dependencies/more.rpm` is not in `manifest.json`".to_owned()),
+        (folder, "`more` is not in `manifest.json`".to_owned()),
         (other, format!("`{RPM}` has the SHA-256 digest ")),
         (shorter, format!("`{RPM}` has 8 bytes, and `manifest.json` says 9")),
         (link, only("a symbolic link")),
         (pipe, only("a pipe")),
-        (folder_instead, only("a folder")),
-        (none, "it is no bundle: it has no `manifest.json`".to_owned()),
+        (folder_instead, only("a directory")),
+        (none, "it is not a bundle: it has no `manifest.json`".to_owned()),
     ];
     for (harm, expected) in table {
         let staging = Staging::usual();

@@ -132,7 +132,7 @@ fn an_archive_with_links_devices_or_ways_out_is_refused_by_their_names() {
         (
             changed("echo > ../out", "teradici-pcoip-cmsg-bundle/../out"),
             "bundle.path",
-            "`teradici-pcoip-cmsg-bundle/../out` leads out of the folder",
+            "`teradici-pcoip-cmsg-bundle/../out` is outside the directory",
         ),
         (changed("echo > ../out", "$PWD/out"), "bundle.path", "/out` leads out"),
     ]);
@@ -142,8 +142,12 @@ fn an_archive_with_links_devices_or_ways_out_is_refused_by_their_names() {
 fn what_is_no_whole_archive_is_refused() {
     all_are_refused([
         ("head -c 2000 whole.tar.gz > damaged.tar.gz".to_owned(), "bundle.truncated", "ends early"),
-        ("gzip -c images > damaged.tar.gz".to_owned(), "bundle.not-one", "no tar archive is in it"),
-        ("echo > damaged.tar.gz".to_owned(), "bundle.not-one", "it is no gzip archive"),
+        (
+            "gzip -c images > damaged.tar.gz".to_owned(),
+            "bundle.not-one",
+            "it does not contain a tar archive",
+        ),
+        ("echo > damaged.tar.gz".to_owned(), "bundle.not-one", "it is not a gzip archive"),
         (String::new(), "bundle.unreadable", "No such file or directory"),
     ]);
 }
