@@ -54,7 +54,7 @@ impl Engine {
             services.iter().flat_map(compose::network_ids).map(str::to_owned).collect();
         let label = format!("label={NAMESPACE}={STACK}");
         let words = ["network", "ls", "--quiet", "--no-trunc", "--filter", &label];
-        let listed = self.told(docker, &words.map(str::to_owned))?;
+        let listed = self.output(docker, &words.map(str::to_owned))?;
         networks.extend(listed.lines().map(str::to_owned));
         let networks: Vec<_> = networks.into_iter().collect();
         let mut containers = Vec::new();
@@ -78,12 +78,12 @@ impl Engine {
             return Ok(Vec::new());
         }
         let words = [kind, "inspect", "--"].map(str::to_owned);
-        let told = self.told(docker, &[&words, names].concat())?;
-        serde_json::from_str(&told)
+        let output = self.output(docker, &[&words, names].concat())?;
+        serde_json::from_str(&output)
             .with_context(|| format!("reading what `docker {kind} inspect` says"))
     }
 
-    fn told(&self, docker: &Path, words: &[String]) -> anyhow::Result<String> {
+    fn output(&self, docker: &Path, words: &[String]) -> anyhow::Result<String> {
         let called = format!("docker {} {}", words[0], words[1]);
         let mut command = self.command(docker);
         command.args(words).stdin(Stdio::null());

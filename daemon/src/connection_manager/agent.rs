@@ -72,7 +72,7 @@ impl Agents {
             Ok(reply) => reply,
             Err(error) => {
                 record!(warn, log, AGENT, error = as_error(&error), "The agent does not answer");
-                return Err(Failure::generic(told_to_clients(&error)));
+                return Err(Failure::generic(reason_for_clients(&error)));
             }
         };
         let got = || redact::bytes(&reply.body);
@@ -129,7 +129,7 @@ impl Agents {
     }
 }
 
-fn told_to_clients(failure: &upstream::Failure) -> &'static str {
+fn reason_for_clients(failure: &upstream::Failure) -> &'static str {
     match failure {
         upstream::Failure::TimedOut => "Timed out communicating with PCoIP Agent",
         upstream::Failure::Failed(_)

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_dnf_is_told_has_one_folder_for_packages_and_key() {
+    fn the_dnf_configuration_has_one_directory_for_packages_and_key() {
         let base = "https://packages.example/cmsg/".parse().unwrap();
 
         let text = file("el9", &base, true);

@@ -49,7 +49,7 @@ fn every_field_has_the_documented_element() {
 }
 
 #[test]
-fn what_is_unknown_is_left_empty() {
+fn unknown_values_are_left_empty() {
     let id = ID.parse().unwrap();
     let launch = LaunchSession {
         ip_address: None,
