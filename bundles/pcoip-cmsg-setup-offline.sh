@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs the Connection Manager and the Security Gateway from this folder, without a network.
+# Installs the Connection Manager and the Security Gateway from this directory, without a network.
 #
-#   sudo ./pcoip-cmsg-setup-offline.sh [-d] [FLAGS OF `pcoip-cmsg-setup install`]
+#   sudo ./pcoip-cmsg-setup-offline.sh [-d] [FLAGS of `pcoip-cmsg-setup install`]
 #
-#   -d   installs the packages alone; `pcoip-cmsg-setup install --darksite-bundle-path FOLDER` does the rest
+#   -d   installs only the packages; run `pcoip-cmsg-setup install --darksite-bundle-path DIRECTORY` afterwards
 set -euo pipefail
 export LC_ALL=C
 
@@ -14,30 +14,30 @@ fail() {
   exit "${3:-3}"
 }
 
-# "SHA256  PATH" of every file that the manifest lists; it has one file a line.
+# Prints "SHA256  PATH" of every file in the manifest, which has one line for each file.
 sums() {
   sed -n 's/^ *{"path":"\([A-Za-z0-9._+~^\/-]*\)",.*"sha256":"\([0-9a-f]\{64\}\)",.*$/\2  \1/p' "$here/manifest.json"
 }
 
-# Every file is there as it was when the bundle was made, and nothing else.
+# Checks that every file is unchanged since the bundle was created, and that there are no others.
 verify() {
   local listed found
   [ -f "$here/manifest.json" ] || fail "\`$here\` has no \`manifest.json\`" "unpack the bundle again"
   listed=$(sums | cut -c67- | sort)
   found=$(cd "$here" && find . -mindepth 1 ! -type d ! -path ./manifest.json ! -path ./manifest.json.sig | cut -c3- | sort)
-  [ "$listed" = "$found" ] || fail "the files of \`$here\` are not those of its \`manifest.json\`:
+  [ "$listed" = "$found" ] || fail "the files in \`$here\` do not match its \`manifest.json\`:
 $(diff <(printf '%s\n' "$listed") <(printf '%s\n' "$found") | sed -n 's/^</  missing:/p; s/^>/  not listed:/p')" \
-    "unpack the bundle again, or carry it here again"
+    "unpack the bundle again, or copy it to this host again"
   [ -z "$(cd "$here" && find . ! -type d ! -type f)" ] || fail "\`$here\` has links or devices" "unpack the bundle again"
   (cd "$here" && sums | sha256sum --check --strict --quiet >&2) ||
-    fail "the bundle is damaged; nothing is installed" "carry it here again and unpack it again"
+    fail "the bundle is damaged; nothing is installed" "copy it to this host again and unpack it"
 }
 
-# The release of the distribution that a package is for, and that of this host: 8, 9, or nothing.
+# The release of the distribution of a package, and that of this host: 8, 9 or empty.
 release_of() { printf '%s\n' "$1" | sed -n 's/^.*\.el\([0-9][0-9]*\).*$/\1/p'; }
 own_release() { sed -n 's/^PLATFORM_ID="\{0,1\}platform:el\([0-9]*\).*$/\1/p' /etc/os-release; }
 
-# What is to be installed: the product, and whatever this host does not have. What it has stays as it is.
+# Selects the packages to install: the product, and what this host lacks. Installed packages are not changed.
 choose() {
   local own package release name
   own=$(own_release)
@@ -47,7 +47,7 @@ choose() {
     release=$(release_of "${package##*/}")
     if [ -n "$own" ] && [ -n "$release" ] && [ "$own" != "$release" ]; then continue; fi
     name=$(rpm -qp --nosignature --queryformat '%{NAME}' -- "$package") ||
-      fail "\`$package\` is no package" "carry the bundle here again"
+      fail "\`$package\` is not a package" "copy the bundle to this host again"
     if [ "$name" = pcoip-cmsg-setup ]; then
       has_product=1
     elif rpm -q --quiet -- "$name"; then
@@ -56,7 +56,7 @@ choose() {
     chosen+=("$package")
   done
   [ -n "$has_product" ] ||
-    fail "the bundle has no package of the product for this host${own:+, which is el$own}" "take the bundle for it"
+    fail "the bundle has no package of the product for this host${own:+, which is el$own}" "use the bundle for this host"
 }
 
 packages_alone=
@@ -69,9 +69,9 @@ case "${1:-}" in -h | --help)
   exit 0
   ;;
 esac
-[ "$(id -u)" -eq 0 ] || fail "this takes the rights of root" "run it with \`sudo\`"
+[ "$(id -u)" -eq 0 ] || fail "this script requires root" "run it with \`sudo\`"
 for tool in dnf rpm sha256sum sed find diff; do
-  command -v "$tool" >/dev/null || fail "there is no \`$tool\` here" "run this on RHEL or Rocky Linux, 8 or 9"
+  command -v "$tool" >/dev/null || fail "\`$tool\` is not installed" "run this on RHEL or Rocky Linux, 8 or 9"
 done
 
 printf 'verifying %s ...\n' "$here" >&2
@@ -79,11 +79,11 @@ verify
 choose
 printf 'installing %s packages ...\n' "${#chosen[@]}" >&2
 dnf install --disablerepo='*' --allowerasing -y "${chosen[@]}" </dev/null >&2 ||
-  fail "the packages could not be installed" "see what dnf says above; what this host has in an older version may be updated
+  fail "installing the packages failed" "see the output of dnf above; what this host has in an older version may be updated
 by hand: dnf install --disablerepo='*' $here/dependencies/NAME*.rpm" 1
 
 if [ -n "$packages_alone" ]; then
-  printf 'the packages are installed; go on with\n  pcoip-cmsg-setup install --darksite-bundle-path %q\n' "$here" >&2
+  printf 'the packages are installed; continue with\n  pcoip-cmsg-setup install --darksite-bundle-path %q\n' "$here" >&2
   exit 0
 fi
 exec pcoip-cmsg-setup install --darksite-bundle-path "$here" "$@"

@@ -1,6 +1,5 @@
-//! Reads the archive. Its first entry is the manifest, and nothing is taken that does not stand in
-//! it: an entry's own name never becomes a path, and its own size is believed only where the
-//! manifest says the same.
+//! Reads the archive. Its first entry is the manifest, and only entries that the manifest lists are
+//! accepted. The name of an entry never becomes a path, and its size must match the manifest.
 
 use std::{
     collections::BTreeMap,
@@ -22,35 +21,35 @@ use crate::{
 };
 
 const BUFFER: usize = 64 * 1024;
-/// A signature is far shorter.
+/// Maximum size of a signature in bytes.
 const LONGEST_SIGNATURE: u64 = 64 * 1024;
-/// What programs that write archives fill up the last block with, at most.
+/// Maximum padding after the end of an archive in bytes; archivers fill the last block.
 const PADDING: u64 = 1024 * 1024;
 
-/// An archive that was unpacked; its folder is removed with it.
+/// An unpacked archive. Dropping it removes its directory.
 #[derive(Debug)]
 pub struct Unpacked {
-    /// What is in it.
     pub manifest: Manifest,
-    /// What was unpacked, by path in the folder: the very files that were compared, from their start.
+    /// The unpacked files by their path in the directory: the files that were verified, open at
+    /// their start.
     pub files: Files,
     pub(crate) folder: TempDir,
 }
 
 impl Unpacked {
-    /// Where the bundle's files lie.
+    /// The directory with the files of the bundle.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 }
 
-/// Verifies an archive, and unpacks those of its files that are wanted into a new folder in this
-/// one. Nothing is left where anything is wrong.
+/// Verifies an archive and unpacks the wanted files into a new directory below `into`. Leaves
+/// nothing behind if it fails.
 ///
 /// # Errors
 ///
-/// The first thing that is wrong.
+/// [`Problem`]: the first one in the archive.
 pub fn unpack(
     archive: &Path,
     into: &Path,
@@ -66,12 +65,12 @@ pub fn unpack(
     Ok(Unpacked { manifest, files, folder })
 }
 
-/// Verifies an archive and writes nothing.
+/// Verifies an archive without writing anything.
 pub(crate) fn verify(archive: &Path, watch: &mut Watch<'_>) -> Result<Manifest, Problem> {
     Ok(read(archive, &|_| Ok(Sink::Nowhere), watch)?.0)
 }
 
-/// Where an entry's bytes go.
+/// Destination of an entry's bytes.
 enum Sink {
     Nowhere,
     File(File),
@@ -90,9 +89,9 @@ impl Write for Sink {
     }
 }
 
-/// A new file below that folder.
+/// Creates a file below the directory.
 fn create(folder: &Path, listed: &Listed) -> Result<Sink, Problem> {
-    // The manifest has no other paths than such that lie in the folder.
+    // Paths in the manifest cannot leave the directory.
     let path = folder.join(&listed.path);
     let file = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
         OpenOptions::new()
@@ -105,7 +104,6 @@ fn create(folder: &Path, listed: &Listed) -> Result<Sink, Problem> {
     file.map(Sink::File).map_err(|why| Problem::unwritable(&path, why))
 }
 
-/// Reads all of it.
 fn read(
     archive: &Path,
     sink: &dyn Fn(&Listed) -> Result<Sink, Problem>,
@@ -114,15 +112,17 @@ fn read(
     let file = open(archive)?;
     let plain = GzDecoder::new(BufReader::with_capacity(BUFFER, file));
     if plain.header().is_none() {
-        return Err(Problem::NotOne("it is no gzip archive".to_owned()));
+        return Err(Problem::NotOne("it is not a gzip archive".to_owned()));
     }
     let mut archive = tar::Archive::new(plain);
-    // Not raw, names and sizes of any length would be read from entries of their own.
+    // Without `raw`, names and sizes of any length would be read from extension entries.
     let mut entries = archive.entries().map_err(|why| Problem::of_archive(&why))?.raw(true);
     let mut next = || entries.next().transpose().map_err(|why| Problem::of_archive(&why));
 
     let first = match next() {
-        Err(Problem::Damaged(_)) => Err(Problem::NotOne("no tar archive is in it".to_owned())),
+        Err(Problem::Damaged(_)) => {
+            Err(Problem::NotOne("it does not contain a tar archive".to_owned()))
+        }
         Ok(None) => Err(Problem::NotOne("it is empty".to_owned())),
         Ok(Some(first)) => Ok(first),
         Err(problem) => Err(problem),
@@ -151,11 +151,12 @@ fn read(
     Ok((manifest, files))
 }
 
-/// Opens a file, and neither a pipe that waits nor a device that starts something.
+/// Opens a regular file, but neither a FIFO, which would block, nor a device, which could have side
+/// effects.
 fn open(path: &Path) -> Result<File, Problem> {
     let unreadable = |why| Problem::unreadable(path, why);
     if !path.metadata().map_err(unreadable)?.is_file() {
-        return Err(unreadable(io::Error::other("is neither a regular file nor a folder")));
+        return Err(unreadable(io::Error::other("is neither a regular file nor a directory")));
     }
     File::open(path).map_err(unreadable)
 }
@@ -174,7 +175,7 @@ fn read_manifest(mut entry: Entry<'_, impl Read>) -> Result<Manifest, Problem> {
     Manifest::parse(&bytes)
 }
 
-/// Where a regular file lies in the bundle's folder.
+/// The path of a regular file in the bundle's directory.
 fn name(entry: &Entry<'_, impl Read>) -> Result<String, Problem> {
     let bytes = entry.path_bytes();
     let text = shown(&bytes);
@@ -188,7 +189,7 @@ fn name(entry: &Entry<'_, impl Read>) -> Result<String, Problem> {
     Ok(inside.to_owned())
 }
 
-/// What an entry is, if it is no regular file.
+/// The kind of an entry that is not a regular file.
 fn odd(kind: EntryType) -> Option<&'static str> {
     Some(match kind {
         EntryType::Regular => return None,
@@ -196,13 +197,14 @@ fn odd(kind: EntryType) -> Option<&'static str> {
         EntryType::Symlink => "a symbolic link",
         EntryType::Char | EntryType::Block => "a device",
         EntryType::Fifo => "a pipe",
-        EntryType::Directory => "a folder's own entry",
-        EntryType::GNUSparse => "a file with holes",
-        _ => "an entry for another one",
+        EntryType::Directory => "a directory entry",
+        EntryType::GNUSparse => "a sparse file",
+        _ => "an extension entry",
     })
 }
 
-/// It is for people and `openssl`; what it signs is what counts here.
+/// Skips the signature, which is for administrators and `openssl`. The digests of the manifest are
+/// what this module verifies.
 fn skip_signature(entry: &Entry<'_, impl Read>) -> Result<(), Problem> {
     match entry.size() {
         size if size > LONGEST_SIGNATURE => {
@@ -212,7 +214,7 @@ fn skip_signature(entry: &Entry<'_, impl Read>) -> Result<(), Problem> {
     }
 }
 
-/// Takes a file and compares it.
+/// Reads a file and compares it with the manifest.
 fn take(
     entry: &mut Entry<'_, impl Read>,
     listed: &Listed,
@@ -233,17 +235,17 @@ fn take(
     Ok(sink)
 }
 
-/// Reads to the end, where the archive's own checksum stands, and nothing behind it.
+/// Reads to the end of the gzip stream, where its checksum is. Nothing may follow it.
 fn end<R: io::BufRead>(plain: GzDecoder<R>) -> Result<(), Problem> {
     let mut plain = plain;
     let of_archive = |why| Problem::of_archive(&why);
     let padding = io::copy(&mut plain.by_ref().take(PADDING + 1), &mut io::sink());
     if padding.map_err(of_archive)? > PADDING {
-        return Err(Problem::Damaged("something stands behind its end".to_owned()));
+        return Err(Problem::Damaged("data follows its end".to_owned()));
     }
     let mut file = plain.into_inner();
     if !file.fill_buf().map_err(of_archive)?.is_empty() {
-        return Err(Problem::Damaged("something stands behind its end".to_owned()));
+        return Err(Problem::Damaged("data follows its end".to_owned()));
     }
     Ok(())
 }

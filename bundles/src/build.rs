@@ -1,4 +1,4 @@
-//! Makes the archive: the same files give the same bytes, wherever and whenever it is made.
+//! Builds the archive. The same files give the same bytes, on every host and at any time.
 
 use std::{
     fs::{self, File},
@@ -17,38 +17,37 @@ use crate::{
     digest::{Digesting, Progress, Side},
 };
 
-/// `unix` in a gzip header.
+/// The value for Unix in a gzip header (RFC 1952, section 2.3.1).
 const UNIX: u8 = 3;
 
-/// What a bundle is made of.
+/// The content of a bundle.
 pub struct Contents<'a> {
-    /// The product's version.
+    /// Version of the product.
     pub version: &'a str,
-    /// The machines that it is for, as RPM calls them.
+    /// Architecture of the hosts, as RPM calls it.
     pub architecture: &'a str,
     /// The archive of both images.
     pub images: &'a Path,
-    /// The packages; where a file lies does not matter, its name does.
+    /// The packages. Only the file name is used, not the directory.
     pub packages: &'a [PathBuf],
-    /// Makes the detached signature of the manifest's bytes.
+    /// Creates the detached signature of the manifest.
     pub sign: Option<&'a Sign>,
 }
 
-/// Signs bytes.
+/// Signs bytes, and returns the signature.
 pub type Sign = dyn Fn(&[u8]) -> io::Result<Vec<u8>>;
 
-/// A bundle that was made.
+/// A finished bundle.
 #[derive(Debug)]
 pub struct Built {
-    /// What is in it.
     pub manifest: Manifest,
-    /// The archive's size.
+    /// Size of the archive in bytes.
     pub bytes: u64,
-    /// The archive's own digest in hexadecimal digits.
+    /// SHA-256 of the archive in hexadecimal digits.
     pub sha256: String,
 }
 
-/// Where a file of the bundle comes from.
+/// Source of a file in the bundle.
 enum From {
     Path(PathBuf),
     Text(&'static str),
@@ -56,12 +55,13 @@ enum From {
 
 type Archive = tar::Builder<GzEncoder<Digesting<BufWriter<File>>>>;
 
-/// Makes it. The file appears when it is whole. It is told how many bytes are done of twice those of
-/// all files, which are read for their digests and again for the archive.
+/// Builds a bundle. The file appears only when it is complete. `watch` receives the number of
+/// processed bytes, which is twice the size of all files: they are read once for their digests and
+/// once for the archive.
 ///
 /// # Errors
 ///
-/// What cannot be read or written, or which package cannot be in a bundle.
+/// [`Problem::Unreadable`], [`Problem::Unwritable`] or [`Problem::Package`], among others.
 pub fn build(contents: &Contents<'_>, to: &Path, watch: &mut Watch<'_>) -> Result<Built, Problem> {
     let mut sources = sources(contents)?;
     sources.sort_by(|(one, _), (other, _)| one.path.cmp(&other.path));
@@ -98,7 +98,7 @@ pub fn build(contents: &Contents<'_>, to: &Path, watch: &mut Watch<'_>) -> Resul
     Ok(Built { manifest, bytes, sha256 })
 }
 
-/// A file beside it that is renamed when it is whole, and goes where it never is.
+/// A temporary file in the same directory, which is renamed when complete and otherwise removed.
 fn unfinished(to: &Path) -> Result<NamedTempFile, Problem> {
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
     let file = tempfile::Builder::new()
@@ -113,7 +113,7 @@ fn start(file: File) -> Archive {
     tar::Builder::new(header.write(Digesting::new(BufWriter::new(file)), Compression::default()))
 }
 
-/// All files, with their sizes and without digests.
+/// All files with their sizes, but without digests.
 fn sources(contents: &Contents<'_>) -> Result<Vec<(Listed, From)>, Problem> {
     let listed = |path: String, size, kind, version: &str| Listed {
         path,
@@ -141,9 +141,9 @@ fn sources(contents: &Contents<'_>) -> Result<Vec<(Listed, From)>, Problem> {
     Ok(all)
 }
 
-/// What a package's name says, if it can be in the bundle.
+/// Parses the name of a package, and checks that it fits into the bundle.
 fn fitting(file: &str, architecture: &str) -> Result<PackageName, String> {
-    /// What stands before `dependencies/` and behind it has a place of its own in an archive.
+    /// Longest file name in bytes; tar stores directory and file name in separate fields.
     const LONGEST: usize = 100;
     let name = PackageName::parse(file)
         .ok_or("its file is not named `NAME-VERSION-RELEASE.ARCHITECTURE.rpm`")?;
@@ -156,7 +156,7 @@ fn fitting(file: &str, architecture: &str) -> Result<PackageName, String> {
     Ok(name)
 }
 
-/// Adds a file as it was when its digest was taken.
+/// Adds a file, with the size that it had when its digest was computed.
 fn add(
     archive: &mut Archive,
     (listed, from): (&Listed, &From),
@@ -179,7 +179,7 @@ fn append(archive: &mut Archive, path: &str, mode: u32, bytes: &[u8]) -> io::Res
     archive.append(&header(path, mode, bytes.len() as u64)?, bytes)
 }
 
-/// Owned by root, and as old as the epoch.
+/// An entry that is owned by root and has the time 0.
 fn header(path: &str, mode: u32, size: u64) -> io::Result<Header> {
     let mut header = Header::new_ustar();
     header.set_path(format!("{FOLDER}/{path}"))?;
@@ -223,7 +223,7 @@ impl From {
 }
 
 impl Kind {
-    /// The mode that its file has.
+    /// Permissions of the file.
     pub(crate) fn mode(self) -> u32 {
         if self == Self::Script { 0o755 } else { 0o644 }
     }

@@ -1,4 +1,4 @@
-//! Copies and digests as a stream.
+//! Copies and digests streams.
 
 use std::io::{self, Read, Write};
 
@@ -8,21 +8,21 @@ use crate::{Problem, Watch};
 
 const PIECE: usize = 256 * 1024;
 
-/// How far one run through all files is.
+/// Progress of a pass over all files.
 pub(crate) struct Progress<'a, 'w> {
     pub(crate) done: u64,
     pub(crate) total: u64,
     pub(crate) watch: &'a mut Watch<'w>,
 }
 
-/// Who failed while copying.
+/// The side on which copying failed.
 pub(crate) enum Side {
     Reading(io::Error),
     Writing(io::Error),
     Interrupted,
 }
 
-/// What was copied.
+/// The result of copying.
 pub(crate) struct Copied {
     pub(crate) bytes: u64,
     pub(crate) sha256: String,
@@ -34,13 +34,13 @@ impl Progress<'_, '_> {
         (self.watch)(self.done, self.total)
     }
 
-    /// Whether to go on.
+    /// Fails if the watcher wants to stop.
     pub(crate) fn check(&mut self) -> Result<(), Problem> {
         if self.add(0) { Ok(()) } else { Err(Problem::Interrupted) }
     }
 }
 
-/// Copies everything.
+/// Copies a stream to its end.
 pub(crate) fn copy(
     from: &mut impl Read,
     to: &mut impl Write,
@@ -66,7 +66,7 @@ pub(crate) fn copy(
     Ok(Copied { bytes, sha256: hex(context.finish().as_ref()) })
 }
 
-/// Digests what is written.
+/// Computes the digest of all bytes written to it.
 pub(crate) struct Digesting<W> {
     inner: W,
     context: Context,

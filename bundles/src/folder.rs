@@ -1,4 +1,4 @@
-//! Verifies the folder that came out of an archive.
+//! Verifies the directory that was unpacked from an archive.
 
 use std::{
     collections::BTreeSet,
@@ -21,8 +21,8 @@ pub(crate) fn verify(folder: &Path, watch: &mut Watch<'_>) -> Result<Manifest, P
     Ok(open(folder, Path::new("/"), &|_| false, watch)?.0)
 }
 
-/// Verifies the folder, and keeps those of its files that are wanted open. What others could still
-/// change is copied to `room`, under no name, while it is compared.
+/// Verifies the directory, and keeps the wanted files open. Files that other users could still
+/// change are copied to `room`, without a name, while they are compared.
 pub(crate) fn open(
     folder: &Path,
     room: &Path,
@@ -62,7 +62,7 @@ fn manifest(folder: &Path) -> Result<Vec<u8>, Problem> {
     Ok(bytes)
 }
 
-/// Goes through all files, and through the folders that the manifest knows.
+/// Visits all files, and the directories that the manifest knows.
 fn walk(
     folder: &Path,
     within: &str,
@@ -84,7 +84,7 @@ fn walk(
     Ok(())
 }
 
-/// Judges a name; answers whether it is a folder to go through.
+/// Checks a name. Returns whether it is a directory to visit.
 fn look(path: &str, kind: FileType, left: &mut BTreeSet<&str>) -> Result<bool, Problem> {
     let inside = format!("{path}/");
     if kind.is_dir() && left.iter().any(|listed| listed.starts_with(&inside)) {
@@ -101,20 +101,20 @@ fn look(path: &str, kind: FileType, left: &mut BTreeSet<&str>) -> Result<bool, P
     Ok(false)
 }
 
-/// What a file is, if it is no regular one.
+/// The kind of a file that is not a regular one.
 fn odd(kind: FileType) -> Option<&'static str> {
     let table = [
         (kind.is_symlink(), "a symbolic link"),
         (kind.is_block_device() || kind.is_char_device(), "a device"),
         (kind.is_fifo(), "a pipe"),
-        (kind.is_dir(), "a folder"),
+        (kind.is_dir(), "a directory"),
         (!kind.is_file(), "a socket"),
     ];
     table.into_iter().find_map(|(is_it, what)| is_it.then_some(what))
 }
 
-/// Compares a file, and answers an open one that has these very bytes; with room for a copy, one that
-/// nobody else changes any more.
+/// Compares a file, and returns an open file with the same bytes. With `room`, it is a copy that
+/// nobody else can change.
 fn compare(
     (folder, room): (&Path, Option<&Path>),
     listed: &Listed,
@@ -143,13 +143,13 @@ fn compare(
     Ok(file)
 }
 
-/// Whether nobody but root and this user can change an open file.
+/// Whether only root and this user can change the file.
 fn is_only_ours(metadata: &Metadata) -> bool {
     let own = [0, Uid::effective().as_raw()].contains(&metadata.uid());
     own && metadata.mode() & 0o022 == 0
 }
 
-/// Opens neither a link nor, waiting for its other end, a pipe that took a file's place.
+/// Opens a file without following a link or blocking on a FIFO.
 fn open_file(path: &Path) -> io::Result<File> {
     let plainly = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     OpenOptions::new().read(true).custom_flags(plainly.bits()).open(path)

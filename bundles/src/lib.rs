@@ -1,7 +1,6 @@
-//! The bundle that carries the product to a site without a network: one `.tar.gz` with packages,
-//! images, a script and a manifest of all of them. Made, verified and unpacked as a stream, so that
-//! its size does not matter to memory. Whatever is in a bundle is hostile until the manifest's digest
-//! has vouched for it.
+//! The bundle for sites without a network: a `.tar.gz` with packages, images, a script and a
+//! manifest of all files. It is built, verified and unpacked as a stream, so memory use does not
+//! depend on its size. All data in a bundle is untrusted until it matches the manifest's digest.
 
 mod archive;
 mod build;
@@ -21,46 +20,43 @@ pub use manifest::{Kind, Listed, Manifest};
 pub use name::PackageName;
 pub use problem::Problem;
 
-/// The folder that comes out of the archive.
+/// The directory in the archive.
 pub const FOLDER: &str = "teradici-pcoip-cmsg-bundle";
-/// The archive's usual name.
+/// Default name of the archive.
 pub const ARCHIVE: &str = "teradici-pcoip-cmsg-bundle.tar.gz";
-/// The manifest in that folder, the archive's first file.
+/// The manifest in that directory, and the first file in the archive.
 pub const MANIFEST: &str = "manifest.json";
-/// The manifest's detached signature, where there is one: the one file beside the manifest that is
-/// not in it.
+/// The detached signature of the manifest, if there is one: the only other file that the manifest
+/// does not list.
 pub const SIGNATURE: &str = "manifest.json.sig";
-/// The archive of both images in that folder.
+/// The archive of both images in that directory.
 pub const IMAGES: &str = "pcoip-cmsg-images.tar";
-/// The folder of the packages in that folder.
+/// The directory of the packages in that directory.
 pub const PACKAGES: &str = "dependencies";
-/// The script that installs from that folder.
+/// The script that installs from that directory.
 pub const SCRIPT: &str = "pcoip-cmsg-setup-offline.sh";
-/// The script's text.
 pub const SCRIPT_TEXT: &str = include_str!("../pcoip-cmsg-setup-offline.sh");
 
-/// Is told how many bytes of all are done; answers whether to go on.
+/// Receives the number of processed bytes and the total. Returns whether to continue.
 pub type Watch<'w> = dyn FnMut(u64, u64) -> bool + 'w;
 
-/// Files of a bundle that are open, by their paths in it.
+/// Open files of a bundle by their path in it.
 pub type Files = BTreeMap<String, File>;
 
-/// A bundle that was verified.
+/// A verified bundle.
 #[derive(Debug)]
 pub struct Opened {
-    /// What is in it.
     pub manifest: Manifest,
-    /// Those of its files that were wanted. They have the bytes that were verified, whatever has
-    /// their names by now.
+    /// The wanted files. Their content is what was verified, even if the files were replaced since.
     pub files: Files,
     _folder: Option<TempDir>,
 }
 
-/// Verifies a bundle, and keeps those of its files that are wanted open. Copies are made in `room`.
+/// Verifies a bundle, and keeps the wanted files open. Copies are created in `room`.
 ///
 /// # Errors
 ///
-/// The first thing that is wrong.
+/// [`Problem`]: the first one in the bundle.
 pub fn open(
     bundle: &Path,
     room: &Path,
@@ -76,12 +72,12 @@ pub fn open(
     Ok(Opened { manifest, files, _folder: Some(folder) })
 }
 
-/// Verifies a bundle, the archive or the folder that came out of it: every file of the manifest is
-/// there with its size and digest, nothing is there besides, and all are regular files.
+/// Verifies a bundle, which may be an archive or an unpacked directory: every file in the manifest
+/// exists with its size and digest, there are no other files, and all are regular files.
 ///
 /// # Errors
 ///
-/// The first thing that is wrong.
+/// [`Problem`]: the first one in the bundle.
 pub fn verify(bundle: &Path, watch: &mut Watch<'_>) -> Result<Manifest, Problem> {
     let metadata = bundle.metadata().map_err(|why| Problem::unreadable(bundle, why))?;
     if metadata.is_dir() { folder::verify(bundle, watch) } else { archive::verify(bundle, watch) }

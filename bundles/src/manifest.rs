@@ -1,5 +1,5 @@
-//! `manifest.json`: what is in a bundle. It has one file a line, so that `sed` and `sha256sum` can
-//! check it where nothing of ours is installed yet.
+//! `manifest.json`, the list of files in a bundle. It has one line for each file, so that `sed` and
+//! `sha256sum` can check it on hosts where the installer is not installed.
 
 use std::{collections::BTreeSet, fmt::Write as _, ops::RangeInclusive};
 
@@ -7,59 +7,55 @@ use serde::{Deserialize, Serialize};
 
 use crate::{MANIFEST, Problem, SIGNATURE};
 
-/// No manifest is longer, in bytes.
+/// Maximum size of a manifest in bytes.
 pub(crate) const LONGEST: u64 = 1024 * 1024;
-/// No bundle has more files.
+/// Maximum number of files.
 const MOST_FILES: usize = 2000;
-/// No bundle's files are larger together.
+/// Maximum total size of the files in bytes.
 const LARGEST: u64 = 16 << 30;
-/// The form that this program writes and reads.
+/// The version of the format that this program reads and writes.
 const SCHEMA: u32 = 1;
 const PRODUCT: &str = "pcoip-cmsg";
 
-/// What is in a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     schema: u32,
     product: String,
-    /// The product's version.
+    /// Version of the product.
     pub version: String,
-    /// The machines that it is for, as RPM calls them.
+    /// Architecture of the hosts, as RPM calls it.
     pub architecture: String,
-    /// All files but the manifest and its signature.
+    /// All files except the manifest and its signature.
     pub files: Vec<Listed>,
 }
 
-/// One file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Listed {
-    /// Where it lies in the bundle's folder.
+    /// Path in the bundle's directory.
     pub path: String,
-    /// Its bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Its digest in hexadecimal digits.
+    /// SHA-256 in hexadecimal digits.
     pub sha256: String,
-    /// What it is.
     pub kind: Kind,
-    /// The version of what it is.
+    /// Version of the package, image or script.
     pub version: String,
 }
 
-/// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// The archive of both images.
     Images,
-    /// A package.
+    /// An RPM package.
     Package,
-    /// The script that installs.
+    /// The script that installs from the bundle.
     Script,
 }
 
-/// What a manifest of every form has.
+/// The fields that manifests of all format versions have.
 #[derive(Deserialize)]
 struct AnyForm {
     schema: u32,
@@ -67,28 +63,28 @@ struct AnyForm {
 }
 
 impl Manifest {
-    /// The manifest of these files, which are put in order.
+    /// A manifest of these files, which are sorted.
     pub(crate) fn of(version: &str, architecture: &str, mut files: Vec<Listed>) -> Self {
         files.sort_by(|one, other| one.path.cmp(&other.path));
         let (version, architecture) = (version.to_owned(), architecture.to_owned());
         Self { schema: SCHEMA, product: PRODUCT.to_owned(), version, architecture, files }
     }
 
-    /// Reads one.
+    /// Parses a manifest.
     ///
     /// # Errors
     ///
-    /// Why it is none.
+    /// [`Problem::NotOne`] with the reason.
     pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         let not_one = |why: String| Problem::NotOne(format!("`{MANIFEST}`: {why}"));
         let form: AnyForm =
             serde_json::from_slice(bytes).map_err(|why| not_one(why.to_string()))?;
         if form.product != PRODUCT {
-            return Err(not_one(format!("it is of another product, {:?}", form.product)));
+            return Err(not_one(format!("it is for another product, {:?}", form.product)));
         }
         if form.schema != SCHEMA {
             return Err(not_one(format!(
-                "it has the schema {}, and this program reads {SCHEMA}",
+                "it has schema {}, but this program reads schema {SCHEMA}",
                 form.schema
             )));
         }
@@ -98,7 +94,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// As it is written.
+    /// The manifest as JSON, with one line for each file.
     pub(crate) fn text(&self) -> Result<String, serde_json::Error> {
         let Self { schema, product, version, architecture, files } = self;
         let [product, version, architecture] = [
@@ -118,18 +114,18 @@ impl Manifest {
         Ok(text)
     }
 
-    /// The bytes of all files together.
+    /// Total size of all files in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
     }
 
-    /// The files of a kind.
+    /// All files of this kind.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Listed> {
         self.files.iter().filter(move |file| file.kind == kind)
     }
 
-    /// What no bundle may say of itself.
+    /// Checks the values in the manifest.
     pub(crate) fn check(&self) -> Result<(), Problem> {
         let not_one = |why: String| Err(Problem::NotOne(format!("`{MANIFEST}`: {why}")));
         if self.files.len() > MOST_FILES {
@@ -147,13 +143,13 @@ impl Manifest {
         let mut paths = BTreeSet::new();
         for file in &self.files {
             if !is_path(&file.path) || [MANIFEST, SIGNATURE].contains(&file.path.as_str()) {
-                return not_one(format!("{:?} is no path of a bundle's file", file.path));
+                return not_one(format!("{:?} is not a valid path", file.path));
             }
             if !is_digest(&file.sha256) {
-                return not_one(format!("{:?} is no SHA-256 digest", file.sha256));
+                return not_one(format!("{:?} is not a SHA-256 digest", file.sha256));
             }
             if !paths.insert(&file.path) {
-                return not_one(format!("`{}` stands in it twice", file.path));
+                return not_one(format!("`{}` is listed twice", file.path));
             }
         }
         let is_below = |path: &str, other: &str| {
@@ -161,13 +157,13 @@ impl Manifest {
         };
         let both = self.files.iter().find(|file| paths.iter().any(|it| is_below(it, &file.path)));
         match both {
-            Some(file) => not_one(format!("`{}` is a file and a folder", file.path)),
+            Some(file) => not_one(format!("`{}` is a file and a directory", file.path)),
             None => Ok(()),
         }
     }
 }
 
-/// Whether it lies in the folder, and needs no quoting in a shell, in JSON or in `sed`.
+/// Whether the path stays in the directory, and needs no quoting in a shell, in JSON or in `sed`.
 fn is_path(path: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._+~^-".contains(c);
     let is_part = |part: &str| {
@@ -180,7 +176,7 @@ fn is_path(path: &str) -> bool {
     parts.len() <= 2 && parts.into_iter().all(is_part)
 }
 
-/// Whether a terminal would take it for an order, or show what follows in another direction.
+/// Whether a terminal would interpret the character as a command or a change of direction.
 fn is_odd(c: char) -> bool {
     const DIRECTIONS: [RangeInclusive<char>; 3] =
         ['\u{200e}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2066}'..='\u{2069}'];

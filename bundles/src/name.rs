@@ -1,20 +1,17 @@
 //! The name of a package's file: `NAME-VERSION-RELEASE.ARCHITECTURE.rpm`.
 
-/// What a name says.
+/// The parts of a package's file name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageName {
-    /// The package.
     pub name: String,
-    /// Its version.
     pub version: String,
-    /// Its release.
     pub release: String,
-    /// What it runs on.
+    /// Architecture, for example `x86_64` or `noarch`.
     pub architecture: String,
 }
 
 impl PackageName {
-    /// Reads one.
+    /// Parses a file name, without its directory.
     #[must_use]
     pub fn parse(file: &str) -> Option<Self> {
         let (rest, architecture) = file.strip_suffix(".rpm")?.rsplit_once('.')?;

@@ -1,4 +1,4 @@
-//! What can be wrong with a bundle, each by its name.
+//! The problems of a bundle, by kind.
 
 use std::{
     io,
@@ -7,86 +7,72 @@ use std::{
 
 use crate::{FOLDER, MANIFEST};
 
-/// The first thing that is wrong with a bundle.
+/// The first problem in a bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// A file cannot be read.
     #[error("`{}` cannot be read", path.display())]
-    Unreadable {
-        /// Which.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     /// A file cannot be written.
     #[error("`{}` cannot be written", path.display())]
-    Unwritable {
-        /// Which.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// It is none.
-    #[error("it is no bundle: {0}")]
+    Unwritable { path: PathBuf, source: io::Error },
+    /// The file or directory is not a bundle.
+    #[error("it is not a bundle: {0}")]
     NotOne(String),
-    /// The archive ends before all of it is there.
+    /// The archive is truncated.
     #[error("the archive ends early")]
     Truncated,
-    /// The archive's own checksums do not fit, or something stands behind its end.
+    /// The archive's own checksum does not match, or data follows its end.
     #[error("the archive is damaged: {0}")]
     Damaged(String),
-    /// A file of the manifest is not there.
+    /// A file in the manifest is missing.
     #[error("`{0}` stands in `{MANIFEST}`, and is missing")]
     Missing(String),
-    /// A file is there that the manifest does not have.
-    #[error("`{0}` does not stand in `{MANIFEST}`")]
+    /// A file is not in the manifest.
+    #[error("`{0}` is not in `{MANIFEST}`")]
     Besides(String),
-    /// It is no regular file.
+    /// A file or entry is not a regular file.
     #[error("`{path}` is {what}; a bundle has regular files only")]
     NotRegular {
-        /// Which.
         path: String,
-        /// What it is.
+        /// Its kind, with an article.
         what: &'static str,
     },
-    /// An entry of the archive would land somewhere else.
-    #[error("`{0}` leads out of the folder `{FOLDER}`")]
+    /// The path of an entry leaves the directory.
+    #[error("`{0}` is outside the directory `{FOLDER}`")]
     LeadsOut(String),
-    /// A file has another size than the manifest says.
+    /// The size of a file differs from the manifest.
     #[error("`{path}` has {found} bytes, and `{MANIFEST}` says {expected}")]
     Size {
-        /// Which.
         path: String,
-        /// The size in the manifest.
+        /// Size in the manifest.
         expected: u64,
-        /// Its size.
+        /// Actual size.
         found: u64,
     },
-    /// A file has another digest than the manifest says.
+    /// The digest of a file differs from the manifest.
     #[error("`{path}` has the SHA-256 digest {found}, and `{MANIFEST}` says {expected}")]
     Digest {
-        /// Which.
         path: String,
-        /// The digest in the manifest.
+        /// Digest in the manifest.
         expected: String,
-        /// Its digest.
+        /// Actual digest.
         found: String,
     },
-    /// It would take more room than any bundle.
+    /// The total size of the files is above the limit.
     #[error("its files would take {0} bytes, more than any bundle")]
     TooLarge(u64),
-    /// A package cannot be in a bundle.
+    /// A package cannot be part of a bundle.
     #[error("the package `{name}` cannot be in a bundle: {why}")]
     Package {
-        /// The name of its file.
+        /// File name of the package.
         name: String,
-        /// Why not.
         why: String,
     },
-    /// The manifest cannot be signed.
+    /// Creating the signature failed.
     #[error("`{MANIFEST}` cannot be signed")]
     Unsigned(#[source] io::Error),
-    /// Whoever watches wants it ended.
+    /// The watcher stopped the operation.
     #[error("interrupted")]
     Interrupted,
 }
@@ -100,7 +86,7 @@ impl Problem {
         Self::Unwritable { path: path.to_owned(), source }
     }
 
-    /// What reading the archive's own form says.
+    /// Converts an error of the tar or gzip reader.
     pub(crate) fn of_archive(source: &io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::UnexpectedEof => Self::Truncated,
@@ -109,7 +95,7 @@ impl Problem {
     }
 }
 
-/// A name that somebody else wrote, as a terminal can take it.
+/// An untrusted name, escaped for a terminal.
 pub(crate) fn shown(name: &[u8]) -> String {
     const LONGEST: usize = 200;
     let text = String::from_utf8_lossy(name);

@@ -1,4 +1,4 @@
-//! Bundles that are whole, and every way in which they are not.
+//! Complete bundles, and every way in which a bundle can be incomplete.
 
 mod damaged;
 mod opened;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// The files of a bundle before it is one.
+/// The files from which a bundle is built.
 pub(super) struct Staging {
     pub(super) folder: TempDir,
     images: PathBuf,
@@ -62,7 +62,7 @@ impl Staging {
         (to, built.manifest)
     }
 
-    /// What came out of its archive, as `tar xzf` makes it.
+    /// The unpacked directory, as `tar xzf` creates it.
     pub(super) fn extracted(&self) -> PathBuf {
         let (archive, _) = self.build("whole.tar.gz");
         let plain = flate2::read::GzDecoder::new(File::open(archive).unwrap());
@@ -80,7 +80,7 @@ pub(super) fn judge(bundle: &Path) -> Result<Manifest, Problem> {
 }
 
 #[test]
-fn a_bundle_is_what_went_into_it_as_archive_and_as_folder() {
+fn a_bundle_contains_its_input_as_archive_and_as_directory() {
     let staging = Staging::usual();
 
     let (archive, manifest) = staging.build(ARCHIVE);
@@ -115,7 +115,7 @@ fn a_bundle_is_what_went_into_it_as_archive_and_as_folder() {
 }
 
 #[test]
-fn only_what_is_wanted_is_unpacked_and_it_goes_with_its_owner() {
+fn only_wanted_files_are_unpacked_and_removed_on_drop() {
     let staging = Staging::usual();
     let (archive, _) = staging.build(ARCHIVE);
     let room = tempfile::tempdir().unwrap();
@@ -134,7 +134,7 @@ fn only_what_is_wanted_is_unpacked_and_it_goes_with_its_owner() {
 }
 
 #[test]
-fn the_same_files_make_the_same_bytes_whoever_has_them_and_since_when() {
+fn the_bytes_do_not_depend_on_owner_and_time_of_the_files() {
     let (one, other) = (Staging::usual(), Staging::usual());
     for path in &other.packages {
         let day = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(86_400);
@@ -152,7 +152,7 @@ fn the_same_files_make_the_same_bytes_whoever_has_them_and_since_when() {
 }
 
 #[test]
-fn the_manifest_has_a_file_a_line_and_the_signature_stands_behind_it() {
+fn the_manifest_has_one_line_per_file_and_the_signature_follows() {
     let staging = Staging::of(b"images", &[("a-1-2.noarch.rpm", b"a")]);
     let to = staging.folder.path().join("signed.tar.gz");
     let sign = |bytes: &[u8]| Ok([b"signed: ", bytes].concat());
@@ -189,7 +189,7 @@ fn the_manifest_has_a_file_a_line_and_the_signature_stands_behind_it() {
 }
 
 #[test]
-fn a_package_that_is_none_or_for_other_machines_makes_no_bundle() {
+fn an_unsuitable_package_is_refused() {
     let long = format!("{}-1-2.noarch.rpm", "a".repeat(100));
     let table = [
         ("setup.rpm", "its file is not named `NAME-VERSION-RELEASE.ARCHITECTURE.rpm`"),
@@ -211,14 +211,14 @@ fn a_package_that_is_none_or_for_other_machines_makes_no_bundle() {
 }
 
 #[test]
-fn what_is_interrupted_leaves_nothing() {
+fn an_interrupted_build_leaves_nothing() {
     let staging = Staging::usual();
     let (archive, _) = staging.build(ARCHIVE);
     let room = tempfile::tempdir().unwrap();
     let before = fs::read_dir(staging.folder.path()).unwrap().count();
     let to = staging.folder.path().join("other.tar.gz");
 
-    // Half of the bytes are read for digests, and the rest is written.
+    // The first half of the progress is for digests, the second for writing.
     let built = build(&staging.contents(), &to, &mut |done, total| done < total / 2 + 1);
     let unpacked = unpack(&archive, room.path(), &|_| true, &mut |done, _| done < 50_000);
 

@@ -1,4 +1,4 @@
-//! The one place that reads a clock.
+//! The only module that reads a clock.
 
 use std::{
     sync::{
@@ -13,11 +13,11 @@ use cmsg_proto::Time;
 /// The steady clock and the wall clock when the process first asked for the time.
 static START: LazyLock<(Instant, Time)> = LazyLock::new(|| (Instant::now(), wall()));
 
-/// What the wall clock was ahead of the steady one at most.
+/// Maximum lead of the wall clock over the monotonic clock so far, in milliseconds.
 static AHEAD: AtomicU64 = AtomicU64::new(0);
 
-/// The present instant, for rules and time-outs. It follows the wall clock forward, over a suspend
-/// too, and never goes back.
+/// The current time for rules and timeouts. It follows the wall clock forward, also over a suspend,
+/// and never goes back.
 #[must_use]
 pub fn now() -> Time {
     let passed = u64::try_from(START.0.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -32,7 +32,7 @@ pub fn started() -> Time {
     START.1
 }
 
-/// The wall clock, for what is compared with another host's. It may be set back.
+/// The wall clock, for comparison with other hosts. It may go back.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the clock module")]
 pub fn wall() -> Time {
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_never_goes_back_and_is_near_the_wall_clock() {
+    fn the_time_never_goes_back_and_is_near_the_wall_clock() {
         let mut before = now();
         for _ in 0..10_000 {
             let after = now();

@@ -1,5 +1,5 @@
-//! The Connection Manager: takes clients' requests, passes them to the connection broker, has the
-//! agent launch the session and tells the gateway of it.
+//! The Connection Manager: forwards clients' requests to the connection broker, has the agent
+//! launch the session, and announces it to a gateway.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -44,13 +44,13 @@ mod tests;
 mod unserved;
 mod upstream;
 
-/// How long a shutdown waits for requests under way; containers are killed after ten seconds.
+/// How long a shutdown waits for requests in progress; Docker kills a container after ten seconds.
 const GRACE: Duration = Duration::from_secs(8);
 
-/// How often sessions are looked through for those that nobody uses.
+/// How often idle sessions are removed.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// A Connection Manager that has its addresses, and does not answer yet.
+/// A Connection Manager whose ports are bound, but which does not serve yet.
 pub struct ConnectionManagerRole {
     shared: Arc<Shared>,
     clients: TcpListener,
@@ -59,11 +59,11 @@ pub struct ConnectionManagerRole {
     local: local::Socket,
 }
 
-/// Takes the addresses of a Connection Manager.
+/// Reads the files of the configuration and binds the ports.
 ///
 /// # Errors
 ///
-/// Where a certificate or key cannot be used, or an address is not to be had.
+/// If a certificate or key is invalid, or an address cannot be bound.
 pub async fn bind(config: cmsg_config::ConnectionManager) -> anyhow::Result<ConnectionManagerRole> {
     let files = Files::default();
     let acceptor = tls::server_config(&config.certificate, &config.key, &files)?.into();
@@ -82,20 +82,20 @@ pub async fn bind(config: cmsg_config::ConnectionManager) -> anyhow::Result<Conn
 }
 
 impl ConnectionManagerRole {
-    /// What it listens on, with the ports that were free where the configuration says 0.
+    /// The bound addresses. Port 0 is replaced by the port that the system assigned.
     #[must_use]
     pub fn listens(&self) -> Vec<Listen> {
         self.shared.listens.clone()
     }
 
-    /// Answers until the shutdown, then finishes what is under way.
+    /// Serves requests until the shutdown, and then finishes those in progress.
     ///
     /// # Errors
     ///
-    /// Where the local socket cannot be used.
+    /// If the unix socket cannot be served, or the sessions cannot be persisted.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let Self { shared, clients, acceptor, http, local } = self;
-        let secure = clients.local_addr().context("asking for the bound address")?;
+        let secure = clients.local_addr().context("reading the bound address")?;
         let finished = CancellationToken::new();
         let render = {
             let shared = Arc::clone(&shared);
@@ -134,17 +134,17 @@ impl ConnectionManagerRole {
         local::serve(local, local::router(shared).merge(ended::router()), shutdown).await?;
         tracker.close();
         if tokio::time::timeout(GRACE, tracker.wait()).await.is_err() {
-            warn!(connections = tracker.len(), "Requests under way were cut off by the shutdown");
+            warn!(connections = tracker.len(), "Requests in progress were aborted by the shutdown");
         }
         finished.cancel();
-        journal.await.context("writing the sessions down")
+        journal.await.context("persisting the sessions")
     }
 }
 
-/// Nobody shall rely on authentication that does not take place.
+/// Warns that authentication or single sign-on is configured but does not take place.
 fn warn_of_kept(kept: &cmsg_config::kept::Kept) {
     if kept.oauth.is_enabled {
-        warn!("`OauthEnabled` has no effect: the broker alone authenticates users");
+        warn!("`OauthEnabled` has no effect: only the broker authenticates users");
     }
     if kept.sso.is_enabled {
         warn!("`SsoEnabled` has no effect: users log on to their desktops with their passwords");
@@ -156,7 +156,7 @@ fn listen(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 fn listening(key: &str, listener: &TcpListener) -> anyhow::Result<Listen> {
-    let address = listener.local_addr().context("asking for the bound address")?;
+    let address = listener.local_addr().context("reading the bound address")?;
     Ok(Listen { key: key.to_owned(), transport: "tcp".to_owned(), address })
 }
 

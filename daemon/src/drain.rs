@@ -1,5 +1,5 @@
-//! Whether a role takes new sessions. What was said holds until the contrary is, also over a
-//! restart: a host that is taken out of service must not come back by a crash.
+//! Whether a role accepts new sessions. The setting survives a restart: a crash must not end the
+//! maintenance of a host.
 
 use std::{
     fs::{self, File},
@@ -10,35 +10,32 @@ use std::{
 
 use anyhow::Context as _;
 
-/// What load balancers, clients and announcers are told.
+/// The reason for load balancers, clients and Connection Managers.
 pub(crate) const REASON: &str = cmsg_config::socket::DRAINING;
 
-/// A role's drain.
 #[derive(Debug)]
 pub struct Drain {
-    /// It is there while the role drains.
+    /// This file exists while the role drains.
     mark: PathBuf,
     is_on: AtomicBool,
 }
 
 impl Drain {
-    /// As it was left in that folder.
     pub(crate) fn load(folder: &Path, role: &str) -> Self {
         let mark = folder.join(format!("{role}.draining"));
         let is_on = AtomicBool::new(mark.exists());
         Self { mark, is_on }
     }
 
-    /// Whether new sessions are refused.
     pub(crate) fn is_on(&self) -> bool {
         self.is_on.load(Ordering::Relaxed)
     }
 
-    /// Begins or ends it.
+    /// Starts or ends draining.
     ///
     /// # Errors
     ///
-    /// Where it cannot be written down; then nothing changes.
+    /// If the setting cannot be persisted. It is then unchanged.
     pub(crate) fn set(&self, on: bool) -> anyhow::Result<()> {
         let written = match on {
             true => File::create(&self.mark).and_then(|mark| mark.sync_all()),
@@ -58,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_outlives_a_restart_until_it_is_ended() {
+    fn draining_survives_a_restart_until_it_is_ended() {
         let folder = tempfile::tempdir().unwrap();
         let load = || Drain::load(folder.path(), "role");
 
@@ -72,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_down_is_not_begun() {
+    fn draining_does_not_start_if_it_cannot_be_persisted() {
         let drain = Drain::load(Path::new("/nowhere"), "role");
 
         assert!(drain.set(true).is_err());

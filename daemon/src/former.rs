@@ -1,4 +1,4 @@
-//! The files that a role left in `data`, where versions before `state` kept them.
+//! Copies the state of versions without a `state` directory, which kept it in `data`.
 
 use std::{fs::File, io, path::Path};
 
@@ -7,25 +7,25 @@ use tracing::{info, warn};
 
 use crate::journal::JournalFile;
 
-/// What a role keeps in its folder.
+/// The files of a role in its state directory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kept {
-    /// Its journal.
+    /// Name of the journal.
     pub(crate) journal: &'static str,
-    /// The longest journal, in bytes.
+    /// Maximum size of the journal in bytes.
     pub(crate) limit: usize,
-    /// The mark of a drain.
+    /// Name of the file that marks a draining role.
     pub(crate) mark: &'static str,
 }
 
-/// Copies the files to `folder` when the role starts there for the first time. A role writes its
-/// journal as soon as it serves, so the first start is one without a journal.
+/// Copies the files to `folder` if the role starts there for the first time, which means that there
+/// is no journal: a role writes its journal as soon as it serves.
 pub(crate) fn copy(kept: Kept, folder: &Path) {
     let Some(former) = paths::former_state(folder) else { return };
     if folder.join(kept.journal).symlink_metadata().is_ok() {
         return;
     }
-    // The journal comes last: a start that is killed before is a first start again.
+    // The journal is copied last, so that an interrupted copy is repeated.
     let copied = copy_mark(kept.mark, &former, folder)
         .and_then(|had_mark| Ok(had_mark | copy_journal(kept, &former, folder)?));
     let former = former.display();
@@ -66,7 +66,7 @@ mod tests {
     const KEPT: Kept = Kept { journal: "role.journal", limit: 100, mark: "role.draining" };
 
     #[test]
-    fn files_of_a_former_version_are_copied_at_the_first_start_only() {
+    fn files_of_an_earlier_version_are_only_copied_at_the_first_start() {
         let base = tempfile::tempdir().unwrap();
         let [data, state] = ["data", "state"].map(|name| base.path().join(name));
         fs::create_dir(&data).unwrap();
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_another_name_has_no_former_one() {
+    fn a_directory_with_another_name_has_no_earlier_state() {
         let base = tempfile::tempdir().unwrap();
         let [data, own] = ["data", "mine"].map(|name| base.path().join(name));
         fs::create_dir(&data).unwrap();

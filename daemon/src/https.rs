@@ -1,5 +1,5 @@
-//! HTTPS as both roles serve it: connections with their deadlines and places, and the answers that
-//! both give. Which paths there are is each role's own.
+//! HTTPS for both roles: connections with deadlines and limits, and the responses that both roles
+//! share. Each role defines its own paths.
 
 pub(crate) mod bodies;
 pub(crate) mod connection_permit;
@@ -26,44 +26,42 @@ use connection_permit::ConnectionPermit;
 use listener::{Accepted, Content, Listener, speak};
 use stream::Stream;
 
-/// Longest wait for the body of a request.
+/// Timeout of the body of a request.
 const BODY_WAIT: Duration = Duration::from_secs(30);
 
-/// Where load balancers ask.
+/// Path for load balancers.
 pub(crate) const HEALTH: &str = "/health";
 
-/// Longest life of a connection beyond the places; load balancers wait five seconds.
+/// Maximum lifetime of a connection above the limit; load balancers wait five seconds.
 const BESIDE: Duration = Duration::from_secs(3);
 
-/// How much of a request is read that is told there is no place.
+/// Bytes of a request that are read before it is refused for lack of capacity.
 const UNREAD: usize = 64 * 1024;
 
-/// What takes connections.
 pub(crate) struct Server {
     pub(crate) listener: Listener,
     pub(crate) acceptor: TlsAcceptor,
-    /// Longest TLS handshake.
+    /// Timeout of the TLS handshake.
     pub(crate) handshake: Duration,
-    /// Longest wait for a request's head.
+    /// Timeout of the head of a request.
     pub(crate) head: Duration,
     pub(crate) shutdown: CancellationToken,
 }
 
-/// Who is connected.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
-    /// The client's address, IPv4 as such.
+    /// Address of the client; IPv4-mapped addresses are converted to IPv4.
     pub(crate) peer: IpAddr,
-    /// The address at which it reached us.
+    /// Local address to which the client connected.
     pub(crate) local: IpAddr,
-    /// The connection's number.
+    /// Number of the connection.
     pub(crate) connection: u64,
-    /// What decides whether the connection has to give way to others.
+    /// Decides whether the connection is closed to make room for others.
     pub(crate) place: Arc<ConnectionPermit>,
 }
 
 impl Server {
-    /// Takes connections until the shutdown.
+    /// Accepts connections until the shutdown.
     pub(crate) async fn run<A, F>(self, connections: TaskTracker, answer: A)
     where
         A: Fn(Client, Request<Incoming>) -> F + Send + Sync + 'static,
@@ -142,13 +140,13 @@ impl Server {
             Some(Ok(Err(error))) => {
                 debug!(c = number, error = as_error(&error), "TLS handshake failed");
             }
-            Some(Err(_)) => debug!(c = number, "TLS handshake took too long"),
+            Some(Err(_)) => debug!(c = number, "TLS handshake timed out"),
             None => {}
         }
     }
 
-    /// Answers the only request of a connection for which there is no place: a health check in full,
-    /// since a load balancer has to know.
+    /// Answers the only request of a connection above the limit. Health checks get the real result,
+    /// since load balancers depend on it.
     async fn beside<A, F>(
         &self,
         client: Client,
@@ -177,15 +175,15 @@ fn is_health_check(request: &Request<Incoming>) -> bool {
         && [HEALTH, control::HEALTH].contains(&path(request))
 }
 
-/// The path of a request; `/health/` is `/health`, as load balancers write both.
+/// The path of a request. `/health/` is returned as `/health`, since load balancers use both.
 pub(crate) fn path<B>(request: &Request<B>) -> &str {
     let path = request.uri().path();
     let is_health = |path: &&str| [HEALTH, control::HEALTH].contains(path);
     path.strip_suffix('/').filter(is_health).unwrap_or(path)
 }
 
-/// The answer of a path that has `GET` and `HEAD` to any other method. Some load balancers ask for the
-/// methods first.
+/// The response to other methods on a path with `GET` and `HEAD`. Some load balancers send
+/// `OPTIONS` first.
 pub(crate) fn beside_get(method: &Method) -> Response<Content> {
     let mut response = not_allowed("GET, HEAD");
     if *method == Method::OPTIONS {
@@ -195,7 +193,7 @@ pub(crate) fn beside_get(method: &Method) -> Response<Content> {
     response
 }
 
-/// The body of a request, which has to come in time.
+/// Reads the body of a request before its deadline.
 pub(crate) async fn whole(
     body: Incoming,
     limit: usize,
@@ -225,7 +223,7 @@ async fn read(mut body: Incoming, limit: usize, buffer: &mut Buffer) -> Result<(
     }
 }
 
-/// Reads some of a body that nobody wants, so that the client reads its answer.
+/// Reads a part of an unneeded body, so that the client reads the response.
 async fn skip(mut body: Incoming) {
     let mut left = UNREAD;
     while let Some(Ok(frame)) = body.frame().await {
@@ -236,7 +234,7 @@ async fn skip(mut body: Incoming) {
     }
 }
 
-/// The documented answer of `/health`: all is well, or a status and why.
+/// The documented response of `/health`: success, or a status and the reason.
 pub(crate) fn health(found: Result<(), (StatusCode, &str)>) -> Response<Content> {
     let (status, document) = match found {
         Ok(()) => (StatusCode::OK, r#"{"code":200,"status":"success"}"#.to_owned()),
@@ -248,20 +246,20 @@ pub(crate) fn health(found: Result<(), (StatusCode, &str)>) -> Response<Content>
     content(status, "application/json", Content::whole(document))
 }
 
-/// A method that the path does not have.
+/// Status 405 (RFC 9110, section 15.5.6).
 pub(crate) fn not_allowed(allowed: &'static str) -> Response<Content> {
     let mut response = plain(StatusCode::METHOD_NOT_ALLOWED);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
-/// A status and its name.
+/// A response with a status and its name.
 pub(crate) fn plain(status: StatusCode) -> Response<Content> {
     let name = status.canonical_reason().unwrap_or_default();
     content(status, "text/plain; charset=UTF-8", Content::whole(name))
 }
 
-/// An answer with that content.
+/// A response with this content.
 pub(crate) fn content(status: StatusCode, kind: &'static str, what: Content) -> Response<Content> {
     let mut response = Response::new(what);
     *response.status_mut() = status;

@@ -1,5 +1,5 @@
-//! The file that lets what a role promised outlive its process, killed or not. It is replaced as a
-//! whole, off the path of requests and datagrams.
+//! The file that lets sessions survive a restart or a crash of the role. It is replaced as a whole,
+//! in the background of requests and datagrams.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -16,18 +16,18 @@ use tokio::{sync::watch, task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// Where a journal lies: while it is written with `.new` behind its name, and with `.damaged` where
-/// it could not be read.
+/// Path of a journal. While it is written, `.new` is appended; an unreadable journal is renamed to
+/// `.damaged`.
 #[derive(Debug, Clone)]
 pub(crate) struct JournalFile {
     folder: PathBuf,
     name: &'static str,
 }
 
-/// Changes of this time are written together.
+/// Changes within this time are written together.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long to wait after a failure.
+/// How long to wait after a failed write.
 const AGAIN: Duration = Duration::from_secs(5);
 
 impl JournalFile {
@@ -35,8 +35,8 @@ impl JournalFile {
         Self { folder: folder.into(), name }
     }
 
-    /// What was written before the restart, of at most so many bytes. What cannot be read is set
-    /// aside, since a role without its old sessions is better than none.
+    /// Reads the state from before the restart, at most `limit` bytes. An unreadable file is
+    /// renamed, since a role without its old sessions is better than none.
     pub(crate) fn load<T, E>(&self, limit: usize, parse: fn(&[u8]) -> Result<T, E>) -> T
     where
         T: Default,
@@ -49,19 +49,22 @@ impl JournalFile {
         });
         parsed.unwrap_or_else(|error| {
             let (file, error) = (self.path("").display().to_string(), format!("{error:#}"));
-            warn!(file, error, "The sessions of before are lost; their file is set aside");
+            warn!(
+                file,
+                error, "The sessions from before the restart are lost; their file was renamed"
+            );
             if let Err(error) = fs::rename(self.path(""), self.path(".damaged")) {
-                warn!(file, %error, "Cannot set the file aside");
+                warn!(file, %error, "Failed to rename the file");
             }
             T::default()
         })
     }
 
-    /// Writes at once, so that a folder that cannot be written shows early, then whenever something
-    /// has changed, and a last time at the end.
+    /// Writes immediately, so that an unwritable directory is noticed early, then after every
+    /// change, and once more at the end.
     ///
-    /// Each change that was written, or could not be, is told in `settled`. `render` is told whether
-    /// it is the last time.
+    /// `settled` is notified of each revision that was written or failed. The argument of `render`
+    /// is whether it is the last write.
     pub(crate) async fn keep<T: Copy>(
         self,
         mut changes: watch::Receiver<T>,
@@ -76,10 +79,10 @@ impl JournalFile {
             let started = Instant::now();
             let change = *changes.borrow_and_update();
             let written = self.write(&render, false).await;
-            tell(&written, &mut failing);
+            log_change(&written, &mut failing);
             settled.send_replace(change);
             let pause = match written {
-                // A slow disk has as much time for others.
+                // A slow disk is left alone for as long as the write took.
                 Ok(()) => PAUSE.max(started.elapsed()),
                 Err(_) => {
                     changes.mark_changed();
@@ -88,12 +91,12 @@ impl JournalFile {
             };
             end.run_until_cancelled(sleep(pause)).await;
         }
-        tell(&self.write(&render, true).await, &mut failing);
+        log_change(&self.write(&render, true).await, &mut failing);
     }
 
-    /// The bytes of the file, if there is one.
+    /// The content of the file, if it exists.
     pub(crate) fn read(&self, limit: usize) -> io::Result<Option<Vec<u8>>> {
-        // Whatever lies there, it neither leads elsewhere nor makes the start wait.
+        // Neither a symbolic link is followed nor does a FIFO block the start.
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
         let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(self.path(""));
         let file = match opened {
@@ -114,10 +117,10 @@ impl JournalFile {
             let written = file.replace(&render(is_last));
             written.with_context(|| format!("writing `{}`", file.path("").display()))
         });
-        writing.await.context("writing was broken off")?
+        writing.await.context("the write was interrupted")?
     }
 
-    /// Killed at any instant, it leaves the old file or the new one.
+    /// After a crash at any point, the file has either the old or the new content.
     pub(crate) fn replace(&self, bytes: &[u8]) -> io::Result<()> {
         let new = self.path(".new");
         match fs::remove_file(&new) {
@@ -136,14 +139,14 @@ impl JournalFile {
     }
 }
 
-/// Says once that it does not work, and once that it does again.
-fn tell(written: &anyhow::Result<()>, failing: &mut bool) {
+/// Logs the first failure, and the first success after failures.
+fn log_change(written: &anyhow::Result<()>, failing: &mut bool) {
     match written {
         Err(error) if !*failing => {
             let error = format!("{error:#}");
-            warn!(error, "Cannot write the sessions down; a restart would end them");
+            warn!(error, "Failed to persist the sessions; a restart would end them");
         }
-        Ok(()) if *failing => info!("The sessions are written down again"),
+        Ok(()) if *failing => info!("The sessions are persisted again"),
         _ => {}
     }
     *failing = written.is_err();

@@ -1,5 +1,5 @@
-//! The Connection Manager and the Security Gateway as two roles of one daemon. The rules are in
-//! `cmsg-proto`; here are the sockets, the clock and the files.
+//! The Connection Manager and the Security Gateway, two roles of one daemon. The rules are in
+//! `cmsg-proto`; this crate has the sockets, the clock and the files.
 
 pub mod clock;
 pub mod connection_manager;

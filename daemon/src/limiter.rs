@@ -1,5 +1,5 @@
-//! Limits on what strangers can consume: connections, requests under way at the broker, and the bytes
-//! of bodies. Who gives way is decided in `cmsg_proto::shares`; here those who do are told.
+//! Limits on what clients can consume: connections, requests at the broker, and the memory of
+//! bodies. `cmsg_proto::shares` decides who is evicted; this module notifies them.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-/// A limited number of units, and who holds them.
+/// A limited number of units, and their holders.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     capacity: usize,
@@ -25,7 +25,7 @@ struct State {
     evictions: HashMap<Id, CancellationToken>,
 }
 
-/// What somebody holds; given back when it is dropped.
+/// The units of a holder; freed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     limiter: Arc<Limiter>,
@@ -40,19 +40,19 @@ impl Limiter {
         Arc::new(Self { capacity, state })
     }
 
-    /// One unit, perhaps in place of another holder; none where nobody has to give way.
+    /// One unit, which may evict another holder; `None` if no holder can be evicted.
     pub(crate) fn enter(self: &Arc<Self>, from: IpAddr, worth: Worth) -> Option<Permit> {
         let mut state = self.state();
         let entered = state.shares.enter(Source::of(from), worth).ok()?;
         Some(self.permit(&mut state, entered, CancellationToken::new()))
     }
 
-    /// As `enter`, but a source that has as much as any keeps what it has and gets no more.
+    /// As `enter`, but a source that holds as much as any other does not evict its own holders.
     pub(crate) fn enter_unless_fullest(self: &Arc<Self>, from: IpAddr) -> Option<Permit> {
         self.enter_unless_fullest_as(from, Worth::Idle, CancellationToken::new())
     }
 
-    /// The same; where the holder has to give way, that is cancelled.
+    /// The same. If the holder is evicted, `evicted` is cancelled.
     pub(crate) fn enter_unless_fullest_as(
         self: &Arc<Self>,
         from: IpAddr,
@@ -64,7 +64,7 @@ impl Limiter {
         Some(self.permit(&mut state, entered, evicted))
     }
 
-    /// Has somebody give way though units are left, where the system has run out of something else.
+    /// Evicts a holder although units are free, because the system is out of another resource.
     pub(crate) fn relieve(&self) -> bool {
         let mut state = self.state();
         let gone = state.shares.evict();
@@ -72,12 +72,12 @@ impl Limiter {
         gone.is_some()
     }
 
-    /// How many units there are.
+    /// Total number of units.
     pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// How many units nobody holds.
+    /// Number of free units.
     pub(crate) fn free(&self) -> usize {
         let used = usize::try_from(self.state().shares.used()).unwrap_or(usize::MAX);
         self.capacity.saturating_sub(used)
@@ -99,25 +99,25 @@ impl Limiter {
     }
 }
 
-/// What the file descriptors of the process are for.
+/// The purposes of the process's file descriptors.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Files {
-    /// Clients, whose requests need a second one now and then: three quarters.
+    /// Clients, whose requests sometimes need a second descriptor: three quarters.
     Clients,
-    /// Those who have not been admitted to a session: a quarter.
+    /// Connections that have not been admitted to a session: a quarter.
     Unadmitted,
-    /// Sessions, each with a connection to the client and one to the agent: the other three quarters.
+    /// Sessions, each with a connection to the client and one to the agent: three quarters.
     Sessions,
 }
 
 impl Files {
-    /// As many as wanted, or as the open-file limit allows; at least one.
+    /// `wanted`, or what the open-file limit allows; at least one.
     pub(crate) fn fit(self, wanted: usize) -> usize {
         let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
         wanted.min(self.of(usize::try_from(limit).unwrap_or(usize::MAX))).max(1)
     }
 
-    /// The same for `MaxConnections`. The log says where the limit allows less.
+    /// The same for `MaxConnections`. Logs a warning if the open-file limit allows less.
     pub(crate) fn fit_configured(self, configured: usize) -> usize {
         let limit = self.fit(configured);
         if limit < configured {
@@ -147,12 +147,12 @@ impl State {
 }
 
 impl Permit {
-    /// Waits until the holder has to give way.
+    /// Completes when the holder is evicted.
     pub(crate) async fn evicted(&self) {
         self.evicted.cancelled().await;
     }
 
-    /// From now on, that is cancelled where the holder has to give way.
+    /// From now on, `evicted` is cancelled when the holder is evicted.
     pub(crate) fn evict_by(&mut self, evicted: CancellationToken) {
         match self.limiter.state().evictions.get_mut(&self.id) {
             Some(eviction) => eviction.clone_from(&evicted),
@@ -161,14 +161,14 @@ impl Permit {
         self.evicted = evicted;
     }
 
-    /// Gives everything back before it is dropped.
+    /// Frees all units before the permit is dropped.
     pub(crate) fn give_back(&self) {
         let mut state = self.limiter.state();
         state.shares.leave(self.id);
         state.evictions.remove(&self.id);
     }
 
-    /// One unit more, perhaps in place of another holder. Whether it was granted.
+    /// Takes one more unit, which may evict another holder. Returns whether it was granted.
     pub(crate) fn grow(&self) -> bool {
         let mut state = self.limiter.state();
         let grown = state.shares.grow(self.id);
@@ -176,12 +176,11 @@ impl Permit {
         grown.is_ok()
     }
 
-    /// Sets what the holder is worth.
     pub(crate) fn set_worth(&self, worth: Worth) {
         self.limiter.state().shares.set_worth(self.id, worth);
     }
 
-    /// Counts the holder for another source.
+    /// Moves the holder to another source.
     pub(crate) fn set_source(&self, from: IpAddr) {
         self.limiter.state().shares.set_source(self.id, Source::of(from));
     }
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_fitted_to_the_open_files() {
+    fn connections_are_limited_by_the_open_files() {
         let table = [
             (Files::Clients, [768, 15_000, 1]),
             (Files::Unadmitted, [256, 5000, 1]),
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_to_give_way_is_told_and_a_dropped_permit_is_free() {
+    fn an_evicted_holder_is_notified_and_a_dropped_permit_is_freed() {
         let limiter = Limiter::new(2, Order::SourceFirst);
         let enter = |from| limiter.enter(ip(from), Worth::Idle).unwrap();
         let first = enter("192.0.2.1");

@@ -1,33 +1,33 @@
-//! Sockets of listeners. One of the IPv6 wildcard takes IPv4 clients too, whatever
-//! `net.ipv6.bindv6only` says.
+//! Listening sockets. A socket on the IPv6 wildcard address accepts IPv4 clients too, regardless of
+//! `net.ipv6.bindv6only`.
 
 use std::{io, net::SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-/// Connections that wait to be accepted.
+/// Maximum number of connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// Listens for TCP connections.
+/// Opens a TCP listener.
 ///
 /// # Errors
 ///
-/// What the system says, such as that the address is in use.
+/// The error of the system call, for example that the address is in use.
 pub(crate) fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = open(address, Type::STREAM, Protocol::TCP)?;
-    // On Linux this lets a port be bound while old connections linger, not while it is listened on.
+    // On Linux, this allows binding a port with connections in TIME_WAIT, but not one in use.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
 }
 
-/// A socket that is not bound yet.
+/// Opens a socket without binding it.
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The error of the system call.
 pub(crate) fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_listener_of_the_ipv6_wildcard_takes_both_families() {
+    async fn a_listener_on_the_ipv6_wildcard_accepts_both_families() {
         let listener = tcp("[::]:0".parse().unwrap()).unwrap();
         let port = listener.local_addr().unwrap().port();
 

@@ -1,4 +1,4 @@
-//! A role's unix socket: how it is, told to the installer and to the container's health check.
+//! The unix socket of a role, with its status for the installer and the container's health check.
 
 use std::{
     os::unix::net::UnixListener,
@@ -19,29 +19,29 @@ use tracing::{info, warn};
 
 use crate::{drain::Drain, reload::BadFile};
 
-/// What a role tells of itself, and what it is told.
+/// What the socket reports of a role, and the commands that it accepts.
 pub trait Observe: Send + Sync + 'static {
-    /// How it is.
+    /// The content of `GET /status`.
     fn status(&self) -> Status;
 
-    /// Its sessions.
+    /// The content of `GET /connections`.
     fn connections(&self) -> Connections;
 
-    /// Reads its certificates and keys again.
+    /// Reads all certificates and keys again.
     ///
     /// # Errors
     ///
-    /// Which file cannot be used, and why; then all of them stay as they were.
+    /// Which file is invalid, and why. In this case, all previous ones stay in use.
     fn reload(&self) -> anyhow::Result<()>;
 
-    /// Whether it takes new sessions.
+    /// Whether the role accepts new sessions.
     fn drain(&self) -> &Drain;
 
-    /// It was told to take new sessions, or none.
+    /// Called after draining was started or ended.
     fn drain_changed(&self) {}
 }
 
-/// A unix socket while nobody is answered on it.
+/// A bound unix socket that is not served yet.
 #[derive(Debug)]
 pub struct Socket {
     listener: UnixListener,
@@ -49,21 +49,21 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Takes the socket of a role.
+    /// Binds the socket of a role.
     ///
     /// # Errors
     ///
-    /// Where another process answers on it, or it cannot be made.
+    /// If another process serves it, or it cannot be created.
     pub fn bind(run: &Path, role: Role) -> anyhow::Result<Self> {
         let bound = socket::bind(run, role).map_err(|error| BadFile::unless_passing(run, error));
         Self::taken(run.join(role.socket()), bound)
     }
 
-    /// Takes the supervisor's socket.
+    /// Binds the supervisor's socket.
     ///
     /// # Errors
     ///
-    /// Where another process answers on it, or it cannot be made.
+    /// If another process serves it, or it cannot be created.
     pub fn bind_supervisor(run: &Path) -> anyhow::Result<Self> {
         let bound = socket::bind_supervisor(run).map_err(anyhow::Error::from);
         Self::taken(run.join(socket::SUPERVISOR), bound)
@@ -75,7 +75,7 @@ impl Socket {
     }
 }
 
-/// The routes that every role has.
+/// The routes that all roles have.
 pub fn router(role: Arc<dyn Observe>) -> Router {
     Router::new()
         .route("/live", get(|| async { Json(serde_json::json!({ "live": true })) }))
@@ -99,21 +99,21 @@ async fn reload(State(role): State<Arc<dyn Observe>>) -> Obeyed {
 }
 
 async fn drain(State(role): State<Arc<dyn Observe>>) -> Obeyed {
-    let done = role.drain().set(true).inspect(|()| info!("No new sessions are taken"));
+    let done = role.drain().set(true).inspect(|()| info!("Draining: no new sessions are accepted"));
     role.drain_changed();
-    obeyed(done, "New sessions are still taken")
+    obeyed(done, "Failed to drain; new sessions are still accepted")
 }
 
 async fn resume(State(role): State<Arc<dyn Observe>>) -> Obeyed {
-    let done = role.drain().set(false).inspect(|()| info!("New sessions are taken again"));
+    let done = role.drain().set(false).inspect(|()| info!("New sessions are accepted again"));
     role.drain_changed();
-    obeyed(done, "New sessions are still refused")
+    obeyed(done, "Failed to resume; new sessions are still refused")
 }
 
-/// Whether a role did as it was told; else why not.
+/// The result of a command, with the reason if it failed.
 type Obeyed = Result<StatusCode, (StatusCode, String)>;
 
-/// Logs why not, with what that means.
+/// Logs a failure and its effect.
 fn obeyed(done: anyhow::Result<()>, means: &'static str) -> Obeyed {
     match done {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
@@ -125,11 +125,11 @@ fn obeyed(done: anyhow::Result<()>, means: &'static str) -> Obeyed {
     }
 }
 
-/// Answers on the socket until the shutdown, and removes it.
+/// Serves the socket until the shutdown, and then removes it.
 ///
 /// # Errors
 ///
-/// Where the socket cannot be used at all.
+/// If the socket cannot be served.
 pub async fn serve(
     socket: Socket,
     router: Router,
@@ -141,7 +141,7 @@ pub async fn serve(
         tokio::net::UnixListener::from_std(listener).context("using the local socket")?;
     let stopped = async move {
         shutdown.cancelled_owned().await;
-        // While it is listened on, no successor has put its own there.
+        // While this process listens on it, no successor has replaced it.
         if let Err(error) = std::fs::remove_file(&path) {
             warn!(file = %path.display(), %error, "Cannot remove the local socket");
         }
@@ -149,7 +149,7 @@ pub async fn serve(
     axum::serve(listener, router)
         .with_graceful_shutdown(stopped)
         .await
-        .context("answering on the local socket")
+        .context("serving the local socket")
 }
 
 #[cfg(test)]
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_socket_goes_with_its_role_and_one_of_a_successor_stays() {
+    async fn a_socket_is_removed_with_its_role_but_not_its_successors() {
         let run = tempfile::tempdir().unwrap();
         let path = run.path().join("sg.sock");
         let shutdown = CancellationToken::new();

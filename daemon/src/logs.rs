@@ -26,10 +26,10 @@ mod files;
 mod line;
 mod retention;
 
-/// The class of what gateways do, which parsers know.
+/// Class of lines about gateways, which parsers know.
 pub(crate) const GATEWAY: &str = "PCoIPSecurityGatewayConnection";
 
-/// A document as a field, which is masked and formatted only where it is logged. An empty one marks a
+/// A document as a field, which is only masked and formatted if it is logged. An empty one marks a
 /// line that parsers read as well.
 pub(crate) struct Document<F>(pub(crate) F);
 
@@ -39,30 +39,30 @@ impl<F: Fn() -> String> fmt::Display for Document<F> {
     }
 }
 
-/// An error as a field, which the log shows with its sources.
+/// An error as a field; the log prints its sources too.
 pub(crate) fn as_error<E: std::error::Error + 'static>(
     error: &E,
 ) -> &(dyn std::error::Error + 'static) {
     error
 }
 
-/// Sends everything at or above a level to new files in a folder, one after another, and warnings that
-/// are of no session to standard error too. Returns the first file's path.
+/// Writes all events of `level` and above to log files in a directory, and warnings without a
+/// session to standard error too. Returns the path of the first file.
 ///
 /// # Errors
 ///
-/// Where the file cannot be made, or logging was set up before.
+/// If the file cannot be created, or logging is already set up.
 pub fn to_folder(folder: &Path, name: &str, level: LogLevel) -> anyhow::Result<PathBuf> {
     let (path, subscriber) = of_folder(folder, name, level)?;
     tracing::subscriber::set_global_default(subscriber).context("setting up the log")?;
     Ok(path)
 }
 
-/// The log of [`to_folder`] with its file's path, for who runs several roles in one process.
+/// The subscriber of [`to_folder`] and the path of its file, for processes with several roles.
 ///
 /// # Errors
 ///
-/// Where the file cannot be made.
+/// If the file cannot be created.
 pub fn of_folder(
     folder: &Path,
     name: &str,
@@ -81,8 +81,8 @@ pub fn of_folder(
     Ok((path, tracing_subscriber::registry().with(to_file).with(to_error)))
 }
 
-/// One filter for level and origin. A level filter inside another filter would discard an event only
-/// after its values were formatted; those of a session are whole documents.
+/// A single filter for level and origin. A level filter inside another filter would only discard an
+/// event after its values, which may be whole documents, were formatted.
 fn only(
     level: LevelFilter,
     wanted: impl Fn(&Metadata<'_>) -> bool + Clone + 'static,
@@ -91,11 +91,11 @@ fn only(
         .with_max_level_hint(level)
 }
 
-/// Sends everything at or above a level to standard error.
+/// Writes all events of `level` and above to standard error.
 ///
 /// # Errors
 ///
-/// Where logging was set up before.
+/// If logging is already set up.
 pub fn to_error(level: LogLevel) -> anyhow::Result<()> {
     let layer = tracing_subscriber::fmt::layer()
         .event_format(Line { documents: false })
@@ -115,13 +115,13 @@ fn filter(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// Libraries log what they send and receive at trace, secrets included, so they stay silent.
+/// Libraries log what they send and receive at TRACE, including secrets, so they are silenced.
 fn is_ours(metadata: &Metadata<'_>) -> bool {
     metadata.module_path().is_some_and(|module| module.starts_with("pcoip_cmsgd"))
 }
 
-/// Whether an event is a line of the session log. Clients cause as many as they like, and nothing
-/// bounds the size of standard error.
+/// Whether an event is a line of the session log. Clients can cause any number of them, and the
+/// size of standard error is not bounded.
 fn is_of_session(metadata: &Metadata<'_>) -> bool {
     metadata.fields().field("session").is_some()
 }
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_of_sessions_are_told_from_others() {
+    fn lines_of_sessions_are_distinguished() {
         use tracing_subscriber::{Registry, filter::filter_fn, layer::SubscriberExt as _};
         let seen = std::sync::Arc::new(Mutex::new(Vec::new()));
         let seeing = std::sync::Arc::clone(&seen);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_logged_is_not_formatted_either() {
+    fn values_are_only_formatted_if_they_are_logged() {
         let folder = tempfile::tempdir().unwrap();
         let formatted = std::cell::Cell::new((0, 0));
         let document = || {

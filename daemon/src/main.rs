@@ -1,4 +1,4 @@
-//! The daemon's command line: one role, the supervisor of both, or a role's health check.
+//! The command line of the daemon: a role, the supervisor of both, or the health check of a role.
 
 use std::{
     alloc::System,
@@ -32,8 +32,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use zeroizing_alloc::ZeroAlloc;
 
-/// Freed memory is cleared. Passwords, cookies and tags also pass through buffers of HTTP and TLS
-/// libraries, which free them as they are.
+/// Clears freed memory. Passwords, cookies and tags also pass through buffers of HTTP and TLS
+/// libraries, which do not clear them.
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
@@ -47,22 +47,22 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Relay the broker protocol between clients and the connection broker
+    /// Run the Connection Manager
     ConnectionManager(RoleArguments),
-    /// Let announced sessions through to their agents
+    /// Run the Security Gateway
     SecurityGateway(RoleArguments),
-    /// Run the configured roles and restart them when they end
+    /// Run the configured services and restart them if they exit
     Supervise {
-        /// The data folder, e.g. `/opt/teradici/pcoipcm_data`
+        /// Base directory of the installation, for example `/opt/teradici/pcoipcm_data`
         #[arg(long)]
         base: PathBuf,
     },
-    /// Exit with 0 while a role answers on its socket
+    /// Exit with 0 if a service responds on its unix socket
     Healthcheck {
-        /// The folder of the sockets
+        /// Directory of the unix sockets
         #[arg(long, default_value = "/opt/teradici/pcoipcm_data/run")]
         run: PathBuf,
-        /// The role
+        /// Service to check
         #[arg(long)]
         role: RoleName,
     },
@@ -70,10 +70,10 @@ enum Command {
 
 #[derive(clap::Args)]
 struct RoleArguments {
-    /// The role's configuration file
+    /// Configuration file of the service
     #[arg(long)]
     config: PathBuf,
-    /// End when this process, the supervisor that started the role, ends
+    /// Exit when this process, the supervisor, exits
     #[arg(long, hide = true, value_name = "PID")]
     supervised_by: Option<i32>,
 }
@@ -156,26 +156,28 @@ fn healthcheck(run: &Path, role: RoleName) -> anyhow::Result<()> {
         RoleName::Sg => Role::Sg,
     };
     let answer: serde_json::Value = socket::get(run, role, "/live", Duration::from_secs(5))
-        .with_context(|| format!("asking `{}`", run.join(role.socket()).display()))?;
+        .with_context(|| {
+            format!("requesting the status at `{}`", run.join(role.socket()).display())
+        })?;
     if answer["live"] != true {
-        bail!("the role answers, but not that it is live");
+        bail!("the role answers, but is not healthy");
     }
     Ok(())
 }
 
 fn warn_of(conf: &Path, warnings: &[Warning]) {
     for warning in warnings {
-        warn!(file = %conf.display(), line = warning.line, what = warning.what, "Odd configuration");
+        warn!(file = %conf.display(), line = warning.line, what = warning.what, "Configuration warning");
     }
 }
 
-/// From here on clients can connect; systemd is told, where it has started the role.
+/// Reports that clients can connect, to the log and to systemd.
 fn tell_ready(listens: &[socket::Listen]) {
     for listen in listens {
         info!(key = listen.key, transport = listen.transport, address = %listen.address, "Listening");
     }
     if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
-        warn!(%error, "Failed to tell systemd that the role is ready");
+        warn!(%error, "Failed to notify systemd that the role is ready");
     }
 }
 
@@ -199,8 +201,9 @@ fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
     Ok(shutdown)
 }
 
-/// On SIGHUP, asks these roles to read their certificates and keys again; they log the outcome. The
-/// signal ends no process of the product: log rotation and `pkill -HUP` send it to all of them.
+/// On SIGHUP, asks these roles to reload their certificates and keys; they log the outcome. The
+/// signal does not stop any process of the product: log rotation and `pkill -HUP` send it to all of
+/// them.
 fn reload_on_hangup(run: PathBuf, roles: &'static [Role]) -> anyhow::Result<()> {
     let mut hangups = signal(SignalKind::hangup()).context("listening for signals")?;
     tokio::spawn(async move {
@@ -213,11 +216,11 @@ fn reload_on_hangup(run: PathBuf, roles: &'static [Role]) -> anyhow::Result<()> 
                 let ask = move || socket::tell(&run, *role, "/reload", RELOAD_WAIT);
                 match tokio::task::spawn_blocking(ask).await {
                     Ok(Ok(())) => {}
-                    // A role that is not configured has no socket; one that refuses has logged why.
+                    // A role that is not configured has no socket. A role that fails to reload logs why.
                     Ok(Err(error))
                         if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Other) => {}
-                    Ok(Err(error)) => warn!(?role, %error, "Failed to ask for a reload"),
-                    Err(error) => warn!(?role, %error, "Failed to ask for a reload"),
+                    Ok(Err(error)) => warn!(?role, %error, "Failed to request a reload"),
+                    Err(error) => warn!(?role, %error, "Failed to request a reload"),
                 }
             }
         }
@@ -225,10 +228,10 @@ fn reload_on_hangup(run: PathBuf, roles: &'static [Role]) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// How long reading all certificates and keys of a role may take.
+/// How long a role may take to read all its certificates and keys.
 const RELOAD_WAIT: Duration = Duration::from_secs(30);
 
-/// No secret may end in a core dump; every session takes file descriptors.
+/// Disables core dumps, which would contain secrets, and raises the open-file limit.
 fn harden() {
     let _ = resource::setrlimit(resource::Resource::RLIMIT_CORE, 0, 0);
     if let Ok((_, hard)) = resource::getrlimit(resource::Resource::RLIMIT_NOFILE) {
@@ -236,12 +239,12 @@ fn harden() {
     }
 }
 
-/// A supervisor that was killed leaves no role behind.
+/// Stops this role when its supervisor is killed.
 fn follow(supervisor: Option<i32>) -> anyhow::Result<()> {
     let Some(supervisor) = supervisor else { return Ok(()) };
-    prctl::set_pdeathsig(Signal::SIGTERM).context("following the supervisor")?;
+    prctl::set_pdeathsig(Signal::SIGTERM).context("watching the supervisor")?;
     if getppid() != Pid::from_raw(supervisor) {
-        bail!("the supervisor ended before the role started");
+        bail!("the supervisor stopped before the role started");
     }
     Ok(())
 }

@@ -1,28 +1,26 @@
-//! The addresses of this host, which no agent may have unless it is allowed.
+//! The addresses of this host, which agents may only have if `AllowedAgents` lists them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use cmsg_proto::gateway::canonical;
 use nix::{ifaddrs::getifaddrs, sys::socket::SockaddrStorage};
 
-/// Addresses where a role is reached, and those of the host's interfaces at each moment.
+/// The public addresses of a role, and the current ones of the host's interfaces.
 #[derive(Debug, Clone)]
 pub(crate) struct OwnAddresses(Vec<IpAddr>);
 
 impl OwnAddresses {
-    /// Beside the host's own ones.
+    /// `public` are addresses besides those of the interfaces.
     pub(crate) fn new(public: impl IntoIterator<Item = IpAddr>) -> Self {
         Self(public.into_iter().map(|ip| ip.to_canonical()).collect())
     }
 
-    /// Whether an address is one of them.
     pub(crate) fn contain(&self, ip: IpAddr) -> bool {
         self.0.contains(&ip.to_canonical()) || is_local(ip)
     }
 }
 
-/// Whether an address is one of this host's: an interface has it, or the system answers it from
-/// itself.
+/// Whether an address belongs to this host: an interface has it, or the system routes it to itself.
 pub(crate) fn is_local(ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
     ip.is_loopback()
@@ -30,7 +28,8 @@ pub(crate) fn is_local(ip: IpAddr) -> bool {
         || is_of_an_interface(ip)
 }
 
-/// The system answers some addresses of an interface from its first one.
+/// Checks the interfaces, since the system replies from the first address of an interface for some
+/// of its other addresses.
 fn is_of_an_interface(ip: IpAddr) -> bool {
     let has = |address: SockaddrStorage| {
         let v4 = address.as_sockaddr_in().map(|v4| IpAddr::from(v4.ip()));
@@ -40,8 +39,8 @@ fn is_of_an_interface(ip: IpAddr) -> bool {
     getifaddrs().is_ok_and(|mut all| all.any(|interface| interface.address.is_some_and(has)))
 }
 
-/// The address from which the system would send there. Nothing is sent: to connect a UDP socket only
-/// asks the routes.
+/// The source address that the system would use for this destination. Nothing is sent: connecting a
+/// UDP socket only looks up the route.
 pub(crate) fn usual_source(to: SocketAddr) -> std::io::Result<IpAddr> {
     let any: IpAddr = match to {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -71,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn public_addresses_are_own_in_either_spelling() {
+    fn public_addresses_are_own_in_any_spelling() {
         let own = OwnAddresses::new(["203.0.113.7".parse().unwrap()]);
 
         for (ip, is_own) in [

@@ -1,5 +1,5 @@
-//! A PROXY protocol header where TLS should begin: a load balancer sends it unless it is switched off,
-//! and every connection then fails for a reason that nobody sees.
+//! Detects a PROXY protocol header in place of TLS. A load balancer with this option breaks every
+//! connection, and the cause would be hard to find.
 
 use std::{
     net::IpAddr,
@@ -9,10 +9,10 @@ use std::{
 use tokio::net::TcpStream;
 use tracing::warn;
 
-/// The beginning of version 1, and all of the signature of version 2.
+/// The start of version 1, and the signature of version 2.
 const VERSIONS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
 
-/// Looks at the first bytes of a connection, which stay. The log says once what is wrong.
+/// Peeks at the first bytes of a connection. A PROXY header is logged once.
 pub(crate) async fn look(stream: &TcpStream, peer: IpAddr) {
     static IS_SAID: AtomicBool = AtomicBool::new(false);
     let mut first = [0; 12];

@@ -1,5 +1,6 @@
-//! Tells a bad configuration from a fault that may pass: a role that ends by the former says which
-//! lines are wrong, to who started it and in its run folder, where the installer looks.
+//! Distinguishes an invalid configuration from a temporary failure. A role with an invalid
+//! configuration reports the invalid lines on standard error, and in its run directory for the
+//! installer.
 
 use std::{
     fmt, fs, io,
@@ -19,7 +20,7 @@ use tracing::warn;
 
 use crate::reload::{BadFile, is_lasting};
 
-/// A configuration with which a role cannot start, however often it tries.
+/// A configuration with which a role can never start.
 #[derive(Debug, thiserror::Error)]
 #[error("in configuration `{}`", file.display())]
 pub struct BadConfiguration {
@@ -28,7 +29,7 @@ pub struct BadConfiguration {
     problems: Problems,
 }
 
-/// What is wrong in it, a line each.
+/// All problems of the configuration, one line each.
 #[derive(Debug, thiserror::Error)]
 struct Problems(Vec<String>);
 
@@ -38,11 +39,12 @@ impl fmt::Display for Problems {
     }
 }
 
-/// How a role ended, with [`BadConfiguration`] where that is why. The run folder tells the installer.
+/// Adds [`BadConfiguration`] to the error of a role if that is the cause, and writes it to the run
+/// directory for the installer.
 ///
 /// # Errors
 ///
-/// The role's own.
+/// The error of the role.
 pub fn judged(ended: anyhow::Result<()>, role: Role, conf: &Path) -> anyhow::Result<()> {
     let Err(error) = ended else { return Ok(()) };
     let file = ConfFile::load(conf).ok();
@@ -59,18 +61,18 @@ pub fn judged(ended: anyhow::Result<()>, role: Role, conf: &Path) -> anyhow::Res
     Err(BadConfiguration { file: conf.to_owned(), problems }.into())
 }
 
-/// Removes what a role left that had a bad configuration before.
+/// Removes the file that a role with an invalid configuration left.
 pub fn clear(run: &Path, role: Role) {
     let path = run.join(rejected::name(role));
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            warn!(file = %path.display(), %error, "Failed to remove what is out of date");
+            warn!(file = %path.display(), %error, "Failed to remove an outdated file");
         }
         _ => {}
     }
 }
 
-/// What is wrong with the configuration, if that is why a role ended.
+/// The problems of the configuration, if they caused the error of the role.
 fn problems(error: &anyhow::Error, role: Role, file: Option<&ConfFile>) -> Option<Vec<String>> {
     if let Some(Invalid { problems }) = error.downcast_ref() {
         return Some(problems.iter().map(ToString::to_string).collect());
@@ -88,7 +90,7 @@ fn problems(error: &anyhow::Error, role: Role, file: Option<&ConfFile>) -> Optio
     }
 }
 
-/// Where the configuration names that path, to stand before what is wrong there.
+/// The lines of the configuration that contain this path, as a prefix for the problem.
 fn places(path: &Path, role: Role, file: Option<&ConfFile>) -> Vec<String> {
     let entries = file.into_iter().flat_map(ConfFile::entries);
     let named = entries.filter(|entry| Path::new(entry.value) == path);
@@ -105,8 +107,8 @@ fn places(path: &Path, role: Role, file: Option<&ConfFile>) -> Vec<String> {
     vec![table.iter().find(default).map_or_else(String::new, |key| format!("`{}`: ", key.name))]
 }
 
-/// The folder that the file names, if it is readable as far as that; else the one beside its folder,
-/// where the installer has it.
+/// The run directory in the configuration file, if the file can be parsed far enough; otherwise the
+/// one beside its directory, where the installer creates it.
 fn run_folder(file: Option<&ConfFile>, conf: &Path) -> PathBuf {
     let named = file.and_then(|file| file.values("RunDirectory").next());
     let named = named.map(|entry| PathBuf::from(entry.value)).filter(|path| path.is_absolute());

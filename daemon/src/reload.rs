@@ -1,5 +1,5 @@
-//! Files that change while they are in use: certificates, keys and authorities. They are read again
-//! when the unix socket says so, all of them or none.
+//! Files that are reloaded while in use: certificates, keys and CA certificates. A command on the
+//! unix socket reloads all of them, or none if one is invalid.
 
 use std::{
     fmt,
@@ -16,8 +16,8 @@ use cmsg_config::cause;
 
 use crate::clock;
 
-/// A file or folder that the configuration names and that cannot be used until somebody changes one of
-/// them.
+/// A file or directory in the configuration that is unusable until somebody changes it or the
+/// configuration.
 #[derive(Debug)]
 pub struct BadFile {
     path: PathBuf,
@@ -25,12 +25,13 @@ pub struct BadFile {
 }
 
 impl BadFile {
-    /// The file, and why it cannot be used.
+    /// `path` is unusable because of `why`.
     pub(crate) fn new(path: &Path, why: anyhow::Error) -> Self {
         Self { path: path.to_owned(), why }
     }
 
-    /// The same for an error of the system; one that may pass, such as a full disk, stays as it is.
+    /// The same for an error of the system. A temporary one, such as a full disk, is returned
+    /// unchanged.
     pub(crate) fn unless_passing(path: &Path, error: io::Error) -> anyhow::Error {
         if !is_lasting(&error) {
             return error.into();
@@ -38,7 +39,7 @@ impl BadFile {
         Self::new(path, anyhow::Error::msg(cause::of_io(&error))).into()
     }
 
-    /// The path, as the configuration names it.
+    /// The path as in the configuration.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -57,7 +58,7 @@ impl std::error::Error for BadFile {
     }
 }
 
-/// Whether a file is missing or may not be used, which does not change by itself.
+/// Whether a file is missing or not accessible, which a retry does not fix.
 pub(crate) fn is_lasting(error: &io::Error) -> bool {
     use ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
     matches!(
@@ -66,14 +67,14 @@ pub(crate) fn is_lasting(error: &io::Error) -> bool {
     )
 }
 
-/// Reads a file again, and returns what puts it in place.
+/// Reads a file again, and returns a function that activates the new content.
 type Reader = Box<dyn Fn() -> anyhow::Result<Box<dyn FnOnce()>> + Send + Sync>;
 
-/// The files of a role.
+/// The reloadable files of a role.
 #[derive(Default)]
 pub struct Files {
     readers: Mutex<Vec<Reader>>,
-    /// When they were read last, in milliseconds since 1970.
+    /// Time of the last reload, in milliseconds since the Unix epoch.
     read: AtomicU64,
 }
 
@@ -82,7 +83,7 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// Where it cannot be read at first.
+    /// If the first read fails.
     pub fn keep<T: Send + Sync + 'static>(
         &self,
         read: impl Fn() -> anyhow::Result<T> + Send + Sync + 'static,
@@ -97,11 +98,11 @@ impl Files {
         Ok(kept)
     }
 
-    /// Reads all of them again. Where one cannot be used, all stay as they are.
+    /// Reads all files again. If one is invalid, none is replaced.
     ///
     /// # Errors
     ///
-    /// Which one, and why.
+    /// Which file is invalid, and why.
     pub fn reload(&self) -> anyhow::Result<()> {
         let readers = self.readers();
         let begun = clock::now().as_millis();
@@ -111,12 +112,12 @@ impl Files {
         Ok(())
     }
 
-    /// When they were read last, in milliseconds since 1970.
+    /// Time of the last reload, in milliseconds since the Unix epoch.
     pub fn read_at(&self) -> u64 {
         self.read.load(Relaxed)
     }
 
-    /// What a panic left behind is whole: readers are only added.
+    /// Ignores poisoning: readers are only ever added.
     fn readers(&self) -> MutexGuard<'_, Vec<Reader>> {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -137,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_are_read_again_or_none() {
+    fn all_files_are_reloaded_or_none() {
         let files = Files::default();
         let source = Arc::new([AtomicI32::new(1), AtomicI32::new(1)]);
         let read = |index: usize| {
@@ -149,15 +150,15 @@ mod tests {
         };
         let one = files.keep(read(0)).unwrap();
         let other = files.keep(read(1)).unwrap();
-        let told = || (**one.load(), **other.load());
+        let values = || (**one.load(), **other.load());
 
         source[0].store(2, Relaxed);
         source[1].store(-1, Relaxed);
         let refused = files.reload().unwrap_err().to_string();
-        assert_eq!((refused.as_str(), told()), ("file 1 is damaged", (1, 1)));
+        assert_eq!((refused.as_str(), values()), ("file 1 is damaged", (1, 1)));
 
         source[1].store(3, Relaxed);
         files.reload().unwrap();
-        assert_eq!(told(), (2, 3));
+        assert_eq!(values(), (2, 3));
     }
 }

@@ -1,5 +1,5 @@
-//! The Security Gateway: announced sessions come in by TLS and datagrams, and are led to their
-//! agents. What is decided is decided in `cmsg_proto::gateway`; here are the sockets.
+//! The Security Gateway: relays announced sessions between clients and agents over TLS and UDP.
+//! `cmsg_proto::gateway` has the rules; this module has the sockets.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -38,13 +38,14 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-/// The file in the data folder that lets sessions outlive the gateway. It has no tag and no key.
+/// The file in the data directory that lets sessions survive a restart. It contains no tags and no
+/// keys.
 const JOURNAL: &str = "security-gateway.journal";
-/// What it keeps in that folder.
+/// The files of the gateway in that directory.
 const KEPT: Kept =
     Kept { journal: JOURNAL, limit: Journal::MAX_BYTES, mark: "security-gateway.draining" };
 
-/// A gateway whose ports are bound.
+/// A gateway whose ports are bound, but which does not serve yet.
 #[derive(Debug)]
 pub struct SecurityGatewayRole {
     gateway: Arc<GatewayState>,
@@ -58,11 +59,12 @@ pub struct SecurityGatewayRole {
     journal: JournalFile,
 }
 
-/// Reads the files of the configuration and binds its ports, in the runtime that will serve them.
+/// Reads the files of the configuration and binds the ports. Must run in the runtime that will
+/// serve them.
 ///
 /// # Errors
 ///
-/// What is wrong with a file, or which port is not free.
+/// If a file is invalid, or a port cannot be bound.
 pub async fn bind(config: cmsg_config::SecurityGateway) -> anyhow::Result<SecurityGatewayRole> {
     let files = Files::default();
     let certificates = config.jwt_verifying_certificate.clone();
@@ -77,7 +79,7 @@ pub async fn bind(config: cmsg_config::SecurityGateway) -> anyhow::Result<Securi
         listens.push(https.listens()?);
     }
     let local = local::Socket::bind(&config.run_directory, Role::Sg)?;
-    // Who has the ports owns the journal.
+    // The process with the ports owns the journal.
     let journal = JournalFile::new(config.data_directory, JOURNAL);
     gateway.restore(journal.load(Journal::MAX_BYTES, Journal::parse));
     let role = SecurityGatewayRole {
@@ -95,17 +97,16 @@ pub async fn bind(config: cmsg_config::SecurityGateway) -> anyhow::Result<Securi
 }
 
 impl SecurityGatewayRole {
-    /// What it listens on.
     #[must_use]
     pub fn listens(&self) -> Vec<Listen> {
         self.listens.clone()
     }
 
-    /// Lets sessions through until the shutdown.
+    /// Serves sessions until the shutdown.
     ///
     /// # Errors
     ///
-    /// Where the unix socket cannot be served.
+    /// If the unix socket cannot be served, or the sessions cannot be persisted.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let Self { gateway, acceptor, verifier, files, sockets, https, local, listens, journal } =
             self;
@@ -125,7 +126,7 @@ impl SecurityGatewayRole {
         tasks.spawn(stop.clone().run_until_cancelled_owned(reporting));
         tasks.spawn(accept::accept(tcp, Arc::new(acceptor), tasks.clone(), stop.clone()));
 
-        let role = Arc::new(Told { gateway: Arc::clone(&gateway), files, listens });
+        let role = Arc::new(LocalRole { gateway: Arc::clone(&gateway), files, listens });
         let handler = Arc::new(AnnouncementHandler { gateway: Arc::clone(&gateway), verifier });
         if let Some(https) = https {
             let handler = Arc::clone(&handler);
@@ -147,14 +148,15 @@ impl SecurityGatewayRole {
         tasks.close();
         let _ = timeout(GRACE, tasks.wait()).await;
         finished.cancel();
-        journal.await.context("writing the sessions down")?;
-        // While a port is held no other gateway reads the journal.
+        journal.await.context("persisting the sessions")?;
+        // While this process holds a port, no other gateway reads the journal.
         drop(udp);
         served
     }
 }
 
-/// Starts who forwards datagrams both ways and who decides about those without a route.
+/// Starts the workers, which forward datagrams in both directions, and the task that decides about
+/// datagrams without a route.
 fn forward(
     gateway: &Arc<GatewayState>,
     [clients, agents]: &[Arc<Datagrams>; 2],
@@ -176,17 +178,17 @@ fn forward(
     }
 }
 
-/// How long what is open may take to end at the shutdown.
+/// How long open connections may take to close at the shutdown.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What the unix socket tells.
-struct Told {
+/// The status for the unix socket.
+struct LocalRole {
     gateway: Arc<GatewayState>,
     files: Files,
     listens: Vec<Listen>,
 }
 
-impl Observe for Told {
+impl Observe for LocalRole {
     fn status(&self) -> Status {
         let reason = self.gateway.why_not_ready();
         let usage = self.gateway.usage();

@@ -1,5 +1,5 @@
-//! Keeps the roles running where no service manager does: under another root, or where the first
-//! process is not systemd. Owns the pidfile, the lock and `supervise.sock` in the run folder.
+//! Keeps the roles running on hosts without a service manager: below another root, or where systemd
+//! is not the first process. Owns the pid file, the lock and `supervise.sock` in the run directory.
 
 mod orders;
 
@@ -36,23 +36,23 @@ use crate::local;
 
 use orders::{OrderRouter, Orders};
 
-/// The pidfile in the run folder.
+/// The pid file in the run directory.
 pub const PIDFILE: &str = "supervise.pid";
-/// Whoever holds this lock is the one supervisor.
+/// The supervisor holds this lock.
 pub const LOCKFILE: &str = "supervise.lock";
 
-/// Longer than a role's own deadline for its connections.
+/// Longer than a role's own deadline for closing connections.
 const STOP_DEADLINE: Duration = Duration::from_secs(15);
-/// A role that lived this long has recovered.
+/// After this time, the crashes of a role are forgotten.
 const RECOVERED: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Runs the roles whose configuration lies under `base` until the shutdown, and takes orders about
-/// one of them: a configuration that comes later is run when that is ordered.
+/// Runs the roles with a configuration file below `base` until the shutdown, and handles orders. A
+/// configuration that is created later is used once its role is ordered to start.
 ///
 /// # Errors
 ///
-/// Where another supervisor runs, there is nothing to run, or the run folder cannot be used.
+/// If another supervisor is running, there is no configuration, or the run directory is unusable.
 pub async fn run(base: &Path, shutdown: CancellationToken) -> anyhow::Result<()> {
     let run = base.join("run");
     let _lock = lock(&run)?;
@@ -61,13 +61,13 @@ pub async fn run(base: &Path, shutdown: CancellationToken) -> anyhow::Result<()>
         (Role::Sg, base.join("data/SecurityGateway.conf")),
     ];
     if confs.iter().all(|(_, conf)| !conf.exists()) {
-        bail!("`{}` has neither configuration file", base.join("data").display());
+        bail!("`{}` has no configuration file", base.join("data").display());
     }
-    let executable = std::env::current_exe().context("finding the own executable")?;
+    let executable = std::env::current_exe().context("locating the executable")?;
     let pidfile = run.join(PIDFILE);
     write_pid(&pidfile).with_context(|| format!("writing `{}`", pidfile.display()))?;
-    // Whoever started this process can be done without: others find it by the lock and the number.
-    prctl::set_pdeathsig(None).context("leaving who started the supervisor")?;
+    // The supervisor outlives its parent: the installer finds it by its lock and pid file.
+    prctl::set_pdeathsig(None).context("detaching from the parent process")?;
     let socket = local::Socket::bind_supervisor(&run)?;
 
     let mut router = OrderRouter::default();
@@ -101,7 +101,7 @@ fn lock(run: &Path) -> anyhow::Result<Flock<File>> {
 }
 
 fn write_pid(pidfile: &Path) -> anyhow::Result<()> {
-    let folder = pidfile.parent().context("the pidfile has no folder")?;
+    let folder = pidfile.parent().context("the pid file has no directory")?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     writeln!(file, "{}", std::process::id())?;
     file.as_file().sync_all()?;
@@ -109,18 +109,18 @@ fn write_pid(pidfile: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One role.
+/// A role and its process.
 struct Charge {
     executable: PathBuf,
     role: Role,
     conf: PathBuf,
-    /// Whether it is to run.
+    /// Whether it should run.
     runs: bool,
 }
 
 impl Charge {
-    /// Starts the role again whenever it ends, until the shutdown. It rests after an order to stop, or
-    /// where its configuration is invalid, until an order to start it.
+    /// Restarts the role whenever it exits, until the shutdown. After an order to stop, or with an
+    /// invalid configuration, it waits for an order to start.
     async fn keep(mut self, mut orders: Orders, shutdown: CancellationToken) {
         let mut crashes = 0;
         while !shutdown.is_cancelled() {
@@ -165,8 +165,8 @@ impl Charge {
     }
 }
 
-/// Whether a role that has ended is started again. A configuration that it rejects stays as it is until
-/// somebody fixes it and has the role started.
+/// Whether to restart a role that has exited. A role with an invalid configuration stays stopped
+/// until the configuration is fixed and the role is started.
 fn restarts(role: Role, status: std::io::Result<ExitStatus>) -> bool {
     match status {
         Ok(status) if status.code() == Some(EXIT_CODE.into()) => {
@@ -176,13 +176,13 @@ fn restarts(role: Role, status: std::io::Result<ExitStatus>) -> bool {
             );
             return false;
         }
-        Ok(status) => warn!(?role, %status, "Ended, starting again"),
-        Err(error) => warn!(?role, %error, "Lost sight of the process, starting again"),
+        Ok(status) => warn!(?role, %status, "Exited, restarting"),
+        Err(error) => warn!(?role, %error, "Failed to wait for the process, restarting"),
     }
     true
 }
 
-/// At once after the first crash, then after 1, 2, 4 … 30 seconds.
+/// The delay before a restart: none after the first crash, then 1, 2, 4 … 30 seconds.
 fn pause(crashes: u32) -> Duration {
     match crashes {
         0 | 1 => Duration::ZERO,
@@ -195,7 +195,7 @@ async fn stop(role: Role, child: &mut Child) {
         let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
     }
     if timeout(STOP_DEADLINE, child.wait()).await.is_err() {
-        warn!(?role, "Does not stop, killing it");
+        warn!(?role, "Did not stop in time, killing it");
         let _ = child.kill().await;
     }
     info!(?role, "Stopped");
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crashed_role_starts_at_once_and_then_ever_later() {
+    fn a_crashed_role_restarts_at_once_and_then_after_growing_delays() {
         let pauses: Vec<_> = (1..=8).map(|crashes| pause(crashes).as_secs()).collect();
 
         assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 30, 30]);

@@ -1,5 +1,5 @@
-//! TLS of both roles: what clients are offered, and the one verifier for every upstream peer
-//! (connection broker, agents, gateways).
+//! TLS of both roles: the server side, and one verifier for all upstream peers (connection broker,
+//! agents, gateways).
 
 use std::{
     fs,
@@ -29,26 +29,25 @@ use verifier::{Reloaded, Upstream};
 mod refused;
 mod verifier;
 
-/// How an upstream peer's certificate is judged.
+/// How the certificate of an upstream peer is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
-    /// By exact match with one of these certificates or pins, else by these certificates and the
-    /// host's as authorities.
+    /// Accept one of these certificates or pins, or a chain to one of these certificates or the
+    /// host's CA certificates.
     Verify {
-        /// PEM files.
         ca_certificates: Vec<PathBuf>,
         /// SHA-256 of a certificate or of a public key.
         pins: Vec<Pin>,
     },
-    /// Not at all: whoever answers is taken for the peer.
+    /// Accept any certificate.
     Off,
 }
 
-/// What clients are offered: TLS 1.2 and 1.3, forward-secret AEAD suites.
+/// The server side: TLS 1.2 and 1.3 with forward-secret AEAD suites.
 ///
 /// # Errors
 ///
-/// Where a file cannot be read, or certificate and key do not belong together.
+/// If a file cannot be read, or the key does not match the certificate.
 pub fn server_config(
     certificate: &Path,
     key: &Path,
@@ -64,16 +63,16 @@ pub fn server_config(
     Ok(Arc::new(config))
 }
 
-/// How an upstream peer is called.
+/// The client side for upstream peers.
 ///
 /// # Errors
 ///
-/// Where a file of certificates cannot be read or holds none.
+/// If a certificate file cannot be read or has no certificate.
 pub fn client_config(trust: &Trust, files: &Files) -> anyhow::Result<Arc<ClientConfig>> {
     watched_client_config(trust, files, LastRefused::default())
 }
 
-/// The same, with a note of the certificate that was refused last.
+/// The same, which records the certificate that was refused last.
 pub(crate) fn watched_client_config(
     trust: &Trust,
     files: &Files,
@@ -84,7 +83,7 @@ pub(crate) fn watched_client_config(
     Ok(Arc::new(calling(upstream, refused)?))
 }
 
-/// How a peer is called that has to present exactly that certificate, whoever vouches for another.
+/// The client side for a peer that must present this certificate.
 pub(crate) fn only(certificate: Pin) -> anyhow::Result<ClientConfig> {
     let upstream = Upstream::new(Vec::new(), vec![certificate], None);
     calling(Arc::new(ArcSwap::from_pointee(upstream)), LastRefused::default())
@@ -114,7 +113,7 @@ fn upstream(trust: &Trust) -> anyhow::Result<Upstream> {
     Ok(Upstream::new(listed, pins.clone(), authorities))
 }
 
-/// The certificate that clients are shown, with its key.
+/// The server certificate and its key.
 fn certified(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
     let chain = certificates(certificate)?;
     let private =
@@ -125,7 +124,7 @@ fn certified(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
     pair.map_err(|why| BadFile::new(key, why).into())
 }
 
-/// Shows every client the certificate of the time.
+/// Presents the current certificate to clients.
 #[derive(Debug)]
 struct Shown(Arc<ArcSwap<CertifiedKey>>);
 
@@ -135,7 +134,7 @@ impl ResolvesServerCert for Shown {
     }
 }
 
-/// The one crypto provider. Its default suites are the forward-secret AEAD ones.
+/// The crypto provider of both roles. Its default suites are forward-secret AEAD ones.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
@@ -161,7 +160,7 @@ fn explained(why: &pem::Problem, path: &Path) -> anyhow::Error {
     BadFile::new(path, anyhow!("{why}; {}", why.fix(path))).into()
 }
 
-/// Those of the listed certificates and the host's that are authorities; none where no one is.
+/// The CA certificates among the listed ones, and those of the host; `None` if there are none.
 fn authorities(listed: &[CertificateDer<'static>]) -> Option<Arc<WebPkiServerVerifier>> {
     let native = rustls_native_certs::load_native_certs();
     for error in native.errors {
@@ -173,8 +172,8 @@ fn authorities(listed: &[CertificateDer<'static>]) -> Option<Arc<WebPkiServerVer
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build().ok()
 }
 
-/// Whether a certificate may vouch for others. Whoever is listed to be trusted itself, as an agent
-/// is, must not speak for the broker; the verifier takes every root's word.
+/// Whether a certificate may issue others. A certificate that is listed to be trusted itself, such
+/// as an agent's, must not vouch for the broker, but the verifier accepts any root.
 fn is_authority(certificate: &CertificateDer<'_>) -> bool {
     let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return false };
     let may_sign =

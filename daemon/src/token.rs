@@ -1,5 +1,6 @@
-//! The signature of announcements: a Connection Manager signs with its key, a gateway verifies with
-//! the certificates of the managers that it knows. Keys decide the algorithm, tokens never do.
+//! Signed announcements (JWT, RFC 7519): a Connection Manager signs with its key, a gateway
+//! verifies with the certificates of its Connection Managers. The key determines the algorithm,
+//! never the token.
 
 use std::path::Path;
 
@@ -31,11 +32,11 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// Reads a PEM key: P-256 for ES256, RSA for RS256.
+    /// Reads a PEM key: P-256 for ES256, RSA for RS256 (RFC 7518).
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read or holds no such key.
+    /// If the file cannot be read or has no such key.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let reading = || format!("reading the signing key `{}`", path.display());
         let private = tls::private_key(path).with_context(reading)?;
@@ -48,18 +49,18 @@ impl Signer {
         let (algorithm, key) = if let PrivateKeyDer::Pkcs1(_) = *private {
             check_size(
                 rsa::KeyPair::from_der(der)
-                    .context("taking it as an RSA key")?
+                    .context("parsing it as an RSA key")?
                     .public_modulus_len(),
             )?;
             (Algorithm::RS256, EncodingKey::from_rsa_der(der))
         } else if let Ok(pair) = rsa::KeyPair::from_pkcs8(der) {
             check_size(pair.public_modulus_len())?;
-            let key = pkcs1(der).context("taking it as an RSA key")?;
+            let key = pkcs1(der).context("parsing it as an RSA key")?;
             (Algorithm::RS256, EncodingKey::from_rsa_der(key))
         } else {
             let pair = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
                 .context("the key is neither P-256 nor RSA")?;
-            let document = pair.to_pkcs8v1().context("taking it as a P-256 key")?;
+            let document = pair.to_pkcs8v1().context("parsing it as a P-256 key")?;
             (Algorithm::ES256, EncodingKey::from_ec_der(document.as_ref()))
         };
         Ok(Self { header: Header::new(algorithm), key })
@@ -69,25 +70,25 @@ impl Signer {
     ///
     /// # Errors
     ///
-    /// Where the key cannot sign.
+    /// If the crypto library fails.
     pub fn sign(&self, claims: &Claims) -> anyhow::Result<String> {
         encode(&self.header, claims, &self.key).context("signing the announcement")
     }
 }
 
-/// The certificates of the Connection Managers that a gateway knows.
+/// The certificates of the Connection Managers that a gateway accepts.
 #[derive(Debug)]
 pub struct Verifier {
     keys: Vec<(DecodingKey, Validation)>,
 }
 
 impl Verifier {
-    /// Reads a file of PEM certificates, each P-256 or RSA. Their names and dates do not matter:
-    /// they stand for their keys.
+    /// Reads a PEM file of certificates, each with a P-256 or RSA key. Only their keys are used, so
+    /// their names and validity periods do not matter.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read, holds no certificate or one with another key.
+    /// If the file cannot be read, has no certificate, or has one with another kind of key.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let reading = || format!("reading the verifying certificates `{}`", path.display());
         let key = |certificate: &CertificateDer<'_>| {
@@ -100,12 +101,11 @@ impl Verifier {
         Ok(Self { keys })
     }
 
-    /// The claims of a token that one of the keys signed. Whether they hold is for
-    /// [`Claims::check`] to say.
+    /// The claims of a token that one of the keys signed. [`Claims::check`] checks them.
     ///
     /// # Errors
     ///
-    /// Where none signed it, or what was signed are no claims.
+    /// If no key matches the signature, or the payload is malformed.
     pub fn verify(&self, token: &str) -> anyhow::Result<Claims> {
         if token.len() > MAX_TOKEN {
             bail!("the token has more than {MAX_TOKEN} bytes");
@@ -119,25 +119,29 @@ impl Verifier {
                 },
             }
         }
-        bail!("the token is not signed with a key that is known here");
+        bail!("the token is not signed with a known key");
     }
 }
 
-/// Claims of ours have about 400 bytes, an RSA-4096 signature 700.
+/// Maximum size in bytes. Our claims have about 400 bytes, an RSA-4096 signature 700.
 const MAX_TOKEN: usize = 4096;
 
-/// What RS256 verifies.
+/// Key sizes that RS256 verification supports, in bits.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 fn check_size(modulus_bytes: usize) -> anyhow::Result<()> {
     let bits = modulus_bytes * 8;
     if !RSA_BITS.contains(&bits) {
-        bail!("the RSA key has {bits} bits; {} to {} are taken", RSA_BITS.start(), RSA_BITS.end());
+        bail!(
+            "the RSA key has {bits} bits; {} to {} are accepted",
+            RSA_BITS.start(),
+            RSA_BITS.end()
+        );
     }
     Ok(())
 }
 
-/// The PKCS#1 key inside a PKCS#8 one.
+/// The PKCS#1 key inside a PKCS#8 key (RFC 5208).
 fn pkcs1(pkcs8: &[u8]) -> Option<&[u8]> {
     let (_, outer) = Any::from_der(pkcs8).ok()?;
     let (rest, _version) = Any::from_der(outer.data).ok()?;

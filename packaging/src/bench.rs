@@ -1,10 +1,9 @@
-//! `cargo xtask bench …`: measurements that are no tests. They take minutes and the whole machine.
+//! `cargo xtask bench …`: measurements. They take minutes and all CPUs, so they are not tests.
 
 use std::process::ExitCode;
 
 mod abuse;
 
-/// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     #[command(subcommand)]
@@ -13,7 +12,7 @@ pub(crate) struct Options {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Attack both services on the loopback while users log on, and report what they notice
+    /// Attack both services on the loopback while users log on, and report the effect on users
     Abuse(abuse::Options),
 }
 

@@ -1,4 +1,4 @@
-//! Builds the product's binaries and knows where they lie.
+//! Builds and locates the product's binaries.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,17 +7,17 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-/// The folder with `pcoip-cmsg-setup`, `pcoip-cmsgd` and `pcoip-sim`.
+/// The directory with `pcoip-cmsg-setup`, `pcoip-cmsgd` and `pcoip-sim`.
 #[derive(Debug, Clone)]
 pub(crate) struct Binaries(PathBuf);
 
 impl Binaries {
-    /// Those in a folder, built before.
+    /// Binaries that were built before.
     pub(crate) fn at(folder: &Path) -> Self {
         Self(folder.to_owned())
     }
 
-    /// Builds them.
+    /// Builds the binaries.
     pub(crate) fn build() -> anyhow::Result<Self> {
         let status = cargo()
             .args(["build", "--bins"])
@@ -29,19 +29,19 @@ impl Binaries {
         if !status.success() {
             bail!("`cargo build` failed");
         }
-        let own = std::env::current_exe().context("finding the own executable")?;
+        let own = std::env::current_exe().context("locating the executable")?;
         let folder = own.parent().context("the own executable has no folder")?;
         Ok(Self::at(folder))
     }
 
-    /// Builds the named ones with the release profile, for a command that was built with it, too.
+    /// Builds these packages with the release profile, for a command that was itself built with it.
     pub(crate) fn release(packages: &[&str]) -> anyhow::Result<Self> {
         let named = packages.iter().flat_map(|package| ["--package", package]);
         let status = cargo().args(["build", "--release", "--bins"]).args(named).status();
         if !status.context("starting `cargo build`")?.success() {
             bail!("`cargo build` failed");
         }
-        let own = std::env::current_exe().context("finding the own executable")?;
+        let own = std::env::current_exe().context("locating the executable")?;
         Ok(Self::at(own.parent().context("the own executable has no folder")?))
     }
 
@@ -54,23 +54,21 @@ impl Binaries {
     }
 }
 
-/// The cargo that runs this.
+/// The cargo that runs this program.
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Whether a program is on the path.
 pub(crate) fn is_installed(name: &str) -> bool {
     path_of(name).is_some()
 }
 
-/// Where it lies.
 pub(crate) fn path_of(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
-/// Runs a program that has to succeed, and returns what it printed.
+/// Runs a program and returns its output. Fails if the program fails.
 pub(crate) fn output(command: &mut Command) -> anyhow::Result<Vec<u8>> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output();

@@ -1,5 +1,5 @@
-//! `cargo xtask demo`: both services, installed by our installer under a temporary root, with a
-//! simulated broker, agent and client around them. Nothing is left behind.
+//! `cargo xtask demo`: both services, installed with the installer in a temporary root, with a
+//! simulated broker, agent and client. Everything is removed afterwards.
 
 use std::{
     path::PathBuf,
@@ -18,22 +18,21 @@ pub(crate) mod pictures;
 mod report;
 mod site;
 
-/// How the session goes.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// What is printed on standard output
+    /// Format of the report
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
-    /// How the simulated client and agent lay out their bytes on 4172
+    /// Byte layout of the simulated client and agent on port 4172
     #[arg(long, default_value = "little", value_parser = ["little", "big", "scrambled"])]
     layout: String,
-    /// Kill the gateway during the session, which goes on when it is back
+    /// Kill the gateway during the session, which then resumes
     #[arg(long)]
     kill_gateway: bool,
-    /// Leave everything running and print how to end it
+    /// Leave everything running and print the command that stops it
     #[arg(long)]
     keep: bool,
-    /// Use the binaries in this folder instead of building them
+    /// Use the binaries in this directory instead of building them
     #[arg(long, value_name = "FOLDER")]
     binaries: Option<PathBuf>,
 }
@@ -116,13 +115,13 @@ fn walk(site: &mut Site, options: &Options, report: &mut Report) -> anyhow::Resu
     report.take_result(&result)
 }
 
-/// A stage that the client tells. Two exchanges of the Connection Manager happen within the client's
-/// allocation; the Connection Manager tells those.
+/// The stages in an event of the client. Two exchanges of the Connection Manager happen during the
+/// client's allocation, and are read from the Connection Manager.
 fn stages(site: &Site, event: &Value) -> Vec<Stage> {
     let stage = Stage::of(event);
     let inner = if stage.name == "allocate" { site.inner_exchanges() } else { Vec::new() };
     std::iter::once(stage).chain(inner).collect()
 }
 
-/// Time for the gateway to come back and for datagrams to flow through it for a while.
+/// Time for the gateway to restart, and for datagrams to flow through it again.
 const HOLD_SECONDS: &str = "4";

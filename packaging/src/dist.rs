@@ -1,5 +1,5 @@
-//! `cargo xtask dist`: everything that goes to administrators. Two runs on the same commit with the
-//! same tools give the same bytes; only a signature tells when it was made.
+//! `cargo xtask dist`: all release artifacts. Two runs on the same commit with the same tools give
+//! the same bytes, except for signatures.
 
 mod bundle;
 mod licences;
@@ -29,41 +29,40 @@ use repository::BaseUrl;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What is made, and of what.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// The folder that it goes to; it must be empty or not be there
+    /// Output directory, which must be empty or missing
     #[arg(long, value_name = "DIR", default_value = "target/dist")]
     to: PathBuf,
-    /// Build both programs with this profile; packages of another one than `release` are compressed
-    /// fast and little
+    /// Cargo profile of both programs; packages of a profile other than `release` are compressed
+    /// less
     #[arg(long, default_value = "release")]
     profile: String,
-    /// Take this static installer, built before
+    /// Use this static installer instead of building one
     #[arg(long, value_name = "FILE")]
     installer: Option<PathBuf>,
-    /// Take this static daemon, built before
+    /// Use this static daemon instead of building one
     #[arg(long, value_name = "FILE")]
     daemon: Option<PathBuf>,
-    /// Make packages for these systems only [default: all]
+    /// Create packages only for these systems [default: all]
     #[arg(long = "for", value_name = "SYSTEM")]
     systems: Vec<System>,
-    /// The number of the package among those of the same version
+    /// Release number of the package
     #[arg(long, value_name = "N", default_value_t = 1)]
     package_release: u32,
-    /// Where the repositories will lie: file:// and a folder, or the address of a web server
+    /// Location of the repositories: `file://` and a directory, or the URL of a web server
     #[arg(long, value_name = "URL", default_value = "file:///srv/pcoip-cmsg")]
     base_url: BaseUrl,
-    /// A folder with `el8` and `el9`, whose packages go into the bundles beside ours: Docker's, and
-    /// what they need
+    /// Directory with `el8` and `el9`, which contain the packages of Docker and its dependencies
+    /// for the bundles
     #[arg(long, value_name = "DIR")]
     dependencies: Option<PathBuf>,
-    /// Sign packages, repositories and checksums with this key of GnuPG's
+    /// Sign packages, repositories and checksums with this GnuPG key
     #[arg(long, value_name = "KEY")]
     sign: Option<String>,
 }
 
-/// What packages are for.
+/// The systems for which packages are created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum System {
     El8,
@@ -126,7 +125,7 @@ fn systems(options: &Options) -> Vec<System> {
     if options.systems.is_empty() { all() } else { options.systems.clone() }
 }
 
-/// What is missing is told before programs are built for minutes.
+/// Reports missing tools before the long build.
 fn require(options: &Options) -> anyhow::Result<()> {
     let signing: &[_] = if options.sign.is_some() { &["rpmsign", "gpg"] } else { &[] };
     let tools = ["rpmbuild", "createrepo_c"].iter().chain(signing).copied();
@@ -141,7 +140,7 @@ fn require(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The one time that is told by what is made: `SOURCE_DATE_EPOCH`, else the commit's.
+/// The time in all artifacts: `SOURCE_DATE_EPOCH`, else the time of the commit.
 fn epoch() -> anyhow::Result<u32> {
     const NAME: &str = "SOURCE_DATE_EPOCH";
     let text = match std::env::var(NAME) {
@@ -155,7 +154,7 @@ fn epoch() -> anyhow::Result<u32> {
     text.trim().parse().with_context(|| format!("`{NAME}` is no number of seconds: {text}"))
 }
 
-/// Lays out what the packages are made of.
+/// Collects the files of the packages.
 fn stage(sources: &Path, options: &Options, crates: &Crates) -> anyhow::Result<()> {
     fs::create_dir(sources)?;
     let programs = [(statics::INSTALLER, &options.installer), (statics::DAEMON, &options.daemon)];
@@ -177,7 +176,7 @@ fn stage(sources: &Path, options: &Options, crates: &Crates) -> anyhow::Result<(
     write(&sources.join("LICENSES-OF-CRATES.txt"), licences::texts(crates)?)
 }
 
-/// What the installer says of itself.
+/// Completions and manual pages of the installer.
 fn words(sources: &Path) -> anyhow::Result<()> {
     let installer = || Command::new(sources.join(statics::INSTALLER));
     let version = output(installer().arg("--version"))?;
@@ -192,14 +191,14 @@ fn words(sources: &Path) -> anyhow::Result<()> {
     output(installer().args(["man", "--to"]).arg(sources)).map(drop)
 }
 
-/// A signature in a file of its own beside the signed one.
+/// Writes a detached signature beside the file.
 fn detach_signature(key: &str, file: &Path) -> anyhow::Result<()> {
     let mut gpg = Command::new("gpg");
     gpg.args(["--batch", "--yes", "--local-user", key, "--armor", "--detach-sign"]).arg(file);
     output(&mut gpg).map(drop)
 }
 
-/// Puts it where it goes, as a whole.
+/// Moves the complete result to its destination.
 fn finish(made: &Path, to: &Path, epoch: u32) -> anyhow::Result<()> {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(epoch.into());
     for file in sums::files(made)? {

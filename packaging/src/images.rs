@@ -1,5 +1,5 @@
-//! `cargo xtask images`: the two container images, made without an engine. Their one layer holds the
-//! static daemon and the folders that are mounted; the same binary gives the same bytes.
+//! `cargo xtask images`: the two container images, created without Docker. They share one layer
+//! with the static daemon and the mount points; the same binary gives the same bytes.
 
 mod archive;
 mod layer;
@@ -14,24 +14,23 @@ use anyhow::Context as _;
 use crate::{screen, statics};
 use archive::Image;
 
-/// How images are made.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Where the archive goes
+    /// Path of the archive
     #[arg(long, value_name = "FILE", default_value_os_t = Path::new("target").join(ARCHIVE))]
     to: PathBuf,
-    /// Build the daemon with this profile
+    /// Cargo profile of the daemon
     #[arg(long, default_value = "release")]
     profile: String,
-    /// The version that the images' tags and labels name
+    /// Version in the tags and labels of the images
     #[arg(long, default_value = env!("CARGO_PKG_VERSION"))]
     image_version: String,
-    /// Take this static daemon, built before
+    /// Use this static daemon instead of building one
     #[arg(long, value_name = "FILE")]
     daemon: Option<PathBuf>,
 }
 
-/// The archive's name, beside the installer's.
+/// Name of the archive beside the installer.
 pub(crate) const ARCHIVE: &str = "pcoip-cmsg-images.tar";
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
@@ -45,14 +44,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes them around a static daemon.
+/// Creates the images from a static daemon.
 pub(crate) fn make(daemon: &Path, version: &str, to: &Path) -> anyhow::Result<Vec<Image>> {
     let archive = archive::archive(&statics::read(daemon)?, version)?;
     write(to, &archive.bytes)?;
     Ok(archive.images)
 }
 
-/// Writes the archive at once or not at all.
+/// Writes the archive atomically.
 fn write(to: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let folder =
         to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

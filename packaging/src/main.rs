@@ -1,4 +1,4 @@
-//! `cargo xtask …`: the project's own commands. Each one is a file; this one only names them.
+//! `cargo xtask …`: the project's own commands, one module each.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ mod screen;
 mod statics;
 mod test;
 
-/// Builds, demonstrates and tests the product.
+/// Build, demonstrate and test the product
 #[derive(Parser)]
 #[command(name = "cargo xtask")]
 struct Arguments {
@@ -25,15 +25,15 @@ struct Arguments {
 enum Command {
     /// Measure the services under load
     Bench(bench::Options),
-    /// Install both services under a temporary root and carry a simulated session through them
+    /// Install both services in a temporary root and run a simulated session
     Demo(demo::Options),
-    /// Make packages, repositories, bundles, checksums and the list of what is in them
+    /// Create packages, repositories, bundles, checksums and the software bill of materials
     Dist(dist::Options),
-    /// Make the container images
+    /// Create the container images
     Images(images::Options),
     /// Draw the pictures of the documentation
     Pictures,
-    /// Run every test
+    /// Run all tests
     Test(test::Options),
 }
 

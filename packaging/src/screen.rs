@@ -3,18 +3,16 @@
 
 use std::io::Write as _;
 
-/// A line of data.
 pub(crate) fn data(line: &str) {
-    // Whoever reads may have heard enough.
+    // The reader may have closed the pipe.
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// A line for a person.
 pub(crate) fn note(line: &str) {
     eprintln!("{line}");
 }
 
-/// What went wrong, with its causes.
+/// An error with its causes.
 pub(crate) fn error(error: &anyhow::Error) {
     eprintln!("error: {error}");
     for cause in error.chain().skip(1) {

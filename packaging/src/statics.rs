@@ -1,4 +1,4 @@
-//! Static builds of the product's programs: what images and packages carry.
+//! Static builds of the product's programs, for images and packages.
 
 use std::path::{Path, PathBuf};
 
@@ -6,15 +6,14 @@ use anyhow::{Context as _, bail};
 
 use crate::binaries::cargo;
 
-/// The daemon's package and program.
 pub(crate) const DAEMON: &str = "pcoip-cmsgd";
-/// The installer's.
 pub(crate) const INSTALLER: &str = "pcoip-cmsg-setup";
 
-/// RHEL 8's C library is older than any machine's that builds, so programs bring their own.
+/// Programs are linked statically, since the C library of RHEL 8 is older than that of any build
+/// machine.
 pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Builds one, by itself: features that another program asks for are not in it.
+/// Builds one program at a time, so that features of another one are not enabled.
 pub(crate) fn build(name: &str, profile: &str) -> anyhow::Result<PathBuf> {
     let built = cargo()
         .args(["build", "--package", name, "--bin", name])
@@ -26,14 +25,14 @@ pub(crate) fn build(name: &str, profile: &str) -> anyhow::Result<PathBuf> {
     if !built.success() {
         bail!("`cargo build` failed");
     }
-    // The own executable lies in `target/<profile>/`.
-    let own = std::env::current_exe().context("finding the own executable")?;
+    // This executable is in `target/<profile>/`.
+    let own = std::env::current_exe().context("locating the executable")?;
     let target = own.ancestors().nth(2).context("the own executable has no folder")?;
     let folder = if profile == "dev" { "debug" } else { profile };
     Ok(target.join(TARGET).join(folder).join(name))
 }
 
-/// Reads one, and refuses what would not run in an image or on an older machine.
+/// Reads a program, and rejects one that would not run in an image or on an older machine.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let binary =
         std::fs::read(path).with_context(|| format!("reading the program `{}`", path.display()))?;
@@ -46,7 +45,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(binary)
 }
 
-/// Links the C library in, and keeps the folders of this machine out of the program.
+/// Flags that link the C library statically, and keep the paths of this machine out of the program.
 fn flags() -> String {
     let workspace = env!("CARGO_MANIFEST_DIR").trim_end_matches("/packaging");
     let home = std::env::var("HOME").unwrap_or_default();
@@ -59,8 +58,7 @@ fn flags() -> String {
     .join("\x1f")
 }
 
-/// Whether a program needs no loader: an ELF file for x86-64 none of whose parts names an
-/// interpreter (elf(5)).
+/// Whether a program needs no loader: an x86-64 ELF file without an interpreter segment (elf(5)).
 fn is_static(binary: &[u8]) -> bool {
     const X86_64: u16 = 62;
     const INTERPRETER: u32 = 3;

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: every test, with nextest where it is installed, and at the end what was
-//! skipped and why.
+//! `cargo xtask test`: runs all tests, with nextest if it is installed, and lists skipped tests
+//! with their reasons at the end.
 
 use std::{
     collections::BTreeSet,
@@ -14,18 +14,17 @@ use crate::{
     images, screen, statics,
 };
 
-/// A test that lacks something writes a line into this file: its name, a tab, what it lacks.
+/// Tests with unmet requirements append a line to this file: name, tab, requirement.
 const SKIPS: &str = "CMSG_TEST_SKIPS";
-/// Set where nothing may be lacking.
+/// Set if no test may be skipped.
 const ALL: &str = "CMSG_TEST_ALL";
 
-/// What to test.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Fail where a test is skipped for want of root, a tool or a network namespace
+    /// Fail if a test is skipped because it needs root, a tool or a network namespace
     #[arg(long)]
     all: bool,
-    /// Passed on to the test runner, e.g. part of a test's name
+    /// Arguments for the test runner, for example a part of a test name
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
 }
@@ -47,8 +46,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Builds what the tests with images and packages take, where they can run: what is slow at run
-/// time is fast to build.
+/// Builds the programs for tests with images and packages, if these can run. Compiles fast rather
+/// than to fast code.
 fn build_statics() -> anyhow::Result<()> {
     const PROFILE: &str = "dev";
     if !nix::unistd::geteuid().is_root() {
@@ -57,7 +56,7 @@ fn build_statics() -> anyhow::Result<()> {
     let (has_engine, has_packager) = (is_installed("dockerd"), is_installed("rpmbuild"));
     if has_engine || has_packager {
         let daemon = statics::build(statics::DAEMON, PROFILE)?;
-        let own = std::env::current_exe().context("finding the own executable")?;
+        let own = std::env::current_exe().context("locating the executable")?;
         let version = env!("CARGO_PKG_VERSION");
         images::make(&daemon, version, &own.with_file_name(images::ARCHIVE))?;
     }

@@ -1,4 +1,4 @@
-//! Damaged and hostile bundles: each is refused by what is wrong, and leaves nothing.
+//! Damaged and hostile bundles: each is refused with its problem, and leaves nothing.
 
 use std::{
     fs::{self, File},
@@ -14,7 +14,6 @@ use super::{super::*, Staging, judge, put};
 
 const RPM: &str = "dependencies/pcoip-cmsg-setup-0.1.0-1.el9.x86_64.rpm";
 
-/// An entry of a crafted archive.
 struct Crafted<'a> {
     kind: EntryType,
     path: String,
@@ -29,14 +28,14 @@ fn odd(kind: EntryType, path: &str) -> Crafted<'static> {
     Crafted { kind, path: format!("{FOLDER}/{path}"), bytes: b"" }
 }
 
-/// An archive of these entries, named as they say.
+/// An archive with these entries and names.
 fn craft(folder: &Path, entries: &[Crafted<'_>]) -> PathBuf {
     let path = folder.join("crafted.tar.gz");
     let mut archive =
         Builder::new(GzEncoder::new(File::create(&path).unwrap(), Compression::fast()));
     for Crafted { kind, path, bytes } in entries {
         let mut header = Header::new_ustar();
-        // A method would refuse what the test is about.
+        // The method of `tar` would refuse this name.
         header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
         header.set_entry_type(*kind);
         header.set_mode(0o644);
@@ -65,7 +64,7 @@ fn manifest(files: &[(&str, &[u8])]) -> String {
     Manifest::of("0.1.0", "x86_64", listed.collect()).text().unwrap()
 }
 
-/// What is said of a bundle that cannot be verified, nor be unpacked.
+/// The problem of a bundle that can neither be verified nor unpacked.
 fn refused(bundle: &Path) -> String {
     let said = judge(bundle).unwrap_err().to_string();
     if bundle.is_file() {
@@ -77,7 +76,8 @@ fn refused(bundle: &Path) -> String {
     said
 }
 
-/// That crafted archives of the manifest of `a` and `b`, and of these entries, are refused so.
+/// Checks that archives with the manifest of `a` and `b` and these entries are refused with this
+/// text.
 fn all_are_refused<const N: usize>(table: [(Vec<Crafted<'_>>, &str); N]) {
     for (entries, expected) in table {
         let folder = tempfile::tempdir().unwrap();
@@ -90,7 +90,7 @@ fn all_are_refused<const N: usize>(table: [(Vec<Crafted<'_>>, &str); N]) {
 }
 
 #[test]
-fn files_that_are_not_those_of_the_manifest_are_refused_by_name() {
+fn files_that_differ_from_the_manifest_are_refused_by_name() {
     let digests = format!(
         "`a` has the SHA-256 digest {}, and `manifest.json` says {}",
         digest_of(b"ab"),
@@ -100,25 +100,25 @@ fn files_that_are_not_those_of_the_manifest_are_refused_by_name() {
         (vec![file("a", b"aa")], "`b` stands in `manifest.json`, and is missing"),
         (
             vec![file("a", b"aa"), file("b", b"bb"), file("c", b"cc")],
-            "`c` does not stand in `manifest.json`",
+            "`c` is not in `manifest.json`",
         ),
-        (vec![file("a", b"aa"), file("a", b"aa")], "`a` does not stand in `manifest.json`"),
+        (vec![file("a", b"aa"), file("a", b"aa")], "`a` is not in `manifest.json`"),
         (vec![file("a", b"aaa")], "`a` has 3 bytes, and `manifest.json` says 2"),
         (vec![file("a", b"ab")], &digests),
     ]);
 }
 
 #[test]
-fn entries_that_no_bundle_has_are_refused_by_name() {
+fn entries_other_than_regular_files_are_refused_by_name() {
     let table = [
         (EntryType::Symlink, "a symbolic link"),
         (EntryType::Link, "a hard link"),
         (EntryType::Block, "a device"),
         (EntryType::Char, "a device"),
         (EntryType::Fifo, "a pipe"),
-        (EntryType::Directory, "a folder's own entry"),
-        (EntryType::GNULongName, "an entry for another one"),
-        (EntryType::XHeader, "an entry for another one"),
+        (EntryType::Directory, "a directory entry"),
+        (EntryType::GNULongName, "an extension entry"),
+        (EntryType::XHeader, "an extension entry"),
     ];
     for (kind, what) in table {
         let said = format!("`a` is {what}; a bundle has regular files only");
@@ -127,27 +127,27 @@ fn entries_that_no_bundle_has_are_refused_by_name() {
 }
 
 #[test]
-fn entries_that_lead_out_are_refused_by_name() {
+fn entries_outside_the_directory_are_refused_by_name() {
     for path in ["/etc/passwd", "../a", "teradici-pcoip-cmsg-bundle/../a", "a", ""] {
         let outside = Crafted { kind: EntryType::Regular, path: path.to_owned(), bytes: b"aa" };
-        let said = format!("`{path}` leads out of the folder `{FOLDER}`");
+        let said = format!("`{path}` is outside the directory `{FOLDER}`");
 
         all_are_refused([(vec![outside], &said)]);
     }
 }
 
 #[test]
-fn an_archive_that_does_not_begin_with_its_manifest_is_none() {
+fn an_archive_that_does_not_begin_with_its_manifest_is_refused() {
     let folder = tempfile::tempdir().unwrap();
 
     assert_eq!(
         refused(&craft(folder.path(), &[file("a", b"aa")])),
-        "it is no bundle: its first file is `a`, not `manifest.json`"
+        "it is not a bundle: its first file is `a`, not `manifest.json`"
     );
-    assert_eq!(refused(&craft(folder.path(), &[])), "it is no bundle: it is empty");
+    assert_eq!(refused(&craft(folder.path(), &[])), "it is not a bundle: it is empty");
 }
 
-/// What is said of a bundle whose manifest has something else in this place.
+/// The problem of a bundle with this replacement in its manifest.
 fn refused_with(from: &str, to: &str) -> String {
     let whole = manifest(&[("a", b"aa"), ("b", b"bb")]);
     assert!(whole.contains(from), "{from}");
@@ -157,7 +157,7 @@ fn refused_with(from: &str, to: &str) -> String {
 }
 
 #[test]
-fn a_manifest_with_an_order_for_a_terminal_is_refused() {
+fn a_manifest_with_control_characters_is_refused() {
     let texts =
         [(r#""version": "0.1.0""#, "version"), (r#""architecture": "x86_64""#, "architecture")];
     for (whole, name) in texts {
@@ -173,29 +173,29 @@ fn a_manifest_with_an_order_for_a_terminal_is_refused() {
 }
 
 #[test]
-fn a_manifest_that_cannot_be_is_refused_by_what_is_wrong() {
+fn an_invalid_manifest_is_refused_with_its_problem() {
     for path in ["../a", "/a", r"a\nb", "-a", ".a", "a/b/c", "a b", "", "manifest.json"] {
         let said = refused_with(r#""path":"a""#, &format!(r#""path":"{path}""#));
 
         let expected =
-            format!(r#"it is no bundle: `manifest.json`: "{path}" is no path of a bundle's file"#);
+            format!(r#"it is not a bundle: `manifest.json`: "{path}" is not a valid path"#);
         assert_eq!(said, expected);
     }
     let table = [
-        (r#""path":"a""#, r#""path":"b""#, "`b` stands in it twice"),
-        (r#""path":"a""#, r#""path":"b/c""#, "`b` is a file and a folder"),
-        (&digest_of(b"aa"), "aa", r#""aa" is no SHA-256 digest"#),
-        (r#""schema": 1"#, r#""schema": 2"#, "it has the schema 2, and this program reads 1"),
-        ("pcoip-cmsg", "nginx", r#"it is of another product, "nginx""#),
+        (r#""path":"a""#, r#""path":"b""#, "`b` is listed twice"),
+        (r#""path":"a""#, r#""path":"b/c""#, "`b` is a file and a directory"),
+        (&digest_of(b"aa"), "aa", r#""aa" is not a SHA-256 digest"#),
+        (r#""schema": 1"#, r#""schema": 2"#, "it has schema 2, but this program reads schema 1"),
+        ("pcoip-cmsg", "nginx", r#"it is for another product, "nginx""#),
     ];
     for (from, to, why) in table {
-        let expected = format!("it is no bundle: `manifest.json`: {why}");
+        let expected = format!("it is not a bundle: `manifest.json`: {why}");
         assert_eq!(refused_with(from, to), expected);
     }
 }
 
 #[test]
-fn a_manifest_of_more_than_any_bundle_is_refused() {
+fn a_manifest_above_the_size_limit_is_refused() {
     for size in [1_u64 << 40, u64::MAX] {
         let said = refused_with(r#""size":2"#, &format!(r#""size":{size}"#));
 
@@ -206,7 +206,7 @@ fn a_manifest_of_more_than_any_bundle_is_refused() {
 }
 
 #[test]
-fn an_archive_that_swells_is_left_where_it_exceeds_its_manifest() {
+fn unpacking_stops_where_an_entry_exceeds_the_manifest() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bomb.tar.gz");
     let mut gzip = GzEncoder::new(File::create(&path).unwrap(), Compression::fast());
@@ -230,23 +230,23 @@ fn an_archive_that_swells_is_left_where_it_exceeds_its_manifest() {
 }
 
 #[test]
-fn nothing_may_stand_behind_the_end() {
+fn data_after_the_end_is_refused() {
     let staging = Staging::usual();
     let (archive, _) = staging.build("whole.tar.gz");
     let whole = fs::read(&archive).unwrap();
     let more = staging.folder.path().join("more.tar.gz");
 
     put(&more, &[&whole[..], b"x"].concat());
-    assert_eq!(refused(&more), "the archive is damaged: something stands behind its end");
+    assert_eq!(refused(&more), "the archive is damaged: data follows its end");
 
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(&manifest_only()).unwrap();
     gzip.write_all(&vec![0; 2 << 20]).unwrap();
     put(&more, &gzip.finish().unwrap());
-    assert_eq!(refused(&more), "the archive is damaged: something stands behind its end");
+    assert_eq!(refused(&more), "the archive is damaged: data follows its end");
 }
 
-/// An archive of nothing but a manifest of nothing, without its gzip.
+/// The tar archive of a bundle with an empty manifest, without gzip.
 fn manifest_only() -> Vec<u8> {
     let text = manifest(&[]);
     let mut archive = Builder::new(Vec::new());
@@ -260,7 +260,7 @@ fn manifest_only() -> Vec<u8> {
 }
 
 #[test]
-fn an_archive_that_ends_early_or_is_none_is_refused() {
+fn a_truncated_archive_or_another_file_is_refused() {
     let staging = Staging::usual();
     let (archive, _) = staging.build("whole.tar.gz");
     let whole = fs::read(&archive).unwrap();
@@ -272,22 +272,22 @@ fn an_archive_that_ends_early_or_is_none_is_refused() {
     }
     for (bytes, said) in [(&b""[..], "gzip"), (b"PK\x03\x04", "gzip"), (&whole[..1], "gzip")] {
         put(&part, bytes);
-        assert_eq!(refused(&part), format!("it is no bundle: it is no {said} archive"));
+        assert_eq!(refused(&part), format!("it is not a bundle: it is not a {said} archive"));
     }
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(&[7; 2000]).unwrap();
     put(&part, &gzip.finish().unwrap());
-    assert_eq!(refused(&part), "it is no bundle: no tar archive is in it");
+    assert_eq!(refused(&part), "it is not a bundle: it does not contain a tar archive");
     let none = staging.folder.path().join("none.tar.gz");
     assert_eq!(refused(&none), format!("`{}` cannot be read", none.display()));
     assert_eq!(refused(Path::new("/dev/zero")), "`/dev/zero` cannot be read");
 }
 
-/// What is done to a folder.
+/// Damages a directory.
 type Harm = fn(&Path);
 
 #[test]
-fn a_folder_with_anything_wrong_is_refused_by_its_name() {
+fn a_damaged_directory_is_refused_with_the_file_name() {
     let missing: Harm = |it| fs::remove_file(it.join(RPM)).unwrap();
     let besides: Harm = |it| put(&it.join("dependencies/more.rpm"), b"x");
     let folder: Harm = |it| fs::create_dir(it.join("more")).unwrap();
@@ -309,14 +309,14 @@ fn a_folder_with_anything_wrong_is_refused_by_its_name() {
     let only = |what: &str| format!("`{IMAGES}` is {what}; a bundle has regular files only");
     let table = [
         (missing, format!("`{RPM}` stands in `manifest.json`, and is missing")),
-        (besides, "`dependencies/more.rpm` does not stand in `manifest.json`".to_owned()),
-        (folder, "`more` does not stand in `manifest.json`".to_owned()),
+        (besides, "`dependencies/more.rpm` is not in `manifest.json`".to_owned()),
+        (folder, "`more` is not in `manifest.json`".to_owned()),
         (other, format!("`{RPM}` has the SHA-256 digest ")),
         (shorter, format!("`{RPM}` has 8 bytes, and `manifest.json` says 9")),
         (link, only("a symbolic link")),
         (pipe, only("a pipe")),
-        (folder_instead, only("a folder")),
-        (none, "it is no bundle: it has no `manifest.json`".to_owned()),
+        (folder_instead, only("a directory")),
+        (none, "it is not a bundle: it has no `manifest.json`".to_owned()),
     ];
     for (harm, expected) in table {
         let staging = Staging::usual();

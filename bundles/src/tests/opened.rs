@@ -1,4 +1,4 @@
-//! What is kept of a bundle is what was verified, whatever happens to it afterwards.
+//! The open files of a bundle keep the verified content, even if the files change afterwards.
 
 use std::{fs::Permissions, io::Read as _, os::unix::fs::PermissionsExt as _};
 
@@ -19,7 +19,7 @@ fn read(opened: &mut Opened) -> Vec<u8> {
 }
 
 #[test]
-fn a_file_that_is_exchanged_after_it_was_verified_is_not_used() {
+fn a_file_that_is_replaced_after_verification_is_not_used() {
     let staging = Staging::usual();
     let folder = staging.extracted();
     let room = tempfile::tempdir().unwrap();
@@ -33,7 +33,7 @@ fn a_file_that_is_exchanged_after_it_was_verified_is_not_used() {
 }
 
 #[test]
-fn a_file_that_others_can_write_to_is_copied_while_it_is_verified() {
+fn a_file_that_others_can_write_to_is_copied_during_verification() {
     let staging = Staging::usual();
     let folder = staging.extracted();
     let room = tempfile::tempdir().unwrap();
@@ -49,7 +49,7 @@ fn a_file_that_others_can_write_to_is_copied_while_it_is_verified() {
 }
 
 #[test]
-fn an_archive_that_is_exchanged_after_it_was_verified_is_not_used() {
+fn an_archive_that_is_replaced_after_verification_is_not_used() {
     let staging = Staging::usual();
     let (archive, manifest) = staging.build(ARCHIVE);
     let room = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What holds for every bundle and for every byte that changes on its way.
+//! Properties of all bundles, and of changed bytes.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ fn staging(images: &[u8], packages: &BTreeMap<String, Vec<u8>>) -> Staging {
     Staging::of(images, &packages)
 }
 
-/// What comes out of an archive.
+/// The files of an unpacked archive.
 fn unpacked(archive: &Path) -> Result<(Manifest, Vec<Vec<u8>>), Problem> {
     let room = tempfile::tempdir().unwrap();
     let unpacked = unpack(archive, room.path(), &|_| true, &mut |_, _| true)?;
@@ -35,7 +35,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn what_went_in_comes_out(images in prop::collection::vec(any::<u8>(), 0..3000), packages in packages()) {
+    fn a_built_bundle_can_be_unpacked(images in prop::collection::vec(any::<u8>(), 0..3000), packages in packages()) {
         let staging = staging(&images, &packages);
         let (archive, manifest) = staging.build("one.tar.gz");
         let (again, _) = staging.build("two.tar.gz");
@@ -69,7 +69,8 @@ proptest! {
         }
     }
 
-    /// Behind its gzip, which has a checksum of its own. The manifest may say another version then.
+    /// Changes inside the gzip stream, whose checksum would detect them. They may change the
+    /// version in the manifest.
     #[test]
     fn changed_bytes_of_the_archive_itself_are_refused_or_change_no_file(
         packages in packages(),
@@ -97,7 +98,7 @@ proptest! {
     }
 
     #[test]
-    fn a_part_of_an_archive_is_refused(packages in packages(), length in any::<prop::sample::Index>()) {
+    fn a_truncated_archive_is_refused(packages in packages(), length in any::<prop::sample::Index>()) {
         let staging = staging(b"images", &packages);
         let (archive, _) = staging.build("one.tar.gz");
         let bytes = fs::read(&archive).unwrap();
@@ -107,7 +108,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_at_all_make_the_manifest_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn no_bytes_make_the_manifest_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         prop_assert!(Manifest::parse(&bytes).is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! The archive of both images: which names it gives and which layer they share, read without
-//! loading it.
+//! The archive of both images: reads the names of the images and their shared layer without loading
+//! it.
 
 mod saved;
 mod source;
@@ -15,30 +15,25 @@ use crate::LAYER_LABEL;
 pub use saved::rewrite;
 pub use source::Source;
 
-/// No list and no configuration of ours is larger.
+/// Maximum size of a list or configuration in bytes.
 const LARGEST: u64 = 64 * 1024;
-/// More files than an archive of ours has, or one that an engine makes of both images.
+/// Maximum number of files; more than an archive of ours, or one that an engine saved, has.
 const MOST: usize = 64;
 
-/// The archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageArchive {
-    /// What it is read from.
     pub source: Source,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Its images.
     pub images: Vec<ArchivedImage>,
 }
 
-/// An image in the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchivedImage {
-    /// The role that it runs.
     pub role: Role,
-    /// Its name.
+    /// Name of the image with its tag.
     pub tag: String,
-    /// Its layer's digest.
+    /// Digest of its layer.
     pub layer: String,
 }
 
@@ -64,11 +59,11 @@ struct Inner {
 }
 
 impl ImageArchive {
-    /// Reads what is in it.
+    /// Reads the lists and configurations of an archive.
     ///
     /// # Errors
     ///
-    /// Where it cannot be read, or is no archive of ours.
+    /// If it cannot be read, or is not an archive of this product.
     pub fn read(source: impl Into<Source>) -> anyhow::Result<Self> {
         let source = source.into();
         let reading = || format!("reading the images `{}`", source.path().display());
@@ -86,13 +81,12 @@ impl ImageArchive {
         Ok(Self { source, bytes, images })
     }
 
-    /// The image of a role.
     pub fn image(&self, role: Role) -> Option<&ArchivedImage> {
         self.images.iter().find(|image| image.role == role)
     }
 }
 
-/// Every file that is small enough to be a list or a configuration; layers are skipped by seeking.
+/// All files that are small enough to be a list or a configuration; layers are skipped by seeking.
 fn small_files(file: File) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let mut archive = tar::Archive::new(file);
     let mut small = BTreeMap::new();
@@ -169,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_of_something_else_is_refused_by_what_is_wrong() {
+    fn an_archive_of_other_images_is_refused_with_the_reason() {
         let foreign = json!({ "config": { "Labels": {} } });
         let table: [(&[(&str, Value)], &str); 4] = [
             (&[("a.json", configuration("l"))], "it has no `manifest.json`"),
@@ -199,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_archive_at_all_is_refused() {
+    fn a_file_that_is_not_an_archive_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::io::Write::write_all(&mut file.as_file(), &[7; 2048]).unwrap();
 

@@ -1,4 +1,4 @@
-//! What the engine says about itself, as far as checks and plan ask.
+//! What the checks and the plan need to know about the engine.
 
 mod services;
 mod settings;
@@ -25,79 +25,71 @@ pub use services::{MountFact, ServiceFact};
 pub use swarm::{Availability, NodeFact, SwarmFact};
 pub use version::Version;
 
-/// The engine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EngineFacts {
-    /// Its version, e.g. `20.10.24+dfsg1`.
+    /// Version with the distribution's suffix, for example `20.10.24+dfsg1`.
     pub version: String,
-    /// The three numbers of it, where it begins with such.
+    /// The version number; `None` if the version has another format.
     pub release: Option<Version>,
-    /// What its processors are, e.g. `amd64`.
+    /// Architecture, for example `amd64`.
     pub architecture: String,
-    /// Whether it is podman behind Docker's socket.
+    /// Whether it is Podman behind Docker's socket.
     pub is_podman: bool,
-    /// Whether containers outlive it, which a swarm does not allow.
+    /// Whether containers survive a restart of the engine, which Swarm does not support.
     pub has_live_restore: bool,
-    /// Where images and containers lie.
+    /// Directory of images and containers.
     pub data_root: PathBuf,
-    /// How it limits containers: `1` or `2` and who does it, e.g. `systemd`.
+    /// Version and driver of control groups.
     pub cgroups: CgroupFact,
-    /// What keeps containers from the host, e.g. `apparmor`, `seccomp`, `selinux`, `rootless`,
-    /// `userns`, `no-new-privileges`.
+    /// Security options, for example `apparmor`, `seccomp`, `selinux`, `rootless`, `userns` or
+    /// `no-new-privileges`.
     pub security: BTreeSet<String>,
-    /// Files that a process in a container may open, where that is set.
+    /// Default open-file limit of containers, if it is set.
     pub open_files: Option<u64>,
-    /// The ranges that it takes the networks of containers from, where its file names some.
+    /// Address pools for container networks in the configuration file.
     pub address_pools: Vec<String>,
-    /// Its place in a swarm.
     pub swarm: SwarmFact,
-    /// Its own node, where it manages a swarm.
+    /// This host's node, if the engine manages a swarm.
     pub node: Option<NodeFact>,
-    /// The ranges that its swarm takes overlay networks from, where it manages one.
+    /// Address pools for overlay networks, if the engine manages a swarm.
     pub swarm_pools: Vec<String>,
-    /// Its networks.
     pub networks: Vec<NetworkFact>,
-    /// The swarm's services.
     pub services: Vec<ServiceFact>,
-    /// What others keep in the swarm that this engine manages, beside services: networks, secrets and
-    /// configurations, each in words.
+    /// Networks, secrets and configs of other owners in the swarm that this engine manages, as
+    /// text.
     pub others: Vec<String>,
-    /// Its images with a name, and ours without one.
+    /// Images with a name, and images of this product without one.
     pub images: Vec<ImageFact>,
 }
 
-/// How the engine limits containers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CgroupFact {
-    /// The version of control groups.
+    /// Version of control groups: `1` or `2`.
     pub version: String,
-    /// Who makes them.
+    /// Driver, for example `systemd`.
     pub driver: String,
 }
 
-/// A network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkFact {
-    /// Its name.
     pub name: String,
-    /// Its ranges, as it writes them.
+    /// Ranges in CIDR notation, as the engine writes them.
     pub subnets: Vec<String>,
-    /// Whether this installer made it.
+    /// Whether the installer created it.
     pub is_ours: bool,
 }
 
-/// An image with a name, or one of ours that has lost its own.
+/// An image with a name, or an image of this product that lost its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageFact {
-    /// What the engine calls it.
     pub id: String,
-    /// Its names.
+    /// Names with their tags.
     pub tags: Vec<String>,
-    /// The digest of its layer where it is one of ours.
+    /// Digest of its layer, if it is an image of this product.
     pub layer: Option<String>,
 }
 
-/// Asks for all of it; the engine is behind that socket.
+/// Queries the engine behind this socket.
 pub(super) async fn read(docker: &Docker, socket: &Path) -> anyhow::Result<EngineFacts> {
     let version = docker.version().await.context("asking the docker engine for its version")?;
     let components = version.components.unwrap_or_default();
@@ -175,7 +167,7 @@ async fn images(docker: &Docker) -> anyhow::Result<Vec<ImageFact>> {
         .into_iter()
         .map(|image| ImageFact {
             id: image.id,
-            // What an older engine calls a name that it does not have.
+            // Older engines report a missing name like this.
             tags: image.repo_tags.into_iter().filter(|tag| tag != "<none>:<none>").collect(),
             layer: image.labels.get(LAYER_LABEL).cloned(),
         })
@@ -192,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_security_option_is_known_by_its_name() {
+    fn a_security_option_is_recognized_by_its_name() {
         for (option, name) in [
             ("name=seccomp,profile=default", "seccomp"),
             ("name=rootless", "rootless"),

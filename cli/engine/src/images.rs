@@ -1,4 +1,4 @@
-//! Images: loaded from an archive, or pulled from a registry.
+//! Loads images from an archive, and manages their names.
 
 mod names;
 mod ours;
@@ -31,24 +31,22 @@ pub use ours::Foreign;
 pub use pull::{Pull, Pulled, Pulling, Tell};
 pub use refusal::{PullError, Refusal};
 
-/// So much of an archive is in memory.
+/// How much of an archive is kept in memory, in bytes.
 const CHUNK: usize = 256 * 1024;
 
-/// Who asks a registry.
+/// Credentials for a registry.
 #[derive(Debug)]
 pub struct Credentials {
-    /// The user.
     pub user: String,
-    /// The password.
     pub password: SecretString,
 }
 
 impl Engine {
-    /// Loads an archive, and tells how many bytes are on their way.
+    /// Loads an archive. Reports the number of bytes sent.
     ///
     /// # Errors
     ///
-    /// Where it cannot be read, or the engine refuses it.
+    /// If the archive cannot be read, or the engine refuses it.
     pub fn load_images(
         &self,
         archive: &Source,
@@ -70,11 +68,11 @@ impl Engine {
         loaded.with_context(|| format!("loading the images `{path}`"))
     }
 
-    /// What the engine calls the image of that name; none where it has no such image.
+    /// The id of the image with this name; `None` if there is none.
     ///
     /// # Errors
     ///
-    /// Where it does not answer.
+    /// If the engine does not answer.
     pub fn image_id(&self, name: &str) -> anyhow::Result<Option<String>> {
         let found = self.runtime.block_on(self.docker.inspect_image(name));
         let found = unless_absent(found.map(Some))
@@ -82,33 +80,33 @@ impl Engine {
         Ok(found.and_then(|ImageInspect { id, .. }| id))
     }
 
-    /// Gives an image, by id or name, one more name, which includes a tag. Who had the name loses it.
+    /// Gives an image, identified by id or name, an additional name with a tag. Another image with
+    /// this name loses it.
     ///
     /// # Errors
     ///
-    /// Where there is no such image, or the name is none.
+    /// If the image does not exist, or the name is invalid.
     pub fn tag_image(&self, image: &str, name: &str) -> anyhow::Result<()> {
         let tagged = self.runtime.block_on(self.docker.tag_image(image, Some(tag(name))));
         tagged.with_context(|| format!("calling the image `{image}` `{name}`"))
     }
 
-    /// Removes a name of an image, and the image with its last name; one that is not there stays
-    /// away.
+    /// Removes a name of an image, and the image with its last name. Succeeds if there is none.
     ///
     /// # Errors
     ///
-    /// Where the engine refuses, e.g. since a container uses it.
+    /// If the engine refuses, for example because a container uses the image.
     pub fn remove_image(&self, name: &str) -> anyhow::Result<()> {
         let removing = self.docker.remove_image(name, None::<RemoveImageOptions>, None);
         let removed = self.runtime.block_on(removing);
         unless_absent(removed.map(drop)).with_context(|| format!("removing the image `{name}`"))
     }
 
-    /// Whether a container that is none of the stack's has an image, by name or id.
+    /// Whether a container outside the stack uses an image, identified by name or id.
     ///
     /// # Errors
     ///
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub fn is_used_by_others(&self, image: &str) -> anyhow::Result<bool> {
         let options = ListContainersOptions {
             all: true,
@@ -124,7 +122,7 @@ impl Engine {
     }
 }
 
-/// A name in its two parts; the port of a registry is no tag.
+/// Splits a name into repository and tag. The port of a registry is not a tag.
 fn tag(name: &str) -> TagImageOptions {
     let (repo, tag) = match name.rsplit_once(':') {
         Some((repo, tag)) if !tag.contains('/') => (repo, tag),

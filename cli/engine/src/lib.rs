@@ -1,6 +1,6 @@
-//! The Docker engine: the one room that speaks to it. What it answers becomes facts; what a plan
-//! wants of it is one method each. What it is given (the stack file, the archive of images) is made
-//! and read here too, without it.
+//! The Docker engine: the only crate that communicates with it. Its state becomes facts, and each
+//! operation of a plan is one method. The stack file and the archive of images are created and read
+//! here too, without the engine.
 
 pub mod archive;
 mod facts;
@@ -31,22 +31,21 @@ pub use images::{
 pub use others::{Others, Written, is_others};
 pub use services::{Failure, Running};
 
-/// Where the engine listens unless `DOCKER_HOST` says otherwise.
+/// The engine's socket, unless `DOCKER_HOST` names another one.
 const SOCKET: &str = "/var/run/docker.sock";
-/// An engine that answers at all answers a question within this time.
+/// Timeout of a query.
 const ANSWER: Duration = Duration::from_secs(30);
-/// To load an image or to leave a swarm takes longer.
+/// Timeout of loading an image or leaving a swarm, in seconds.
 const WORK_SECONDS: u64 = 600;
 
-/// The name of the stack, as the administrators' guide gives it.
+/// Name of the stack, as in the administrators' guide.
 pub const STACK: &str = "pcoipcm";
-/// Marks what this installer made, so that it never touches anything else.
+/// Label of all objects that the installer creates. Other objects are never changed.
 pub const LABEL: &str = "pcoip-cmsg.installed-by";
-/// The label's value.
 pub const LABEL_VALUE: &str = "pcoip-cmsg-setup";
-/// Names the layer of an image of ours, by digest.
+/// Label with the digest of the layer of an image of this product.
 pub const LAYER_LABEL: &str = "pcoip-cmsg.layer";
-/// Names the version of an image, as the Open Container Initiative has it.
+/// Label with the version of an image, as defined by the Open Container Initiative.
 pub const VERSION_LABEL: &str = "org.opencontainers.image.version";
 
 /// A connection to the engine of this host.
@@ -54,32 +53,32 @@ pub const VERSION_LABEL: &str = "org.opencontainers.image.version";
 pub struct Engine {
     runtime: tokio::runtime::Runtime,
     docker: Docker,
-    /// As `DOCKER_HOST` writes it.
+    /// In the format of `DOCKER_HOST`.
     address: String,
 }
 
-/// Why there is no engine to speak to.
+/// Why there is no connection to an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoEngine {
-    /// No socket.
+    /// There is no socket.
     Absent(PathBuf),
-    /// A socket where nobody answers.
+    /// Nothing listens on the socket.
     Silent(PathBuf),
-    /// A socket that this user may not open.
+    /// This user may not open the socket.
     Forbidden(PathBuf),
-    /// `DOCKER_HOST` names another host's engine.
+    /// `DOCKER_HOST` names the engine of another host.
     Elsewhere(String),
-    /// It answers in another way than an engine does.
+    /// The response is not that of an engine.
     Odd(String),
 }
 
 impl Engine {
-    /// Connects to the engine whose socket `DOCKER_HOST` names, else the usual one, and agrees on a
-    /// version of its language.
+    /// Connects to the engine of `DOCKER_HOST`, or to that of the default socket, and negotiates a
+    /// version of the API.
     ///
     /// # Errors
     ///
-    /// Why there is none.
+    /// [`NoEngine`].
     pub fn connect() -> Result<Self, NoEngine> {
         Self::at(socket(std::env::var("DOCKER_HOST").ok())?)
     }
@@ -88,7 +87,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Why there is none.
+    /// [`NoEngine`].
     pub fn at(socket: PathBuf) -> Result<Self, NoEngine> {
         if let Err(error) = UnixStream::connect(&socket) {
             return Err(NoEngine::of(&error, socket));
@@ -108,11 +107,11 @@ impl Engine {
         Ok(Self { runtime, docker, address })
     }
 
-    /// Everything about it that the checks and the plan ask.
+    /// The facts that the checks and the plan need.
     ///
     /// # Errors
     ///
-    /// Where it does not answer.
+    /// If the engine does not answer.
     pub fn facts(&self) -> anyhow::Result<EngineFacts> {
         let socket = self.address.strip_prefix("unix://").unwrap_or_default();
         let asked = self.runtime.block_on(async {
@@ -122,15 +121,16 @@ impl Engine {
     }
 }
 
-/// Whether a failure is the engine's answer, and not that it does not answer.
+/// Whether the engine answered with an error, as opposed to not answering.
 #[must_use]
 pub fn has_answered(error: &anyhow::Error) -> bool {
     let engine = error.downcast_ref::<bollard::errors::Error>();
     matches!(engine, Some(bollard::errors::Error::DockerResponseServerError { .. }))
 }
 
-/// Whether Docker manages a swarm and its network layer does not know. Docker 20.10 sometimes gets there
-/// when a swarm is unlocked right after Docker has started; only a restart of Docker helps.
+/// Whether Docker manages a swarm but its network layer does not know it. Docker 20.10 sometimes
+/// gets into this state when a swarm is unlocked right after Docker has started. Only a restart of
+/// Docker helps.
 #[must_use]
 pub fn is_detached(error: &anyhow::Error) -> bool {
     let engine = error.downcast_ref::<bollard::errors::Error>();
@@ -141,7 +141,8 @@ pub fn is_detached(error: &anyhow::Error) -> bool {
     )
 }
 
-/// The same failure, without the words of a library for an engine that has gone away.
+/// The same error, with a clear message instead of the client library's if the engine stopped
+/// answering.
 #[must_use]
 pub fn in_words(error: anyhow::Error) -> anyhow::Error {
     use bollard::errors::Error;
@@ -163,7 +164,7 @@ pub fn in_words(error: anyhow::Error) -> anyhow::Error {
     doing.into_iter().rev().fold(away, anyhow::Error::context)
 }
 
-/// Takes "there is no such thing" for done.
+/// Treats "not found" as success.
 fn unless_absent<T: Default>(
     result: Result<T, bollard::errors::Error>,
 ) -> Result<T, bollard::errors::Error> {
@@ -200,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_hosts_engine_is_not_spoken_to() {
+    fn the_engine_of_another_host_is_refused() {
         assert_eq!(socket(None), Ok(PathBuf::from(SOCKET)));
         assert_eq!(socket(Some(String::new())), Ok(PathBuf::from(SOCKET)));
         assert_eq!(socket(Some("unix:///run/x".to_owned())), Ok(PathBuf::from("/run/x")));
@@ -209,14 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn a_network_layer_without_its_swarm_is_recognised() {
+    fn a_network_layer_without_its_swarm_is_recognized() {
         use bollard::errors::Error;
         let refused = |status_code, message: &str| {
             let message = message.to_owned();
             anyhow::Error::from(Error::DockerResponseServerError { status_code, message })
                 .context("making the network `n`")
         };
-        // As Docker 20.10.24 says it. A worker, and a manager without a majority, answer with 503.
+        // The message of Docker 20.10.24. Workers, and managers without a majority, respond with 503.
         const SAID: &str = "This node is not a swarm manager. Use \"docker swarm init\" or \"docker \
                             swarm join\" to connect this node to swarm and try again.";
 
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_that_has_gone_is_told_without_the_words_of_a_library() {
+    fn an_engine_that_stops_answering_has_a_clear_error() {
         use bollard::errors::Error;
         let gone = Error::IOError { err: std::io::Error::other("hyper") };
         let refused =

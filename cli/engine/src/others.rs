@@ -1,5 +1,5 @@
-//! A stack of our name that somebody else deployed: as the engine has it, and as a file that deploys
-//! it again.
+//! A stack with our name that somebody else deployed: its current state, and a file that deploys it
+//! again.
 
 mod compose;
 mod fields;
@@ -17,14 +17,14 @@ use crate::{
 
 pub use compose::Written;
 
-/// The stack. Its environment may hold passwords, so it is not shown.
+/// The stack. Its environment may contain passwords, so it has no `Debug`.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Others {
-    /// The services, as `docker service inspect` shows them.
+    /// The services, as printed by `docker service inspect`.
     pub services: Vec<Value>,
-    /// The networks that they are in, and those of the stack, as `docker network inspect` does.
+    /// Their networks and those of the stack, as printed by `docker network inspect`.
     pub networks: Vec<Value>,
-    /// What the engine calls the containers that run for them.
+    /// Ids of their running containers.
     pub containers: Vec<String>,
 }
 
@@ -34,19 +34,19 @@ impl std::fmt::Debug for Others {
     }
 }
 
-/// Whether a service is of a stack of our name, and not ours.
+/// Whether a service belongs to a stack with our name that the installer did not create.
 #[must_use]
 pub fn is_others(service: &ServiceFact) -> bool {
     service.stack.as_deref() == Some(STACK) && !service.is_ours
 }
 
 impl Engine {
-    /// Reads services with their networks, by that `docker` command: bollard 0.21 does not know
-    /// all of what a service can be.
+    /// Reads services and their networks with the `docker` command, since bollard 0.21 does not
+    /// support all fields of a service.
     ///
     /// # Errors
     ///
-    /// What Docker's command says.
+    /// The output of the `docker` command.
     pub fn others(&self, docker: &Path, services: &[&ServiceFact]) -> anyhow::Result<Others> {
         let names: Vec<_> = services.iter().map(|service| service.name.clone()).collect();
         let services = self.inspect(docker, "service", &names)?;
@@ -54,7 +54,7 @@ impl Engine {
             services.iter().flat_map(compose::network_ids).map(str::to_owned).collect();
         let label = format!("label={NAMESPACE}={STACK}");
         let words = ["network", "ls", "--quiet", "--no-trunc", "--filter", &label];
-        let listed = self.told(docker, &words.map(str::to_owned))?;
+        let listed = self.output(docker, &words.map(str::to_owned))?;
         networks.extend(listed.lines().map(str::to_owned));
         let networks: Vec<_> = networks.into_iter().collect();
         let mut containers = Vec::new();
@@ -64,11 +64,11 @@ impl Engine {
         Ok(Others { services, networks: self.inspect(docker, "network", &networks)?, containers })
     }
 
-    /// Removes networks by name; one that is not there stays away.
+    /// Removes networks by name. Succeeds for those that do not exist.
     ///
     /// # Errors
     ///
-    /// Where the engine refuses.
+    /// If the engine refuses.
     pub fn remove_networks(&self, names: &[String]) -> anyhow::Result<()> {
         names.iter().try_for_each(|name| self.remove_network(name))
     }
@@ -78,12 +78,12 @@ impl Engine {
             return Ok(Vec::new());
         }
         let words = [kind, "inspect", "--"].map(str::to_owned);
-        let told = self.told(docker, &[&words, names].concat())?;
-        serde_json::from_str(&told)
+        let output = self.output(docker, &[&words, names].concat())?;
+        serde_json::from_str(&output)
             .with_context(|| format!("reading what `docker {kind} inspect` says"))
     }
 
-    fn told(&self, docker: &Path, words: &[String]) -> anyhow::Result<String> {
+    fn output(&self, docker: &Path, words: &[String]) -> anyhow::Result<String> {
         let called = format!("docker {} {}", words[0], words[1]);
         let mut command = self.command(docker);
         command.args(words).stdin(Stdio::null());

@@ -1,5 +1,5 @@
-//! The stack: deployed by Docker's own command, which knows every key of a compose file; looked at
-//! and removed by what it labelled.
+//! The stack: deployed with the `docker` command, which supports every key of a compose file;
+//! queried and removed by its label.
 
 mod failures;
 mod one;
@@ -26,28 +26,28 @@ use crate::{Engine, STACK, unless_absent, words::plain};
 pub use failures::Failure;
 pub use one::Running;
 
-/// The label that the stack deploy command gives everything of a stack.
+/// Label that `docker stack deploy` sets on all objects of a stack.
 pub(super) const NAMESPACE: &str = "com.docker.stack.namespace";
-/// So much of what a failing command said is shown.
+/// Maximum size of a failed command's output that is shown, in bytes.
 pub(super) const SAID: usize = 1024;
 
 impl Engine {
-    /// Deploys stack files, a later one on top of those before it, with that `docker` command. No
-    /// registry is asked: the images are there.
+    /// Deploys stack files with the `docker` command; later files override earlier ones. Images are
+    /// not pulled, since they exist already.
     ///
     /// # Errors
     ///
-    /// What Docker's command says.
+    /// The output of the `docker` command.
     pub fn deploy(&self, docker: &Path, files: &[PathBuf]) -> anyhow::Result<()> {
         self.deploy_with(docker, files, &[])
     }
 
-    /// Deploys stack files that name variables, e.g. for its images, with their values. Services
-    /// whose part of it is as before go on as they are.
+    /// Deploys stack files with these values of their variables, for example for images. Services
+    /// that are unchanged keep running.
     ///
     /// # Errors
     ///
-    /// What Docker's command says.
+    /// The output of the `docker` command.
     pub fn deploy_with(
         &self,
         docker: &Path,
@@ -62,18 +62,18 @@ impl Engine {
         run(command, "docker stack deploy")
     }
 
-    /// Docker's own command, for this engine.
+    /// The `docker` command for this engine.
     pub(super) fn command(&self, docker: &Path) -> Command {
         let mut command = Command::new(docker);
         command.env("DOCKER_HOST", &self.address);
         command
     }
 
-    /// Removes the stack's services; their containers go on their own.
+    /// Removes the services of the stack. Their containers are removed by the engine afterwards.
     ///
     /// # Errors
     ///
-    /// Where the engine refuses.
+    /// If the engine refuses.
     pub fn remove_services(&self) -> anyhow::Result<()> {
         self.runtime.block_on(async {
             let options =
@@ -88,12 +88,12 @@ impl Engine {
         })
     }
 
-    /// Removes containers of the stack that have ended. Swarm keeps those of former tasks for a
-    /// while, and an image that one of them ran cannot be removed.
+    /// Removes stopped containers of the stack. Swarm keeps those of former tasks for a while, and
+    /// their images cannot be removed until then.
     ///
     /// # Errors
     ///
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub fn remove_ended(&self) -> anyhow::Result<()> {
         let mut filters = of_stack();
         let ended = ["created", "exited", "dead"].map(str::to_owned);
@@ -106,7 +106,7 @@ impl Engine {
         self.runtime.block_on(async {
             let containers = self.docker.list_containers(Some(options)).await;
             for container in containers.context("asking for the stack's ended containers")? {
-                // One that swarm removes at the same time is gone as well.
+                // Swarm may remove the container at the same time.
                 let id = container.id.unwrap_or_default();
                 let _ = self.docker.remove_container(&id, None::<RemoveContainerOptions>).await;
             }
@@ -114,11 +114,11 @@ impl Engine {
         })
     }
 
-    /// How many containers of the stack are there, running or about to go.
+    /// Number of containers of the stack, including stopped ones.
     ///
     /// # Errors
     ///
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub fn containers(&self) -> anyhow::Result<usize> {
         let options = ListContainersOptions {
             all: true,
@@ -129,11 +129,11 @@ impl Engine {
         Ok(containers.context("asking for the stack's containers")?.len())
     }
 
-    /// The last lines that a service's tasks said.
+    /// The last log lines of a service's tasks.
     ///
     /// # Errors
     ///
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub fn log_tail(&self, service: &str, lines: usize) -> anyhow::Result<Vec<String>> {
         let options = LogsOptions {
             stdout: true,
@@ -150,7 +150,7 @@ impl Engine {
     }
 }
 
-/// Runs a command that is called so, and tells the beginning of what it said where it fails.
+/// Runs a command. If it fails, the error contains the beginning of its output.
 fn run(mut command: Command, called: &str) -> anyhow::Result<()> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("starting `{called}`"))?;

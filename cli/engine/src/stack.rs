@@ -1,5 +1,5 @@
-//! The stack file: both services in the host's network, as a user without rights, with nothing of
-//! the host but the documented folders.
+//! The stack file: both services in the host's network, as a user without privileges, with only the
+//! documented directories of the host.
 
 pub mod compose;
 
@@ -12,33 +12,29 @@ use serde_json::{Map, Value, json};
 
 use crate::{LABEL, LABEL_VALUE, STACK};
 
-/// What a stack file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stack {
-    /// Where everything lies, on the host and in the containers.
+    /// Directories on the host, which are the same in the containers.
     pub paths: Paths,
-    /// The user and group that the services run as, by number.
+    /// User id and group id of the services.
     pub account: (u32, u32),
-    /// The version of the product, for people.
+    /// Version of the product; informational.
     pub version: String,
-    /// The bundle of authorities that the daemon trusts, as the host has it.
+    /// File with the CA certificates of the host.
     pub authorities: std::path::PathBuf,
 }
 
-/// One service of the stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// The role that it runs.
     pub role: Role,
-    /// The image that runs it.
     pub image: String,
-    /// What the role is to call this state of it: with another name it starts anew.
+    /// Name of the deployment: the service restarts if it changes.
     pub deployment: String,
-    /// The memory that it may take, in MiB.
+    /// Memory limit in MiB.
     pub memory: u64,
 }
 
-/// The name of a role's service in the stack.
+/// Name of a role's service in the stack file.
 pub fn service(role: Role) -> &'static str {
     match role {
         Role::Cm => "cm",
@@ -46,20 +42,21 @@ pub fn service(role: Role) -> &'static str {
     }
 }
 
-/// The name of a role's service at the engine.
+/// Name of a role's service at the engine, with the prefix of the stack.
 #[must_use]
 pub fn service_name(role: Role) -> String {
     format!("{STACK}_{}", service(role))
 }
 
-/// The name of the network with the range of `--docker-network-cidr`.
+/// Name of the network with the range of `--docker-network-cidr`.
 pub const NETWORK: &str = "pcoipcm_network";
 
 const WRITTEN: &str = "# Written by pcoip-cmsg-setup.\n";
-/// Names the image that the variables of a compose file stood for.
+/// Label with the image that replaced the variables of a compose file.
 const IMAGE_LABEL: &str = "pcoip-cmsg.image";
 
-/// The variables that a compose file below this overlay is deployed with; none for a whole stack.
+/// The variables with which the compose file below this overlay is deployed; none for a complete
+/// stack.
 #[must_use]
 pub fn variables(overlay: &str) -> Vec<(&'static str, String)> {
     let file: Value = serde_yaml::from_str(overlay).unwrap_or_default();
@@ -71,12 +68,12 @@ pub fn variables(overlay: &str) -> Vec<(&'static str, String)> {
 }
 
 impl Stack {
-    /// Writes down what lies on top of a compose file of the administrator's own: what marks its
-    /// services as ours, and nothing that the file says itself.
+    /// The overlay of an administrator's own compose file: the labels of the installer, and what
+    /// the compose file does not define itself.
     ///
     /// # Errors
     ///
-    /// Where that file cannot be read.
+    /// If the compose file cannot be read.
     pub fn overlay(&self, services: &[Service], compose: &str) -> anyhow::Result<String> {
         let compose::Outline { version, services: theirs } =
             compose::outline(compose).map_err(|why| anyhow!("the compose file: {why}"))?;
@@ -103,7 +100,7 @@ impl Stack {
             "environment": { DEPLOYMENT: deployment },
             "deploy": { "labels": labels },
         });
-        // A file from before the services had this folder goes on as it is.
+        // A compose file from before this directory existed remains valid.
         if !theirs.has_folder(&self.paths.state()) {
             marked["volumes"] = json!([mount(&self.paths.state(), false)]);
         }
@@ -114,11 +111,11 @@ impl Stack {
         marked
     }
 
-    /// Writes it down.
+    /// The stack file.
     ///
     /// # Errors
     ///
-    /// Where a path is no UTF-8.
+    /// If a path is not UTF-8.
     pub fn render(&self, services: &[Service]) -> Result<String, serde_yaml::Error> {
         let services: Map<_, _> =
             services.iter().map(|it| (service(it.role).to_owned(), self.service(it))).collect();
@@ -146,7 +143,7 @@ impl Stack {
             "command": [role.command(), "--config", conf],
             "user": format!("{user}:{group}"),
             "read_only": true,
-            // What is left is what the file in the image asks for; without it the kernel would not
+            // The file in the image requires the remaining capability; without it the kernel would not
             // even start the program.
             "cap_drop": ["ALL"],
             "cap_add": ["NET_BIND_SERVICE"],
@@ -154,7 +151,7 @@ impl Stack {
             "environment": { "SSL_CERT_FILE": self.authorities, DEPLOYMENT: deployment },
             "volumes": [
                 mount(&self.paths.certs(), true),
-                // In the order of Docker's command, which sorts them when it merges files.
+                // In the order in which the `docker` command sorts them when it merges files.
                 mount(&self.paths.data(), true),
                 mount(&run, false),
                 mount(&self.paths.state(), false),
@@ -174,7 +171,7 @@ impl Stack {
                 "labels": labels,
                 "resources": { "limits": { "memory": format!("{memory}M") } },
                 "restart_policy": { "condition": "any", "delay": "1s" },
-                // Two of them would want the same ports.
+                // Two tasks would use the same ports.
                 "update_config": { "order": "stop-first", "failure_action": "continue" },
             },
         })
@@ -213,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn both_services_run_in_the_hosts_network_as_nobody_with_nothing_but_their_folders() {
+    fn both_services_run_unprivileged_in_the_hosts_network_with_only_their_directories() {
         let images = [(Role::Cm, "sha256:c"), (Role::Sg, "sha256:5")];
 
         let stack = rendered(&images);
@@ -265,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overlay_marks_what_is_there_and_says_nothing_that_the_file_says() {
+    fn an_overlay_does_not_repeat_the_compose_file() {
         let file = "version: '3.7'\nx-user: &user {user: '1:1'}\nservices:\n  cm: {image: x}\n  \
                     sg: {<<: *user, deploy: {labels: [a=b]}, volumes: ['/opt:/opt']}\n  shipper: {image: y}\n";
         let images = [(Role::Cm, "sha256:c"), (Role::Sg, "sha256:5")];

@@ -1,4 +1,4 @@
-//! The swarm: made on the loopback where it is this host's alone, and left again.
+//! Creates and leaves a swarm. A swarm of this host alone uses the loopback interface.
 
 use std::{
     collections::HashMap,
@@ -15,26 +15,26 @@ use bollard::{
 
 use crate::{Engine, LABEL, LABEL_VALUE};
 
-/// A host that was off for longer than a node's certificate lives would not start its services; the
-/// usual 90 days are no time for a gateway that stands by.
+/// Validity of a node's certificate. A host that was off for longer would not start its services,
+/// and the default of 90 days is too short for a standby gateway.
 const CERTIFICATE_NANOSECONDS: i64 = 20 * 365 * 24 * 60 * 60 * 1_000_000_000;
-/// Nobody else joins: the port of the managers stays on the loopback.
+/// The managers' port is only on the loopback interface, since no other host joins.
 const LISTEN: &str = "127.0.0.1:2377";
 const ADVERTISE: &str = "127.0.0.1";
-/// The bridge that every swarm has.
+/// The bridge that every swarm creates.
 const GATEWAY: &str = "docker_gwbridge";
-/// And what the engine connects to it last when it joins.
+/// The last endpoint that the engine connects to the bridge when it joins.
 const INGRESS: &str = "ingress-sbox";
-/// An engine has joined its swarm within this time.
+/// How long an engine may take to join its swarm.
 const JOIN: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(100);
 
 impl Engine {
-    /// Makes a swarm of this host alone, whose certificates last.
+    /// Creates a swarm of this host alone, with long-lived certificates.
     ///
     /// # Errors
     ///
-    /// Where the engine refuses.
+    /// If the engine refuses.
     pub fn make_swarm(&self, address_pool: &str) -> anyhow::Result<()> {
         self.runtime.block_on(async {
             let request = SwarmInitRequest {
@@ -47,7 +47,7 @@ impl Engine {
                 ..SwarmInitRequest::default()
             };
             self.docker.init_swarm(request).await.context("making a swarm")?;
-            // The first certificate was made before the swarm knew how long it should last.
+            // The first certificate was created before its validity was set.
             let swarm = self.docker.inspect_swarm().await.context("asking for the new swarm")?;
             let version = swarm.version.and_then(|version| version.index).unwrap_or_default();
             let options = UpdateSwarmOptions {
@@ -60,25 +60,25 @@ impl Engine {
         })
     }
 
-    /// Leaves the swarm, and ends it where this host was alone in it.
+    /// Leaves the swarm, and removes it if this host was its only node.
     ///
     /// # Errors
     ///
-    /// Where the engine refuses.
+    /// If the engine refuses.
     pub fn leave_swarm(&self) -> anyhow::Result<()> {
         let options = LeaveSwarmOptions { force: true };
         self.runtime.block_on(async {
             self.until_joined().await;
             self.docker.leave_swarm(Some(options)).await.context("leaving the swarm")?;
-            // Docker makes this bridge with a swarm, and forgets it. Where something still uses it,
+            // Docker creates this bridge with a swarm, and does not remove it. If it is still in use,
             // it stays.
             let _ = self.docker.remove_network(GATEWAY).await;
             Ok(())
         })
     }
 
-    /// Waits until the engine has set up the network `ingress`, which every swarm has. It does so after
-    /// it has joined, and where it leaves in the midst of it, that network stays and cannot be removed.
+    /// Waits until the engine has created the network `ingress`, which every swarm has. An engine
+    /// that leaves before that keeps a network that cannot be removed.
     async fn until_joined(&self) {
         let begun = Instant::now();
         while begun.elapsed() < JOIN {
@@ -91,11 +91,11 @@ impl Engine {
         }
     }
 
-    /// Makes the overlay network of that range.
+    /// Creates an overlay network with this range.
     ///
     /// # Errors
     ///
-    /// Where the engine refuses.
+    /// If the engine refuses.
     pub fn make_network(&self, name: &str, subnet: &str) -> anyhow::Result<()> {
         let range = IpamConfig { subnet: Some(subnet.to_owned()), ..IpamConfig::default() };
         let request = NetworkCreateRequest {
@@ -110,11 +110,11 @@ impl Engine {
         made.with_context(|| format!("making the network `{name}`")).map(drop)
     }
 
-    /// Removes a network; one that is not there stays away.
+    /// Removes a network. Succeeds if it does not exist.
     ///
     /// # Errors
     ///
-    /// Where the engine refuses.
+    /// If the engine refuses.
     pub fn remove_network(&self, name: &str) -> anyhow::Result<()> {
         let removed = self.runtime.block_on(self.docker.remove_network(name));
         crate::unless_absent(removed).with_context(|| format!("removing the network `{name}`"))

@@ -1,7 +1,7 @@
-//! What others say, made fit to be shown: one line, bounded, without what moves a cursor or turns
-//! the direction of a text.
+//! Makes text of others safe to print: one line of limited length, without characters that move the
+//! cursor or change the direction of text.
 
-/// As many characters of a text as may be, without those that control a screen.
+/// At most `most` characters of a text, without control characters.
 pub(super) fn plain(text: &str, most: usize) -> String {
     let mut shown: String = text.trim().chars().take(most).map(shown).collect();
     if text.trim().chars().nth(most).is_some() {
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shown_controls_no_screen_and_has_an_end() {
+    fn shown_text_is_bounded_and_without_control_characters() {
         for (text, most, expected) in [
             (" a\tb\r\n", 9, "a b"),
             ("\u{1b}[31mred\u{7}", 9, "[31mred"),

@@ -232,7 +232,7 @@ fn a_role_that_has_just_started_is_asked_until_it_has_looked_around() {
         };
         RoleView::of(Role::Cm, Ok(status))
     };
-    let young = "not looked for yet";
+    let young = cmsg_config::socket::NOT_LOOKED;
     let settled = |answers: [Option<&str>; 3], interrupted_at: usize| {
         let (mut asked, mut waited) = (0, 0);
         let ask = || {

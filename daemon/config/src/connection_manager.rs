@@ -22,95 +22,101 @@ use crate::{
     },
 };
 
-/// Everything the Connection Manager is told.
+/// The configuration of the Connection Manager, with defaults applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionManager {
-    /// What is logged.
+    /// `LogLevel`: the lowest level that is logged.
     pub log_level: LogLevel,
-    /// Type of the connection broker, for people.
+    /// `BrokerType`. Informational: the daemon does not interpret it.
     pub broker_type: String,
-    /// The connection broker.
+    /// `PcoipAddress`: URL of the connection broker.
     pub broker: BrokerUrl,
-    /// How the broker's certificate is verified.
+    /// `BrokerCertCheck` and `BrokerCertPin`.
     pub broker_check: UpstreamCheck,
-    /// Longest wait for the broker.
+    /// `BrokerMaxRespWaitSeconds`: timeout of a request to the broker.
     pub broker_wait: Duration,
-    /// Whether agents' certificates are verified.
+    /// `AgentCertCheck`: whether agents' certificates are verified.
     pub agent_check: bool,
-    /// Where agents are called.
+    /// `AgentPort`: HTTPS port of the PCoIP agents.
     pub agent_port: u16,
-    /// Networks where agents may be whatever the broker says.
+    /// `AllowedAgents`: networks in which an agent may have a loopback, link-local or gateway
+    /// address, or one that the broker did not name.
     pub allowed_agents: Vec<IpNet>,
-    /// Longest wait for an agent.
+    /// `AgentMaxRespWaitSeconds`: timeout of `launch-session`.
     pub agent_wait: Duration,
-    /// License servers handed to agents.
+    /// `LicenseServerAddress`, in the order in which agents try them.
     pub license_servers: Vec<String>,
-    /// Public addresses of the own gateway; empty where sessions do not go through it.
+    /// `ExternalRoutableIP`: public addresses of the gateway on this host, at most one for IPv4 and
+    /// one for IPv6. Empty if `SecurityGatewayEnabled` is false.
     pub own_gateway: Vec<IpAddr>,
-    /// Port of the own gateway that clients are told.
+    /// `ExternalPort`: port of the gateway on this host, as sent to clients.
     pub external_port: u16,
-    /// Other gateways, in the order in which they are tried.
+    /// `ExternalSecurityGateway`: gateways on other hosts, in the order in which they are tried.
     pub external_gateways: Vec<ExternalGateway>,
-    /// PEM key that signs announcements.
+    /// `JwtSigningKey`: PEM file of the key that signs announcements.
     pub jwt_signing_key: PathBuf,
-    /// What clients know this host by.
+    /// `HostAddress`: the name and address in `pcm-info` and redirects.
     pub host_address: HostAddress,
-    /// Where clients connect.
+    /// `ListenAddress`: HTTPS listener for clients.
     pub listen: SocketAddr,
-    /// Where plain HTTP is redirected.
+    /// `HttpListenAddress`: listener that redirects HTTP to HTTPS; `None` for `off`.
     pub http_listen: Option<SocketAddr>,
-    /// PEM certificate and chain.
+    /// `SslCertificate`: PEM file of the server certificate and its chain.
     pub certificate: PathBuf,
-    /// PEM key of the certificate.
+    /// `SslKey`: PEM file of the private key of [`Self::certificate`].
     pub key: PathBuf,
-    /// PEM certificates for upstream peers.
+    /// `CaCertificate`: PEM files of CA certificates that are trusted besides the host's, for the
+    /// broker, agents and gateways.
     pub ca_certificates: Vec<PathBuf>,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// `TrustedProxies`: proxies whose `X-Forwarded-For` is accepted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Client connections at once.
+    /// `MaxConnections`: concurrent client connections.
     pub max_connections: ConnectionLimit,
-    /// Longest TLS handshake of a client.
+    /// `TlsHandshakeSeconds`: timeout of a client's TLS handshake.
     pub tls_handshake: Duration,
-    /// Longest wait for a request's head.
+    /// `HttpHeadSeconds`: timeout for a client to send the head of a request.
     pub http_head: Duration,
-    /// When an unused session ends.
+    /// `SessionIdleSeconds`: a session ends after this time without a request.
     pub session_idle: Duration,
-    /// State.
+    /// `DataDirectory`: sessions that survive a restart, and the mark of draining.
     pub data_directory: PathBuf,
-    /// Unix sockets.
+    /// `RunDirectory`: unix sockets, and the reason why a configuration was rejected.
     pub run_directory: PathBuf,
-    /// Log files.
+    /// `LogDirectory`: the log files; limited to 1 GiB by the daemon.
     pub log_directory: PathBuf,
-    /// What has no effect yet.
+    /// Keys of functions that are not implemented.
     pub kept: Kept,
 }
 
-/// How a peer's certificate is verified.
+/// How the certificate of an upstream peer is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpstreamCheck {
-    /// By the listed and the host's certificates, or by one of these pins.
+    /// Accept a chain to one of [`ConnectionManager::ca_certificates`] or of the host's CA
+    /// certificates. Certificates and public keys with one of these digests are accepted without a
+    /// CA.
     Verify(Vec<Pin>),
-    /// Not at all.
+    /// Accept any certificate: connections can be intercepted.
     Off,
 }
 
 /// A gateway on another host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalGateway {
-    /// What clients are told.
+    /// The public address, as sent to clients.
     pub address: IpAddr,
-    /// Where it takes announcements.
+    /// Where announcements are sent; port 443 of the public address by default.
     pub control: HostPort,
-    /// Certificate or key that is trusted as it is.
+    /// Certificate or public key that is accepted without a CA.
     pub pin: Option<Pin>,
 }
 
 impl ConnectionManager {
-    /// Reads the configuration out of its file.
+    /// Parses a configuration file and checks every value.
     ///
     /// # Errors
     ///
-    /// All bad and missing values.
+    /// [`Invalid`] lists all invalid and missing values. A single one makes the configuration
+    /// invalid.
     pub fn read(file: &ConfFile) -> Result<Loaded<Self>, Invalid> {
         let mut reader = Reader::new(file, keys::CONNECTION_MANAGER);
         let value = read_all(&mut reader);
@@ -118,7 +124,7 @@ impl ConnectionManager {
     }
 }
 
-/// Reads every key before it judges, so that every bad value is reported.
+/// Reads every key before returning, so that all invalid values are reported at once.
 #[expect(clippy::too_many_lines, reason = "one line a key")]
 fn read_all(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
     let log_level = reader.one("LogLevel");
@@ -197,7 +203,8 @@ fn read_all(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
     })
 }
 
-/// A control address or a pin for a gateway that is not listed is a mistake, not a wish.
+/// Rejects a control address or pin of a gateway that is not listed, since it is most likely a
+/// typo.
 fn external_gateways(reader: &mut Reader<'_>) -> Vec<ExternalGateway> {
     let addresses: Vec<IpAddr> = reader.many("ExternalSecurityGateway");
     let controls: Vec<ForGateway<HostPort>> = reader.many("ExternalSecurityGatewayControl");
@@ -229,7 +236,7 @@ fn external_gateways(reader: &mut Reader<'_>) -> Vec<ExternalGateway> {
     addresses.into_iter().map(gateway).collect()
 }
 
-/// `IP:PORT`, or `off`.
+/// The value of `HttpListenAddress`: `IP:PORT`, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaybeAddress(pub Option<SocketAddr>);
 
@@ -279,10 +286,10 @@ mod tests {
     fn every_bad_value_is_reported_with_its_line() {
         let text = "PcoipAddress = broker\nAgentPort = 0\nMaxConnections = many\n";
 
-        let told = read(text).unwrap_err().to_string();
+        let error = read(text).unwrap_err().to_string();
 
         assert_eq!(
-            told,
+            error,
             "line 1: `PcoipAddress`: `broker` is not a URL of the form `https://HOST[:PORT]`; \
              line 2: `AgentPort`: `0` is not a port from 1 to 65535; \
              line 3: `MaxConnections`: `many` is not a number from 1 to 100000; \
@@ -299,14 +306,14 @@ mod tests {
     }
 
     #[test]
-    fn a_disabled_gateway_is_not_used_whatever_its_address() {
+    fn a_disabled_gateway_is_not_used_even_with_an_address() {
         let read = read(&format!("{LEAST}SecurityGatewayEnabled = false\n")).unwrap();
 
         assert_eq!(read.value.own_gateway, Vec::<IpAddr>::new());
     }
 
     #[test]
-    fn an_external_gateway_is_called_at_its_public_address_unless_told() {
+    fn an_external_gateway_is_called_at_its_public_address_by_default() {
         let text = format!(
             "{LEAST}ExternalSecurityGateway = 198.51.100.1\nExternalSecurityGateway = 2001:db8::2\n\
              ExternalSecurityGatewayControl = 2001:db8::2=sg2.lan:8443\n"
@@ -322,10 +329,10 @@ mod tests {
     fn a_pin_for_an_unlisted_gateway_is_refused() {
         let pin = format!("sha256:{}", "0".repeat(64));
 
-        let told = read(&format!("{LEAST}ExternalSecurityGatewayPin = 192.0.2.1={pin}\n"));
+        let error = read(&format!("{LEAST}ExternalSecurityGatewayPin = 192.0.2.1={pin}\n"));
 
         assert_eq!(
-            told.unwrap_err().to_string(),
+            error.unwrap_err().to_string(),
             "`ExternalSecurityGatewayPin`: `192.0.2.1` is not listed as `ExternalSecurityGateway`"
         );
     }

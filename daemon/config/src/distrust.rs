@@ -8,43 +8,45 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::names;
 
-/// The kind of problem, for programs.
+/// The kind of problem, as a machine-readable value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Problem {
-    /// Certificates are pinned, and it is not one of them.
+    /// Pins are set, and neither the certificate nor its key matches one.
     NotPinned,
-    /// It has expired.
+    /// `notAfter` is in the past.
     Expired,
-    /// It is not valid yet.
+    /// `notBefore` is in the future.
     NotYetValid,
-    /// It is for other names.
+    /// No name in the certificate matches the host that was contacted.
     OtherName,
-    /// No trusted authority issued it.
+    /// No trusted CA issued the certificate, or the CA's key was replaced.
     UnknownAuthority,
-    /// Anything else.
+    /// Any other problem, for example a damaged certificate.
     Other,
 }
 
-/// Why a certificate cannot be verified. Its text has "it" for the certificate.
+/// Why a certificate cannot be verified. The `Display` text calls the certificate "it".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Distrust {
-    /// It was valid until then, in seconds since the epoch.
+    /// `notAfter`, in seconds since the Unix epoch.
     Expired(u64),
-    /// It is valid from then on, and what the clock said, in seconds since the epoch.
+    /// `notBefore` and the time of this host, both in seconds since the Unix epoch.
     NotYetValid(u64, u64),
-    /// The name that was called, and those that it is for, as its holder chose them.
+    /// The host that was contacted, and the names in the certificate. The peer chose these names:
+    /// escape them before printing.
     OtherName(String, Vec<String>),
-    /// No trusted authority issued it.
+    /// No trusted CA issued the certificate.
     UnknownAuthority,
-    /// A trusted authority has its issuer's name, and did not sign it: its key was replaced.
+    /// A trusted CA has the issuer's name but a different key, for example because the CA's key was
+    /// replaced.
     OtherAuthority,
-    /// Anything else, in words.
+    /// Any other problem, as text.
     Other(String),
 }
 
 impl Distrust {
-    /// Reads the verifier's error.
+    /// Converts an error of rustls's verifier.
     #[must_use]
     pub fn of(error: &Error) -> Self {
         let Error::InvalidCertificate(why) = error else { return Self::Other(error.to_string()) };
@@ -80,7 +82,7 @@ impl Distrust {
         }
     }
 
-    /// The kind of problem.
+    /// The kind of problem, without its values.
     #[must_use]
     pub fn problem(&self) -> Problem {
         match self {
@@ -118,7 +120,8 @@ impl fmt::Display for Distrust {
     }
 }
 
-/// The verifier's error with the names in a certificate as they are shown, for a report in its words.
+/// The same error with the certificate's names escaped and bounded by [`crate::names`], for reports
+/// that use rustls's text.
 #[must_use]
 pub fn bounded(error: Error) -> Error {
     match error {
@@ -137,7 +140,7 @@ pub fn bounded(error: Error) -> Error {
     }
 }
 
-/// Names as they are shown, each in backticks.
+/// Escaped and bounded names, each in backticks.
 fn quoted(all: &[String]) -> String {
     let shown = names::shown(all);
     let more = all.len() - shown.len();
@@ -148,8 +151,8 @@ fn quoted(all: &[String]) -> String {
     shown.join(", ")
 }
 
-/// Names out of rustls's debug form: `DnsName("a.example")`, `IpAddress(192.0.2.1)`. A stranger chose
-/// them.
+/// Extracts the names from rustls's debug form: `DnsName("a.example")`, `IpAddress(192.0.2.1)`. The
+/// peer chose these names.
 fn inner(presented: &[String]) -> Vec<String> {
     let name = |text: &String| {
         let inner = text.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
@@ -158,7 +161,7 @@ fn inner(presented: &[String]) -> Vec<String> {
     presented.iter().map(name).collect()
 }
 
-/// Seconds since the epoch as RFC 3339, UTC.
+/// Formats seconds since the Unix epoch as RFC 3339, UTC.
 #[must_use]
 pub fn date(seconds: u64) -> String {
     let at = i64::try_from(seconds).ok().and_then(|s| OffsetDateTime::from_unix_timestamp(s).ok());
@@ -174,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_problem_of_administrators_has_its_words() {
+    fn every_certificate_problem_has_its_own_text() {
         let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let expected = ServerName::try_from("b.example").unwrap();
         let presented =
@@ -216,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_strangers_are_escaped_and_bounded() {
+    fn names_from_a_peers_certificate_are_escaped_and_bounded() {
         let expected = ServerName::try_from("b.example").unwrap();
         let forged = format!("DnsName(\"x fix=`curl evil`\nhint: y{}\")", " ".repeat(4000));
         let presented = vec![forged; 20];

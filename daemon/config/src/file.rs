@@ -10,10 +10,10 @@ use std::{
 
 use crate::text::{self, Undecodable};
 
-/// The largest file that is read; a real one has a few kilobytes.
+/// The largest file that is read, in bytes. A typical one has a few kilobytes.
 pub const MAX_BYTES: usize = 256 * 1024;
 
-/// What Windows editors put in front of a text, and joining files into the middle of one.
+/// Windows editors write it at the start of a file; concatenating files can leave it in the middle.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// One configuration file, line by line.
@@ -28,50 +28,51 @@ enum Line {
     Other(String),
 }
 
-/// One `Key = value` with the line it stands on, counted from one.
+/// One `Key = value` line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// The number of the line.
+    /// Line number, starting at 1.
     pub line: usize,
-    /// The name before the first equals sign.
+    /// The text before the first equals sign, trimmed.
     pub key: &'a str,
-    /// The text behind it, trimmed.
+    /// The text after it, trimmed.
     pub value: &'a str,
 }
 
-/// Why a file could not be read.
+/// Why a file could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The system refused.
+    /// Opening or reading the file failed.
     #[error("failed to read configuration `{}`", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// It is not text. Lines that are guessed could lose a setting.
+    /// The file is not UTF-8 and has no byte order mark. Guessing its encoding could lose a
+    /// setting.
     #[error("configuration `{}`: {why}; {}", path.display(), why.fix(path))]
     Undecodable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem, with the line number.
         why: Undecodable,
     },
-    /// No configuration is this large.
+    /// The file is larger than [`MAX_BYTES`].
     #[error("configuration `{}` has more than {MAX_BYTES} bytes", path.display())]
     TooLarge {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
 }
 
 impl ConfFile {
-    /// Reads a file from disk, in UTF-8 or what [`text::decode`] makes it of.
+    /// Reads a file from disk. UTF-8 and the encodings of [`text::decode`] are accepted.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read, is too large or cannot be decoded.
+    /// [`LoadError::Read`], [`LoadError::TooLarge`], or [`LoadError::Undecodable`].
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         let read = |source| LoadError::Read { path: path.to_owned(), source };
         let mut bytes = Vec::new();
@@ -85,14 +86,14 @@ impl ConfFile {
         Ok(Self::parse(&text))
     }
 
-    /// Reads the text of a file; whatever it is, it is kept.
+    /// Parses the text of a file. Unknown keys and malformed lines are kept.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let text = text.trim_start_matches(BYTE_ORDER_MARK);
         Self { lines: text.lines().map(Line::parse).collect() }
     }
 
-    /// All entries in the order of the file.
+    /// All entries, in file order.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         self.lines.iter().enumerate().filter_map(|(index, line)| match line {
             Line::Entry { key, value } => Some(Entry { line: index + 1, key, value }),
@@ -100,7 +101,7 @@ impl ConfFile {
         })
     }
 
-    /// Lines that are neither an entry, a comment nor blank, with their numbers.
+    /// Line numbers and text of lines that are neither an entry, nor a comment, nor blank.
     pub fn strays(&self) -> impl Iterator<Item = (usize, &str)> {
         self.lines.iter().enumerate().filter_map(|(index, line)| match line {
             Line::Other(text) if !is_comment(text) => Some((index + 1, text.as_str())),
@@ -108,12 +109,13 @@ impl ConfFile {
         })
     }
 
-    /// The values given for a key, in the order of the file.
+    /// The entries with this key, in file order.
     pub fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = Entry<'a>> {
         self.entries().filter(move |entry| entry.key.eq_ignore_ascii_case(key))
     }
 
-    /// Makes the values of a key exactly these, in the place where the key stood or at the end.
+    /// Replaces all values of a key. The new lines are where the first old one was, or at the end
+    /// of the file.
     pub fn set<I>(&mut self, key: &str, values: I)
     where
         I: IntoIterator,
@@ -131,12 +133,12 @@ impl ConfFile {
         self.lines.splice(place..place, entries);
     }
 
-    /// Appends a comment line.
+    /// Appends `# text` as the last line.
     pub fn comment(&mut self, text: &str) {
         self.lines.extend(text.lines().map(|line| Line::Other(format!("# {line}"))));
     }
 
-    /// The file's text.
+    /// The text of the file, with all comments and unknown lines.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = String::new();
@@ -175,7 +177,7 @@ fn is_comment(line: &str) -> bool {
     line.is_empty() || line.starts_with('#') || line.starts_with(';')
 }
 
-/// A value cannot smuggle in a second entry.
+/// Joins the lines of a value, so that it cannot add a second entry to the file.
 fn one_line(value: &str) -> String {
     value.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -187,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_changed_survives_a_rewrite() {
+    fn a_rewrite_keeps_unchanged_lines() {
         let text = "# mine\n\nMaxConnections = 10\nUnknown = x = y\nnonsense\n";
         let mut file = ConfFile::parse(text);
 
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_key_is_replaced_where_it_stood() {
+    fn a_repeated_key_is_replaced_in_place() {
         let mut file = ConfFile::parse("A = 1\nB = 1\nA = 2\nC = 3");
 
         file.set("a", ["7", "8", "9"]);
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_line_ends_and_a_byte_order_mark_are_read() {
+    fn crlf_line_endings_and_a_byte_order_mark_are_accepted() {
         let file = ConfFile::parse("\u{feff}LogLevel = DEBUG\r\n");
 
         let entries: Vec<_> = file.entries().collect();
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_in_the_encodings_of_windows_or_refused_by_name() {
+    fn a_file_in_an_unsupported_encoding_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.conf");
         let load = |bytes: &[u8]| {
@@ -263,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_behind_a_byte_order_mark_stays_one() {
+    fn a_comment_after_a_byte_order_mark_is_a_comment() {
         let file = ConfFile::parse("A = 1\n \u{feff}# B = 2\n\u{feff}\n");
 
         assert_eq!(file.entries().count(), 1);
@@ -272,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_cannot_smuggle_in_a_line() {
+    fn a_value_cannot_add_a_line() {
         let mut file = ConfFile::default();
 
         file.set("BrokerType", ["x\nAgentCertCheck = false"]);
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_without_a_key_are_told() {
+    fn lines_without_a_key_are_reported() {
         let file = ConfFile::parse("ok = 1\nnonsense\n= 3\n# c\n");
 
         assert_eq!(file.strays().collect::<Vec<_>>(), [(2, "nonsense"), (3, "= 3")]);

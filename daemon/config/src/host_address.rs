@@ -1,29 +1,30 @@
-//! What clients know a host by: at most one name and one address.
+//! The name and address by which clients reach a host: at most one of each.
 
 use std::net::IpAddr;
 
 use crate::values::Host;
 
-/// The `HostAddress` of a Connection Manager; empty where its host is to tell.
+/// The key `HostAddress` of a Connection Manager. If both are `None`, the host's own name and
+/// address are used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostAddress {
-    /// The name, without a final dot.
+    /// The DNS name, without a final dot.
     pub name: Option<Host>,
-    /// The address.
+    /// The IP address, IPv4 or IPv6.
     pub address: Option<IpAddr>,
 }
 
-/// There is more than one name, or more than one address.
+/// More than one name, or more than one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("has more than one name or more than one IP address")]
 pub struct Several;
 
 impl HostAddress {
-    /// Sorts names from addresses.
+    /// Separates names from addresses.
     ///
     /// # Errors
     ///
-    /// Where there is more than one of a kind.
+    /// [`Several`] if there is more than one name or more than one address.
     pub fn of(hosts: &[Host]) -> Result<Self, Several> {
         let mut own = Self::default();
         for host in hosts {
@@ -38,8 +39,8 @@ impl HostAddress {
         Ok(own)
     }
 
-    /// What to call this host to a client that called it that: the name or the address that the
-    /// client used if it is one of these, else the name before the address.
+    /// The name or address to use in a reply to a client that contacted the host as `by`: `by`
+    /// itself if it is listed, else the name, else the address.
     #[must_use]
     pub fn called(&self, by: Host) -> Host {
         let as_host = |address: IpAddr| address.to_string().parse::<Host>().ok();
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn one_name_and_one_address_are_told_apart() {
+    fn one_name_and_one_address_are_separated() {
         let (name, address) = ("cm.example".parse().unwrap(), "192.0.2.4".parse().unwrap());
         let both = HostAddress { name: Some(name), address: Some(address) };
 

@@ -1,5 +1,5 @@
-//! What the Connection Manager is told for functions that it does not have yet. It is read, so that
-//! a bad value is reported, and has no effect.
+//! Keys of the Connection Manager for functions that are not implemented. They have no effect, but
+//! invalid values are reported.
 
 use std::path::PathBuf;
 
@@ -8,71 +8,71 @@ use crate::{
     values::{AbsolutePath, Domain, HttpsUrl, Name, Switch},
 };
 
-/// Everything that has no effect yet.
+/// The keys without effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// Authentication at an identity provider.
+    /// `OauthEnabled` and the keys of OAuth.
     pub oauth: Oauth,
-    /// Logging users on to their desktops.
+    /// `SsoEnabled` and the keys of single sign-on.
     pub sso: Sso,
-    /// Whether VMware Horizon is the broker.
+    /// `HorizonEnabled`: whether VMware Horizon is the broker.
     pub horizon: bool,
-    /// Certificate and key of a trusted customer licence.
+    /// PEM files of the certificate and key of a trusted customer licence.
     pub trusted_license: (Option<PathBuf>, Option<PathBuf>),
 }
 
-/// Authentication at an identity provider.
+/// Authentication of clients by an identity provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Oauth {
-    /// Whether it is wanted.
+    /// `OauthEnabled`: whether OAuth is requested.
     pub is_enabled: bool,
-    /// The provider.
+    /// URL of the identity provider.
     pub provider: Option<HttpsUrl>,
-    /// What it calls us.
+    /// The client ID that the provider assigned to this host.
     pub client_id: Option<Name>,
-    /// The federated authentication broker that agents are told.
+    /// URL of the federated authentication broker, as sent to agents.
     pub federated_auth: Option<HttpsUrl>,
 }
 
-/// Logging users on to their desktops by certificates.
+/// Single sign-on to desktops with certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sso {
-    /// Whether it is wanted.
+    /// `SsoEnabled`: whether single sign-on is requested.
     pub is_enabled: bool,
-    /// Certificates are signed here.
+    /// Certificates are signed on this host.
     pub signing: Signing,
-    /// Certificates are signed by a certification authority.
+    /// Certificates are requested from a certification authority.
     pub enrollment: Enrollment,
 }
 
-/// The intermediate authority of ours.
+/// The intermediate CA on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signing {
-    /// Its certificate.
+    /// PEM file of the CA certificate.
     pub certificate: Option<PathBuf>,
-    /// Its key.
+    /// PEM file of the CA certificate's key.
     pub key: Option<PathBuf>,
-    /// What it revoked.
+    /// Certificate revocation list of this CA.
     pub crl: Option<PathBuf>,
 }
 
 /// The web enrolment service of a certification authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enrollment {
-    /// Where it is.
+    /// URL of the service.
     pub url: Option<HttpsUrl>,
-    /// The domain of the user.
+    /// Windows domain of the account that enrols.
     pub domain: Option<Domain>,
-    /// The user.
+    /// Name of the account that enrols.
     pub username: Option<Name>,
-    /// The file with the user's password.
+    /// File with the password of the account.
     pub password_file: Option<PathBuf>,
-    /// The template of the certificates.
+    /// Certificate template that the service applies.
     pub template: Option<Name>,
 }
 
 impl Kept {
-    /// Reads all of it before it judges, so that every bad value is reported.
+    /// Reads all keys before returning, so that all invalid values are reported at once.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let oauth = reader.one::<Switch>("OauthEnabled");
         let (provider, client_id) = (reader.maybe("IdProviderUrl"), reader.maybe("OauthClientId"));
@@ -113,7 +113,7 @@ mod tests {
     const LEAST: &str = "PcoipAddress = https://broker.example\nSecurityGatewayEnabled = false\n";
 
     #[test]
-    fn what_has_no_effect_yet_is_read_and_off_by_default() {
+    fn keys_without_effect_are_read_and_off_by_default() {
         let read = |text: &str| {
             let file = ConfFile::parse(&format!("{LEAST}{text}"));
             ConnectionManager::read(&file).unwrap()
@@ -129,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_reported_although_it_would_have_no_effect() {
+    fn a_bad_value_of_a_key_without_effect_is_reported() {
         let text = format!("{LEAST}IdProviderUrl = http://idp\nSsoEnrollmentDomain = 192.0.2.1\n");
 
-        let told = ConnectionManager::read(&ConfFile::parse(&text)).unwrap_err().to_string();
+        let error = ConnectionManager::read(&ConfFile::parse(&text)).unwrap_err().to_string();
 
         assert_eq!(
-            told,
+            error,
             "line 3: `IdProviderUrl`: `http://idp` is not a URL of the form \
              `https://HOST[:PORT][/PATH]`; \
              line 4: `SsoEnrollmentDomain`: `192.0.2.1` is not the name of a domain"

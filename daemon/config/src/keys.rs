@@ -1,27 +1,28 @@
-//! Every key of the two files: name, default, shape and meaning. Readers take defaults from here
-//! and the reference page lists it, so there is one place to change.
+//! Every key of the two .conf files: name, default, format and meaning. The readers take defaults
+//! from these tables, and the tables of `docs/configuration.md` are generated from them.
 
-/// One known key.
+/// A key of a .conf file, with what the reference page says about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
-    /// The name, as it is written; case does not matter when it is read.
+    /// The name. Case does not matter in a file.
     pub name: &'static str,
-    /// The value that holds where the key is absent; empty for none.
+    /// The default value; empty if there is none.
     pub default: &'static str,
-    /// Whether the key may stand more than once.
+    /// Whether the key may be repeated.
     pub repeats: bool,
-    /// What a value looks like.
+    /// The format of a value, for documentation.
     pub shape: &'static str,
-    /// What it does.
+    /// The effect, for documentation: a phrase in lower case without a full stop.
     pub meaning: &'static str,
 }
 
 impl Key {
-    /// The key of that name. The tables are ours, so a name that is missing is a mistake of ours.
+    /// The key with this name.
     ///
     /// # Panics
     ///
-    /// Where the table has no such key.
+    /// If the table has no such key. Names are constants in this crate, so this is a programming
+    /// error.
     #[must_use]
     pub fn named<'a>(keys: &'a [Self], name: &str) -> &'a Self {
         keys.iter().find(|key| key.name == name).expect("every key that is read is in its table")
@@ -58,7 +59,7 @@ const LOG_LEVEL: Key = Key::new(
     "LogLevel",
     "INFO",
     "TRACE, DEBUG, INFO, WARN or ERROR",
-    "what is logged, at or above",
+    "lowest level of messages that are logged",
 );
 const AGENT_CERT_CHECK: Key = Key::switch("AgentCertCheck", "false", "verify agents' certificates");
 const SSL_CERTIFICATE: Key = Key::path(
@@ -69,60 +70,67 @@ const SSL_CERTIFICATE: Key = Key::path(
 const SSL_KEY: Key =
     Key::path("SslKey", "/opt/teradici/pcoipcm_data/certs/cmsg.key", "PEM key of that certificate");
 const HTTP_HEAD_SECONDS: Key =
-    Key::seconds("HttpHeadSeconds", "10", "longest wait for the head of a request");
+    Key::seconds("HttpHeadSeconds", "10", "timeout for a client to send the head of a request");
 const DATA_DIRECTORY: Key = Key::path("DataDirectory", "/opt/teradici/pcoipcm_data/state", "state");
 const RUN_DIRECTORY: Key =
-    Key::path("RunDirectory", "/opt/teradici/pcoipcm_data/run", "unix sockets");
+    Key::path("RunDirectory", "/opt/teradici/pcoipcm_data/run", "directory of the unix sockets");
 
 /// The keys of `ConnectionManager.conf`.
 pub const CONNECTION_MANAGER: &[Key] = &[
     LOG_LEVEL,
-    Key::new(
-        "BrokerType",
-        "",
-        "text",
-        "type of the connection broker; for people, nothing depends on it",
-    ),
-    Key::new("PcoipAddress", "", "https://HOST[:PORT]", "the connection broker; required"),
+    Key::new("BrokerType", "", "text", "type of the connection broker; informational only"),
+    Key::new("PcoipAddress", "", "https://HOST[:PORT]", "URL of the connection broker; required"),
     Key::switch("BrokerCertCheck", "true", "verify the broker's certificate"),
     Key::list(
         "BrokerCertPin",
         "sha256:HEX",
-        "certificate or key of the broker that is trusted as it is",
+        "SHA-256 of the broker's certificate or public key, which is trusted without a CA",
     ),
-    Key::seconds("BrokerMaxRespWaitSeconds", "40", "longest wait for an answer of the broker"),
+    Key::seconds("BrokerMaxRespWaitSeconds", "40", "timeout of a request to the broker"),
     AGENT_CERT_CHECK,
-    Key::new("AgentPort", "60443", "port", "where agents are called to launch a session"),
+    Key::new("AgentPort", "60443", "port", "HTTPS port of the PCoIP agents"),
     Key::list(
         "AllowedAgents",
         "IP[/BITS]",
-        "networks where agents may be although the broker does not name them, and whatever special \
-         address they have",
+        "networks in which agents may have a special address, or one that the broker does not name",
     ),
-    Key::seconds("AgentMaxRespWaitSeconds", "60", "longest wait for an agent to launch a session"),
+    Key::seconds("AgentMaxRespWaitSeconds", "60", "timeout for an agent to launch a session"),
     Key::list(
         "LicenseServerAddress",
         "URL or port@host",
-        "license servers handed to agents, tried in order",
+        "license servers for agents, in the order in which they are tried",
     ),
-    Key::switch("SecurityGatewayEnabled", "true", "sessions go through the own security gateway"),
-    Key::list("ExternalRoutableIP", "IP", "public address of the own gateway, one a family"),
+    Key::switch(
+        "SecurityGatewayEnabled",
+        "true",
+        "route sessions through the security gateway on this host",
+    ),
+    Key::list(
+        "ExternalRoutableIP",
+        "IP",
+        "public address of the gateway on this host, at most one for IPv4 and one for IPv6",
+    ),
     Key::new(
         "ExternalPort",
         "4172",
         "port",
-        "port of the own gateway that clients are told; other gateways are at 4172",
+        "public port of the gateway on this host; other gateways use 4172",
     ),
-    Key::list("ExternalSecurityGateway", "IP", "public address of another gateway, tried in order"),
+    Key::list(
+        "ExternalSecurityGateway",
+        "IP",
+        "public address of a gateway on another host; gateways are tried in order",
+    ),
     Key::list(
         "ExternalSecurityGatewayControl",
         "IP=HOST:PORT",
-        "where that gateway takes announcements; its public address and 443 unless given",
+        "address to which announcements to that gateway are sent; default: port 443 of its public \
+         address",
     ),
     Key::list(
         "ExternalSecurityGatewayPin",
         "IP=sha256:HEX",
-        "certificate or key of that gateway that is trusted as it is",
+        "SHA-256 of that gateway's certificate or public key, which is trusted without a CA",
     ),
     Key::path(
         "JwtSigningKey",
@@ -132,66 +140,69 @@ pub const CONNECTION_MANAGER: &[Key] = &[
     Key::list(
         "HostAddress",
         "NAME or IP",
-        "name and address that clients know this host by, one each: told in `pcm-info` and redirects",
+        "name and address of this host for clients, at most one of each; used in `pcm-info` and \
+         redirects",
     ),
-    Key::new(
-        "ListenAddress",
-        "0.0.0.0:443",
-        "IP:PORT",
-        "where clients reach the connection manager",
-    ),
+    Key::new("ListenAddress", "0.0.0.0:443", "IP:PORT", "HTTPS listening address for clients"),
     Key::new(
         "HttpListenAddress",
         "0.0.0.0:80",
         "IP:PORT or off",
-        "where plain HTTP is answered with a redirect to HTTPS",
+        "listening address that redirects HTTP to HTTPS",
     ),
     SSL_CERTIFICATE,
     SSL_KEY,
     Key::list(
         "CaCertificate",
         "path",
-        "PEM certificates that upstream peers are verified with, beside the host's",
+        "PEM file of CA certificates for the broker, agents and gateways, in addition to the \
+         host's",
     ),
     Key::list(
         "TrustedProxies",
         "IP[/BITS]",
-        "proxies whose `X-Forwarded-For` is used; ignored from all others",
+        "proxies whose `X-Forwarded-For` is accepted; the header is ignored from all other peers",
     ),
-    Key::new("MaxConnections", "10000", "1 to 100000", "client connections at once"),
-    Key::seconds("TlsHandshakeSeconds", "10", "longest TLS handshake of a client"),
+    Key::new(
+        "MaxConnections",
+        "10000",
+        "1 to 100000",
+        "maximum number of concurrent client connections",
+    ),
+    Key::seconds("TlsHandshakeSeconds", "10", "timeout of a client's TLS handshake"),
     HTTP_HEAD_SECONDS,
-    Key::seconds("SessionIdleSeconds", "900", "after which a session that is not used ends"),
+    Key::seconds("SessionIdleSeconds", "900", "a session ends after this time without a request"),
     DATA_DIRECTORY,
     RUN_DIRECTORY,
-    Key::path("LogDirectory", "/var/log/Teradici/ConnectionManager", "log files"),
+    Key::path("LogDirectory", "/var/log/Teradici/ConnectionManager", "directory of the log files"),
     Key::switch(
         "OauthEnabled",
         "false",
-        "kept for OAuth; has no effect yet: clients authenticate at an identity provider",
+        "kept for OAuth; has no effect yet: authenticate clients at an identity provider",
     ),
     Key::new(
         "IdProviderUrl",
         "",
         "https://HOST[:PORT][/PATH]",
-        "kept for OAuth; has no effect yet: the identity provider",
+        "kept for OAuth; has no effect yet: URL of the identity provider",
     ),
     Key::new(
         "OauthClientId",
         "",
         "text",
-        "kept for OAuth; has no effect yet: the client ID that the identity provider gave",
+        "kept for OAuth; has no effect yet: the client ID that the identity provider assigned",
     ),
     Key::new(
         "FederatedAuthUrl",
         "",
         "https://HOST[:PORT][/PATH]",
-        "kept for OAuth; has no effect yet: the federated authentication broker that agents are told",
+        "kept for OAuth; has no effect yet: URL of the federated authentication broker, sent to \
+         agents",
     ),
     Key::switch(
         "SsoEnabled",
         "false",
-        "kept for single sign-on; has no effect yet: users are logged on to their desktops",
+        "kept for single sign-on; has no effect yet: log users on to their desktops",
     ),
     Key::path(
         "SsoSigningCertificate",
@@ -206,46 +217,48 @@ pub const CONNECTION_MANAGER: &[Key] = &[
     Key::path(
         "SsoSigningCrl",
         "",
-        "kept for single sign-on; has no effect yet: list of the certificates that the authority revoked",
+        "kept for single sign-on; has no effect yet: certificate revocation list of that authority",
     ),
     Key::new(
         "SsoEnrollmentUrl",
         "",
         "https://HOST[:PORT][/PATH]",
-        "kept for single sign-on; has no effect yet: web enrolment service of the certification authority",
+        "kept for single sign-on; has no effect yet: URL of the certification authority's web \
+         enrolment service",
     ),
     Key::new(
         "SsoEnrollmentDomain",
         "",
         "domain",
-        "kept for single sign-on; has no effect yet: domain of the user who enrols there",
+        "kept for single sign-on; has no effect yet: domain of the account that enrols",
     ),
     Key::new(
         "SsoEnrollmentUsername",
         "",
         "text",
-        "kept for single sign-on; has no effect yet: user who enrols there",
+        "kept for single sign-on; has no effect yet: name of the account that enrols",
     ),
     Key::path(
         "SsoEnrollmentPasswordFile",
         "",
-        "kept for single sign-on; has no effect yet: file with that user's password",
+        "kept for single sign-on; has no effect yet: file with the password of that account",
     ),
     Key::new(
         "SsoEnrollmentTemplate",
         "",
         "text",
-        "kept for single sign-on; has no effect yet: template by which certificates are signed there",
+        "kept for single sign-on; has no effect yet: certificate template",
     ),
     Key::switch(
         "HorizonEnabled",
         "false",
-        "kept for VMware Horizon; has no effect yet: VMware Horizon is the broker",
+        "kept for VMware Horizon; has no effect yet: use VMware Horizon as the broker",
     ),
     Key::path(
         "TrustedLicenseCertificate",
         "",
-        "kept for trusted licences; has no effect yet: PEM certificate of a trusted customer licence",
+        "kept for trusted licences; has no effect yet: PEM certificate of a trusted customer \
+         licence",
     ),
     Key::path(
         "TrustedLicenseKey",
@@ -257,13 +270,17 @@ pub const CONNECTION_MANAGER: &[Key] = &[
 /// The keys of `SecurityGateway.conf`.
 pub const SECURITY_GATEWAY: &[Key] = &[
     LOG_LEVEL,
-    Key::list("ExternalRoutableIP", "IP", "public address of this gateway, one a family; required"),
-    Key::new("MaxConnections", "5000", "1 to 100000", "sessions at once"),
+    Key::list(
+        "ExternalRoutableIP",
+        "IP",
+        "public address of this gateway, at most one for IPv4 and one for IPv6; required",
+    ),
+    Key::new("MaxConnections", "5000", "1 to 100000", "maximum number of concurrent sessions"),
     Key::new(
         "ListenAddress",
         "0.0.0.0:4172",
         "IP:PORT",
-        "where clients reach the gateway, TCP and UDP",
+        "listening address for clients, TCP and UDP",
     ),
     Key::new(
         "HttpsListenAddress",
@@ -272,47 +289,62 @@ pub const SECURITY_GATEWAY: &[Key] = &[
         "where a gateway without a connection manager beside it takes announcements and answers \
          `/health`",
     ),
-    Key::new("UdpSourceAddress", "0.0.0.0:55000", "IP:PORT", "where datagrams to agents come from"),
+    Key::new(
+        "UdpSourceAddress",
+        "0.0.0.0:55000",
+        "IP:PORT",
+        "source address of datagrams to agents",
+    ),
     SSL_CERTIFICATE,
     SSL_KEY,
     Key::list(
         "CaCertificate",
         "path",
-        "PEM certificates that agents are verified with, beside the host's",
+        "PEM file of CA certificates for agents, in addition to the host's",
     ),
     AGENT_CERT_CHECK,
-    Key::new("AgentSni", "", "host name", "server name sent to agents; none unless given"),
+    Key::new("AgentSni", "", "host name", "TLS server name (SNI) sent to agents; default: none"),
     Key::list(
         "AllowedAgents",
         "IP[/BITS]",
-        "networks where agents may have a loopback, link-local or own address of the gateway",
+        "networks in which agents may have a loopback or link-local address, or an address of the \
+         gateway",
     ),
     Key::path(
         "JwtVerifyingCertificate",
         "/opt/teradici/pcoipcm_data/certs/jwt-verifying.crt",
-        "PEM certificates of connection managers whose announcements are taken",
+        "PEM file of the certificates of connection managers whose announcements are accepted",
     ),
     Key::new("RewriteAddresses", "off", "off", "control bytes are relayed unchanged"),
     Key::seconds("TlsHandshakeSeconds", "10", "longest TLS handshake"),
     HTTP_HEAD_SECONDS,
-    Key::seconds("TagSeconds", "10", "longest wait for the session tag after the handshake"),
+    Key::seconds(
+        "TagSeconds",
+        "10",
+        "timeout for a client to send its session tag after the TLS handshake",
+    ),
     Key::seconds(
         "AnnouncedSeconds",
         "240",
-        "after which an announced session that nobody used ends",
+        "an announced session ends after this time if no client connects",
     ),
-    Key::seconds("ResumeSeconds", "300", "after which a session without a control connection ends"),
+    Key::seconds(
+        "ResumeSeconds",
+        "300",
+        "a session ends after this time without a control connection",
+    ),
     Key::seconds(
         "UdpIdleSeconds",
         "60",
-        "after which a silent flow of datagrams ends when its control connection is gone",
+        "without a control connection, a flow of datagrams ends after this time without a datagram",
     ),
     DATA_DIRECTORY,
     RUN_DIRECTORY,
-    Key::path("LogDirectory", "/var/log/Teradici/SecurityGateway", "log files"),
+    Key::path("LogDirectory", "/var/log/Teradici/SecurityGateway", "directory of the log files"),
     Key::switch(
         "CollaborationEnabled",
         "true",
-        "kept for collaboration; has no effect yet: clients share a session (UDP 64172 of agents)",
+        "kept for collaboration; has no effect yet: let clients share a session (UDP 64172 of \
+         agents)",
     ),
 ];

@@ -1,5 +1,6 @@
-//! What the installer writes and the daemon reads: `ConnectionManager.conf`, `SecurityGateway.conf`,
-//! where they lie, and the unix socket on which each role tells how it is.
+//! The interface between installer and daemon: `ConnectionManager.conf`, `SecurityGateway.conf`,
+//! the directories of an installation, and the unix socket on which each role reports its status.
+#![warn(missing_docs)]
 
 pub mod cause;
 pub mod connection_manager;

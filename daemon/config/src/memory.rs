@@ -1,5 +1,5 @@
-//! How much memory a role may take, for the units of systemd and the stack file. `docs/memory.md`
-//! says how the numbers were chosen.
+//! The memory limit of a role, for the systemd units and the stack file. `docs/memory.md` explains
+//! the numbers.
 
 use crate::{
     ConfFile,
@@ -9,25 +9,25 @@ use crate::{
 };
 
 const KEY: &str = "MaxConnections";
-/// For each of `MaxConnections`, in KiB.
+/// Memory of one connection in KiB, multiplied by `MaxConnections`.
 const EACH: u64 = 256;
 
-/// What the process may take at most, in MiB: at least twice what it needs with `MaxConnections` in
-/// use, since the end of a role is the end of thousands of requests and connections.
+/// Memory limit of the process in MiB. At least twice what the role needs with `MaxConnections` in
+/// use, since the kernel kills a role that exceeds it, with thousands of connections.
 #[must_use]
 pub fn limit(role: Role, connections: ConnectionLimit) -> u64 {
     let base = match role {
-        // Requests that are read, and answers of brokers.
+        // Requests being read, and responses of brokers.
         Role::Cm => 1024,
-        // Connections that have not yet shown their tag.
+        // Connections that have not sent their tag yet.
         Role::Sg => 512,
     };
     let connections = u64::try_from(connections.as_usize()).unwrap_or(u64::MAX);
     base + connections.saturating_mul(EACH).div_ceil(1024)
 }
 
-/// The same for a configuration. Where its `MaxConnections` cannot be read the role does not start,
-/// and the default counts.
+/// [`limit`] for a configuration file. If its `MaxConnections` is invalid, the role does not start,
+/// and the default is used.
 #[must_use]
 pub fn limit_of(role: Role, file: &ConfFile) -> u64 {
     let keys = match role {

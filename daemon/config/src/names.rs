@@ -1,21 +1,21 @@
-//! Names in certificates as they are shown. A stranger chose them, so they are bounded, and every
-//! character that no host name has is escaped: spaces above all, since a name with enough of them wraps
-//! into lines that look like this program's own.
+//! Names from certificates, made safe to print. The peer chose them, so their length and number are
+//! bounded, and every character that cannot be in a host name is escaped, including spaces: a name
+//! with enough spaces would wrap into lines that look like output of this program.
 
 use std::net::IpAddr;
 
-/// More names than anybody compares.
+/// Number of names that are printed.
 const MOST: usize = 8;
-/// The longest DNS name has 253 bytes.
+/// Number of bytes of a name that are printed: the longest DNS name has 253.
 const LONGEST: usize = 253;
 
-/// The first names, each of them escaped and cut.
+/// The first names, each escaped and shortened.
 #[must_use]
 pub fn shown<S: AsRef<str>>(names: &[S]) -> Vec<String> {
     names.iter().take(MOST).map(|name| one(name.as_ref())).collect()
 }
 
-/// The same in one text, with how many more there are.
+/// The first names, escaped and shortened, followed by "and N more" if there are more.
 #[must_use]
 pub fn list<S: AsRef<str>>(names: &[S]) -> String {
     let mut all = shown(names);
@@ -25,7 +25,7 @@ pub fn list<S: AsRef<str>>(names: &[S]) -> String {
     all.join(", ")
 }
 
-/// The subject of a certificate that has no other names.
+/// The subject of a certificate that has no subject alternative names, escaped and shortened.
 #[must_use]
 pub fn subject(text: &str) -> String {
     escaped(text, |c| is_of_host(c) || c == '=')
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_host_name_has_is_shown_as_it_is() {
+    fn characters_that_no_host_name_has_are_escaped() {
         let table = [
             ("*.b-1.example", "*.b-1.example"),
             ("2001:db8::1", "2001:db8::1"),

@@ -1,25 +1,25 @@
-//! Where everything lies, under `/` or under another root. The folders are the ones of the
-//! administrators' guide, so that its commands and an administrator's habits keep working.
+//! The directories and files of an installation, under `/` or another root. They are the same as in
+//! the administrators' guide, so that its commands work.
 
 use std::path::{Path, PathBuf};
 
 const STATE: &str = "state";
 const DATA: &str = "data";
 
-/// The folders and files of one installation.
+/// The directories and files of one installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
     root: PathBuf,
 }
 
 impl Paths {
-    /// The installation under `root`; `/` for the machine's own.
+    /// The installation below `root`; `/` without `--root`.
     #[must_use]
     pub fn under(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// The root itself.
+    /// The root directory that was passed to [`Paths::under`].
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
@@ -31,31 +31,31 @@ impl Paths {
         self.root.join("opt/teradici/pcoipcm_data")
     }
 
-    /// Configuration, and what the installer keeps for itself.
+    /// `data`: the .conf files, and the installer's files.
     #[must_use]
     pub fn data(&self) -> PathBuf {
         self.base().join(DATA)
     }
 
-    /// What the roles keep over a restart.
+    /// `state`: sessions that the roles persist.
     #[must_use]
     pub fn state(&self) -> PathBuf {
         self.base().join(STATE)
     }
 
-    /// Certificates and keys.
+    /// `certs`: certificates and private keys.
     #[must_use]
     pub fn certs(&self) -> PathBuf {
         self.base().join("certs")
     }
 
-    /// Unix sockets, pidfile and lock.
+    /// `run`: unix sockets, and the supervisor's pid file and lock.
     #[must_use]
     pub fn run(&self) -> PathBuf {
         self.base().join("run")
     }
 
-    /// The installed daemon of the `host` runtime.
+    /// The installed daemon, with `--runtime=host`.
     #[must_use]
     pub fn daemon(&self) -> PathBuf {
         self.base().join("bin/pcoip-cmsgd")
@@ -67,33 +67,33 @@ impl Paths {
         self.root.join("var/log/Teradici")
     }
 
-    /// Logs of the Connection Manager.
+    /// Log directory of the Connection Manager.
     #[must_use]
     pub fn connection_manager_logs(&self) -> PathBuf {
         self.logs().join("ConnectionManager")
     }
 
-    /// Logs of the Security Gateway.
+    /// Log directory of the Security Gateway.
     #[must_use]
     pub fn security_gateway_logs(&self) -> PathBuf {
         self.logs().join("SecurityGateway")
     }
 
-    /// The Connection Manager's configuration.
+    /// `data/ConnectionManager.conf`.
     #[must_use]
     pub fn connection_manager_conf(&self) -> PathBuf {
         self.data().join("ConnectionManager.conf")
     }
 
-    /// The Security Gateway's configuration.
+    /// `data/SecurityGateway.conf`.
     #[must_use]
     pub fn security_gateway_conf(&self) -> PathBuf {
         self.data().join("SecurityGateway.conf")
     }
 }
 
-/// Where roles kept their files before versions with a folder `state` of their own: in `data`
-/// beside it. None for a folder of another name, which an administrator has chosen.
+/// Where roles of versions without a `state` directory kept their files: `data` beside it. `None`
+/// if the directory has another name, which means that an administrator chose it.
 #[must_use]
 pub fn former_state(folder: &Path) -> Option<PathBuf> {
     folder.ends_with(STATE).then(|| folder.with_file_name(DATA))

@@ -1,6 +1,6 @@
-//! PEM files: every section is read, or the file is refused. Readers of PEM skip what they do not
-//! recognize, such as a section that begins behind another's end on the same line, and a certificate
-//! that is skipped is missed by clients only.
+//! PEM files: either every section is read, or the file is refused. Common PEM readers skip
+//! sections that they do not recognize, for example one that begins on the line on which another
+//! ends. Only clients would notice the missing certificate.
 
 use std::path::Path;
 
@@ -15,61 +15,61 @@ use crate::text::{self, Undecodable};
 const BEGIN: &[u8] = b"-----BEGIN";
 const END: &[u8] = b"-----END";
 
-/// Why the sections of a file are not read. Lines are counted from one.
+/// Why a PEM file is refused. Line numbers start at 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// The file is in an unknown encoding.
+    /// The file is in an unsupported encoding.
     #[error(transparent)]
     Text(#[from] Undecodable),
-    /// There is no section of the kind that is wanted.
+    /// The file has no section of the requested kind.
     #[error("holds no PEM {0}")]
     None(&'static str),
-    /// A marker shares its line with something else.
+    /// A line has more than one marker, or a marker and other text.
     #[error(
         "line {line} holds more than one PEM marker or text beside it, so a section is skipped"
     )]
     Marker {
-        /// The marker's line.
+        /// Line of the marker.
         line: usize,
     },
-    /// A section ends that did not begin.
+    /// An `END` marker without a `BEGIN` marker.
     #[error("line {line} ends a section that no line `-----BEGIN …-----` begins, so it is skipped")]
     NoBegin {
-        /// The line of its end.
+        /// Line of the `END` marker.
         line: usize,
     },
-    /// A section begins and does not end.
+    /// A `BEGIN` marker without an `END` marker.
     #[error("line {line} begins a section `{label}` that does not end")]
     NoEnd {
-        /// The line of its beginning.
+        /// Line of the `BEGIN` marker.
         line: usize,
-        /// Its label.
+        /// Label in the `BEGIN` marker.
         label: String,
     },
-    /// A section holds what is wanted under a label that is not read.
+    /// The section has a label that readers skip, for example `X509 CERTIFICATE`.
     #[error("line {line} begins a section `{label}`, which is skipped")]
     Label {
-        /// The line of its beginning.
+        /// Line of the `BEGIN` marker.
         line: usize,
-        /// Its label.
+        /// Label in the `BEGIN` marker.
         label: String,
     },
-    /// Only one key can be used.
+    /// The file has more than one private key.
     #[error("holds {0} private keys, and only one can be used")]
     SeveralKeys(usize),
-    /// A section is damaged.
+    /// A section cannot be decoded.
     #[error("{0}")]
     Damaged(String),
 }
 
 impl Problem {
-    /// Whether readers would skip a section without an error.
+    /// Whether common PEM readers would skip the section without an error.
     #[must_use]
     pub fn is_skipped(&self) -> bool {
         matches!(self, Self::Marker { .. } | Self::NoBegin { .. } | Self::Label { .. })
     }
 
-    /// What to do about it, with commands that name the file.
+    /// How to fix the file, as an imperative sentence with commands that contain its path.
     #[must_use]
     pub fn fix(&self, file: &Path) -> String {
         let name = file.display();
@@ -96,26 +96,27 @@ impl Problem {
     }
 }
 
-/// One section: its label, and the line where it begins.
+/// A section of a PEM file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
     /// The text between `-----BEGIN ` and `-----`.
     pub label: String,
-    /// The line of that text, counted from one.
+    /// Line of the `BEGIN` marker, starting at 1.
     pub line: usize,
 }
 
-/// Whether PKCS#7 bears this label. OpenSSL, Windows and Java write different ones.
+/// Whether this is a label of PKCS#7. OpenSSL, Windows and Java use different ones.
 #[must_use]
 pub fn is_pkcs7(label: &str) -> bool {
     ["PKCS7", "PKCS #7 SIGNED DATA", "CMS"].contains(&label)
 }
 
-/// All certificates of a file.
+/// All certificates of a PEM file, in order.
 ///
 /// # Errors
 ///
-/// Where there are none, one is damaged, or one would be skipped.
+/// [`Problem::None`] if there is no certificate; any other [`Problem`] if one is damaged or would
+/// be skipped.
 pub fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
     let bytes = text::recode(bytes)?;
     let sections = sections(&bytes)?;
@@ -129,11 +130,12 @@ pub fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Proble
     Ok(found)
 }
 
-/// The only private key of a file.
+/// The only private key of a PEM file.
 ///
 /// # Errors
 ///
-/// Where there is none or more than one, it is damaged, or is of a kind that is not read.
+/// [`Problem::None`] or [`Problem::SeveralKeys`] if there is not exactly one; any other [`Problem`]
+/// if it is damaged or of an unsupported kind.
 pub fn key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, Problem> {
     let bytes = Zeroizing::new(text::recode(bytes)?.into_owned());
     let sections = sections(&bytes)?;
@@ -147,12 +149,12 @@ pub fn key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, Problem> {
     Ok(key)
 }
 
-/// All sections of one kind, of a file in which no section is skipped for its markers; none where it
-/// holds none.
+/// All sections of type `T`, or an empty list.
 ///
 /// # Errors
 ///
-/// Where one is damaged or would be skipped.
+/// [`Problem`] if a section is damaged or would be skipped. The absence of sections is not an
+/// error.
 pub fn every<T: PemObject>(bytes: &[u8]) -> Result<Vec<T>, Problem> {
     let bytes = text::recode(bytes)?;
     sections(&bytes)?;
@@ -164,11 +166,11 @@ fn all<T: PemObject>(bytes: &[u8]) -> Result<Vec<T>, Problem> {
     T::pem_slice_iter(bytes).collect::<Result<_, _>>().map_err(damaged)
 }
 
-/// The sections of a file in UTF-8.
+/// The sections of a PEM file in UTF-8.
 ///
 /// # Errors
 ///
-/// Where a marker stands where no reader looks for it.
+/// [`Problem::Text`] for an unsupported encoding, or the first misplaced marker.
 pub fn sections(bytes: &[u8]) -> Result<Vec<Section>, Problem> {
     let mut found = Vec::new();
     let mut open: Option<Section> = None;
@@ -191,11 +193,11 @@ pub fn sections(bytes: &[u8]) -> Result<Vec<Section>, Problem> {
 enum Marker {
     Begin(String),
     End(String),
-    /// Not alone on its line.
+    /// Shares its line with other text.
     Odd,
 }
 
-/// The marker of a line. What is commented out is skipped on purpose.
+/// The marker of a line. Markers in comments are ignored.
 fn marker(line: &[u8]) -> Option<Marker> {
     if line.trim_ascii_start().starts_with(b"#") {
         return None;
@@ -212,7 +214,7 @@ fn marker(line: &[u8]) -> Option<Marker> {
     Some(label(BEGIN).map(Marker::Begin).or(label(END).map(Marker::End)).unwrap_or(Marker::Odd))
 }
 
-/// The lines with their numbers. A carriage return ends one too, alone or before a line feed.
+/// Lines with their numbers. CR, LF and CRLF end a line.
 fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut number = 1;
     bytes.split_inclusive(|byte| *byte == b'\n').flat_map(move |line| {
@@ -229,7 +231,7 @@ fn skipped(sections: &[Section], is_skipped: fn(&str) -> bool) -> Result<(), Pro
     })
 }
 
-/// Whether a label is another one than `CERTIFICATE` for what holds certificates.
+/// Whether certificates can have this label, other than `CERTIFICATE`.
 fn is_certificate_skipped(label: &str) -> bool {
     let upper = label.to_ascii_uppercase();
     let is_other = ["REQUEST", "ATTRIBUTE"].iter().any(|word| upper.contains(word));
@@ -237,7 +239,7 @@ fn is_certificate_skipped(label: &str) -> bool {
     holds_one && label != "CERTIFICATE"
 }
 
-/// The markers were counted by other rules than the reader's.
+/// Catches differences between this module's and the reader's rules for markers.
 fn check_count(read: usize, begun: usize) -> Result<(), Problem> {
     if read == begun {
         Ok(())

@@ -1,44 +1,44 @@
-//! Turns a `ConfFile` into typed values by the table of known keys. Every bad value is reported,
-//! not just the first; an unknown key is a warning.
+//! Converts a `ConfFile` into typed values by a table of known keys. All invalid values are
+//! reported, not only the first. An unknown key is a warning.
 
 use std::{fmt, str::FromStr};
 
 use crate::{file::ConfFile, keys::Key};
 
-/// A configuration that was read, with what is odd in its file.
+/// A valid configuration, and the warnings about its file.
 #[derive(Debug)]
 pub struct Loaded<T> {
-    /// The configuration.
+    /// The typed values, with defaults for missing keys.
     pub value: T,
-    /// What the administrator should look at.
+    /// Unknown keys and malformed lines, in file order.
     pub warnings: Vec<Warning>,
 }
 
-/// Something odd that stops nobody.
+/// A problem that does not make the configuration invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// The line, counted from one.
+    /// Line number, starting at 1.
     pub line: usize,
-    /// What is odd there.
+    /// The problem, in lower case without a full stop.
     pub what: String,
 }
 
-/// All that is wrong with a file.
+/// All problems of an invalid configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", Problem::list(.problems))]
 pub struct Invalid {
-    /// At least one.
+    /// The problems; never empty.
     pub problems: Vec<Problem>,
 }
 
-/// One bad or missing value.
+/// An invalid or missing value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The line, or none where a key is missing.
+    /// Line number, starting at 1; `None` if the key is missing.
     pub line: Option<usize>,
-    /// The key.
+    /// Name of the key.
     pub key: &'static str,
-    /// What is wrong with its value.
+    /// The problem, for example `` `x` is not true or false ``.
     pub what: String,
 }
 
@@ -64,7 +64,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Reads one file by one table.
+/// Reads one file by one table of keys.
 pub(crate) struct Reader<'a> {
     file: &'a ConfFile,
     keys: &'static [Key],
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
         Self { file, keys, problems: Vec::new() }
     }
 
-    /// The value of a key that stands at most once, or its default.
+    /// The value of a key that must not be repeated, or its default.
     pub(crate) fn one<T>(&mut self, name: &'static str) -> Option<T>
     where
         T: FromStr<Err: fmt::Display>,
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
         let key = Key::named(self.keys, name);
         let given: Vec<_> = self.file.values(name).collect();
         if let [_, .., again] = given[..] {
-            self.problem(Some(again.line), name, "stands more than once".to_owned());
+            self.problem(Some(again.line), name, "is set more than once".to_owned());
             return None;
         }
         let (line, text) = given.first().map_or((None, key.default), |e| (Some(e.line), e.value));
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
         self.parse(line, name, text)
     }
 
-    /// The value of a key that may be left out or left empty.
+    /// The value of an optional key; `None` if it is missing or empty.
     pub(crate) fn maybe<T>(&mut self, name: &'static str) -> Option<T>
     where
         T: FromStr<Err: fmt::Display>,
@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
         if given || !default.is_empty() { self.one(name) } else { None }
     }
 
-    /// All values of a key that may repeat.
+    /// All values of a key that may be repeated.
     pub(crate) fn many<T>(&mut self, name: &'static str) -> Vec<T>
     where
         T: FromStr<Err: fmt::Display>,
@@ -115,12 +115,12 @@ impl<'a> Reader<'a> {
         given.iter().filter_map(|e| self.parse(Some(e.line), name, e.value)).collect()
     }
 
-    /// Notes what is wrong with a combination of keys.
+    /// Records an invalid combination of keys.
     pub(crate) fn problem(&mut self, line: Option<usize>, key: &'static str, what: String) {
         self.problems.push(Problem { line, key, what });
     }
 
-    /// The value, unless anything was wrong.
+    /// The configuration, unless a problem was recorded.
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<Loaded<T>, Invalid> {
         let warnings = self.warnings();
         match value {

@@ -17,74 +17,76 @@ use crate::{
     values::{AbsolutePath, BadValue, ConnectionLimit, Host, LogLevel, Network, Seconds, Switch},
 };
 
-/// Bytes that each socket for datagrams asks the system to hold: what a burst of every session may
-/// take until a worker reads it. The system gives less where its limit is lower.
+/// Receive and send buffer in bytes that is requested for each UDP socket: enough for a burst of
+/// every session. The system grants less if its limit is lower.
 pub const DATAGRAM_BUFFER: usize = 4 * 1024 * 1024;
 
-/// Everything the Security Gateway is told.
+/// The configuration of the Security Gateway, with defaults applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecurityGateway {
-    /// What is logged.
+    /// `LogLevel`: the lowest level that is logged.
     pub log_level: LogLevel,
-    /// Public addresses; announcements name one of them.
+    /// `ExternalRoutableIP`: public addresses, at most one for IPv4 and one for IPv6. The `aud` of
+    /// a token must be one of them.
     pub external: Vec<IpAddr>,
-    /// Sessions at once.
+    /// `MaxConnections`: concurrent sessions, including announced ones.
     pub max_connections: ConnectionLimit,
-    /// Where clients connect, TCP and UDP.
+    /// `ListenAddress`: listening address for clients, TCP and UDP.
     pub listen: SocketAddr,
-    /// Where it serves HTTPS of its own.
+    /// `HttpsListenAddress`: HTTPS listener for announcements and `/health`; `None` for `off`.
     pub https_listen: Option<SocketAddr>,
-    /// Where datagrams to agents come from.
+    /// `UdpSourceAddress`: source address of datagrams to agents.
     pub udp_source: SocketAddr,
-    /// PEM certificate and chain.
+    /// `SslCertificate`: PEM file of the server certificate and its chain.
     pub certificate: PathBuf,
-    /// PEM key of the certificate.
+    /// `SslKey`: PEM file of the private key of [`Self::certificate`].
     pub key: PathBuf,
-    /// PEM certificates for agents.
+    /// `CaCertificate`: PEM files of CA certificates for agents, besides the host's.
     pub ca_certificates: Vec<PathBuf>,
-    /// Whether agents' certificates are verified.
+    /// `AgentCertCheck`: whether agents' certificates are verified.
     pub agent_check: bool,
-    /// Server name sent to agents.
+    /// `AgentSni`: TLS server name sent to agents.
     pub agent_sni: Option<Host>,
-    /// Networks where agents may have special addresses.
+    /// `AllowedAgents`: networks in which an agent may have a loopback, link-local or gateway
+    /// address.
     pub allowed_agents: Vec<IpNet>,
-    /// PEM certificates that verify announcements.
+    /// `JwtVerifyingCertificate`: PEM file of the certificates whose keys verify announcements.
     pub jwt_verifying_certificate: PathBuf,
-    /// How long anything may take.
+    /// Timeouts of handshakes, sessions and flows.
     pub timeouts: Timeouts,
-    /// State.
+    /// `DataDirectory`: the journal of sessions, and the mark of draining.
     pub data_directory: PathBuf,
-    /// Unix sockets.
+    /// `RunDirectory`: unix sockets, and the reason why a configuration was rejected.
     pub run_directory: PathBuf,
-    /// Log files.
+    /// `LogDirectory`: the log files; limited to 1 GiB by the daemon.
     pub log_directory: PathBuf,
-    /// Whether clients may share a session; has no effect yet.
+    /// Whether clients may share a session. Has no effect.
     pub collaboration: bool,
 }
 
-/// How long anything may take at the gateway.
+/// Timeouts of the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// A TLS handshake.
+    /// `TlsHandshakeSeconds`: a client's TLS handshake.
     pub tls_handshake: Duration,
-    /// The head of a request.
+    /// `HttpHeadSeconds`: the head of an HTTPS request.
     pub http_head: Duration,
-    /// The session tag, after the handshake.
+    /// `TagSeconds`: from the TLS handshake to the session tag.
     pub tag: Duration,
-    /// An announced session until it is used.
+    /// `AnnouncedSeconds`: from the announcement to the client's connection.
     pub announced: Duration,
-    /// A session without a control connection.
+    /// `ResumeSeconds`: how long a session without a control connection can be resumed.
     pub resume: Duration,
-    /// A silent flow of datagrams whose control connection is gone.
+    /// `UdpIdleSeconds`: how long a flow without a control connection may be silent.
     pub udp_idle: Duration,
 }
 
 impl SecurityGateway {
-    /// Reads the configuration out of its file.
+    /// Parses a configuration file and checks every value.
     ///
     /// # Errors
     ///
-    /// All bad and missing values.
+    /// [`Invalid`] lists all invalid and missing values.
     pub fn read(file: &ConfFile) -> Result<Loaded<Self>, Invalid> {
         let mut reader = Reader::new(file, keys::SECURITY_GATEWAY);
         let value = read_all(&mut reader);
@@ -92,7 +94,7 @@ impl SecurityGateway {
     }
 }
 
-/// Reads every key before it judges, so that every bad value is reported.
+/// Reads every key before returning, so that all invalid values are reported at once.
 fn read_all(reader: &mut Reader<'_>) -> Option<SecurityGateway> {
     let log_level = reader.one("LogLevel");
     let external: Vec<IpAddr> = reader.many("ExternalRoutableIP");
@@ -157,7 +159,7 @@ fn timeouts(reader: &mut Reader<'_>) -> Option<Timeouts> {
     })
 }
 
-/// The one value of `RewriteAddresses`: where addresses stand on the wire is not proven.
+/// The only value of `RewriteAddresses`: the position of addresses in control bytes is not known.
 struct Off;
 
 impl FromStr for Off {
@@ -166,7 +168,7 @@ impl FromStr for Off {
     fn from_str(text: &str) -> Result<Self, BadValue> {
         match text.to_ascii_lowercase().as_str() {
             "off" | "false" => Ok(Self),
-            _ => Err(BadValue { text: text.to_owned(), wanted: "`off`, the only value there is" }),
+            _ => Err(BadValue { text: text.to_owned(), wanted: "`off`, the only supported value" }),
         }
     }
 }
@@ -193,12 +195,12 @@ mod tests {
     fn every_bad_value_is_reported() {
         let file = ConfFile::parse("MaxConnections = 100001\nRewriteAddresses = on\n");
 
-        let told = SecurityGateway::read(&file).unwrap_err().to_string();
+        let error = SecurityGateway::read(&file).unwrap_err().to_string();
 
         assert_eq!(
-            told,
+            error,
             "line 1: `MaxConnections`: `100001` is not a number from 1 to 100000; \
-             line 2: `RewriteAddresses`: `on` is not `off`, the only value there is; \
+             line 2: `RewriteAddresses`: `on` is not `off`, the only supported value; \
              `ExternalRoutableIP`: is missing"
         );
     }

@@ -1,9 +1,10 @@
-//! The unix socket of a role: `cm.sock` and `sg.sock` in the run folder, HTTP and JSON.
-//! `GET /live`, `GET /status`, `GET /connections`; the gateway's also takes announcements. The
-//! supervisor's is `supervise.sock` beside them: `POST /start/cm`, `POST /stop/sg`.
+//! The unix socket of a role: `cm.sock` and `sg.sock` in the run directory, HTTP and JSON. `GET
+//! /live`, `GET /status` and `GET /connections`; the gateway's socket also accepts announcements.
+//! The supervisor's socket is `supervise.sock` in the same directory: `POST /start/cm`, `POST
+//! /stop/sg`. `docs/protocol/unix-sockets.md` describes all of them.
 //!
-//! A socket's path may have 107 bytes at most, which is little for a folder under another root, so
-//! both ends reach it through `/proc/self/fd/N` of its open folder.
+//! The path of a unix socket has at most 107 bytes, which a directory below another root can
+//! exceed. Both ends therefore use `/proc/self/fd/N` of the open directory.
 
 use std::{
     fs::File,
@@ -37,14 +38,14 @@ mod supervised;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// The Connection Manager.
+    /// The Connection Manager, `cm` in JSON.
     Cm,
-    /// The Security Gateway.
+    /// The Security Gateway, `sg` in JSON.
     Sg,
 }
 
 impl Role {
-    /// The name of its socket in the run folder.
+    /// File name of the socket in the run directory.
     #[must_use]
     pub fn socket(self) -> &'static str {
         match self {
@@ -53,7 +54,7 @@ impl Role {
         }
     }
 
-    /// The daemon's subcommand.
+    /// The daemon's subcommand that starts this role.
     #[must_use]
     pub fn command(self) -> &'static str {
         match self {
@@ -63,165 +64,166 @@ impl Role {
     }
 }
 
-/// The variable that names a role's deployment to it. Whoever waits for a service that was just
-/// changed would else take the answer of the one that is about to end for the new one's.
+/// Environment variable with the name of a role's deployment. Without it, a command that waits for
+/// an updated service could accept the status of the old one, which is about to stop.
 pub const DEPLOYMENT: &str = "PCOIP_CMSG_DEPLOYMENT";
 
-/// The name of this process's deployment, if it has one.
+/// The deployment of this process; `None` outside Docker Swarm.
 #[must_use]
 pub fn deployment() -> Option<String> {
     std::env::var(DEPLOYMENT).ok()
 }
 
-/// The reason of a role that has only just started and has not looked yet for what it needs.
-pub const NOT_LOOKED: &str = "not looked for yet";
-/// Why a role that drains takes no sessions.
-pub const DRAINING: &str = "draining: no new sessions are taken";
-/// Why a Connection Manager is not ready, in the documented words.
+/// `reason` of a role that has just started and has not checked its peers yet.
+pub const NOT_LOOKED: &str = "not checked yet";
+/// `reason` of a draining role.
+pub const DRAINING: &str = "draining: no new sessions are accepted";
+/// `reason` of a Connection Manager that cannot use the broker, as documented by the vendor.
 pub const NO_BROKER: &str = "Cannot communicate with broker";
 
-/// Why a Connection Manager is not ready that finds no gateway, in the guide's words.
+/// `reason` of a Connection Manager without a ready gateway, as documented by the vendor.
 pub const NO_GATEWAY: &str = "Security Gateway is enabled but does not respond";
 
-/// `GET /status`.
+/// The response to `GET /status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// Which service.
+    /// The role that responds.
     pub role: Role,
-    /// The daemon's version.
+    /// Version of the daemon.
     pub version: String,
-    /// Its process.
+    /// Process id, in the namespace of the role.
     pub pid: u32,
-    /// Whether it can do its work; what `/health` says.
+    /// Whether the role accepts sessions; the same as `/health`.
     pub ready: bool,
-    /// Why it is not ready.
+    /// Why the role is not ready; `None` if it is.
     pub reason: Option<String>,
-    /// What it listens on.
+    /// The bound addresses, one for each listener.
     pub listens: Vec<Listen>,
-    /// Sessions at present.
+    /// Current number of sessions, in use or not.
     pub sessions: usize,
-    /// How many of them are in use; a daemon that does not count them says nothing.
+    /// How many sessions are in use. `None` from daemons that do not count them.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
-    /// When it last read its certificates and keys, in milliseconds since 1970: at its start, or when
-    /// it was told to reload them. A daemon that does not say has read them at its start.
+    /// When the role last read its certificates and keys, in milliseconds since the Unix epoch: at
+    /// its start or its last reload. `None` from daemons that only read them at their start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files_read: Option<u64>,
     /// When it started, in milliseconds since 1970; a daemon of an earlier version does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<u64>,
-    /// What its stack file calls this state of it, in Docker Swarm.
+    /// Name of the deployment, in Docker Swarm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<String>,
-    /// What the gateway turned away since it started; the Connection Manager tells none.
+    /// Dropped datagrams and refused clients since the start; gateway only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turned_away: Option<TurnedAway>,
-    /// What the Connection Manager did not serve since it started; the gateway tells none.
+    /// Refused connections and requests since the start; Connection Manager only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unserved: Option<Unserved>,
-    /// The connection broker as the Connection Manager sees it; the gateway reports none.
+    /// State of the connection broker; Connection Manager only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broker: Option<BrokerStatus>,
 }
 
-/// How many sessions are in use and how many are not: together all of a role's.
+/// Sessions in use and sessions that can be resumed. Their sum is [`Status::sessions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Usage {
-    /// Sessions that a user would lose if the role stopped.
+    /// Sessions that users would lose if the role stopped.
     pub in_use: usize,
-    /// Sessions that nobody uses, kept so that their clients can resume them.
+    /// Sessions without a user, kept so that their clients can resume them.
     pub resumable: usize,
 }
 
-/// One listener.
+/// A bound address of a role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listen {
-    /// The listener's key: `broker`, `http`, `pcoip` or `udp-source`.
+    /// Name of the listener: `broker`, `http`, `pcoip` or `udp-source`.
     pub key: String,
     /// `tcp` or `udp`.
     pub transport: String,
-    /// The bound address.
+    /// The address, with the port that the system assigned if the configuration has port 0.
     pub address: SocketAddr,
 }
 
-/// `GET /connections`: of the Connection Manager the sessions being set up or set up lately, of the
-/// gateway the ones that go through it.
+/// The response to `GET /connections`. From the Connection Manager: sessions being set up and
+/// recent ones. From the gateway: sessions that it relays.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Connections {
-    /// One a session.
+    /// One entry for each session.
     pub connections: Vec<Connection>,
 }
 
-/// One session. Counters are the gateway's, times the Connection Manager's.
+/// A session. Only the gateway reports traffic, only the Connection Manager exchanges.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Connection {
-    /// The session log id, the same at every component.
+    /// The session log id, which client, broker and agent log too.
     pub id: String,
-    /// What it is doing.
+    /// The stage of the session, for example `authenticated` or `connected`.
     pub state: String,
-    /// The client's address.
+    /// Address of the client.
     pub client: Option<String>,
-    /// The agent's address.
+    /// Address of the agent.
     pub agent: Option<String>,
-    /// How long each exchange with others took, in milliseconds.
+    /// Completed requests to other services, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exchanges: Vec<Exchange>,
-    /// What went through the gateway.
+    /// Relayed traffic so far; `None` from the Connection Manager.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Traffic>,
 }
 
-/// One finished exchange of the Connection Manager.
+/// A completed request of the Connection Manager to another service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Exchange {
-    /// `hello`, `authenticate`, …, `launch-session`, `announce`.
+    /// Name of the request: `hello`, `authenticate`, …, `launch-session`, `announce`.
     pub name: String,
-    /// Its duration in milliseconds.
+    /// Duration in milliseconds, with fractions.
     pub ms: f64,
 }
 
-/// What went through the gateway for one session.
+/// Traffic of one session through the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Traffic {
-    /// Datagrams to the agent.
+    /// Datagrams from client to agent.
     pub udp_to_agent: Amount,
-    /// Datagrams to the client.
+    /// Datagrams from agent to client.
     pub udp_to_client: Amount,
-    /// Control bytes to the agent.
+    /// Control bytes from client to agent, without TLS overhead.
     pub tcp_to_agent: u64,
-    /// Control bytes to the client.
+    /// Control bytes from agent to client, without TLS overhead.
     pub tcp_to_client: u64,
 }
 
-/// A number of datagrams and their bytes.
+/// A number of datagrams and their total size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Amount {
-    /// Datagrams.
+    /// Number of datagrams.
     pub datagrams: u64,
-    /// Bytes in them, UDP payload.
+    /// Total UDP payload in bytes.
     pub bytes: u64,
 }
 
-/// More than any answer has, in bytes.
+/// Upper bound of a response in bytes; real ones are much smaller.
 const LONGEST: usize = 64 * 1024 * 1024;
 
-/// The supervisor's socket in the run folder.
+/// File name of the supervisor's socket in the run directory.
 pub const SUPERVISOR: &str = "supervise.sock";
 
-/// Binds a role's socket; one left by a process that is gone is replaced.
+/// Binds the socket of a role, and replaces the socket of a process that no longer exists.
 ///
 /// # Errors
 ///
-/// `AddrInUse` where a living process answers on it, else what the system says.
+/// `AddrInUse` if a running process accepts connections on it; otherwise the error of the system
+/// call.
 pub fn bind(run: &Path, role: Role) -> io::Result<UnixListener> {
     bind_named(run, role.socket())
 }
 
-/// Binds the supervisor's socket; as for a role's.
+/// Binds the supervisor's socket.
 ///
 /// # Errors
 ///
-/// As for a role's.
+/// As for [`bind`].
 pub fn bind_supervisor(run: &Path) -> io::Result<UnixListener> {
     bind_named(run, SUPERVISOR)
 }
@@ -239,11 +241,12 @@ fn bind_named(run: &Path, name: &str) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Connects to a role's socket.
+/// Connects to the socket of a role.
 ///
 /// # Errors
 ///
-/// What the system says; `NotFound` or `ConnectionRefused` where the role does not run.
+/// `NotFound` or `ConnectionRefused` if the role is not running; otherwise the error of the system
+/// call.
 pub fn connect(run: &Path, role: Role) -> io::Result<UnixStream> {
     connect_named(run, role.socket())
 }
@@ -253,11 +256,12 @@ fn connect_named(run: &Path, name: &str) -> io::Result<UnixStream> {
     UnixStream::connect(through(&folder, name))
 }
 
-/// Asks a role for a document: `get::<Status>(run, Role::Cm, "/status", wait)`.
+/// Requests a document from a role: `get::<Status>(run, Role::Cm, "/status", wait)`.
 ///
 /// # Errors
 ///
-/// What the system says, and `InvalidData` where the answer is not what was asked for.
+/// The error of the system call, `TimedOut`, or `InvalidData` if the response is not the requested
+/// document.
 pub fn get<T: DeserializeOwned>(
     run: &Path,
     role: Role,
@@ -267,11 +271,11 @@ pub fn get<T: DeserializeOwned>(
     read_answer(&exchange(connect(run, role)?, &format!("GET {path}"), &[], wait)?)
 }
 
-/// Tells a role to do something: `tell(run, Role::Cm, "/reload", wait)`.
+/// Sends a command to a role: `tell(run, Role::Cm, "/reload", wait)`.
 ///
 /// # Errors
 ///
-/// What the system says, and `Other` with what the role says where it does not do it.
+/// The error of the system call, or `Other` with the role's message if it refuses.
 pub fn tell(run: &Path, role: Role, path: &str, wait: Duration) -> io::Result<()> {
     let answer = exchange(connect(run, role)?, &format!("POST {path}"), &[], wait)?;
     match split(&answer)? {
@@ -280,20 +284,20 @@ pub fn tell(run: &Path, role: Role, path: &str, wait: Duration) -> io::Result<()
     }
 }
 
-/// What the supervisor is told to do with a role.
+/// A command to the supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// To run it, now and whenever it ends.
+    /// Start the role, and restart it whenever it exits.
     Start,
-    /// To end it, and to leave it so.
+    /// Stop the role, and do not restart it.
     Stop,
 }
 
-/// Orders the supervisor; returns when a stopped role has ended.
+/// Sends a command to the supervisor. Returns from [`Order::Stop`] when the role has exited.
 ///
 /// # Errors
 ///
-/// What the system says, and `InvalidData` where the supervisor does not agree.
+/// The error of the system call, or `InvalidData` if the supervisor refuses.
 pub fn order(run: &Path, role: Role, order: Order, wait: Duration) -> io::Result<()> {
     let word = match order {
         Order::Start => "start",
@@ -307,7 +311,7 @@ pub fn order(run: &Path, role: Role, order: Order, wait: Duration) -> io::Result
     body(&exchange(stream, &format!("POST /{word}/{name}"), &[], wait)?).map(drop)
 }
 
-/// Sends a request with a JSON document, which may be empty, and reads the whole answer.
+/// Sends a request with a JSON body, which may be empty, and reads the whole response.
 fn exchange(
     mut stream: UnixStream,
     request: &str,
@@ -325,7 +329,7 @@ fn exchange(
     let mut answer = Vec::new();
     let mut buffer = [0; 16 * 1024];
     while answer.len() < LONGEST {
-        // Of the whole answer: a byte now and then is none.
+        // The deadline is for the whole response, so slow single bytes do not extend it.
         let left = wait.checked_sub(begun.elapsed()).filter(|left| !left.is_zero());
         stream.set_read_timeout(Some(left.ok_or(io::ErrorKind::TimedOut)?))?;
         match stream.read(&mut buffer) {
@@ -338,16 +342,16 @@ fn exchange(
     Ok(answer)
 }
 
-/// Reads the document out of an answer with its head.
+/// Parses the JSON body of an HTTP response.
 ///
 /// # Errors
 ///
-/// `InvalidData` where the answer is not what was asked for.
+/// `InvalidData` if the status is not 200, or the body is not a `T`.
 pub fn read_answer<T: DeserializeOwned>(answer: &[u8]) -> io::Result<T> {
     serde_json::from_slice(body(answer)?).map_err(|error| invalid(&error.to_string()))
 }
 
-/// What follows the head of an answer that agrees.
+/// The body of a response with status 200.
 fn body(answer: &[u8]) -> io::Result<&[u8]> {
     let (status, body) = split(answer)?;
     if status != b"200" {
@@ -356,7 +360,7 @@ fn body(answer: &[u8]) -> io::Result<&[u8]> {
     Ok(body)
 }
 
-/// Status and body of an answer.
+/// Splits a response into status and body.
 fn split(answer: &[u8]) -> io::Result<(&[u8], &[u8])> {
     let head_end = answer.windows(4).position(|w| w == b"\r\n\r\n");
     let head_end = head_end.ok_or_else(|| invalid("the answer is not HTTP"))?;
@@ -368,7 +372,7 @@ fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
-/// Short, however deep the folder lies.
+/// A short path to the socket, even if the directory's path is long.
 fn through(folder: &File, name: &str) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd()))
 }

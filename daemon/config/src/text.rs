@@ -1,5 +1,5 @@
-//! Text that people write, in the encodings that their editors save: UTF-8, and with a byte order
-//! mark UTF-8 or UTF-16, as Windows programs write them.
+//! Decodes text files that administrators edit: UTF-8 with or without a byte order mark, and UTF-16
+//! with one, as Windows editors write it.
 
 use std::{borrow::Cow, path::Path};
 
@@ -9,40 +9,41 @@ const UTF16_BE_MARK: &[u8] = b"\xfe\xff";
 const UTF32_LE_MARK: &[u8] = b"\xff\xfe\0\0";
 const UTF32_BE_MARK: &[u8] = b"\0\0\xfe\xff";
 
-/// Why a file is not text. Lines are counted from one.
+/// Why a file is not text. Line numbers start at 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Undecodable {
-    /// Bytes that are not UTF-8, as in files that are saved in a code page of Windows.
+    /// The file has bytes that are not UTF-8, for example because it was saved in a Windows code
+    /// page.
     #[error("line {line} is not UTF-8")]
     NotUtf8 {
-        /// The first line with such bytes.
+        /// First line with such bytes.
         line: usize,
     },
-    /// UTF-16 that does not declare itself.
+    /// UTF-16 without a byte order mark.
     #[error("is UTF-16 without a byte order mark")]
     Unmarked {
-        /// Whether the low byte comes first.
+        /// Whether the byte order is little-endian.
         is_little_endian: bool,
     },
-    /// UTF-16 with half a character in it.
+    /// UTF-16 with an unpaired surrogate or an odd number of bytes.
     #[error("is damaged UTF-16 in line {line}")]
     DamagedUtf16 {
-        /// The first line with such a character.
+        /// First line with the problem.
         line: usize,
     },
-    /// UTF-32.
+    /// UTF-32, recognized by its byte order mark.
     #[error("is UTF-32")]
     Utf32,
     /// A NUL byte in text that is not UTF-16.
     #[error("line {line} has a NUL byte")]
     Nul {
-        /// The first line with one.
+        /// First line with a NUL byte.
         line: usize,
     },
 }
 
 impl Undecodable {
-    /// How to make UTF-8 of the file.
+    /// How to convert the file to UTF-8, as an imperative sentence with its path.
     #[must_use]
     pub fn fix(self, file: &Path) -> String {
         let encoding = match self {
@@ -63,7 +64,7 @@ impl Undecodable {
 ///
 /// # Errors
 ///
-/// Where it is not text in one of the encodings.
+/// [`Undecodable`] if the file is not in a supported encoding.
 pub fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Undecodable> {
     let text = match recode(bytes)? {
         Cow::Borrowed(bytes) => Cow::Borrowed(
@@ -80,12 +81,12 @@ pub fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Undecodable> {
     }
 }
 
-/// The bytes of a file as UTF-8 without a byte order mark. A file without a mark is returned as it
-/// is, whatever it contains: around PEM sections any bytes may stand.
+/// The bytes of a file as UTF-8, without a byte order mark. A file without a byte order mark is
+/// returned unchanged, since any bytes may surround PEM sections.
 ///
 /// # Errors
 ///
-/// Where the mark is that of UTF-32, or the text behind that of UTF-16 is damaged.
+/// [`Undecodable::Utf32`], or [`Undecodable::DamagedUtf16`].
 pub fn recode(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Undecodable> {
     if bytes.starts_with(UTF32_LE_MARK) || bytes.starts_with(UTF32_BE_MARK) {
         Err(Undecodable::Utf32)
@@ -100,7 +101,7 @@ pub fn recode(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Undecodable> {
 
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, Undecodable> {
     let (pairs, rest) = bytes.as_chunks::<2>();
-    // Room for every unit, so that no pieces of a key are left where a buffer grew.
+    // Large enough for the whole text: growing would leave parts of a private key in freed memory.
     let mut text = String::with_capacity(pairs.len() * 3);
     let mut is_damaged = !rest.is_empty();
     for character in char::decode_utf16(pairs.iter().copied().map(unit)) {
@@ -124,10 +125,10 @@ fn nul(before: &[u8], all: &[u8]) -> Undecodable {
     unmarked(all).unwrap_or(Undecodable::Nul { line: line(before) })
 }
 
-/// UTF-16 of mostly Latin text has a zero in every other byte.
+/// Recognizes UTF-16 without a byte order mark: mostly Latin text has a zero in every other byte.
 fn unmarked(bytes: &[u8]) -> Option<Undecodable> {
     let (pairs, _) = bytes.as_chunks::<2>();
-    // One pair tells nothing.
+    // A single pair proves nothing.
     let half = pairs.len().div_ceil(2).max(2);
     let zeros = |at: usize| pairs.iter().filter(|pair| pair[at] == 0 && pair[1 - at] != 0).count();
     [(1, true), (0, false)]
@@ -136,7 +137,7 @@ fn unmarked(bytes: &[u8]) -> Option<Undecodable> {
         .map(|(_, is_little_endian)| Undecodable::Unmarked { is_little_endian })
 }
 
-/// The number of the line that follows these bytes.
+/// The number of the line after these bytes.
 fn line(before: &[u8]) -> usize {
     before.iter().filter(|byte| **byte == b'\n').count() + 1
 }
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_refused_with_its_line_and_a_fix() {
+    fn an_undecodable_file_is_refused_with_its_line_and_a_fix() {
         let plain = |unit: fn(u16) -> [u8; 2]| with_mark("A = 1\nB = 2", unit)[2..].to_vec();
         let convert = |from| format!("save it as UTF-8: `iconv -f {from} -t UTF-8 -o /f.utf8 /f`");
         let again = "copy the file again, and save it as UTF-8".to_owned();

@@ -1,5 +1,5 @@
-//! The types of values: each parses from its text in a file or on the command line, prints as that
-//! text, and cannot hold anything wrong.
+//! The types of values. Each parses from text in a file or on the command line, prints as the same
+//! text, and only holds valid values.
 
 use std::{fmt, num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration};
 
@@ -11,13 +11,13 @@ pub use networks::Network;
 pub use peers::{BrokerUrl, ForGateway, Host, HostPort, Pin};
 pub use texts::{Domain, HttpsUrl, Name};
 
-/// What is wrong with a value.
+/// The error of all values in this module.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not {wanted}")]
 pub struct BadValue {
-    /// The text as given.
+    /// The text that could not be parsed.
     pub text: String,
-    /// What it should be.
+    /// The expected format, as it follows "is not".
     pub wanted: &'static str,
 }
 
@@ -25,7 +25,7 @@ fn bad<T>(text: &str, wanted: &'static str) -> Result<T, BadValue> {
     Err(BadValue { text: text.chars().take(80).collect(), wanted })
 }
 
-/// `true` or `false`.
+/// A boolean, written `true` or `false`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Switch(pub bool);
 
@@ -47,18 +47,18 @@ impl fmt::Display for Switch {
     }
 }
 
-/// How much is logged.
+/// The lowest level of messages that are logged (`docs/logs.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
-    /// Every packet.
+    /// Everything, including the XML of each request and response.
     Trace,
-    /// Addresses and user names as well.
+    /// Also refused connections, with addresses and user names.
     Debug,
-    /// Significant changes.
+    /// Significant events, such as the start and end of sessions.
     Info,
-    /// What may wake someone.
+    /// Problems that an administrator may have to fix.
     Warn,
-    /// What cannot go on.
+    /// Failures after which the role stops.
     Error,
 }
 
@@ -97,7 +97,7 @@ impl fmt::Display for LogLevel {
     }
 }
 
-/// A whole number of seconds, from one to a day.
+/// A number of seconds, from 1 to 86,400 (one day).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seconds(NonZeroU32);
 
@@ -124,12 +124,12 @@ impl fmt::Display for Seconds {
     }
 }
 
-/// How many connections at once, from one to 100,000.
+/// The value of `MaxConnections`, from 1 to 100,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConnectionLimit(NonZeroU32);
 
 impl ConnectionLimit {
-    /// The number.
+    /// The number as `usize`.
     #[must_use]
     pub fn as_usize(self) -> usize {
         usize::try_from(self.0.get()).unwrap_or(usize::MAX)
@@ -153,7 +153,7 @@ impl fmt::Display for ConnectionLimit {
     }
 }
 
-/// A TCP or UDP port that a peer listens on.
+/// A TCP or UDP port on which a peer listens, so not 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Port(pub u16);
 
@@ -174,7 +174,7 @@ impl fmt::Display for Port {
     }
 }
 
-/// An absolute path.
+/// A path that begins with `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AbsolutePath(pub PathBuf);
 

@@ -1,4 +1,4 @@
-//! What is written into a configuration file is read back, and what is not set stays.
+//! Values that are written to a configuration file can be read back, and other lines do not change.
 
 use std::{fmt::Display, net::IpAddr, str::FromStr};
 
@@ -12,7 +12,7 @@ use cmsg_config::{
 };
 use proptest::prelude::*;
 
-/// Lines as administrators leave them: entries, comments, blanks and worse.
+/// Lines of a hand-edited file: entries, comments, blank lines and malformed lines.
 fn line() -> impl Strategy<Value = String> {
     let known = keys::CONNECTION_MANAGER.iter().chain(keys::SECURITY_GATEWAY);
     let known: Vec<_> = known.map(|key| key.name).collect();
@@ -45,7 +45,7 @@ where
 
 fn host() -> impl Strategy<Value = String> {
     prop_oneof![
-        // What ends in a number is an address or nothing.
+        // A name that ends in a number would be an address or invalid.
         "([a-z0-9]{1,8}\\.){0,2}[a-z][a-z0-9]{0,7}",
         any::<std::net::Ipv4Addr>().prop_map(|ip| ip.to_string()),
         any::<std::net::Ipv6Addr>().prop_map(|ip| format!("[{ip}]")),
@@ -65,7 +65,7 @@ proptest! {
     }
 
     #[test]
-    fn setting_a_key_leaves_every_other_line(text in text(), value in "[ -~\n]{1,20}") {
+    fn setting_a_key_keeps_every_other_line(text in text(), value in "[ -~\n]{1,20}") {
         let mut file = ConfFile::parse(&text);
         let others = |file: &ConfFile| -> Vec<String> {
             let is_set = |line: &str| {
@@ -126,7 +126,7 @@ proptest! {
     }
 
     #[test]
-    fn no_answer_on_the_socket_makes_it_fail(
+    fn no_response_on_the_socket_causes_a_panic(
         head in "[ -~]{0,20}(\r\n[ -~]{0,20}){0,3}",
         body in "[ -~]{0,40}",
     ) {

@@ -1,17 +1,17 @@
-//! What a host name is, for every part of the product. A name that URL parsers read as an IPv4
-//! address (`127.1`, `2130706433`, `0x7f000001`) is none: it would lead to an address that nobody
-//! named.
+//! The definition of a host name, for all crates. A name that URL parsers read as an IPv4 address
+//! (`127.1`, `2130706433`, `0x7f000001`) is not a host name: it would resolve to an address that
+//! the administrator did not intend.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// A host name as certificates have them: no address, lower case, no dot at the end.
+/// A host name as in certificates: not an IP address, in lower case, without a final dot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Hostname(Box<str>);
 
-/// Why a text is no host name.
+/// The error of an invalid host name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a host name has labels of letters, digits, `-` and `_`, the last one not a number, and 253 \
@@ -19,14 +19,14 @@ pub struct Hostname(Box<str>);
 )]
 pub struct BadHostname;
 
-/// DNS has no longer name.
+/// Longest DNS name (RFC 1035, section 2.3.4).
 const MAX_BYTES: usize = 253;
 
-/// Nor a longer part between two dots.
+/// Longest DNS label (RFC 1035, section 2.3.4).
 const MAX_LABEL: usize = 63;
 
 impl Hostname {
-    /// The name.
+    /// The name in lower case, without a final dot.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -44,8 +44,8 @@ impl FromStr for Hostname {
     }
 }
 
-/// Whether a name that ends in this label is an IPv4 address, perhaps a wrong one (WHATWG URL, "ends
-/// in a number").
+/// Whether a name with this last label is an IPv4 address, valid or not (WHATWG URL, "ends in a
+/// number").
 fn is_number(label: &str) -> bool {
     let hexadecimal = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
     match hexadecimal {
@@ -86,14 +86,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_the_same_in_either_case_and_with_a_dot_at_the_end() {
+    fn names_are_equal_in_any_case_and_with_a_final_dot() {
         for text in ["desk-1.corp.example", "Desk-1.CORP.example", "desk-1.corp.example."] {
             assert_eq!(text.parse::<Hostname>().unwrap().as_str(), "desk-1.corp.example");
         }
     }
 
     #[test]
-    fn what_no_certificate_stands_for_is_no_host_name() {
+    fn names_that_no_certificate_can_have_are_refused() {
         let long = "a".repeat(64);
         let longer = "a.".repeat(127) + "a";
         for text in ["", ".", "10.0.0.5", "2001:db8::5", "a..b", "-a", "a-", "a b", &long, &longer]
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_url_parsers_read_as_an_address_is_no_host_name() {
+    fn names_that_url_parsers_read_as_an_address_are_refused() {
         for text in ["2130706433", "127.1", "127.1.", "0x7f000001", "desk.0X7F", "0x", "a.017"] {
             assert_eq!(text.parse::<Hostname>(), Err(BadHostname), "{text}");
         }

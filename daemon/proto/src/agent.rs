@@ -1,4 +1,4 @@
-//! The agent protocol: one request, `launch-session`, for every allocated resource.
+//! The agent protocol: a single request, `launch-session`, for each allocated resource.
 
 use std::{fmt, net::IpAddr};
 
@@ -14,96 +14,96 @@ use crate::{
 const ROOT: &str = "pcoip-agent";
 const VERSION: &str = "1.0";
 
-/// What an agent is asked: a session for this user and this client.
+/// The content of `launch-session`.
 #[derive(Debug, Clone)]
 pub struct LaunchSession<'a> {
-    /// The desktop's address as the broker knows it.
+    /// Address of the desktop, as the broker named it.
     pub ip_address: Option<IpAddr>,
-    /// The desktop's name as the broker knows it.
+    /// Host name of the desktop, as the broker named it.
     pub hostname: Option<&'a str>,
-    /// With what the user logs on.
+    /// The user's credentials. `None` if the broker did not ask for any.
     pub logon: Option<&'a Logon>,
-    /// The client's MAC address.
+    /// MAC address of the client, as the client sent it.
     pub client_mac: Option<&'a str>,
-    /// The client's address as it sees itself.
+    /// Local address of the client, as the client sent it.
     pub client_ip: Option<&'a str>,
-    /// The client's name.
+    /// Name of the client, as the client sent it.
     pub client_name: Option<&'a str>,
-    /// Where the agent gets its license; nothing for its own way.
+    /// `LicenseServerAddress`, joined by semicolons; empty for the agent's own setting.
     pub license_path: &'a str,
     /// The session log id.
     pub session_log_id: &'a SessionId,
-    /// The client's time zone.
+    /// Windows name of the client's time zone.
     pub time_zone_windows: Option<&'a str>,
 }
 
-/// What an agent answered.
+/// The content of `launch-session-resp`.
 #[derive(Debug, Clone)]
 pub enum Launched {
-    /// The session waits for its client.
+    /// The agent launched the session.
     Session(SessionInfo),
-    /// There is no session.
+    /// The agent refused, or could not launch the session.
     Failed(Failure),
 }
 
-/// A session that waits for its client.
+/// A launched session that waits for its client.
 #[derive(Debug, Clone)]
 pub struct SessionInfo {
-    /// Where the agent takes the session.
+    /// Address at which the agent says it accepts the session.
     pub ip_address: IpAddr,
-    /// The agent's server name.
+    /// TLS server name of the agent.
     pub sni: Option<String>,
-    /// Its TCP and UDP port.
+    /// TCP and UDP port of the agent.
     pub port: u16,
-    /// What the client must show.
+    /// The tag that the client must send.
     pub session_tag: SessionTag,
-    /// The agent's number of the session.
+    /// Number of the session at the agent.
     pub session_id: u64,
 }
 
-/// Why there is no session.
+/// Why the agent did not launch the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Which of the known failures.
+    /// The failure, if it is a known one.
     pub kind: FailureKind,
-    /// The agent's own result-id, known or not, as far as it is kept.
+    /// The agent's `result-id`, at most 64 characters.
     pub said: String,
-    /// The agent's words, or ours where it did not answer.
+    /// The agent's `fail-reason`, or our own text if it did not respond.
     pub reason: String,
 }
 
-/// The known failures.
+/// The documented failures. Clients show a different message for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The user cannot log on.
+    /// `FAILED_USER_AUTH`: the credentials are wrong.
     UserAuth,
-    /// Another user has a session.
+    /// `FAILED_ANOTHER_SESSION_STARTED`: another user has a session.
     AnotherSessionStarted,
-    /// The session's server did not start in time.
+    /// `FAILED_SERVER_LAUNCH_TIMEOUT`: the session's server did not start in time.
     ServerLaunchTimeout,
-    /// Anything else.
+    /// Any other failure, reported to clients as `FAILED_GENERIC`.
     Generic,
 }
 
-/// Why a document is no answer of an agent.
+/// Why a document is not a response of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// It is no XML that is taken.
+    /// The XML is invalid or exceeds a limit.
     #[error(transparent)]
     Xml(#[from] xml::Error),
-    /// It is not `launch-session-resp` in `pcoip-agent`.
-    #[error("the document is no `launch-session-resp`")]
+    /// The document is not a `launch-session-resp` in `pcoip-agent`.
+    #[error("the document is not a `launch-session-resp`")]
     NoResponse,
-    /// A success lacks a part, or has one that is malformed.
+    /// An element of a successful response is missing or malformed.
     #[error("`{name}` is missing or malformed")]
     Field {
-        /// The part.
+        /// Name of the element.
         name: &'static str,
     },
 }
 
 impl LaunchSession<'_> {
-    /// The document, which holds the user's password.
+    /// The XML document. It contains the user's password, so it is wiped when dropped.
     #[must_use]
     pub fn render(&self) -> Zeroizing<String> {
         let address = self.ip_address.map(|a| a.to_string()).unwrap_or_default();
@@ -127,7 +127,7 @@ impl LaunchSession<'_> {
     }
 }
 
-/// Every agent knows this method, also those that do not run Windows.
+/// All agents support this method, including those that do not run Windows.
 fn logon(logon: Option<&Logon>) -> Zeroizing<String> {
     let username = logon.map(|l| l.username.as_str()).unwrap_or_default();
     let password = logon.and_then(|l| l.password.as_ref()).map(ExposeSecret::expose_secret);
@@ -142,11 +142,11 @@ fn logon(logon: Option<&Logon>) -> Zeroizing<String> {
 }
 
 impl Launched {
-    /// Reads what an agent answered.
+    /// Parses the response of an agent.
     ///
     /// # Errors
     ///
-    /// Where it is no answer to `launch-session`.
+    /// [`Invalid`]. Unknown elements are ignored, and a failure is not an error.
     pub fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
         let document = Document::parse(bytes, MAX_BYTES)?;
         let root = document.root();
@@ -190,14 +190,14 @@ impl SessionInfo {
 }
 
 impl Failure {
-    /// A failure that the agent did not tell itself.
+    /// A failure that the agent did not report itself.
     #[must_use]
     pub fn generic(reason: impl Into<String>) -> Self {
         let kind = FailureKind::Generic;
         Self { kind, said: kind.as_str().to_owned(), reason: reason.into() }
     }
 
-    /// The failure's name for clients; unknown ones are presented as generic.
+    /// The `result-id` for clients. Unknown ones become the generic failure.
     #[must_use]
     pub fn result_id(&self) -> &'static str {
         self.kind.as_str()
@@ -235,10 +235,10 @@ fn shortened(text: &str, characters: usize) -> String {
     text.chars().take(characters).collect()
 }
 
-/// Longer than any known result-id.
+/// Longer than any known `result-id`, in characters.
 const MAX_ID: usize = 64;
 
-/// Users are shown the reason, and nobody reads more of it.
+/// Length of a reason in characters: clients show it to users.
 const MAX_REASON: usize = 1024;
 
 #[cfg(test)]

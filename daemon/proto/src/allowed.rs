@@ -1,4 +1,4 @@
-//! Which addresses a gateway may relay to. An agent's own word for its address is not enough: a
+//! The addresses to which a gateway may relay. The address in an agent's response is not trusted: a
 //! desktop can name any host, and can register any address for its own name.
 
 use std::{
@@ -15,63 +15,63 @@ mod tests;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowedAgents(Vec<IpNet>);
 
-/// Why an address may not be an agent's.
+/// The error for an address that may not be an agent's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the agent's address {ip} is {kind}, and `AllowedAgents` (`--allowed-agents`) lacks it")]
 pub struct Forbidden {
-    /// The address, canonical.
+    /// The address; IPv4-mapped addresses are converted to IPv4.
     pub ip: IpAddr,
-    /// What kind of address it is.
+    /// Why it is not allowed by default.
     pub kind: Kind,
 }
 
-/// The kinds of addresses that are no agent's unless they are allowed.
+/// The kinds of addresses that are only allowed in networks of `AllowedAgents`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Any address of this network, where Linux reaches the host itself.
+    /// `0.0.0.0/8` or `::`; Linux connects to the host itself.
     Unspecified,
-    /// The host itself.
+    /// `127.0.0.0/8` or `::1`.
     Loopback,
-    /// The local link, where clouds serve credentials.
+    /// Link-local: clouds serve credentials there.
     LinkLocal,
-    /// A group of hosts.
+    /// A multicast group, which has no single host.
     Multicast,
-    /// All hosts of the link.
+    /// The limited broadcast address.
     Broadcast,
     /// An address of the gateway or of its host.
     Own,
 }
 
-/// What the broker and the network say of an agent.
+/// What the broker and the network say about an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reached {
-    /// The address where the agent answered.
+    /// The address at which the agent responded.
     pub ip: IpAddr,
-    /// The address in the broker's target.
+    /// The address in the broker's response.
     pub named: Option<IpAddr>,
-    /// The port in the broker's target, or the usual one.
+    /// The port in the broker's response, or 4172.
     pub port: u16,
 }
 
 impl AllowedAgents {
-    /// The rule for these networks.
+    /// The rule for the networks of `AllowedAgents`.
     #[must_use]
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks.into_iter().map(canonical).collect())
     }
 
-    /// Whether a network contains the address, which is compared as IPv4 where it is mapped.
+    /// Whether a network contains the address. IPv4-mapped addresses are compared as IPv4.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.0.iter().any(|network| network.contains(&ip))
     }
 
-    /// Judges an address, also by every IPv4 address that it may be translated to on its way.
+    /// Checks an address, and all IPv4 addresses to which a translator or tunnel may change it.
     ///
     /// # Errors
     ///
-    /// Where only an allowed network could make it an agent's.
+    /// [`Forbidden`] if only a network in `AllowedAgents` could allow the address.
     pub fn check(&self, ip: IpAddr, is_own: impl Fn(IpAddr) -> bool) -> Result<(), Forbidden> {
         let ip = ip.to_canonical();
         if self.contains(ip) {
@@ -84,9 +84,9 @@ impl AllowedAgents {
         }
     }
 
-    /// Where the gateway connects. What the agent says of itself is used where the broker says the
-    /// same, the agent was reached there, or a network allows it; its port only where it is the
-    /// broker's or a network allows the address.
+    /// The address to which the gateway connects. The agent's own statement is used if the broker
+    /// names the same address, the agent was reached there, or a network allows it. The agent's
+    /// port is only used if the broker names it or a network allows the address.
     #[must_use]
     pub fn choose(
         &self,
@@ -119,7 +119,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The kind of a canonical address that no host but an odd one has.
+/// The kind of a canonical address, if it is special.
 fn special(ip: IpAddr) -> Option<Kind> {
     let table = match ip {
         IpAddr::V4(ip) => [
@@ -140,8 +140,9 @@ fn special(ip: IpAddr) -> Option<Kind> {
     table.into_iter().find_map(|(is, kind)| is.then_some(kind))
 }
 
-/// The IPv4 addresses in the forms of IPv6 that a translator or tunnel leads to them: IPv4-compatible
-/// and IPv4-translated ones, NAT64 (RFC 6052, RFC 8215), 6to4 (RFC 3056) and Teredo (RFC 4380).
+/// The IPv4 addresses in IPv6 addresses that translators or tunnels forward to IPv4:
+/// IPv4-compatible and IPv4-translated ones, NAT64 (RFC 6052, RFC 8215), 6to4 (RFC 3056) and Teredo
+/// (RFC 4380).
 fn embedded(ip: IpAddr) -> [Option<IpAddr>; 2] {
     let IpAddr::V6(ip) = ip else { return [None, None] };
     let at =
@@ -149,7 +150,7 @@ fn embedded(ip: IpAddr) -> [Option<IpAddr>; 2] {
     match ip.segments() {
         [0, 0, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => [at(high, low), None],
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => [at(high, low), None],
-        // The prefix is a site's own, of 48 bits, where bits 64 to 71 are left out, or of 96.
+        // A site's own prefix has 48 bits, and bits 64 to 71 are skipped, or it has 96.
         [0x64, 0xff9b, 1, high, middle, low, 0, 0] => {
             [at(high, (middle & 0xff) << 8 | low >> 8), None]
         }
@@ -162,7 +163,7 @@ fn embedded(ip: IpAddr) -> [Option<IpAddr>; 2] {
     }
 }
 
-/// A network of mapped addresses is one of IPv4.
+/// Converts a network of IPv4-mapped addresses to IPv4.
 fn canonical(network: IpNet) -> IpNet {
     let mapped = |ip: Ipv6Addr| ip.to_ipv4_mapped();
     let IpNet::V6(v6) = network else { return network };

@@ -1,6 +1,6 @@
-//! The broker protocol: what passes between a client, the Connection Manager and the connection
-//! broker. Documents are forwarded as they are but for the few places that are the Connection
-//! Manager's, so elements that nobody here knows reach the other side untouched.
+//! The broker protocol between client, Connection Manager and connection broker. Documents are
+//! forwarded unchanged, except for the few elements that the Connection Manager sets. Unknown
+//! elements therefore reach the other side.
 
 use std::fmt;
 
@@ -20,62 +20,63 @@ mod request;
 mod response;
 pub mod session;
 
-/// The root between a client and the Connection Manager.
+/// Root element between client and Connection Manager.
 const CLIENT_ROOT: &str = "pcoip-client";
 
-/// The root between the Connection Manager and the broker.
+/// Root element between Connection Manager and broker.
 const BROKER_ROOT: &str = "pcoip-broker";
 
-/// The longest name of a message; the longest known one has 22 bytes.
+/// Longest name of a message; the longest known one has 22 bytes.
 const MAX_NAME: usize = 64;
 
-/// A version of the protocol, kept as its sender wrote it.
+/// A protocol version, exactly as its sender wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Version(String);
 
-/// Why a document is no message of the broker protocol.
+/// Why a document is not a message of the broker protocol.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// It is no XML that is taken.
+    /// The XML is invalid or exceeds a limit.
     #[error(transparent)]
     Xml(#[from] xml::Error),
-    /// The outermost element is another protocol's.
+    /// The root element belongs to another protocol.
     #[error("the root is not `{expected}`")]
     Root {
-        /// What it should be.
+        /// Name of the expected root element.
         expected: &'static str,
     },
-    /// The version is missing, or is no version.
+    /// The `version` attribute of the root is missing or malformed.
     #[error("the protocol version is missing or malformed")]
     Version,
-    /// The root does not have exactly one element.
+    /// The root does not have exactly one child element.
     #[error("the document has {count} messages")]
     Messages {
-        /// How many it has.
+        /// Number of child elements.
         count: usize,
     },
-    /// The message's name is longer than any.
+    /// The name of the message is longer than 64 bytes.
     #[error("the message's name has more than {MAX_NAME} bytes")]
     Name,
-    /// The broker granted a resource without saying where it is.
+    /// The broker granted a resource without a usable address or host name.
     #[error("the broker granted a resource without a usable target")]
     Target,
 }
 
-/// What the Connection Manager tells of itself, to the broker and to clients.
+/// The `pcm-info` element, by which the Connection Manager introduces itself to the broker and to
+/// clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PcmInfo {
-    /// Its version.
+    /// Version of this product.
     pub product_version: String,
-    /// The address at which the client reached it.
+    /// Address to which the client connected, or that of `HostAddress`.
     pub ip_address: String,
-    /// Its host's name.
+    /// Host name, or that of `HostAddress`.
     pub hostname: String,
 }
 
 impl Version {
-    /// What every known client and broker speaks.
+    /// The version that all known clients and brokers support.
     #[must_use]
     pub fn usual() -> Self {
         Self("2.1".to_owned())
@@ -117,7 +118,7 @@ impl PcmInfo {
     }
 }
 
-/// The one message of a document whose root is one of these.
+/// The only message of a document with one of these roots.
 fn message<'d, 'a>(document: &'d Document<'a>, roots: &[&'static str]) -> Taken<'d, 'a> {
     let root = document.root();
     if !roots.contains(&root.name()) {
@@ -134,7 +135,7 @@ fn message<'d, 'a>(document: &'d Document<'a>, roots: &[&'static str]) -> Taken<
 
 type Taken<'d, 'a> = Result<(Version, &'d Element<'a>), Invalid>;
 
-/// An owned text, `None` where it is missing or blank.
+/// An owned copy of the text; `None` if it is missing or blank.
 fn owned(element: Option<&Element<'_>>, name: &str) -> Option<String> {
     element.and_then(|e| e.child_text(name)).map(str::to_owned)
 }

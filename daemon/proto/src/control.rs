@@ -1,8 +1,9 @@
 //! How a Connection Manager announces a session to a Security Gateway: `pcoip-sg` messages, and the
-//! claims of the token that every announcement comes with.
+//! claims of the token that each announcement has.
 //!
-//! The two `add-connection` messages have the observed shapes. The refusal, the transport
-//! (`POST /pcoip-sg/xml`, `Authorization: Bearer …`) and the token are ours.
+//! The two `add-connection` messages are those of the vendor's product. This project defines the
+//! refusal, the transport (`POST /pcoip-sg/xml`, `Authorization: Bearer …`) and the token: see
+//! `docs/protocol/control.md`.
 
 pub use claims::{Claims, ClaimsError, TokenId};
 pub use closed::connection_closed;
@@ -14,18 +15,19 @@ mod closed;
 mod message;
 mod replays;
 
-/// Where a gateway takes announcements.
+/// HTTPS path that accepts announcements.
 pub const PATH: &str = "/pcoip-sg/xml";
 
-/// Where a gateway's host says whether the gateway takes sessions, apart from all else there.
+/// HTTPS path that reports whether the gateway of this host accepts sessions, regardless of the
+/// other services.
 pub const HEALTH: &str = "/pcoip-sg/health";
 
-/// Where clients reach a gateway, TCP and UDP.
+/// Default port of a gateway for clients, TCP and UDP.
 pub const PORT: u16 = 4172;
 
-/// What an announcement and its reply are sent as.
+/// `Content-Type` of announcements and their responses.
 pub const CONTENT_TYPE: &str = "application/xml";
 
-/// No announcement or reply is larger: a tag of the largest size, every character written as a
-/// reference, and what stands around it.
+/// Maximum size in bytes of an announcement or its response: a tag of maximum size, with each
+/// character written as a reference, plus the other elements.
 pub const MAX_BYTES: usize = 32 * 1024;

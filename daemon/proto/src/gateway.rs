@@ -1,8 +1,9 @@
-//! The rules of the Security Gateway: whom it lets through, and where every datagram goes.
+//! The rules of the Security Gateway: which clients it admits, and where it sends each datagram.
 //!
-//! [`Admission`] has one owner and decides; what it decides comes out as [`RouteChange`]s of [`Routes`],
-//! which any number of workers read. It does not depend on the layout of the control channel, which
-//! is only probable: [`chunks`] is tried, [`Search`] and the retained bytes do without.
+//! [`Admission`] has a single owner and makes the decisions. It emits them as [`RouteChange`]s of
+//! [`Routes`], which any number of workers read. The rules do not depend on the layout of the
+//! control channel, which is not certain: [`chunks`] parses the most likely layout, while
+//! [`Search`] and the retained bytes need none.
 
 pub use admission::{
     Admission, Admitted, Announcement, Arrival, Control, Dropped, End, Event, Journal, Refusal,
@@ -24,17 +25,17 @@ use std::net::SocketAddr;
 /// One of the two ends of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Side {
-    /// Who connects.
+    /// The PCoIP client, which connects to the gateway.
     Client,
-    /// Whom it is led to.
+    /// The PCoIP agent, to which the gateway connects.
     Agent,
 }
 
 impl Side {
-    /// Both sides.
+    /// The client and the agent.
     pub const BOTH: [Self; 2] = [Self::Client, Self::Agent];
 
-    /// The opposite end.
+    /// The agent for the client, and the client for the agent.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {
@@ -44,8 +45,8 @@ impl Side {
     }
 }
 
-/// An address as the rules compare it: IPv4 is IPv4 also where a socket for both families shows it
-/// inside IPv6, and a flow label does not make another peer.
+/// The canonical form in which the rules compare addresses: IPv4-mapped IPv6 addresses become IPv4,
+/// and the flow label of IPv6 is cleared.
 #[must_use]
 pub fn canonical(address: SocketAddr) -> SocketAddr {
     match address {

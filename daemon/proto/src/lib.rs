@@ -1,5 +1,6 @@
-//! The protocols, without sockets, clocks or randomness: bytes, times and addresses come in, values
-//! go out. Everything that comes from the network is hostile until it is parsed here.
+//! The protocols, without sockets, clocks or randomness: functions of bytes, times and addresses.
+//! Data from the network is hostile until it is parsed here.
+#![warn(missing_docs)]
 
 pub mod agent;
 pub mod allowed;

@@ -1,16 +1,16 @@
-//! The session log id, the same at client, broker, agent and both services, and the key under which
-//! gateways keep a session.
+//! The session log id, which client, broker, agent and both services share, and the key that
+//! identifies a session at gateways.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// A session log id: the shape of a UUID, upper or lower case, kept as received.
+/// A session log id: the form of a UUID, in upper or lower case, exactly as received.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SessionId(String);
 
-/// Why a text is no session log id.
+/// The error of an invalid session log id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a session log id has the shape of a UUID")]
 pub struct BadSessionId;
@@ -56,19 +56,19 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// What a Connection Manager calls a session of its own, for gateways: 128 random bits, written as 32
-/// hexadecimal digits. Users choose their session log ids; nobody chooses a key.
+/// The Connection Manager's id of a session at gateways: 128 random bits, written as 32 hexadecimal
+/// digits. Unlike the session log id, it is not chosen by the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SessionKey([u8; 16]);
 
-/// Why a text is no session key.
+/// The error of an invalid session key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a session key has 32 hexadecimal digits")]
 pub struct BadSessionKey;
 
 impl SessionKey {
-    /// The key of these bytes.
+    /// A key from random bytes.
     #[must_use]
     pub const fn from_random(bytes: [u8; 16]) -> Self {
         Self(bytes)
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_key_is_read_as_it_is_written() {
+    fn a_session_key_is_parsed_as_it_is_printed() {
         let key = SessionKey::from_random([0x0a; 16]);
 
         assert_eq!(key.to_string(), "0a".repeat(16));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn both_cases_are_kept_as_received() {
+    fn upper_and_lower_case_are_preserved() {
         for text in ["0b1c2d3e-0000-4000-8000-00000000000a", "0B1C2D3E-0000-4000-8000-00000000000A"]
         {
             assert_eq!(text.parse::<SessionId>().unwrap().as_str(), text);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn other_shapes_are_refused() {
+    fn other_formats_are_refused() {
         for text in [
             "",
             "0b1c2d3e",

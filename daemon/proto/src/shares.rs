@@ -1,6 +1,6 @@
-//! Who gives way when places or bytes run out. A source has no fixed share: an office behind NAT, or
-//! a balancer that passes TLS through, is one source. Only when everything is taken does the source
-//! that holds the most lose something for a newcomer.
+//! Decides what is evicted when connections, sessions or bytes run out. A source has no fixed
+//! share: an office behind NAT, or a load balancer that passes TLS through, is a single source.
+//! Only when everything is in use does the source that holds the most lose something to a newcomer.
 
 use std::{
     cmp::{Ordering, Reverse},
@@ -8,57 +8,56 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
-/// Where something comes from: an IPv4 address, or an IPv6 network of 64 bits, since whoever has one
-/// of its addresses has all of them.
+/// An IPv4 address, or an IPv6 /64 network, since one host can use all addresses of its network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source(IpAddr);
 
-/// What a holder is worth; the least worthy gives way first.
+/// The worth of a holder. The least worthy is evicted first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Worth {
-    /// Nothing is known of it.
+    /// It has sent nothing.
     Idle,
-    /// It has started something, for example sent a part of a request.
+    /// It has sent something, for example a part of a request.
     Started,
-    /// It belongs to a session of a user who is not known yet.
+    /// It belongs to a session whose user has not logged on.
     Stranger,
-    /// It belongs to a session of a user who gave a right password, and has to give more.
+    /// It belongs to a session whose user gave a correct password, and must give more.
     FirstFactor,
-    /// It belongs to a user, and can give way all the same.
+    /// It belongs to a user's session, but may be evicted.
     User,
-    /// It never gives way.
+    /// It is never evicted.
     Kept,
 }
 
-/// What counts more when somebody has to give way.
+/// The criterion that comes first when something is evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// The source that holds the most, and of that source the least worthy.
+    /// The source that holds the most, then the least worthy of its holders.
     SourceFirst,
-    /// The least worthy of all, and among them the source that holds the most.
+    /// The least worthy holders, then the source that holds the most.
     WorthFirst,
 }
 
-/// A holder's number.
+/// Identifies a holder; ids are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(u64);
 
-/// Nobody who holds something has to give way to this newcomer.
+/// Nothing can be evicted for this newcomer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("everything is taken")]
 pub struct Full;
 
-/// Who holds how many units of a limited number. Every operation takes logarithmic time.
+/// Which holders have how many units of a limited resource. All operations take logarithmic time.
 #[derive(Debug)]
 pub struct Shares {
     capacity: u64,
     order: Order,
     used: u64,
-    /// The number of the last holder or change.
+    /// The last number given to a holder or a change.
     last: u64,
     holders: HashMap<Id, Holder>,
     groups: HashMap<Group, Held>,
-    /// The group that gives way first is the last one here.
+    /// The last group is evicted first.
     ranks: BTreeSet<Rank>,
 }
 
@@ -67,14 +66,14 @@ struct Holder {
     source: Source,
     worth: Worth,
     amount: u64,
-    /// When its worth was set; the earliest gives way first.
+    /// When its worth was set; the earliest is evicted first.
     since: u64,
 }
 
-/// Holders among whom the oldest of the least worthy gives way first.
+/// Holders of equal worth and source; the oldest of them is evicted first.
 type Group = (Worth, Source);
 
-/// What a group holds that may give way.
+/// The units of a group that may be evicted.
 #[derive(Debug, Default)]
 struct Held {
     amount: u64,
@@ -85,7 +84,7 @@ type Turn = (Worth, u64, Id);
 type Rank = (Reverse<Worth>, u64, Reverse<Turn>, Source);
 
 impl Source {
-    /// The source of that address.
+    /// The source of an address.
     #[must_use]
     pub fn of(ip: IpAddr) -> Self {
         Self(match ip.to_canonical() {
@@ -99,7 +98,7 @@ impl Source {
 }
 
 impl Shares {
-    /// So many units, of which nobody holds any.
+    /// `capacity` units, all free.
     #[must_use]
     pub fn new(capacity: u64, order: Order) -> Self {
         Self {
@@ -113,12 +112,12 @@ impl Shares {
         }
     }
 
-    /// Lets a newcomer have one unit, and returns who has lost everything for it.
+    /// Gives a newcomer one unit. Returns the holder that was evicted for it.
     ///
     /// # Errors
     ///
-    /// Where nobody has to give way: those who might are worth more, or hold less than the
-    /// newcomer's source would.
+    /// [`Full`] if nothing can be evicted: the candidates are worth more, or their source holds
+    /// less than the newcomer's would.
     pub fn enter(&mut self, source: Source, worth: Worth) -> Result<(Id, Option<Id>), Full> {
         let evicted = self.make_room(self.group(worth, source), None)?;
         let since = self.next();
@@ -127,11 +126,12 @@ impl Shares {
         Ok((id, evicted))
     }
 
-    /// As `enter`, but a source that holds as much as any keeps what it has and gets no more.
+    /// Like [`Shares::enter`], but a source that holds as much as any other does not evict its own
+    /// holders.
     ///
     /// # Errors
     ///
-    /// As for `enter`, and where the newcomer's own source would have to give way.
+    /// [`Full`] as for [`Shares::enter`], and if the newcomer's own source would lose a unit.
     pub fn enter_unless_fullest(
         &mut self,
         source: Source,
@@ -145,12 +145,12 @@ impl Shares {
         self.enter(source, worth)
     }
 
-    /// Lets a holder have one more unit, and returns who has lost everything for it.
+    /// Gives a holder one more unit. Returns the holder that was evicted for it.
     ///
     /// # Errors
     ///
-    /// Where nobody has to give way, where it is this holder's own turn, and where it lost what it
-    /// held.
+    /// [`Full`] if nothing can be evicted, if this holder is the next one to be evicted, or if it
+    /// was evicted.
     pub fn grow(&mut self, id: Id) -> Result<Option<Id>, Full> {
         let holder = *self.holders.get(&id).ok_or(Full)?;
         let evicted = self.make_room(self.group(holder.worth, holder.source), Some(id))?;
@@ -158,31 +158,31 @@ impl Shares {
         Ok(evicted)
     }
 
-    /// Sets a holder's worth, which makes it the youngest of that worth. Whether it still holds
-    /// something.
+    /// Sets the worth of a holder, which becomes the youngest of that worth. Returns whether it
+    /// still holds something.
     pub fn set_worth(&mut self, id: Id, worth: Worth) -> bool {
         let since = self.next();
         self.change(id, |holder| (holder.worth, holder.since) = (worth, since))
     }
 
-    /// Counts a holder for another source. Whether it still holds something.
+    /// Moves a holder to another source. Returns whether it still holds something.
     pub fn set_source(&mut self, id: Id, source: Source) -> bool {
         self.change(id, |holder| holder.source = source)
     }
 
-    /// A holder gives everything back.
+    /// Frees all units of a holder.
     pub fn leave(&mut self, id: Id) {
         self.remove(id);
     }
 
-    /// Takes what the first in turn holds, for a newcomer of no source.
+    /// Evicts the first candidate, without a newcomer.
     pub fn evict(&mut self) -> Option<Id> {
         let (_, _, Reverse((_, _, id)), _) = *self.ranks.last()?;
         self.remove(id);
         Some(id)
     }
 
-    /// How many units are held.
+    /// Number of units in use.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.used
@@ -200,7 +200,7 @@ impl Shares {
         }
     }
 
-    /// Evicts where there is no room for one more unit of a newcomer, or of that holder.
+    /// Evicts a holder if there is no free unit for a newcomer of this group, or for `holder`.
     fn make_room(&mut self, group: Group, holder: Option<Id>) -> Result<Option<Id>, Full> {
         if self.used < self.capacity {
             return Ok(None);
@@ -210,7 +210,7 @@ impl Shares {
         Ok(Some(victim))
     }
 
-    /// Who gives way to one more unit of that group.
+    /// The holder to evict for one more unit of this group.
     fn victim(&self, group: Group) -> Option<Id> {
         let (Reverse(worth), most, Reverse((_, _, id)), _) = *self.ranks.last()?;
         let own = self.groups.get(&group);

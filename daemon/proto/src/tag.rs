@@ -1,5 +1,5 @@
-//! The session tag: what a client shows the gateway and the gateway shows the agent. It is a
-//! credential, so nothing prints it and the gateway keeps its digest only.
+//! The session tag, which the client sends to the gateway and the gateway to the agent. It is a
+//! credential: it is never printed, and the gateway only stores its digest.
 
 use std::{fmt, str::FromStr};
 
@@ -8,27 +8,27 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize as _;
 
-/// A session tag, as the agent issued it: one to 4096 printable ASCII characters without space.
+/// A session tag as the agent issued it: 1 to 4096 printable ASCII characters other than space.
 #[derive(Debug, Clone)]
 pub struct SessionTag(SecretString);
 
-/// Why a text is no session tag.
+/// The error of an invalid session tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a session tag has 1 to {} printable characters", SessionTag::MAX_BYTES)]
 pub struct BadTag;
 
 impl SessionTag {
-    /// The longest tag that is taken.
+    /// Maximum length in bytes.
     pub const MAX_BYTES: usize = 4096;
 
-    /// What every known tag begins with.
+    /// The first characters of all known tags.
     pub const PREFIX: &'static str = "SCS1";
 
-    /// Reads a tag.
+    /// Parses a tag.
     ///
     /// # Errors
     ///
-    /// Where the text is empty, too long or not printable.
+    /// [`BadTag`] if the text is empty, too long, or has other than printable ASCII characters.
     pub fn parse(text: &str) -> Result<Self, BadTag> {
         let printable = text.bytes().all(|b| b.is_ascii_graphic());
         if text.is_empty() || text.len() > Self::MAX_BYTES || !printable {
@@ -37,27 +37,26 @@ impl SessionTag {
         Ok(Self(text.into()))
     }
 
-    /// The tag itself, for the wire.
+    /// The tag itself, for a peer. Do not log it.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// What the gateway keeps of it.
+    /// The digest that the gateway stores.
     #[must_use]
     pub fn digest(&self) -> TagDigest {
         TagDigest::of(self.expose().as_bytes())
     }
 
-    /// How it stands in logs: `SCS1****` and the last twelve characters of a tag long enough to
-    /// lose them.
+    /// The tag for the log: `SCS1****`, and the last twelve characters if it is long enough.
     #[must_use]
     pub fn masked(&self) -> String {
         mask(self.expose())
     }
 }
 
-/// A tag's text as it stands in logs. What is no tag shows nothing.
+/// The text of a tag for the log. Text that is not a tag is masked completely.
 #[must_use]
 pub fn mask(tag: &str) -> String {
     let printable = tag.bytes().all(|b| b.is_ascii_graphic());
@@ -69,18 +68,18 @@ pub fn mask(tag: &str) -> String {
     }
 }
 
-/// SHA-256 of a session tag, with its length. Written down it is `LENGTH:HEX`.
+/// SHA-256 and length of a session tag. Printed as `LENGTH:HEX`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TagDigest {
-    /// How many bytes the tag has.
+    /// Length of the tag in bytes.
     pub length: usize,
-    /// Their SHA-256.
+    /// SHA-256 of the tag.
     pub sha256: [u8; 32],
 }
 
-/// The SHA-256 of a secret. The hash function leaves copies of the last block, which may be the whole
-/// secret, on the stack, where they would stay for as long as nothing else happens to overwrite them.
+/// SHA-256 of a secret. The hash function leaves copies of the last block, which may be the whole
+/// secret, on the stack, so they are cleared afterwards.
 pub(crate) fn digest(secret: &[u8]) -> [u8; 32] {
     let digest = hash(secret);
     clear_stack();
@@ -92,7 +91,8 @@ fn hash(secret: &[u8]) -> [u8; 32] {
     Sha256::digest(secret).into()
 }
 
-/// Clears the part of the stack that [`hash`] has used: its frames begin where this one does.
+/// Clears the part of the stack that [`hash`] used: its frames begin where those of this function
+/// do.
 #[inline(never)]
 fn clear_stack() {
     let mut frames = [0; FRAMES];
@@ -100,11 +100,11 @@ fn clear_stack() {
     std::hint::black_box(&frames);
 }
 
-/// Several times what hashing takes without optimization.
+/// Several times the stack that hashing uses without optimization, in bytes.
 const FRAMES: usize = 16 * 1024;
 
 impl TagDigest {
-    /// The digest of a tag's bytes.
+    /// The digest of a tag.
     #[must_use]
     pub fn of(tag: &[u8]) -> Self {
         Self { length: tag.len(), sha256: digest(tag) }
@@ -117,7 +117,7 @@ impl TagDigest {
     }
 }
 
-/// Why a text is no digest of a tag.
+/// The error of an invalid digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a tag's digest is its length, a colon and 64 hexadecimal digits")]
 pub struct BadDigest;
@@ -174,14 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn a_long_tag_shows_its_ends_only() {
+    fn a_masked_tag_only_shows_its_ends() {
         let tag = SessionTag::parse(&format!("SCS1{}ABCDEFGHIJKL", "x".repeat(80))).unwrap();
 
         assert_eq!(tag.masked(), "SCS1****ABCDEFGHIJKL");
     }
 
     #[test]
-    fn a_digest_is_read_as_it_is_written() {
+    fn a_digest_is_parsed_as_it_is_printed() {
         let digest = TagDigest::of(b"abc");
 
         let text = String::from(digest);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_tag_is_refused() {
+    fn an_invalid_tag_is_refused() {
         for text in ["", "SCS1 x", "SCS1\n", "SCS1é", &"x".repeat(4097)] {
             assert_eq!(SessionTag::parse(text).err(), Some(BadTag), "{text}");
         }

@@ -1,4 +1,4 @@
-//! The instant that every rule is told.
+//! The time type of all rules.
 
 use std::{
     ops::{Add, Sub},
@@ -7,8 +7,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// Milliseconds since the epoch, from a clock that never goes back. It can be written down and read
-/// back after a restart.
+/// Milliseconds since the Unix epoch, from a clock that never goes back. It can be persisted, and
+/// compared after a restart.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -16,25 +16,25 @@ use serde::{Deserialize, Serialize};
 pub struct Time(u64);
 
 impl Time {
-    /// The instant that many milliseconds after the epoch.
+    /// The time `millis` milliseconds after the Unix epoch.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the epoch.
+    /// Milliseconds since the Unix epoch.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// Whole seconds since the epoch, as tokens have them.
+    /// Whole seconds since the Unix epoch, as in a token.
     #[must_use]
     pub const fn as_secs(self) -> u64 {
         self.0 / 1000
     }
 
-    /// Time since an earlier instant; zero if it is later.
+    /// Time since `earlier`; zero if that is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

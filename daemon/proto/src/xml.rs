@@ -1,6 +1,5 @@
-//! XML as the protocols use it: read strictly into a light tree that knows where everything stands
-//! in the source, and changed by splices on that source, so that what is not understood survives
-//! byte for byte.
+//! XML for the protocols: a strict reader whose tree knows the position of everything in the
+//! source, and changes that splice the source, so that unknown parts are preserved byte for byte.
 
 use std::{borrow::Cow, ops::Range, str::Utf8Error};
 
@@ -11,41 +10,41 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-/// The largest document that is read whole, whoever sends it.
+/// Largest document that is read completely, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
-/// The largest document of which an [outline](Document::outline) is read.
+/// Largest document that is read as an [outline](Document::outline), in bytes.
 pub const MAX_OUTLINE_BYTES: usize = 8 * 1024 * 1024;
 
-/// How many elements may stand in each other.
+/// Maximum depth of nested elements.
 pub const MAX_DEPTH: usize = 32;
 
-/// How many elements and attributes a document may have together; a list of 2,000 resources has
-/// about 28,000.
+/// Maximum number of elements and attributes of a document; a list of 2,000 resources has about
+/// 28,000.
 pub const MAX_NODES: usize = 50_000;
 
-/// How many attributes an element may have.
+/// Maximum number of attributes of an element.
 pub const MAX_ATTRIBUTES: usize = 32;
 
-/// A document that was read whole.
+/// A parsed document, which borrows its source.
 #[derive(Debug, Clone)]
 pub struct Document<'a> {
     source: &'a str,
-    /// Where the declaration names an encoding other than UTF-8.
+    /// Position of the declared encoding, if it is not UTF-8.
     relabel: Option<Range<usize>>,
     root: Element<'a>,
     comments: Vec<Range<usize>>,
     is_outline: bool,
 }
 
-/// One element. Ranges are places in the document's source.
+/// An element. Ranges are byte offsets in the document's source.
 #[derive(Debug, Clone)]
 pub struct Element<'a> {
     name: &'a str,
     attributes: Vec<Attribute<'a>>,
-    /// From `<` of the opening tag to behind `>` of the closing one.
+    /// From the `<` of the opening tag to after the `>` of the closing one.
     span: Range<usize>,
-    /// Where the last attribute ends, or the name where there is none.
+    /// End of the last attribute, or of the name if there is none.
     head_end: usize,
     /// Between the tags; `None` for `<name />`.
     content: Option<Range<usize>>,
@@ -53,94 +52,95 @@ pub struct Element<'a> {
     children: Vec<Self>,
 }
 
-/// One attribute.
+/// An attribute of an element.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute<'a> {
     /// The name, with its prefix.
     pub name: &'a str,
-    /// The value without quotes, references resolved.
+    /// The value without quotes, with references resolved.
     pub value: Cow<'a, str>,
-    /// Where the value stands, without quotes.
+    /// Position of the value, without quotes.
     pub span: Range<usize>,
 }
 
-/// Why bytes are no document of ours. Places are offsets in bytes; nothing of the content is told,
-/// since it may be a secret.
+/// Why a document is refused. Positions are byte offsets. The text contains nothing of the
+/// document, which may contain secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Larger than the reader was allowed.
+    /// The document is larger than `limit`.
     #[error("the document has more than {limit} bytes")]
     TooLarge {
-        /// What was allowed.
+        /// The limit in bytes.
         limit: usize,
     },
     /// The bytes are not UTF-8.
     #[error("the document is not UTF-8")]
     NotUtf8,
-    /// The declaration names an encoding that the bytes, which are UTF-8, do not have.
+    /// The declared encoding does not match the bytes, which are UTF-8.
     #[error("the document declares an encoding other than UTF-8, but its bytes are UTF-8")]
     OtherEncoding,
-    /// White space before the declaration, which has to be the first thing in the document.
+    /// White space before the XML declaration, which must be at the very start.
     #[error("blank line or space before the XML declaration, which begins at byte {at}")]
     BlankBeforeDeclaration {
-        /// Where the declaration begins.
+        /// Offset of the declaration.
         at: usize,
     },
-    /// A character that XML does not allow.
+    /// A character that XML 1.0 does not allow.
     #[error("forbidden character at byte {at}")]
     ForbiddenCharacter {
-        /// Where it stands.
+        /// Offset of the character.
         at: usize,
     },
-    /// More than [`MAX_DEPTH`] elements in each other.
+    /// More than [`MAX_DEPTH`] nested elements.
     #[error("elements are nested deeper than {MAX_DEPTH} at byte {at}")]
     TooDeep {
-        /// Where the innermost opens.
+        /// Offset of the innermost element.
         at: usize,
     },
-    /// More than [`MAX_NODES`], or as many as the reader was allowed, in all or [`MAX_ATTRIBUTES`] on one element.
+    /// More elements and attributes than [`MAX_NODES`] or the caller's limit, or more than
+    /// [`MAX_ATTRIBUTES`] on one element.
     #[error("too many elements or attributes at byte {at}")]
     TooMany {
-        /// Where the first one too many stands.
+        /// Offset of the first one above the limit.
         at: usize,
     },
     /// A document type declaration.
     #[error("document type declaration at byte {at}")]
     DocumentType {
-        /// Where it stands.
+        /// Offset of the declaration.
         at: usize,
     },
-    /// A processing instruction, or a declaration that is not at the start.
+    /// A processing instruction, or an XML declaration that is not at the start.
     #[error("processing instruction at byte {at}")]
     ProcessingInstruction {
-        /// Where it stands.
+        /// Offset of the instruction.
         at: usize,
     },
-    /// A reference to an entity that is not one of the five, or to no character.
+    /// A reference to an unknown entity or an invalid character.
     #[error("unknown reference at byte {at}")]
     UnknownReference {
-        /// Where the text with it begins.
+        /// Offset of the text that contains it.
         at: usize,
     },
-    /// An attribute that its element already has.
+    /// An attribute that occurs twice on its element.
     #[error("duplicate attribute at byte {at}")]
     DuplicateAttribute {
-        /// Where the second one stands.
+        /// Offset of the second one.
         at: usize,
     },
-    /// Text or a second root beside the root.
+    /// Text or another element outside the root element.
     #[error("content outside the root at byte {at}")]
     OutsideRoot {
-        /// Where it stands.
+        /// Offset of the text or element.
         at: usize,
     },
-    /// No root, or one that is not closed.
+    /// The root element is missing or not closed.
     #[error("the document ends early")]
     Unfinished,
-    /// Against another rule of XML.
+    /// A violation of another rule of XML.
     #[error("the document is not well-formed at byte {at}")]
     NotWellFormed {
-        /// Where that shows.
+        /// Offset at which it was detected.
         at: usize,
     },
 }
@@ -156,49 +156,50 @@ impl<'a> Document<'a> {
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong with it.
+    /// The first [`Error`] in the document.
     pub fn parse(bytes: &'a [u8], limit: usize) -> Result<Self, Error> {
         Self::parse_small(bytes, limit, MAX_NODES)
     }
 
-    /// The same, of at most `nodes` elements and attributes.
+    /// Like [`Document::parse`], with at most `nodes` elements and attributes.
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong with it.
+    /// The first [`Error`] in the document.
     pub fn parse_small(bytes: &'a [u8], limit: usize, nodes: usize) -> Result<Self, Error> {
         read::document(bytes, limit, nodes)
     }
 
-    /// Checks a document of at most [`MAX_OUTLINE_BYTES`] as strictly as the others, but keeps only
-    /// the root and its children: a tree takes many times the size of the document.
+    /// Checks a document of at most [`MAX_OUTLINE_BYTES`] as strictly as [`Document::parse`], but
+    /// only keeps the root and its children: a complete tree takes many times the size of the
+    /// document.
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong with it.
+    /// The first [`Error`] in the document.
     pub fn outline(bytes: &'a [u8]) -> Result<Self, Error> {
         read::outline(bytes, MAX_OUTLINE_BYTES, MAX_NODES)
     }
 
-    /// Whether elements below the root's children, and comments, were left out.
+    /// Whether comments and elements below the root's children were omitted.
     #[must_use]
     pub fn is_outline(&self) -> bool {
         self.is_outline
     }
 
-    /// The text that was read, without a byte order mark.
+    /// The source text, without a byte order mark.
     #[must_use]
     pub fn source(&self) -> &'a str {
         self.source
     }
 
-    /// The outermost element.
+    /// The root element, which every document has.
     #[must_use]
     pub fn root(&self) -> &Element<'a> {
         &self.root
     }
 
-    /// Where comments stand.
+    /// Positions of the comments.
     #[must_use]
     pub fn comments(&self) -> &[Range<usize>] {
         &self.comments
@@ -212,7 +213,7 @@ impl<'a> Element<'a> {
         self.name
     }
 
-    /// The attributes in their order.
+    /// The attributes, in order.
     #[must_use]
     pub fn attributes(&self) -> &[Attribute<'a>] {
         &self.attributes
@@ -224,43 +225,43 @@ impl<'a> Element<'a> {
         self.attributes.iter().find(|a| a.name == name).map(|a| a.value.as_ref())
     }
 
-    /// The child elements in their order.
+    /// The child elements, in order.
     #[must_use]
     pub fn children(&self) -> &[Self] {
         &self.children
     }
 
-    /// The first child element of that name.
+    /// The first child element with this name.
     #[must_use]
     pub fn child(&self, name: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.name == name)
     }
 
-    /// The text of the first child element of that name; `None` where there is none or it is blank.
+    /// The text of the first child element with this name; `None` if there is none or it is blank.
     #[must_use]
     pub fn child_text(&self, name: &str) -> Option<&str> {
         self.child(name).map(Self::text).filter(|text| !text.is_empty())
     }
 
-    /// The text directly inside, references resolved, without white space around it.
+    /// The text directly inside, trimmed, with references resolved.
     #[must_use]
     pub fn text(&self) -> &str {
         self.text.trim_matches([' ', '\t', '\r', '\n'])
     }
 
-    /// The text directly inside as it is, references resolved.
+    /// The text directly inside, not trimmed, with references resolved.
     #[must_use]
     pub fn whole_text(&self) -> &str {
         &self.text
     }
 
-    /// Where the whole element stands.
+    /// Position of the whole element.
     #[must_use]
     pub fn span(&self) -> Range<usize> {
         self.span.clone()
     }
 
-    /// Where its content stands; `None` for `<name />`.
+    /// Position of the content; `None` for `<name />`.
     #[must_use]
     pub fn content(&self) -> Option<Range<usize>> {
         self.content.clone()

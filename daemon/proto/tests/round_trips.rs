@@ -1,4 +1,4 @@
-//! What is written is read back, whatever it is, and what nobody understands passes through.
+//! Rendered values can be parsed again, and unknown parts are forwarded.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,12 +16,12 @@ use cmsg_proto::{
 use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
-/// Text as XML has it, with what must be escaped.
+/// Text with characters that must be escaped in XML.
 fn text() -> impl Strategy<Value = String> {
     "[ -~\t\n\ré€<>&\"']{0,40}"
 }
 
-/// Messages and parts that nobody here knows.
+/// Unknown messages and elements.
 fn foreign() -> impl Strategy<Value = String> {
     ("[a-z]{1,8}", "[a-z]{1,8}", text(), text()).prop_map(|(name, attribute, value, content)| {
         let (value, content) = (escape(&value), escape(&content));
@@ -62,7 +62,7 @@ fn pcm() -> PcmInfo {
 
 proptest! {
     #[test]
-    fn a_request_that_nobody_knows_passes_through(message in foreign()) {
+    fn an_unknown_request_is_forwarded_unchanged(message in foreign()) {
         let given = format!("<pcoip-client version=\"2.1\" >{message}</pcoip-client>\n");
 
         let sent = Request::parse(given.as_bytes()).unwrap().to_broker(&pcm());
@@ -71,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn a_hello_keeps_what_nobody_knows(before in foreign(), after in foreign()) {
+    fn a_hello_keeps_unknown_elements(before in foreign(), after in foreign()) {
         let hello = |inserted: &str| {
             format!("<hello>{before}<client-info/>{inserted}<caps><cap>A</cap>{after}")
         };
@@ -89,7 +89,7 @@ proptest! {
     }
 
     #[test]
-    fn an_answer_keeps_what_nobody_knows(part in foreign()) {
+    fn a_response_keeps_unknown_elements(part in foreign()) {
         let given = format!(
             "<pcoip-broker version='2.1'><authenticate-resp><result><result-id>\
              AUTH_SUCCESSFUL_AND_INCOMPLETE</result-id></result>{part}</authenticate-resp>\
@@ -106,7 +106,7 @@ proptest! {
     }
 
     #[test]
-    fn a_password_is_remembered_as_it_was_typed_and_not_logged(
+    fn a_password_is_kept_as_typed_and_not_logged(
         password in "[A-Z<>&\"' ]{0,20}HUNTER2[A-Z<>&\"' ]{0,20}",
     ) {
         let given = format!(
@@ -127,7 +127,7 @@ proptest! {
     }
 
     #[test]
-    fn an_agent_is_told_every_text_as_it_is(user in text(), password in text(), name in text()) {
+    fn every_text_reaches_the_agent_unchanged(user in text(), password in text(), name in text()) {
         let session_log_id = "0b1c2d3e-0000-4000-8000-00000000000a".parse().unwrap();
         let secret = Some(password.clone().into());
         let logon = Logon { username: user.clone(), password: secret, domain: None };
@@ -147,15 +147,15 @@ proptest! {
 
         let document = Document::parse(sent.as_bytes(), MAX_BYTES).unwrap();
         let message = document.root().child("launch-session").unwrap();
-        let told = |element: &str| message.child("logon").unwrap().child(element).unwrap();
-        prop_assert_eq!(told("username").whole_text(), &user);
-        prop_assert_eq!(told("password").whole_text(), &password);
+        let logon = |element: &str| message.child("logon").unwrap().child(element).unwrap();
+        prop_assert_eq!(logon("username").whole_text(), &user);
+        prop_assert_eq!(logon("password").whole_text(), &password);
         prop_assert_eq!(message.child("client-name").unwrap().whole_text(), &name);
         prop_assert!(Launched::parse(sent.as_bytes()).is_err());
     }
 
     #[test]
-    fn an_announcement_is_read_as_it_is_written(announced in announcement()) {
+    fn an_announcement_is_parsed_as_rendered(announced in announcement()) {
         let read = AddConnection::parse(announced.render().as_bytes()).unwrap();
 
         prop_assert_eq!(read.agent.ip(), announced.agent.ip().to_canonical());
@@ -168,7 +168,7 @@ proptest! {
     }
 
     #[test]
-    fn a_refusal_is_read_as_far_as_a_log_line_goes(reason in "[!-~é][ -~é]{0,300}[!-~é]") {
+    fn a_refusals_reason_is_shortened_for_the_log(reason in "[!-~é][ -~é]{0,300}[!-~é]") {
         let read = Reply::parse(Reply::Refused { reason: reason.clone() }.render().as_bytes());
 
         let Ok(Reply::Refused { reason: read }) = read else { panic!("{read:?}") };
@@ -176,7 +176,7 @@ proptest! {
     }
 
     #[test]
-    fn claims_are_read_as_they_are_written_and_hold_for_their_announcement_only(
+    fn claims_are_parsed_as_rendered_and_only_valid_for_their_announcement(
         announced in announcement(),
         other in announcement(),
         gateway: IpAddr,
@@ -194,7 +194,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cookie_of_ours_is_found_among_others(random: [u8; 16], others in "[a-zA-Z=]{0,20}") {
+    fn a_session_cookie_is_found_among_others(random: [u8; 16], others in "[a-zA-Z=]{0,20}") {
         let cookie = ClientCookie::from_random(random);
 
         let header = format!("{others}; JSESSIONID={}; {others}", cookie.expose());
@@ -204,7 +204,7 @@ proptest! {
     }
 
     #[test]
-    fn a_brokers_cookies_are_a_bounded_header(lines in prop::collection::vec("\\PC{0,40}", 0..40)) {
+    fn the_header_of_a_brokers_cookies_is_bounded(lines in prop::collection::vec("\\PC{0,40}", 0..40)) {
         let mut cookies = BrokerCookies::default();
         for line in &lines {
             let _ = cookies.store(line, Time::from_millis(0));
@@ -222,7 +222,7 @@ proptest! {
     }
 
     #[test]
-    fn digests_and_ids_are_read_as_they_are_written(tag in "[!-~]{1,200}", id in id()) {
+    fn digests_and_ids_are_parsed_as_printed(tag in "[!-~]{1,200}", id in id()) {
         let digest = SessionTag::parse(&tag).unwrap().digest();
 
         prop_assert_eq!(String::from(digest).parse::<TagDigest>(), Ok(digest));
@@ -230,7 +230,7 @@ proptest! {
     }
 
     #[test]
-    fn a_datagram_tells_its_words(datagram in prop::collection::vec(any::<u8>(), 0..12)) {
+    fn a_datagram_has_its_first_words_as_spis(datagram in prop::collection::vec(any::<u8>(), 0..12)) {
         let candidates = SpiCandidates::of(&datagram);
 
         let at = |place: usize| {

@@ -1,4 +1,4 @@
-//! Agents, called over HTTPS to launch sessions.
+//! The client for PCoIP agents: launches sessions over HTTPS.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -22,16 +22,16 @@ use addresses::{Addresses, Resolver};
 
 mod addresses;
 
-/// All agents: each is called once for a session.
+/// Agents are contacted once for each session.
 pub(super) struct Agents {
     client: Client,
     port: u16,
     addresses: Arc<Addresses>,
 }
 
-/// A session that waits for its client.
+/// A launched session that waits for its client.
 pub(super) struct AgentSession {
-    /// Where the gateway, or the client without one, connects.
+    /// The address to which the gateway connects, or the client if there is no gateway.
     pub(super) agent: SocketAddr,
     pub(super) info: SessionInfo,
 }
@@ -49,7 +49,7 @@ impl Agents {
         Ok(Self { client, port: config.agent_port, addresses })
     }
 
-    /// Has the agent of that target launch a session.
+    /// Requests a session from the agent of this target.
     pub(super) async fn launch(
         &self,
         log: &RequestLog,
@@ -58,7 +58,7 @@ impl Agents {
         account: &Account,
     ) -> Result<AgentSession, Failure> {
         let Some(url) = self.url(target) else {
-            return Err(Failure::generic("the target is no host name"));
+            return Err(Failure::generic("the target is not a host name"));
         };
         record!(info, log, AGENT, "Communicating with {url}");
         if let Err(error) = self.addresses.check(&url) {
@@ -72,7 +72,7 @@ impl Agents {
             Ok(reply) => reply,
             Err(error) => {
                 record!(warn, log, AGENT, error = as_error(&error), "The agent does not answer");
-                return Err(Failure::generic(told_to_clients(&error)));
+                return Err(Failure::generic(reason_for_clients(&error)));
             }
         };
         let got = || redact::bytes(&reply.body);
@@ -90,7 +90,7 @@ impl Agents {
             }
             (Err(error), _) => {
                 let (status, error) = (reply.status.as_u16(), as_error(&error));
-                record!(warn, log, AGENT, status, error, "The agent's answer cannot be used");
+                record!(warn, log, AGENT, status, error, "The agent's response is invalid");
                 Err(Failure::generic("the agent's response is invalid"))
             }
         }
@@ -102,7 +102,7 @@ impl Agents {
         Url::parse(&format!("https://{at}/pcoip-agent/xml")).ok()
     }
 
-    /// Where the session is, whatever the agent says.
+    /// The address of the session, which need not be the one that the agent names.
     fn agent(
         &self,
         log: &RequestLog,
@@ -129,7 +129,7 @@ impl Agents {
     }
 }
 
-fn told_to_clients(failure: &upstream::Failure) -> &'static str {
+fn reason_for_clients(failure: &upstream::Failure) -> &'static str {
     match failure {
         upstream::Failure::TimedOut => "Timed out communicating with PCoIP Agent",
         upstream::Failure::Failed(_)

@@ -1,5 +1,5 @@
-//! What follows when the broker grants a resource: the agent launches the session, a gateway is
-//! told of it, and the client learns where to connect.
+//! What happens when the broker grants a resource: the agent launches the session, it is announced
+//! to a gateway, and the client learns where to connect.
 
 use std::time::Instant;
 
@@ -14,14 +14,14 @@ use cmsg_proto::{
 
 use super::{agent::AgentSession, exchange::Exchange};
 
-/// Why there is nowhere to connect.
+/// Why the client cannot connect.
 pub(super) enum NoTarget {
     Agent(Failure),
     Gateway,
 }
 
 impl Exchange<'_> {
-    /// Finds out where the client is to connect.
+    /// Determines the address to which the client connects.
     pub(super) async fn allocate(
         &self,
         session: &Session,
@@ -87,8 +87,9 @@ impl Exchange<'_> {
         launched
     }
 
-    /// The broker's answer with where to connect, or why there is nowhere. A session whose agent
-    /// failed is over, as with the vendor's Connection Manager: only `bye` is passed on.
+    /// The response for the client: the broker's with the address to connect to, or an error. If
+    /// the agent failed, the session is over, as with the vendor's Connection Manager: only `bye`
+    /// is forwarded afterwards.
     pub(super) fn with_target(
         &self,
         session: &Session,

@@ -1,5 +1,5 @@
-//! Gateways, told of every session that will come through them: the own one over its unix socket,
-//! others over HTTPS, each announcement signed.
+//! Announces sessions to gateways: to that of this host over its unix socket, to others over HTTPS.
+//! Each announcement is signed.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -30,19 +30,17 @@ mod reachability;
 /// The gateways, in the order in which they are tried.
 pub(super) struct Gateways {
     all: Vec<Gateway>,
-    /// There wherever there is a gateway.
+    /// `None` if there is no gateway.
     signer: Option<Arc<ArcSwap<Signer>>>,
 }
 
-/// A gateway that waits for the client.
+/// A gateway that will admit the client.
 pub(super) struct Announced {
-    /// Its public address.
     pub(super) address: IpAddr,
-    /// Its public port.
     pub(super) port: u16,
-    /// The tag that the client shows it.
+    /// The tag that the client sends to it.
     pub(super) tag: SessionTag,
-    /// The server name that the client sends it.
+    /// The TLS server name that the client sends to it.
     pub(super) sni: String,
 }
 
@@ -66,9 +64,9 @@ impl Gateways {
         Ok(Self { all, signer })
     }
 
-    /// Tells the first gateway that takes the session of it. Those with an address of the client's
-    /// family come first, since a client that has no other one could not reach the rest; those that
-    /// did not answer lately come last.
+    /// Announces the session to the gateways until one accepts it. Those with an address of the
+    /// client's family come first, since the client may not reach the others. Those that did not
+    /// answer recently come last.
     pub(super) async fn announce(
         &self,
         log: &RequestLog,
@@ -79,7 +77,7 @@ impl Gateways {
             if gateway.is_own() {
                 record!(info, log, GATEWAY, "Local security gateway is enabled");
             }
-            match self.tell(log, gateway, announcement, client).await {
+            match self.announce_to(log, gateway, announcement, client).await {
                 Ok(announced) => return Some(announced),
                 Err(error) => record!(
                     warn,
@@ -87,7 +85,7 @@ impl Gateways {
                     GATEWAY,
                     gateway = gateway.name(),
                     error = cause::chain(error.as_ref()),
-                    "The gateway does not take the session"
+                    "The gateway did not accept the session"
                 ),
             }
         }
@@ -106,22 +104,21 @@ impl Gateways {
         self.all.iter().find(|gateway| gateway.is_own())
     }
 
-    /// All of them, to be looked at.
     pub(super) fn all(&self) -> &[Gateway] {
         &self.all
     }
 
-    /// What the unix socket tells of them.
-    pub(super) fn told(&self) -> Vec<GatewayStanding> {
-        self.all.iter().map(Gateway::told).collect()
+    /// The state of all gateways for `GET /status`.
+    pub(super) fn standings(&self) -> Vec<GatewayStanding> {
+        self.all.iter().map(Gateway::standing).collect()
     }
 
-    /// Whether sessions go straight to their agents.
+    /// Whether clients connect directly to agents.
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    async fn tell(
+    async fn announce_to(
         &self,
         log: &RequestLog,
         gateway: &Gateway,
@@ -162,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_of_the_clients_family_is_tried_first() {
+    fn a_gateway_of_the_clients_address_family_is_tried_first() {
         let all = || {
             vec![
                 Gateway::at(&["2001:db8::1"]),

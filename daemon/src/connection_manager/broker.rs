@@ -1,4 +1,4 @@
-//! The connection broker, called over HTTPS.
+//! The client for the connection broker, over HTTPS.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -23,10 +23,9 @@ pub(super) use state::{BrokerState, Look, Trouble};
 
 mod state;
 
-/// Longest wait when only asking whether it is there; load balancers wait five seconds for us.
+/// Timeout of a check. Load balancers wait five seconds for `/health`.
 const PROBE: Duration = Duration::from_secs(3);
 
-/// The connection broker.
 pub(super) struct Broker {
     client: Client,
     refused: LastRefused,
@@ -35,17 +34,16 @@ pub(super) struct Broker {
     is_pinned: bool,
 }
 
-/// What a request to the broker is sent with.
+/// What a request to the broker needs besides its document.
 pub(super) struct Envelope<'a> {
-    /// The session log id.
     pub(super) session: &'a SessionId,
-    /// The cookies that the broker set in the session.
+    /// The broker's cookies in this session.
     pub(super) cookies: Option<&'a BrokerCookies>,
-    /// The client's address, which is all that the broker is told of where it comes from.
+    /// Address of the client; nothing else about its connection is forwarded.
     pub(super) client: IpAddr,
-    /// For whom the answer is kept.
+    /// The account that the response's memory counts for.
     pub(super) account: &'a Account,
-    /// How many bytes the answer may have.
+    /// Maximum size of the response in bytes.
     pub(super) limit: usize,
 }
 
@@ -69,12 +67,11 @@ impl Broker {
         })
     }
 
-    /// Where it is, as `PcoipAddress` has it.
+    /// Its URL, as in `PcoipAddress`.
     pub(super) fn address(&self) -> &str {
         self.url.strip_suffix(BrokerUrl::PATH).unwrap_or(&self.url)
     }
 
-    /// Whether its certificate is verified.
     pub(super) fn is_verified(&self) -> bool {
         self.is_verified
     }
@@ -84,8 +81,8 @@ impl Broker {
         self.is_pinned
     }
 
-    /// Sends a request and takes the broker's answer, whatever its status: an `error-resp` may come
-    /// with any.
+    /// Sends a request and returns the response with any status, since an `error-resp` may have
+    /// any.
     pub(super) async fn ask(
         &self,
         document: Zeroizing<String>,
@@ -104,7 +101,7 @@ impl Broker {
         reply.map_err(|failure| failure.explained(&self.refused))
     }
 
-    /// Asks whether it answers at all. A balancer in front of it that cannot reach it does not
+    /// Checks whether the broker answers. An error page of a load balancer in front of it does not
     /// count.
     pub(super) async fn look(&self) -> Look {
         let away =
@@ -131,20 +128,21 @@ impl Broker {
         if let Some(refusal) = failure.refusal(&self.refused) {
             return Trouble::Refused(Box::new(refusal));
         }
-        let error = anyhow::Error::new(failure).context(format!("asking `{}`", self.url));
+        let error = anyhow::Error::new(failure).context(format!("requesting `{}`", self.url));
         Trouble::Away(cause::chain(error.as_ref()))
     }
 
-    /// By how many seconds the clock is ahead of ours of whoever presents the certificate that was
-    /// refused, and no other: a certificate that is not valid at this time may be right, and the clock
-    /// wrong.
+    /// Seconds by which the clock of the peer with the refused certificate is ahead of ours. Only
+    /// that peer is asked: a certificate that is not valid at the moment may be correct, and the
+    /// clock wrong.
     pub(super) async fn skew(&self, refusal: &Refusal) -> Option<i64> {
         let client = upstream::client_of_only(refusal.certificate(), PROBE).ok()?;
         skew(client.head(&self.url).send().await.ok()?.headers())
     }
 }
 
-/// By how many seconds the clock of whoever answered is ahead of ours.
+/// Seconds by which the clock of the peer is ahead of ours, by its `Date` header (RFC 9110, section
+/// 6.6.1).
 fn skew(headers: &HeaderMap) -> Option<i64> {
     let date = httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?).ok()?;
     let theirs = date.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();

@@ -1,4 +1,4 @@
-//! The cookies that a broker sets, as its answers have them.
+//! The cookies in the broker's responses.
 
 use std::time::UNIX_EPOCH;
 
@@ -14,8 +14,8 @@ use super::{
 };
 use crate::clock;
 
-/// Those of an answer. Their expiry is judged by the answer's `Date`, since brokers' clocks may be
-/// wrong; by our own clock where it has none.
+/// The cookies of a response. Their expiry is checked against the response's `Date`, since brokers'
+/// clocks may be wrong, or against our clock if there is no `Date`.
 pub(super) fn set_by(reply: &Reply) -> SetCookies {
     read(&reply.headers, clock::now())
 }
@@ -31,7 +31,7 @@ fn read(headers: &HeaderMap, now: Time) -> SetCookies {
     SetCookies { values: values.collect(), answered }
 }
 
-/// Logs why cookies were not kept; what is in them may be a secret.
+/// Logs why cookies were ignored, without their content, which may be secret.
 pub(super) fn log(log: &RequestLog, not_kept: &[NotKept]) {
     for why in not_kept {
         record!(warn, log, BROKER, error = as_error(why), "A cookie from the broker is ignored");
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cookies_come_with_the_time_of_the_answer() {
+    fn cookies_have_the_time_of_the_response() {
         let now = Time::from_millis(5);
         let mut headers = HeaderMap::new();
         headers.append(header::SET_COOKIE, HeaderValue::from_static("a=1; secure"));

@@ -1,4 +1,5 @@
-//! `POST /sessions-ended` on the unix socket: the gateway beside this Connection Manager reports which
+//! `POST /sessions-ended` on the unix socket: the gateway of this host reports ended sessions for
+//! the session log.
 //! sessions have ended, for the session log.
 
 use axum::{Json, Router, extract::DefaultBodyLimit, http::StatusCode, routing::post};
@@ -9,10 +10,9 @@ use tracing::info;
 use super::request_log::GATEWAY;
 use crate::logs::Document;
 
-/// The largest report; the gateway sends 256 sessions at once.
+/// Maximum size of a report in bytes; the gateway reports at most 256 sessions at once.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// The route of reports.
 pub(super) fn router() -> Router {
     Router::new().route(SESSIONS_ENDED, post(log)).layer(DefaultBodyLimit::max(MAX_BYTES))
 }

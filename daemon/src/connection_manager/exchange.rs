@@ -1,4 +1,4 @@
-//! One request of a client: through its session to the broker and back.
+//! Handles one request of a client: checks its session, asks the broker, and builds the response.
 
 use std::time::{Duration, Instant};
 
@@ -29,25 +29,25 @@ use crate::{
     },
 };
 
-/// What a client asked over HTTP.
+/// A client's HTTP request.
 pub(super) struct Asked {
     pub(super) body: Buffer,
-    /// For whom what others answer is kept.
+    /// The account that the memory of responses counts for.
     pub(super) account: Account,
-    /// The session that it shows.
+    /// The session cookie in the request.
     pub(super) cookie: Option<ClientCookie>,
-    /// The session log id that it sent.
+    /// The session log id in the request.
     pub(super) log_id: Option<SessionId>,
 }
 
-/// What it is answered.
+/// The response to a client.
 pub(super) struct Answer {
-    /// The name of its message.
+    /// Name of the message.
     pub(super) name: String,
     pub(super) document: String,
     /// The cookie of a new session.
     pub(super) cookie: Option<ClientCookie>,
-    /// What the document takes until it is sent.
+    /// The memory of the document, until it is sent.
     pub(super) kept: Option<Kept>,
 }
 
@@ -57,7 +57,6 @@ impl Answer {
     }
 }
 
-/// One request under way.
 pub(super) struct Exchange<'a> {
     pub(super) shared: &'a Shared,
     pub(super) client: Client,
@@ -70,7 +69,7 @@ pub(super) struct Exchange<'a> {
 ///
 /// # Errors
 ///
-/// Where it is no document of the broker protocol.
+/// If it is not a document of the broker protocol.
 pub(super) async fn answer(
     shared: &Shared,
     client: Client,
@@ -110,7 +109,7 @@ pub(super) async fn answer(
 }
 
 impl Exchange<'_> {
-    /// Opens a session.
+    /// Handles a `hello`, which opens a session.
     async fn greet(&mut self, hello: Hello, log_id: Option<SessionId>) -> Result<Answer, Refusal> {
         let id = self.session_log_id(log_id);
         self.log = RequestLog { session: Some(id.clone()), number: None, ..self.log };
@@ -176,7 +175,7 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// A request in a session.
+    /// Handles a request in a session.
     async fn go_on(&self, session: &Session) -> Result<Answer, Refusal> {
         self.log_request();
         session.permits(self.request.kind())?;
@@ -227,11 +226,11 @@ impl Exchange<'_> {
             self.request.kind()
             && !logon.fits()
         {
-            record!(warn, self.log, CLIENT, "The logon is too long for an agent and not kept");
+            record!(warn, self.log, CLIENT, "The logon is too long for an agent and was discarded");
         }
     }
 
-    /// Notes how long an exchange with another side took.
+    /// Records the duration of a request to another service.
     pub(super) fn note(&self, name: &str, took: Duration) {
         if let Some(number) = self.log.number {
             self.shared.records().note(number, name, took);
@@ -266,7 +265,7 @@ impl Exchange<'_> {
     fn understand<'r>(&self, reply: &'r Reply) -> Result<Response<'r>, Refusal> {
         let response = Response::parse(&reply.body).map_err(|invalid| {
             let (status, error) = (reply.status.as_u16(), as_error(&invalid));
-            record!(warn, self.log, BROKER, status, error, "The broker's answer cannot be used");
+            record!(warn, self.log, BROKER, status, error, "The broker's response is invalid");
             Refusal::BrokerFailed
         })?;
         let name = response.kind().name();
@@ -285,7 +284,7 @@ impl Exchange<'_> {
             );
         }
         if !response.kind().answers(self.request.kind()) {
-            record!(warn, self.log, BROKER, "The broker answered something else");
+            record!(warn, self.log, BROKER, "The broker's response does not match the request");
             return Err(Refusal::BrokerFailed);
         }
         Ok(response)
@@ -311,7 +310,7 @@ impl Exchange<'_> {
         );
     }
 
-    /// What is the broker's, an agent's or a gateway's fault had a warning of its own.
+    /// Logs a refusal. Failures of the broker, an agent or a gateway have their own warning.
     fn log_refusal(&self, refusal: Refusal) {
         let (request, number) = (self.request.kind().name(), refusal.number());
         let reason = refusal.detail();
@@ -334,7 +333,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Logs the error that the user sees.
+    /// Logs the error that the client shows to the user.
     pub(super) fn log_error(&self, number: u16, reason: &str) {
         let (client, request) = (self.log.client, self.request.kind().name());
         record!(
@@ -348,7 +347,7 @@ impl Exchange<'_> {
     }
 }
 
-/// The exchange's name in the status.
+/// Name of the exchange in `GET /connections`.
 fn exchange_name(request: &RequestKind) -> &'static str {
     match request {
         RequestKind::Hello(_) => "hello",

@@ -1,5 +1,6 @@
-//! Announcements of Connection Managers on other hosts. They come to port 443, which is this one's,
-//! and are the own gateway's to judge: body and `Authorization` are passed on, nothing else.
+//! Forwards announcements of Connection Managers on other hosts, which arrive at port 443, to the
+//! gateway of this host. Only the body and `Authorization` are forwarded, and the gateway verifies
+//! them.
 
 use bytes::Bytes;
 use cmsg_proto::{
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::https::{Client, content, listener::Content, whole};
 
-/// Passes an announcement on to the own gateway and its answer back.
+/// Forwards an announcement, and returns the gateway's response.
 pub(super) async fn announcement(
     shared: &Shared,
     gateway: &Gateway,
@@ -34,7 +35,7 @@ pub(super) async fn announcement(
             let (connection, client) = (client.connection, client.peer);
             let log = RequestLog { session: None, number: None, connection, client };
             let error = as_error(&failure);
-            record!(warn, log, GATEWAY, error, "An announcement cannot be passed on");
+            record!(warn, log, GATEWAY, error, "Failed to forward an announcement");
             let reason = "the gateway does not answer".to_owned();
             answer(StatusCode::BAD_GATEWAY, Reply::Refused { reason }.render())
         }

@@ -1,5 +1,5 @@
-//! Which address a client has behind proxies. `X-Forwarded-For` is believed from trusted proxies
-//! alone: everybody else could name any address.
+//! The address of a client behind proxies. `X-Forwarded-For` is only accepted from trusted proxies,
+//! since anyone else could claim any address.
 
 use std::{collections::HashSet, net::IpAddr, time::Duration};
 
@@ -7,7 +7,7 @@ use cmsg_proto::{Time, shares::Source};
 use http::HeaderMap;
 use ipnet::IpNet;
 
-/// Where proxies note the addresses of their clients, each behind those that it was told.
+/// Each proxy appends the address of its client to this header.
 pub(super) const HEADER: &str = "x-forwarded-for";
 
 /// The networks of `TrustedProxies`.
@@ -23,8 +23,8 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&ip))
     }
 
-    /// The client's address: the last one that no trusted proxy has, read from the right. What is no
-    /// address ends the search.
+    /// The client's address: the first one, from the right, that does not belong to a trusted
+    /// proxy. An entry that is not an address ends the search.
     pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> ForwardedClient {
         let lines = headers.get_all(HEADER).iter().rev();
         let hops = lines.flat_map(|line| line.to_str().unwrap_or(UNREADABLE).rsplit(','));
@@ -45,23 +45,22 @@ impl TrustedProxies {
     }
 }
 
-/// What the header says.
+/// The result of reading the header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ForwardedClient {
-    /// The client's address.
     pub(super) client: IpAddr,
-    /// The entry that is no address, where that of a trusted proxy ended the search. The proxy counts
-    /// as the client then.
+    /// The invalid entry that ended the search. The trusted proxy that wrote it then counts as the
+    /// client.
     pub(super) unreadable: Option<String>,
 }
 
-/// Enough of an entry to see what the proxy writes.
+/// Logged length of an invalid entry.
 const MAX_ENTRY: usize = 64;
 
-/// A line that is no text is no address either.
+/// Logged instead of a header line that is not ASCII text.
 const UNREADABLE: &str = "?";
 
-/// An address as proxies write it: bare, with a port, in brackets or in quotes.
+/// Parses an address as proxies write it: plain, with a port, in brackets or in quotes.
 fn address(hop: &str) -> Option<IpAddr> {
     let bare = hop.strip_prefix('"').and_then(|hop| hop.strip_suffix('"')).unwrap_or(hop).trim();
     let host = match bare.strip_prefix('[') {
@@ -81,7 +80,7 @@ fn is_port_or_nothing(text: &str) -> bool {
     text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
 }
 
-/// The peers whose header is not used, so that the log says it once of each.
+/// Peers whose header is ignored, so that the log mentions each only once.
 #[derive(Debug, Default)]
 pub(super) struct Ignored {
     peers: HashSet<Source>,
@@ -89,12 +88,12 @@ pub(super) struct Ignored {
 }
 
 impl Ignored {
-    /// How many are remembered; everybody can send the header.
+    /// Maximum number of remembered peers, since anyone can send the header.
     const MOST: usize = 1024;
-    /// How long all of them are remembered at least.
+    /// How long peers are remembered at least.
     const LEAST: Duration = Duration::from_hours(1);
 
-    /// Whether the log has not said it of that peer. It is silent while it has said it of too many.
+    /// Whether this peer should be logged: it was not logged before, and not too many others were.
     pub(super) fn is_new(&mut self, peer: IpAddr, now: Time) -> bool {
         if self.peers.len() >= Self::MOST {
             if now.since(self.since) < Self::LEAST {
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_trusted_proxy_the_last_untrusted_address_is_the_clients() {
+    fn behind_a_trusted_proxy_the_client_is_the_last_untrusted_address() {
         let table: [(&[&[u8]], &str); 12] = [
             (&[], "10.0.0.1"),
             (&[b"198.51.100.1"], "198.51.100.1"),
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_trusted_proxy_writes_wrong_is_named() {
+    fn an_invalid_entry_of_a_trusted_proxy_is_reported() {
         let long = "x".repeat(1000);
         let table: [(&[&[u8]], Option<&str>); 7] = [
             (&[], None),
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_cannot_name_an_address() {
+    fn a_client_cannot_choose_its_address() {
         let table = [("198.51.100.7", proxies()), ("10.0.0.1", TrustedProxies::default())];
         for (peer, proxies) in table {
             let found = proxies.client(ip(peer), &headers(&[b"203.0.113.9, 10.0.0.2"]));
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_as_proxies_write_them() {
+    fn addresses_are_parsed_in_every_form_of_proxies() {
         let table = [
             ("203.0.113.9", Some("203.0.113.9")),
             ("203.0.113.9:51324", Some("203.0.113.9")),
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_names_a_peer_once_and_not_too_many() {
+    fn each_peer_is_logged_once_and_their_number_is_bounded() {
         let mut ignored = Ignored::default();
         let at = |minutes: u64| Time::from_millis(minutes * 60_000);
         assert!(ignored.is_new(ip("192.0.2.1"), at(1)));

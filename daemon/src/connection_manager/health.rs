@@ -1,5 +1,5 @@
-//! Checks the broker and the gateways in the background, and answers load balancers: however often
-//! `/health` is asked, neither the broker nor a gateway is.
+//! Checks the broker and the gateways in the background. `/health` reports the last result, so
+//! frequent requests do not cause further checks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,13 +15,13 @@ use crate::{
     https::{self, listener::Content, plain},
 };
 
-/// How often broker and gateways are looked for while they are there.
+/// How often broker and gateways are checked while they answer.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// How often one of them while it is away; both roles start at the same time.
+/// How often they are checked while they do not; both roles start at the same time.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Looks for broker and gateways until the shutdown.
+/// Checks broker and gateways until the shutdown.
 pub(super) fn watch(shared: &Arc<Shared>, tracker: &TaskTracker, shutdown: &CancellationToken) {
     let broker = Arc::clone(shared);
     tracker.spawn(shutdown.clone().run_until_cancelled_owned(async move {
@@ -50,7 +50,7 @@ pub(super) fn watch(shared: &Arc<Shared>, tracker: &TaskTracker, shutdown: &Canc
     }
 }
 
-/// The answer of `/health`.
+/// The response to `/health`.
 pub(super) async fn answer(shared: &Shared) -> Response<Content> {
     if shared.drain.is_on() {
         return https::health(Err((StatusCode::SERVICE_UNAVAILABLE, drain::REASON)));
@@ -63,8 +63,8 @@ pub(super) async fn answer(shared: &Shared) -> Response<Content> {
     })
 }
 
-/// What Connection Managers on other hosts are told of the own gateway, as it was when it was looked
-/// at last. Broker and other gateways do not count: those hosts have their own.
+/// The response to Connection Managers on other hosts: the last known state of the gateway on this
+/// host. Broker and other gateways do not count, since those hosts have their own.
 pub(super) async fn of_gateway(gateway: &Gateway) -> Response<Content> {
     if gateway.found().is_none() {
         gateway.wait_for_start().await;

@@ -1,5 +1,6 @@
-//! What one session holds of what all share. Its cookie may be shown on any number of connections, so
-//! only the last of them is kept whatever others want, and only so many requests are answered at once.
+//! What each session holds of shared resources. Its cookie may be used on any number of
+//! connections, so only the last of them is protected from eviction, and the number of concurrent
+//! requests is limited.
 
 use std::{
     collections::HashMap,
@@ -8,10 +9,10 @@ use std::{
 
 use crate::https::connection_permit::ConnectionPermit;
 
-/// Requests of one session at once; clients send one after the other.
+/// Concurrent requests of a session; clients send one at a time.
 const REQUESTS: usize = 4;
 
-/// What every session holds, by its number.
+/// By number of the session.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     sessions: Mutex<HashMap<u64, Session>>,
@@ -20,11 +21,11 @@ pub(super) struct Held {
 #[derive(Debug, Default)]
 struct Session {
     requests: usize,
-    /// The connection that is kept.
+    /// The protected connection.
     place: Weak<ConnectionPermit>,
 }
 
-/// A request that is being answered, until it is dropped.
+/// A request in progress; dropping it ends the request.
 #[derive(Debug)]
 pub(super) struct Answering<'a> {
     held: &'a Held,
@@ -32,7 +33,7 @@ pub(super) struct Answering<'a> {
 }
 
 impl Held {
-    /// Counts a request of that session; none where it has too many already.
+    /// Starts a request of this session; `None` if too many are in progress.
     pub(super) fn begin(&self, number: u64) -> Option<Answering<'_>> {
         let mut sessions = self.sessions();
         let session = sessions.entry(number).or_default();
@@ -43,7 +44,7 @@ impl Held {
         Some(Answering { held: self, number })
     }
 
-    /// Keeps the connection of a session, and no longer the one that it had before.
+    /// Protects this connection of the session, and no longer the previous one.
     pub(super) fn keep(&self, number: u64, place: &Arc<ConnectionPermit>) {
         let mut sessions = self.sessions();
         let session = sessions.entry(number).or_default();
@@ -54,7 +55,7 @@ impl Held {
         place.keep();
     }
 
-    /// Forgets the sessions that hold nothing.
+    /// Removes sessions that hold nothing.
     pub(super) fn sweep(&self) {
         self.sessions()
             .retain(|_, session| session.requests > 0 || session.place.strong_count() > 0);
@@ -78,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_has_a_few_requests_at_once_and_leaves_nothing_behind() {
+    fn the_concurrent_requests_of_a_session_are_limited() {
         let held = Held::default();
         let mut answering: Vec<_> = (0..REQUESTS).map(|_| held.begin(1).unwrap()).collect();
         assert!(held.begin(1).is_none());

@@ -2,9 +2,9 @@
 
 use anyhow::Context as _;
 
-/// Random bytes for what must not be guessed.
+/// Cryptographically secure random bytes.
 pub(super) fn random() -> anyhow::Result<[u8; 16]> {
     let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).context("asking for random bytes")?;
+    aws_lc_rs::rand::fill(&mut bytes).context("generating random bytes")?;
     Ok(bytes)
 }

@@ -1,4 +1,4 @@
-//! Whether sessions can be set up, by what was last found of the broker and of the gateways.
+//! Whether sessions can be set up, by the last checks of the broker and the gateways.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -19,7 +19,6 @@ use super::{
 };
 use crate::clock;
 
-/// Whether sessions can be set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Health {
     Ready,
@@ -28,7 +27,7 @@ pub(super) enum Health {
 }
 
 impl Health {
-    /// Why not, in the documented words.
+    /// The documented reason; `None` if sessions can be set up.
     pub(super) fn reason(self) -> Option<&'static str> {
         match self {
             Self::Ready => None,
@@ -38,28 +37,28 @@ impl Health {
     }
 }
 
-/// What the looks have found so far.
+/// The results of the last checks.
 #[derive(Debug, Default)]
 pub(super) struct Readiness {
-    /// Nothing until it was looked for.
+    /// `None` before the first check.
     broker: Mutex<Option<BrokerState>>,
     verdict: watch::Sender<Option<Health>>,
     logged: Mutex<Causes>,
 }
 
 impl Readiness {
-    /// The verdict; nothing until enough was looked at.
+    /// The current state; `None` until enough was checked.
     pub(super) fn now(&self) -> Option<Health> {
         *self.verdict.borrow()
     }
 
-    /// The first verdict, as soon as there is one, or the present one.
+    /// Waits for the first state, and returns the current one.
     pub(super) async fn judged(&self) -> Option<Health> {
         let mut verdict = self.verdict.subscribe();
         verdict.wait_for(Option::is_some).await.ok().and_then(|verdict| *verdict)
     }
 
-    /// The broker for the unix socket.
+    /// The broker's state for `GET /status`.
     pub(super) fn broker_status(&self, broker: &Broker) -> BrokerStatus {
         let (url, is_verified) = (broker.address().to_owned(), broker.is_verified());
         let status = match &*self.broker() {
@@ -77,12 +76,12 @@ impl Readiness {
         self.logged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a check found something else than the one before.
+    /// Whether a check of the broker differs from the previous one.
     pub(super) fn is_news(&self, look: &Look) -> bool {
         self.broker().as_ref().is_none_or(|state| state.differs(look))
     }
 
-    /// Notes what a check of the broker found.
+    /// Records a check of the broker.
     pub(super) fn broker_found(&self, look: Look) {
         let mut broker = self.broker();
         let now = clock::wall();
@@ -92,7 +91,7 @@ impl Readiness {
         });
     }
 
-    /// Judges anew, and logs a change: of the verdict, or of why the broker cannot be used.
+    /// Updates the state. Logs a change of the state or of why the broker is not usable.
     pub(super) fn settle(&self, gateways: &[Gateway], is_broker_news: bool) {
         self.verdict.send_if_modified(|verdict| {
             let trouble = self.broker().as_ref().map(BrokerState::trouble);
@@ -108,7 +107,7 @@ impl Readiness {
                 None => info!("Ready for sessions"),
                 Some(reason) => {
                     let fix = fix.filter(|_| health == Health::BrokerAway);
-                    // What a stranger chose is in the cause.
+                    // The peer chose parts of the cause, so `cause` comes last.
                     warn!(reason, fix, cause, "Not ready for sessions");
                 }
             }
@@ -117,8 +116,7 @@ impl Readiness {
     }
 }
 
-/// Whether sessions can be set up, and what keeps them from it. One gateway that takes them is
-/// enough.
+/// Whether sessions can be set up, and if not, why. One gateway that accepts sessions is enough.
 fn judge(
     broker: Option<Result<(), String>>,
     gateways: Vec<(String, Option<Answer>)>,
@@ -142,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_gateway_that_takes_sessions_is_enough() {
+    fn one_gateway_that_accepts_sessions_is_enough() {
         let there = || Some(Ok(()));
         let full = || Some(Answer::Refuses("full".to_owned()));
         let silent = || Some(Answer::Silent("gone".to_owned()));

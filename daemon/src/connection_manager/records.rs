@@ -1,5 +1,5 @@
-//! What the local socket tells of sessions: who, where, and how long every exchange took. Sessions
-//! that have ended are kept for a while, as many as fit.
+//! The content of `GET /connections`: sessions with their addresses and the duration of each
+//! exchange. Ended sessions are kept for a while, up to a maximum number.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -8,13 +8,13 @@ use std::{
 
 use cmsg_config::socket::{Connection, Exchange};
 
-/// How many ended sessions are kept.
+/// Maximum number of ended sessions.
 const MAX_ENDED: usize = 1000;
 
-/// How many exchanges are kept of one session.
+/// Maximum number of exchanges of a session.
 const MAX_EXCHANGES: usize = 64;
 
-/// Sessions by their number.
+/// By number of the session.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     live: BTreeMap<u64, Connection>,
@@ -22,12 +22,12 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// A session was opened, or is used for the first time since a restart.
+    /// Adds a session that was opened, or used for the first time since a restart.
     pub(super) fn open(&mut self, number: u64, connection: impl FnOnce() -> Connection) {
         self.live.entry(number).or_insert_with(connection);
     }
 
-    /// A session's exchange is over.
+    /// Adds a completed exchange of a session.
     pub(super) fn note(&mut self, number: u64, name: &str, took: Duration) {
         self.change(number, |connection| {
             if connection.exchanges.len() < MAX_EXCHANGES {
@@ -37,14 +37,13 @@ impl Records {
         });
     }
 
-    /// Changes what is known of a session.
     pub(super) fn change(&mut self, number: u64, change: impl FnOnce(&mut Connection)) {
         if let Some(connection) = self.live.get_mut(&number) {
             change(connection);
         }
     }
 
-    /// A session has ended.
+    /// Moves a session to the ended ones.
     pub(super) fn end(&mut self, number: u64) {
         let Some(connection) = self.live.remove(&number) else { return };
         if self.ended.len() == MAX_ENDED {
@@ -53,7 +52,7 @@ impl Records {
         self.ended.push_back(Connection { state: "ended".to_owned(), ..connection });
     }
 
-    /// All that is known, ended sessions first.
+    /// All sessions, ended ones first.
     pub(super) fn all(&self) -> Vec<Connection> {
         self.ended.iter().chain(self.live.values()).cloned().collect()
     }
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_much_is_kept() {
+    fn the_number_of_records_is_bounded() {
         let mut records = Records::default();
         for number in 0..1200 {
             records.open(number, || named(number));

@@ -1,4 +1,4 @@
-//! Plain HTTP: every request is sent to HTTPS.
+//! Redirects HTTP requests to HTTPS.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,18 +13,18 @@ use crate::https::{
     plain,
 };
 
-/// It is for people who forgot the `s`.
+/// Low, since only people who type `http://` need the redirect.
 const MAX_CONNECTIONS: usize = 256;
 
-/// Where HTTPS is.
+/// The target of the redirect.
 #[derive(Debug, Clone)]
 pub(super) struct Secure {
-    /// What the host is called, unless it is called as the request has it.
+    /// The configured name or address, used instead of that in the request.
     pub(super) host: HostAddress,
     pub(super) port: u16,
 }
 
-/// Sends everybody there until the shutdown.
+/// Redirects all requests until the shutdown.
 pub(super) async fn serve(
     socket: TcpListener,
     secure: Secure,
@@ -47,7 +47,7 @@ pub(super) async fn serve(
 
 fn answer(request: &Request<Incoming>, secure: &Secure) -> Response<Content> {
     let mut hosts = request.headers().get_all(header::HOST).into_iter();
-    // Whoever names two is not answered by a guess.
+    // Two `Host` headers are an error (RFC 9112, section 3.2).
     let host = hosts.next().filter(|_| hosts.next().is_none()).and_then(|host| host.to_str().ok());
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let location = host.and_then(|host| location(host, path, secure));
@@ -60,14 +60,14 @@ fn answer(request: &Request<Incoming>, secure: &Secure) -> Response<Content> {
         }
         None => plain(StatusCode::BAD_REQUEST),
     };
-    // There is nothing more to ask for here.
+    // Further requests would only be redirected too.
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
-/// The same place over HTTPS; `None` where the host is none.
+/// The same URL with HTTPS; `None` if the host is invalid.
 fn location(host: &str, path: &str, secure: &Secure) -> Option<String> {
-    // A host has no user, which would only hide where the link leads.
+    // A user name would only disguise the target of the link.
     if host.contains('@') {
         return None;
     }
@@ -87,8 +87,9 @@ mod tests {
 
     use super::*;
 
-    /// Sends these bytes to port 80 of a Connection Manager on 443, and returns all that it answers.
-    async fn told(request: &[u8]) -> String {
+    /// Sends these bytes to port 80 of a Connection Manager with HTTPS on 443, and returns its
+    /// response.
+    async fn exchange(request: &[u8]) -> String {
         let socket = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = socket.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -97,7 +98,7 @@ mod tests {
             tokio::spawn(serve(socket, secure, Duration::from_secs(60), shutdown.clone()));
         let (mut reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
         let request = request.to_vec();
-        // It may answer and close before all is sent.
+        // The server may answer and close the connection before it has read everything.
         let sending = tokio::spawn(async move {
             let _ = writer.write_all(&request).await;
             writer
@@ -110,7 +111,7 @@ mod tests {
         String::from_utf8(answer).unwrap()
     }
 
-    /// The status, and where it leads.
+    /// Status and `Location`.
     fn read(answer: &str) -> (&str, Option<&str>) {
         let status = answer.get(9..12).unwrap_or_default();
         let location = answer.lines().find_map(|line| line.strip_prefix("Location: "));
@@ -118,14 +119,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whatever_is_asked_for_is_sent_to_https_and_the_connection_closed() {
+    async fn every_request_is_redirected_and_the_connection_closed() {
         let methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"];
         let paths =
             ["/", "/pcoip-broker/xml", "/pcoip-sg/xml", "/health?x=%0d%0a", "//evil.example/"];
         for method in methods {
             for path in paths {
                 let head = format!("{method} {path} HTTP/1.1\r\nHost: cm.example\r\n");
-                let answer = told(format!("{head}Content-Length: 3\r\n\r\nabc").as_bytes()).await;
+                let answer =
+                    exchange(format!("{head}Content-Length: 3\r\n\r\nabc").as_bytes()).await;
 
                 let location = format!("https://cm.example{path}");
                 assert_eq!(read(&answer), ("308", Some(location.as_str())), "{method} {path}");
@@ -141,11 +143,11 @@ mod tests {
     async fn a_second_request_on_the_connection_is_not_answered() {
         let request = "GET / HTTP/1.1\r\nHost: cm.example\r\n\r\n".repeat(2);
 
-        assert_eq!(told(request.as_bytes()).await.matches("HTTP/1.1 308").count(), 1);
+        assert_eq!(exchange(request.as_bytes()).await.matches("HTTP/1.1 308").count(), 1);
     }
 
     #[tokio::test]
-    async fn a_target_in_any_form_leads_to_the_host_that_was_named() {
+    async fn the_redirect_keeps_the_host_for_any_form_of_target() {
         for (target, location) in [
             ("GET http://evil.example/a?b", "https://cm.example/a?b"),
             ("CONNECT evil.example:25", "https://cm.example/"),
@@ -153,14 +155,14 @@ mod tests {
         ] {
             let request = format!("{target} HTTP/1.1\r\nHost: cm.example\r\n\r\n");
 
-            let answer = told(request.as_bytes()).await;
+            let answer = exchange(request.as_bytes()).await;
 
             assert_eq!(read(&answer), ("308", Some(location)), "{target}");
         }
     }
 
     #[tokio::test]
-    async fn a_head_that_names_no_host_is_refused_and_leads_nowhere() {
+    async fn a_request_without_a_valid_host_is_refused() {
         let heads = [
             "",
             "Host: \r\n",
@@ -172,14 +174,14 @@ mod tests {
             "Host: cm.example\u{e4}\r\n",
         ];
         for head in heads {
-            let answer = told(format!("GET / HTTP/1.1\r\n{head}\r\n").as_bytes()).await;
+            let answer = exchange(format!("GET / HTTP/1.1\r\n{head}\r\n").as_bytes()).await;
 
             assert_eq!(read(&answer), ("400", None), "{head:?}");
         }
     }
 
     #[tokio::test]
-    async fn what_is_no_request_or_too_long_is_refused() {
+    async fn an_invalid_or_oversized_request_is_refused() {
         let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
         let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: x\r\n".repeat(1000));
         let path = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(1 << 20));
@@ -190,16 +192,16 @@ mod tests {
             (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello\r\n\r\n", ["400", ""]),
             (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ["400", ""]),
         ] {
-            let answer = told(request).await;
+            let answer = exchange(request).await;
 
-            // The system may drop an answer to whom has not been heard out.
+            // The system may drop the response if the request was not read completely.
             let (status, location) = read(&answer);
             assert!(statuses.contains(&status) && location.is_none(), "{answer}");
         }
     }
 
     #[test]
-    fn a_redirect_leads_to_the_same_host_over_https() {
+    fn a_redirect_has_the_same_host_and_path() {
         let table = [
             ("cm.example", "/", 443, Some("https://cm.example/")),
             ("cm.example:8080", "/health?x", 443, Some("https://cm.example/health?x")),

@@ -1,4 +1,4 @@
-//! What every line of the session log is marked with, and the classes that its parsers know.
+//! The columns of every line of the session log, and the classes that parsers know.
 
 use std::net::IpAddr;
 
@@ -6,30 +6,27 @@ use cmsg_proto::SessionId;
 
 pub(super) use crate::logs::as_error;
 
-/// What faces the client.
+/// Class of lines about clients.
 pub(super) const CLIENT: &str = "PCoIPConnectionManagerPBPServlet";
-/// What faces the broker.
+/// Class of lines about the broker.
 pub(super) const BROKER: &str = "PCoIPBrokerHttpsConnectionImpl";
-/// What faces agents.
+/// Class of lines about agents.
 pub(super) const AGENT: &str = "PCoIPAgent";
-/// What faces gateways.
+/// Class of lines about gateways.
 pub(super) const GATEWAY: &str = crate::logs::GATEWAY;
 
-/// To what an event belongs.
+/// The columns of a line.
 #[derive(Debug, Clone)]
 pub(super) struct RequestLog {
-    /// The session log id.
     pub(super) session: Option<SessionId>,
-    /// The session's number.
     pub(super) number: Option<u64>,
-    /// The connection's number.
     pub(super) connection: u64,
-    /// The client's address.
     pub(super) client: IpAddr,
 }
 
-/// Logs a line of a session: `record!(info, log, CLASS, "…")`. A warning names the client, since it
-/// may be all that an administrator looks at; in front of what peers say, so that none can forge it.
+/// Logs a line of a session: `record!(info, log, CLASS, "…")`. A warning contains the client's
+/// address, since it may be the only line that an administrator reads. The address comes before
+/// text of peers, so that they cannot forge it.
 macro_rules! record {
     (warn, $log:expr, $class:expr, $($message:tt)+) => {
         tracing::warn!(
@@ -52,8 +49,8 @@ macro_rules! record {
     };
 }
 
-/// Logs a headline that parsers read, and at TRACE the document that belongs to it:
-/// `document!(log, CLASS, masked, "…")`. Where the document is not logged `masked` is not called.
+/// Logs a headline that parsers read, and at TRACE the document that belongs to it: `document!(log,
+/// CLASS, masked, "…")`. `masked` is only called if the document is logged.
 macro_rules! document {
     ($log:expr, $class:expr, $masked:expr, $($message:tt)+) => {
         record!(info, $log, $class, document = %$crate::logs::Document($masked), $($message)+)

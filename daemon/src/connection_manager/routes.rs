@@ -1,5 +1,5 @@
-//! What clients, load balancers and other hosts can ask over HTTPS, and how their HTTP becomes an
-//! exchange.
+//! The HTTPS paths for clients, load balancers and other hosts, and the conversion of HTTP requests
+//! to exchanges.
 
 use std::sync::atomic::Ordering;
 
@@ -28,10 +28,10 @@ use crate::https::{
     not_allowed, path, plain, whole,
 };
 
-/// The largest request of whom nobody knows; a log-on has a few kilobytes.
+/// Maximum size of a request without a session, in bytes; a logon has a few kilobytes.
 const STRANGERS_BODY: usize = 64 * 1024;
 
-/// Answers one request.
+/// Handles one HTTP request.
 pub(super) async fn answer(
     shared: &Shared,
     client: Client,
@@ -62,7 +62,7 @@ pub(super) async fn answer(
     }
 }
 
-/// An exchange of the broker protocol. What is none of its documents is refused by HTTP alone.
+/// Handles a request of the broker protocol. Anything else is refused with an HTTP status.
 async fn broker(
     shared: &Shared,
     client: Client,
@@ -114,7 +114,7 @@ async fn broker(
     }
 }
 
-/// The document, which may keep its memory until it is sent.
+/// The response body. A long one keeps its memory until it is sent.
 fn document(client: &Client, kept: Option<Kept>, document: String) -> Content {
     let Some(kept) = kept else { return Content::chunked(document) };
     if document.len() > LONG {
@@ -123,14 +123,14 @@ fn document(client: &Client, kept: Option<Kept>, document: String) -> Content {
     Content::chunked(kept.hold(document))
 }
 
-/// Keeps the connection if its session is a user's.
+/// Protects the connection from eviction if its session belongs to a logged-on user.
 fn keep(shared: &Shared, client: &Client, worth: Worth, session: Option<u64>) {
     if let (Worth::User, Some(number)) = (worth, session) {
         shared.held.keep(number, &client.place);
     }
 }
 
-/// The exchange, unless it has to give way to those of others.
+/// Runs the exchange, unless it is evicted for the request of another client.
 async fn exchanged(
     shared: &Shared,
     client: &Client,
@@ -159,12 +159,12 @@ async fn exchanged(
     }
 }
 
-/// Whether the user has given no right password so far.
+/// Whether the user has not given a correct password yet.
 fn is_stranger(worth: Worth) -> bool {
     worth < Worth::FirstFactor
 }
 
-/// Clients send `text/xml` or `application/xml`, some nothing at all.
+/// Clients send `text/xml` or `application/xml`, and some send no `Content-Type`.
 fn is_xml(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
     let essence = value.to_str().unwrap_or_default().split([';', ' ']).next().unwrap_or_default();
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn only_xml_is_taken() {
+    fn only_xml_is_accepted() {
         for (kind, taken) in [
             ("text/xml; charset=UTF-8", true),
             ("application/xml charset=UTF-8", true),

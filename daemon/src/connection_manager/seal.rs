@@ -1,5 +1,6 @@
-//! How sessions are sealed for the file: AES-256-GCM under a key that HKDF-SHA256 derives from the
-//! client's cookie, which is nowhere in that file. Random nonce, sealed bytes, tag.
+//! Seals sessions for the file: AES-256-GCM with a key that HKDF-SHA256 (RFC 5869) derives from the
+//! client's cookie, which is not in the file. The format is nonce, ciphertext and tag; the nonce is
+//! random.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
@@ -8,7 +9,7 @@ use aws_lc_rs::{
 use cmsg_proto::broker::{ClientCookie, session::Seal};
 use zeroize::Zeroizing;
 
-/// Only the cookie opens.
+/// Seals with a key derived from the client's cookie.
 #[derive(Debug)]
 pub(super) struct CookieSeal;
 
@@ -51,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_cookie_opens_what_was_sealed_with_it() {
+    fn only_the_same_cookie_opens_sealed_data() {
         let sealed = CookieSeal.seal(&cookie(1), b"secret").unwrap();
 
         assert_eq!(CookieSeal.unseal(&cookie(1), &sealed).unwrap().as_slice(), b"secret");
@@ -62,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_changed_or_cut_off_is_not_opened() {
+    fn modified_or_truncated_data_is_not_opened() {
         let sealed = CookieSeal.seal(&cookie(1), b"secret").unwrap();
         for place in 0..sealed.len() {
             let mut changed = sealed.clone();

@@ -1,4 +1,4 @@
-//! What all connections of a Connection Manager share, and what the local socket tells of it.
+//! The state that all connections of a Connection Manager share, and its status.
 
 use std::{
     fs,
@@ -41,22 +41,22 @@ use crate::{
     reload::Files,
 };
 
-/// The file in the data folder that lets sessions outlive the process. What stands in it only
-/// clients' cookies open.
+/// The file in the data directory with the sessions that survive a restart. Its content can only be
+/// opened with clients' cookies.
 pub(super) const JOURNAL: &str = "connection-manager.sessions";
-/// What it keeps in that folder.
+/// The files of the Connection Manager in that directory.
 const KEPT: Kept =
     Kept { journal: JOURNAL, limit: Journal::MAX_BYTES, mark: "connection-manager.draining" };
 
-/// A session outlives the connections of its client, so there may be more of them.
+/// A session outlives the connections of its client, so there may be more sessions than
+/// connections.
 const SESSIONS_PER_CONNECTION: usize = 4;
 
-/// A request that the broker has is not given up for a newcomer, so there are fewer places for those
-/// of strangers; but always some.
+/// A request at the broker is not aborted for a newer one, so requests before a logon may only use
+/// this fraction of the connections, but always some.
 const PLACES_PER_STRANGER: usize = 4;
 const STRANGERS: usize = 16;
 
-/// What all connections share.
 pub(super) struct Shared {
     pub(super) config: cmsg_config::ConnectionManager,
     pub(super) listens: Vec<Listen>,
@@ -67,24 +67,23 @@ pub(super) struct Shared {
     pub(super) gateways: Gateways,
     pub(super) health: Readiness,
     pub(super) unserved: Counters,
-    /// Requests at the broker of clients whose users have given no right password.
+    /// Limits requests at the broker of clients without a correct password.
     pub(super) strangers: Arc<Limiter>,
     pub(super) bodies: Arc<Bodies>,
-    /// What sessions hold of places and requests.
     pub(super) held: Held,
-    /// Told of everything that is to be written down: the revision of the sessions.
+    /// Notified with the revision of the sessions when they must be persisted.
     pub(super) changed: watch::Sender<u64>,
     hostname: String,
     proxies: TrustedProxies,
     ignored: Mutex<Ignored>,
     unreadable: Mutex<Ignored>,
-    /// Locked before the records, never after.
+    /// Lock order: before the records.
     sessions: Mutex<Sessions<CookieSeal>>,
     records: Mutex<Records>,
 }
 
 impl Shared {
-    /// Prepares everything, with the sessions of before a restart.
+    /// Creates the state, with the sessions from before a restart.
     pub(super) fn new(
         config: cmsg_config::ConnectionManager,
         listens: Vec<Listen>,
@@ -93,8 +92,8 @@ impl Shared {
         let places = config.max_connections.as_usize();
         let limit = places * SESSIONS_PER_CONNECTION;
         let strangers = (places / PLACES_PER_STRANGER).max(STRANGERS);
-        let hostname = fs::read_to_string("/proc/sys/kernel/hostname")
-            .context("asking for the host's name")?;
+        let hostname =
+            fs::read_to_string("/proc/sys/kernel/hostname").context("reading the host name")?;
         let mut sessions = Sessions::new(limit, config.session_idle, CookieSeal);
         former::copy(KEPT, &config.data_directory);
         let file = JournalFile::new(&config.data_directory, JOURNAL);
@@ -125,18 +124,17 @@ impl Shared {
         })
     }
 
-    /// The sessions; what a panic left behind is still whole, since every change is one call.
+    /// Ignores poisoning: every change is a single call, so a panic leaves a consistent table.
     fn sessions(&self) -> MutexGuard<'_, Sessions<CookieSeal>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is known of sessions.
     pub(super) fn records(&self) -> MutexGuard<'_, Records> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The address of a client behind that peer, which may be a proxy. The log names peers that are
-    /// no trusted ones, and trusted ones that do not write an address.
+    /// The address of the client behind this peer, which may be a proxy. Logs peers that are not
+    /// trusted proxies but send the header, and trusted proxies that write an invalid address.
     pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         if headers.contains_key(forwarded::HEADER) && !self.proxies.contains(peer) {
             let mut ignored = self.ignored.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,12 +155,11 @@ impl Shared {
         client
     }
 
-    /// The number of the next session.
     pub(super) fn next_number(&self) -> u64 {
         self.sessions().next_number()
     }
 
-    /// Takes a session in, perhaps in the place of another one.
+    /// Adds a session, which may replace another one.
     pub(super) fn open(&self, session: &Session) -> Result<(), Full> {
         let mut sessions = self.sessions();
         let gone = sessions.insert(session.clone())?;
@@ -172,7 +169,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The session of a cookie as it stands.
+    /// A copy of the session with this cookie.
     pub(super) fn session(&self, cookie: &ClientCookie) -> Option<Session> {
         let mut sessions = self.sessions();
         let session = sessions.find(cookie, clock::now())?;
@@ -180,23 +177,23 @@ impl Shared {
         Some(session.clone())
     }
 
-    /// What the session of a cookie is worth.
+    /// The worth of requests and connections of this session.
     pub(super) fn worth(&self, cookie: Option<&ClientCookie>) -> Worth {
         let worth = |cookie| self.sessions().worth(cookie, clock::now());
         cookie.and_then(worth).unwrap_or(Worth::Idle)
     }
 
-    /// The number of the session of a cookie, whose use this is not.
+    /// The number of the session with this cookie. Does not count as a use.
     pub(super) fn number(&self, cookie: Option<&ClientCookie>) -> Option<u64> {
         self.sessions().number(cookie?)
     }
 
-    /// Notes that a request of a session is passed on to the broker.
+    /// Records that a request of the session was sent to the broker.
     pub(super) fn note_passed_on(&self, session: &Session) {
         self.sessions().note_passed_on(&session.cookie, clock::now());
     }
 
-    /// Changes a session, if it still is there.
+    /// Changes a session, if it still exists.
     pub(super) fn change(&self, cookie: &ClientCookie, change: impl FnOnce(&mut Session)) {
         let mut sessions = self.sessions();
         let Some(session) = sessions.change(cookie, clock::now(), change) else { return };
@@ -205,7 +202,6 @@ impl Shared {
         self.note_revision(&sessions);
     }
 
-    /// Ends a session.
     pub(super) fn end(&self, session: &Session) {
         let mut sessions = self.sessions();
         sessions.remove(&session.cookie);
@@ -213,7 +209,6 @@ impl Shared {
         self.note_revision(&sessions);
     }
 
-    /// Ends the sessions that nobody used for too long.
     pub(super) fn expire(&self) {
         let mut sessions = self.sessions();
         let expired = sessions.expire(clock::now());
@@ -223,20 +218,20 @@ impl Shared {
         self.held.sweep();
     }
 
-    /// The sessions, to be written down: at the end and while it drains all of them.
+    /// The sessions to be persisted: all of them at the end and while draining.
     pub(super) fn journal(&self, is_last: bool) -> Journal {
         let is_all = is_last || self.drain.is_on();
         self.sessions().journal(if is_all { Extent::All } else { Extent::LoggingOn })
     }
 
-    /// Has the file written where it would be another one.
+    /// Notifies the journal task if the content of the file has changed.
     fn note_revision(&self, sessions: &Sessions<CookieSeal>) {
         let revision = sessions.revision();
-        self.changed.send_if_modified(|told| std::mem::replace(told, revision) != revision);
+        self.changed.send_if_modified(|current| std::mem::replace(current, revision) != revision);
     }
 
-    /// A session has its record from its start on, or from when its client is back after a restart.
-    /// A probe is no login worth one.
+    /// Adds a session to the records when it starts, or with its first request after a restart.
+    /// Probes are not recorded.
     fn record(&self, session: &Session) {
         if !session.hello.probe {
             self.records().open(session.number, || Connection {
@@ -248,7 +243,7 @@ impl Shared {
         }
     }
 
-    /// What we tell of ourselves to who reached us at that address.
+    /// The `pcm-info` for a client that connected to this local address.
     pub(super) fn pcm_info(&self, local: IpAddr) -> PcmInfo {
         PcmInfo {
             product_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -282,7 +277,7 @@ impl Observe for Shared {
             started: Some(clock::started().as_millis()),
             deployment: socket::deployment(),
             turned_away: None,
-            unserved: Some(self.unserved.told(&self.bodies, self.gateways.told())),
+            unserved: Some(self.unserved.counted(&self.bodies, self.gateways.standings())),
             broker: Some(self.health.broker_status(&self.broker)),
         }
     }

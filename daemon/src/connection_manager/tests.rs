@@ -1,5 +1,4 @@
-//! A Connection Manager over real sockets, among a broker, an agent and a gateway that only know
-//! their lines.
+//! A Connection Manager over real sockets, with scripted broker, agent and gateway.
 
 use std::{
     io,
@@ -79,7 +78,7 @@ fn away(_: &str) -> (StatusCode, String) {
     (StatusCode::SERVICE_UNAVAILABLE, String::new())
 }
 
-/// An agent whose host takes announcements as well.
+/// An agent on a host that accepts announcements too.
 fn agent_and_gateway(body: &str) -> (StatusCode, String) {
     if body.contains("<pcoip-sg ") { gateway_says(body) } else { agent(body) }
 }
@@ -90,8 +89,8 @@ async fn hello(world: &World) -> String {
     cookie[..32].to_owned()
 }
 
-/// What the local socket tells.
-async fn told<T: DeserializeOwned + Send + 'static>(world: &World, path: &'static str) -> T {
+/// A document of the unix socket.
+async fn document_of<T: DeserializeOwned + Send + 'static>(world: &World, path: &'static str) -> T {
     let run = world.run().to_owned();
     let asking = move || socket::get(&run, Role::Cm, path, Duration::from_secs(5)).unwrap();
     tokio::task::spawn_blocking(asking).await.unwrap()
@@ -129,7 +128,7 @@ async fn a_session_without_a_gateway_goes_to_its_agent() {
 }
 
 #[tokio::test]
-async fn the_broker_is_asked_as_it_is_documented() {
+async fn requests_to_the_broker_have_the_documented_form() {
     let world = World::with("SecurityGatewayEnabled = false", broker, agent).await;
     let cookie = hello(&world).await;
     world.post(Some(&cookie), &request(LOGON)).await;
@@ -152,7 +151,7 @@ async fn the_broker_is_asked_as_it_is_documented() {
 }
 
 #[tokio::test]
-async fn a_session_is_announced_to_the_own_gateway_and_goes_through_it() {
+async fn a_session_is_announced_to_the_gateway_of_this_host() {
     let conf = "ExternalRoutableIP = 2001:db8::7\nExternalRoutableIP = 203.0.113.7\n\
                 ExternalPort = 14172";
     let world = World::with(conf, broker, agent).await;
@@ -181,7 +180,7 @@ async fn a_session_is_announced_to_the_own_gateway_and_goes_through_it() {
 }
 
 #[tokio::test]
-async fn where_the_own_gateway_is_away_another_one_is_told() {
+async fn a_session_is_announced_to_another_gateway_if_the_own_one_does_not_answer() {
     let own = "ExternalRoutableIP = 203.0.113.7\nExternalPort = 14172";
     let other = format!(
         "{own}\nExternalSecurityGateway = 198.51.100.1\n\
@@ -195,19 +194,19 @@ async fn where_the_own_gateway_is_away_another_one_is_told() {
              <sni>pcoip-default-sg-sni</sni><port>4172</port>",
         ),
     ];
-    for (conf, told) in table {
+    for (conf, expected) in table {
         let world = World::with(conf, broker, agent_and_gateway).await;
         std::fs::remove_file(world.run().join("sg.sock")).unwrap();
         let cookie = hello(&world).await;
 
         let (_, content) = world.post(Some(&cookie), &request(ALLOCATE)).await;
 
-        assert!(content.contains(told), "{content}");
+        assert!(content.contains(expected), "{content}");
     }
 }
 
 #[tokio::test]
-async fn an_agents_failure_is_told_and_the_session_goes_on() {
+async fn an_agents_failure_is_reported_and_the_session_continues() {
     let world = World::with("SecurityGatewayEnabled = false", broker, busy_agent).await;
     let cookie = hello(&world).await;
 
@@ -222,7 +221,7 @@ async fn an_agents_failure_is_told_and_the_session_goes_on() {
 }
 
 #[tokio::test]
-async fn a_broker_that_answers_nonsense_breaks_the_session() {
+async fn an_invalid_response_of_the_broker_invalidates_the_session() {
     let world = World::with("SecurityGatewayEnabled = false", broker, agent).await;
     let cookie = hello(&world).await;
     let unknown = request("<get-resource-list />");
@@ -236,7 +235,7 @@ async fn a_broker_that_answers_nonsense_breaks_the_session() {
 }
 
 #[tokio::test]
-async fn the_local_socket_tells_of_sessions_and_readiness() {
+async fn the_unix_socket_reports_sessions_and_readiness() {
     let mut world = World::with("ExternalRoutableIP = 203.0.113.7", broker, agent).await;
     let (head, content) = world.http("GET /health", "", "").await;
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
@@ -246,8 +245,8 @@ async fn the_local_socket_tells_of_sessions_and_readiness() {
         world.post(Some(&cookie), &request(message)).await;
     }
 
-    let status: Status = told(&world, "/status").await;
-    let connections: Connections = told(&world, "/connections").await;
+    let status: Status = document_of(&world, "/status").await;
+    let connections: Connections = document_of(&world, "/connections").await;
 
     assert_eq!((status.ready, status.reason, status.sessions), (true, None, 0));
     assert_eq!(status.listens[0].key, "broker");
@@ -261,7 +260,7 @@ async fn the_local_socket_tells_of_sessions_and_readiness() {
 }
 
 #[tokio::test]
-async fn a_probe_is_answered_and_is_no_login() {
+async fn a_probe_is_answered_and_not_recorded() {
     let world = World::with("SecurityGatewayEnabled = false", broker, agent).await;
     let probe = "<hello><client-info><product-name>QueryBrokerClient</product-name></client-info>\
                  </hello>";
@@ -271,14 +270,14 @@ async fn a_probe_is_answered_and_is_no_login() {
 
     assert!(head.contains("Set-Cookie: JSESSIONID="), "{head}");
     assert!(content.contains("<hello-resp>"), "{content}");
-    assert_eq!(told::<Connections>(&world, "/connections").await.connections, []);
+    assert_eq!(document_of::<Connections>(&world, "/connections").await.connections, []);
     let heard = world.broker.lock().unwrap();
     let (_, headers, _) = heard.iter().find(|(_, _, body)| !body.is_empty()).unwrap();
     assert_eq!(headers["client-log-id"].len(), 36);
 }
 
 #[tokio::test]
-async fn a_client_that_says_nothing_is_left() {
+async fn a_silent_client_is_disconnected() {
     let conf = "SecurityGatewayEnabled = false\nTlsHandshakeSeconds = 1";
     let world = World::with(conf, broker, agent).await;
     let mut stream = TcpStream::connect(world.address()).await.unwrap();
@@ -305,7 +304,7 @@ async fn no_secret_is_logged_at_any_level() {
     }
 }
 
-/// What is logged from now on, at any level.
+/// Captures all log lines of this thread from now on.
 fn logged() -> (Arc<Mutex<Vec<u8>>>, DefaultGuard) {
     let log = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&log);
@@ -332,7 +331,7 @@ impl io::Write for Sink {
 }
 
 #[tokio::test]
-async fn a_broker_that_is_away_is_told() {
+async fn a_broker_that_does_not_answer_is_reported() {
     let world = World::with("SecurityGatewayEnabled = false", away, agent).await;
 
     let (head, content) = world.http("GET /health", "", "").await;
@@ -344,7 +343,7 @@ async fn a_broker_that_is_away_is_told() {
 }
 
 #[tokio::test]
-async fn what_is_no_exchange_is_refused_by_http() {
+async fn requests_outside_the_broker_protocol_are_refused_by_http() {
     let world = World::with("SecurityGatewayEnabled = false", broker, agent).await;
     let large = "x".repeat(1024 * 1024 + 1);
     let table = [
@@ -363,7 +362,7 @@ async fn what_is_no_exchange_is_refused_by_http() {
 }
 
 #[tokio::test]
-async fn health_is_asked_for_in_several_ways() {
+async fn health_is_reported_for_several_methods_and_paths() {
     let world = World::with("SecurityGatewayEnabled = false", broker, agent).await;
     for (what, status) in [
         ("GET /health/", "200 OK"),
@@ -378,7 +377,7 @@ async fn health_is_asked_for_in_several_ways() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_named_with_its_key() {
+async fn an_address_in_use_is_reported_with_its_key() {
     let folder = tempfile::tempdir().unwrap();
     certificate(folder.path());
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

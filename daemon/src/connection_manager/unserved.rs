@@ -1,4 +1,4 @@
-//! What was not served, counted for the unix socket.
+//! Counters of refused connections and requests, for `GET /status`.
 
 use std::sync::{
     Arc,
@@ -10,12 +10,12 @@ use cmsg_proto::broker::Refusal;
 
 use crate::https::{bodies::Bodies, listener};
 
-/// One counter a reason.
+/// One counter for each reason.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    /// The listener counts these.
+    /// The counters of the listener.
     pub(super) connections: Arc<listener::Counters>,
-    /// Requests of strangers that the broker was not asked.
+    /// Requests before a logon that were not sent to the broker.
     pub(super) strangers: AtomicU64,
     broker: AtomicU64,
     gateway: AtomicU64,
@@ -25,7 +25,7 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// A request was refused.
+    /// Counts a refused request.
     pub(super) fn count(&self, refusal: Refusal) {
         let counter = match refusal {
             Refusal::BrokerTimedOut | Refusal::BrokerFailed => &self.broker,
@@ -37,8 +37,8 @@ impl Counters {
         counter.fetch_add(1, Relaxed);
     }
 
-    /// All of them, with what is known of gateways.
-    pub(super) fn told(&self, bodies: &Bodies, gateways: Vec<GatewayStanding>) -> Unserved {
+    /// All counters, with the state of the gateways.
+    pub(super) fn counted(&self, bodies: &Bodies, gateways: Vec<GatewayStanding>) -> Unserved {
         Unserved {
             crowded: self.connections.crowded.load(Relaxed),
             evicted: self.connections.evicted.load(Relaxed),

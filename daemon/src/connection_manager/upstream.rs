@@ -1,5 +1,5 @@
-//! What the clients of broker, agents and gateways have in common: no proxy, no redirects, one
-//! deadline for the whole exchange, and an answer of bounded size.
+//! The HTTP client for broker, agents and gateways: no proxy, no redirects, a deadline for the
+//! whole exchange, and a response of bounded size.
 
 use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -23,35 +23,36 @@ use crate::{
     tls::{self, LastRefused, Refusal, Trust},
 };
 
-/// Longest wait for a connection and its TLS handshake.
+/// Timeout of the TCP connection and its TLS handshake.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Shorter than any server is known to keep a connection, so that none is used while it closes.
+/// Shorter than the idle timeout of any known server, so that a connection is not reused while the
+/// server closes it.
 const IDLE: Duration = Duration::from_secs(4);
 
-/// The documented type, spelt so that every parser takes it.
+/// The documented type, in the spelling that all known parsers accept.
 const CONTENT_TYPE: &str = "application/xml; charset=UTF-8";
 
-/// What an upstream peer answered.
+/// The response of an upstream peer.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
-    /// The address that answered; none over a unix socket.
+    /// The address that answered; `None` over a unix socket.
     pub(super) from: Option<SocketAddr>,
     pub(super) headers: HeaderMap,
     pub(super) body: Buffer,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    #[error("no answer in time")]
+    #[error("timed out")]
     TimedOut,
     #[error(transparent)]
     Failed(Box<dyn Error + Send + Sync>),
-    #[error("the answer has more than {limit} bytes")]
+    #[error("the response has more than {limit} bytes")]
     TooLarge { limit: usize },
-    #[error("the answer cannot be buffered")]
+    #[error("the response cannot be buffered")]
     OverBudget(#[from] OverBudget),
 }
 
@@ -62,7 +63,7 @@ impl From<reqwest::Error> for Failure {
 }
 
 impl Failure {
-    /// The same, with the certificate that the peer presented in place of the verifier's words.
+    /// The same failure, with the refused certificate instead of the verifier's text.
     pub(super) fn explained(self, refused: &LastRefused) -> Self {
         match (&self, self.refusal(refused)) {
             (Self::Failed(_), Some(refusal)) => Self::Failed(Presented(refusal).into()),
@@ -70,19 +71,19 @@ impl Failure {
         }
     }
 
-    /// The certificate that was refused, if that is why there is no answer.
+    /// The refused certificate, if that is the cause.
     pub(super) fn refusal(&self, refused: &LastRefused) -> Option<Refusal> {
         let Self::Failed(error) = self else { return None };
         is_about_certificate(&**error).then(|| refused.get()).flatten()
     }
 }
 
-/// A certificate that was refused, as an error.
+/// A refused certificate as an error.
 #[derive(Debug, thiserror::Error)]
 #[error("it {0}")]
 struct Presented(Refusal);
 
-/// Whether an error comes from the verifier. I/O errors hide what they carry from their sources.
+/// Whether the verifier caused the error. An I/O error hides its inner error from `source`.
 fn is_about_certificate(error: &(dyn Error + 'static)) -> bool {
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
         return matches!(error, rustls::Error::InvalidCertificate(_));
@@ -92,7 +93,7 @@ fn is_about_certificate(error: &(dyn Error + 'static)) -> bool {
     carried.or_else(|| error.source()).is_some_and(is_about_certificate)
 }
 
-/// A client that waits no longer than told.
+/// A client with this timeout.
 pub(super) fn client(
     trust: &Trust,
     files: &Files,
@@ -103,7 +104,7 @@ pub(super) fn client(
     Ok(client)
 }
 
-/// The same, with a note of the certificate that it refused last.
+/// The same, which records the certificate that it refused last.
 pub(super) fn watched_client(
     trust: &Trust,
     files: &Files,
@@ -115,7 +116,7 @@ pub(super) fn watched_client(
     Ok((build(Arc::unwrap_or_clone(tls), wait, adapt)?, refused))
 }
 
-/// A client for a peer that has to present exactly that certificate.
+/// A client that only accepts this certificate.
 pub(super) fn client_of_only(certificate: Pin, wait: Duration) -> anyhow::Result<Client> {
     build(tls::only(certificate)?, wait, |builder| builder)
 }
@@ -135,10 +136,10 @@ fn build(
         .connect_timeout(CONNECT)
         .timeout(wait)
         .pool_idle_timeout(IDLE);
-    adapt(builder).build().context("preparing to call others")
+    adapt(builder).build().context("preparing the HTTP client")
 }
 
-/// Resolves names as [`lookup`] does.
+/// Resolves host names with [`lookup`].
 struct Names;
 
 impl Resolve for Names {
@@ -150,8 +151,8 @@ impl Resolve for Names {
     }
 }
 
-/// The addresses of a name. The system does not find absolute names in `/etc/hosts`, so one that it
-/// does not find is looked up once more without the final dot.
+/// The addresses of a host name. The system does not find names with a final dot in `/etc/hosts`,
+/// so a name that is not found is looked up again without it.
 pub(super) async fn lookup(name: &str) -> io::Result<Vec<SocketAddr>> {
     match (lookup_host((name, 0)).await, name.strip_suffix('.')) {
         (Ok(found), _) => Ok(found.collect()),
@@ -173,7 +174,7 @@ pub(super) fn trust(
     }
 }
 
-/// Sends a document, which is wiped from memory afterwards, and takes the answer.
+/// Sends a document, which is wiped from memory afterwards, and returns the response.
 pub(super) async fn send(
     request: RequestBuilder,
     document: Zeroizing<String>,
@@ -182,7 +183,7 @@ pub(super) async fn send(
     send_within(request, document, answer, xml::MAX_BYTES).await
 }
 
-/// The same, with an answer of at most `limit` bytes.
+/// The same, with a response of at most `limit` bytes.
 pub(super) async fn send_within(
     request: RequestBuilder,
     document: Zeroizing<String>,
@@ -193,7 +194,7 @@ pub(super) async fn send_within(
     exchange_within(with_document(request, document), answer, limit).await
 }
 
-/// Sends a document as it was received and takes the answer.
+/// Sends a document unchanged, and returns the response.
 pub(super) async fn send_bytes(
     request: RequestBuilder,
     document: Bytes,
@@ -206,7 +207,7 @@ fn with_document(request: RequestBuilder, document: Bytes) -> RequestBuilder {
     request.header(header::CONTENT_TYPE, CONTENT_TYPE).body(document)
 }
 
-/// Sends a request and takes the answer into that buffer.
+/// Sends a request and reads the response into this buffer.
 pub(super) async fn exchange(request: RequestBuilder, body: Buffer) -> Result<Reply, Failure> {
     exchange_within(request, body, xml::MAX_BYTES).await
 }

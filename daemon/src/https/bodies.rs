@@ -1,5 +1,5 @@
-//! The memory of bodies that are read or relayed. It is bounded for the process: bytes count as they
-//! arrive, and where none are left, strangers give way first.
+//! Limits the memory of request and response bodies in the process. Bytes count as they arrive.
+//! When the limit is reached, those of strangers are evicted first.
 
 use std::{
     net::IpAddr,
@@ -23,43 +23,43 @@ use unsent::{Large, Recipient, Unsent};
 
 mod unsent;
 
-/// What all bodies of the process may take together.
+/// Maximum memory of all bodies, in bytes.
 const BUDGET: usize = 64 * 1024 * 1024;
 
-/// Memory is taken in pieces of this.
+/// Memory is counted in units of this size.
 const UNIT: usize = 4096;
 
-/// A body with more bytes is one of [`MAX_LARGE`]; its first bytes count as those of others do.
+/// A body with more bytes counts towards [`MAX_LARGE`]. Its first bytes are counted like others.
 const LARGE: usize = xml::MAX_BYTES;
 
-/// How many large bodies are relayed at once.
+/// Maximum number of large bodies that are relayed at once.
 const MAX_LARGE: usize = 8;
 
-/// The budget, and how often it did not suffice.
+/// The memory limit, and how often it was reached.
 #[derive(Debug)]
 pub(crate) struct Bodies {
     limiter: Arc<Limiter>,
-    /// Those with more than [`LARGE`] bytes.
+    /// Bodies with more than [`LARGE`] bytes.
     large: Arc<Limiter>,
     unsent: Unsent,
     refused: AtomicU64,
-    /// Whether the log says that the budget is used up.
-    told: AtomicBool,
+    /// Whether the log says that the limit is reached.
+    is_logged: AtomicBool,
 }
 
-/// For whom bodies are kept.
+/// On whose behalf bodies are kept.
 #[derive(Debug, Clone)]
 pub(crate) struct Account {
     bodies: Arc<Bodies>,
     from: IpAddr,
     worth: Worth,
-    /// None where the client has no session.
+    /// `None` if the client has no session.
     recipient: Option<Recipient>,
-    /// Closes the connection for which a long answer is kept.
+    /// Closes the connection for which a long response is kept.
     close: CancellationToken,
 }
 
-/// A body as far as it has arrived. Its memory is given back when it is dropped.
+/// The received part of a body. Dropping it frees its memory.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     bytes: Vec<u8>,
@@ -69,7 +69,7 @@ pub(crate) struct Buffer {
     large: Option<Large>,
 }
 
-/// The budget is used up by others who are worth more or hold less.
+/// Others, who are worth more or hold less, use all the memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the memory limit for bodies is reached")]
 pub(crate) struct OverBudget;
@@ -85,12 +85,12 @@ impl Bodies {
             large: Limiter::new(MAX_LARGE, Order::SourceFirst),
             unsent: Unsent::default(),
             refused: AtomicU64::default(),
-            told: AtomicBool::default(),
+            is_logged: AtomicBool::default(),
         })
     }
 
-    /// The account of somebody from there. `close` closes the connection where a long answer has to
-    /// give way.
+    /// An account for a client at this address. `close` closes its connection if its long response
+    /// is evicted.
     pub(crate) fn account(
         self: &Arc<Self>,
         from: IpAddr,
@@ -100,35 +100,33 @@ impl Bodies {
         Account { bodies: Arc::clone(self), from, worth, recipient: None, close }
     }
 
-    /// How many bodies were not kept.
+    /// Number of bodies that were discarded.
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Relaxed)
     }
 
-    /// A body was not kept. The log says so once, and again only after a tenth of the budget was
-    /// free.
+    /// Counts a discarded body. Logs it once, and again only after a tenth of the memory was free.
     fn refuse(&self) {
         self.refused.fetch_add(1, Relaxed);
-        if !self.told.swap(true, Relaxed) {
+        if !self.is_logged.swap(true, Relaxed) {
             let budget = self.limiter.capacity() * UNIT;
             warn!(budget, "Requests are refused: the memory limit for bodies is reached");
         }
     }
 
     fn note_free(&self) {
-        if self.told.load(Relaxed) && self.limiter.free() > self.limiter.capacity() / 10 {
-            self.told.store(false, Relaxed);
+        if self.is_logged.load(Relaxed) && self.limiter.free() > self.limiter.capacity() / 10 {
+            self.is_logged.store(false, Relaxed);
         }
     }
 }
 
 impl Account {
-    /// An empty body.
     pub(crate) fn buffer(&self) -> Buffer {
         Buffer { account: Some(self.clone()), ..Buffer::unaccounted() }
     }
 
-    /// The same account for a session, where there is one, on that connection.
+    /// The same account for a session, if there is one, and its connection.
     pub(crate) fn for_session(self, session: Option<u64>, connection: u64) -> Self {
         let recipient = session.map(|session| Recipient { session, connection });
         Self { recipient, ..self }
@@ -136,12 +134,11 @@ impl Account {
 }
 
 impl Buffer {
-    /// For peers who are trusted not to send much.
+    /// An account without limit, for trusted peers.
     pub(crate) fn unaccounted() -> Self {
         Self { bytes: Vec::new(), units: 0, account: None, permit: None, large: None }
     }
 
-    /// Appends what has arrived.
     pub(crate) fn extend(&mut self, arrived: &[u8]) -> Result<(), OverBudget> {
         let length = self.bytes.len() + arrived.len();
         while self.units * UNIT < length.min(LARGE) {
@@ -151,7 +148,7 @@ impl Buffer {
             self.large = Some(account.large()?);
         }
         if self.bytes.capacity() < length {
-            // A quarter more, so that a large body is not copied for each of its pieces.
+            // A quarter more than needed, so that a large body is not copied for each piece.
             let capacity = length.next_multiple_of(UNIT).max(length / (4 * UNIT) * 5 * UNIT);
             self.bytes.reserve_exact(capacity - self.bytes.len());
         }
@@ -159,12 +156,12 @@ impl Buffer {
         Ok(())
     }
 
-    /// What it takes, for the document that is made of it.
+    /// The memory of the body, for the document that is made from it.
     pub(crate) fn into_kept(self) -> Kept {
         Kept::of(self)
     }
 
-    /// Waits until the memory is needed for others.
+    /// Completes when the memory is needed for others.
     pub(crate) async fn evicted(&self) {
         match (&self.permit, &self.account) {
             (Some(permit), Some(account)) => {
@@ -219,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_count_as_they_arrive_and_are_given_back() {
+    fn bytes_count_as_they_arrive_and_are_freed() {
         let bodies = Bodies::with_budget(3 * UNIT);
         let mut buffer = account(&bodies, STRANGER, Worth::Idle).buffer();
         assert_eq!(bodies.limiter.free(), 3);
@@ -235,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_strangers_body_gives_way_to_a_users() {
+    async fn a_strangers_body_is_evicted_for_a_users() {
         let bodies = Bodies::with_budget(2 * UNIT);
         let mut large = account(&bodies, STRANGER, Worth::Idle).buffer();
         large.extend(&[7; 2 * UNIT]).unwrap();

@@ -1,4 +1,4 @@
-//! The place of a client's connection, and what it is worth while others want one.
+//! The permit of a client's connection, and its worth when others need one.
 
 use std::{
     net::IpAddr,
@@ -13,26 +13,26 @@ use tokio_util::sync::CancellationToken;
 
 use crate::limiter::Permit;
 
-/// A connection's place. It is worth what its request or its session is, whichever is more.
+/// The worth of a connection is that of its request or its session, whichever is higher.
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     permit: Permit,
     cut_off: CancellationToken,
-    /// Whether a long answer comes, for which the socket has no room yet.
+    /// Whether a long response follows, for which the socket buffer is too small.
     is_long: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// What the session is worth that the last request belonged to.
+    /// Worth of the session of the last request.
     session: Worth,
-    /// What the request under way is worth.
+    /// Worth of the request in progress.
     request: Worth,
 }
 
 impl State {
-    /// A connection that is kept for a user stays so until another one is.
+    /// A connection that a user's session keeps stays kept until the session keeps another one.
     fn set_session(&mut self, worth: Worth) {
         if (self.session, worth) != (Worth::Kept, Worth::User) {
             self.session = worth;
@@ -51,7 +51,7 @@ impl ConnectionPermit {
         }
     }
 
-    /// Waits until the connection has to give way.
+    /// Completes when the connection must be closed for another one.
     pub(super) async fn evicted(&self) {
         tokio::select! {
             () = self.permit.evicted() => {}
@@ -59,18 +59,17 @@ impl ConnectionPermit {
         }
     }
 
-    /// What cuts off the connection when it is cancelled, since an answer that the client does not
-    /// read has to give way.
+    /// This token closes the connection, for a response that the client does not read.
     pub(crate) fn cut_off(&self) -> CancellationToken {
         self.cut_off.clone()
     }
 
-    /// A long answer comes.
+    /// Announces a long response.
     pub(crate) fn announce_long_answer(&self) {
         self.is_long.store(true, Relaxed);
     }
 
-    /// Whether a long answer was announced since this was last called.
+    /// Whether a long response was announced since the last call.
     pub(super) fn take_long_answer(&self) -> bool {
         self.is_long.swap(false, Relaxed)
     }
@@ -79,22 +78,22 @@ impl ConnectionPermit {
         self.cut_off.is_cancelled()
     }
 
-    /// The head of a request has come. What lacks a part of its body keeps nobody out.
+    /// The head of a request has arrived. A connection with an incomplete body may be evicted.
     pub(super) fn request_started(&self) {
         self.change(|state| state.request = Worth::Started);
     }
 
-    /// A request is answered.
+    /// The request was answered.
     pub(super) fn request_ended(&self) {
         self.change(|state| state.request = Worth::Idle);
     }
 
-    /// A request is whole, and its answer is worked on.
+    /// The request is complete, and its response is being prepared.
     pub(crate) fn answer_begun(&self) {
         self.change(|state| state.request = Worth::Kept);
     }
 
-    /// The request that has started belongs to a session worth that, for a client there.
+    /// The current request belongs to a session of this worth, of a client at this address.
     pub(crate) fn belongs_to(&self, session: Worth, client: IpAddr) {
         self.permit.set_source(client);
         self.change(|state| {
@@ -103,17 +102,17 @@ impl ConnectionPermit {
         });
     }
 
-    /// The session is worth that.
+    /// Sets the worth of the session.
     pub(crate) fn session_is_worth(&self, worth: Worth) {
         self.change(|state| state.set_session(worth));
     }
 
-    /// The session of a user keeps this connection.
+    /// The user's session keeps this connection.
     pub(crate) fn keep(&self) {
         self.change(|state| state.session = Worth::Kept);
     }
 
-    /// The session keeps another connection.
+    /// The session keeps another connection instead.
     pub(crate) fn release(&self) {
         self.change(|state| state.session = state.session.min(Worth::User));
     }

@@ -1,4 +1,4 @@
-//! Connections of clients: how many at once, how long each, and HTTP on top of them.
+//! Connections of clients: how many at once, for how long, and HTTP on top of them.
 
 use std::{
     convert::Infallible,
@@ -36,52 +36,51 @@ use crate::{
     logs::as_error,
 };
 
-/// Longest life of a connection; a client that reads too slowly holds a place no longer than that.
+/// Maximum lifetime of a connection, which bounds how long a slow reader can occupy a permit.
 const LIFE: Duration = Duration::from_secs(900);
 
-/// Longest wait for the request under way when a connection has to close.
+/// How long a request in progress may take when the connection must close.
 const LAST_REQUEST: Duration = Duration::from_secs(120);
 
-/// The largest head of a request, and what is read at once of a body. Everybody can have as much kept
-/// on every connection.
+/// Maximum size of the head of a request, and of a single read of a body, in bytes. Anyone can
+/// occupy this memory on every connection.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// How long to wait for descriptors or memory.
+/// How long to wait for file descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long to wait for a connection that gives way to another one.
+/// How long to wait for an evicted connection to close.
 const SHORT_PAUSE: Duration = Duration::from_millis(5);
 
-/// How many connections beyond the places are answered that there is none, or how the role is. They
-/// too give way to those of other sources, so that a load balancer has its answer.
+/// Number of connections above the limit that are answered with a refusal or the role's health.
+/// They too can be evicted for other sources, so that load balancers get their response.
 const BESIDE: usize = 64;
 
-/// A listening socket with a limited number of places. While all are taken, connections without a
-/// session or a whole request give way to newcomers.
+/// A listening socket with a limited number of connections. At the limit, connections without a
+/// session or a complete request are evicted for new ones.
 pub(crate) struct Listener {
     socket: TcpListener,
     places: Arc<Limiter>,
     beside: Arc<Limiter>,
     counters: Arc<Counters>,
-    /// Whether the log has told that all places are taken.
-    told: AtomicBool,
+    /// Whether the log says that the limit is reached.
+    is_logged: AtomicBool,
 }
 
-/// Connections for which there was no place.
+/// Connections that were refused or evicted.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// Nobody had to give way to them.
+    /// Refused, since no other connection could be evicted.
     pub(crate) crowded: AtomicU64,
-    /// They gave way to others.
+    /// Evicted for others.
     pub(crate) evicted: AtomicU64,
 }
 
-/// A client that is connected.
 pub(crate) struct Accepted {
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
     pub(crate) permit: Permit,
-    /// Whether it has none of the places, and can only be told so.
+    /// Whether the connection is above the limit, and can only be answered with a refusal.
     pub(crate) is_beside: bool,
 }
 
@@ -93,12 +92,11 @@ impl Listener {
             places: Limiter::new(places, Order::SourceFirst),
             beside: Limiter::new(BESIDE, Order::SourceFirst),
             counters,
-            told: AtomicBool::new(false),
+            is_logged: AtomicBool::new(false),
         }
     }
 
-    /// The next client; an error of the system is waited out. The log tells when the last place is
-    /// taken.
+    /// The next client. Waits if the system is out of resources. Logs when the limit is reached.
     pub(crate) async fn accept(&self) -> Accepted {
         loop {
             match self.socket.accept().await {
@@ -110,7 +108,7 @@ impl Listener {
                     stream::prepare(&stream);
                     return Accepted { stream, peer, permit, is_beside };
                 }
-                // Whoever has to give way has a descriptor.
+                // The evicted connection frees a file descriptor.
                 Err(error) if is_shortage(&error) && self.places.relieve() => {
                     debug!(
                         error = as_error(&error),
@@ -123,7 +121,10 @@ impl Listener {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(error) => {
-                    debug!(error = as_error(&error), "A connection was lost");
+                    debug!(
+                        error = as_error(&error),
+                        "A client disconnected before it was accepted"
+                    );
                 }
             }
         }
@@ -132,42 +133,42 @@ impl Listener {
     fn permit(&self, peer: IpAddr) -> Option<(Permit, bool)> {
         match self.places.enter(peer, Worth::Idle) {
             Some(permit) => {
-                self.tell_when_full();
+                self.log_when_full();
                 Some((permit, false))
             }
             None => self.beside.enter(peer, Worth::Idle).map(|permit| (permit, true)),
         }
     }
 
-    /// There was no place for a client.
+    /// Counts a refused connection.
     pub(crate) fn count_crowded(&self) {
         self.counters.crowded.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A client had to give way.
+    /// Counts an evicted connection.
     pub(crate) fn count_evicted(&self) {
         self.counters.evicted.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Tells once, and again only after a tenth of the places was free.
-    fn tell_when_full(&self) {
+    /// Logs once that the limit is reached, and again only after a tenth of it was free.
+    fn log_when_full(&self) {
         let (free, limit) = (self.places.free(), self.places.capacity());
-        if free == 0 && !self.told.swap(true, Ordering::Relaxed) {
-            warn!(limit, "All places for clients are taken");
+        if free == 0 && !self.is_logged.swap(true, Ordering::Relaxed) {
+            warn!(limit, "The limit of client connections is reached");
         } else if free > limit / 10 {
-            self.told.store(false, Ordering::Relaxed);
+            self.is_logged.store(false, Ordering::Relaxed);
         }
     }
 }
 
-/// Whether this end lacks something; otherwise the client is gone.
+/// Whether this host is out of resources; otherwise the client has left.
 fn is_shortage(error: &io::Error) -> bool {
     let shortages = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
     error.raw_os_error().is_some_and(|code| shortages.contains(&Errno::from_raw(code)))
 }
 
-/// Speaks HTTP on a connection until the client leaves, it has lived long enough or the shutdown
-/// comes; a request under way is finished. The wait for a head includes the idle time before it.
+/// Serves HTTP on a connection until the client leaves, [`LIFE`] has passed or the role stops. A
+/// request in progress is finished. The timeout of a head includes the idle time before it.
 pub(crate) async fn speak<I, A>(
     stream: I,
     head: Duration,
@@ -202,25 +203,25 @@ pub(crate) async fn speak<I, A>(
     };
     match ended {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(error = as_error(&error), "A connection broke"),
-        Err(_) => debug!("A connection was cut off"),
+        Ok(Err(error)) => debug!(error = as_error(&error), "A connection failed"),
+        Err(_) => debug!("A connection was closed with a request in progress"),
     }
 }
 
-/// The content of an answer. Known clients fail on answers with a length, so what they get has
-/// none and is sent in chunks.
+/// The content of a response. Known clients fail on responses with a `Content-Length`, so those for
+/// clients are sent in chunks (RFC 9112, section 7.1).
 pub(crate) struct Content {
     bytes: Option<Bytes>,
     chunked: bool,
 }
 
 impl Content {
-    /// Sent in chunks.
+    /// Sent in chunks, without `Content-Length`.
     pub(crate) fn chunked(text: impl Into<Bytes>) -> Self {
         Self { bytes: Some(text.into()), chunked: true }
     }
 
-    /// Sent with its length.
+    /// Sent with `Content-Length`.
     pub(crate) fn whole(text: impl Into<Bytes>) -> Self {
         Self { bytes: Some(text.into()), chunked: false }
     }

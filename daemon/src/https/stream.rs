@@ -1,5 +1,5 @@
-//! The socket of a client's connection. What the kernel keeps for it is bounded, and is dropped with
-//! the connection where that is cut off for its memory.
+//! The socket of a client's connection. Its kernel buffers are bounded, and are dropped when the
+//! connection is closed to free memory.
 
 use std::{
     io,
@@ -17,22 +17,22 @@ use tokio::{
 
 use super::connection_permit::ConnectionPermit;
 
-/// What the kernel keeps of requests that are not read yet, and of answers that a client has not read;
-/// it reckons with twice as much. By itself it keeps up to `net.ipv4.tcp_rmem` and `tcp_wmem`, some
-/// MiB on most systems, and everybody can have a connection.
+/// Size of the socket buffers in bytes; the kernel doubles it. By default, the buffers grow up to
+/// `net.ipv4.tcp_rmem` and `tcp_wmem`, several MiB on most systems, and anyone can open
+/// connections.
 const BUFFER: usize = 64 * 1024;
 
-/// The same for long answers, which are fewer, so that they are as fast as without a bound.
+/// The send buffer for long responses. These are fewer, so they get the throughput of an unbounded
+/// buffer.
 const LONG_BUFFER: usize = 256 * 1024;
 
-/// Prepares a socket that was accepted.
+/// Sets the options of an accepted socket.
 pub(super) fn prepare(socket: &TcpStream) {
     let _ = socket.set_nodelay(true);
     let _ = SockRef::from(socket).set_send_buffer_size(BUFFER);
     let _ = SockRef::from(socket).set_recv_buffer_size(BUFFER);
 }
 
-/// A client's socket.
 pub(super) struct Stream {
     socket: TcpStream,
     place: Arc<ConnectionPermit>,
@@ -43,7 +43,7 @@ impl Stream {
         Self { socket, place }
     }
 
-    /// Makes room for a long answer, if one comes.
+    /// Enlarges the send buffer if a long response follows.
     fn widen(&self) {
         if self.place.take_long_answer() {
             let _ = SockRef::from(&self.socket).set_send_buffer_size(LONG_BUFFER);
@@ -52,7 +52,7 @@ impl Stream {
 }
 
 impl Drop for Stream {
-    /// Closed in any other way, the kernel would keep what is unsent for minutes.
+    /// Without this, the kernel would keep unsent data for minutes.
     fn drop(&mut self) {
         if self.place.is_cut_off() {
             let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::{limiter::Limiter, listen};
 
-    /// A client that reads nothing so far, and the socket for it.
+    /// A client that has not read anything yet, and its socket.
     async fn connected() -> (TcpStream, TcpStream) {
         let listener = listen::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
         let client = TcpSocket::new_v4().unwrap();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_kernel_keeps_little_of_what_a_client_does_not_read() {
+    async fn unread_data_in_the_kernel_is_bounded() {
         let (_client, socket) = connected().await;
         prepare(&socket);
 
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_unsent_is_dropped_with_a_connection_that_is_cut_off() {
+    async fn unsent_data_is_dropped_with_a_closed_connection() {
         for is_cut_off in [false, true] {
             let (mut client, socket) = connected().await;
             let permit = Limiter::new(1, Order::SourceFirst);

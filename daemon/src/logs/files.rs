@@ -1,5 +1,5 @@
-//! The log files of one role: lines go to the newest, which is followed by another one when it is
-//! full. No error reaches who logs, since a full disk must not stop a role.
+//! The log files of a role. Lines are written to the newest file; a full one is followed by
+//! another. Errors are not reported to the caller, since a full disk must not stop a role.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -15,10 +15,10 @@ use cmsg_proto::Time;
 use super::retention::{Entry, Retention, following, name, next_number};
 use crate::{clock, reload::BadFile};
 
-/// How long to wait before another file is tried where one could not be made.
+/// How long to wait before trying again to create a file.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The newest file, and what it takes to begin another.
+/// The current file, and the settings for the next one.
 pub(super) struct LogFiles {
     folder: PathBuf,
     role: String,
@@ -27,13 +27,13 @@ pub(super) struct LogFiles {
     bytes: u64,
     begun: Time,
     number: u32,
-    /// When another file could not be made. Until one can, lines are dropped: a bound that gives way
-    /// to errors is none.
+    /// When creating a file last failed. Until it succeeds, lines are dropped, since the limit must
+    /// also hold in case of errors.
     failed: Option<Time>,
 }
 
 impl LogFiles {
-    /// Begins the first file of this process, and removes old ones for which there is no room.
+    /// Creates the first file of this process, and removes old files to make room.
     pub(super) fn begin(folder: &Path, role: &str, retention: Retention) -> anyhow::Result<Self> {
         let begun = clock::now();
         let number = next_number(role, &files_in(folder));
@@ -48,12 +48,12 @@ impl LogFiles {
         Ok(files)
     }
 
-    /// The newest file's path.
+    /// Path of the current file.
     pub(super) fn path(&self) -> PathBuf {
         self.folder.join(name(&self.role, self.begun, self.number))
     }
 
-    /// Begins another file if the line does not fit; returns whether it can be written.
+    /// Starts another file if the line does not fit. Returns whether the line can be written.
     fn make_room(&mut self, line: usize, now: Time) -> bool {
         if !self.retention.is_full(self.bytes, line) {
             return true;
@@ -61,7 +61,7 @@ impl LogFiles {
         if self.failed.is_some_and(|failed| now < failed + PAUSE) {
             return false;
         }
-        // Names sort by time, also where a file is full within a millisecond.
+        // Names must sort by time, even if a file is full within a millisecond.
         let begun = now.max(self.begun + Duration::from_millis(1));
         let number = following(self.number);
         match open(&self.folder.join(name(&self.role, begun, number))) {
@@ -91,7 +91,7 @@ impl LogFiles {
 }
 
 impl Write for LogFiles {
-    /// Takes one line; one that cannot be written is dropped.
+    /// Writes one line. A line that cannot be written is dropped.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.make_room(line.len(), clock::now()) && self.file.write_all(line).is_ok() {
             self.bytes += line.len() as u64;
@@ -108,13 +108,12 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
-/// The plain files of a folder.
 fn files_in(folder: &Path) -> Vec<Entry> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| file_of(&entry)).collect()
 }
 
-/// A plain file with its size; folders and links are no logs.
+/// A regular file with its size; directories and links are ignored.
 fn file_of(entry: &fs::DirEntry) -> Option<Entry> {
     let data = entry.metadata().ok().filter(fs::Metadata::is_file)?;
     Some(Entry { name: entry.file_name().into_string().ok()?, bytes: data.len() })
@@ -126,7 +125,7 @@ mod tests {
 
     const SMALL: Retention = Retention { file: 100, all: 400 };
 
-    /// The contents of all files in the order of their names.
+    /// The contents of all files, ordered by name.
     fn contents(folder: &Path) -> Vec<String> {
         let mut paths: Vec<_> =
             fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_go_on_in_another_file_and_the_oldest_are_removed() {
+    fn a_full_file_is_followed_by_another_and_the_oldest_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let mut files = LogFiles::begin(folder.path(), "pcoip-sg", SMALL).unwrap();
         let first = files.path();
@@ -144,7 +143,7 @@ mod tests {
             files.write_all(format!("{number:>39}\n").as_bytes()).unwrap();
         }
 
-        // Two lines of forty bytes a file; the last file and three full ones fit.
+        // Each file has two lines of 40 bytes; the last file and three full ones fit.
         let left: String = contents(folder.path()).concat();
         let lines: Vec<_> = left.lines().map(|line| line.trim().parse::<u32>().unwrap()).collect();
         assert_eq!(lines, (12..20).collect::<Vec<_>>());
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_removes_what_does_not_fit_and_nothing_else() {
+    fn a_start_only_removes_files_that_do_not_fit() {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str, bytes: usize| {
             let mut file = File::create(folder.path().join(name)).unwrap();
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_gone_stops_nobody_and_lines_go_on_when_it_is_back() {
+    fn a_missing_directory_only_drops_lines_until_it_exists_again() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("logs");
         fs::create_dir(&folder).unwrap();

@@ -1,4 +1,4 @@
-//! One event as one line, which nobody who is logged can forge.
+//! Formats an event as a line that the logged data cannot forge.
 
 use std::{
     borrow::Cow,
@@ -22,10 +22,9 @@ use crate::clock;
 const LINE_STAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
-/// One event as one line.
 pub(super) struct Line {
-    /// Whether documents are logged. Their lines are then of level TRACE: parsers split lines at each
-    /// space, and only levels of five letters are followed by a single one.
+    /// Whether documents are logged. Their lines then have the level TRACE: parsers split lines at
+    /// each space, and only a level with five letters is followed by a single one.
     pub(super) documents: bool,
 }
 
@@ -48,10 +47,9 @@ where
     }
 }
 
-/// What an event says: the columns by their names, the rest behind the message.
+/// The parts of an event: the columns, and all other fields after the message.
 #[derive(Default)]
 struct Columns {
-    /// Whether the event's document is to be formatted.
     documents: bool,
     document: Option<String>,
     session: Option<String>,
@@ -110,8 +108,8 @@ impl Visit for Columns {
     }
 }
 
-/// A peer cannot write a second line, move the cursor of who reads the log, or add a column for
-/// parsers that split lines at any of Unicode's blanks.
+/// Escapes or replaces characters with which a peer could write a second line, move the cursor of a
+/// terminal, or add a column for parsers that split lines at any Unicode space.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
@@ -127,11 +125,11 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// The longest line in bytes, without its end. Parsers that read a log line by line, such as Go's
-/// `bufio.Scanner`, stop at a line of 64 KiB and never see the rest of the file.
+/// Maximum length of a line in bytes, without its line break. Line readers such as Go's
+/// `bufio.Scanner` fail at a line of 64 KiB and never read the rest of the file.
 const MAX_LINE: usize = 63 * 1024;
 
-/// The line, cut off where it is too long.
+/// The line, truncated if it is too long.
 fn bounded(line: &str) -> Cow<'_, str> {
     if line.len() <= MAX_LINE {
         return Cow::Borrowed(line);
@@ -140,7 +138,7 @@ fn bounded(line: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}… ({} bytes)", &line[..end], line.len()))
 }
 
-/// Characters that make a terminal show a line in another order than it has.
+/// Characters that change the direction of text in a terminal.
 fn is_direction(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -172,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_logged_where_parsers_look_for_it() {
+    fn a_document_follows_the_headline() {
         let columns = |document: &str| Columns {
             document: Some(document.to_owned()),
             message: "Received request from client (bye)".to_owned(),
@@ -186,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_cannot_write_a_line_of_its_own() {
+    fn a_peer_cannot_add_a_line_or_column() {
         assert_eq!(one_line("a\r\nb\u{1b}[2Jc\u{202e}"), "ab\\u{1b}[2Jc\\u{202e}");
         assert_eq!(
             one_line("a\u{a0}b\u{2003}c\u{3000}\td e"),
@@ -196,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_longer_than_parsers_read() {
+    fn a_long_line_is_truncated() {
         for (characters, longest) in [("x", MAX_LINE), ("\u{202e}", MAX_LINE), ("€", MAX_LINE)] {
             let line = one_line(&characters.repeat(64 * 1024));
 

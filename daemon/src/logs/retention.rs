@@ -1,4 +1,4 @@
-//! How large a role's log files may become, and which of them are removed. No I/O.
+//! Limits on the size of a role's log files, and which of them are removed. No I/O.
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
@@ -7,37 +7,37 @@ use time::{format_description::BorrowedFormatItem, macros::format_description};
 
 use super::stamp;
 
-/// Bounds on the log files of one role.
+/// Limits on the log files of one role.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Retention {
-    /// Of one file, in bytes.
+    /// Maximum size of a file in bytes.
     pub(super) file: u64,
-    /// Of all files together, in bytes.
+    /// Maximum size of all files in bytes.
     pub(super) all: u64,
 }
 
-/// A file in the log folder.
+/// A file in the log directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) name: String,
     pub(super) bytes: u64,
 }
 
-/// One GiB a role. Anyone can send requests that are logged, without logging on.
+/// 1 GiB for each role. Requests are logged even without a logon, so anyone can cause lines.
 pub(super) const RETENTION: Retention = Retention { file: 256 << 20, all: 1 << 30 };
 
 const STAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]_[month]_[day]T[hour]_[minute]_[second]_[subsecond digits:3]Z");
 
 impl Retention {
-    /// Whether the line belongs into another file. Even an empty file takes one line.
+    /// Whether the line requires a new file. An empty file accepts a line of any length.
     pub(super) fn is_full(self, file: u64, line: usize) -> bool {
         file > 0 && file.saturating_add(line as u64) > self.file
     }
 
-    /// The role's files to be removed, so that those that stay leave room for a full file beside the
-    /// current one's content: first those named later than the current one, which a wrong clock made,
-    /// then the oldest. Files with other names are never among them.
+    /// The role's files to remove, so that there is room for the current file and a full one: first
+    /// those named later than the current one, which a wrong clock caused, then the oldest. Files
+    /// with other names are never removed.
     pub(super) fn surplus(self, role: &str, current: &str, files: &[Entry]) -> Vec<String> {
         let is_old = |file: &&Entry| is_of(role, &file.name) && file.name != current;
         let mut old: Vec<&Entry> = files.iter().filter(is_old).collect();
@@ -53,14 +53,14 @@ impl Retention {
     }
 }
 
-/// The name of a file that is begun at that time, in the vendor's form; names sort by the time.
+/// The name of a file that is created at this time, in the vendor's format. Names sort by time.
 pub(super) fn name(role: &str, begun: Time, number: u32) -> String {
     format!("{role}_{}{number:07}.log", stamp(begun, STAMP))
 }
 
-/// The number of a role's next file: one more than the largest. After 9,999,999 comes 1, so the
-/// largest is the one before the widest gap. The times in the names do not count, since one wrong
-/// clock would repeat a number for ever.
+/// The number of the role's next file: one more than the largest existing one. 1 follows 9,999,999,
+/// so the largest number is the one before the widest gap. The times in the names are ignored,
+/// since a single wrong clock would repeat a number forever.
 pub(super) fn next_number(role: &str, files: &[Entry]) -> u32 {
     let own = files.iter().filter(|file| is_of(role, &file.name));
     let numbers: BTreeSet<u32> = own.filter_map(|file| number(&file.name)).collect();
@@ -77,15 +77,15 @@ fn number(name: &str) -> Option<u32> {
     name.strip_suffix(".log")?.rsplit('Z').next()?.parse().ok()
 }
 
-/// The number after that one.
+/// The number that follows this one.
 pub(super) fn following(number: u32) -> u32 {
     if number < MAX_NUMBER { number + 1 } else { 1 }
 }
 
-/// The largest number of seven digits.
+/// Numbers have seven digits.
 const MAX_NUMBER: u32 = 9_999_999;
 
-/// Whether [`name`] makes such names for the role. Early builds wrote names without a number.
+/// Whether [`name`] creates such names for this role. Early builds wrote names without a number.
 fn is_of(role: &str, name: &str) -> bool {
     let stamp = name.strip_prefix(role).and_then(|rest| rest.strip_prefix('_'));
     let Some(stamp) = stamp.and_then(|rest| rest.strip_suffix(".log")) else { return false };
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_full_before_it_is_too_large() {
+    fn a_file_is_full_before_it_exceeds_the_limit() {
         for (file, line, full) in [(0, 500, false), (90, 10, false), (90, 11, true), (101, 0, true)]
         {
             assert_eq!(SMALL.is_full(file, line), full, "{file} {line}");
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_files_go_until_the_rest_and_a_full_one_fit() {
+    fn the_oldest_files_are_removed_until_a_full_one_fits() {
         let table: [(&[u64], &[u64]); 5] = [
             (&[100, 100, 100], &[]),
             (&[100, 100, 100, 100], &[0]),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_the_vendors() {
+    fn names_have_the_vendors_format() {
         let begun = Time::from_millis(1_700_000_000_123);
 
         assert_eq!(
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_the_future_gives_way_before_those_of_the_past() {
+    fn files_from_the_future_are_removed_first() {
         let future = "pcoip-sg_2099_01_01T00_00_00_000Z0000002.log";
         let files = [entry(&at(1), 100), entry(&at(2), 100), entry(future, 150)];
 
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_numbered_on_over_a_restart() {
+    fn numbering_continues_after_a_restart() {
         let table: [(&[&str], u32); 7] = [
             (&[], 1),
             (&["pcoip-sg_2023_11_14T22_13_20_000Z.log"], 1),

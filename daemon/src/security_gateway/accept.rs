@@ -1,5 +1,5 @@
-//! Who comes to TCP 4172: a TLS handshake, then a session tag among the first plaintext, both within
-//! their time. Who is admitted is handed to the relay.
+//! Accepts connections on TCP 4172: a TLS handshake, then a session tag in the first plaintext,
+//! each with a timeout. An admitted client is passed to the relay.
 
 use std::{cmp::Reverse, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -37,7 +37,7 @@ use crate::{
     tls::{Trust, client_config, server_config},
 };
 
-/// Everything that a client's connection needs.
+/// What every connection of a client needs.
 #[derive(Clone)]
 pub(super) struct ControlAcceptor {
     gateway: Arc<GatewayState>,
@@ -47,11 +47,11 @@ pub(super) struct ControlAcceptor {
     timeouts: Timeouts,
 }
 
-/// Connections that may be without a session at once. Then the oldest of the address that has the most
-/// gives way to a newcomer; an office behind one address may come back all at once.
+/// Maximum number of connections without a session. A further one replaces the oldest of the
+/// address with the most, so that many clients behind one address can reconnect at once.
 const UNADMITTED: usize = 4096;
 
-/// After which accepting is tried again where the system has no file descriptor left.
+/// How long to wait before accepting again when the system is out of file descriptors.
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl ControlAcceptor {
@@ -66,7 +66,7 @@ impl ControlAcceptor {
             Trust::Off
         };
         let sni = config.agent_sni.as_ref().map(server_name).transpose()?;
-        // A certificate is judged by a name that agents are not told unless it is configured.
+        // The name in the certificate is verified, but only sent to agents as SNI if configured.
         let mut agents = Arc::unwrap_or_clone(client_config(&trust, files)?);
         agents.enable_sni = sni.is_some();
         Ok(Self {
@@ -89,7 +89,7 @@ impl ControlAcceptor {
         permit: Permit,
     ) -> anyhow::Result<()> {
         let arrived = tokio::select! {
-            // A client that is admitted at the same instant stays.
+            // A client that is admitted at the same time is kept.
             biased;
             arrived = self.arrive(stream, peer, &permit) => arrived,
             () = permit.evicted() => {
@@ -116,20 +116,20 @@ impl ControlAcceptor {
             proxy_header::look(&stream, peer.ip()).await;
             self.tls.accept(stream).await
         });
-        let handshake = handshake.await.context("no TLS handshake in time");
+        let handshake = handshake.await.context("the TLS handshake timed out");
         let mut client = handshake
             .and_then(|client| client.context("TLS handshake"))
             .inspect_err(|_| count(&refusals.no_tls))?;
         permit.set_worth(Worth::Started);
         let admission = timeout(self.timeouts.tag, self.admit(&mut client, arrival)).await;
-        let admission = admission.context("no session tag in time");
+        let admission = admission.context("timed out waiting for a session tag");
         let (admitted, ended, first) =
             admission.flatten().inspect_err(|_| count(&refusals.no_tag))?;
         Ok((client, relay::Start { admitted, ended, first }))
     }
 
-    /// Reads until a tag is found that was announced, before or meanwhile. What was read is the
-    /// agent's.
+    /// Reads until it finds the tag of an announced session, which may be announced meanwhile. The
+    /// bytes read belong to the agent.
     async fn admit(
         &self,
         client: &mut TlsStream<TcpStream>,
@@ -167,21 +167,21 @@ impl ControlAcceptor {
                 () = until(open), if open.is_some() => continue,
             };
             if read == 0 {
-                bail!("the client closed before it showed a session tag");
+                bail!("the client closed the connection before it sent a session tag");
             }
             candidates.read(&seen[length..length + read]);
             length += read;
         }
     }
 
-    /// The longest that is announced.
+    /// The longest announced tag.
     fn announced(&self, shown: &[Shown]) -> Option<Shown> {
         let tag = self.gateway.announced(shown.iter().map(|shown| shown.tag))?;
         shown.iter().find(|shown| shown.tag == tag).copied()
     }
 }
 
-/// An announced tag that may be the beginning of a longer one.
+/// An announced tag that may be the prefix of a longer one.
 #[derive(Debug, Clone, Copy)]
 struct Open {
     tag: TagDigest,
@@ -189,7 +189,7 @@ struct Open {
 }
 
 impl Open {
-    /// How long the bytes behind a tag are waited for.
+    /// How long to wait for bytes after a tag.
     const WAIT: Duration = Duration::from_millis(200);
 
     fn of(tag: TagDigest) -> Self {
@@ -197,7 +197,7 @@ impl Open {
     }
 }
 
-/// Whether nothing came behind the tag for long enough.
+/// Whether nothing followed the tag within [`Open::WAIT`].
 fn is_over(open: Option<Open>, tag: TagDigest) -> bool {
     open.is_some_and(|open| open.tag == tag && Instant::now() >= open.until)
 }
@@ -208,20 +208,20 @@ async fn until(open: Option<Open>) {
     }
 }
 
-/// What in a connection's first bytes may be its tag: it may come before its announcement.
+/// Possible tags in the first bytes of a connection. A client may connect before its announcement.
 #[derive(Default)]
 struct Candidates {
     reader: Reader,
     search: Search,
-    /// Those that chunks named.
+    /// Tags in chunks.
     named: Vec<TagDigest>,
 }
 
 impl Candidates {
-    /// How many chunks are believed: a client shows one tag.
+    /// Maximum number of tags in chunks; a client sends one.
     const MAX_NAMED: usize = 16;
 
-    /// Reads the next bytes as chunks.
+    /// Parses the next bytes as chunks.
     fn read(&mut self, bytes: &[u8]) {
         let mut found = Vec::new();
         self.reader.read(bytes, &mut found);
@@ -230,13 +230,13 @@ impl Candidates {
         self.named.extend(found.into_iter().filter_map(tag).take(room));
     }
 
-    /// Whether one of them may become a session's.
+    /// Whether one of them may belong to a session that is announced later.
     fn are_any(&self) -> bool {
         !self.named.is_empty() || self.search.is_on_to_something()
     }
 
-    /// Those of all bytes so far, the longest first. A chunk that names a tag decides; the others are
-    /// searched only where the layout is another one or its first message names none.
+    /// The possible tags in all bytes so far, the longest first. A tag in a chunk takes precedence.
+    /// The bytes are only searched if they have another layout, or their first message has no tag.
     fn shown(&mut self, seen: &[u8], lengths: &[usize]) -> Vec<Shown> {
         let mut shown: Vec<_> =
             self.named.iter().map(|tag| Shown { tag: *tag, is_whole: true }).collect();
@@ -255,7 +255,7 @@ impl std::fmt::Debug for ControlAcceptor {
     }
 }
 
-/// Accepts until the shutdown. Connections that are open then are closed.
+/// Accepts connections until the shutdown, and then closes the open ones.
 pub(super) async fn accept(
     listener: TcpListener,
     acceptor: Arc<ControlAcceptor>,
@@ -270,15 +270,15 @@ pub(super) async fn accept(
         let (stream, peer) = match accepted {
             Ok((stream, peer)) => (stream, canonical(peer)),
             Err(error) => {
-                // Where descriptors have run out, whoever has to give way has one.
+                // If file descriptors have run out, an evicted connection frees one.
                 if !acceptor.limiter.relieve() {
-                    warn!(%error, "Accepting a connection failed");
+                    warn!(%error, "Failed to accept a connection");
                 }
                 sleep(PAUSE).await;
                 continue;
             }
         };
-        // Nobody who waits here is kept, so somebody gives way.
+        // Connections without a session can always be evicted.
         let Some(permit) = acceptor.limiter.enter(peer.ip(), Worth::Idle) else { continue };
         let acceptor = Arc::clone(&acceptor);
         let stop = stop.clone();
@@ -293,5 +293,5 @@ pub(super) async fn accept(
 
 fn server_name(host: &Host) -> anyhow::Result<ServerName<'static>> {
     ServerName::try_from(host.as_str().to_owned())
-        .with_context(|| format!("`AgentSni` {host} is no server name"))
+        .with_context(|| format!("`AgentSni` {host} is not a valid server name"))
 }

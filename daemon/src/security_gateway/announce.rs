@@ -1,4 +1,4 @@
-//! `POST /pcoip-sg/xml`: a Connection Manager announces a session, with a token that it signed.
+//! `POST /pcoip-sg/xml`: a Connection Manager announces a session with a signed token.
 
 use std::sync::Arc;
 
@@ -23,7 +23,6 @@ use crate::{
     token::Verifier,
 };
 
-/// The route of announcements on the unix socket.
 pub(super) fn router(handler: Arc<AnnouncementHandler>) -> Router {
     Router::new()
         .route(PATH, post(announce))
@@ -35,7 +34,7 @@ pub(super) fn router(handler: Arc<AnnouncementHandler>) -> Router {
         .with_state(handler)
 }
 
-/// Who takes announcements, whichever way they come.
+/// Handles announcements from the unix socket and HTTPS.
 pub(super) struct AnnouncementHandler {
     pub(super) gateway: Arc<GatewayState>,
     pub(super) verifier: Arc<ArcSwap<Verifier>>,
@@ -52,8 +51,8 @@ async fn announce(
 }
 
 impl AnnouncementHandler {
-    /// Whether the next announcement would be taken. A gateway that takes none is well, and no use to
-    /// who asks.
+    /// Whether the next announcement would be accepted. A gateway that would refuse it is running,
+    /// but not ready.
     pub(super) fn health(&self) -> http::Response<Content> {
         let reason = self.gateway.why_not_ready();
         https::health(match &reason {
@@ -62,7 +61,7 @@ impl AnnouncementHandler {
         })
     }
 
-    /// Takes an announcement, or says why not.
+    /// Handles an announcement, and returns the response.
     pub(super) async fn answer(
         &self,
         headers: &HeaderMap,

@@ -1,12 +1,12 @@
-//! What went through, counted by workers without locks and read by whoever wants to know.
+//! Traffic counters, which workers update without locks.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use cmsg_config::socket::{Amount, DroppedDatagrams, RefusedClients, Traffic, TurnedAway};
 use cmsg_proto::gateway::{FlowId, Seen, Side, Slot};
 
-/// All counters. They never go back: what a session had is what its place has now, less what it had
-/// when the session began.
+/// All counters. They never decrease: the traffic of a session is the value of its slot now, minus
+/// the value when the session began.
 #[derive(Debug)]
 pub(super) struct Counters {
     flows: Box<[Flow]>,
@@ -19,38 +19,29 @@ pub(super) struct Counters {
 struct Flow {
     datagrams: AtomicU64,
     bytes: AtomicU64,
-    /// The sequence number of the last datagram, with `NUMBERED` above it if it has one.
+    /// Sequence number of the last datagram, with the bit `NUMBERED` set if it has one.
     sequence: AtomicU64,
 }
 
-/// Tells a sequence number from none.
+/// Distinguishes a sequence number from none.
 const NUMBERED: u64 = 1 << 32;
 
-/// Datagrams that went nowhere.
+/// Dropped datagrams, by reason; the fields are those of [`TurnedAway`].
 #[derive(Debug, Default)]
 pub(super) struct Drops {
-    /// They are no session's.
     pub(super) unknown: AtomicU64,
-    /// They may be several sessions'.
     pub(super) ambiguous: AtomicU64,
-    /// Nobody knows where to.
     pub(super) no_destination: AtomicU64,
-    /// Too many waited to be decided, or they were too large to wait.
     pub(super) undecided: AtomicU64,
-    /// The system could not take them at once.
     pub(super) congested: AtomicU64,
-    /// The system refused them.
     pub(super) failed: AtomicU64,
 }
 
-/// Connections that were not admitted.
+/// Refused connections, by reason; the fields are those of [`TurnedAway`].
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    /// Too many were without a session, in all or from one address.
     pub(super) crowded: AtomicU64,
-    /// They finished no TLS handshake.
     pub(super) no_tls: AtomicU64,
-    /// They showed no announced tag.
     pub(super) no_tag: AtomicU64,
 }
 
@@ -71,7 +62,7 @@ impl Counters {
         }
     }
 
-    /// Notes the sequence number of a datagram that goes out.
+    /// Records the sequence number of a forwarded datagram.
     pub(super) fn sequence(&self, flow: FlowId, sequence: Option<u32>) {
         if let Some(flow) = self.flows.get(flow.index()) {
             let sequence = sequence.map_or(0, |sequence| NUMBERED | u64::from(sequence));
@@ -79,7 +70,7 @@ impl Counters {
         }
     }
 
-    /// What went through a flow so far.
+    /// The counters of a flow.
     pub(super) fn seen(&self, flow: FlowId) -> Seen {
         self.flows.get(flow.index()).map_or_else(Seen::default, |flow| {
             let sequence = flow.sequence.load(Relaxed);
@@ -91,14 +82,14 @@ impl Counters {
         })
     }
 
-    /// Counts control bytes that came from that side.
+    /// Counts control bytes from that side.
     pub(super) fn control(&self, slot: Slot, side: Side, bytes: usize) {
         if let Some(slot) = self.control.get(slot.index()) {
             slot[side as usize].fetch_add(bytes as u64, Relaxed);
         }
     }
 
-    /// What was turned away since the process began.
+    /// Refused connections and dropped datagrams since the start of the process.
     pub(super) fn turned_away(&self) -> TurnedAway {
         let (drops, refusals) = (&self.drops, &self.refusals);
         TurnedAway {
@@ -118,12 +109,12 @@ impl Counters {
         }
     }
 
-    /// How many datagrams a flow had.
+    /// Number of datagrams of a flow.
     pub(super) fn datagrams(&self, flow: FlowId) -> u64 {
         self.flows.get(flow.index()).map_or(0, |flow| flow.datagrams.load(Relaxed))
     }
 
-    /// What went through a place since the process began.
+    /// Traffic of a slot since the start of the process.
     pub(super) fn traffic(&self, slot: Slot) -> Traffic {
         let control = |side| {
             let counters = self.control.get(slot.index());
@@ -146,7 +137,7 @@ impl Counters {
     }
 }
 
-/// What was added since.
+/// The difference between two readings.
 pub(super) fn since(now: Traffic, before: Traffic) -> Traffic {
     let amount = |now: Amount, before: Amount| Amount {
         datagrams: now.datagrams.saturating_sub(before.datagrams),
@@ -160,7 +151,6 @@ pub(super) fn since(now: Traffic, before: Traffic) -> Traffic {
     }
 }
 
-/// Adds one.
 pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
 }
@@ -170,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_sequence_number_of_a_flow_is_known() {
+    fn the_last_sequence_number_of_a_flow_is_recorded() {
         let counters = Counters::new(1);
         let flow = Slot(0).flows(Side::Client).next().unwrap();
         assert_eq!(counters.seen(flow), Seen::default());
@@ -182,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_has_what_was_added_since_it_began() {
+    fn a_session_has_the_traffic_since_its_start() {
         let counters = Counters::new(2);
         let flow = |side| Slot(1).flows(side).last().unwrap();
         counters.datagram(flow(Side::Client), 100);

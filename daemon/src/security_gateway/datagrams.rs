@@ -1,6 +1,6 @@
-//! Datagrams. Workers forward what has a route, without a lock or an allocation; what has none and
-//! may get one waits in a short queue to be decided. What cannot be sent at once is dropped and
-//! counted, as a network would.
+//! Forwards datagrams. Workers forward those with a route, without a lock or an allocation. Those
+//! without a route that may get one wait in a short queue for a decision. A datagram that cannot be
+//! sent immediately is dropped and counted, as a network would do.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -21,14 +21,14 @@ use super::{
 /// Forwards the datagrams of one socket through another.
 #[derive(Debug, Clone)]
 pub(super) struct Worker {
-    /// Whom they come from.
+    /// The side whose datagrams the socket receives.
     pub(super) side: Side,
     pub(super) gateway: Arc<GatewayState>,
     pub(super) from: Arc<Datagrams>,
     pub(super) to: Arc<Datagrams>,
 }
 
-/// A datagram that has no route.
+/// A datagram without a route.
 #[derive(Debug)]
 pub(super) struct Miss {
     side: Side,
@@ -37,32 +37,31 @@ pub(super) struct Miss {
 }
 
 impl Miss {
-    /// The first datagrams of a session are no larger than its path takes.
+    /// The first datagrams of a session are not larger than its path MTU.
     const MAX_BYTES: usize = 2048;
 }
 
-/// Datagrams that may wait to be decided.
+/// Maximum number of datagrams that wait for a decision.
 const QUEUE: usize = 256;
 
-/// Datagrams that are forwarded by the same snapshot of the routes.
+/// Number of datagrams that are forwarded with the same snapshot of the routes.
 const BATCH: usize = 64;
 
-/// As large as a datagram can be.
+/// Maximum size of a UDP datagram.
 const BUFFER: usize = 65_536;
 
-/// How often time passes for sessions.
+/// How often deadlines of sessions are checked.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The queue between workers and who decides.
+/// The queue between the workers and [`decide`].
 pub(super) fn queue() -> (mpsc::Sender<Miss>, mpsc::Receiver<Miss>) {
     mpsc::channel(QUEUE)
 }
 
 impl Worker {
-    /// Forwards for ever.
     pub(super) async fn work(self, misses: mpsc::Sender<Miss>) {
         let (mut buffer, mut control) = (vec![0; BUFFER], control_room());
-        // Nothing would pass before the socket was once found writable.
+        // Tokio only attempts to send after the socket was reported writable once.
         let _ = self.to.writable().await;
         loop {
             if self.from.readable().await.is_err() {
@@ -77,7 +76,7 @@ impl Worker {
                     Err(_) => count(&self.gateway.counters.drops.failed),
                 }
             }
-            // A socket that is always readable would keep everybody else from running.
+            // A socket that is always readable would starve all other tasks.
             consume_budget().await;
         }
     }
@@ -132,8 +131,8 @@ impl Worker {
     }
 }
 
-/// Decides for ever: about datagrams of both workers without a route, and what time brings. Publishes
-/// the routes when they changed.
+/// Decides forever about datagrams without a route, and applies deadlines. Publishes changed
+/// routes.
 pub(super) async fn decide(mut misses: mpsc::Receiver<Miss>, workers: [Worker; 2]) {
     let [first, _] = &workers;
     let gateway = Arc::clone(&first.gateway);

@@ -1,5 +1,5 @@
-//! Sessions that have ended: logged here, and reported to the Connection Manager of this host, whose log
-//! administrators' parsers read.
+//! Ended sessions: logged here, and reported to the Connection Manager of this host, whose log
+//! parsers read.
 
 use std::{
     collections::VecDeque,
@@ -16,36 +16,37 @@ use tracing::{debug, info, trace, warn};
 
 use crate::logs::GATEWAY;
 
-/// What is still to be reported.
+/// The ends that have not been reported yet.
 #[derive(Debug)]
 pub(super) struct Ends {
-    /// Where the Connection Manager's socket is; nothing where no Connection Manager is on this host.
+    /// Directory of the Connection Manager's socket; `None` if this host has no Connection Manager.
     run: Option<PathBuf>,
     waiting: Mutex<VecDeque<SessionEnded>>,
     came: Notify,
 }
 
-/// How many ends wait for a Connection Manager that is away. The oldest one gives way.
+/// Maximum number of ends that wait for a Connection Manager that is not running. The oldest are
+/// dropped.
 const MOST: usize = 4096;
 
-/// How many are reported at once.
+/// Maximum number of ends in a report.
 const BATCH: usize = 256;
 
-/// When a Connection Manager that is away is tried again.
+/// How long to wait before contacting a Connection Manager that is not running again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Longest wait for its answer.
+/// Timeout of a report.
 const WAIT: Duration = Duration::from_secs(2);
 
 impl Ends {
-    /// A gateway with a port for announcements of its own has no Connection Manager beside it.
+    /// A gateway with its own HTTPS listener has no Connection Manager on its host.
     pub(super) fn new(config: &cmsg_config::SecurityGateway) -> Self {
         let run = config.https_listen.is_none().then(|| config.run_directory.clone());
         Self { run, waiting: Mutex::default(), came: Notify::new() }
     }
 
-    /// A session has ended, after this traffic. One that was announced anew goes on by its id, and is
-    /// not reported.
+    /// Records the end and the traffic of a session. If it was announced again, it continues under
+    /// the same id and is not reported.
     pub(super) fn note(&self, id: &SessionId, end: End, traffic: Traffic, goes_on: bool) {
         info!(
             session = %id,
@@ -61,7 +62,7 @@ impl Ends {
         }
     }
 
-    /// Has an end reported, and logs what parsers look for.
+    /// Queues a report, and logs the line that parsers look for.
     pub(super) fn report(&self, id: &SessionId, reason: EndReason) {
         let word = reason.as_str();
         trace!(target: GATEWAY, session = %id, "Session closed: {}", connection_closed(id, word));
@@ -75,7 +76,7 @@ impl Ends {
         }
     }
 
-    /// Reports ends as they come. What is left when the gateway stops is not reported.
+    /// Reports ends as they occur. Those that are left when the gateway stops are not reported.
     pub(super) async fn keep_reporting(&self) {
         let Some(run) = &self.run else { return };
         loop {
@@ -106,7 +107,7 @@ impl Ends {
     }
 }
 
-/// Reports these; returns them where the Connection Manager is away.
+/// Sends a report. Returns the sessions if the Connection Manager is not running.
 async fn send(run: &Path, sessions: Vec<SessionEnded>) -> Option<Vec<SessionEnded>> {
     let (run, ended) = (run.to_owned(), SessionsEnded { sessions });
     let sent = tokio::task::spawn_blocking(move || {
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_ends_wait_for_a_connection_manager_that_is_away() {
+    fn the_latest_ends_are_kept_while_the_connection_manager_is_stopped() {
         let ends = ends("");
         (0..MOST + 10).for_each(|number| ends.report(&id(number), EndReason::Unknown));
 
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_manager_that_was_away_gets_what_it_missed() {
+    async fn a_restarted_connection_manager_receives_earlier_ends() {
         let run = tempfile::tempdir().unwrap();
         let ends = ends(&format!("RunDirectory = {}\n", run.path().display()));
         let (heard, mut reports) = tokio::sync::mpsc::unbounded_channel();
@@ -192,7 +193,7 @@ mod tests {
         ends.report(&id(1), EndReason::ResumeTimeout);
 
         let missed = async {
-            // The first attempt finds nobody.
+            // The first attempt fails.
             while !waiting(&ends).is_empty() {
                 tokio::task::yield_now().await;
             }
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_goes_on_is_not_reported_as_ended() {
+    fn a_continued_session_is_not_reported_as_ended() {
         let ends = ends("");
 
         ends.note(&id(1), End::Superseded, Traffic::default(), true);
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_without_a_connection_manager_beside_it_reports_nothing() {
+    fn a_gateway_without_a_connection_manager_on_its_host_reports_nothing() {
         let ends = ends("HttpsListenAddress = 127.0.0.1:443\n");
 
         ends.report(&id(1), EndReason::Unknown);

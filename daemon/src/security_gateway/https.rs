@@ -1,5 +1,5 @@
-//! HTTPS of a gateway's own, where no Connection Manager has port 443: announcements of Connection
-//! Managers on other hosts, and readiness for load balancers.
+//! The gateway's HTTPS listener, for hosts without a Connection Manager: announcements of
+//! Connection Managers on other hosts, and health checks of load balancers.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -30,10 +30,10 @@ use crate::{
     tls,
 };
 
-/// Connections at once: Connection Managers and load balancers have some each, clients none.
+/// Maximum number of connections. Only Connection Managers and load balancers connect.
 const CONNECTIONS: usize = 4096;
 
-/// The bound port; nothing answers there yet.
+/// The bound port, which is not served yet.
 pub(super) struct Https {
     socket: TcpListener,
     acceptor: TlsAcceptor,
@@ -42,7 +42,7 @@ pub(super) struct Https {
 }
 
 impl Https {
-    /// Binds the port, if the configuration names one.
+    /// Binds the port, if `HttpsListenAddress` is set.
     pub(super) fn bind(
         config: &cmsg_config::SecurityGateway,
         files: &Files,
@@ -57,13 +57,13 @@ impl Https {
         }))
     }
 
-    /// What it listens on. It is called as the Connection Manager's port, in whose place it is.
+    /// The bound address. It has the name of the Connection Manager's listener, which it replaces.
     pub(super) fn listens(&self) -> anyhow::Result<Listen> {
-        let address = self.socket.local_addr().context("asking for the bound address")?;
+        let address = self.socket.local_addr().context("reading the bound address")?;
         Ok(Listen { key: "broker".to_owned(), transport: "tcp".to_owned(), address })
     }
 
-    /// Answers until the shutdown.
+    /// Serves requests until the shutdown.
     pub(super) async fn serve(
         self,
         handler: Arc<AnnouncementHandler>,

@@ -1,4 +1,5 @@
-//! The control connection of an admitted client: TLS to its agent, and bytes both ways, unchanged.
+//! The control connection of an admitted client: TLS to its agent, and unchanged bytes in both
+//! directions.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -22,35 +23,35 @@ use zeroize::Zeroizing;
 
 use super::state::GatewayState;
 
-/// How agents are called.
+/// How to connect to agents.
 #[derive(Clone)]
 pub(super) struct Agents {
     pub(super) tls: TlsConnector,
-    /// The server name that they are sent and judged by; none unless it is configured.
+    /// The server name that is sent to agents and verified; `None` unless configured.
     pub(super) sni: Option<ServerName<'static>>,
-    /// Longest TLS handshake.
+    /// Timeout of the TLS handshake.
     pub(super) handshake: Duration,
 }
 
-/// What the relay begins with.
+/// What the relay starts with.
 pub(super) struct Start {
     pub(super) admitted: Admitted,
-    /// Cancelled when another connection took over or the session ended.
+    /// Cancelled when another connection replaced this one or the session ended.
     pub(super) ended: CancellationToken,
-    /// What the client sent so far.
+    /// The plaintext that the client has sent so far.
     pub(super) first: Zeroizing<Vec<u8>>,
 }
 
-/// Longest wait for an agent's TCP.
+/// Timeout of the TCP connection to an agent.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// How long one direction may go on when the other is closed.
+/// How long one direction may stay open when the other is closed.
 const LINGER: Duration = Duration::from_secs(30);
 
-/// Control messages are small, and every session has two of these.
+/// Size in bytes. Control messages are small, and every session has two buffers.
 const BUFFER: usize = 4096;
 
-/// Relays one control connection until its end.
+/// Relays a control connection until it ends.
 pub(super) async fn run(
     gateway: &Arc<GatewayState>,
     agents: &Agents,
@@ -70,7 +71,9 @@ pub(super) async fn run(
         match connection.relay(client, agent).await {
             Ok(()) => Ok(None),
             Err(Broken::Lost(error)) => Ok(Some(error)),
-            Err(Broken::Refused(error)) => Err(error).context("the agent broke off at once"),
+            Err(Broken::Refused(error)) => {
+                Err(error).context("the agent closed the connection at once")
+            }
         }
     };
     match ended.run_until_cancelled(relayed).await {
@@ -80,23 +83,23 @@ pub(super) async fn run(
         }
         Some(Err(error)) => {
             let (client, error) = (peer.map(field::display), cause::chain(error.as_ref()));
-            warn!(session = %id, client, error, "Agent not reached");
-            debug!(session = %id, %agent, "The agent that was not reached");
+            warn!(session = %id, client, error, "Failed to connect to the agent");
+            debug!(session = %id, %agent, "Address of the agent");
         }
         None => info!(session = %id, "Control connection replaced"),
     }
 }
 
-/// Why a relay ended before either end closed.
+/// Why a relay failed.
 enum Broken {
-    /// The agent never said anything: an agent that takes no client without a certificate, say,
-    /// refuses only after the handshake of TLS 1.3.
+    /// The agent never sent anything. For example, an agent that requires a client certificate only
+    /// refuses after the TLS 1.3 handshake.
     Refused(io::Error),
-    /// One of the ends is gone.
+    /// One of the two connections failed.
     Lost(io::Error),
 }
 
-/// A control connection that the gateway knows of; it is told the end.
+/// A registered control connection; dropping it reports its end to the gateway.
 struct Connection {
     gateway: Arc<GatewayState>,
     control: Control,
@@ -119,7 +122,7 @@ impl Connection {
         let up = self.pump(Side::Client, from_client, to_agent);
         let down = self.pump(Side::Agent, from_agent, to_client);
         tokio::pin!(up, down);
-        // Either end may close cleanly while the other has something left to say.
+        // Either end may close cleanly while the other still sends.
         let rest = tokio::select! {
             done = &mut up => { done?; timeout(LINGER, down).await }
             done = &mut down => { done?; timeout(LINGER, up).await }
@@ -139,7 +142,7 @@ impl Connection {
             let read = match from.read(&mut buffer[..]).await {
                 Ok(0) => break,
                 Ok(read) => read,
-                // Many peers close TCP without a word of TLS.
+                // Many peers close TCP without a TLS close_notify alert.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
                 Err(error) if silent && side == Side::Agent => return Err(Broken::Refused(error)),
                 Err(error) => return Err(Broken::Lost(error)),
@@ -151,12 +154,12 @@ impl Connection {
             to.write_all(bytes).await.map_err(Broken::Lost)?;
             to.flush().await.map_err(Broken::Lost)?;
         }
-        // The other end may be gone as well.
+        // The other end may be closed too.
         let _ = to.shutdown().await;
         Ok(())
     }
 
-    /// Counts and observes what came before the relay.
+    /// Counts and observes bytes from before the relay.
     fn note(&self, side: Side, bytes: &[u8]) {
         self.gateway.counters.control(self.control.slot, side, bytes.len());
         self.gateway.observe(self.control, side, bytes);
@@ -172,24 +175,25 @@ impl Agents {
         let name = self.judged_by(agent, hostname);
         let connecting = timeout(CONNECT, TcpStream::connect(agent)).await;
         let stream = connecting
-            .context("the agent does not answer in time")?
+            .context("connecting to the agent timed out")?
             .context("connecting to the agent")?;
         keep_alive(&stream);
         let handshake = timeout(self.handshake, self.tls.connect(name, stream)).await;
         handshake
-            .context("no TLS handshake with the agent in time")?
+            .context("the TLS handshake with the agent timed out")?
             .map_err(without_names)
             .context("TLS handshake with the agent")
     }
 
-    /// What the agent's certificate has to be for.
+    /// The name or address that the agent's certificate must have.
     fn judged_by(&self, agent: SocketAddr, hostname: Option<Hostname>) -> ServerName<'static> {
-        let told = || ServerName::try_from(String::from(hostname?)).ok();
-        self.sni.clone().or_else(told).unwrap_or_else(|| ServerName::from(agent.ip()))
+        let announced = || ServerName::try_from(String::from(hostname?)).ok();
+        self.sni.clone().or_else(announced).unwrap_or_else(|| ServerName::from(agent.ip()))
     }
 }
 
-/// The names of an agent's certificate tell where it is, which no warning shows.
+/// Removes the names in an agent's certificate, since warnings must not contain addresses of
+/// agents.
 fn without_names(error: io::Error) -> anyhow::Error {
     let tls = error.get_ref().and_then(|error| error.downcast_ref());
     match tls {
@@ -202,8 +206,8 @@ fn without_names(error: io::Error) -> anyhow::Error {
     }
 }
 
-/// A peer that vanished is noticed after two minutes, and small messages leave at once. Where the
-/// system refuses, the connection works all the same.
+/// Detects a vanished peer after two minutes, and sends small messages immediately. Errors are
+/// ignored, since the connection works without these options.
 pub(super) fn keep_alive(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(60))

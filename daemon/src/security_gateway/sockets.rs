@@ -1,4 +1,4 @@
-//! The gateway's ports. Each is bound without sharing, so that a second owner is refused.
+//! The gateway's ports. None is shared, so a second gateway cannot bind them.
 
 use std::{
     io,
@@ -25,17 +25,16 @@ pub(super) use message::{Received, control_room};
 
 mod message;
 
-/// All bound sockets.
 #[derive(Debug)]
 pub(super) struct Sockets {
     pub(super) tcp: TcpListener,
-    /// Datagrams of clients, at the same port as TCP.
+    /// Datagrams of clients, on the same port as TCP.
     pub(super) clients: Datagrams,
     /// Datagrams of agents.
     pub(super) agents: Datagrams,
 }
 
-/// A UDP socket. Where it is one for both families, addresses of IPv4 are mapped on the way.
+/// A UDP socket. On a dual-stack socket, IPv4 addresses are mapped to IPv6.
 #[derive(Debug)]
 pub(super) struct Datagrams {
     socket: UdpSocket,
@@ -66,7 +65,7 @@ impl Sockets {
     }
 }
 
-/// TCP and UDP at the same port. Where any will do, one is sought that is free for both.
+/// Binds TCP and UDP on the same port. For port 0, finds one that is free for both.
 fn pair(address: SocketAddr) -> anyhow::Result<(TcpListener, Datagrams)> {
     for left in (0..TRIES).rev() {
         let tcp = listen::tcp(address)
@@ -85,7 +84,7 @@ fn pair(address: SocketAddr) -> anyhow::Result<(TcpListener, Datagrams)> {
     anyhow::bail!("no port is free for both TCP and UDP at {}", address.ip());
 }
 
-/// Enough to find a port of which only the TCP half is free.
+/// Attempts to find a port that is free for both.
 const TRIES: usize = 16;
 
 fn in_use(error: &io::Error) -> bool {
@@ -95,7 +94,7 @@ fn in_use(error: &io::Error) -> bool {
 impl Datagrams {
     fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = listen::open(address, Type::DGRAM, Protocol::UDP)?;
-        // The system may allow less; what it allows will have to do.
+        // The system may allow less, which is sufficient.
         let _ = socket.set_recv_buffer_size(DATAGRAM_BUFFER);
         let _ = socket.set_send_buffer_size(DATAGRAM_BUFFER);
         setsockopt(&socket, IpRecvTos, &true)?;
@@ -106,7 +105,6 @@ impl Datagrams {
         Ok(Self { socket: UdpSocket::from_std(socket.into())?, mapped: address.is_ipv6() })
     }
 
-    /// Where it is bound.
     pub(super) fn address(&self) -> anyhow::Result<SocketAddr> {
         self.socket.local_addr().context("reading a bound address")
     }
@@ -119,14 +117,14 @@ impl Datagrams {
         self.socket.writable().await
     }
 
-    /// Receives one datagram that is there.
+    /// Receives one datagram, without waiting.
     pub(super) fn receive(&self, buffer: &mut [u8], control: &mut [u8]) -> io::Result<Received> {
         self.socket.try_io(Interest::READABLE, || {
             message::receive(self.socket.as_raw_fd(), buffer, control)
         })
     }
 
-    /// Sends one datagram with that type of service, or fails at once.
+    /// Sends one datagram with this type of service, without waiting.
     pub(super) fn send(
         &self,
         datagram: &[u8],
@@ -150,8 +148,8 @@ fn mapped(address: SocketAddrV4) -> SocketAddrV6 {
     SocketAddrV6::new(address.ip().to_ipv6_mapped(), address.port(), 0, 0)
 }
 
-/// The own address that a client connected to, where the system would answer it from another one:
-/// a host may have several, of which it takes one by its routes.
+/// The local address to which a client connected, if the system would reply from another one. A
+/// host may have several addresses, from which the system chooses by its routes.
 pub(super) fn seen_at(stream: &TcpStream, client: SocketAddr) -> Option<IpAddr> {
     let at = canonical(stream.local_addr().ok()?).ip();
     (at != usual_source(client).ok()?).then_some(at)

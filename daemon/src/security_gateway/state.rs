@@ -1,5 +1,5 @@
-//! The one owner of the rules: it hands them the time, keeps the published routes up to date, ends
-//! control connections that lost their session, and logs what became of sessions.
+//! The single owner of the rules: passes them the time, publishes the routes, closes control
+//! connections that lost their session, and logs the end of sessions.
 
 use std::{
     collections::HashMap,
@@ -43,42 +43,42 @@ mod agents;
 #[derive(Debug)]
 pub(super) struct GatewayState {
     external: Vec<IpAddr>,
-    /// Where clients come.
+    /// The listening address for clients.
     listen: SocketAddr,
     own: OwnAddresses,
     allowed: AllowedAgents,
     core: Mutex<Core>,
     published: ArcSwap<Routes>,
     changed: Notify,
-    /// What the journal's revision is.
+    /// The current revision of the journal.
     revision: watch::Sender<u64>,
-    /// Which revision is on disk, or could not be written.
+    /// The revision that was written to disk, or failed to be.
     settled: watch::Sender<u64>,
-    /// How many sessions were announced so far.
+    /// Number of announced sessions so far.
     announced: watch::Sender<u64>,
     pub(super) counters: Counters,
     pub(super) drain: Drain,
     pub(super) ends: Ends,
 }
 
-/// What only one may have at a time. Datagrams that have a route don't need it.
+/// The state behind the lock. Datagrams with a route do not need it.
 #[derive(Debug)]
 struct Core {
     admission: Admission,
     replays: Replays,
     routes: Routes,
     unpublished: bool,
-    /// Whether control connections end because the gateway does.
+    /// Whether control connections close because the gateway is stopping.
     stopping: bool,
-    /// How to end each control connection.
+    /// Closes a control connection.
     closers: HashMap<Control, CancellationToken>,
-    /// What each session's place had counted when it began.
+    /// The counters of each session's slot when the session began.
     began: HashMap<Slot, Traffic>,
-    /// What was turned away, as it was last told.
+    /// Dropped datagrams and refused clients, as last logged.
     turned_away: TurnedAway,
 }
 
-/// Why an announcement is not taken.
+/// Why an announcement is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotTaken {
     #[error(transparent)]
@@ -95,14 +95,14 @@ pub(super) enum NotTaken {
     Refused(#[from] Refusal),
 }
 
-/// More announcements than any gateway has in the minute and a half that tokens are remembered.
+/// More than any gateway receives in the 90 seconds for which tokens are remembered.
 const REPLAYS: usize = 65_536;
 
-/// A session is worth more than the journal.
+/// How long to wait for the disk: accepting a session is more important than persisting it.
 const DISK_WAIT: Duration = Duration::from_secs(1);
 
 impl GatewayState {
-    /// The gateway of the gateway that listens there.
+    /// A gateway with this listening address.
     pub(super) fn new(config: &cmsg_config::SecurityGateway, listen: SocketAddr) -> Self {
         let sessions = Files::Sessions.fit_configured(config.max_connections.as_usize());
         let timeouts = Timeouts {
@@ -138,14 +138,14 @@ impl GatewayState {
         }
     }
 
-    /// Takes up what was written down before a restart, but for sessions whose agents may not be
-    /// there any more: what is allowed may have changed since.
+    /// Restores the state from before a restart, except sessions whose agents are not allowed any
+    /// more by a changed configuration.
     pub(super) fn restore(&self, mut journal: Journal) {
         let written = journal.count();
         journal.retain(|session, agent| {
             let judged = self.judge(agent);
             if let Err(error) = &judged {
-                warn!(%session, %error, "A session from before the restart is not resumed");
+                warn!(%session, %error, "A session from before the restart was not restored");
                 self.ends.report(session, EndReason::Unknown);
             }
             judged.is_ok()
@@ -155,40 +155,40 @@ impl GatewayState {
         self.settle(&mut core);
         let sessions = core.admission.count();
         if written > 0 {
-            info!(sessions, written, "Sessions taken up from before the restart");
+            info!(sessions, written, "Restored the sessions from before the restart");
         }
     }
 
-    /// What is to be written down.
+    /// The state to be persisted.
     pub(super) fn journal(&self) -> Journal {
         self.core().admission.journal()
     }
 
-    /// Tells when the journal is another one.
+    /// Notified when the journal has changed.
     pub(super) fn revisions(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
     }
 
-    /// Where it is told which revision is on disk.
+    /// To be notified of the revision on disk.
     pub(super) fn settled(&self) -> watch::Sender<u64> {
         self.settled.clone()
     }
 
-    /// Waits until what was taken so far is on disk: what is promised outlives a kill. A disk that
-    /// does not work is waited for shortly.
+    /// Waits until the current state is on disk, so that an accepted session survives a crash. If
+    /// the disk does not work, waits for [`DISK_WAIT`].
     pub(super) async fn settle_on_disk(&self) {
         let taken = *self.revision.borrow();
         let mut settled = self.settled.subscribe();
         let _ = timeout(DISK_WAIT, settled.wait_for(|revision| *revision >= taken)).await;
     }
 
-    /// Begins the shutdown. It cuts clients off that have not gone: their sessions have the whole
-    /// time to resume after the restart, as if the gateway had been killed.
+    /// Starts the shutdown, which closes the remaining control connections. Their sessions can be
+    /// resumed after the restart for the full time, as after a crash.
     pub(super) fn stop(&self) {
         self.core().stopping = true;
     }
 
-    /// Takes an announcement whose token was signed by someone we know.
+    /// Handles an announcement with a verified signature.
     pub(super) fn announce(
         &self,
         claims: &Claims,
@@ -217,23 +217,23 @@ impl GatewayState {
         Ok(taken?)
     }
 
-    /// Tells when a session was announced.
+    /// Notified when a session was announced.
     pub(super) fn announcements(&self) -> watch::Receiver<u64> {
         self.announced.subscribe()
     }
 
-    /// The lengths of the tags that would be let in.
+    /// Lengths in bytes of the tags that would be admitted.
     pub(super) fn tag_lengths(&self) -> Vec<usize> {
         self.core().admission.tag_lengths()
     }
 
-    /// The first of these tags that a client would be let in with.
+    /// The first of these tags that belongs to an announced session.
     pub(super) fn announced(&self, tags: impl IntoIterator<Item = TagDigest>) -> Option<TagDigest> {
         self.core().admission.announced(tags, clock::now())
     }
 
-    /// Lets a client in that showed one of these tags. The token is cancelled when its control
-    /// connection is to end.
+    /// Admits a client that sent one of these tags. The token is cancelled when its control
+    /// connection must be closed.
     pub(super) fn admit(
         &self,
         tags: &[TagDigest],
@@ -247,7 +247,7 @@ impl GatewayState {
         Some((admitted, ended))
     }
 
-    /// Notes control bytes that came from that side. Whether more are wanted.
+    /// Reads control bytes from that side. Returns whether more are needed.
     pub(super) fn observe(&self, control: Control, side: Side, bytes: &[u8]) -> bool {
         let mut core = self.core();
         let wanted = core.admission.observe(control, side, bytes);
@@ -255,7 +255,7 @@ impl GatewayState {
         wanted
     }
 
-    /// A control connection is gone.
+    /// The control connection was closed.
     pub(super) fn control_closed(&self, control: Control) {
         let mut core = self.core();
         core.closers.remove(&control);
@@ -265,8 +265,7 @@ impl GatewayState {
         }
     }
 
-    /// Decides about a datagram that has no route: where it goes, and its sequence number. A drop is
-    /// counted.
+    /// The destination of a datagram without a route, and its sequence number. Counts a drop.
     pub(super) fn decide(
         &self,
         side: Side,
@@ -290,7 +289,6 @@ impl GatewayState {
         None
     }
 
-    /// Lets time pass.
     pub(super) fn tick(&self) {
         let mut core = self.core();
         core.admission.tick(clock::now(), |flow| self.counters.datagrams(flow));
@@ -299,16 +297,16 @@ impl GatewayState {
         if turned_away != core.turned_away {
             core.turned_away = turned_away;
             let TurnedAway { datagrams, clients } = turned_away;
-            debug!(?datagrams, ?clients, "Turned away so far");
+            debug!(?datagrams, ?clients, "Dropped datagrams and refused clients so far");
         }
     }
 
-    /// Waits until routes are to be published.
+    /// Completes when routes have changed.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// Shows workers the routes as they are.
+    /// Publishes the current routes to the workers.
     pub(super) fn publish(&self) {
         let mut core = self.core();
         if std::mem::take(&mut core.unpublished) {
@@ -316,7 +314,6 @@ impl GatewayState {
         }
     }
 
-    /// The routes as they were published.
     pub(super) fn routes(&self) -> Guard<Arc<Routes>> {
         self.published.load()
     }
@@ -326,7 +323,7 @@ impl GatewayState {
         Usage { in_use: usage.in_use, resumable: usage.resumable }
     }
 
-    /// Why no further session is taken.
+    /// Why no further session is accepted.
     pub(super) fn why_not_ready(&self) -> Option<String> {
         if self.drain.is_on() {
             return Some(drain::REASON.to_owned());
@@ -352,7 +349,7 @@ impl GatewayState {
         since(self.counters.traffic(slot), before)
     }
 
-    /// Does what the rules decided.
+    /// Applies the decisions of the rules.
     fn settle(&self, core: &mut Core) {
         let events = core.admission.take_events();
         let opened = |id| events.iter().any(|it| matches!(it, Event::Opened(_, it) if it == id));
@@ -383,7 +380,7 @@ impl GatewayState {
             self.changed.notify_one();
         }
         let revision = core.admission.revision();
-        self.revision.send_if_modified(|told| std::mem::replace(told, revision) != revision);
+        self.revision.send_if_modified(|current| std::mem::replace(current, revision) != revision);
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {

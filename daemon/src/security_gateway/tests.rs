@@ -1,4 +1,4 @@
-//! A gateway with real sockets, the agent and the client being a few lines each.
+//! A gateway with real sockets, and minimal agents and clients.
 
 use std::{
     io::{Read as _, Write as _},
@@ -41,7 +41,7 @@ mod restarting;
 
 const EXTERNAL: &str = "203.0.113.7";
 
-/// Long enough for any machine; a test that waits for it has failed.
+/// Long enough for any machine; a test that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 struct World {
@@ -53,7 +53,7 @@ struct World {
     served: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
-/// An agent that answers every message in upper case, TCP and UDP at the same port.
+/// An agent that answers every message in upper case, on the same TCP and UDP port.
 struct Agent {
     address: SocketAddr,
 }
@@ -64,7 +64,7 @@ fn write(folder: &TempDir, name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// A key and its certificate, as `<name>.key` and `<name>.crt`.
+/// Creates a key and its certificate, as `<name>.key` and `<name>.crt`.
 fn identity(folder: &TempDir, name: &str) -> (PathBuf, PathBuf) {
     let key = KeyPair::generate().unwrap();
     let certificate =
@@ -73,7 +73,7 @@ fn identity(folder: &TempDir, name: &str) -> (PathBuf, PathBuf) {
     (certificate, write(folder, &format!("{name}.key"), &key.serialize_pem()))
 }
 
-/// Agents are on this host, unless the lines say where they may be.
+/// A configuration that allows agents on this host, unless the additional lines override it.
 fn config(folder: &TempDir, more: &str) -> SecurityGateway {
     let at = folder.path().display();
     let allowed = match more.contains("AllowedAgents") {
@@ -94,7 +94,7 @@ fn upper(bytes: &[u8]) -> Vec<u8> {
     bytes.to_ascii_uppercase()
 }
 
-/// What is logged on this thread from now on, as a file.
+/// Captures all log lines of this thread from now on in a file.
 fn logged() -> (NamedTempFile, DefaultGuard) {
     let log = NamedTempFile::new().unwrap();
     let subscriber = tracing_subscriber::fmt()
@@ -125,7 +125,7 @@ impl World {
         }
     }
 
-    /// A gateway that serves.
+    /// Starts a gateway and serves it.
     async fn serving(more: &str) -> Self {
         let mut world = Self::new(more).await;
         let role = world.role.take().unwrap();
@@ -147,7 +147,7 @@ impl World {
         soon(self.served.take().unwrap()).await.unwrap().unwrap();
     }
 
-    /// One exchange on the unix socket: status and body.
+    /// Sends a request to the unix socket; returns status and body.
     async fn ask(&self, request: String) -> (u16, String) {
         let run = self.folder.path().to_owned();
         let asking = tokio::task::spawn_blocking(move || {
@@ -177,7 +177,7 @@ impl World {
         self.signer.sign(&claims).unwrap()
     }
 
-    /// Announces, and is accepted.
+    /// Announces a session, and checks that it is accepted.
     async fn announce(&self, number: u8, agent: SocketAddr) {
         self.announce_as(&announcement(number, agent), number).await;
     }
@@ -203,7 +203,7 @@ impl World {
         soon(asking).await.unwrap().unwrap().connections
     }
 
-    /// Waits until the only session is like that.
+    /// Waits until the only session matches.
     async fn until(&self, like: impl Fn(&Connection) -> bool) {
         soon(async {
             loop {
@@ -224,14 +224,14 @@ impl World {
         soon(tls.connect(name, stream)).await.unwrap()
     }
 
-    /// Sends from the socket to the gateway until the agent's answer is there.
+    /// Sends a datagram to the gateway until the agent's response arrives.
     async fn exchange(&self, socket: &UdpSocket, datagram: &[u8]) -> Vec<u8> {
         let gateway = self.address("pcoip", "udp");
         let mut answer = [0; 2048];
         soon(async {
             loop {
                 socket.send_to(datagram, gateway).await.unwrap();
-                // The first ones are lost while nobody knows whose they are.
+                // The first ones are dropped until the gateway knows their session.
                 let wait = timeout(Duration::from_millis(200), socket.recv_from(&mut answer));
                 if let Ok(received) = wait.await {
                     let (length, from) = received.unwrap();
@@ -254,7 +254,7 @@ fn announcement(number: u8, agent: SocketAddr) -> AddConnection {
     AddConnection { agent, hostname: None, tag: tag(number), connection_id, session_key: None }
 }
 
-/// What a client says first, in a layout that nobody knows, with an SPI in it.
+/// First plaintext of a client, in an unknown layout, with an SPI.
 fn hello(number: u8, spi: [u8; 4]) -> Vec<u8> {
     [b"hi!", tag(number).expose().as_bytes(), b"|more|", &spi].concat()
 }
@@ -265,7 +265,6 @@ async fn read(stream: &mut TlsStream<TcpStream>, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Whether the gateway closed the connection.
 async fn is_closed(stream: &mut TlsStream<TcpStream>) -> bool {
     matches!(soon(stream.read(&mut [0; 16])).await, Ok(0) | Err(_))
 }

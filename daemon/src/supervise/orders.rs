@@ -1,4 +1,4 @@
-//! Orders about one role: they come in on the supervisor's socket and are answered when they are
+//! Orders about a role, which arrive on the supervisor's socket and are answered when they are
 //! carried out.
 
 use std::{future::pending, sync::Arc};
@@ -15,18 +15,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::local;
 
-/// What is to become of a role.
+/// An order about a role.
 #[derive(Debug)]
 pub(super) struct Order {
-    /// Whether it is to run.
+    /// Whether the role should run.
     pub(super) runs: bool,
     done: oneshot::Sender<()>,
 }
 
 impl Order {
-    /// Answers that it is carried out.
+    /// Reports that the order is carried out.
     pub(super) fn done(self) {
-        // Whoever gave it may have gone away.
+        // The client may have disconnected.
         let _ = self.done.send(());
     }
 }
@@ -39,7 +39,6 @@ pub(super) struct Orders {
 }
 
 impl Orders {
-    /// The next one.
     pub(super) async fn next(&mut self) -> Order {
         match self.orders.recv().await {
             Some(order) => order,
@@ -52,7 +51,7 @@ impl Orders {
         self.reported.send_replace(SupervisedRole { runs, crashes });
     }
 
-    /// The next one to stop. One to start a role that runs is carried out already.
+    /// The next order to stop. An order to start a running role is answered immediately.
     pub(super) async fn next_stop(&mut self) -> Order {
         loop {
             let order = self.next().await;
@@ -71,7 +70,7 @@ pub(super) struct OrderRouter(Vec<Entry>);
 type Entry = (Role, mpsc::Sender<Order>, watch::Receiver<SupervisedRole>);
 
 impl OrderRouter {
-    /// The orders about a role from here on.
+    /// A new queue of orders about this role.
     pub(super) fn orders_for(&mut self, role: Role) -> Orders {
         let (sender, orders) = mpsc::channel(1);
         let (reported, state) = watch::channel(SupervisedRole::default());
@@ -79,11 +78,11 @@ impl OrderRouter {
         Orders { orders, reported }
     }
 
-    /// Takes orders until the shutdown.
+    /// Serves orders until the shutdown.
     ///
     /// # Errors
     ///
-    /// Where the socket cannot be used at all.
+    /// If the socket cannot be served.
     pub(super) async fn answer(
         self,
         socket: local::Socket,

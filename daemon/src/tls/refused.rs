@@ -1,5 +1,5 @@
-//! The certificate that an upstream peer presented last, if it was refused: what administrators have
-//! to compare, and what they can pin.
+//! The certificate that an upstream peer presented last, if it was refused, so that administrators
+//! can compare or pin it.
 
 use std::{
     fmt,
@@ -17,24 +17,24 @@ use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude
 
 use super::verifier;
 
-/// The last handshake of a client, as far as the peer's certificate was refused.
+/// The certificate that the last handshake of a client refused, if any.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LastRefused(Arc<Mutex<Option<Refusal>>>);
 
-/// A certificate that was refused. Its text continues "the peer".
+/// A refused certificate. Its text continues "the peer".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     certificate: Pin,
-    /// Nothing if the certificate cannot be parsed.
+    /// `None` if the certificate cannot be parsed.
     key: Option<Pin>,
     names: Vec<String>,
     why: Distrust,
-    /// Whether the peer is trusted by a pin.
+    /// Whether pins are configured for the peer.
     is_pinned: bool,
 }
 
 impl LastRefused {
-    /// What the last handshake refused.
+    /// The certificate that the last handshake refused.
     pub(crate) fn get(&self) -> Option<Refusal> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -56,7 +56,6 @@ impl Refusal {
         }
     }
 
-    /// The kind of problem.
     pub(crate) fn problem(&self) -> Problem {
         if self.is_pinned { Problem::NotPinned } else { self.why.problem() }
     }
@@ -71,12 +70,12 @@ impl Refusal {
         self.certificate
     }
 
-    /// Whether another refusal has the same cause.
+    /// Whether both have the same cause.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.certificate == other.certificate && self.problem() == other.problem()
     }
 
-    /// For the unix socket.
+    /// The refusal for `GET /status`.
     pub(crate) fn status(&self) -> RefusedCertificate {
         RefusedCertificate {
             problem: self.problem(),
@@ -108,7 +107,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The names that a certificate is for, else its subject. A stranger chose them.
+/// The names in a certificate, else its subject, escaped. The peer chose them.
 fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return Vec::new() };
     let alternative = parsed.subject_alternative_name().ok().flatten();
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unpinned_one_names_why_it_cannot_be_verified() {
+    fn without_a_pin_the_refusal_has_the_verifiers_reason() {
         let text = refused(&["b.example"], CertificateError::UnknownIssuer, false).to_string();
 
         const START: &str = "presents a certificate that cannot be verified: no authority that is \
@@ -174,14 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn names_of_strangers_cannot_add_a_line_nor_move_the_cursor() {
+    fn names_in_a_certificate_cannot_add_a_line_or_move_the_cursor() {
         let text = refused(&[], CertificateError::UnknownIssuer, false).to_string();
 
         assert!(!text.contains(char::is_control), "{text:?}");
     }
 
     #[test]
-    fn names_of_strangers_cannot_look_like_another_field() {
+    fn names_in_a_certificate_cannot_look_like_another_field() {
         let names = [&*format!("b{}fix=x", " ".repeat(100))];
         let refusal = refused(&names, CertificateError::UnknownIssuer, false);
 

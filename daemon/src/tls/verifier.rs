@@ -1,6 +1,6 @@
-//! Verifies an upstream peer. Brokers and agents commonly show certificates that no authority
-//! issued, that are marked as an authority themselves, that are version 1 or that name only a CN;
-//! such a certificate is trusted where the administrator listed or pinned exactly it.
+//! Verifies upstream peers. Brokers and agents often present certificates that are self-signed,
+//! marked as a CA, version 1, or that only have a CN. Such a certificate is accepted if the
+//! administrator listed or pinned it.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub(super) struct Upstream {
     rest: Rest,
 }
 
-/// What happens to a certificate that is neither listed nor pinned.
+/// How a certificate that is neither listed nor pinned is verified.
 #[derive(Debug)]
 enum Rest {
     Authorities(Option<Arc<WebPkiServerVerifier>>),
@@ -49,7 +49,7 @@ impl Upstream {
         Self { listed: Vec::new(), pins: Vec::new(), rest: Rest::Anyone }
     }
 
-    /// The authorities that have to vouch for a certificate; none where it is trusted as it is.
+    /// The CAs against which to verify a certificate; `None` if it is trusted itself.
     fn authorities_for(
         &self,
         certificate: &CertificateDer<'_>,
@@ -75,7 +75,7 @@ impl Upstream {
     }
 }
 
-/// When a certificate was or will be valid that is not valid now.
+/// A time at which the certificate would be valid, if its validity period is the problem.
 fn another_time(error: &Error) -> Option<UnixTime> {
     match error {
         Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
@@ -88,12 +88,12 @@ fn another_time(error: &Error) -> Option<UnixTime> {
     }
 }
 
-/// The one verifier for everything upstream, by what is trusted at the time.
+/// The verifier for all upstream peers, with the current trust settings.
 #[derive(Debug)]
 pub(super) struct Reloaded {
     pub(super) algorithms: WebPkiSupportedAlgorithms,
     pub(super) upstream: Arc<ArcSwap<Upstream>>,
-    /// For whoever reports why the peer cannot be reached.
+    /// Reports why the peer was refused.
     pub(super) refused: LastRefused,
 }
 
@@ -113,7 +113,7 @@ impl ServerCertVerifier for Reloaded {
                     let (chain, ocsp) = (intermediates, ocsp_response);
                     authorities.verify_server_cert(end_entity, chain, server_name, ocsp, at)
                 };
-                // The time is checked first, also of a certificate that nobody vouches for.
+                // The validity period is checked first, even if the issuer is not trusted.
                 verify(now).or_else(|error| match another_time(&error) {
                     Some(at) => verify(at).and(Err(error)),
                     None => Err(error),
@@ -160,7 +160,7 @@ impl ServerCertVerifier for Reloaded {
     }
 }
 
-/// The certificate's SubjectPublicKeyInfo. x509-parser reads it, since rustls refuses to read
+/// The certificate's SubjectPublicKeyInfo. Read with x509-parser, since rustls does not parse
 /// version 1 certificates.
 pub(super) fn key_info(
     certificate: &CertificateDer<'_>,

@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 
 use super::*;
 
-/// A key as `openssl ecparam -genkey` writes it, of these tests alone.
+/// A key in the format of `openssl ecparam -genkey`, only used in these tests.
 const SEC1: &str = "-----BEGIN EC PRIVATE KEY-----
 MHcCAQEEIO3WNlXqKkB+I1s6o1RdyEowoE7Ym01M3hJC/GsGfN1HoAoGCCqGSM49
 AwEHoUQDQgAEcPQFeUnZJp+V/gcCjmgNHwh3ZivPhtXqRhagC3gazM1FiJ1EL0yC
@@ -56,7 +56,7 @@ fn claims() -> Claims {
 }
 
 #[test]
-fn any_of_several_managers_is_verified_by_its_own_key() {
+fn each_of_several_managers_is_verified_by_its_own_key() {
     let keys = [p256(), rsa(), p256()];
     let verifier = verifier(&[certificate(&keys[0]), certificate(&keys[1])]);
 
@@ -67,7 +67,7 @@ fn any_of_several_managers_is_verified_by_its_own_key() {
     let stranger = signer(&keys[2]).sign(&claims()).unwrap();
     assert_eq!(
         verifier.verify(&stranger).unwrap_err().to_string(),
-        "the token is not signed with a key that is known here"
+        "the token is not signed with a known key"
     );
 }
 
@@ -82,7 +82,7 @@ fn a_sec1_key_signs_too() {
 }
 
 #[test]
-fn an_rsa_key_signs_also_behind_its_certificate_and_in_utf_16() {
+fn an_rsa_key_after_its_certificate_or_in_utf_16_signs() {
     let key = rsa();
     let text = format!("\u{feff}{}{}", certificate(&key), key.serialize_pem());
     let mut utf16 = NamedTempFile::new().unwrap();
@@ -96,7 +96,7 @@ fn an_rsa_key_signs_also_behind_its_certificate_and_in_utf_16() {
 }
 
 #[test]
-fn a_manager_whose_certificate_would_be_skipped_refuses_the_file() {
+fn a_file_with_a_certificate_that_readers_skip_is_refused() {
     let [one, two] = [p256(), p256()].map(|key| certificate(&key));
     let glued = file(&format!("{}{two}", one.trim_end()));
 
@@ -124,7 +124,7 @@ fn the_token_does_not_choose_the_algorithm() {
 }
 
 #[test]
-fn a_changed_token_is_not_taken() {
+fn a_modified_token_is_refused() {
     let key = p256();
     let verifier = verifier(&[certificate(&key)]);
     let token = signer(&key).sign(&claims()).unwrap();
@@ -142,7 +142,7 @@ fn a_changed_token_is_not_taken() {
 }
 
 #[test]
-fn expired_claims_are_read_and_left_to_the_rules() {
+fn expired_claims_are_returned_for_the_rules_to_check() {
     let key = p256();
     let old = Claims { iat: 1, exp: 2, ..claims() };
     let token = signer(&key).sign(&old).unwrap();
@@ -151,7 +151,7 @@ fn expired_claims_are_read_and_left_to_the_rules() {
 }
 
 #[test]
-fn other_keys_are_refused_when_they_are_loaded() {
+fn unsupported_keys_are_refused_when_they_are_loaded() {
     let p384 = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
 
     let signing = Signer::load(file(&p384.serialize_pem()).path()).unwrap_err();

@@ -1,5 +1,6 @@
-//! `cargo xtask bench abuse`: each attack for a bounded time, from loopback addresses to services
-//! under a temporary folder, while users log on from other addresses and one session stays open.
+//! `cargo xtask bench abuse`: runs each attack for a limited time, from loopback addresses against
+//! services in a temporary directory, while users log on from other addresses and one session stays
+//! open.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -21,25 +22,24 @@ mod report;
 mod run;
 mod site;
 
-/// What to attack with, and how hard.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Run only these attacks; all of them unless given
+    /// Run only these attacks [default: all]
     #[arg(long, value_enum, value_name = "ATTACK")]
     only: Vec<Attack>,
-    /// How long users log on, first without and then under each attack
+    /// Seconds for which users log on, first without and then under each attack
     #[arg(long, default_value_t = 20)]
     seconds: u32,
-    /// Multiply the connections and rates of attackers by this
+    /// Factor for the connections and rates of attackers
     #[arg(long, default_value_t = 1.0, value_parser = scale)]
     scale: f64,
-    /// What is printed on standard output
+    /// Format of the report
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
     /// Attack this daemon instead of building one
     #[arg(long, value_name = "FILE")]
     daemon: Option<PathBuf>,
-    /// Use the binaries in this folder instead of building them
+    /// Use the binaries in this directory instead of building them
     #[arg(long, value_name = "FOLDER")]
     binaries: Option<PathBuf>,
 }
@@ -59,7 +59,7 @@ struct Force {
 }
 
 impl Force {
-    /// A number of connections, or of events a second.
+    /// Scales a number of connections, or of events per second.
     fn scaled(self, count: u32) -> u32 {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
         let scaled = (f64::from(count) * self.scale).round() as u32;
@@ -115,7 +115,7 @@ async fn run_all(site: &site::Plan, attacks: &[Attack], force: Force) -> anyhow:
     Ok(report)
 }
 
-/// Runs the same command from an optimised build: an unoptimised attacker would be its own limit.
+/// Runs the same command from an optimized build: otherwise, the attacker would be the bottleneck.
 fn run_optimised() -> anyhow::Result<ExitCode> {
     let mut command = cargo();
     command.args(["run", "--release", "--quiet", "--package", "xtask", "--"]);
@@ -124,7 +124,7 @@ fn run_optimised() -> anyhow::Result<ExitCode> {
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, Into::into))
 }
 
-/// Every connection of an attacker takes a file descriptor here.
+/// Raises the open-file limit, since every connection of an attacker takes a file descriptor.
 fn raise_limit(attacks: &[Attack], force: Force) -> anyhow::Result<()> {
     let connections = attacks.iter().map(|attack| attack.connections(force)).max();
     let needed = u64::from(connections.unwrap_or_default()) + OWN_DESCRIPTORS;
@@ -144,6 +144,6 @@ fn scale(text: &str) -> Result<f64, String> {
     if scale > 0.0 && scale <= 1.5 { Ok(scale) } else { Err("not between 0 and 1.5".to_owned()) }
 }
 
-/// For users, for the simulators' pipes and the like.
+/// File descriptors of users, simulators and the runtime.
 const OWN_DESCRIPTORS: u64 = 500;
 const MAX_DESCRIPTORS: u64 = 20_000;

@@ -1,4 +1,5 @@
-//! The processes of a demonstration: their events are lines of JSON, and a signal ends them all.
+//! The processes of a demonstration. Their events are lines of JSON, and a signal stops all of
+//! them.
 
 use std::{
     fs::File,
@@ -21,10 +22,10 @@ use nix::{
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Whom a signal ends.
+/// The processes that a signal stops.
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// Whether a signal came.
+/// Whether a signal was received.
 #[derive(Clone, Default)]
 pub(super) struct Interrupted(Arc<AtomicBool>);
 
@@ -34,8 +35,7 @@ impl Interrupted {
     }
 }
 
-/// From here on SIGINT and SIGTERM end the children, so that whoever waits for one goes on to
-/// clear up.
+/// From now on, SIGINT and SIGTERM stop the children, so that code that waits for one can clean up.
 pub(super) fn end_on_signal() -> anyhow::Result<Interrupted> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("preparing for signals")?;
@@ -62,7 +62,7 @@ pub(super) fn end_on_signal() -> anyhow::Result<Interrupted> {
     Ok(interrupted)
 }
 
-/// A simulator; its events go to a file, so that it can outlive who started it.
+/// A simulator. Its events are written to a file, so that it can outlive this process.
 pub(crate) struct Simulator {
     child: Child,
     events: PathBuf,
@@ -70,14 +70,14 @@ pub(crate) struct Simulator {
 }
 
 impl Simulator {
-    /// Starts it and waits for its first event, which says where it listens.
+    /// Starts a simulator and waits for its first event, which contains its address.
     pub(crate) fn start(
         mut command: Command,
         what: &str,
         events: PathBuf,
     ) -> anyhow::Result<(Self, Value)> {
         let file = File::create(&events).with_context(|| format!("making a file for {what}"))?;
-        // It ends when this end of its input is gone, unless it was told to stay.
+        // It exits when its standard input is closed, unless it is left running.
         let errors = events.with_extension("errors");
         let errors = File::create(errors).with_context(|| format!("making a file for {what}"))?;
         command.stdin(Stdio::piped()).stdout(file).stderr(errors);
@@ -92,14 +92,14 @@ impl Simulator {
         self.child.id()
     }
 
-    /// Ends it and returns all that it said.
+    /// Stops the simulator and returns all its events.
     pub(super) fn stop(mut self) -> anyhow::Result<Vec<Value>> {
         self.end();
         let said = std::fs::read_to_string(&self.events).context("reading a simulator's events")?;
         Ok(said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
-    /// Leaves it running.
+    /// Leaves the simulator running.
     pub(super) fn leave(mut self) {
         self.is_left = true;
     }
@@ -135,7 +135,7 @@ impl Drop for Simulator {
     }
 }
 
-/// Twenty seconds, for a machine that is busy.
+/// Polls within twenty seconds, enough for a busy machine.
 const START_POLLS: u32 = 1000;
 
 #[expect(clippy::disallowed_methods, reason = "a file that another process writes tells nobody")]
@@ -143,7 +143,7 @@ fn poll_again() {
     thread::sleep(Duration::from_millis(20));
 }
 
-/// Runs a command, hands over each event, and returns the last one. An error ends the command.
+/// Runs a command, passes each event on, and returns the last one. An error stops the command.
 pub(super) fn events(
     mut command: Command,
     what: &str,

@@ -1,4 +1,4 @@
-//! What a demonstration says at its end, to a person or to a machine.
+//! The report of a demonstration, as text or JSON.
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ pub(super) struct Report {
     tcp: Bytes,
     udp: Udp,
     pub(super) health: String,
-    /// Only where the gateway was killed.
+    /// Only if the gateway was killed.
     #[serde(skip_serializing_if = "Option::is_none")]
     resumed: Option<Resumed>,
     pub(super) error: Option<String>,
@@ -30,7 +30,7 @@ pub(super) enum Outcome {
     Failed,
 }
 
-/// One stage of the session.
+/// A stage of the session.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Stage {
     pub(super) name: String,
@@ -38,11 +38,11 @@ pub(super) struct Stage {
     pub(super) ok: bool,
 }
 
-/// How the session went on after the gateway was killed.
+/// How the session resumed after the gateway was killed.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Resumed {
     times: u64,
-    /// How long no datagram came through.
+    /// Time without datagrams in milliseconds.
     silence_ms: f64,
 }
 
@@ -64,7 +64,7 @@ struct Amount {
     bytes: u64,
 }
 
-/// Every stage of a session, in the order in which they end.
+/// All stages of a session, in the order in which they end.
 const STAGES: [&str; 10] = [
     "hello",
     "authenticate",
@@ -94,7 +94,7 @@ impl Report {
         }
     }
 
-    /// Keeps the first thing that went wrong.
+    /// Records the first error.
     pub(super) fn fail(&mut self, error: &str) {
         self.error.get_or_insert_with(|| error.to_owned());
     }
@@ -103,7 +103,7 @@ impl Report {
         self.error.is_none()
     }
 
-    /// Takes over the client's own result.
+    /// Copies the result of the client.
     pub(super) fn take_result(&mut self, result: &Value) -> anyhow::Result<()> {
         if result["event"] != "result" {
             bail!("the simulated client ended without a result");
@@ -120,7 +120,8 @@ impl Report {
         Ok(())
     }
 
-    /// Done is: every stage went well, datagrams came through both ways, nothing was left behind.
+    /// Success means that every stage succeeded, datagrams flowed in both directions, and nothing
+    /// was left behind.
     pub(super) fn judge(&mut self, gateway_killed: bool) {
         let missing =
             |name: &&str| !self.stages.iter().any(|stage| stage.name == *name && stage.ok);
@@ -164,7 +165,7 @@ impl Report {
 }
 
 impl Stage {
-    /// The stage that a simulator's event tells.
+    /// The stage in an event of a simulator.
     pub(super) fn of(event: &Value) -> Self {
         Self {
             name: event["name"].as_str().unwrap_or_default().to_owned(),
@@ -173,7 +174,7 @@ impl Stage {
         }
     }
 
-    /// The control connection was lost and is back.
+    /// The control connection was lost and restored.
     pub(super) fn resumed(event: &Value) -> Self {
         Self { name: "resumed".to_owned(), ms: event["ms"].as_f64().unwrap_or_default(), ok: true }
     }

@@ -1,5 +1,5 @@
-//! The small site of a demonstration: a temporary root with both services, a simulated broker and
-//! a simulated agent.
+//! The site of a demonstration: a temporary root with both services, a simulated broker and a
+//! simulated agent.
 
 use std::{
     path::{Path, PathBuf},
@@ -24,7 +24,7 @@ use crate::binaries::Binaries;
 
 const ASK: Duration = Duration::from_secs(5);
 
-/// The credentials that the simulated broker and agent know.
+/// The credentials of the simulated user.
 const USER: &str = "amelia";
 const PASSWORD: &str = "correct horse";
 const DOMAIN: &str = "example.com";
@@ -61,7 +61,7 @@ impl Site {
         })
     }
 
-    /// Starts the agent, then the broker that grants it.
+    /// Starts the agent, and then the broker, which grants it.
     pub(super) fn start_simulators(&mut self, layout: &str) -> anyhow::Result<()> {
         let mut agent = self.simulator("agent");
         agent.args(["--pcoip-listen", "127.0.0.1:0", "--layout", layout]);
@@ -85,7 +85,6 @@ impl Site {
 
     /// Installs both services with the installer.
     pub(super) fn install(&mut self) -> anyhow::Result<()> {
-        self.installed = true;
         let mut install = self.install_command("127.0.0.1");
         install.args(["--output", "json"]);
         succeed(install, "the installer")?;
@@ -127,7 +126,7 @@ impl Site {
         Ok(format!("{}/health", self.connection_manager()?))
     }
 
-    /// The command of a client for this site.
+    /// The command that starts a client for this site.
     pub(super) fn client(&self, layout: &str) -> Command {
         let mut client = self.binaries.command("pcoip-sim");
         client.args(["client", "--layout", layout, "--user", USER, "--domain", DOMAIN]);
@@ -136,7 +135,7 @@ impl Site {
         client
     }
 
-    /// The exchanges of the Connection Manager that no client sees.
+    /// The exchanges of the Connection Manager that clients do not see.
     pub(super) fn inner_exchanges(&self) -> Vec<Stage> {
         let asked = socket::get::<Connections>(&self.run(), Role::Cm, "/connections", ASK);
         let exchanges = asked.into_iter().flat_map(|all| all.connections).flat_map(|c| c.exchanges);
@@ -146,13 +145,13 @@ impl Site {
             .collect()
     }
 
-    /// Kills the gateway as it is. The supervisor is to start another one.
+    /// Kills the gateway with SIGKILL. The supervisor must restart it.
     pub(super) fn kill_gateway(&self) -> anyhow::Result<()> {
         let pid = i32::try_from(self.status(Role::Sg)?.pid).context("its number is too large")?;
         kill(Pid::from_raw(pid), Signal::SIGKILL).context("killing the gateway")
     }
 
-    /// Leaves everything as it is and returns the command that ends it.
+    /// Leaves everything running, and returns the command that stops it.
     pub(super) fn leave(self) -> String {
         let pids: Vec<_> = self.simulators.iter().map(|s| s.pid().to_string()).collect();
         self.simulators.into_iter().for_each(Simulator::leave);
@@ -165,7 +164,7 @@ impl Site {
         )
     }
 
-    /// Ends everything and returns what is still there. What goes wrong is kept in `error`.
+    /// Stops and removes everything. Returns what is left. The first error is stored in `error`.
     pub(super) fn clear(mut self, error: &mut Option<String>) -> anyhow::Result<Vec<String>> {
         if self.installed {
             let mut uninstall = self.setup("uninstall");
@@ -227,7 +226,7 @@ impl Site {
     }
 }
 
-/// Runs one of the installer's commands; where it fails, its document says why.
+/// Runs a command of the installer. Its JSON document has the reason of a failure.
 fn succeed(mut command: Command, what: &str) -> anyhow::Result<()> {
     let output = command
         .stdin(Stdio::null())

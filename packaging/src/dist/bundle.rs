@@ -1,4 +1,4 @@
-//! The bundle for sites without a network, of the package and of whatever it is to be installed with.
+//! The bundle for sites without a network: the package, its dependencies and the images.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use cmsg_bundles::{Contents, build};
 use super::{Options, VERSION, repository};
 use crate::images;
 
-/// Makes it of the repository in a folder and of the images among the sources.
+/// Builds the bundle from the repository in a directory and the images in the sources.
 pub(super) fn make(
     made: &Path,
     system: &str,
@@ -24,7 +24,7 @@ pub(super) fn make(
         architecture: "x86_64",
         images: &sources.join(images::ARCHIVE),
         packages: &packages,
-        // It has a line in the list of digests, which is signed.
+        // The signed list of digests contains the bundle.
         sign: None,
     };
     let name = name(system, options.package_release);
@@ -33,7 +33,7 @@ pub(super) fn make(
     Ok(())
 }
 
-/// As the guide calls it.
+/// File name as in the administrators' guide.
 fn name(system: &str, release: u32) -> String {
     format!("pcoip-cmsg-setup_darksite-{VERSION}-{release}.{system}.tar.gz")
 }

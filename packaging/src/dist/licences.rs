@@ -1,4 +1,4 @@
-//! The licences of the crates in both programs: who gives programs away keeps their texts with them.
+//! The licences of the crates in both programs, which must be distributed with them.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -6,10 +6,10 @@ use anyhow::Context as _;
 
 use super::metadata::Crates;
 
-/// How files with licences and notices begin.
+/// Prefixes of licence and notice files.
 const NAMES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "NOTICE", "UNLICENSE"];
 
-/// All texts, each with the crates that have it.
+/// All texts, each with the crates that it applies to.
 pub(super) fn texts(crates: &Crates) -> anyhow::Result<String> {
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for one in crates.foreign() {

@@ -1,4 +1,4 @@
-//! The crates that are in both programs, as cargo tells of them.
+//! The crates in both programs, according to cargo.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,25 +13,24 @@ use crate::{
     statics,
 };
 
-/// A crate.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Crate {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) licence: Option<String>,
-    /// The digest of what was downloaded; ours have none.
+    /// SHA-256 of the downloaded crate; `None` for crates of the workspace.
     pub(super) checksum: Option<String>,
     pub(super) folder: PathBuf,
-    /// Names and versions of those that it uses.
+    /// Names and versions of its dependencies.
     pub(super) uses: BTreeSet<(String, String)>,
 }
 
-/// All of them, in order.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Crates(pub(super) Vec<Crate>);
 
 impl Crates {
-    /// Asks cargo. Features are those of the whole workspace, so there may be a crate too many.
+    /// Queries cargo. Features are unified across the workspace, so the list may contain an unused
+    /// crate.
     pub(super) fn read() -> anyhow::Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
         let mut metadata = cargo();
@@ -42,7 +41,7 @@ impl Crates {
         Self::parse(&told, &lock).context("cargo tells of its crates in another way than expected")
     }
 
-    /// Those of others.
+    /// The crates outside the workspace.
     pub(super) fn foreign(&self) -> impl Iterator<Item = &Crate> {
         self.0.iter().filter(|one| one.checksum.is_some())
     }
@@ -86,7 +85,7 @@ fn key(package: &Value) -> Option<(String, String)> {
     Some((package["name"].as_str()?.to_owned(), package["version"].as_str()?.to_owned()))
 }
 
-/// What a crate is linked with: neither what its tests nor what its build script uses.
+/// The dependencies that are linked: neither development nor build dependencies.
 fn linked(node: &Value) -> Option<Vec<&str>> {
     let is_linked = |it: &&Value| {
         let kinds = it["dep_kinds"].as_array();
@@ -95,7 +94,7 @@ fn linked(node: &Value) -> Option<Vec<&str>> {
     node["deps"].as_array()?.iter().filter(is_linked).map(|it| it["pkg"].as_str()).collect()
 }
 
-/// The digests by name and version. The lock is written by cargo, one key a line.
+/// The checksums in `Cargo.lock` by name and version. Cargo writes one key per line.
 fn checksums(lock: &str) -> BTreeMap<(String, String), String> {
     let of = |package: &str| {
         let value = |key: &str| {

@@ -1,4 +1,4 @@
-//! One package, made by `rpmbuild` of what was built before.
+//! Builds a package with `rpmbuild` from existing programs.
 
 use std::{fs, path::Path, process::Command};
 
@@ -9,7 +9,7 @@ use crate::binaries::output;
 
 const SPEC: &str = include_str!("../../../rpm/pcoip-cmsg-setup.spec");
 
-/// Files of ours that are packed as they are.
+/// Files of the repository that are packaged unchanged.
 pub(super) const TEXTS: [(&str, &str); 8] = [
     ("pcoip-cmsg.sysusers", include_str!("../../../rpm/pcoip-cmsg.sysusers")),
     ("pcoip-cmsg.cil", include_str!("../../../rpm/pcoip-cmsg.cil")),
@@ -21,7 +21,6 @@ pub(super) const TEXTS: [(&str, &str); 8] = [
     ("0001-static-glibc.md", include_str!("../../../docs/decisions/0001-static-glibc.md")),
 ];
 
-/// What a package is made of.
 pub(super) struct Package<'a> {
     pub(super) sources: &'a Path,
     pub(super) work: &'a Path,
@@ -32,7 +31,7 @@ pub(super) struct Package<'a> {
 }
 
 impl Package<'_> {
-    /// Makes it, in a folder that is not there yet.
+    /// Builds the package in a new directory.
     pub(super) fn build(&self, to: &Path) -> anyhow::Result<()> {
         let top = self.work.join(self.system);
         fs::create_dir(&top)?;
@@ -43,7 +42,7 @@ impl Package<'_> {
         for (name, value) in self.definitions(&top) {
             build.arg("--define").arg(format!("{name} {value}"));
         }
-        // What this machine's user or its language is like is in no package.
+        // The package must not depend on this machine's user or locale.
         build.env("HOME", &top).env("LC_ALL", "C").env("TZ", "UTC");
         build.env("SOURCE_DATE_EPOCH", self.epoch.to_string()).arg(&spec);
         output(&mut build)?;
@@ -53,7 +52,7 @@ impl Package<'_> {
 
     fn definitions(&self, top: &Path) -> [(&'static str, String); 10] {
         let folder = |path: &Path| path.display().to_string();
-        // Level 9 looks back far enough to find that the images hold the daemon once more.
+        // The window of level 9 is large enough to deduplicate the daemon in the images.
         let payload = if self.is_small { "w9.xzdio" } else { "w1.zstdio" };
         [
             ("_topdir", folder(top)),

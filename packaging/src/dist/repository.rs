@@ -1,4 +1,4 @@
-//! A repository around packages, and the file that tells dnf of it.
+//! Creates a package repository and its dnf configuration file.
 
 use std::{
     fs,
@@ -13,10 +13,10 @@ use anyhow::{Context as _, bail};
 use super::{Options, detach_signature, write};
 use crate::binaries::{output, path_of};
 
-/// The public key, beside the packages that it verifies.
+/// The public key, in the directory of the packages.
 const KEY: &str = "RPM-GPG-KEY-pcoip-cmsg";
 
-/// Where repositories lie for those who use them.
+/// URL of the repositories for dnf.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BaseUrl(String);
 
@@ -32,7 +32,7 @@ impl FromStr for BaseUrl {
     }
 }
 
-/// Makes it in a folder with packages.
+/// Creates a repository in a directory with packages.
 pub(super) fn make(
     folder: &Path,
     system: &str,
@@ -44,7 +44,7 @@ pub(super) fn make(
         if let Some(key) = key {
             sign(key, &package)?;
         }
-        // The repository tells of the packages' times.
+        // The repository metadata contains the times of the packages.
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(epoch.into());
         fs::File::options().append(true).open(&package)?.set_modified(time)?;
     }
@@ -61,7 +61,7 @@ pub(super) fn make(
 }
 
 fn sign(key: &str, package: &Path) -> anyhow::Result<()> {
-    // rpm looks for it in one place, which is another on every distribution.
+    // The default path in rpm differs between distributions.
     let gpg = path_of("gpg").context("there is no `gpg`")?;
     let definitions = [format!("_gpg_name {key}"), format!("__gpg {}", gpg.display())];
     let mut sign = Command::new("rpmsign");
@@ -71,7 +71,7 @@ fn sign(key: &str, package: &Path) -> anyhow::Result<()> {
     output(sign.arg("--addsign").arg(package)).map(drop)
 }
 
-/// The packages in a folder.
+/// The packages in a directory, sorted.
 pub(super) fn packages(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let entries = entries.with_context(|| format!("reading `{}`", folder.display()))?;
@@ -79,7 +79,7 @@ pub(super) fn packages(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(paths.filter(|path| path.extension().is_some_and(|end| end == "rpm")).collect())
 }
 
-/// What tells dnf of the repository.
+/// The configuration file for dnf.
 fn file(system: &str, BaseUrl(base): &BaseUrl, is_signed: bool) -> String {
     let number = system.trim_start_matches("el");
     let trust = if is_signed {
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_dnf_is_told_has_one_folder_for_packages_and_key() {
+    fn the_dnf_configuration_has_one_directory_for_packages_and_key() {
         let base = "https://packages.example/cmsg/".parse().unwrap();
 
         let text = file("el9", &base, true);

@@ -1,4 +1,4 @@
-//! What is in the packages, as a list that tools read: CycloneDX 1.6.
+//! The software bill of materials of the packages, in CycloneDX 1.6.
 
 use std::process::Command;
 
@@ -9,10 +9,9 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::metadata::{Crate, Crates};
 use crate::{binaries::output, statics};
 
-/// How the package is referred to in the list.
+/// Reference of the package in the document.
 const PACKAGE: &str = "package";
 
-/// The list.
 pub(super) fn list(crates: &Crates, version: &str, epoch: u32) -> anyhow::Result<Value> {
     let told = output(Command::new("getconf").arg("GNU_LIBC_VERSION"))?;
     let told = String::from_utf8_lossy(&told);
@@ -76,7 +75,7 @@ fn component(one: &Crate) -> Value {
         "purl": reference,
     });
     if let Some(licence) = &one.licence {
-        // Older crates write so what `OR` says since.
+        // Older crates use `/` for `OR`.
         value["licenses"] = json!([{ "expression": licence.replace('/', " OR ") }]);
     }
     if let Some(checksum) = &one.checksum {
@@ -85,7 +84,7 @@ fn component(one: &Crate) -> Value {
     value
 }
 
-/// A crate's package URL, whose `+` of a version is escaped.
+/// The package URL of a crate; a `+` in the version is escaped.
 fn reference(name: &str, version: &str) -> String {
     format!("pkg:cargo/{name}@{}", version.replace('+', "%2B"))
 }

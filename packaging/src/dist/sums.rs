@@ -1,4 +1,4 @@
-//! The digests of everything that was made, as `sha256sum --check` reads them.
+//! The digests of all artifacts, in the format of `sha256sum --check`.
 
 use std::{
     fs, io,
@@ -8,10 +8,9 @@ use std::{
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
-/// The file's name.
 pub(super) const NAME: &str = "SHA256SUMS";
 
-/// Writes it into the folder.
+/// Writes the file into the directory.
 pub(super) fn make(folder: &Path) -> anyhow::Result<()> {
     let mut text = String::new();
     for file in files(folder)? {
@@ -22,7 +21,7 @@ pub(super) fn make(folder: &Path) -> anyhow::Result<()> {
     super::write(&folder.join(NAME), text)
 }
 
-/// Every file in a folder and below, by its path in it, in order.
+/// All files below a directory, by relative path, sorted.
 pub(super) fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![PathBuf::new()];

@@ -1,5 +1,6 @@
-//! What `docker load` reads: a tar file with the layer, a configuration an image, and their list.
-//! An image's id is the digest of its configuration, so it names every byte.
+//! The format of `docker load`: a tar file with the layer, a configuration for each image, and a
+//! list of the images. The id of an image is the digest of its configuration, so it covers every
+//! byte.
 
 use std::io;
 
@@ -9,32 +10,31 @@ use tar::{Builder, EntryType};
 
 use super::layer::{DAEMON, header, layer};
 
-/// A name that no registry answers to, so that a tag is never looked for elsewhere.
+/// No such registry exists, so the engine never looks for the images elsewhere.
 const REGISTRY: &str = "localhost/pcoip-cmsg";
 
-/// One image: its name and the daemon's command that it runs.
+/// The images: name, subcommand of the daemon, and title.
 const IMAGES: &[(&str, &str, &str)] = &[
     ("pcoip-cm", "connection-manager", "PCoIP Connection Manager"),
     ("sg", "security-gateway", "PCoIP Security Gateway"),
 ];
 
-/// Nobody: the stack names the host's service account.
+/// Unprivileged default; the stack file sets the host's service account.
 const USER: &str = "65532:65532";
 
-/// Both images in one file.
+/// The archive of both images.
 pub(super) struct Archive {
     pub(super) bytes: Vec<u8>,
     pub(super) images: Vec<Image>,
 }
 
-/// An image in the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Image {
     pub(super) tag: String,
     pub(super) id: String,
 }
 
-/// Makes both images around a static daemon.
+/// Creates both images from a static daemon.
 pub(super) fn archive(binary: &[u8], version: &str) -> io::Result<Archive> {
     let layer = layer(binary)?;
     let layer_digest = hex(&layer);

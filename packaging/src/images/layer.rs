@@ -1,14 +1,13 @@
-//! The layer of both images: the daemon, allowed to bind ports under 1024 whoever runs it, and the
-//! folders where the host's are mounted.
+//! The layer of both images: the daemon, which may bind ports below 1024 as any user, and the mount
+//! points for the host's directories.
 
 use std::io;
 
 use tar::{Builder, EntryType, Header};
 
-/// Where the daemon lies.
 pub(super) const DAEMON: &str = "/pcoip-cmsgd";
 
-/// What the host mounts, so that nothing is made in a read-only image.
+/// Mount points, which cannot be created in a read-only image.
 const FOLDERS: &[&str] = &[
     "opt/",
     "opt/teradici/",
@@ -25,8 +24,8 @@ const FOLDERS: &[&str] = &[
 ];
 
 /// A `struct vfs_cap_data` of linux/capability.h: revision 2 with the effective bit, then permitted
-/// and inheritable, lower halves before upper ones. Swarm gives a process that is not root no
-/// capability, but the kernel honours the file's.
+/// and inheritable, lower halves before upper ones. Swarm gives unprivileged processes no
+/// capabilities, but the kernel applies those of the file.
 const MAY_BIND: [u8; 20] = {
     const REVISION_2_EFFECTIVE: u32 = 0x0200_0001;
     const NET_BIND_SERVICE: u32 = 1 << 10;
@@ -42,7 +41,7 @@ const MAY_BIND: [u8; 20] = {
     bytes
 };
 
-/// The layer, not compressed.
+/// The uncompressed layer.
 pub(super) fn layer(binary: &[u8]) -> io::Result<Vec<u8>> {
     let mut builder = Builder::new(Vec::with_capacity(binary.len() + 16 * 1024));
     for folder in FOLDERS {
@@ -55,7 +54,7 @@ pub(super) fn layer(binary: &[u8]) -> io::Result<Vec<u8>> {
     builder.into_inner()
 }
 
-/// A file of root's, with no time of its own.
+/// A tar header for a file that is owned by root and has the time 0.
 pub(super) fn header(kind: EntryType, mode: u32, size: u64) -> Header {
     let mut header = Header::new_ustar();
     header.set_entry_type(kind);

@@ -50,7 +50,7 @@ fn an_image_is_named_by_its_configuration_and_that_by_its_layer() {
 }
 
 #[test]
-fn the_daemon_may_bind_a_low_port_whoever_runs_it() {
+fn the_daemon_may_bind_a_low_port_as_any_user() {
     let archive = archive(DAEMON, "1.2.3").unwrap();
     let files = files(&archive.bytes);
     let layer = files.iter().find(|(name, _)| name.ends_with(".tar")).expect("a layer").1;
@@ -64,7 +64,7 @@ fn the_daemon_may_bind_a_low_port_whoever_runs_it() {
     let extensions = daemon.pax_extensions().unwrap().unwrap();
     let capability = extensions.map(Result::unwrap).next().unwrap();
     assert_eq!(capability.key().unwrap(), "SCHILY.xattr.security.capability");
-    // As `setcap cap_net_bind_service=ep` writes it.
+    // As written by `setcap cap_net_bind_service=ep`.
     let mut expected = [0; 20];
     (expected[0], expected[3], expected[5]) = (1, 2, 4);
     assert_eq!(capability.value_bytes(), expected);

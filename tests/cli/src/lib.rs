@@ -6,7 +6,7 @@ use std::path::PathBuf;
 ///
 /// # Panics
 ///
-/// Where it was not built.
+/// If it was not built.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a file");

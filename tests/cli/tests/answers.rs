@@ -1,4 +1,4 @@
-//! Who answers a setting, and answers files that are none.
+//! Where settings come from, and invalid answers files.
 
 use std::{
     fs::{self, File},
@@ -11,7 +11,7 @@ use std::{
 use cli_tests::program;
 use serde_json::{Value, json};
 
-/// Ten times what the slowest of them takes on a busy machine.
+/// Ten times the slowest run on a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
 fn plan(folder: &Path, words: &[&str], variables: &[(&str, &str)]) -> Output {
@@ -129,14 +129,14 @@ fn a_configuration_keeps_its_settings_whatever_editor_saved_it() {
 
         let document = document(&plan(folder.path(), &[], &[]));
 
-        // A setting that was lost could not be wrong.
+        // If the setting had been lost, there would be no finding about it.
         let found = document["findings"].to_string();
         assert!(found.contains("configuration.invalid"), "{bytes:?}: {found}");
         assert!(found.contains("MaxConnections"), "{bytes:?}: {found}");
     }
 }
 
-/// The file, its bytes, further flags, the finding's id and part of its fix.
+/// The file, its bytes, further flags, the id of the finding, and part of its fix.
 type Refused<'a> = (&'a str, &'a [u8], &'a [&'a str], &'a str, &'a str);
 
 #[test]

@@ -1,4 +1,4 @@
-//! The documents for programs have the documented shape: no key more, no key less.
+//! The JSON documents have the documented keys and no others.
 
 mod documents {
     pub(crate) mod shapes;
@@ -15,7 +15,7 @@ use documents::{
     site::{Site, run},
 };
 
-/// A gateway that listens where nothing else does.
+/// A gateway with unused listening addresses.
 const GATEWAY: [&str; 8] = [
     "--runtime=host",
     "--enable-connection-manager=false",
@@ -104,7 +104,7 @@ fn a_validation_tells_all_findings_at_once_as_an_installation_does_and_makes_not
         &broker,
         &listen,
     ];
-    // A file is where a folder must be: nobody can install there, root included.
+    // A file in place of a directory: not even root can install there.
     File::create(site.folder().join("site")).expect("a file can be made");
 
     let (code, validation) = run::<Validation>(&site, "validate", &words);
@@ -204,7 +204,7 @@ fn the_status_tells_every_role_and_every_certificate() {
 #[test]
 fn a_changed_setting_is_told_with_its_old_value() {
     let site = Site::installed();
-    // The daemon of a configured installation stays.
+    // The daemon of a configured installation is kept.
     let words = [&GATEWAY[1..7], &["--dry-run"]].concat();
 
     let (code, document) = run::<Change>(&site, "configure", &words);

@@ -1,4 +1,4 @@
-//! `drain --wait`, with a gateway that says how many sessions are in use.
+//! `drain --wait` with a simulated gateway that reports its sessions.
 
 use std::{
     collections::VecDeque,
@@ -18,8 +18,8 @@ use cli_tests::program;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// An installed gateway that drains when it is told, and counts in use and resumable sessions; the
-/// last counts stay.
+/// A simulated gateway that accepts `drain`, and reports a sequence of counts of used and resumable
+/// sessions. The last counts are repeated.
 struct Gateway {
     root: TempDir,
     is_drained: Arc<AtomicBool>,

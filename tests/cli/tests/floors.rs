@@ -1,4 +1,4 @@
-//! A module uses modules of lower floors only. The floors are listed in `docs/ARCHITECTURE.md`.
+//! Modules only use modules on lower floors, as listed in `docs/ARCHITECTURE.md`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use syn::{
     visit::{self, Visit},
 };
 
-/// Where the list of floors begins, by the sources that it is about.
+/// The heading of each table, by the sources that it is about.
 const SOURCES: [&str; 2] = ["cli/src", "daemon/src"];
 
 #[test]
@@ -85,7 +85,7 @@ fn every_way_to_name_a_module_is_found() {
     assert_eq!(used, ["a", "b", "d", "e", "f", "g", "m"].map(str::to_owned).into());
 }
 
-/// The numbered lines below the heading that names these sources, each with the modules of a floor.
+/// The rows of the table below the heading of these sources, each with the modules of a floor.
 fn floors(page: &str, sources: &str) -> Vec<BTreeSet<String>> {
     let heading = format!("### `{sources}`");
     let (_, list) = page.split_once(&heading).unwrap_or_else(|| panic!("no `{heading}`"));
@@ -94,7 +94,7 @@ fn floors(page: &str, sources: &str) -> Vec<BTreeSet<String>> {
     let modules = |row: &str| row.split('`').skip(1).step_by(2).map(str::to_owned).collect();
     let mut floors: Vec<BTreeSet<String>> = rows.map(modules).collect();
     floors.retain(|floor| !floor.is_empty());
-    // The highest floor stands first.
+    // The table begins with the highest floor.
     floors.reverse();
     floors
 }

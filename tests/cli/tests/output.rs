@@ -1,4 +1,4 @@
-//! Output that cannot be written: nobody takes an empty file for a document.
+//! Standard output that cannot be written is an error.
 
 use std::{
     fs::OpenOptions,
@@ -49,7 +49,7 @@ fn a_full_disk_is_a_failure() {
         let told = String::from_utf8_lossy(&output.stderr);
         let why = "error: failed to write to standard output: No space left on device";
         assert!(told.contains(why), "{words:?}: {told}");
-        // An error of the command itself keeps its code.
+        // An error of the command itself keeps its exit code.
         let code = if expected == Some(0) { Some(1) } else { expected };
         assert_eq!(output.status.code(), code, "{words:?}");
     }

@@ -1,4 +1,4 @@
-//! What packagers take from the program: completions that a shell can read, and manual pages.
+//! Completions and manual pages for packages.
 
 use std::process::{Command, Stdio};
 

@@ -6,7 +6,7 @@ use std::{path::PathBuf, process::Command};
 ///
 /// # Panics
 ///
-/// Where it was not built.
+/// If it was not built.
 #[must_use]
 pub fn path(name: &str) -> PathBuf {
     folder().join(name)
@@ -16,7 +16,7 @@ pub fn path(name: &str) -> PathBuf {
 ///
 /// # Panics
 ///
-/// Where it was not built.
+/// If it was not built.
 #[must_use]
 pub fn command(name: &str) -> Command {
     let path = path(name);
@@ -28,7 +28,7 @@ pub fn command(name: &str) -> Command {
 ///
 /// # Panics
 ///
-/// Where it was not built.
+/// If it was not built.
 #[must_use]
 pub fn static_path(name: &str) -> PathBuf {
     let target = folder().parent().expect("the folder lies in another").to_owned();
@@ -41,7 +41,7 @@ pub fn static_path(name: &str) -> PathBuf {
 ///
 /// # Panics
 ///
-/// Where the test does not lie in a target folder.
+/// If the test does not lie in a target folder.
 #[must_use]
 pub fn folder() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own executable");

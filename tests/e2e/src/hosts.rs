@@ -1,5 +1,5 @@
 //! The product across hosts. Each host is a network namespace, so that the documented ports are
-//! really used and nobody reaches anybody past the product:
+//! really used, and all traffic passes through the product:
 //!
 //! ```text
 //!          ┌── a ──┐
@@ -27,14 +27,12 @@ use namespace::Namespace;
 use network::{Family, Network};
 use process::Process;
 
-/// Three hosts for the product between a client's and one for the broker and the agent.
+/// Three hosts for the product, between the host of the client and that of broker and agent.
 #[derive(Debug)]
 pub struct Hosts {
     /// One host for the product.
     pub a: Host,
-    /// Another.
     pub b: Host,
-    /// One more.
     pub c: Host,
     broker: Process,
     agent: Process,
@@ -43,15 +41,13 @@ pub struct Hosts {
     folder: TempDir,
 }
 
-/// The number of the second address.
+/// Host part of the second address.
 const SECOND: u8 = 101;
 
-/// What the broker and the agent said while everything ran.
+/// The events of broker and agent.
 #[derive(Debug)]
 pub struct Said {
-    /// The broker's events.
     pub broker: Vec<Value>,
-    /// The agent's events.
     pub agent: Vec<Value>,
 }
 
@@ -60,7 +56,7 @@ impl Hosts {
     ///
     /// # Panics
     ///
-    /// Where anything does not start.
+    /// If something does not start.
     #[must_use]
     pub fn start(family: Family) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -84,12 +80,12 @@ impl Hosts {
         Self { a, b, c, broker, agent, wan, lan, folder }
     }
 
-    /// Moves `a` to a second address of its outer link, as a virtual address is taken over. Its
-    /// gateway listens at every address.
+    /// Moves `a` to a second address on its outer link, like a failover of a virtual address. Its
+    /// gateway listens on all addresses.
     ///
     /// # Panics
     ///
-    /// Where the address cannot be given.
+    /// If the address cannot be given.
     pub fn move_a_to_second_address(&mut self) {
         let second = self.wan.connect_again(&self.a.namespace, SECOND);
         self.a.outside = second.expect("a second address can be given");
@@ -99,25 +95,26 @@ impl Hosts {
         };
     }
 
-    /// Cuts a host's link to the clients' network and to the other hosts; nobody is told.
+    /// Disconnects a host from the clients' network and from the other hosts, without closing
+    /// connections.
     ///
     /// # Panics
     ///
-    /// Where the link cannot be cut.
+    /// If the link cannot be cut.
     pub fn unplug(&self, host: &Host) {
         self.wan.set(host.index, "down").expect("a link can be cut");
     }
 
-    /// Mends that link.
+    /// Reconnects a host.
     ///
     /// # Panics
     ///
-    /// Where the link cannot be mended.
+    /// If the link cannot be mended.
     pub fn plug(&self, host: &Host) {
         self.wan.set(host.index, "up").expect("a link can be mended");
     }
 
-    /// Where clients are.
+    /// Address of the client.
     #[must_use]
     pub fn client(&self) -> IpAddr {
         self.wan.own
@@ -133,11 +130,11 @@ impl Hosts {
         Process::start(client)
     }
 
-    /// What a host answers to whoever asks from outside for that path.
+    /// The response of a host to a request for this path from outside.
     ///
     /// # Panics
     ///
-    /// Where it does not answer.
+    /// If it does not answer.
     #[must_use]
     pub fn curl(&self, host: &Host, path: &str) -> String {
         let mut curl = self.wan.namespace.command("curl");
@@ -146,11 +143,11 @@ impl Hosts {
         host::succeed(curl)
     }
 
-    /// Uninstalls and stops everything, and returns what was said.
+    /// Uninstalls and stops everything, and returns the events of the simulators.
     ///
     /// # Panics
     ///
-    /// Where anything is left behind.
+    /// If anything is left behind.
     #[must_use]
     pub fn end(self) -> Said {
         self.a.uninstall();

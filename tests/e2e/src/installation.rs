@@ -1,4 +1,4 @@
-//! An installation by the real installer, under a folder of a test's own.
+//! An installation by the real installer in a temporary directory.
 
 use std::{
     path::{Path, PathBuf},
@@ -22,11 +22,11 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// Installs both roles, for a broker that is not there.
+    /// Installs both roles, with a broker that does not exist.
     ///
     /// # Panics
     ///
-    /// Where the installer fails.
+    /// If the installer fails.
     #[must_use]
     pub fn start() -> Self {
         let installation = Self::nothing();
@@ -35,23 +35,21 @@ impl Installation {
         installation
     }
 
-    /// Nothing yet: the test installs there by itself.
+    /// Installs nothing: the test runs the installer itself.
     ///
     /// # Panics
     ///
-    /// Where no folder can be made.
+    /// If no folder can be made.
     #[must_use]
     pub fn nothing() -> Self {
         Self { folder: tempfile::tempdir().expect("a temporary folder can be made") }
     }
 
-    /// What `--root` names.
     #[must_use]
     pub fn root(&self) -> PathBuf {
         self.folder.path().join("site")
     }
 
-    /// Where everything lies.
     #[must_use]
     pub fn paths(&self) -> Paths {
         Paths::under(self.root())
@@ -61,7 +59,7 @@ impl Installation {
     ///
     /// # Panics
     ///
-    /// Where the installer does not start.
+    /// If the installer does not start.
     #[must_use]
     pub fn run(&self, words: &[&str]) -> Output {
         let mut command = crate::binaries::command("pcoip-cmsg-setup");
@@ -73,7 +71,7 @@ impl Installation {
     ///
     /// # Panics
     ///
-    /// Where it fails.
+    /// If it fails.
     pub fn done(&self, words: &[&str]) -> Value {
         let output = self.run(words);
         let document = document(&output);
@@ -85,7 +83,7 @@ impl Installation {
     ///
     /// # Panics
     ///
-    /// Where one does not answer.
+    /// If one does not answer.
     #[must_use]
     pub fn pids(&self) -> [u32; 2] {
         [Role::Cm, Role::Sg].map(|role| {
@@ -99,7 +97,7 @@ impl Installation {
     ///
     /// # Panics
     ///
-    /// Where it cannot be read.
+    /// If it cannot be read.
     #[must_use]
     pub fn values(&self, conf: &Path, key: &str) -> Vec<String> {
         let file = ConfFile::load(conf).expect("the configuration can be read");

@@ -1,4 +1,4 @@
-//! The installer: what tests tell it, and what it tells them.
+//! Runs the installer and reads its documents.
 
 use std::{
     path::Path,
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::machine::Machine;
 
-/// Words of an installation of both roles in Docker Swarm, whose broker is away.
+/// Arguments that install both roles in Docker Swarm, with a broker that does not exist.
 pub const INSTALL: [&str; 6] = [
     "install",
     "--accept-policies",
@@ -19,7 +19,7 @@ pub const INSTALL: [&str; 6] = [
     "--external-pcoip-ip=192.0.2.1",
 ];
 
-/// Words of an installation of both roles on the host itself, whose broker is away.
+/// Arguments that install both roles directly on the host, with a broker that does not exist.
 pub const INSTALL_ON_HOST: [&str; 7] = [
     "install",
     "--runtime=host",
@@ -30,40 +30,40 @@ pub const INSTALL_ON_HOST: [&str; 7] = [
     "--external-pcoip-ip=192.0.2.1",
 ];
 
-/// What leaves nothing.
+/// Arguments that remove everything.
 pub const PURGE: [&str; 3] = ["uninstall", "--yes", "--purge"];
 
-/// These words with more flags, which stand in place of those of the same name.
+/// These arguments with more flags, which replace those with the same name.
 #[must_use]
 pub fn with<'a>(words: &[&'a str], flags: &[&'a str]) -> Vec<&'a str> {
     let named = |name: &&str| flags.iter().any(|flag| self::name(flag) == self::name(name));
     words.iter().filter(|word| !named(word)).chain(flags).copied().collect()
 }
 
-/// The name of a flag that a word gives.
+/// The name of the flag in an argument.
 #[must_use]
 pub fn name(word: &str) -> &str {
     word.split_once('=').map_or(word, |(name, _)| name)
 }
 
-/// A machine with an engine, on which such an installation finds all that it needs.
+/// A machine with an engine that meets the requirements of an installation.
 ///
 /// # Panics
 ///
-/// Where the system does not let us.
+/// If the system refuses.
 #[must_use]
 pub fn machine() -> Machine {
     let mut machine = Machine::start();
     machine.tell("ip", &["address", "add", "192.0.2.1/32", "dev", "lo"]);
-    // Nobody waits for servers that are not there.
+    // Without name servers, nothing waits for DNS timeouts.
     machine.tell("bash", &["-c", "echo >/etc/resolv.conf"]);
-    // Its tools rewrite files of its own, and take their time; that is another story.
+    // firewalld rewrites its own files and is slow; other tests cover it.
     machine.tell("bash", &["-c", "rm -f /etc/systemd/system/multi-user.target.wants/firewalld*"]);
     machine.start_engine();
     machine
 }
 
-/// Has a command know nothing of the settings of whoever runs the tests.
+/// Removes the installer's environment variables of the user who runs the tests.
 pub fn plain(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PCOIP_CMSG_")) {
         command.env_remove(name);
@@ -71,7 +71,7 @@ pub fn plain(command: &mut Command) -> &mut Command {
     command
 }
 
-/// That installer on a machine, which answers with a document.
+/// The installer on a machine, with JSON output.
 #[must_use]
 pub fn command(machine: &Machine, program: &Path, words: &[&str]) -> Command {
     let mut command = machine.command(program);
@@ -83,7 +83,7 @@ pub fn command(machine: &Machine, program: &Path, words: &[&str]) -> Command {
 ///
 /// # Panics
 ///
-/// Where it cannot be run.
+/// If it cannot be run.
 #[must_use]
 pub fn run(machine: &Machine, program: &Path, words: &[&str]) -> Output {
     command(machine, program, words).output().expect("the installer can be run")
@@ -93,7 +93,7 @@ pub fn run(machine: &Machine, program: &Path, words: &[&str]) -> Output {
 ///
 /// # Panics
 ///
-/// Where there is none.
+/// If there is none.
 #[must_use]
 pub fn told(output: &Output) -> (Option<i32>, Value) {
     let said = String::from_utf8_lossy(&output.stderr);
@@ -105,7 +105,7 @@ pub fn told(output: &Output) -> (Option<i32>, Value) {
 ///
 /// # Panics
 ///
-/// Where there is none.
+/// If there is none.
 #[must_use]
 pub fn document(output: &Output) -> Value {
     told(output).1

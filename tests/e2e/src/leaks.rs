@@ -1,5 +1,5 @@
-//! How a story ends: with the tasks, descriptors and files that were there before it, and no others.
-//! What a story itself holds to its end, it says by [`spawn`] and [`own`].
+//! Checks that a test ends with the same tasks, descriptors and files as before. Tasks and sockets
+//! of the test itself are registered with [`spawn`] and [`own`].
 
 use std::{
     cell::RefCell,
@@ -17,10 +17,10 @@ use tokio::{
     task::{AbortHandle, yield_now},
 };
 
-/// A machine that is busy takes ten times as long to close what is open.
+/// A busy machine takes ten times as long to close everything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where a story runs in a process of its own, nobody else opens descriptors.
+/// Set if the test has its own process, in which nothing else opens descriptors.
 const ALONE: &str = "NEXTEST";
 
 thread_local! {
@@ -28,7 +28,7 @@ thread_local! {
     static SOCKETS: RefCell<HashSet<String>> = RefCell::new(HashSet::new());
 }
 
-/// What there was before a story, which has to end by [`Before::is_back`].
+/// The state before a test, which must end with [`Before::is_back`].
 #[derive(Debug)]
 pub struct Before {
     tasks: usize,
@@ -36,43 +36,41 @@ pub struct Before {
     is_over: bool,
 }
 
-/// What a story has to leave as it was.
+/// What the test must leave unchanged.
 #[derive(Debug)]
 pub struct Place<'a> {
     /// Where the product listened.
     pub addresses: &'a [SocketAddr],
-    /// Its folder.
     pub folder: TempDir,
-    /// The files that stay there when all has stopped, in the order of their names. A `*` stands
-    /// for the time in one.
+    /// The files that remain when everything has stopped, sorted by name. `*` matches the time in a
+    /// name.
     pub files: &'a [&'a str],
 }
 
-/// Starts a task of the story itself, for as long as the story takes. It takes a runtime of one
-/// thread.
+/// Starts a task of the test itself. Requires a current-thread runtime.
 pub fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
     let task = tokio::spawn(task).abort_handle();
     TASKS.with_borrow_mut(|tasks| tasks.push(task.clone()));
     task
 }
 
-/// Notes that a socket is the story's own and may outlive the product. It takes a runtime of one
-/// thread.
+/// Registers a socket of the test itself, which may outlive the product. Requires a current-thread
+/// runtime.
 ///
 /// # Panics
 ///
-/// Where it is none.
+/// If it is none.
 pub fn own(socket: &impl AsFd) {
     let link = format!("/proc/self/fd/{}", socket.as_fd().as_raw_fd());
     let link = fs::read_link(link).expect("an open descriptor leads somewhere");
     SOCKETS.with_borrow_mut(|sockets| sockets.insert(link.display().to_string()));
 }
 
-/// Waits until a runtime has no task but the one that asks; a story looks at its own runtime only.
+/// Waits until the current runtime has no other task.
 ///
 /// # Panics
 ///
-/// Where one goes on.
+/// If one goes on.
 pub async fn no_task_is_left() {
     let begun = Instant::now();
     while tasks() > 0 {
@@ -82,17 +80,17 @@ pub async fn no_task_is_left() {
 }
 
 impl Before {
-    /// What there is at this moment, in the runtime that the story runs in.
+    /// The current state, in the runtime of the test.
     #[must_use]
     pub fn story() -> Self {
         Self { tasks: tasks(), descriptors: descriptors(), is_over: false }
     }
 
-    /// Waits until everything is as it was, and removes the folder.
+    /// Waits until everything is as before, and removes the directory.
     ///
     /// # Panics
     ///
-    /// Where anything is left behind.
+    /// If anything is left behind.
     pub async fn is_back(mut self, place: Place<'_>) {
         self.is_over = true;
         TASKS.take().iter().for_each(AbortHandle::abort);
@@ -154,18 +152,18 @@ fn tasks() -> usize {
     Handle::current().metrics().num_alive_tasks()
 }
 
-/// Every open descriptor and where it leads to.
+/// All open descriptors with their targets.
 fn descriptors() -> BTreeMap<i32, String> {
     let listed = fs::read_dir("/proc/self/fd").expect("Linux has that folder");
     let numbers: Vec<i32> =
         listed.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
-    // The folder's own one is closed by then.
+    // The descriptor of the directory itself is already closed.
     let link = |number| fs::read_link(format!("/proc/self/fd/{number}")).ok();
     let links = numbers.into_iter().filter_map(|fd| Some((fd, link(fd)?.display().to_string())));
     links.collect()
 }
 
-/// The sockets of IPv4, by where their descriptors lead to.
+/// The IPv4 sockets, by the target of their descriptors.
 fn sockets() -> BTreeMap<String, Socket> {
     let tables = ["tcp", "udp"].map(|kind| fs::read_to_string(format!("/proc/self/net/{kind}")));
     let tables = tables.map(|table| table.expect("Linux has that file"));

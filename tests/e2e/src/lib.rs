@@ -1,4 +1,4 @@
-//! What end-to-end tests share: what they need of the machine, and a site to test.
+//! Shared code of the end-to-end tests: requirements, and a site to test.
 
 pub mod binaries;
 pub mod hosts;

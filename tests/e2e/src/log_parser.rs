@@ -1,27 +1,22 @@
-//! How public parsers of the Connection Manager's log find sessions in it, by their own rules: lines
-//! are split at each space, documents at each colon, and a line of 64 KiB ends the reading. It shares
-//! no code with the product.
+//! Finds sessions in the Connection Manager's log by the rules of public parsers: lines are split
+//! at each space, documents at each colon, and reading ends at a line of 64 KiB. Shares no code
+//! with the product.
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
 use quick_xml::{Reader, escape::resolve_xml_entity, events::Event};
 
-/// A session as a parser reports it. What it did not find is empty.
+/// A session as a parser reports it; fields that were not found are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Session {
     /// When the agent launched it.
     pub connected: String,
-    /// The agent's result.
     pub status: String,
     /// When the gateway closed it.
     pub ended: String,
-    /// The user.
     pub user: String,
-    /// The desktop's name.
     pub host: String,
-    /// The desktop's address.
     pub host_address: String,
-    /// The client's name.
     pub client: String,
     /// The client's address as it sees itself.
     pub client_address: String,
@@ -42,7 +37,7 @@ pub fn sessions(log: &str) -> BTreeMap<String, Session> {
     sessions
 }
 
-/// The longest line that a scanner of lines takes.
+/// The longest line that a line scanner accepts.
 const MAX_TOKEN: usize = 64 * 1024;
 
 struct Line<'a> {
@@ -53,7 +48,7 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Splits at each single space: a level of four letters, which is padded, leaves no class.
+    /// Splits at each single space: a level with four letters is padded, so its line has no class.
     fn split(line: &'a str) -> Option<Self> {
         let parts: Vec<_> = line.split(' ').collect();
         let [time, session, _number, _connection, _level, class, rest @ ..] = &parts[..] else {
@@ -68,7 +63,7 @@ impl<'a> Line<'a> {
         self.class == class && self.message.contains(headline)
     }
 
-    /// The document behind the headline, which loses its colons.
+    /// The document after the headline, without its colons.
     fn document(&self) -> String {
         self.message.split(':').skip(2).collect::<String>().trim().to_owned()
     }
@@ -116,7 +111,7 @@ fn exchange(message: &str) -> Option<(String, String, u64)> {
     Some((request.to_owned(), response.to_owned(), took))
 }
 
-/// The text of the first element at that path, as far as the document can be read.
+/// The text of the first element with this path, as far as the document can be parsed.
 fn text(document: &str, path: &str) -> String {
     let mut reader = Reader::from_str(document);
     let (mut open, mut text) = (Vec::new(), String::new());

@@ -1,6 +1,6 @@
-//! A machine of a test's own, for what is installed at the documented paths: its own processes, its
-//! own network and its own `/etc`, `/opt`, `/root`, `/run` and `/var`, over this machine's programs.
-//! Everything is gone with it.
+//! A simulated machine, for installations with the documented paths: its own processes, its own
+//! network and its own `/etc`, `/opt`, `/root`, `/run` and `/var`, with the programs of the real
+//! machine. Everything is removed with it.
 
 use std::{
     ffi::OsStr,
@@ -22,8 +22,8 @@ const START: Duration = Duration::from_secs(60);
 /// Where the engine listens.
 const SOCKET: &str = "run/docker.sock";
 
-/// The machine's first process: mounts what is its own under `$1`, then takes in what others left
-/// behind until its input ends, and everything with it.
+/// The machine's first process: mounts its own directories below `$1`, and then reaps orphaned
+/// processes until its input is closed, which ends the machine.
 const HOLD: &str = r#"set -e
 own=$1
 ip link set dev lo up
@@ -40,11 +40,10 @@ echo ready
 read -r _ || true
 "#;
 
-/// A machine.
 #[derive(Debug)]
 pub struct Machine {
     holder: Child,
-    /// The first process as this machine knows it.
+    /// Pid of the first process outside the machine.
     first: u32,
     own: TempDir,
     /// What was started to stay.
@@ -52,11 +51,11 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Makes one; it takes root.
+    /// Creates a machine; requires root.
     ///
     /// # Panics
     ///
-    /// Where the system does not let us.
+    /// If the system refuses.
     #[must_use]
     pub fn start() -> Self {
         let own = tempfile::tempdir().expect("a temporary folder can be made");
@@ -77,7 +76,7 @@ impl Machine {
         Self { holder, first, own, started: Vec::new() }
     }
 
-    /// A command that runs on it.
+    /// A command on the machine.
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
@@ -90,7 +89,7 @@ impl Machine {
     ///
     /// # Panics
     ///
-    /// Where it fails.
+    /// If it fails.
     pub fn tell(&self, program: &str, arguments: &[&str]) -> String {
         let output = self.command(program).args(arguments).output().expect("`nsenter` starts");
         let complaint = String::from_utf8_lossy(&output.stderr);
@@ -98,13 +97,13 @@ impl Machine {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Where its own files lie.
+    /// Directory of the machine's own files.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.own.path()
     }
 
-    /// Where a file of the machine lies for this process.
+    /// Path of a file of the machine for this process.
     #[must_use]
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref().strip_prefix("/").unwrap_or(path.as_ref());
@@ -115,7 +114,7 @@ impl Machine {
     ///
     /// # Panics
     ///
-    /// Where it does not.
+    /// If it does not.
     #[expect(
         clippy::disallowed_methods,
         reason = "an engine that starts tells nobody when it is up"
@@ -124,7 +123,7 @@ impl Machine {
         let log = fs::File::create(self.own.path().join("dockerd.log")).expect("a log can be made");
         let engine = self
             .command("dockerd")
-            // Containers are in the machine's own network, and the kernel has no tables to fill.
+            // Containers use the machine's network, and the kernel may lack firewall tables.
             .args(["--bridge", "none", "--iptables=false", "--ip6tables=false"])
             .args(["--ip-forward=false", "--ip-masq=false"])
             .stdout(log.try_clone().expect("a log can be shared"))
@@ -143,10 +142,10 @@ impl Machine {
     ///
     /// # Panics
     ///
-    /// Where the system refuses.
+    /// If the system refuses.
     pub fn connect(&self, other: &Self, addresses: [&str; 2]) {
         let peer = other.first.to_string();
-        // Seen from outside, where both machines have a number.
+        // From outside, where both machines have a pid.
         let words = ["link", "add", "eth0", "netns", &self.first.to_string(), "type", "veth"];
         let mut added = Command::new("ip");
         added.args(words).args(["peer", "name", "eth0", "netns", &peer]);
@@ -157,12 +156,12 @@ impl Machine {
         }
     }
 
-    /// Connects it with a host that is a namespace, by a link that has this name at both ends; each
-    /// pair of addresses, e.g. `192.0.2.1/24`, is its own and the host's.
+    /// Connects it to a host in a namespace, with a link of this name at both ends. Each pair of
+    /// addresses, for example `192.0.2.1/24`, is its own and the host's.
     ///
     /// # Panics
     ///
-    /// Where the system refuses.
+    /// If the system refuses.
     pub fn link(&self, host: &Namespace, name: &str, addresses: &[[String; 2]]) {
         let first = self.first;
         let add = format!("link add name {name} type veth peer name {name} netns {first}");
@@ -176,11 +175,11 @@ impl Machine {
         }
     }
 
-    /// Does something in its network, e.g. binds a port there.
+    /// Runs a function in its network, for example to bind a port.
     ///
     /// # Panics
     ///
-    /// Where the system refuses, or what is done panics.
+    /// If the system refuses, or what is done panics.
     pub fn in_network<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
         let network = fs::File::open(format!("/proc/{}/ns/net", self.first));
         let network = network.expect("it has a network");
@@ -193,14 +192,14 @@ impl Machine {
         })
     }
 
-    /// Kills its Docker engine, as a crash does; containers are left to the next one.
+    /// Kills its Docker engine like a crash. Containers remain for the next engine.
     ///
     /// # Panics
     ///
-    /// Where none runs.
+    /// If none runs.
     pub fn kill_engine(&mut self) {
         let mut kill = self.command("bash");
-        // The engine's own child is killed by the kernel, and gone a moment later.
+        // The kernel kills the engine's child process shortly afterwards.
         kill.args([
             "-c",
             "engine=$(cat /run/docker.pid); own=$(pgrep -P $engine); kill -9 $engine; \
@@ -222,11 +221,11 @@ impl Machine {
         self.command("/usr/bin/docker")
     }
 
-    /// What runs on it: the words of each command line, the first process aside.
+    /// The command lines of its processes, except the first process.
     ///
     /// # Panics
     ///
-    /// Where it does not say.
+    /// If it does not say.
     #[must_use]
     pub fn processes(&self) -> Vec<String> {
         let listed = self.command("ps").args(["-e", "-o", "pid=,args="]).output();
@@ -245,7 +244,7 @@ impl Machine {
     }
 }
 
-/// The words of `ip` that give a link an address; one of IPv6 can be used at once.
+/// The arguments of `ip` that assign an address. An IPv6 address is usable immediately.
 fn assign(address: &str, link: &str) -> String {
     let at_once = if address.contains(':') { " nodad" } else { "" };
     format!("address add {address} dev {link}{at_once}")
@@ -253,7 +252,7 @@ fn assign(address: &str, link: &str) -> String {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // With its first process all others of the machine are killed.
+        // Killing the first process kills all others of the machine.
         let _ = self.holder.kill();
         for child in self.started.iter_mut().chain([&mut self.holder]) {
             let _ = child.wait();

@@ -1,5 +1,5 @@
-//! A test that needs more than a compiler says so by one call. What is missing is written down with
-//! its reason and listed by `cargo xtask test`; under `--all` it fails the test.
+//! Declares the requirements of a test. Unmet requirements are recorded and listed by `cargo xtask
+//! test`; with `--all` they fail the test.
 
 use std::{fs::OpenOptions, io::Write as _, path::PathBuf};
 
@@ -18,7 +18,6 @@ pub enum Need {
     Packages,
 }
 
-/// Those programs.
 const PACKAGES: [&str; 8] =
     ["rpmbuild", "rpm", "rpmlint", "createrepo_c", "dnf", "rpmsign", "gpg", "systemd-sysusers"];
 
@@ -39,7 +38,7 @@ impl Need {
     }
 }
 
-/// Whether the machine has all of it. Where it does not, the test returns at once.
+/// Whether the machine meets all requirements. If not, the test returns immediately.
 ///
 /// # Panics
 ///

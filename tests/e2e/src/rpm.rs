@@ -1,4 +1,4 @@
-//! Small packages of a test's own, made by `rpmbuild`.
+//! Small packages for tests, built with `rpmbuild`.
 
 use std::{
     fs,
@@ -7,11 +7,12 @@ use std::{
     process::Command,
 };
 
-/// Makes `NAME-VERSION-RELEASE.x86_64.rpm` in a folder; it brings one program, of this text.
+/// Builds `NAME-VERSION-RELEASE.x86_64.rpm` in a directory. It contains one program with this
+/// content.
 ///
 /// # Panics
 ///
-/// Where `rpmbuild` does not.
+/// If `rpmbuild` does not.
 #[must_use]
 pub fn package(folder: &Path, name: &str, release: &str, program: (&str, &str)) -> PathBuf {
     let (path, text) = program;

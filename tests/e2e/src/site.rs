@@ -1,4 +1,4 @@
-//! Both roles in this process, on free ports of the loopback, with simulators around them.
+//! Both roles in this process on free loopback ports, with simulators.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -31,25 +31,21 @@ pub struct Site {
     pub gateway: SocketAddr,
     /// Where the gateway's datagrams to agents come from.
     pub udp_source: SocketAddr,
-    /// The simulated agent.
     pub agent: agent::Agent,
-    /// The simulated broker.
     pub broker: broker::Broker,
     folder: TempDir,
     layout: Layout,
     manager: Role,
-    /// Nothing once it was stopped.
+    /// `None` after it was stopped.
     gateway_role: Option<Role>,
     before: Before,
 }
 
-/// What is special about a site.
+/// The differences of a site from the default.
 pub struct Plan {
     /// How broker and agent lay their bytes out.
     pub layout: Layout,
-    /// Lines of `ConnectionManager.conf`.
     pub connection_manager: &'static str,
-    /// Lines of `SecurityGateway.conf`.
     pub security_gateway: &'static str,
     /// What both roles log.
     pub level: LogLevel,
@@ -67,7 +63,7 @@ impl Site {
     ///
     /// # Panics
     ///
-    /// Where anything does not start.
+    /// If something does not start.
     pub async fn start(layout: Layout) -> Self {
         Self::planned(Plan { layout, ..Plan::default() }).await
     }
@@ -76,7 +72,7 @@ impl Site {
     ///
     /// # Panics
     ///
-    /// Where anything does not start.
+    /// If something does not start.
     pub async fn planned(plan: Plan) -> Self {
         let before = Before::story();
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -124,7 +120,7 @@ impl Site {
         }
     }
 
-    /// A client that knows everything right.
+    /// A client with the right credentials.
     #[must_use]
     pub fn client(&self) -> client::Options {
         client::Options {
@@ -149,7 +145,7 @@ impl Site {
         self.folder.path()
     }
 
-    /// What the Connection Manager's log file has so far.
+    /// The Connection Manager's log so far.
     #[must_use]
     pub fn log(&self) -> Vec<Line> {
         log::read(&self.manager.log)
@@ -159,25 +155,25 @@ impl Site {
     ///
     /// # Panics
     ///
-    /// Where the gateway was stopped.
+    /// If the gateway was stopped.
     #[must_use]
     pub fn log_files(&self) -> [PathBuf; 2] {
         let gateway = self.gateway_role.as_ref().expect("the gateway runs");
         [&self.manager, gateway].map(|role| role.log.clone())
     }
 
-    /// Stops the gateway, and nothing else.
+    /// Stops only the gateway.
     pub async fn stop_gateway(&mut self) {
         if let Some(gateway) = self.gateway_role.take() {
             gateway.stop().await;
         }
     }
 
-    /// Stops everything, and returns when nothing of it is left.
+    /// Stops everything, and checks that nothing is left.
     ///
     /// # Panics
     ///
-    /// Where a role ended in an error, or anything is left behind.
+    /// If a role ended in an error, or anything is left behind.
     pub async fn stop(mut self) {
         self.manager.stop().await;
         if let Some(gateway) = self.gateway_role.take() {
@@ -202,7 +198,7 @@ pub fn credentials() -> Credentials {
     }
 }
 
-/// What stays in the folder: the site's keys, the roles' journals and their logs.
+/// Files that remain in the directory: the site's keys, the journals and the logs.
 const FILES: [&str; 8] = [
     "cmsg.crt",
     "cmsg.key",
@@ -226,7 +222,7 @@ const GATEWAY: &str = "ListenAddress = 127.0.0.1:0\nUdpSourceAddress = 127.0.0.1
 ///
 /// # Panics
 ///
-/// Where it does not start.
+/// If it does not start.
 pub async fn agent(layout: Layout) -> agent::Agent {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let options = agent::Options {
@@ -243,7 +239,7 @@ pub async fn agent(layout: Layout) -> agent::Agent {
 ///
 /// # Panics
 ///
-/// Where it does not start.
+/// If it does not start.
 pub async fn broker(agent_pcoip: u16) -> broker::Broker {
     let options = broker::Options {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),

@@ -1,5 +1,5 @@
-//! An installer that cannot go on to its next step unless it is let. Its standard error is a pipe
-//! with room for one write, and it tells every step before performing it.
+//! Controls an installer step by step. Its standard error is a pipe with room for a single write,
+//! and it reports every step before performing it.
 
 use std::{
     fs::{self, File},
@@ -22,7 +22,7 @@ use crate::{installer, machine::Machine};
 
 /// Longer than any step takes on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The smallest pipe. Each write of a pipe of packets takes a page.
+/// The smallest pipe. Each write to a pipe in packet mode takes a page.
 const ONE_PAGE: i32 = 4096;
 
 /// Where the installer of a machine keeps its journal.
@@ -36,16 +36,16 @@ pub struct Stepped {
     journal: PathBuf,
     /// What it has said so far.
     said: String,
-    /// How many steps it has told.
+    /// Number of reported steps.
     told: usize,
 }
 
 impl Stepped {
-    /// Starts one; that is where its journal lies.
+    /// Starts an installer with this path of its journal.
     ///
     /// # Panics
     ///
-    /// Where it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn start(mut command: Command, journal: PathBuf) -> Self {
         let (errors, write) = pipe2(OFlag::O_DIRECT | OFlag::O_CLOEXEC).expect("a pipe is made");
@@ -64,23 +64,22 @@ impl Stepped {
     ///
     /// # Panics
     ///
-    /// Where it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn on(machine: &Machine, program: &Path, words: &[&str]) -> Self {
         Self::start(installer::command(machine, program, words), machine.path(JOURNAL))
     }
 
-    /// Its process number.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Lets it perform so many steps, no more; says whether it is about to perform another.
+    /// Lets it perform this many steps. Returns whether it is about to perform another one.
     ///
     /// # Panics
     ///
-    /// Where it does not come so far in time.
+    /// If it does not get that far in time.
     pub fn after(&mut self, steps: usize) -> bool {
         while self.told < steps {
             if !self.hear() {
@@ -90,23 +89,23 @@ impl Stepped {
         self.says_more()
     }
 
-    /// Lets it perform so many steps and begin another, and kills it anywhere in that one. One more
-    /// step than there are is the cleaning up.
+    /// Lets it perform this many steps, and kills it during the next one. The step after the last
+    /// one is the cleanup.
     ///
     /// # Panics
     ///
-    /// Where it does not come so far in time.
+    /// If it does not get that far in time.
     pub fn kill_in(mut self, step: usize, of: usize) {
         let is_settling = step > of;
         self.after(step - 1);
         while self.told < step.min(of) && self.hear() {}
         let begun = Instant::now();
         loop {
-            // Between two journals there is none, or one that goes away while it is read.
+            // Between two steps there is no journal, or it is removed while it is read.
             let text = fs::read_to_string(&self.journal).unwrap_or_default();
             let journal = serde_json::from_str::<Value>(&text).unwrap_or_default();
             let is_begun = journal["begun"].as_u64() >= u64::try_from(step.min(of)).ok();
-            // What is cleaned up may be gone before it is seen.
+            // The cleanup may be finished before it is noticed.
             let is_settled = journal["is_settled"] == true;
             let is_past = is_settled || self.speaks(PollTimeout::ZERO).is_some();
             if if is_settling { is_past } else { is_begun } || self.has_ended() {
@@ -120,17 +119,17 @@ impl Stepped {
     ///
     /// # Panics
     ///
-    /// Where it has ended and was waited for.
+    /// If it has ended and was waited for.
     pub fn kill(mut self) {
         self.signal_all(Signal::SIGKILL);
         let _: ExitStatus = self.child.wait().expect("a child can be waited for");
     }
 
-    /// Sends it a signal, and returns when it was taken.
+    /// Sends a signal, and returns when it was received.
     ///
     /// # Panics
     ///
-    /// Where it does not take it.
+    /// If it does not take it.
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("a process number is positive");
         kill(Pid::from_raw(pid), signal).expect("a child can be told to end");
@@ -148,11 +147,11 @@ impl Stepped {
         }
     }
 
-    /// Lets it go on to its end.
+    /// Lets it continue to its end.
     ///
     /// # Panics
     ///
-    /// Where it says nothing for too long.
+    /// If it says nothing for too long.
     #[must_use]
     pub fn end(mut self) -> (Output, String) {
         while self.hear() {}
@@ -164,8 +163,8 @@ impl Stepped {
         (Output { status, stdout, stderr }, std::mem::take(&mut self.said))
     }
 
-    /// To the installer itself: on a machine of its own, what was started is only the way there, and
-    /// ends with it.
+    /// Sends a signal to the installer itself. On a simulated machine, the started process is only
+    /// a wrapper, and exits with it.
     fn signal_all(&self, signal: Signal) {
         let own = self.child.id();
         let inside = fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
@@ -173,11 +172,11 @@ impl Stepped {
             fs::read_to_string(format!("/proc/{own}/comm")).is_ok_and(|it| it == "nsenter\n");
         let inside = inside.ok().filter(|_| is_way).and_then(|it| it.trim().parse::<i32>().ok());
         let pid = inside.or_else(|| i32::try_from(own).ok()).expect("a process number is positive");
-        // One that has ended need not be told.
+        // The process may have exited already.
         let _ = kill(Pid::from_raw(pid), signal);
     }
 
-    /// Reads a line; says whether there was one.
+    /// Reads a line. Returns whether there was one.
     fn hear(&mut self) -> bool {
         let mut line = String::new();
         while !line.ends_with('\n') {
@@ -193,14 +192,14 @@ impl Stepped {
         true
     }
 
-    /// Waits until it has something to say, which it cannot finish unless it is heard, or has ended.
+    /// Waits until it writes more, which blocks until it is read, or has exited.
     fn says_more(&self) -> bool {
         let patience = PollTimeout::try_from(PATIENCE).expect("it is a minute");
         let speaks = self.speaks(patience);
         speaks.unwrap_or_else(|| panic!("it says nothing for a minute, after\n{}", self.said))
     }
 
-    /// Whether it has something to say, or has ended; nothing where neither comes in time.
+    /// Whether it writes or has exited; `None` on timeout.
     fn speaks(&self, patience: PollTimeout) -> Option<bool> {
         let mut polled = [PollFd::new(self.errors.as_fd(), PollFlags::POLLIN)];
         let ready = poll(&mut polled, patience).expect("a pipe can be polled");
@@ -213,11 +212,11 @@ impl Stepped {
     }
 }
 
-/// Starts an installer on a machine, and kills it anywhere in the step of that name.
+/// Starts an installer on a machine, and kills it during the step with this name.
 ///
 /// # Panics
 ///
-/// Where its plan has no such step, or it does not come so far in time.
+/// If its plan has no such step, or it does not come so far in time.
 pub fn kill_in(machine: &Machine, program: &Path, words: &[&str], step: &str) {
     let planned = installer::run(machine, program, &[words, &["--dry-run"]].concat());
     let steps = steps(&installer::document(&planned));
@@ -228,7 +227,7 @@ pub fn kill_in(machine: &Machine, program: &Path, words: &[&str], step: &str) {
 ///
 /// # Panics
 ///
-/// Where the document has no plan.
+/// If the document has no plan.
 #[must_use]
 pub fn steps(planned: &Value) -> Vec<String> {
     let steps = planned["plan"].as_array().unwrap_or_else(|| panic!("no plan: {planned:#}"));
@@ -239,14 +238,14 @@ pub fn steps(planned: &Value) -> Vec<String> {
 ///
 /// # Panics
 ///
-/// Where there is none of that name.
+/// If there is no such step.
 #[must_use]
 pub fn number(steps: &[String], name: &str) -> usize {
     let at = steps.iter().position(|step| step == name);
     at.unwrap_or_else(|| panic!("there is no step `{name}` in {steps:?}")) + 1
 }
 
-/// Whether every thread of a process waits for something, so that what was told to one is known to all.
+/// Whether all threads of a process wait, so that a signal has reached all of them.
 fn is_asleep(pid: i32) -> bool {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the installer runs");
     let mut states = threads.flatten().map(|thread| fs::read_to_string(thread.path().join("stat")));

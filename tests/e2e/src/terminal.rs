@@ -1,4 +1,4 @@
-//! A program in a terminal of its own, and somebody who types there.
+//! A program in a pseudo-terminal, with simulated input.
 
 use std::{
     fs::File,
@@ -19,7 +19,7 @@ pub const CTRL_C: &str = "\u{3}";
 /// The key that ends the input.
 pub const CTRL_D: &str = "\u{4}";
 
-/// Waits are for the slowest machine.
+/// A timeout for the slowest machine.
 const WAIT: Duration = Duration::from_secs(120);
 const SIZE: Winsize = Winsize { ws_row: 50, ws_col: 160, ws_xpixel: 0, ws_ypixel: 0 };
 
@@ -30,20 +30,20 @@ pub struct Terminal {
     keys: File,
     /// All that was shown.
     shown: String,
-    /// How much of it was expected.
+    /// How much of it was expected so far.
     met: usize,
 }
 
 impl Terminal {
-    /// Starts a program there, which gets the signals of its keys.
+    /// Starts a program in the terminal, which gets the signals of its keys.
     ///
     /// # Panics
     ///
-    /// Where there is no terminal, or no such program.
+    /// If there is no terminal, or no such program.
     #[must_use]
     pub fn run(command: &Command) -> Self {
         let ends = openpty(&SIZE, None).expect("there is a terminal");
-        // What the program starts is to keep neither of them open.
+        // Child processes of the program must not keep either end open.
         for end in [&ends.master, &ends.slave] {
             fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).expect("it can be kept from others");
         }
@@ -51,11 +51,11 @@ impl Terminal {
         Self { program, keys: File::from(ends.master), shown: String::new(), met: 0 }
     }
 
-    /// Waits until a text is shown, after the last that was expected.
+    /// Waits until a text is shown after the previously expected one.
     ///
     /// # Panics
     ///
-    /// Where it is not.
+    /// If it is not.
     pub fn expect(&mut self, text: &str) {
         let begun = Instant::now();
         loop {
@@ -72,7 +72,7 @@ impl Terminal {
     ///
     /// # Panics
     ///
-    /// Where nobody reads them.
+    /// If no program reads them.
     pub fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).expect("the terminal takes keys");
     }
@@ -83,11 +83,11 @@ impl Terminal {
         self.press(&format!("{answer}\r"));
     }
 
-    /// Waits until the program has ended; returns its exit code and all that was shown.
+    /// Waits until the program has exited. Returns its exit code and the whole output.
     ///
     /// # Panics
     ///
-    /// Where it does not end.
+    /// If it does not end.
     #[must_use]
     pub fn ended(mut self) -> (i32, String) {
         let begun = Instant::now();
@@ -98,7 +98,7 @@ impl Terminal {
         (status.code().expect("it ends by itself"), std::mem::take(&mut self.shown))
     }
 
-    /// Reads what is shown next; false where nothing will be.
+    /// Reads more output; false at its end.
     fn read(&mut self) -> bool {
         let mut waiting = [PollFd::new(self.keys.as_fd(), PollFlags::POLLIN)];
         if poll(&mut waiting, PollTimeout::from(200_u8)).expect("the terminal can be waited for")
@@ -107,7 +107,7 @@ impl Terminal {
             return true;
         }
         let mut bytes = [0; 4096];
-        // The system says that the last program left by an error.
+        // On Linux, reading fails when the last program has exited.
         let count = self.keys.read(&mut bytes).unwrap_or_default();
         self.shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
         count > 0

@@ -1,5 +1,5 @@
-//! Sessions across hosts: clients outside, broker and agent inside, and hosts of the product between
-//! them, each on the documented ports.
+//! Sessions across hosts: clients outside, broker and agent inside, and hosts of the product
+//! between them, each with the documented ports.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -19,8 +19,8 @@ mod failover;
 
 const NEEDS: [Need; 3] = [Need::Root, Need::Namespace, Need::Tool("openssl")];
 
-/// Two hosts that announce to each other, installed as an operator does it: what one is to know of
-/// the other is there once the other is installed. The gateway of `a` has room for one session.
+/// Two hosts that announce to each other, installed like an administrator does: the certificate of
+/// one exists when the other is installed. The gateway of `a` accepts a single session.
 fn installed(family: Family) -> Hosts {
     let hosts = Hosts::start(family);
     let (a, b) = (&hosts.a, &hosts.b);
@@ -28,21 +28,22 @@ fn installed(family: Family) -> Hosts {
     b.install(&[Host::announcing_to(a), Host::taking_from(a)].concat());
     a.configure(Role::Sg, "MaxConnections = 1");
     a.install(&[Host::announcing_to(b), Host::taking_from(b)].concat());
-    // A Connection Manager that was there before a gateway looks again a moment later.
+    // A Connection Manager that started before a gateway checks it again shortly afterwards.
     for host in [a, b] {
         failover::until_gateways(host, |all| all.iter().all(|gateway| gateway.takes_sessions));
     }
     hosts
 }
 
-/// A client's result, which has to have this error or none.
+/// The result of a client, which must have this error or none.
 fn result(mut events: Vec<Value>, error: Option<&str>) -> Value {
     let result = events.pop().expect("a client ends with its result");
     assert_eq!(result["error"], json!(error), "{}", json!(events));
     result
 }
 
-/// Whether a client's session was at the gateway of that host, with datagrams both ways.
+/// Checks that a client's session is at the gateway of this host, with datagrams in both
+/// directions.
 fn was_at(host: &Host, result: &Value) {
     assert_eq!(result["target"]["ip"], host.outside.to_string());
     assert_eq!(result["target"]["port"], 4172);
@@ -51,7 +52,8 @@ fn was_at(host: &Host, result: &Value) {
     }
 }
 
-/// Whether a session came to the agent from there, and its datagrams from the documented port.
+/// Checks that a session reached the agent from this address, and its datagrams from the documented
+/// port.
 fn came_from(inside: IpAddr, result: &Value, agent: &[Value]) {
     let of_session = |kind| {
         let id = &result["target"]["session_id"];
@@ -126,7 +128,8 @@ fn full_gateway(family: Family) {
 
     was_at(a, &first);
     was_at(b, &second);
-    let full = r#"{"code":503,"status":"Error","reason":"the gateway has as many sessions as it may have"}"#;
+    let full =
+        r#"{"code":503,"status":"Error","reason":"the session limit of the gateway is reached"}"#;
     assert_eq!(health, [full, r#"{"code":200,"status":"success"}"#]);
     assert_eq!(sessions(a), [first["session_log_id"].clone()]);
     assert_eq!(sessions(b), [second["session_log_id"].clone()]);
@@ -182,7 +185,7 @@ fn unknown_key(family: Family) {
     assert!(log.contains("Answering the request (allocate-resource) with error 6612"), "{log}");
     let log = b.log(Role::Sg);
     let refusal = log.lines().find(|line| line.contains("Announcement refused"));
-    let why = "the token is not signed with a key that is known here";
+    let why = "the token is not signed with a known key";
     assert!(refusal.is_some_and(|line| line.contains(why)), "{log}");
     let said = hosts.end();
     let [launched, others @ ..] = ["launch", "connected", "udp"].map(|k| events(&said.agent, k));

@@ -1,4 +1,4 @@
-//! Taking over services that another product has deployed, on a real engine.
+//! Takes over services that another product has deployed, on a real engine.
 
 #[path = "adopting/theirs.rs"]
 mod theirs;
@@ -70,7 +70,7 @@ fn services_are_taken_over_with_all_they_had_and_can_be_gone_back_to() {
 #[test]
 fn services_come_back_when_ours_do_not_start() {
     let Some(mut site) = Theirs::running() else { return };
-    // Taking back begins with that, and may find them untouched.
+    // Undoing begins with this step, and may find the services unchanged.
     let before = site.containers();
     site.deploy_again_as_it_is();
     assert_eq!(site.containers(), before);

@@ -1,5 +1,5 @@
-//! A role whose configuration cannot be used: it exits with 64, is not restarted, and `status` names
-//! the line.
+//! A role with an invalid configuration exits with 64, is not restarted, and `status` reports the
+//! line.
 
 use std::{
     fs,
@@ -23,10 +23,10 @@ use nix::{
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How a role ends that is not restarted.
+/// The exit code of a role that is not restarted.
 const BAD_CONFIGURATION: Option<i32> = Some(64);
 
-/// A gateway's folder with a certificate and its key.
+/// A gateway's directory with a certificate and its key.
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -54,7 +54,7 @@ impl Folder {
         path
     }
 
-    /// A usable configuration, with a line replaced by another.
+    /// A valid configuration with one line replaced.
     fn conf(&self, line: &str, by: &str) -> String {
         let at = self.0.path().display();
         format!(
@@ -66,7 +66,7 @@ impl Folder {
         .replace(line, by)
     }
 
-    /// How a gateway ends with that configuration.
+    /// The exit code and output of a gateway with this configuration.
     fn run(&self, conf: &[u8]) -> (Option<i32>, String) {
         let conf = self.put("data/SecurityGateway.conf", conf);
         let mut daemon = binaries::command("pcoip-cmsgd");
@@ -75,14 +75,14 @@ impl Folder {
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
-    /// What it left for `status`.
+    /// The file that it left for `status`.
     fn rejected(&self) -> Value {
         let text = fs::read(self.path("run/sg.rejected")).expect("the role has left its reasons");
         serde_json::from_slice::<Value>(&text).expect("it is JSON")["problems"].take()
     }
 }
 
-/// What is put in the place of which line of a good configuration, and what the role says of it.
+/// A line of a valid configuration, its replacement, and the expected problem.
 fn bad_lines(at: &str) -> [[String; 3]; 6] {
     let certificate = format!("SslCertificate = {at}/gateway.crt");
     let key = format!("SslKey = {at}/gateway.key");
@@ -183,14 +183,14 @@ fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Kills a role; returns when the process is gone.
+/// Kills a role, and waits until the process is gone.
 fn end(pid: u32) {
     let process = Pid::from_raw(i32::try_from(pid).expect("it is a number"));
     kill(process, Signal::SIGKILL).expect("it is ours");
     wait_for("it lives on", || !Path::new(&format!("/proc/{pid}")).exists());
 }
 
-/// Both roles, and the gateway's configuration with two bad lines at its end.
+/// Both roles, with two invalid lines at the end of the gateway's configuration.
 struct Edited {
     site: Installation,
     conf: PathBuf,
@@ -218,7 +218,7 @@ impl Edited {
         self.site.paths().run().join("sg.rejected")
     }
 
-    /// How `status` ends, and what it prints as data and beside it.
+    /// The exit code of `status`, its standard output and its standard error.
     fn status(&self) -> (Option<i32>, String, String) {
         let mut command = binaries::command("pcoip-cmsg-setup");
         let shown = command.arg("status").arg("--root").arg(self.site.root());
@@ -239,7 +239,7 @@ fn a_rejected_configuration_is_not_retried() {
     let [manager, gateway] = edited.site.pids();
     end(gateway);
     wait_for("the gateway does not end", || edited.rejected().exists());
-    // A role that is restarted twice rests for a second meanwhile.
+    // A role that is restarted twice pauses for a second.
     let mut before = manager;
     for _ in 0..2 {
         end(before);

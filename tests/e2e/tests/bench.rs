@@ -1,4 +1,4 @@
-//! `cargo xtask bench abuse`, scaled down: whether it runs, not what it measures.
+//! Runs `cargo xtask bench abuse` at a small scale, without checking the results.
 
 use std::{
     path::Path,
@@ -8,7 +8,7 @@ use std::{
 use e2e::binaries;
 use serde_json::Value;
 
-/// Runs two of the attacks with a few connections; temporary files are made in the folder.
+/// Runs two of the attacks with a few connections and temporary files in this directory.
 fn bench(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = binaries::command("xtask");
     command.args(["bench", "abuse", "--seconds", "1", "--scale", "0.01"]).arg("--binaries");

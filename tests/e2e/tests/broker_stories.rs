@@ -1,5 +1,5 @@
-//! What goes wrong between client, Connection Manager, connection broker and agent: what the client
-//! sees of it, byte for byte, and what the administrator reads in the log.
+//! Failures between client, Connection Manager, connection broker and agent: the exact response to
+//! the client, and the log for the administrator.
 
 #[path = "broker_stories/agents.rs"]
 mod agents;

@@ -1,5 +1,5 @@
-//! A broker that is not trusted any more: what the Connection Manager, `status` and `configure` say of
-//! it, and what brings log-ons back.
+//! A broker whose certificate is refused: what the Connection Manager, `status` and `configure`
+//! report, and how to make logons work again.
 
 #[path = "broker_trust/logons.rs"]
 mod logons;
@@ -16,10 +16,10 @@ use std::{
 use e2e::{installation::Installation, installer::document};
 use serde_json::Value;
 
-/// Waits are for the slowest machine.
+/// A timeout for the slowest machine.
 const WAIT: Duration = Duration::from_secs(60);
 
-/// Asks for the status until the Connection Manager says that of the broker.
+/// Requests the status until the Connection Manager reports this about the broker.
 fn until(site: &Installation, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     let begun = Instant::now();
     loop {
@@ -31,7 +31,7 @@ fn until(site: &Installation, what: &str, is_so: impl Fn(&Value) -> bool) -> Val
     }
 }
 
-/// All that the Connection Manager has logged.
+/// The Connection Manager's log.
 fn log(site: &Installation) -> String {
     let folder = site.paths().connection_manager_logs();
     let entries = fs::read_dir(folder).expect("there is a folder of logs");
@@ -45,7 +45,7 @@ fn findings<'a>(document: &'a Value, id: &str) -> Vec<&'a Value> {
     all.iter().filter(|finding| finding["id"] == id).collect()
 }
 
-/// What a finding says, and what to do about it.
+/// The text of a finding and its fix.
 fn words(finding: &Value) -> (&str, &str) {
     let text = |key: &str| finding[key].as_str().expect("it is a text");
     (text("what"), text("cure"))

@@ -1,4 +1,4 @@
-//! The installer at a terminal: every question is answered by hand.
+//! The installer in a terminal: a person answers every question.
 
 use std::{io::Write as _, path::Path, process::Command};
 
@@ -169,7 +169,7 @@ fn a_broker_that_cannot_be_verified_is_pinned_listed_or_not_verified() {
     if !is_ready() {
         return;
     }
-    // Its Connection Manager shows a self-signed certificate, as such a broker does.
+    // The Connection Manager presents a self-signed certificate, like such a broker.
     let site = Installation::start();
     let conf = site.paths().connection_manager_conf();
     let value = |key| site.values(&conf, key).remove(0);

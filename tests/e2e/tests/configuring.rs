@@ -1,4 +1,5 @@
-//! `configure` on a running installation: one flag is enough, and only whom it concerns restarts.
+//! `configure` on a running installation: one flag is enough, and only the affected services
+//! restart.
 
 use std::{
     fs::{self, File},
@@ -58,7 +59,7 @@ fn a_changed_flag_restarts_only_whom_it_concerns() {
     assert_eq!(again["settings"].get("host-address"), None);
 }
 
-/// An authority, and two certificates of it for the same names.
+/// A CA, and two of its certificates for the same names.
 const MAKE: &str = "set -e; cd $0
 openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=ca -days 300 \
   -addext keyUsage=keyCertSign,cRLSign
@@ -87,7 +88,7 @@ fn a_new_certificate_is_shown_and_nothing_restarts() {
         ];
         site.done(&[&["configure"][..], &words.each_ref().map(String::as_str)].concat())
     };
-    // The configurations are to name the authority.
+    // The configurations must contain the path of the CA certificate.
     assert_eq!(give("one")["restarts"], json!(["cm", "sg"]));
     let before = site.pids();
 
@@ -98,7 +99,7 @@ fn a_new_certificate_is_shown_and_nothing_restarts() {
     let steps = second["plan"].as_array().expect("there is a plan").iter();
     let told = steps.filter(|it| it["step"].to_string().contains("of new certificates")).count();
     assert_eq!(told, 2, "{second:#}");
-    // What it has read again is no reason to restart later.
+    // Reloaded certificates do not cause a later restart.
     let later = site.done(&["configure", "--agent-port=6000"]);
     assert_eq!(later["restarts"], json!(["cm"]));
 }

@@ -21,7 +21,7 @@ fn put(path: &Path, text: &str) {
     file.write_all(text.as_bytes()).expect("the file can be written");
 }
 
-/// Cuts a file in two.
+/// Truncates a file to half its size.
 fn truncate(path: &Path) -> String {
     let whole = fs::read_to_string(path).expect("the file can be read");
     put(path, &whole[..whole.len() / 2]);
@@ -132,7 +132,7 @@ fn a_damaged_copy_of_an_own_certificate_is_named_and_not_the_file_that_is_gone()
     let path = certificate(&site);
     truncate(&path);
 
-    // The original is there still, and replaces the copy.
+    // The original still exists, and replaces the copy.
     let checked = document(&site.run(&["validate"]));
     let damaged = found(&checked, ID);
     assert_eq!(damaged.len(), 1, "{checked:#}");

@@ -1,5 +1,5 @@
-//! Bundles that are not what they were: refused by what is wrong before anything is changed. And the
-//! script that installs from one.
+//! Damaged bundles, which are refused with their problem before anything is changed, and the script
+//! that installs from a bundle.
 
 #[path = "darksite/create.rs"]
 mod create;

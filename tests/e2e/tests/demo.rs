@@ -1,4 +1,4 @@
-//! The README's first command, as its users run it.
+//! The demonstration of the README.
 
 use std::{
     fs::Permissions,
@@ -85,7 +85,7 @@ const STAGES: [&str; 10] = [
     "bye",
 ];
 
-/// A demonstration whose temporary files lie in a folder of its own.
+/// A demonstration with its own directory for temporary files.
 struct Demo {
     command: Command,
     folder: TempDir,
@@ -139,7 +139,7 @@ fn a_session_goes_on_after_its_gateway_was_killed() {
         assert_eq!((document.error.as_deref(), document.outcome.as_str()), (None, "done"));
         let resumed = document.resumed.expect("the control connection was lost and is back");
         assert_eq!(resumed.times, 1);
-        // Ten times what is promised, for a machine that is busy.
+        // Ten times the promised value, for a busy machine.
         assert!(resumed.silence_ms < 20_000.0, "{resumed:?}");
         assert!(demo.is_empty());
     }
@@ -196,7 +196,7 @@ fn a_signal_ends_it_and_leaves_nothing() {
     assert!(demo.is_empty());
 }
 
-/// Copies the binaries where everybody may run them.
+/// Copies the binaries to a directory where any user may run them.
 fn for_everybody(folder: &Path) {
     let open = Permissions::from_mode(0o1777);
     std::fs::set_permissions(folder, open).expect("the folder is ours");
@@ -212,7 +212,7 @@ fn nobody_in_particular_can_run_it_while_others_have_the_usual_ports() {
     }
     let folder = tempfile::tempdir().unwrap();
     for_everybody(folder.path());
-    // Whoever has them already serves as well.
+    // Ports that are already in use are fine too.
     let any = Ipv4Addr::UNSPECIFIED;
     let _taken = [443, 4172].map(|port| TcpListener::bind((any, port)));
     let _taken_too = [4172, 55000].map(|port| UdpSocket::bind((any, port)));

@@ -1,4 +1,4 @@
-//! A host that is taken out of service: what clients, load balancers and administrators see.
+//! Draining a host: the effect on clients, load balancers and administrators.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use pcoip_sim::{client, layout::Layout, tls::Trust};
 use serde_json::json;
 
 const WAIT: Duration = Duration::from_secs(20);
-const WHY: &str = "draining: no new sessions are taken";
+const WHY: &str = "draining: no new sessions are accepted";
 
 async fn order(site: &Site, role: Role, what: &'static str) {
     let run = site.run().to_owned();
@@ -92,7 +92,7 @@ fn the_command_drains_both_roles_and_a_restart_does_not_end_it() {
     assert_eq!(sg, json!(null));
 }
 
-/// An installation on this host whose users get to that agent.
+/// An installation on this host whose users get this agent.
 fn installed(broker: &pcoip_sim::broker::Broker, agent: &pcoip_sim::agent::Agent) -> Installation {
     let site = Installation::nothing();
     let (broker, agent) = (
@@ -110,7 +110,7 @@ fn installed(broker: &pcoip_sim::broker::Broker, agent: &pcoip_sim::agent::Agent
     site
 }
 
-/// A client that stays for that long and says goodbye.
+/// A client that holds its session for this time and says bye.
 fn staying(site: &Installation, hold: Duration) -> client::Options {
     let status = socket::get::<Status>(&site.paths().run(), Role::Cm, "/status", WAIT);
     let listens = status.expect("it answers").listens;

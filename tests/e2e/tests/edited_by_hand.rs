@@ -1,4 +1,4 @@
-//! Lines of the .conf files that an administrator edited by hand, although a flag sets them too.
+//! Lines of the .conf files that an administrator edited although a flag sets them.
 
 use std::{
     fs::{self, File},
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 const KEY: &str = "AllowedAgents";
 
-/// Replaces the values of a key, as an administrator with an editor would.
+/// Replaces the values of a key, like an administrator with an editor.
 fn edit(site: &Installation, role: Role, key: &str, values: &[&str]) {
     let path = conf(site, role);
     let mut file = ConfFile::load(&path).expect("the configuration can be read");
@@ -38,7 +38,6 @@ fn both(site: &Installation, key: &str) -> [Vec<String>; 2] {
     [Role::Cm, Role::Sg].map(|role| site.values(&conf(site, role), key))
 }
 
-/// What is reported of edits by hand.
 fn edits(document: &Value) -> Vec<String> {
     let findings = document["findings"].as_array().expect("there are findings").iter();
     let edits = findings.filter(|finding| finding["id"] == "configuration.edited");

@@ -1,5 +1,5 @@
-//! What goes wrong at the Security Gateway, and what client, agent, announcer and administrator see
-//! of it. Every story ends with a gateway that stops cleanly.
+//! Failures at the Security Gateway, and their effect on client, agent, Connection Manager and
+//! administrator. Every test ends with a clean stop of the gateway.
 
 #[path = "gateway_stories/agents.rs"]
 mod agents;

@@ -1,5 +1,5 @@
-//! `--host-address`: the name and the address that clients and brokers are told, and that the
-//! generated certificate is for.
+//! `--host-address`: the name and address for clients and brokers, and in the generated
+//! certificate.
 
 use std::process::Command;
 
@@ -21,7 +21,7 @@ fn output(program: &str, words: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).replace('\r', "")
 }
 
-/// Where the Connection Manager listens for that.
+/// The address of the Connection Manager's listener.
 fn listener(status: &Value, key: &str) -> String {
     let listens = status["roles"]["cm"]["listens"].as_array().expect("it listens");
     let texts = listens.iter().filter_map(Value::as_str);
@@ -30,8 +30,8 @@ fn listener(status: &Value, key: &str) -> String {
     address.trim_end_matches("/tcp").to_owned()
 }
 
-/// What the Connection Manager says of itself: address and name to a client, and where plain HTTP
-/// under these names leads.
+/// The name and address in the Connection Manager's responses, and the targets of HTTP redirects
+/// for these names.
 fn said(site: &Installation, asked: &[&str]) -> (String, Vec<String>) {
     let status = site.done(&["status"]);
     let (secure, plain) = (listener(&status, "broker"), listener(&status, "http"));

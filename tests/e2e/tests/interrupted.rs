@@ -1,5 +1,5 @@
-//! The real installer, stopped on its way: killed, told to end, met by a second one, left without a
-//! disk or a file. Afterwards everything is as it was, or as it was to be.
+//! The real installer, interrupted: killed, stopped by a signal, run concurrently, or without a
+//! disk or file. Afterwards the host has either the previous or the requested state.
 
 #[path = "interrupted/ended.rs"]
 mod ended;

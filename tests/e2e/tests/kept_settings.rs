@@ -1,5 +1,4 @@
-//! Settings that have no effect yet are checked, kept and told; passwords stand nowhere but in files
-//! of their own.
+//! Settings without effect are checked, saved and reported. Passwords are only in their own files.
 
 use std::{
     fs::{self, File},
@@ -45,7 +44,7 @@ impl Installation {
         Paths::under(self.folder.path().join("site"))
     }
 
-    /// Runs the installer with that in the environment and on standard input.
+    /// Runs the installer with this environment and standard input.
     fn run(&self, words: &[&str], environment: &[(&str, &str)], input: &str) -> Output {
         let mut command = e2e::binaries::command("pcoip-cmsg-setup");
         command.arg("--output=json").args(words).arg("--root").arg(self.paths().root());
@@ -57,7 +56,7 @@ impl Installation {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the installer can be run");
-        // It need not read what nothing asks for.
+        // The installer may exit without reading it.
         let _ = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
         child.wait_with_output().expect("the installer ends")
     }
@@ -142,7 +141,7 @@ fn a_password_from_anywhere_stands_in_a_file_of_its_own_and_nowhere_else() {
     let by_file = "--docker-password=@password";
     let literal = format!("--docker-password={SECRET}");
     let variable: Environment = &[("PCOIP_CMSG_DOCKER_PASSWORD", SECRET)];
-    // Docker has no part in an installation on the host.
+    // Docker is not used by an installation on the host.
     let warned = ["settings.ignored", "settings.ignored", "settings.secret-on-command-line"];
     let table: [(&[&str], Environment, &str, &[&str]); 4] = [
         (&[user, by_file, "--save-answers=mine.yaml"], &[], "", &warned[..2]),
@@ -219,7 +218,7 @@ fn what_is_no_password_is_refused_without_telling_it() {
     }
 }
 
-/// PEM of an authority: certificate, key and list of revocations.
+/// PEM of a CA: certificate, key and revocation list.
 fn authority() -> [String; 3] {
     let key = KeyPair::generate().expect("a key can be made");
     let mut params = CertificateParams::default();
@@ -239,7 +238,7 @@ fn authority() -> [String; 3] {
     [certificate, pem, list.pem().expect("a list has a text")]
 }
 
-/// The words that set everything the Connection Manager keeps, by files that `authority` makes.
+/// The arguments for all settings without effect, with files from `authority`.
 const EVERYTHING: [&str; 10] = [
     "--id-provider-url=https://idp.example/oauth2/default",
     "--oauth-client-id=0oa1",
@@ -253,7 +252,7 @@ const EVERYTHING: [&str; 10] = [
     "--enable-collaboration=false",
 ];
 
-/// An installation with all of that, and the key that was given.
+/// An installation with all of these settings, and the given key.
 fn with_everything() -> (Installation, Output, String) {
     let site = Installation::none();
     let [certificate, key, list] = authority();

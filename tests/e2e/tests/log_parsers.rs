@@ -1,4 +1,4 @@
-//! Public parsers of the vendor's log read ours: what their rules find in the log of real sessions.
+//! Public parsers of the vendor's log can read ours: what their rules find in real sessions.
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
@@ -22,7 +22,7 @@ fn text(path: &Path) -> String {
     fs::read_to_string(path).expect("the log can be read")
 }
 
-/// Waits until a log is as it should be.
+/// Waits until a log matches.
 async fn until(path: &Path, is_so: impl Fn(&str) -> bool) {
     let waiting = async {
         while !is_so(&text(path)) {
@@ -42,7 +42,7 @@ fn requests(session: &Session) -> Vec<(&str, &str)> {
     exchanges.map(|(request, response, _)| (request.as_str(), response.as_str())).collect()
 }
 
-/// A session that was connected and has ended.
+/// Checks a session that was connected and has ended.
 fn is_whole(session: &Session) {
     assert_eq!(session.status, "SUCCESSFUL");
     assert_eq!((session.user.as_str(), session.host.as_str()), ("amelia", "localhost"));

@@ -1,5 +1,5 @@
-//! Certificates of every odd kind that brokers and agents show, made by `openssl`: what the one
-//! verifier says of each, and what clients see where it refuses one.
+//! Unusual certificates of brokers and agents, created with `openssl`: the verifier's result for
+//! each, and the response to clients if one is refused.
 
 use std::{
     io,
@@ -59,17 +59,17 @@ fn a_pin_adds_to_the_authorities_and_does_not_narrow_them() {
     assert_eq!(told(&config, Made::ORDINARY.subject, &server), TRUSTED);
 }
 
-/// A workshop with every issuer.
+/// A workshop with all issuers.
 fn stocked() -> Workshop {
     let workshop = Workshop::open();
     ISSUERS.iter().for_each(|(name, made)| workshop.make(name, made));
     workshop
 }
 
-/// The name of the files of the certificate that is judged.
+/// File name of the tested certificate.
 const PEER: &str = "peer";
 
-/// Shows a row's certificate, and returns what is not as the row says.
+/// Presents a row's certificate, and returns the differences from the row.
 fn judge(workshop: &Workshop, row: &Row) -> Vec<String> {
     workshop.make(PEER, &row.made);
     workshop.certify(RENEWED, PEER, &row.made);
@@ -80,7 +80,7 @@ fn judge(workshop: &Workshop, row: &Row) -> Vec<String> {
         let server = workshop.serve(PEER, row.sent, *version);
         for ((config, column), expected) in configs.iter().zip(COLUMNS).zip(row.cells) {
             let told = told(config, row.called, &server);
-            // A host without any authority asks no further.
+            // Without any CA, the verifier does not check further.
             let bare = column == NOTHING_LISTED && told == UNKNOWN;
             if !bare && !fits(&told, expected) {
                 let what = row.what;
@@ -91,7 +91,7 @@ fn judge(workshop: &Workshop, row: &Row) -> Vec<String> {
     wrong
 }
 
-/// What is trusted in each of the [`COLUMNS`].
+/// The trust settings of each of the [`COLUMNS`].
 fn trusts(workshop: &Workshop, row: &Row) -> [Trust; COLUMNS.len()] {
     let listed = |name| vec![workshop.certificate(name)];
     let verify =
@@ -108,7 +108,7 @@ fn trusts(workshop: &Workshop, row: &Row) -> [Trust; COLUMNS.len()] {
     ]
 }
 
-/// What comes of calling the server: [`TRUSTED`], or the error.
+/// The result of connecting to the server: [`TRUSTED`], or the error.
 fn told(config: &Arc<ClientConfig>, called: &str, server: &openssl::Server) -> String {
     match handshake(config, called, server.address) {
         Ok(version) => {
@@ -139,7 +139,7 @@ fn handshake(
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Whether that was told. `…` in what is expected stands for what is told differently every time.
+/// Whether the result matches. `…` matches text that differs each time.
 fn fits(told: &str, expected: &str) -> bool {
     let Some((head, rest)) = expected.split_once('…') else { return told == expected };
     told.strip_prefix(head)

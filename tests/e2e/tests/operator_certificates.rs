@@ -1,5 +1,5 @@
-//! Certificates and keys that operators give, made by `openssl`: what the installer says of each,
-//! and that the daemon can load what it accepts.
+//! Certificates and keys of administrators, created with `openssl`: the installer's findings, and a
+//! check that the daemon can load what is accepted.
 
 use std::{
     fs::{self, File, Permissions},
@@ -65,7 +65,7 @@ fn the_fix_of_a_file_that_is_not_read_makes_one_that_is() {
         return;
     }
     let workshop = stock::stocked();
-    // The host's own is no authority.
+    // The host's own certificate is not a CA.
     let plain = "certificate.not-authority";
     for (file, id) in [
         ("glued-good.crt+root.crt", "certificate.skipped"),
@@ -93,10 +93,10 @@ fn the_fix_of_a_file_that_is_not_read_makes_one_that_is() {
     }
 }
 
-/// What is told of a file without the root.
+/// The finding for a file without the root.
 const INCOMPLETE: &str = "certificate.chain-incomplete";
 
-/// What is told of a file of authorities.
+/// The findings for a file of CA certificates.
 fn listed(workshop: &Workshop, path: &Path) -> Vec<Value> {
     told(
         workshop,
@@ -172,10 +172,10 @@ fn a_hostile_file_gets_its_answer_at_once_and_takes_no_memory() {
     }
 }
 
-/// An answer is expected within a second.
+/// Each run takes less than a second.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Judges a row; returns what is not as it says.
+/// Checks a row, and returns the differences.
 fn judge(workshop: &Workshop, row: &Row) -> Option<String> {
     let [certificate, key, authority] =
         [row.certificate, row.key, row.authority].map(|files| joined(workshop, files));
@@ -206,7 +206,7 @@ fn judge(workshop: &Workshop, row: &Row) -> Option<String> {
     refused.map(|error| format!("{}: accepted, but {error:#}", row.what))
 }
 
-/// What the installer finds about certificates and keys, within half a gigabyte.
+/// The installer's findings about certificates and keys, with a memory limit of 512 MiB.
 fn told(workshop: &Workshop, words: &[String]) -> Vec<Value> {
     let root = workshop.path("site");
     let output = Command::new("sh")
@@ -242,7 +242,7 @@ fn jwt(workshop: &Workshop) -> String {
     format!("--jwt-verifying-cert={}", workshop.path("p256.crt").display())
 }
 
-/// One file of several, named `a+b`.
+/// A concatenation of files, named `a+b`.
 fn joined(workshop: &Workshop, files: &str) -> PathBuf {
     if !files.contains('+') {
         return workshop.path(files);
@@ -253,7 +253,7 @@ fn joined(workshop: &Workshop, files: &str) -> PathBuf {
     joined
 }
 
-/// Writes a file that its owner alone can read.
+/// Writes a file that only its owner can read.
 fn put(path: &PathBuf, bytes: &[u8]) {
     let mut file = File::create(path).expect("a file can be made");
     file.set_permissions(Permissions::from_mode(0o600)).expect("its owner sets its mode");

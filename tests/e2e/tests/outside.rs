@@ -1,4 +1,4 @@
-//! Both services, seen with tools that are not ours.
+//! Both services, tested with third-party tools.
 
 use std::{
     net::SocketAddr,
@@ -11,7 +11,7 @@ use e2e::{
 };
 use pcoip_sim::layout::Layout;
 
-/// Runs a tool to its end, beside the services, and returns what it printed on both outputs.
+/// Runs a tool, and returns whether it succeeded and its whole output.
 async fn output(tool: &str, arguments: &[&str]) -> (bool, String) {
     let mut command = Command::new(tool);
     command.args(arguments).stdin(Stdio::null());
@@ -34,7 +34,7 @@ async fn health_is_what_the_guide_says() {
     let site = Site::start(Layout::Little).await;
     let url = format!("https://{}/health", site.connection_manager);
 
-    // The first look at the broker is under way when the service starts.
+    // The first check of the broker may not be finished when the service starts.
     let healthy = curl(&["--retry", "10", "--retry-all-errors", "--fail", &url]).await;
     site.broker.stop().await;
     let mut sick = String::new();

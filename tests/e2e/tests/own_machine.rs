@@ -1,4 +1,4 @@
-//! The product at the documented paths and ports of a machine, as root installs it there.
+//! The product with the documented paths and ports, installed as root on a simulated machine.
 
 #[path = "own_machine/firewall.rs"]
 mod firewall;

@@ -1,5 +1,5 @@
-//! The packages and their repository: made by `cargo xtask dist`, judged by the tools that people
-//! judge packages with, and installed by dnf in a folder that stands for a machine.
+//! The packages and their repository: built by `cargo xtask dist`, checked with packaging tools,
+//! and installed by dnf in a directory.
 
 #[path = "packages/beside.rs"]
 mod beside;

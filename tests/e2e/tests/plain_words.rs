@@ -1,5 +1,5 @@
-//! What administrators read when something does not go as asked: causes first, commands that can be
-//! pasted, and plain text on plain terminals.
+//! Output for administrators in case of errors: causes first, commands that can be pasted, and
+//! plain text on plain terminals.
 
 use std::{
     fs::{self, File},
@@ -74,7 +74,7 @@ fn the_first_error_of_a_change_that_is_undone_says_why_the_role_failed() {
     );
     assert!(first.contains("`LogDirectory`: creating log file"), "{said}");
     assert!(first.contains("Not a directory"), "{said}");
-    // Else the role cannot be started again, and the installation not be removed.
+    // Otherwise, the role cannot be started again, nor the installation be removed.
     put(&conf);
     site.done(&["configure"]);
 }

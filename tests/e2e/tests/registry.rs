@@ -1,4 +1,4 @@
-//! Images from a registry: Debian's `docker-registry` beside a real engine.
+//! Images from a registry: Debian's `docker-registry` with a real engine.
 
 #[path = "registry/bundled.rs"]
 mod bundled;
@@ -20,7 +20,7 @@ use e2e::needs::{Need, met};
 use proxy::Proxy;
 use site::Site;
 
-/// Where the registry listens unless a test says otherwise.
+/// The registry's address, unless a test changes it.
 const REGISTRY: &str = "127.0.0.1:5000";
 const NEEDS: &[Need] = &[
     Need::Root,
@@ -61,7 +61,7 @@ fn pulled_images_are_ours_and_the_guides_commands_remove_them() {
     assert_eq!((&pulled[1].name, &pulled[1].layer), (&name, &layer));
     assert!(pulled[1].digest.as_ref().unwrap().starts_with("127.0.0.1:5000/team/sg@sha256:"));
     assert!(!pulled[1].was_there && again.unwrap().was_there);
-    // The layer, which both share, comes with the first.
+    // The shared layer is pulled with the first image.
     let (there, all) = *heard.iter().max().unwrap();
     assert!(there == all && all > 1_000_000, "{there} of {all}");
     site.engine.tag_image(&pulled[1].id, "localhost/pcoip-cmsg/sg:old").unwrap();
@@ -86,7 +86,7 @@ fn a_password_opens_the_registry_and_another_does_not() {
         let credentials = password
             .map(|password| Credentials { user: "me".to_owned(), password: password.into() });
         let wanted = Pull { credentials: credentials.as_ref(), ..image(REGISTRY, Role::Cm) };
-        // What a password does not open it does not open a second time.
+        // A wrong password is not retried.
         site.engine.pull(&wanted, &mut |news| match news {
             Pulling::Again { why, .. } => panic!("{why}"),
             Pulling::Progress { .. } => Continue(()),
@@ -106,7 +106,7 @@ fn a_password_opens_the_registry_and_another_does_not() {
 #[test]
 fn a_registry_is_trusted_as_docker_is_told_to() {
     let Some(mut site) = Site::serving() else { return };
-    // What is on the loopback docker trusts without being told.
+    // Docker trusts registries on the loopback interface by default.
     site.bash("ip address add 192.0.2.10/32 dev lo");
     site.stop();
     site.bash(
@@ -191,7 +191,7 @@ fn an_operator_who_interrupts_it_leaves_nothing_behind() {
     assert_eq!(error.unwrap_err().why, Refusal::Cancelled);
     assert!(most > 0 && begun.elapsed() < Duration::from_secs(60));
     assert_eq!(site.names(), Vec::<String>::new());
-    // The engine sweeps up what it had fetched as soon as it sees that nobody waits.
+    // The engine removes partial downloads when it notices that the client has disconnected.
     let begun = Instant::now();
     while !site.bash("ls /var/lib/docker/tmp").trim().is_empty() {
         assert!(begun.elapsed() < Duration::from_secs(60));
@@ -230,7 +230,7 @@ fn a_foreign_image_is_refused_and_not_kept() {
         assert_eq!(pull(), Refusal::Foreign(expected));
         assert_eq!(site.bash("/usr/bin/docker images --all --quiet"), ids);
 
-        // Who had the name keeps it.
+        // The previous owner of the name keeps it.
         site.engine.tag_image(&ours.id, &name).unwrap();
         assert!(matches!(pull(), Refusal::Foreign(_)));
         assert_eq!(site.engine.image_id(&name).unwrap().as_ref(), Some(&ours.id));

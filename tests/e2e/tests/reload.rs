@@ -1,4 +1,4 @@
-//! Certificates and keys that are replaced while the roles are at work.
+//! Certificates and keys that are replaced while the roles are running.
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
@@ -31,7 +31,7 @@ async fn shown(to: SocketAddr) -> Vec<u8> {
     certificates.expect("it shows one")[0].to_vec()
 }
 
-/// Replaces a pair as the installer does: each file at once.
+/// Replaces a key pair like the installer does, each file atomically.
 fn replace(folder: &Path, certificate: &str, key: &str) -> Vec<u8> {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]);
     let made = made.expect("a certificate can be made");

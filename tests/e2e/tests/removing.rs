@@ -1,4 +1,4 @@
-//! What a removal takes away, and what it leaves and names.
+//! What `uninstall` removes, and what it keeps and reports.
 
 use std::{
     fs::{self, File},
@@ -50,7 +50,7 @@ fn a_purge_leaves_what_the_installation_did_not_create_and_names_it() {
     expected.sort();
     assert_eq!(left, expected);
     for path in &foreign {
-        // Of a folder that is not ours, the folder is named.
+        // Files in a directory of others are reported by the directory.
         let path = if path.ends_with("old/cmsg.key") { path.parent().expect("old") } else { path };
         let line = format!("kept: `{}`, which the installer did not create", path.display());
         assert!(told.contains(&line), "{line} is not in {told}");

@@ -1,5 +1,5 @@
-//! Secrets are where they may be and nowhere else: every one that goes through the product is looked
-//! for in all that it prints, logs and writes, and in what `/proc` tells of its processes.
+//! Secrets only exist where they are allowed: each one that the product handles is searched for in
+//! its output, logs and files, and in the `/proc` entries of its processes.
 
 #[path = "secrets/installer.rs"]
 mod installer;

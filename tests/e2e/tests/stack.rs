@@ -1,4 +1,4 @@
-//! The installed product in Docker Swarm, as clients, brokers, agents and administrators meet it.
+//! The installed product in Docker Swarm, as clients, brokers, agents and administrators see it.
 
 #[path = "stack/darksite.rs"]
 mod darksite;

@@ -1,5 +1,6 @@
-//! An installation on a real Docker engine while it changes: flags and certificates, one half and
-//! back, killed and met by a second installer, without its engine, and removed beside what others have.
+//! Changes of an installation on a real Docker engine: flags and certificates, roles added and
+//! removed, killed and concurrent installers, without an engine, and removal beside unrelated
+//! objects.
 
 #[path = "stack_changes/certificates.rs"]
 mod certificates;

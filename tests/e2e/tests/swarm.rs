@@ -45,7 +45,7 @@ fn the_images_hold_the_daemon_alone_and_it_binds_443_as_nobody() {
     let image = format!("localhost/pcoip-cmsg/sg:{}", env!("CARGO_PKG_VERSION"));
     let said =
         machine.tell("/usr/bin/docker", &["run", "--rm", "--network=host", &image, "--version"]);
-    // The file's capability is all that is asked for; the kernel refuses a program that cannot get it.
+    // The file requires this capability, without which the kernel does not start the program.
     let none = ["run", "--rm", "--network=host", "--cap-drop=ALL", &image, "--version"];
     let refused = machine.docker().args(none).output().expect("docker starts");
 
@@ -109,7 +109,7 @@ fn both_services_live_in_a_swarm_of_this_host_alone_and_leave_nothing_of_it() {
     );
     for (role, live) in [Role::Cm, Role::Sg].into_iter().zip(live) {
         assert_eq!(live.role, role);
-        // No more than the one capability, and no way to another.
+        // Exactly one capability, and no way to gain others.
         assert_eq!(site.rights(role), ["977", "0000000000000400", "0000000000000400"]);
     }
     let certificate = "/var/lib/docker/swarm/certificates/swarm-node.crt";
@@ -140,11 +140,11 @@ fn the_stack_comes_back_when_the_engine_was_killed() {
     site.engine.load_images(&site.archive.source, |_| ()).unwrap();
     site.engine.make_swarm("10.101.128.0/17").unwrap();
     site.engine.deploy(Path::new("/usr/bin/docker"), &[site.write_stack()]).unwrap();
-    // An engine that is killed while it starts a container knows nothing of it afterwards.
+    // An engine that is killed while it starts a container does not know it afterwards.
     let [_, before] = [Role::Cm, Role::Sg].map(|role| site.live(role));
 
     site.machine.kill_engine();
-    // What its containers do without it is the engine's business; after it they are back.
+    // The state of containers without an engine is not specified; afterwards they run again.
     site.machine.start_engine();
     site.engine = Engine::at(site.machine.path("run/docker.sock")).unwrap();
     let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! Newer versions over older ones, and back.
+//! Updates to newer versions, and rollbacks.
 
 use std::{
     fs,
@@ -26,11 +26,11 @@ const NEEDS: &[Need] = &[
     Need::Tool("cc"),
 ];
 
-/// A program that ends at once, in the place of a daemon.
+/// A program that exits immediately, in place of a daemon.
 const BROKEN: &str = r#"#include <stdio.h>
 int main(void) { fputs("cannot go on: broken on purpose\n", stderr); return 3; }"#;
 
-/// A folder with the installer and the images of a version beside it, as a package brings them.
+/// A directory with the installer and the images of a version, as in a package.
 fn package(folder: &Path, version: &str, daemon: &Path) -> PathBuf {
     let own = folder.join(version);
     fs::create_dir(&own).expect("a folder can be made");
@@ -63,7 +63,7 @@ fn broken_daemon(folder: &Path) -> PathBuf {
     program
 }
 
-/// A new file, also where one runs.
+/// Writes a new file, even if the old one is a running program.
 fn put(path: &Path, bytes: &[u8]) {
     let folder = path.parent().expect("it lies in one");
     let mut file = tempfile::NamedTempFile::new_in(folder).expect("a file can be made");
@@ -91,14 +91,15 @@ impl Site {
         Self { machine, folder }
     }
 
-    /// Runs the installer of a package, which has to end so; returns its document and what it said.
+    /// Runs the installer of a package, which must exit with this code. Returns its document and
+    /// output.
     fn run(&self, setup: &Path, words: &[&str], code: i32) -> (Value, String) {
         let output = installer::run(&self.machine, setup, words);
         assert_eq!(output.status.code(), Some(code), "{words:?}: {}", said(&output));
         (installer::document(&output), said(&output))
     }
 
-    /// The versions of the images that the services run.
+    /// The versions of the images of the services.
     fn running(&self) -> [String; 2] {
         ["pcoipcm_cm", "pcoipcm_sg"].map(|service| {
             let format = "{{.Spec.TaskTemplate.ContainerSpec.Image}}";
@@ -209,7 +210,7 @@ fn a_daemon_on_the_host_is_replaced_and_comes_back() {
         assert!(output.status.success(), "{words:?}: {}", said(&output));
     };
     run(&INSTALL_ON_HOST);
-    // What stands behind a program does not matter to it.
+    // A program ignores bytes after its end.
     let new = [&old[..], b"newer"].concat();
     put(&daemon, &new);
     run(&["update"]);
@@ -220,7 +221,7 @@ fn a_daemon_on_the_host_is_replaced_and_comes_back() {
     run(&["rollback"]);
     assert!(fs::read(&installed).expect("it is there") == new);
 
-    // A change of settings goes back alone.
+    // Only the last change of settings is rolled back.
     run(&["configure", "--license-server-url=https://license.invalid"]);
     let conf = root.join("opt/teradici/pcoipcm_data/data/ConnectionManager.conf");
     let has_server = || fs::read_to_string(&conf).expect("it is there").contains("license.invalid");

@@ -1,4 +1,4 @@
-//! One session through both roles, from hello to bye, in every layout of the bytes on 4172.
+//! A session through both roles, from hello to bye, in every layout on port 4172.
 
 use std::collections::BTreeSet;
 

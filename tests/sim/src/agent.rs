@@ -1,4 +1,4 @@
-//! The simulated agent: launches sessions over HTTPS, and is their other end on TCP and UDP.
+//! The simulated agent: launches sessions over HTTPS, and accepts their TCP and UDP connections.
 
 mod conversation;
 mod datagrams;
@@ -38,7 +38,7 @@ pub struct Options {
     pub layout: Layout,
     /// Whether datagrams have a transport header.
     pub transport_header: bool,
-    /// Who may log on; anybody if nobody is named.
+    /// The accepted user; any user if `None`.
     pub expect: Option<Credentials>,
 }
 
@@ -46,7 +46,6 @@ pub struct Options {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// It listens.
     Ready {
         /// Where it takes launches.
         https: SocketAddr,
@@ -55,48 +54,37 @@ pub enum Event {
     },
     /// It was asked to launch a session.
     Launch(Box<Launch>),
-    /// A client, or what stands for it, has opened a control connection.
+    /// A client or gateway opened a control connection.
     Connected {
-        /// From where.
         peer: SocketAddr,
         /// The name that it asked for.
         sni: Option<String>,
     },
-    /// It showed a tag that was handed out.
+    /// It sent an issued tag.
     TagOk {
-        /// From where.
         peer: SocketAddr,
         /// Whose tag it is.
         session_id: String,
     },
-    /// The first datagram of a flow has come.
+    /// The first datagram of a flow arrived.
     Udp {
-        /// From where.
         from: SocketAddr,
-        /// Whose it is.
         session_id: String,
-        /// The flow's SPI.
         spi: String,
         /// The SPI of the answers.
         answer_spi: String,
     },
-    /// Something came that must not.
-    Violation {
-        /// What is wrong.
-        what: String,
-    },
+    /// The peer violated the protocol.
+    Violation { what: String },
     /// A control connection has ended.
     Closed {
         /// From where it came.
         peer: SocketAddr,
         /// Whose it was, if a tag was shown.
         session_id: Option<String>,
-        /// How it ended.
         reason: String,
     },
-    /// Everything is counted up.
     Totals {
-        /// Bytes and datagrams.
         #[serde(flatten)]
         traffic: Totals,
         /// Datagrams that were not what a client sends.
@@ -134,7 +122,6 @@ struct Shared {
     source_ports: Mutex<BTreeSet<u16>>,
 }
 
-/// Starts an agent.
 pub async fn start(options: Options) -> Result<Agent, StartError> {
     let (launches, https) = serve::listen(options.listen).await?;
     let (clients, socket, pcoip) = listen_twice(options.pcoip_listen).await?;
@@ -162,12 +149,12 @@ pub async fn start(options: Options) -> Result<Agent, StartError> {
 }
 
 impl Agent {
-    /// Launches a session as if it was asked for, and hands out its tag.
+    /// Launches a session without a request, and returns its tag.
     pub fn issue(&self) -> Tag {
         self.shared.sessions().launch().1
     }
 
-    /// Stops the agent, says its totals, and returns when nothing of it runs any more.
+    /// Stops the agent, emits its totals, and returns when all tasks have ended.
     pub async fn stop(&self) {
         self.running.stop().await;
         self.shared.events.emit(self.shared.totals());
@@ -212,7 +199,7 @@ impl Shared {
     }
 }
 
-/// Takes the same port on TCP and UDP; when any port will do, another one if UDP's is taken.
+/// Binds TCP and UDP on the same port. For port 0, retries if the UDP port is in use.
 async fn listen_twice(
     address: SocketAddr,
 ) -> Result<(TcpListener, UdpSocket, SocketAddr), StartError> {

@@ -1,5 +1,6 @@
-//! The simulated connection broker: two-step authentication, a list of resources, one agent for all
-//! of them. It answers only to what a Connection Manager is known to send, and says what is wrong.
+//! The simulated connection broker: two-step authentication, a list of resources, and one agent for
+//! all of them. It only accepts requests in the form of a Connection Manager, and reports
+//! violations.
 
 mod answers;
 mod rules;
@@ -25,7 +26,6 @@ use sessions::Sessions;
 /// How a broker behaves.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where it listens.
     pub listen: SocketAddr,
     /// What kind of certificate it shows.
     pub certificate: CertificateKind,
@@ -39,12 +39,10 @@ pub struct Options {
     pub target: Target,
 }
 
-/// Where a broker sends its users.
+/// The agent to which a broker sends its users.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The agent's address.
     pub ip: IpAddr,
-    /// The agent's name.
     pub hostname: String,
     /// The agent's PCoIP port.
     pub port: u16,
@@ -54,7 +52,6 @@ pub struct Target {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// It listens.
     Ready {
         /// The address with the port that was taken.
         address: SocketAddr,
@@ -63,36 +60,32 @@ pub enum Event {
     },
     /// It got a request.
     Request(Facts),
-    /// The request before was not what a Connection Manager sends.
+    /// The previous request violated the protocol.
     Violation {
         /// What is wrong with it.
         what: String,
     },
 }
 
-/// What stands out in a request.
+/// The relevant values of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Facts {
     /// The message's name, or nothing if it could not be read.
     pub kind: Option<String>,
     /// The number of the session that it belongs to.
     pub session: Option<u64>,
-    /// The header `X-Forwarded-For`.
     pub x_forwarded_for: Option<String>,
-    /// The header `Client-Log-Id`.
     pub client_log_id: Option<String>,
     /// The ends of the session cookie.
     pub cookie: Option<String>,
-    /// The header `Content-Type`.
     pub content_type: Option<String>,
-    /// The result-id of the answer, where it has one.
+    /// The `result-id` of the response, if it has one.
     pub result: Option<&'static str>,
 }
 
 /// A broker that runs until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Broker {
-    /// Where it listens.
     pub address: SocketAddr,
     /// The digest of its certificate.
     pub certificate_sha256: String,
@@ -103,7 +96,6 @@ pub struct Broker {
     running: Running,
 }
 
-/// Starts a broker.
 pub async fn start(options: Options) -> Result<Broker, StartError> {
     let (listener, address) = serve::listen(options.listen).await?;
     let identity = Identity::generate(options.certificate, address.ip())?;
@@ -132,7 +124,7 @@ pub async fn start(options: Options) -> Result<Broker, StartError> {
 }
 
 impl Broker {
-    /// Stops the broker, and returns when nothing of it runs any more.
+    /// Stops the broker, and returns when all tasks have ended.
     pub async fn stop(&self) {
         self.running.stop().await;
     }

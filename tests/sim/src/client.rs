@@ -1,5 +1,5 @@
-//! The simulated client: goes the way of a real one, from hello to bye, and asserts what a real one
-//! needs.
+//! The simulated client: performs all steps of a real one, from hello to bye, and checks the
+//! responses.
 
 mod answers;
 mod broker;
@@ -47,7 +47,6 @@ pub struct Options {
     pub connect: Endpoint,
     /// Which certificates it accepts.
     pub trust: Trust,
-    /// Who logs on.
     pub credentials: Credentials,
     /// What is entered when a second factor is asked for.
     pub passcode: Option<SecretString>,
@@ -78,12 +77,10 @@ pub struct SessionOptions {
 pub enum Event {
     /// The broker's side has shown its certificate.
     Certificate {
-        /// The certificate's digest.
         sha256: String,
     },
     /// A stage has ended.
     Stage {
-        /// Which one.
         name: Stage,
         /// How long it took.
         ms: f64,
@@ -95,11 +92,10 @@ pub enum Event {
         /// How long that took.
         ms: f64,
     },
-    /// Everything is over.
     Result(Box<Report>),
 }
 
-/// A stage of a client's way.
+/// A step of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
@@ -109,13 +105,11 @@ pub enum Stage {
     Authenticate,
     /// Fills in the broker's dialog.
     SecondFactor,
-    /// Lists the resources.
     List,
     /// Asks for the first of them.
     Allocate,
     /// Opens the control connection, and shows the tag.
     Tls,
-    /// Exchanges datagrams.
     Udp,
     /// Keeps the session for a while.
     Hold,
@@ -123,18 +117,17 @@ pub enum Stage {
     Bye,
 }
 
-/// How a client's way went.
+/// The result of a client.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// Whether all was right.
     pub ok: bool,
-    /// What was wrong.
     pub error: Option<String>,
     /// The spelling of control messages.
     pub layout: Layout,
     /// The UUID by which every log knows this session.
     pub session_log_id: String,
-    /// Where the session was.
+    /// The address of the session.
     pub target: Option<Target>,
     /// What was sent and received.
     #[serde(flatten)]
@@ -144,7 +137,7 @@ pub struct Report {
     pub record: Record,
 }
 
-/// Where a client is sent by an allocation.
+/// The address to which an allocation sends the client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Target {
     /// The address for TCP and UDP.
@@ -159,7 +152,7 @@ pub struct Target {
     tag: Tag,
 }
 
-/// What went on in a session.
+/// Statistics of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Record {
     /// How many datagrams were sent again.
@@ -170,12 +163,11 @@ pub struct Record {
     pub silence_ms: f64,
 }
 
-/// Goes all the way.
 pub async fn walk(options: &Options) -> Report {
     walk_watched(options, &Events::discarded(), &CancellationToken::new()).await
 }
 
-/// Goes all the way, says how it goes, and gives up when told to.
+/// Performs all steps, emits events, and stops when cancelled.
 pub async fn walk_watched(
     options: &Options,
     events: &Events<Event>,
@@ -225,11 +217,11 @@ async fn run(
     if !options.session.hold.is_zero() {
         step(events, Stage::Hold, session.hold(events)).await?;
     }
-    // The broker is told even when the agent does not answer.
+    // The broker gets a bye even if the agent does not respond.
     step(events, Stage::Bye, async { session.bye().await.and(broker.bye().await) }).await
 }
 
-/// Takes one step, and says how it went.
+/// Performs one step, and reports its result.
 async fn step<T>(
     events: &Events<Event>,
     name: Stage,
@@ -265,7 +257,7 @@ impl std::fmt::Display for Stage {
     }
 }
 
-/// Longer than anything that a Connection Manager waits for.
+/// Longer than any timeout of the Connection Manager.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A control connection as messages: spells, sends, reads and counts them, at either end.
+//! A control connection as a sequence of messages, for either end.
 
 use std::io;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::traffic::{Direction, Traffic};
 pub(crate) struct Control<S> {
     stream: S,
     layout: Layout,
-    /// Which way this end sends.
+    /// Direction of this end's messages.
     outgoing: Direction,
     traffic: Arc<Traffic>,
     unread: Vec<u8>,
 }
 
-/// What ends a control connection before its time.
+/// Why a control connection fails.
 #[derive(Debug, Error)]
 pub(crate) enum ControlError {
     #[error("control connection failed")]
@@ -43,12 +43,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<S> {
         Self { stream, layout, outgoing, traffic, unread: Vec::new() }
     }
 
-    /// Returns the layout that both ends speak.
+    /// Returns the layout of both ends.
     pub(crate) fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// Sends one message.
     pub(crate) async fn send(&mut self, message: &Message) -> Result<(), ControlError> {
         let bytes = self.layout.encode(message);
         self.traffic.count_control(self.outgoing, bytes.len());
@@ -57,9 +56,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<S> {
         Ok(())
     }
 
-    /// Waits for the next message; `None` when the peer has ended the connection between messages.
+    /// Waits for the next message; `None` if the peer closed the connection between messages.
     ///
-    /// It may be dropped while it waits: nothing that has arrived is lost.
+    /// Cancel-safe: received bytes are not lost.
     pub(crate) async fn receive(&mut self) -> Result<Option<Message>, ControlError> {
         loop {
             if let Some((message, length)) = self.layout.decode(&self.unread)? {
@@ -76,9 +75,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<S> {
         }
     }
 
-    /// Ends this end's half of the connection.
+    /// Closes this end's half of the connection.
     pub(crate) async fn close(&mut self) {
-        // The peer may be gone already; there is nothing left to tell it.
+        // The peer may have closed the connection already.
         let _ = self.stream.shutdown().await;
     }
 }

@@ -1,13 +1,11 @@
-//! Who logs on: the same three values at the broker, at the agent and in the client.
+//! The user's credentials, which broker, agent and client share.
 
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// A user's name, password and domain.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// The user's name.
     pub user: String,
-    /// The user's password.
     pub password: SecretString,
     /// The domain that knows the user.
     pub domain: String,

@@ -1,5 +1,5 @@
-//! Datagrams that look like ESP and carry a checksum over all of themselves, so that the far end
-//! notices any byte that was changed on the way.
+//! Datagrams in the form of ESP, with a checksum over the whole datagram, so that the peer detects
+//! any changed byte.
 
 use std::str::FromStr;
 
@@ -17,16 +17,16 @@ pub struct DatagramSize(usize);
 #[error("datagrams have {MIN_SIZE} to {MAX_SIZE} bytes")]
 pub struct DatagramSizeError;
 
-/// What a datagram says, apart from its random payload.
+/// The fields of a datagram, except the random payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Datagram {
     pub(crate) spi: u32,
     pub(crate) sequence: u32,
-    /// Which datagram of an exchange this is; an answer repeats it.
+    /// Index of the datagram in an exchange; a response repeats it.
     pub(crate) index: u32,
 }
 
-/// Whether the SPI stands first, or behind a transport header.
+/// Whether the SPI is at the start, or after a transport header.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Format {
     pub(crate) transport_header: bool,
@@ -74,7 +74,7 @@ impl Format {
         self.spell(datagram, random::bytes(size.0))
     }
 
-    /// Reads a datagram, and checks that all of it is as it was made.
+    /// Parses a datagram and verifies its checksum.
     pub(crate) fn parse(self, bytes: &[u8]) -> Result<Datagram, DatagramError> {
         let short = DatagramError::Short(bytes.len());
         let (covered, checksum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(short)?;
@@ -126,9 +126,9 @@ fn checksum_of(bytes: &[u8]) -> [u8; CHECKSUM] {
 const CHECKSUM: usize = 8;
 /// Room for every field, and a few random bytes.
 const MIN_SIZE: usize = 32;
-/// What fits into one datagram of IPv4.
+/// Maximum UDP payload over IPv4 in bytes.
 const MAX_SIZE: usize = 65_507;
-/// The transport header's constant half; the other half counts.
+/// The constant half of the transport header; the other half is a counter.
 const HEADER_START: [u8; 2] = [0x10, 0x02];
 
 #[cfg(test)]

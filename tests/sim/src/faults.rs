@@ -1,5 +1,5 @@
-//! What a simulator does wrong when a test wants it to: each fault is played once, at the next request
-//! that it is meant for. Every request is kept, so that a test sees what arrived, and how often.
+//! Faults that a test makes a simulator play: each is played once, at the next matching request.
+//! All requests are recorded.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,33 +8,33 @@ use tokio::sync::watch;
 
 use crate::http::message::{Request, Response};
 
-/// Something that a peer must live with.
+/// A fault that a peer must handle.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// Sends these bytes in place of an answer, and closes the connection.
+    /// Sends these bytes instead of a response, and closes the connection.
     Bytes(Vec<u8>),
-    /// Says this document with status 200 in place of its own.
+    /// Sends this document with status 200.
     Document(String),
     /// Replaces a part of its own answer.
     Change(String, String),
     /// Gives its own answer with another status.
     Status(u16),
-    /// Says nothing until the peer leaves.
+    /// Sends nothing until the peer closes the connection.
     Silence,
-    /// Closes the connection without an answer.
+    /// Closes the connection without a response.
     HangUp,
-    /// Begins an answer, and closes the connection in the middle of the body.
+    /// Closes the connection in the middle of the body.
     Cut,
-    /// Sends a body of that many bytes.
+    /// Sends a body of this many bytes.
     Flood(u64),
-    /// Gives its own answer, and closes the connection without a word of that.
+    /// Responds normally, and closes the connection without announcing it.
     Close,
 }
 
 /// The session cookie that brokers set.
 const COOKIE: &str = "JSESSIONID";
 
-/// The faults that are to come, and the requests that have come.
+/// The pending faults and the recorded requests.
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Arc<Inner>);
 
@@ -82,14 +82,14 @@ impl Faults {
         lock(&self.0.cookies).clone()
     }
 
-    /// Returns when exactly that many requests are kept waiting by [`Fault::Silence`].
+    /// Waits until exactly this many requests are blocked by [`Fault::Silence`].
     pub async fn held(&self, count: usize) {
         let mut held = self.0.held.subscribe();
         // The sender lives as long as `self`.
         let _ = held.wait_for(|now| *now == count).await;
     }
 
-    /// Notes a request, and returns the fault that is meant for it.
+    /// Records a request, and returns the fault for it.
     pub(crate) fn take(&self, request: &Request) -> Option<Fault> {
         if request.body.is_empty() {
             return None;
@@ -102,7 +102,7 @@ impl Faults {
         Some(plan.remove(at).1)
     }
 
-    /// Plays a fault, and tells whether the connection goes on.
+    /// Plays a fault, and returns whether the connection continues.
     pub(crate) async fn play<S>(&self, fault: Fault, stream: &mut S, own: Response) -> bool
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -142,7 +142,7 @@ impl Faults {
     }
 }
 
-/// One request that waits; however it ends, it is counted off.
+/// A blocked request; dropping it decrements the count.
 struct Held<'a>(&'a watch::Sender<usize>);
 
 impl<'a> Held<'a> {
@@ -158,7 +158,7 @@ impl Drop for Held<'_> {
     }
 }
 
-/// Sends until everything is sent or the peer has had enough.
+/// Sends until everything is sent or the peer closes the connection.
 async fn flood<S: AsyncWrite + Unpin>(stream: &mut S, bytes: u64) {
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: {bytes}\r\n\r\n"

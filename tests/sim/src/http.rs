@@ -1,5 +1,5 @@
-//! HTTP/1.1 by hand, since real clients mind how a header is spelt and how a body is framed: a
-//! library would hide both.
+//! A minimal implementation of HTTP/1.1 (RFC 9112), since real clients depend on the spelling of
+//! headers and the framing of bodies, which a library would hide.
 
 pub(crate) mod body;
 pub(crate) mod message;

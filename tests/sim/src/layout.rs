@@ -1,5 +1,5 @@
-//! What the two ends say to each other on TCP 4172, and in which spelling. The real layout is only
-//! probable, so there are three: whatever stands between client and agent must carry them all.
+//! The messages on TCP 4172 and their byte layouts. The real layout is not certain, so there are
+//! three, and the gateway must relay all of them.
 
 mod chunks;
 mod scrambled;
@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::tag::Tag;
 use chunks::Order;
 
-/// A spelling of control messages.
+/// A byte layout of control messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
@@ -21,11 +21,10 @@ pub enum Layout {
     Little,
     /// Chunks with big-endian integers; each side announces the SPI that it wants to receive.
     Big,
-    /// A spelling that nobody knows; the agent names both SPIs.
+    /// An unknown layout; the agent announces both SPIs.
     Scrambled,
 }
 
-/// One control message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
     Invite(Tag, Terms),
@@ -68,7 +67,6 @@ pub(crate) enum Malformed {
 }
 
 impl Layout {
-    /// Spells a message.
     pub(crate) fn encode(self, message: &Message) -> Vec<u8> {
         match self {
             Self::Little => chunks::encode(message, Order::Little),
@@ -77,7 +75,7 @@ impl Layout {
         }
     }
 
-    /// Reads the message at the start of some bytes, and tells its length; `None` if more is needed.
+    /// Parses the first message, and returns its length; `None` if more bytes are needed.
     pub(crate) fn decode(self, bytes: &[u8]) -> Result<Option<(Message, usize)>, Malformed> {
         match self {
             Self::Little => chunks::decode(bytes, Order::Little),
@@ -102,7 +100,7 @@ impl Layout {
         }
     }
 
-    /// Tells which SPIs will stand in the datagrams, after what both sides have announced.
+    /// Returns the SPIs of the datagrams, from what both sides have announced.
     pub(crate) fn flow(self, invite: &Terms, answer: &Terms) -> Option<Flow> {
         match (self, invite.spis.as_slice(), answer.spis.as_slice()) {
             (Self::Little, &[to_agent], &[to_client]) => Some(Flow { to_agent, to_client }),
@@ -119,7 +117,7 @@ impl fmt::Debug for Terms {
     }
 }
 
-/// Longer than any message here, and short enough to be read without care.
+/// Longer than any message of the simulators.
 const MAX_MESSAGE: usize = 16 * 1024;
 
 #[cfg(test)]

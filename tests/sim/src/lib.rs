@@ -1,5 +1,5 @@
-//! A simulated connection broker, agent and client, written from the protocol's description alone.
-//! They share nothing with the product, so that the product and they can disagree.
+//! A simulated connection broker, agent and client, written from the protocol description. They
+//! share no code with the product, so that an error in one shows as a disagreement.
 
 pub mod agent;
 pub mod broker;

@@ -1,4 +1,4 @@
-//! Random bytes, and how bytes are spelt. The one place that asks the system's generator.
+//! Random bytes, and hexadecimal digits.
 
 /// Returns that many random bytes.
 pub(crate) fn bytes(length: usize) -> Vec<u8> {

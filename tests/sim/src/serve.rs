@@ -1,4 +1,4 @@
-//! What every listening simulator shares: a TLS accept loop, and tasks that end together.
+//! Shared code of the listening simulators: a TLS accept loop, and tasks that stop together.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +20,6 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error("failed to listen on `{address}`")]
     Listen {
-        /// The address.
         address: SocketAddr,
         /// What the system says.
         source: io::Error,
@@ -30,7 +29,7 @@ pub enum StartError {
     Tls(#[from] TlsError),
 }
 
-/// The tasks of one simulator; dropping it stops them.
+/// The tasks of a simulator; dropping it stops them.
 #[derive(Debug)]
 pub(crate) struct Running(Scope);
 
@@ -47,7 +46,7 @@ impl Running {
         Self(scope)
     }
 
-    /// Stops every task, and returns when the last one has ended.
+    /// Stops all tasks, and waits for them.
     pub(crate) async fn stop(&self) {
         self.0.stop.cancel();
         self.0.tasks.close();
@@ -62,7 +61,7 @@ impl Drop for Running {
 }
 
 impl Scope {
-    /// Runs a task until it ends or everything stops.
+    /// Runs a task until it ends or the simulator stops.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
@@ -88,7 +87,7 @@ impl Scope {
                 };
                 let (acceptor, handle) = (acceptor.clone(), handle.clone());
                 scope.spawn(async move {
-                    // Without it small messages wait for each other; nothing else depends on it.
+                    // Sends small messages immediately; an error does no harm.
                     let _ = stream.set_nodelay(true);
                     if let Ok(Ok(stream)) = timeout(HANDSHAKE, acceptor.accept(stream)).await {
                         handle(stream, peer).await;
@@ -108,5 +107,5 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAd
 }
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Accepting fails while the process has no file descriptor left: that takes a moment.
+/// Pause after accepting failed because the process has no free file descriptor.
 const AFTER_ERROR: Duration = Duration::from_millis(50);

@@ -1,4 +1,4 @@
-//! Session tags: what an agent hands out, and a client shows to be let in.
+//! Session tags, which an agent issues and a client sends.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::random;
 
-/// A session tag, safe to hold in a `Debug` value.
+/// A session tag, whose `Debug` output is masked.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Tag(String);
 
@@ -16,7 +16,7 @@ pub enum TagError {
     /// It does not begin as every tag does.
     #[error("session tag does not start with `SCS1`")]
     Prefix,
-    /// It does not fit the chunk that carries it.
+    /// It is longer than a `ctag` chunk allows.
     #[error("session tag has {0} characters, not 5 to 127")]
     Length(usize),
     /// It has a character outside the base64 alphabet.
@@ -25,7 +25,6 @@ pub enum TagError {
 }
 
 impl Tag {
-    /// Reads a tag.
     pub fn parse(text: &str) -> Result<Self, TagError> {
         let rest = text.strip_prefix(PREFIX).ok_or(TagError::Prefix)?;
         if rest.is_empty() || text.len() > MAX_LENGTH {
@@ -37,7 +36,7 @@ impl Tag {
         Ok(Self(text.to_owned()))
     }
 
-    /// Makes a tag that nobody can guess, with the characters that a careless reader mistakes.
+    /// Creates a random tag with characters that a careless parser would misread.
     pub fn random() -> Self {
         loop {
             let bytes = random::bytes(RANDOM_LENGTH);

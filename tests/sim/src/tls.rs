@@ -1,4 +1,4 @@
-//! TLS of every leg: the certificates that simulators make for themselves, and what the client trusts.
+//! TLS of the simulators: self-signed certificates, and what the client trusts.
 
 mod verifier;
 
@@ -21,13 +21,13 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use crate::random;
 use verifier::Verifier;
 
-/// What kind of self-signed certificate a simulator shows.
+/// The kind of a simulator's self-signed certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum CertificateKind {
     /// With subject alternative names.
     #[default]
     Plain,
-    /// The same, and a certificate authority's, as `openssl req -x509` makes it.
+    /// The same, marked as a CA, like those of `openssl req -x509`.
     Ca,
     /// With a common name only.
     CnOnly,
@@ -36,7 +36,6 @@ pub enum CertificateKind {
 /// Which certificates the client accepts.
 #[derive(Clone, Debug)]
 pub enum Trust {
-    /// Any.
     Any,
     /// Those that chain to one of these.
     Authorities(Vec<CertificateDer<'static>>),
@@ -70,9 +69,9 @@ pub(crate) struct Identity {
 /// How the client opens its connections.
 #[derive(Clone)]
 pub(crate) struct Connectors {
-    /// To the broker's side: its name counts.
+    /// To the broker or Connection Manager; verifies the host name.
     pub(crate) broker: TlsConnector,
-    /// To the target: its certificate is shared with other names, so its name doesn't count.
+    /// To the target, whose certificate may have other names.
     pub(crate) target: TlsConnector,
 }
 

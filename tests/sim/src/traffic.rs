@@ -1,4 +1,4 @@
-//! Bytes and datagrams each way, counted where they pass and read at the end.
+//! Counts bytes and datagrams in each direction.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -46,7 +46,6 @@ pub struct BothWays<T> {
 /// How many datagrams went one way, and how many bytes were in them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Datagrams {
-    /// How many.
     pub datagrams: u64,
     /// Their bytes, without the headers of UDP and below.
     pub bytes: u64,
@@ -68,7 +67,6 @@ impl Traffic {
         self.counters(direction).tcp_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Counts one datagram.
     pub(crate) fn count_datagram(&self, direction: Direction, bytes: usize) {
         let counters = self.counters(direction);
         counters.udp_datagrams.fetch_add(1, Ordering::Relaxed);

@@ -1,25 +1,25 @@
-//! What no Connection Manager knows and must pass on byte for byte: the simulators put it into their
-//! messages, and look for it in each other's.
+//! Parts that no Connection Manager knows and must forward byte for byte: the simulators add them
+//! to their messages, and check those of each other.
 
 use crate::xml::Element;
 
-/// The client's product name, by which the simulated broker knows that its messages carry this.
+/// The client's product name, by which the simulated broker expects the unknown parts.
 pub(crate) const SIMULATED_CLIENT: &str = "Simulated PCoIP Client";
 
-/// The broker's product name, by which the simulated client knows the same.
+/// The broker's product name, by which the simulated client expects the unknown parts.
 pub(crate) const SIMULATED_BROKER: &str = "Simulated Connection Broker";
 
-/// An attribute with what precedes it, for the start tag of a message.
+/// An attribute with leading white space, for the start tag of a message.
 pub(crate) const ATTRIBUTE: &str = "  sim-note = 'says \"so\" &#62; &apos;that&apos;'";
 
-/// An element in a spelling that only a copy of its bytes keeps.
+/// An element whose bytes only a copy preserves.
 pub(crate) const ELEMENT: &str = concat!(
     "<sim:unknown\txmlns:sim='urn:example:sim'  one = \"1 &lt; 2\" two='\"&#x41;\"' >",
     "<!-- a comment, <kept> & verbatim --><![CDATA[ <not-xml> & ]] > ]]>",
     "<e/><e /><e></e><e ></e >\n  gr\u{fc}\u{df} &#38; text\t</sim:unknown >",
 );
 
-/// Tells whether a message still has the attribute, and the element among the children at the path.
+/// Whether a message still has the attribute, and the element among the children at this path.
 pub(crate) fn is_kept(message: &Element<'_>, path: &[&str]) -> bool {
     message.start_tag.contains(ATTRIBUTE)
         && message

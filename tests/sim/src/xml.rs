@@ -1,4 +1,4 @@
-//! Reads XML into a tree that still knows every element's bytes, so that "byte for byte" can be asked.
+//! Parses XML into a tree that knows the bytes of every element, so that tests can compare them.
 
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
@@ -14,7 +14,6 @@ pub(crate) struct Element<'a> {
     pub(crate) start_tag: &'a str,
     /// The whole element, as spelt.
     pub(crate) source: &'a str,
-    /// The elements inside.
     pub(crate) children: Vec<Element<'a>>,
     attributes: Vec<(String, String)>,
     text: String,
@@ -62,7 +61,7 @@ pub(crate) fn parse(source: &str) -> Result<Element<'_>, XmlError> {
     }
 }
 
-/// Spells text so that it can stand in an element or between quotes.
+/// Escapes text for an element or a quoted attribute.
 pub(crate) fn escape(text: &str) -> std::borrow::Cow<'_, str> {
     quick_xml::escape::escape(text)
 }

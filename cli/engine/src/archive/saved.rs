@@ -1,5 +1,5 @@
-//! What `docker save` writes of both images, made into the archive that they were built as: the same
-//! bytes, whichever engine saved them and when.
+//! Converts the output of `docker save` for both images into the archive as it was built, with the
+//! same bytes for any engine version.
 
 use std::{
     collections::BTreeMap,
@@ -17,32 +17,31 @@ use tar::{Builder, EntryType, Header};
 use super::{ArchivedImage, LARGEST, Listed, MOST, image};
 use crate::{LOCAL, reference};
 
-/// No layer of ours is larger.
+/// Maximum size of a layer in bytes.
 const LARGEST_LAYER: u64 = 4 << 30;
-/// How gzip begins; some engines save layers as the registry had them.
+/// First bytes of gzip data; some engines save layers as the registry delivered them.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// What an engine saved.
+/// The output of `docker save`.
 struct Saved<'a> {
     file: &'a File,
-    /// The regular files in it.
+    /// Positions of the regular files.
     places: BTreeMap<String, Span>,
 }
 
-/// Where a file lies in it.
 #[derive(Clone, Copy)]
 struct Span {
     at: u64,
     size: u64,
 }
 
-/// A layer, and how long it is as it is, not as it was saved.
+/// A layer, with its uncompressed length.
 struct Layer {
     place: Span,
     size: u64,
 }
 
-/// An image in the list of our archive.
+/// An image in the list of the archive.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Entry {
@@ -51,11 +50,12 @@ struct Entry {
     repo_tags: [String; 1],
 }
 
-/// Writes both images of a version, found in what an engine saved, as their own archive.
+/// Writes both images of a version, from the output of `docker save`, as an archive of this
+/// product.
 ///
 /// # Errors
 ///
-/// Where it cannot be read, or a layer is not the one that its image names.
+/// If the input cannot be read, or a layer does not match the digest in its image.
 pub fn rewrite(saved: &File, version: &str, to: impl Write) -> anyhow::Result<()> {
     let saved = Saved::open(saved)?;
     let list = saved.small("manifest.json")?;
@@ -103,8 +103,8 @@ impl<'a> Saved<'a> {
         Ok(Self { file, places })
     }
 
-    /// All layers by what images call them. One that images share is there once, and others have links
-    /// to it.
+    /// All layers by the names that images use. A shared layer is stored once, and linked to
+    /// elsewhere.
     fn layers(&self, list: &[Listed]) -> anyhow::Result<BTreeMap<String, Layer>> {
         let names = list.iter().flat_map(|listed| &listed.layers);
         let places = names.filter_map(|name| self.places.get(name));
@@ -128,7 +128,7 @@ impl<'a> Saved<'a> {
         bail!("it has no image of the {}", role.command())
     }
 
-    /// A list or a configuration.
+    /// Reads a list or a configuration.
     fn small(&self, name: &str) -> anyhow::Result<Vec<u8>> {
         let place = self.places.get(name).with_context(|| format!("it has no `{name}`"))?;
         let mut content = Vec::new();
@@ -136,7 +136,7 @@ impl<'a> Saved<'a> {
         Ok(content)
     }
 
-    /// A layer as it is.
+    /// An uncompressed layer.
     fn layer(&self, place: Span) -> io::Result<Box<dyn Read + '_>> {
         let mut begin = Vec::new();
         self.read(place)?.take(GZIP.len() as u64).read_to_end(&mut begin)?;
@@ -156,7 +156,7 @@ impl<'a> Saved<'a> {
     }
 }
 
-/// The digest in hexadecimal digits, and how many bytes it is of.
+/// The digest in hexadecimal digits, and the number of bytes.
 fn digest(mut from: impl Read) -> io::Result<(String, u64)> {
     let mut digesting = Digesting(Sha256::new());
     let size = io::copy(&mut from, &mut digesting)?;
@@ -177,7 +177,7 @@ impl Write for Digesting {
     }
 }
 
-/// Owned by root, and as old as the epoch.
+/// Adds an entry that is owned by root and has the time 0.
 fn append(
     archive: &mut Builder<impl Write>,
     name: &str,

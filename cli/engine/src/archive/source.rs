@@ -1,4 +1,4 @@
-//! Where an archive is read from: a path, or a file that is open already.
+//! The source of an archive: a path, or an open file.
 
 use std::{
     fs::File,
@@ -7,7 +7,6 @@ use std::{
     sync::Arc,
 };
 
-/// Where an archive is read from.
 #[derive(Debug, Clone, Default)]
 pub struct Source {
     path: PathBuf,
@@ -15,24 +14,24 @@ pub struct Source {
 }
 
 impl Source {
-    /// A file that is open, and whose path is only for people: whatever has that name by now, the
-    /// open file is read.
+    /// An open file. The path is only for messages: the open file is read, even if the path names
+    /// another one by now.
     #[must_use]
     pub fn of(path: PathBuf, file: File) -> Self {
         Self { path, file: Some(Arc::new(file)) }
     }
 
-    /// The path, for people.
+    /// The path, for messages.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The file from its start. Two that are open at once share their place in it.
+    /// The file, from its start. Files that are open at the same time share their position.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn open(&self) -> io::Result<File> {
         let Some(file) = &self.file else { return File::open(&self.path) };
         let mut file = file.try_clone()?;
@@ -63,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_open_file_is_read_whatever_has_its_name_by_now() {
+    fn an_open_file_is_read_even_if_its_path_was_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("images");
         let put = |text: &str| {

@@ -1,4 +1,4 @@
-//! The swarm's services, as they were asked for.
+//! The services of the swarm.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -11,53 +11,50 @@ use bollard::{
 
 use crate::{STACK, services::NAMESPACE};
 
-/// A service of the swarm.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ServiceFact {
-    /// Its name, e.g. `pcoipcm_cm`.
+    /// Name, for example `pcoipcm_cm`.
     pub name: String,
-    /// The stack that it belongs to.
+    /// Name of its stack.
     pub stack: Option<String>,
-    /// The image that it runs, as the stack file named it.
+    /// Image as in the stack file.
     pub image: String,
-    /// Whether this installer made it.
+    /// Whether the installer created it.
     pub is_ours: bool,
-    /// How many of its tasks run.
+    /// Number of running tasks.
     pub running: u64,
-    /// How many should.
+    /// Desired number of tasks.
     pub desired: u64,
-    /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Its environment; a variable without a value has an empty one.
+    /// Environment variables; one without a value is empty.
     pub environment: BTreeMap<String, String>,
-    /// What of the host it sees.
+    /// Host directories and volumes in its containers.
     pub mounts: Vec<MountFact>,
-    /// The user that it runs as, as the stack file named it.
+    /// User as in the stack file.
     pub user: String,
-    /// When it was made, as the engine writes it.
+    /// Time of creation, as the engine writes it.
     pub created: String,
-    /// When it was last changed.
+    /// Time of the last change, as the engine writes it.
     pub updated: String,
-    /// Grows with each change.
+    /// Increases with each change.
     pub version: u64,
 }
 
 impl ServiceFact {
-    /// Whether the installer made it, as a part of its stack.
+    /// Whether the installer created it as a part of its stack.
     #[must_use]
     pub fn is_of_installation(&self) -> bool {
         self.is_ours && self.stack.as_deref() == Some(STACK)
     }
 }
 
-/// Something of the host in a container.
+/// A host directory or volume in a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MountFact {
-    /// Where it lies on the host; the name of a volume.
+    /// Directory on the host, or name of the volume.
     pub source: PathBuf,
-    /// Where it lies in the container.
+    /// Directory in the container.
     pub target: PathBuf,
-    /// Whether the container cannot change it.
     pub is_read_only: bool,
 }
 

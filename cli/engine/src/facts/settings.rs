@@ -1,5 +1,5 @@
-//! Settings of the engine that its API does not report: those of its command line and of its
-//! configuration file. What cannot be read counts as not set.
+//! Settings of the engine that its API does not report, from its command line and its configuration
+//! file. Settings that cannot be read count as not set.
 
 use std::{
     fs,
@@ -11,24 +11,23 @@ use std::{
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use serde_json::Value;
 
-/// Where the engine notes its process, for engines whose socket systemd has opened.
+/// The engine's pid file, which is used if systemd opened its socket.
 const PIDFILE: &str = "/var/run/docker.pid";
-/// The configuration file unless `--config-file` names another one.
+/// The configuration file, unless `--config-file` names another one.
 const FILE: &str = "/etc/docker/daemon.json";
-/// More than any configuration file has.
+/// Maximum size of a configuration file in bytes.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// What is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Settings {
-    /// Whether no container can gain privileges.
+    /// `no-new-privileges`: whether containers cannot gain privileges.
     pub(crate) no_new_privileges: bool,
-    /// Files that a process in a container may open, unless its service says otherwise.
+    /// Default open-file limit of containers.
     pub(crate) open_files: Option<u64>,
 }
 
 impl Settings {
-    /// Reads those of the engine behind a socket.
+    /// Reads the settings of the engine behind a socket.
     pub(crate) fn read(socket: &Path) -> Self {
         let words = command_line(socket);
         let file = option(&words, "--config-file").map_or_else(|| FILE.into(), PathBuf::from);
@@ -63,7 +62,7 @@ fn option<'a>(words: &'a [String], name: &str) -> Option<&'a str> {
     })
 }
 
-/// The command line of the process that answers on the socket.
+/// The command line of the process that listens on the socket.
 fn command_line(socket: &Path) -> Vec<String> {
     let stream = UnixStream::connect(socket).ok();
     let peer = stream.and_then(|stream| getsockopt(&stream, PeerCredentials).ok());

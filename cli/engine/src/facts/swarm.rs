@@ -1,4 +1,4 @@
-//! The engine's place in a swarm.
+//! The state of the engine in a swarm.
 
 use std::{
     collections::HashMap,
@@ -15,56 +15,53 @@ use bollard::{
 
 use crate::{STACK, services::NAMESPACE};
 
-/// An engine that was started a moment ago has found its swarm again within this time.
+/// How long an engine may take to rejoin its swarm after a start.
 const START: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// The engine's place in a swarm.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum SwarmFact {
-    /// In none.
+    /// The engine is not in a swarm.
     #[default]
     Inactive,
-    /// It manages one.
+    /// The engine manages a swarm.
     Manager {
-        /// Whether this installer made it; no other is ever left.
+        /// Whether the installer created it; the installer never leaves another one.
         is_ours: bool,
-        /// How many hosts are in it.
+        /// Number of hosts in the swarm.
         nodes: usize,
     },
-    /// It works in a swarm that others manage.
+    /// The engine is a worker of another manager.
     Worker,
-    /// Its swarm waits for a key.
+    /// The swarm is locked, and waits for its unlock key.
     Locked,
-    /// Its swarm is out of order, e.g. its certificate has expired or most managers are away.
+    /// The swarm does not work, for example because its certificate has expired or most managers
+    /// are unreachable.
     Broken(String),
 }
 
-/// The engine's own node in the swarm that it manages.
+/// This host's node in the swarm that it manages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeFact {
-    /// Its name in the swarm.
     pub name: String,
-    /// Whether it takes tasks.
     pub availability: Availability,
-    /// Whether the managers see it at work.
+    /// Whether the managers see the node as ready.
     pub is_ready: bool,
-    /// How the others reach it.
+    /// Address for other nodes.
     pub address: String,
 }
 
-/// Whether a node takes tasks.
+/// Whether the scheduler may assign tasks to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Availability {
-    /// It does.
+    /// It runs existing and new tasks.
     Active,
-    /// It keeps those that it has.
+    /// It keeps existing tasks, but gets no new ones.
     Paused,
-    /// It runs none: nothing that is deployed starts there.
+    /// It runs no tasks, so deployed services do not start there.
     Drained,
 }
 
-/// What is asked of it.
 #[derive(Default)]
 pub(super) struct Swarm {
     pub(super) fact: SwarmFact,
@@ -72,7 +69,7 @@ pub(super) struct Swarm {
     pub(super) pools: Vec<String>,
 }
 
-/// What the engine says about itself when it is no longer on its way into its swarm.
+/// The engine's information, once it is not joining a swarm any more.
 pub(super) async fn settled(docker: &Docker) -> anyhow::Result<SystemInfo> {
     let begun = Instant::now();
     loop {
@@ -106,7 +103,7 @@ pub(super) async fn read(docker: &Docker, info: &SystemInfo) -> anyhow::Result<S
 async fn managed(docker: &Docker, own: Option<&str>) -> anyhow::Result<Swarm> {
     let swarm = match docker.inspect_swarm().await {
         Ok(swarm) => swarm,
-        // A manager without a majority of the others knows nothing.
+        // A manager without a majority cannot answer.
         Err(Error::DockerResponseServerError { status_code: 500.., message }) => {
             return Ok(Swarm { fact: SwarmFact::Broken(message), ..Swarm::default() });
         }
@@ -122,7 +119,8 @@ async fn managed(docker: &Docker, own: Option<&str>) -> anyhow::Result<Swarm> {
     })
 }
 
-/// What is in the swarm and neither this installer's nor its stack's. It would go with the swarm.
+/// Objects in the swarm that belong neither to the installer nor to its stack. They would be lost
+/// with the swarm.
 pub(super) async fn others(docker: &Docker, networks: &[Network]) -> anyhow::Result<Vec<String>> {
     let is_others = |network: &&Network| {
         network.scope.as_deref() == Some("swarm")

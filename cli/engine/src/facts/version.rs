@@ -1,20 +1,18 @@
-//! The three numbers of an engine's version.
+//! The version number of an engine.
 
 use std::fmt;
 
-/// A version of the engine, without what a distribution adds.
+/// A version number, without the suffix of a distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
-    /// The first number.
     pub major: u32,
-    /// The second.
     pub minor: u32,
-    /// The third; 0 where there is none.
+    /// 0 if it is missing.
     pub patch: u32,
 }
 
 impl Version {
-    /// Reads a version such as `20.10.24+dfsg1`; none where it does not begin with two numbers.
+    /// Parses a version such as `20.10.24+dfsg1`; `None` if it does not begin with two numbers.
     pub fn parse(text: &str) -> Option<Self> {
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let mut numbers = text[..end].split('.').map(|number| number.parse().ok());
@@ -34,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_distributions_add_is_no_part_of_the_number() {
+    fn the_suffix_of_a_distribution_is_ignored() {
         for (text, expected) in [
             ("20.10.24+dfsg1", Some("20.10.24")),
             ("28.1.1-rd", Some("28.1.1")),

@@ -1,13 +1,13 @@
-//! How images are called: here, and in a registry.
+//! Names of images, on this host and in a registry.
 
 use cmsg_config::socket::Role;
 
-/// Where images of an archive seem to come from. No registry answers to it, so that they are never
-/// looked for elsewhere.
+/// Registry part of the names of images from an archive. No such registry exists, so the engine
+/// never looks for them elsewhere.
 pub const LOCAL: &str = "localhost/pcoip-cmsg";
 
-/// The last part of the name of a role's image, as the administrators' guide has it: its commands
-/// that remove images look for `*/pcoip-cm` and `*/sg`.
+/// Last part of the name of a role's image, as in the administrators' guide: its commands that
+/// remove images look for `*/pcoip-cm` and `*/sg`.
 pub fn image_name(role: Role) -> &'static str {
     match role {
         Role::Cm => "pcoip-cm",
@@ -15,18 +15,18 @@ pub fn image_name(role: Role) -> &'static str {
     }
 }
 
-/// The name of a role's image of a version in the registry `HOST[:PORT][/PATH]`.
+/// The name of a role's image in the registry `HOST[:PORT][/PATH]`.
 pub fn reference(registry: &str, role: Role, version: &str) -> String {
     let (host, path) = match registry.split_once('/') {
         Some((host, path)) => (host, format!("/{path}")),
         None => (registry, String::new()),
     };
-    // A first part without dot and port is a user of the engine's default registry to it.
+    // The engine takes a first part without a dot or port for a user of its default registry.
     let port = if host == "localhost" || host.contains(['.', ':']) { "" } else { ":443" };
     format!("{host}{port}{path}/{}:{version}", image_name(role))
 }
 
-/// The host and port in the name of an image, as the engine looks for certificates of it.
+/// The registry's host and port in the name of an image, by which the engine looks up certificates.
 pub(super) fn host(reference: &str) -> &str {
     reference.split('/').next().unwrap_or(reference)
 }
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_registry_is_never_taken_for_a_user_of_the_default_one() {
+    fn a_registry_is_never_mistaken_for_a_user_of_the_default_one() {
         for (registry, expected) in [
             ("registry.example:5000", "registry.example:5000/pcoip-cm:1.2.3"),
             ("registry.example/team/a", "registry.example/team/a/pcoip-cm:1.2.3"),

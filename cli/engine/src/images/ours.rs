@@ -1,4 +1,4 @@
-//! Whether an image that somebody else kept for us is the one that was asked for.
+//! Checks that an image from a registry is the requested one.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use bollard::models::ImageInspect;
 
 use crate::{LAYER_LABEL, VERSION_LABEL};
 
-/// How an image is not the one that was asked for.
+/// Why an image is not the requested one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Foreign {
-    /// It does not say that it is one of this product.
+    /// It lacks the labels of this product.
     Unmarked,
-    /// It is of another version, if it says of which.
+    /// It has another version, or none.
     Version(Option<String>),
-    /// It is for other processors or another system, e.g. `linux/arm64`.
+    /// It is for another platform, for example `linux/arm64`.
     Platform(String),
-    /// It has other layers than it says: somebody made it from one of this product.
+    /// Its layers differ from its label: somebody built it on top of an image of this product.
     Changed,
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for Foreign {
     }
 }
 
-/// Judges an image for a version and the engine's processors, and tells the digest of its layer.
+/// Checks an image for a version and the engine's architecture. Returns the digest of its layer.
 pub(super) fn judge(
     image: &ImageInspect,
     version: &str,
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_taken_only_where_it_is_the_one_that_was_asked_for() {
+    fn an_image_is_only_accepted_if_it_is_the_requested_one() {
         let (ours, one) = ((LAYER_LABEL, "sha256:a"), (VERSION_LABEL, "1"));
         for (labels, architecture, layers, expected) in [
             (&[ours, one][..], "amd64", &["sha256:a"][..], Ok("sha256:a".to_owned())),

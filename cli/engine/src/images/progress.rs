@@ -1,21 +1,21 @@
-//! How far a pull is: the engine tells it layer by layer.
+//! Progress of a pull, which the engine reports for each layer.
 
 use std::collections::BTreeMap;
 
 use bollard::models::CreateImageInfo;
 
-/// More layers than an image has; what comes beyond is not counted.
+/// Maximum number of layers that are counted.
 const MOST: usize = 256;
 
-/// The layers that the engine spoke of.
+/// The layers of which the engine has reported progress.
 #[derive(Default)]
 pub(super) struct Progress {
-    /// Bytes there and in all.
+    /// Received and total bytes.
     layers: BTreeMap<String, (u64, u64)>,
 }
 
 impl Progress {
-    /// Takes in what the engine said.
+    /// Processes a message of the engine.
     pub(super) fn note(&mut self, said: CreateImageInfo) {
         let Some(id) = said.id else { return };
         let known = self.layers.contains_key(&id);
@@ -36,7 +36,7 @@ impl Progress {
         }
     }
 
-    /// Bytes there and in all, as far as the engine knows them.
+    /// Received and total bytes, as far as the engine knows them.
     pub(super) fn sum(&self) -> (u64, u64) {
         self.layers.values().fold((0, 0), |(there, all), (current, total)| {
             (there.saturating_add(*current), all.saturating_add(*total))
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_the_sum_over_all_layers() {
+    fn the_progress_is_the_sum_of_all_layers() {
         let mut progress = Progress::default();
         for (id, status, detail, sum) in [
             ("1.0", "Pulling from pcoip-cm", None, (0, 0)),
@@ -71,7 +71,7 @@ mod tests {
             ("b", "Downloading", Some((5, 50)), (15, 150)),
             ("a", "Downloading", Some((60, 100)), (65, 150)),
             ("a", "Download complete", None, (105, 150)),
-            // Extracting counts the same bytes again.
+            // Extracting reports the same bytes again.
             ("a", "Extracting", Some((1, 100)), (105, 150)),
             ("b", "Downloading", Some((-5, i64::MIN)), (100, 100)),
             (
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_layers_are_kept_than_an_image_has() {
+    fn the_number_of_layers_is_bounded() {
         let mut progress = Progress::default();
         (0..1000).for_each(|id| progress.note(said(&id.to_string(), "Downloading", Some((1, 1)))));
         assert_eq!(progress.sum(), (MOST as u64, MOST as u64));

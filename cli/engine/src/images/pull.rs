@@ -1,5 +1,5 @@
-//! Pulling an image from a registry: asked again where that may help, ended where the operator wants
-//! it, and kept only where it is the one that was asked for.
+//! Pulls an image from a registry: retries transient failures, stops on request, and keeps the
+//! image only if it is the requested one.
 
 use std::{
     collections::BTreeSet,
@@ -28,88 +28,80 @@ use super::{
 };
 use crate::{Engine, unless_absent};
 
-/// So often a registry is asked that may be better in a moment.
+/// Number of attempts if the registry fails temporarily.
 const ATTEMPTS: u32 = 5;
-/// How long it is left alone after the first time, twice as long after each further one.
+/// Pause before the second attempt; doubles with each further one.
 const PAUSE: Duration = Duration::from_secs(1);
-/// So often the operator is asked.
+/// How often the caller is asked whether to continue.
 pub(super) const TICK: Duration = Duration::from_millis(100);
-/// An engine that pulls says something within this time.
+/// How long an engine that pulls may be silent.
 pub(super) const QUIET: Duration = Duration::from_secs(120);
-/// How long an engine may take to see that nobody waits for its image.
+/// How long an engine may take to notice that a pull was cancelled.
 const FORGET: Duration = Duration::from_secs(1);
 
-/// An image in a registry.
 #[derive(Debug)]
 pub struct Pull<'a> {
     /// `HOST[:PORT][/PATH]`.
     pub registry: &'a str,
-    /// The role that the image runs.
     pub role: Role,
-    /// Its version, which is its tag too.
+    /// Version of the product, and tag of the image.
     pub version: &'a str,
-    /// Who asks.
     pub credentials: Option<&'a Credentials>,
 }
 
-/// What is told while an image is pulled.
+/// An event during a pull.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pulling<'a> {
-    /// How many bytes are there, and how many there are as far as the engine knows.
+    /// Received and total bytes, as far as the engine knows them.
     Progress {
-        /// Bytes that are there.
+        /// Received bytes.
         there: u64,
-        /// Bytes in all.
+        /// Total bytes.
         all: u64,
     },
-    /// It did not work, and is tried again.
+    /// An attempt failed, and is repeated.
     Again {
-        /// After this time.
+        /// Pause before the next attempt.
         after: Duration,
-        /// What was wrong.
         why: &'a PullError,
     },
 }
 
-/// An image that was pulled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pulled {
-    /// Its name.
     pub name: String,
-    /// What the engine calls it.
     pub id: String,
-    /// The digest of its layer.
+    /// Digest of its layer.
     pub layer: String,
-    /// What the registry calls it, `NAME@sha256:…`.
+    /// Its digest in the registry, `NAME@sha256:…`.
     pub digest: Option<String>,
-    /// Whether it was there before.
+    /// Whether the image existed before the pull.
     pub was_there: bool,
 }
 
-/// Who hears of it; called at least ten times a second, and `Break` ends it.
+/// Receives events, at least ten times a second. `Break` cancels the pull.
 pub type Tell<'a> = dyn FnMut(Pulling<'_>) -> ControlFlow<()> + 'a;
 
-/// What was there before.
+/// The images before a pull.
 pub(super) struct Before {
-    /// The image that had the name.
+    /// The image with this name.
     named: Option<String>,
-    /// All images.
     ids: BTreeSet<String>,
 }
 
 impl Engine {
-    /// Pulls an image. What is not the one that was asked for is not kept, and neither is anything of
-    /// one that was interrupted.
+    /// Pulls an image. An image that is not the requested one is removed, and so are the remains of
+    /// a cancelled pull.
     ///
     /// # Errors
     ///
-    /// What is wrong, with what to do.
+    /// [`PullError`] with a hint.
     pub fn pull(&self, pull: &Pull<'_>, tell: &mut Tell<'_>) -> Result<Pulled, PullError> {
         self.runtime.block_on(run(&self.docker, pull, tell)).map(|(pulled, _)| pulled)
     }
 }
 
-/// Pulls an image, and tells what was there before.
+/// Pulls an image. Returns the images that existed before.
 pub(super) async fn run(
     docker: &Docker,
     pull: &Pull<'_>,
@@ -140,7 +132,7 @@ async fn before(docker: &Docker, name: &str) -> Result<Before, Error> {
     Ok(Before { named: inspect(docker, name).await?.and_then(|image| image.id), ids })
 }
 
-/// Has the engine fetch it, more than once where that may help.
+/// Has the engine pull the image, with several attempts.
 async fn fetch(
     docker: &Docker,
     name: &str,
@@ -201,13 +193,13 @@ async fn attempt_once(
         }
         let (there, all) = progress.sum();
         if tell(Pulling::Progress { there, all }).is_break() {
-            // The engine ends what nobody listens to.
+            // The engine cancels a pull when its client disconnects.
             return Err(PullError::new(name, Refusal::Cancelled));
         }
     }
 }
 
-/// What the engine said, without what its library puts around it.
+/// The engine's message without the prefix of the client library.
 fn words(error: Error) -> String {
     match error {
         Error::DockerResponseServerError { message, .. } => message,
@@ -216,7 +208,7 @@ fn words(error: Error) -> String {
     }
 }
 
-/// Takes the image that has the name, where it is the one that was asked for.
+/// Accepts the image with this name if it is the requested one.
 async fn accept(
     docker: &Docker,
     name: &str,
@@ -241,7 +233,7 @@ async fn accept(
     })
 }
 
-/// Gives the name back to who had it, and removes what came, or may come in a moment.
+/// Restores the previous owner of the name, and removes the pulled image, which may still appear.
 pub(super) async fn restore(
     docker: &Docker,
     name: &str,
@@ -257,14 +249,14 @@ pub(super) async fn restore(
                 docker.tag_image(former, Some(tag(name))).await?;
                 gone = &id;
             }
-            // What was there under another name, or without any, stays.
+            // An image that existed before, under any name or none, stays.
             if before.named.is_some() && before.ids.contains(&id) {
                 return Ok(());
             }
             let removed = docker.remove_image(gone, None::<RemoveImageOptions>, None).await;
             return unless_absent(removed.map(drop));
         }
-        // One that was interrupted at its end may still come.
+        // A pull that was cancelled at its end may still complete.
         if !may_come || begun.elapsed() > FORGET {
             return Ok(());
         }

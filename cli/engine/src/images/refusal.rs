@@ -1,67 +1,63 @@
-//! Why there is no image: what the engine says in the words of others becomes something that a
-//! person can act on.
+//! Classifies the engine's errors of a pull, so that the installer can say what to do.
 
 use std::fmt;
 
 use super::{names::host, ours::Foreign};
 use crate::words::plain;
 
-/// So much of what the engine said is shown.
+/// Maximum number of characters of the engine's message that are shown.
 const SAID: usize = 300;
 
-/// An image that was not pulled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullError {
-    /// Its name.
     pub image: String,
-    /// What is wrong.
     pub why: Refusal,
-    /// What the engine said, fit to be shown; empty where it said nothing.
+    /// The engine's message, safe for a terminal; may be empty.
     pub said: String,
 }
 
-/// What is wrong with an image or its registry.
+/// Why a pull failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// The registry asks who we are.
+    /// The registry requires credentials.
     NoCredentials,
-    /// It does not know that user or that password.
+    /// The registry rejects the user or the password.
     WrongCredentials,
-    /// The user may not have the image.
+    /// The user may not pull the image.
     Denied,
-    /// It does not have the image.
+    /// The registry does not have the image.
     NotFound,
-    /// It has the image for other processors only.
+    /// The registry only has the image for other platforms.
     NoPlatform,
-    /// Its certificate is of an authority that the engine does not trust.
+    /// The engine does not trust the CA of the registry's certificate.
     UnknownAuthority,
-    /// Its certificate is for another name.
+    /// The certificate is for another name.
     CertificateName,
-    /// Its certificate has expired, or a clock is wrong.
+    /// The certificate has expired, or a clock is wrong.
     CertificateExpired,
-    /// It speaks HTTP without TLS.
+    /// The registry uses HTTP without TLS.
     PlainHttp,
-    /// No name server knows its name.
+    /// DNS does not resolve the registry's name.
     UnknownHost,
-    /// It cannot be connected to, or the connection breaks.
+    /// The connection cannot be established, or breaks.
     Unreachable,
-    /// It does not answer in time.
+    /// The registry does not answer in time.
     TimedOut,
-    /// It answers that something is wrong with itself.
+    /// The registry reports an internal error.
     Failing,
-    /// It was asked too often.
+    /// The registry limits the rate of requests.
     RateLimited,
     /// The disk is full.
     DiskFull,
-    /// The image is not the one that was asked for; it is not kept.
+    /// The image is not the requested one, and was removed.
     Foreign(Foreign),
-    /// The operator wanted it to end.
+    /// The caller cancelled the pull.
     Cancelled,
-    /// Something else, which the engine said.
+    /// Another error, in the engine's message.
     Other,
 }
 
-/// What the engine's words mean, the first that fits; all in lower case.
+/// Parts of the engine's messages in lower case, and their meaning. The first match applies.
 const WORDS: &[(&[&str], Refusal)] = &[
     (&["no space left on device"], Refusal::DiskFull),
     (&["signed by unknown authority", "certificate is not trusted"], Refusal::UnknownAuthority),
@@ -111,7 +107,7 @@ impl PullError {
         Self { image: image.to_owned(), why, said: String::new() }
     }
 
-    /// Understands what the engine said.
+    /// Classifies the engine's message.
     pub(super) fn of(image: &str, said: &str, has_credentials: bool) -> Self {
         let words = said.to_lowercase();
         let fits = |(parts, _): &&(&[&str], Refusal)| parts.iter().any(|part| words.contains(part));
@@ -123,12 +119,12 @@ impl PullError {
         Self { image: image.to_owned(), why, said: plain(said, SAID) }
     }
 
-    /// Whether the same question may be answered otherwise in a moment.
+    /// Whether another attempt may succeed.
     pub fn is_transient(&self) -> bool {
         matches!(self.why, Refusal::Unreachable | Refusal::TimedOut | Refusal::Failing)
     }
 
-    /// What the operator can do.
+    /// What the administrator can do.
     pub fn hint(&self) -> Option<String> {
         let host = host(&self.image);
         let hint = match &self.why {
@@ -222,7 +218,7 @@ impl fmt::Display for Refusal {
 mod tests {
     use super::*;
 
-    /// What engines said, whether there were credentials, and what it means.
+    /// Messages of engines, whether there were credentials, and the expected class.
     const SAYINGS: &[(&str, bool, Refusal)] = &[
         (
             r#"Get "https://r:5000/v2/": dial tcp 192.0.2.1:5000: connect: connection refused"#,
@@ -271,14 +267,14 @@ mod tests {
     ];
 
     #[test]
-    fn what_an_engine_says_is_understood() {
+    fn messages_of_engines_are_classified() {
         for (said, has_credentials, expected) in SAYINGS {
             assert_eq!(&PullError::of("r/sg:1", said, *has_credentials).why, expected, "{said}");
         }
     }
 
     #[test]
-    fn only_what_may_pass_is_asked_again() {
+    fn only_transient_failures_are_retried() {
         let transient = |why| PullError::new("r/sg:1", why).is_transient();
         assert!(
             [Refusal::Unreachable, Refusal::TimedOut, Refusal::Failing].map(transient) == [true; 3]

@@ -1,4 +1,4 @@
-//! Images out of a registry into a file: pulled, saved, and gone again.
+//! Saves images from a registry to a file: pulls, saves and removes them.
 
 use std::{fs::File, io::Write as _, pin::pin, time::Instant};
 
@@ -14,12 +14,12 @@ use super::{
 use crate::Engine;
 
 impl Engine {
-    /// Has the engine pull images and save them into a file as `docker save` does. It keeps none that
-    /// it did not have, and no name.
+    /// Pulls images and writes them to a file in the format of `docker save`. The engine keeps no
+    /// image or name that it did not have before.
     ///
     /// # Errors
     ///
-    /// A [`PullError`] where an image cannot be had or the operator wants it to end, else why it
+    /// [`PullError`] if an image cannot be pulled or the caller cancelled; otherwise why the images
     /// cannot be saved.
     pub fn take(
         &self,
@@ -34,7 +34,7 @@ impl Engine {
             match (taken, given_back) {
                 (taken, Ok(())) => taken,
                 (Ok(()), Err(left)) => Err(left),
-                // Not as it was: more than that an image cannot be had.
+                // The engine is not in its previous state, which is worse than the failed pull.
                 (Err(why), Err(left)) => Err(left.context(format!("{why:#}"))),
             }
         })
@@ -85,7 +85,8 @@ async fn save(
     }
 }
 
-/// The last one first: what was there before it may be what came before it.
+/// In reverse order, since an image of an earlier pull may have been the previous one of a later
+/// pull.
 async fn give_back(docker: &Docker, borrowed: &[(String, Before)]) -> anyhow::Result<()> {
     let mut given_back = Ok(());
     for (name, before) in borrowed.iter().rev() {

@@ -1,4 +1,5 @@
-//! The services as a compose file. What a compose file cannot say is told by name.
+//! Converts services to a compose file. Fields that a compose file cannot express are reported by
+//! name.
 
 mod networks;
 mod parts;
@@ -16,22 +17,22 @@ use crate::{STACK, services::NAMESPACE};
 use networks::Networks;
 use parts::{cpus, duration, mounts, ports, references, same, size, ulimits};
 
-/// A compose file, and what it does not say.
+/// A compose file, and the fields that it lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// The file.
     pub text: String,
-    /// The fields of services and networks that it lacks, e.g. `pcoipcm_cm.Placement.Preferences`.
+    /// The fields of services and networks that it cannot express, for example
+    /// `pcoipcm_cm.Placement.Preferences`.
     pub lost: Vec<String>,
 }
 
 impl Others {
-    /// Writes the stack down. Secrets, configs, and networks and volumes of others are named, and
-    /// have to be there.
+    /// Writes the stack as a compose file. Secrets, configs, and networks and volumes outside the
+    /// stack are only referenced, and must exist.
     ///
     /// # Errors
     ///
-    /// Where a service has no name.
+    /// If a service has no name.
     pub fn render(&self) -> anyhow::Result<Written> {
         let mut lost = Vec::new();
         let mut file = Parts { networks: Networks::of(&self.networks), ..Parts::default() };
@@ -63,7 +64,7 @@ impl Others {
     }
 }
 
-/// The networks that a service is in, as the engine calls them.
+/// Ids of the networks of a service.
 pub(super) fn network_ids(service: &Value) -> impl Iterator<Item = &str> {
     let spec = &service["Spec"];
     let lists = [&spec["TaskTemplate"]["Networks"], &spec["Networks"]];
@@ -71,7 +72,7 @@ pub(super) fn network_ids(service: &Value) -> impl Iterator<Item = &str> {
     attached.filter_map(|network| network["Target"].as_str())
 }
 
-/// The parts of the file.
+/// The sections of the file.
 #[derive(Default)]
 struct Parts {
     networks: Networks,
@@ -168,7 +169,7 @@ impl Parts {
         put(deploy, "resources", all);
         let mut placement = task.inner("Placement");
         let mut placed = Map::new();
-        // The command that deploys asks the registry for the platforms.
+        // `docker stack deploy` gets the platforms from the registry.
         placement.ignore(&["Platforms"]);
         placement.map(
             &[("Constraints", "constraints", same), ("MaxReplicas", "max_replicas_per_node", same)],
@@ -192,7 +193,7 @@ impl Parts {
     fn container(&mut self, mut container: Fields<'_>, service: &mut Map<String, Value>) {
         container.map(&CONTAINER, service);
         put(service, "labels", labels(&mut container));
-        // `false` says something here: the engine's own default may be true.
+        // `false` is significant here, since the engine's default may be true.
         if let Some(init) = container.look("Init").as_bool() {
             service.insert("init".to_owned(), init.into());
             container.ignore(&["Init"]);
@@ -222,7 +223,7 @@ impl Parts {
     }
 }
 
-/// The labels that are not the deploying command's own.
+/// The labels that `docker stack deploy` did not add.
 fn labels(fields: &mut Fields<'_>) -> Map<String, Value> {
     let mut labels = fields.object("Labels");
     labels.retain(|name, _| !name.starts_with("com.docker.stack."));
@@ -252,17 +253,17 @@ fn put(into: &mut Map<String, Value>, key: &str, value: Map<String, Value>) {
     }
 }
 
-/// A name without that of the stack, which the deploying command puts in front.
+/// A name without the prefix that `docker stack deploy` adds.
 fn short(name: &str) -> &str {
     name.strip_prefix(STACK).and_then(|name| name.strip_prefix('_')).unwrap_or(name)
 }
 
-/// Whether the deploying command made it.
+/// Whether `docker stack deploy` created it.
 fn is_own(labels: &Value) -> bool {
     labels[NAMESPACE] == STACK
 }
 
-/// Texts as the deploying command reads them: a dollar begins a variable.
+/// Escapes dollar signs, since `docker stack deploy` replaces variables.
 fn escaped(value: Value) -> Value {
     match value {
         Value::String(text) => text.replace('$', "$$").into(),

@@ -1,8 +1,8 @@
-//! The fields of what the engine shows, taken one by one, so that what nobody takes is noticed.
+//! The fields of an object of the engine, which are removed one by one, so that the remaining ones
+//! can be reported.
 
 use serde_json::{Map, Value};
 
-/// The fields of one object.
 pub(super) struct Fields<'a> {
     at: String,
     left: Map<String, Value>,
@@ -10,7 +10,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Those of a value that is called so; none where it is no object.
+    /// The fields of a value with this path; empty if it is not an object.
     pub(super) fn of(value: Option<Value>, at: &str, lost: &'a mut Vec<String>) -> Self {
         let left = match value {
             Some(Value::Object(fields)) => fields,
@@ -19,17 +19,15 @@ impl<'a> Fields<'a> {
         Self { at: at.to_owned(), left, lost }
     }
 
-    /// Takes a field that says something.
+    /// Removes a field with a value.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         self.left.remove(name).filter(|value| !is_empty(value))
     }
 
-    /// Takes a text.
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
         self.take(name)?.as_str().map(str::to_owned)
     }
 
-    /// Takes a list.
     pub(super) fn list(&mut self, name: &str) -> Vec<Value> {
         match self.take(name) {
             Some(Value::Array(values)) => values,
@@ -37,7 +35,6 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Takes an object.
     pub(super) fn object(&mut self, name: &str) -> Map<String, Value> {
         match self.take(name) {
             Some(Value::Object(fields)) => fields,
@@ -45,13 +42,13 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Takes the fields of a field.
+    /// Removes a field, and returns its own fields.
     pub(super) fn inner(&mut self, name: &str) -> Fields<'_> {
         let value = self.left.remove(name);
         Fields::of(value, &format!("{}.{name}", self.at), self.lost)
     }
 
-    /// Takes fields under other names, each changed.
+    /// Moves fields to other names, with converted values.
     pub(super) fn map(&mut self, names: &[Renamed], into: &mut Map<String, Value>) {
         for (from, to, change) in names {
             if let Some(value) = self.take(from) {
@@ -60,42 +57,42 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The fields of a value of this one's lists.
+    /// The fields of an element of a list.
     pub(super) fn about(&mut self, value: Value, name: &str) -> Fields<'_> {
         Fields::of(Some(value), &format!("{}.{name}", self.at), self.lost)
     }
 
-    /// A field, which stays.
+    /// A field, which is not removed.
     pub(super) fn look(&self, name: &str) -> &Value {
         self.left.get(name).unwrap_or(&Value::Null)
     }
 
-    /// Whether a field is there, whatever it says.
+    /// Whether a field exists, with any value.
     pub(super) fn has(&self, name: &str) -> bool {
         self.left.contains_key(name)
     }
 
-    /// Notes that a field is not written.
+    /// Reports a field as unsupported.
     pub(super) fn note(&mut self, name: &str) {
         self.lost.push(format!("{}.{name}", self.at));
     }
 
-    /// What deploying chooses anew.
+    /// Discards fields that a deployment sets again.
     pub(super) fn ignore(&mut self, names: &[&str]) {
         names.iter().for_each(|name| drop(self.left.remove(*name)));
     }
 
-    /// Notes what nobody has taken, by name.
+    /// Reports the remaining fields.
     pub(super) fn end(self) {
         let left = self.left.into_iter().filter(|(_, value)| !says_nothing(value));
         self.lost.extend(left.map(|(name, _)| format!("{}.{name}", self.at)));
     }
 }
 
-/// A field, the key of a compose file, and how its value is written there.
+/// Name of a field, key in a compose file, and conversion of its value.
 pub(super) type Renamed = (&'static str, &'static str, fn(&Value) -> Value);
 
-/// A number and a switch may say `0` and `false`, where the default is another.
+/// `0` and `false` are not empty, since the default may be another value.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -106,7 +103,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// What nobody takes may be as it is where nobody has set it.
+/// Whether the value is a default that need not be reported.
 fn says_nothing(value: &Value) -> bool {
     match value {
         Value::Bool(is_on) => !is_on,

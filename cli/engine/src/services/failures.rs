@@ -1,4 +1,4 @@
-//! Why a service keeps dying: what the engine says of its last task, and what that one said itself.
+//! Why a service is crash-looping: the engine's error of its last task, and the task's log.
 
 use std::collections::HashMap;
 
@@ -14,43 +14,43 @@ use futures_util::TryStreamExt as _;
 
 use crate::{Engine, unless_absent, words::plain};
 
-/// No more lines than these are asked for.
+/// Maximum number of log lines that are requested.
 pub(super) const MOST_LINES: usize = 200;
-/// So much of a line is shown.
+/// Maximum length of a log line that is shown.
 pub(super) const LINE: usize = 500;
 
-/// A task that ended though it should run.
+/// A task that stopped although it should run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// When, as the engine writes it.
+    /// Time, as the engine writes it.
     pub when: String,
-    /// What became of it, e.g. `failed`; `rejected` where it did not even start.
+    /// State of the task, for example `failed`, or `rejected` if it did not start.
     pub state: String,
-    /// What its process ended with, where there was one.
+    /// Exit code of its process, if there was one.
     pub exit_code: Option<i64>,
-    /// What the engine says, e.g. `starting container failed: …`.
+    /// Error of the engine, for example `starting container failed: …`.
     pub error: String,
-    /// The last lines of the newest container that is still there and said something.
+    /// Last lines of the newest existing container with a log.
     pub log: Vec<String>,
 }
 
 impl Engine {
-    /// When tasks of a service, e.g. `pcoipcm_cm`, ended though they should run, newest first, in
-    /// words that compare as the times do. The engine remembers a few.
+    /// When tasks of a service, for example `pcoipcm_cm`, stopped although they should run, newest
+    /// first, as strings that sort by time. The engine remembers a few.
     ///
     /// # Errors
     ///
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub fn failed_at(&self, service: &str) -> anyhow::Result<Vec<String>> {
         Ok(self.runtime.block_on(self.failed(service))?.iter().map(when).collect())
     }
 
-    /// The last task of a service that ended though it should run, of that deployment where one is
-    /// named, with the last lines that it said; none where no task did.
+    /// The last task of a service that stopped although it should run, with its last log lines.
+    /// Only tasks of `deployment` count if it is given. `None` if there is no such task.
     ///
     /// # Errors
     ///
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub fn last_failure(
         &self,
         service: &str,
@@ -82,7 +82,7 @@ impl Engine {
         Ok(newest_first(tasks))
     }
 
-    /// The last lines of a container; none where it is gone, or keeps no log.
+    /// The last log lines of a container; empty if it was removed or has no log.
     async fn last_words(&self, container: &str, lines: usize) -> Result<Vec<String>, Error> {
         let options = LogsOptions {
             stdout: true,
@@ -101,7 +101,7 @@ impl Engine {
     }
 }
 
-/// A line of a log, fit to be shown.
+/// A log line, safe for a terminal.
 pub(super) fn line(said: &LogOutput) -> String {
     plain(&said.to_string(), LINE)
 }
@@ -120,7 +120,7 @@ fn newest_first(mut tasks: Vec<Task>) -> Vec<Task> {
     tasks
 }
 
-/// Fractions of seconds are as long as they need to be.
+/// The engine omits trailing zeros of fractions of seconds.
 fn when(task: &Task) -> String {
     let when = task.status.as_ref().and_then(|status| status.timestamp.clone());
     when.unwrap_or_default().trim_end_matches('Z').to_owned()
@@ -144,7 +144,7 @@ fn failure(task: &Task) -> Failure {
     }
 }
 
-/// One that did not start has none, or one without a name.
+/// The id of the task's container. A task that did not start has none, or an empty one.
 fn container(task: &Task) -> Option<&str> {
     let status = task.status.as_ref()?.container_status.as_ref()?;
     status.container_id.as_deref().filter(|id| !id.is_empty())
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_that_failed_is_told_and_none_that_was_stopped_or_runs() {
+    fn the_newest_failed_task_is_reported() {
         let tasks = vec![
             task(TaskState::FAILED, "2026-01-01T00:00:02.1Z", "older"),
             task(TaskState::FAILED, "2026-01-01T00:00:02.12Z", "newest\u{1b}[1m"),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_is_of_the_deployment_that_its_environment_names() {
+    fn a_tasks_environment_names_its_deployment() {
         let env = ["A=1", "PCOIP_CMSG_DEPLOYMENT=new"].map(str::to_owned).to_vec();
         let container =
             TaskSpecContainerSpec { env: Some(env), ..TaskSpecContainerSpec::default() };

@@ -1,4 +1,4 @@
-//! A single service: made to start again, removed, waited for, without the other.
+//! Operations on a single service: restart, scale, remove, wait.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,82 +12,80 @@ use bollard::query_parameters::ListContainersOptions;
 use super::run;
 use crate::{Engine, unless_absent};
 
-/// The label that a swarm gives the containers of a service.
+/// Label that Swarm sets on the containers of a service.
 const SERVICE: &str = "com.docker.swarm.service.name";
-/// The engine does not tell when a container is gone.
+/// How often to check whether a container was removed, since the engine does not report it.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// A container that runs for a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
-    /// What the engine calls it.
     pub container: String,
-    /// What the engine calls the image that it runs.
+    /// Id of the image.
     pub image: String,
-    /// Its labels.
     pub labels: BTreeMap<String, String>,
 }
 
 impl Engine {
-    /// Has a service of that name, e.g. `pcoipcm_cm`, start its task again as it is; the others go on.
+    /// Restarts the task of a service, for example `pcoipcm_cm`, without changing it.
     ///
-    /// That `docker` command does it: bollard 0.21 loses a service's health check on its way back.
+    /// Uses the `docker` command, since bollard 0.21 loses the health check of a service.
     ///
     /// # Errors
     ///
-    /// What Docker's command says, e.g. that there is none.
+    /// The output of the `docker` command, for example that the service does not exist.
     pub fn restart_service(&self, docker: &Path, name: &str) -> anyhow::Result<()> {
         let mut command = self.command(docker);
         command.args(["service", "update", "--force", "--detach", "--no-resolve-image", name]);
         run(command, "docker service update")
     }
 
-    /// Sets how many tasks a service has; 0 stops it and keeps what it is.
+    /// Sets the number of tasks of a service. 0 stops it and keeps its configuration.
     ///
     /// # Errors
     ///
-    /// What Docker's command says, e.g. that there is none.
+    /// The output of the `docker` command, for example that the service does not exist.
     pub fn scale_service(&self, docker: &Path, name: &str, tasks: u32) -> anyhow::Result<()> {
         let mut command = self.command(docker);
         command.args(["service", "scale", "--detach", &format!("{name}={tasks}")]);
         run(command, "docker service scale")
     }
 
-    /// Removes a service; one that is not there stays away. Its containers go on their own.
+    /// Removes a service. Succeeds if it does not exist. The engine removes its containers
+    /// afterwards.
     ///
     /// # Errors
     ///
-    /// Where the engine refuses.
+    /// If the engine refuses.
     pub fn remove_service(&self, name: &str) -> anyhow::Result<()> {
         let removed = self.runtime.block_on(self.docker.delete_service(name));
         unless_absent(removed).with_context(|| format!("removing the service `{name}`"))
     }
 
-    /// Waits until no container of a removed service is left, and tells whether that came to be in
-    /// time. Only then can its image be removed.
+    /// Waits until a removed service has no containers left, after which its image can be removed.
+    /// Returns false on timeout.
     ///
     /// # Errors
     ///
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub fn wait_gone(&self, name: &str, time: Duration) -> anyhow::Result<bool> {
         self.wait_without(name, None, time)
     }
 
-    /// Waits until no container of a service runs, and tells whether that came to be in time. Those
-    /// that have ended may be kept for their logs.
+    /// Waits until no container of a service runs. Stopped ones may be kept for their logs. Returns
+    /// false on timeout.
     ///
     /// # Errors
     ///
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub fn wait_stopped(&self, name: &str, time: Duration) -> anyhow::Result<bool> {
         self.wait_without(name, Some("running"), time)
     }
 
-    /// The containers that run for a service.
+    /// The running containers of a service.
     ///
     /// # Errors
     ///
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub fn running(&self, name: &str) -> anyhow::Result<Vec<Running>> {
         let options = of_service(name, Some("running"));
         let containers = self.runtime.block_on(self.docker.list_containers(Some(options)));

@@ -1,5 +1,5 @@
-//! A compose file of an administrator's own: what it lacks for our services, said before anything is
-//! deployed. What Docker's command refuses by itself is left to it.
+//! Checks an administrator's own compose file for what our services need, before it is deployed.
+//! Errors that the `docker` command reports itself are not checked.
 
 mod mounts;
 mod ports;
@@ -19,27 +19,27 @@ use crate::{STACK, image_name};
 pub use ports::Protocol;
 pub use problem::{Lack, Problem};
 
-/// No file that a person writes is larger.
+/// Maximum size of a compose file in bytes.
 const LARGEST: u64 = 256 * 1024;
-/// The time that the reader takes grows with the square of how deep brackets are nested.
+/// Maximum number of nested brackets: parsing takes quadratic time in their depth.
 const MOST_BRACKETS: usize = 1000;
-/// The newest version of a compose file that Docker 20.10 deploys.
+/// Newest minor version of compose files that Docker 20.10 supports.
 const NEWEST_MINOR: u32 = 9;
 
-/// What the file has to be good for.
+/// What the compose file must provide.
 #[derive(Debug)]
 pub struct Expected<'a> {
-    /// The roles that are to run.
+    /// The roles to be run.
     pub roles: &'a [Role],
-    /// Where everything lies, on the host and in the containers.
+    /// Directories on the host and in the containers.
     pub paths: &'a Paths,
-    /// The user and group that the files belong to, by number, if they are known.
+    /// User id and group id of the files, if known.
     pub account: Option<(u32, u32)>,
-    /// The environment that Docker's command will see, which its variables are taken from.
+    /// Environment of the `docker` command, for the variables of the file.
     pub environment: &'a BTreeMap<String, String>,
 }
 
-/// The variable by which a compose file may name the image of a role; whoever deploys it sets it.
+/// The variable for the image of a role, which is set for the deployment.
 pub fn image_variable(role: Role) -> &'static str {
     match role {
         Role::Cm => "PCOIP_CM_IMAGE",
@@ -47,11 +47,11 @@ pub fn image_variable(role: Role) -> &'static str {
     }
 }
 
-/// Reads a file of a bearable size.
+/// Reads a file of limited size.
 ///
 /// # Errors
 ///
-/// Where it cannot be read, is no text, or is too large.
+/// If it cannot be read, is not text, or is too large.
 pub fn load(path: &Path) -> anyhow::Result<String> {
     let reading = || format!("reading the compose file `{}`", path.display());
     let file = File::open(path).with_context(reading)?;
@@ -67,7 +67,7 @@ pub fn load(path: &Path) -> anyhow::Result<String> {
     Ok(text.with_context(reading)?.into_owned())
 }
 
-/// Everything that the file lacks, and what of it has no effect.
+/// Everything that the file lacks, or that has no effect in it.
 pub fn check(text: &str, expected: &Expected<'_>) -> Vec<Problem> {
     let mut found = Problems::default();
     match parse(text) {
@@ -82,33 +82,29 @@ pub fn check(text: &str, expected: &Expected<'_>) -> Vec<Problem> {
     found.problems
 }
 
-/// What a file that lies on top of it has to go by.
+/// The parts of the file that its overlay depends on.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Outline {
-    /// Its version, which both must have.
+    /// Version, which must be the same in both files.
     pub(super) version: String,
-    /// The services in it.
     pub(super) services: Vec<Theirs>,
 }
 
-/// A service in it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Theirs {
-    /// Its name.
     pub(super) name: String,
-    /// Whether it says as whom it runs.
+    /// Whether it defines its user.
     pub(super) has_user: bool,
     volumes: Option<Value>,
 }
 
 impl Theirs {
-    /// Whether it sees a folder of the host, and may write to it.
+    /// Whether it mounts a directory of the host, and may write to it.
     pub(super) fn has_folder(&self, folder: &Path) -> bool {
         mounts::lack(self.volumes.as_ref(), folder, true).is_none()
     }
 }
 
-/// Reads the outline.
 pub(super) fn outline(text: &str) -> Result<Outline, String> {
     let file = parse(text)?;
     let version = file.get("version").and_then(scalar).ok_or("it has no `version`")?;
@@ -123,7 +119,7 @@ pub(super) fn outline(text: &str) -> Result<Outline, String> {
     Ok(Outline { version, services: services.into_iter().flatten().filter_map(service).collect() })
 }
 
-/// What was found so far.
+/// The problems found so far.
 #[derive(Default)]
 struct Problems {
     problems: Vec<Problem>,
@@ -152,7 +148,7 @@ fn parse(text: &str) -> Result<Value, String> {
     if file.is_mapping() { Ok(file) } else { Err("it is not a list of `name: value`".to_owned()) }
 }
 
-/// The value of a variable; those of images are set when the file is deployed.
+/// The value of a variable; those of images are set for the deployment.
 fn value(name: &str, expected: &Expected<'_>) -> Option<String> {
     for role in [Role::Cm, Role::Sg] {
         if name == image_variable(role) {
@@ -191,7 +187,7 @@ fn version(version: Option<&Value>) -> Option<Lack> {
     }
 }
 
-/// A network that the file makes is called by the stack's name and its own.
+/// A network in the file has the name of the stack as a prefix.
 fn takes_our_network(file: &Value, found: &mut Problems) {
     let networks = file.get("networks").and_then(Value::as_mapping);
     for (key, network) in networks.into_iter().flatten() {
@@ -206,7 +202,7 @@ fn takes_our_network(file: &Value, found: &mut Problems) {
     }
 }
 
-/// A word or number, as text.
+/// A string or number, as text.
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -216,7 +212,7 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// The words of a list; those of a mapping are its keys.
+/// The strings of a list, or the keys of a mapping.
 fn words(value: Option<&Value>) -> Vec<String> {
     match value {
         Some(Value::Sequence(list)) => list.iter().filter_map(scalar).collect(),

@@ -30,7 +30,7 @@ fn all_certificates_are_read_in_order() {
 }
 
 #[test]
-fn a_section_that_a_reader_would_skip_is_reported_with_its_line() {
+fn a_section_that_readers_skip_is_reported_with_its_line() {
     let one = section("CERTIFICATE", "AQ==");
     let label = |label: &str| Problem::Label { line: 4, label: label.to_owned() };
     let table = [
@@ -89,7 +89,7 @@ fn a_file_with_two_keys_is_refused() {
 }
 
 proptest! {
-    /// Whatever is done to the text between and around sections, none is missed.
+    /// No edit of the text between and around sections hides a certificate.
     #[test]
     fn no_certificate_is_skipped(
         between in prop::collection::vec("[ -~\r\n]{0,3}|-----|#|\u{feff}", 1..4),

@@ -1,100 +1,101 @@
-//! What roles count: whom they did not serve, and why.
+//! Counters of connections, requests and datagrams that the roles refused, by reason.
 
 use serde::{Deserialize, Serialize};
 
-/// What a Connection Manager did not serve, by the reason.
+/// What a Connection Manager refused since its start, by reason.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Unserved {
-    /// Connections beyond `MaxConnections` that nobody had to make room for; health checks among them
-    /// are served.
+    /// Connections beyond `MaxConnections` that could not replace another one. Health checks are
+    /// answered nevertheless.
     pub crowded: u64,
-    /// Connections without a session or a whole request that were closed to make room for others.
+    /// Connections without a session or a complete request that were closed to make room for
+    /// others.
     #[serde(default)]
     pub evicted: u64,
-    /// Requests and answers that were not kept, since bodies took all the memory that they may.
+    /// Requests and responses that were discarded because the memory for bodies was full.
     #[serde(default)]
     pub memory: u64,
-    /// Requests of users without a right password that the broker was not asked, since it was asked
-    /// as many already.
+    /// Requests before a successful logon that were not sent to the broker because too many were in
+    /// progress.
     #[serde(default)]
     pub strangers: u64,
-    /// Requests that the broker did not answer with what can be used.
+    /// Requests that failed at the broker: no response, or an invalid one.
     pub broker: u64,
-    /// Sessions that no gateway took.
+    /// Sessions that no gateway accepted.
     pub gateway: u64,
-    /// Requests of no session, or that their session does not allow.
+    /// Requests without a valid session, or that the session's stage does not allow.
     pub session: u64,
-    /// Log-ons while there were as many sessions as there may be.
+    /// Logons while the number of sessions was at its limit.
     pub too_many_sessions: u64,
-    /// Log-ons while it drained.
+    /// Logons while the role was draining.
     pub draining: u64,
-    /// Its gateways, in their order.
+    /// Its gateways, in the order in which they are tried.
     pub gateways: Vec<GatewayStanding>,
 }
 
-/// How a gateway stands with a Connection Manager.
+/// The state of a gateway, as its Connection Manager reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayStanding {
-    /// Its public addresses.
+    /// Public addresses of the gateway.
     pub gateway: String,
     /// Whether it is the gateway of this host. A daemon of an earlier version does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_own: Option<bool>,
-    /// Whether it took sessions when it was looked at last.
+    /// Whether the gateway accepted sessions at the last check.
     pub takes_sessions: bool,
-    /// Why not.
+    /// Why it did not.
     pub reason: Option<String>,
-    /// Announcements that it refused.
+    /// Announcements that the gateway refused.
     pub refused: u64,
-    /// Announcements that it did not answer.
+    /// Announcements without a response.
     pub silent: u64,
-    /// Why it refused the last announcement; none if it accepted that.
+    /// The last announcement, if the gateway refused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_refusal: Option<LastRefusal>,
 }
 
-/// An announcement that a gateway refused.
+/// The last announcement that a gateway refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRefusal {
-    /// When, RFC 3339.
+    /// Time of the refusal, as RFC 3339.
     pub at: String,
-    /// Its reason.
+    /// The reason in the gateway's response.
     pub reason: String,
 }
 
-/// What was not let through the gateway.
+/// Dropped datagrams and refused clients of a gateway since its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TurnedAway {
-    /// Datagrams, by the reason.
+    /// Dropped datagrams, by reason.
     pub datagrams: DroppedDatagrams,
-    /// Connections of clients, by the reason.
+    /// Refused connections of clients, by reason.
     pub clients: RefusedClients,
 }
 
-/// How many datagrams were dropped.
+/// Dropped datagrams, by reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DroppedDatagrams {
-    /// They are no session's.
+    /// They belong to no session.
     pub unknown: u64,
-    /// They may be several sessions'.
+    /// They match more than one session.
     pub ambiguous: u64,
-    /// They are for a client of which nobody knows where it expects them.
+    /// They are for a client whose UDP address is not known yet.
     pub no_destination: u64,
-    /// Too many waited to be decided, or they were too large to wait.
+    /// The queue of datagrams without a route was full, or the datagram was too large for it.
     pub undecided: u64,
-    /// The system could not take them at once.
+    /// The send buffer was full.
     pub congested: u64,
-    /// The system refused them.
+    /// The system call failed.
     pub failed: u64,
 }
 
-/// How many connections of clients were refused.
+/// Refused connections of clients, by reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RefusedClients {
-    /// They were closed to make room for others, since too many were without a session.
+    /// Closed to make room for others, since too many had not sent a tag.
     pub crowded: u64,
-    /// They finished no TLS handshake.
+    /// The TLS handshake failed or timed out.
     pub no_tls: u64,
-    /// They showed no announced session tag in time.
+    /// No tag of an announced session arrived in time.
     pub no_tag: u64,
 }

@@ -1,4 +1,4 @@
-//! What the gateway of a host reports to the Connection Manager beside it.
+//! The report of ended sessions from a gateway to the Connection Manager on the same host.
 
 use std::{io, path::Path, time::Duration};
 
@@ -6,39 +6,39 @@ use serde::{Deserialize, Serialize};
 
 use super::{Role, connect, exchange, split};
 
-/// Where the Connection Manager takes [`SessionsEnded`].
+/// Path on the Connection Manager's socket that accepts [`SessionsEnded`].
 pub const SESSIONS_ENDED: &str = "/sessions-ended";
 
-/// `POST /sessions-ended`, which is answered with 204.
+/// The body of `POST /sessions-ended`; the response has status 204.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionsEnded {
-    /// In the order in which they ended.
+    /// The sessions, in the order in which they ended.
     pub sessions: Vec<SessionEnded>,
 }
 
-/// A session that has ended at the gateway.
+/// A session that ended at the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionEnded {
     /// The session log id.
     pub id: String,
-    /// Why.
+    /// Why the session ended.
     pub reason: EndReason,
 }
 
-/// Why a session has ended, in the vendor's words.
+/// Why a session ended, in the vendor's terms (`docs/logs.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndReason {
-    /// The client did not come in time.
+    /// The client never connected (`AnnouncedSeconds`).
     ConnectionTimeout,
-    /// The client was gone for too long.
+    /// The client did not reconnect in time (`ResumeSeconds`).
     ResumeTimeout,
-    /// Anything else.
+    /// Any other reason, including those of newer gateways.
     #[serde(other)]
     Unknown,
 }
 
 impl EndReason {
-    /// The word.
+    /// The value of `reason` in `connection-closed`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,11 +49,11 @@ impl EndReason {
     }
 }
 
-/// Reports ended sessions to the Connection Manager whose socket is in that folder.
+/// Reports ended sessions to the Connection Manager whose socket is in the directory `run`.
 ///
 /// # Errors
 ///
-/// What the system says, and `Other` where the Connection Manager does not take them.
+/// The error of the system call, or `Other` if the Connection Manager refuses the report.
 pub fn report_ended(run: &Path, ended: &SessionsEnded, wait: Duration) -> io::Result<()> {
     let body = serde_json::to_vec(ended)?;
     let request = format!("POST {SESSIONS_ENDED}");

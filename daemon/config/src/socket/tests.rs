@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_socket_in_a_deep_folder_is_reached() {
+fn a_socket_in_a_deep_directory_is_usable() {
     let root = tempfile::tempdir().unwrap();
     let deep = root.path().join("d".repeat(100)).join("e".repeat(100));
     std::fs::create_dir_all(&deep).unwrap();
@@ -14,7 +14,7 @@ fn a_socket_in_a_deep_folder_is_reached() {
 }
 
 #[test]
-fn a_socket_in_use_is_not_taken() {
+fn a_socket_in_use_is_not_replaced() {
     let run = tempfile::tempdir().unwrap();
     let _first = bind(run.path(), Role::Sg).unwrap();
 
@@ -30,7 +30,7 @@ fn a_socket_left_behind_is_replaced() {
 }
 
 #[test]
-fn an_answer_is_parsed_and_a_refusal_told() {
+fn a_response_is_parsed_and_a_refusal_reported() {
     let run = tempfile::tempdir().unwrap();
     let listener = bind(run.path(), Role::Cm).unwrap();
     let answers = ["HTTP/1.1 200 OK\r\n\r\n{\"connections\":[]}", "HTTP/1.1 404 x\r\n\r\n", "?"];
@@ -54,7 +54,7 @@ fn an_answer_is_parsed_and_a_refusal_told() {
 }
 
 #[test]
-fn an_answer_that_comes_byte_by_byte_is_not_waited_for() {
+fn a_response_that_trickles_in_times_out() {
     let run = tempfile::tempdir().unwrap();
     let listener = bind(run.path(), Role::Cm).unwrap();
     let server = std::thread::spawn(move || {
@@ -62,7 +62,7 @@ fn an_answer_that_comes_byte_by_byte_is_not_waited_for() {
         stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
         stream.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
         let mut sent = 0;
-        // Until nobody reads any more.
+        // Until the client has closed the connection.
         while sent < 1000 && stream.write_all(b"x").is_ok() {
             let _ = stream.read(&mut [0; 1024]);
             sent += 1;
@@ -71,14 +71,14 @@ fn an_answer_that_comes_byte_by_byte_is_not_waited_for() {
     });
 
     let wait = Duration::from_millis(200);
-    let told = get::<Connections>(run.path(), Role::Cm, "/connections", wait).unwrap_err();
+    let error = get::<Connections>(run.path(), Role::Cm, "/connections", wait).unwrap_err();
 
-    assert!([io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock].contains(&told.kind()));
+    assert!([io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock].contains(&error.kind()));
     assert!(server.join().unwrap() < 1000);
 }
 
 #[test]
-fn a_status_without_usage_is_read_and_one_with_it_has_both_numbers_beside_the_sum() {
+fn a_status_is_read_with_and_without_usage() {
     let plain = serde_json::json!({
         "role": "sg", "version": "0.1.0", "pid": 7, "ready": true, "reason": null,
         "listens": [], "sessions": 3,

@@ -1,4 +1,4 @@
-//! Networks, as an administrator writes them.
+//! IP networks in CIDR notation.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::{BadValue, bad};
 
-/// A network, or an address as the network of that address alone.
+/// A network; a single address is a network with only that address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network(pub IpNet);
 
@@ -22,7 +22,7 @@ impl FromStr for Network {
     }
 }
 
-/// What a text that is no network should be, as far as that can be told.
+/// The expected format for an invalid network, as specific as possible.
 fn wanted(text: &str) -> &'static str {
     const NETWORK: &str = "a network `IP/BITS` or an IP address";
     if text.contains([',', ';', ' ']) {
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_network_is_named_for_what_it_is() {
+    fn an_invalid_network_gets_a_specific_error() {
         let table = [
             ("10.0.0.0/8,10.1.0.0/16", "one network `IP/BITS` or one IP address"),
             ("10.0.0.0/255.0.0.0", "a network `IP/BITS`: netmasks are not supported"),
@@ -67,9 +67,9 @@ mod tests {
             ("desk.example/8", "a network `IP/BITS` or an IP address"),
         ];
         for (text, wanted) in table {
-            let told = text.parse::<Network>().unwrap_err().to_string();
+            let error = text.parse::<Network>().unwrap_err().to_string();
 
-            assert_eq!(told, format!("`{text}` is not {wanted}"));
+            assert_eq!(error, format!("`{text}` is not {wanted}"));
         }
     }
 

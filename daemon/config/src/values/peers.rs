@@ -1,4 +1,4 @@
-//! Values that say who and where a peer is.
+//! Values that identify a peer: hosts, ports, URLs and certificate pins.
 
 use std::{
     fmt,
@@ -10,18 +10,18 @@ use cmsg_hostname::Hostname;
 
 use super::{BadValue, Port, bad};
 
-/// A host name or an address, as it stands in a URL; IPv6 without brackets here.
+/// A host name or an IP address. IPv6 addresses have no brackets.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Host(String);
 
 impl Host {
-    /// The name or address.
+    /// The name or address as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The same name, without the dot by which an absolute one ends.
+    /// The same name without the final dot of an absolute name.
     #[must_use]
     pub fn without_final_dot(&self) -> Self {
         Self(self.0.strip_suffix('.').unwrap_or(&self.0).to_owned())
@@ -50,12 +50,12 @@ impl fmt::Display for Host {
     }
 }
 
-/// `host:port`, with brackets around IPv6.
+/// `HOST:PORT`, with brackets around an IPv6 address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HostPort {
-    /// The name or address.
+    /// Host name or IP address.
     pub host: Host,
-    /// The port.
+    /// Port, 1 to 65535.
     pub port: u16,
 }
 
@@ -81,16 +81,16 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// Where a connection broker is: `https://HOST[:PORT]`. The path is always `/pcoip-broker/xml`. Two are
-/// equal if they name the same host and port, however that is spelled.
+/// URL of a connection broker: `https://HOST[:PORT]`, where the path [`BrokerUrl::PATH`] is
+/// optional. Two URLs are equal if they name the same host and port, in any spelling.
 #[derive(Debug, Clone)]
 pub struct BrokerUrl(pub HostPort);
 
 impl BrokerUrl {
-    /// The path of the broker protocol.
+    /// Path of the broker protocol.
     pub const PATH: &str = "/pcoip-broker/xml";
 
-    /// Its host in one spelling, and its port.
+    /// Host in canonical spelling, and port.
     fn canonical(&self) -> (String, u16) {
         let host = self.0.host.without_final_dot();
         let address = host.as_str().parse::<IpAddr>().map(|address| address.to_string());
@@ -112,7 +112,7 @@ impl FromStr for BrokerUrl {
     fn from_str(text: &str) -> Result<Self, BadValue> {
         let wanted = "a URL of the form `https://HOST[:PORT]`";
         let Ok(uri) = text.parse::<http::Uri>() else { return bad(text, wanted) };
-        // The URI's own reading drops a fragment.
+        // `Uri` silently drops a fragment.
         if uri.scheme_str() != Some("https")
             || text.contains('#')
             || uri.query().is_some()
@@ -121,7 +121,7 @@ impl FromStr for BrokerUrl {
             return bad(text, wanted);
         }
         let Some(authority) = uri.authority() else { return bad(text, wanted) };
-        // The URI's own reading takes no port for what is none.
+        // `Uri` ignores an invalid port.
         let port = match authority.as_str().strip_prefix(authority.host()) {
             Some("") => Ok(Port(443)),
             Some(rest) => rest.strip_prefix(':').unwrap_or_default().parse(),
@@ -144,8 +144,8 @@ impl fmt::Display for BrokerUrl {
     }
 }
 
-/// SHA-256 of a peer's certificate or of its public key (DER of the SubjectPublicKeyInfo); either
-/// matches. Written `sha256:` and 64 hexadecimal digits, colons between them allowed.
+/// SHA-256 of a peer's certificate or of its public key (DER of the SubjectPublicKeyInfo). Written
+/// as `sha256:` and 64 hexadecimal digits, optionally separated by colons.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Pin(pub [u8; 32]);
 
@@ -184,12 +184,12 @@ impl fmt::Debug for Pin {
     }
 }
 
-/// A value for one gateway, told apart by its public address: `IP=VALUE`.
+/// A value for one gateway, identified by its public address: `IP=VALUE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForGateway<T> {
-    /// The gateway's public address.
+    /// Public address of the gateway.
     pub gateway: IpAddr,
-    /// What holds for it.
+    /// The value after the equals sign.
     pub value: T,
 }
 
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn broker_urls_are_read_as_the_guide_writes_them() {
+    fn broker_urls_of_the_guide_are_accepted() {
         let table = [
             ("https://broker.example", "https://broker.example"),
             ("https://broker.example:8443/", "https://broker.example:8443"),
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_is_the_same_however_its_url_is_spelled() {
+    fn broker_urls_in_different_spellings_are_equal() {
         let url = |text: &str| text.parse::<BrokerUrl>().unwrap();
         let table = [
             ("https://b.example", "https://b.example/", true),
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_broker_url_is_refused() {
+    fn an_invalid_broker_url_is_refused() {
         let table = [
             "http://broker",
             "broker.example",
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_an_address_or_a_name_that_no_url_parser_takes_for_one() {
+    fn a_host_name_that_url_parsers_read_as_an_address_is_refused() {
         let table = [
             ("desk.example", true),
             ("desk.example.", true),
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pin_reads_what_openssl_prints() {
+    fn a_pin_accepts_the_output_of_openssl() {
         let colons = format!("sha256:{}", ["AB"; 32].join(":"));
 
         assert_eq!(
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_and_ports_keep_ipv6_apart() {
+    fn ipv6_hosts_with_a_port_have_brackets() {
         let both: HostPort = "[2001:db8::1]:443".parse().unwrap();
 
         assert_eq!((both.host.as_str(), both.port), ("2001:db8::1", 443));

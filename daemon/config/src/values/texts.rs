@@ -1,10 +1,10 @@
-//! Values that name something at a service of others: its URL, its domain, what it calls somebody.
+//! URLs, domains and names that other services assign.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use super::{BadValue, Host, Port, bad};
 
-/// A URL of the form `https://HOST[:PORT][/PATH]`, with nobody's name or password in it.
+/// A URL of the form `https://HOST[:PORT][/PATH]`, without a user name or password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpsUrl(String);
 
@@ -15,7 +15,7 @@ impl FromStr for HttpsUrl {
         let wanted = "a URL of the form `https://HOST[:PORT][/PATH]`";
         let Ok(uri) = text.parse::<http::Uri>() else { return bad(text, wanted) };
         let Some(authority) = uri.authority() else { return bad(text, wanted) };
-        // The URI's own reading takes no port for what is none.
+        // `Uri` ignores an invalid port.
         let is_port = match authority.as_str().strip_prefix(authority.host()) {
             Some("") => true,
             Some(rest) => rest.strip_prefix(':').is_some_and(|port| port.parse::<Port>().is_ok()),
@@ -36,7 +36,7 @@ impl fmt::Display for HttpsUrl {
     }
 }
 
-/// The name of a domain, not an address.
+/// A domain name; IP addresses are invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Domain(Host);
 
@@ -57,7 +57,8 @@ impl fmt::Display for Domain {
     }
 }
 
-/// A name that others gave: one line of 1 to 256 characters, without spaces at its ends.
+/// A name that another service assigned: one line of 1 to 256 characters, without leading or
+/// trailing spaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(String);
 

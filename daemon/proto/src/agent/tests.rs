@@ -16,7 +16,7 @@ fn session(info: &str) -> Result<Launched, Invalid> {
 }
 
 #[test]
-fn every_field_is_where_agents_look_for_it() {
+fn every_field_has_the_documented_element() {
     let logon = Logon {
         username: "u<1>".to_owned(),
         password: Some(" p&\"' ".into()),
@@ -49,7 +49,7 @@ fn every_field_is_where_agents_look_for_it() {
 }
 
 #[test]
-fn what_is_unknown_is_left_empty() {
+fn unknown_values_are_left_empty() {
     let id = ID.parse().unwrap();
     let launch = LaunchSession {
         ip_address: None,
@@ -87,7 +87,7 @@ fn a_launched_session_is_read() {
 }
 
 #[test]
-fn a_session_that_lacks_something_is_none() {
+fn a_session_with_a_missing_element_is_refused() {
     let [ip, port, tag, id] = [
         "<ip-address>10.0.0.5</ip-address>",
         "<port>4172</port>",
@@ -113,7 +113,7 @@ fn a_session_that_lacks_something_is_none() {
 }
 
 #[test]
-fn failures_have_their_names_and_unknown_ones_are_generic() {
+fn known_failures_are_distinguished_and_others_are_generic() {
     let table = [
         ("FAILED_USER_AUTH", "FAILED_USER_AUTH: why"),
         ("FAILED_ANOTHER_SESSION_STARTED", "FAILED_ANOTHER_SESSION_STARTED: why"),
@@ -132,7 +132,7 @@ fn failures_have_their_names_and_unknown_ones_are_generic() {
 }
 
 #[test]
-fn another_document_is_no_answer() {
+fn another_document_is_refused() {
     let table = [
         "<launch-session/>",
         "",
@@ -147,7 +147,7 @@ fn another_document_is_no_answer() {
 }
 
 #[test]
-fn an_agents_words_are_kept_as_far_as_anybody_reads_them() {
+fn an_agents_reason_is_shortened() {
     let (id, reason) = ("X".repeat(100), "\u{fc}".repeat(2000));
     let message = format!(
         "<launch-session-resp><result-id>{id}</result-id><fail-reason>{reason}</fail-reason>\

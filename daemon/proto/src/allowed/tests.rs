@@ -8,13 +8,13 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// The gateway is at these two.
+/// The addresses of the gateway in these tests.
 fn is_own(address: IpAddr) -> bool {
     [ip("203.0.113.7"), ip("2001:db8::7")].contains(&address)
 }
 
 #[test]
-fn special_and_own_addresses_are_no_agents_in_any_spelling() {
+fn special_and_own_addresses_are_refused_in_any_spelling() {
     use Kind::{Broadcast, LinkLocal, Loopback, Multicast, Own, Unspecified};
     let table = [
         ("10.0.0.5", None),
@@ -94,23 +94,23 @@ fn a_refusal_names_the_address_and_the_key() {
 }
 
 #[test]
-fn an_agents_own_word_needs_the_broker_or_an_allowed_network() {
+fn an_address_named_by_the_agent_needs_the_broker_or_an_allowed_network() {
     const REACHED: &str = "10.0.0.5:4172";
     let table = [
-        // What agents say at most sites.
+        // The usual response of an agent.
         (REACHED, REACHED),
         ("[::ffff:10.0.0.5]:4172", REACHED),
-        // Another host, or another port of its own.
+        // Another host or another port.
         ("10.0.0.9:4172", REACHED),
         ("10.0.0.5:22", REACHED),
         ("127.0.0.1:4172", REACHED),
         ("203.0.113.7:443", REACHED),
         ("169.254.169.254:80", REACHED),
         ("64:ff9b::10.0.0.5:1", REACHED),
-        // The broker named it.
+        // The broker names the same address.
         ("10.0.0.6:4172", "10.0.0.6:4172"),
         ("10.0.0.6:22", "10.0.0.6:4172"),
-        // A network allows it.
+        // A network allows the address.
         ("192.0.2.9:4172", "192.0.2.9:4172"),
         ("192.0.2.9:5000", "192.0.2.9:5000"),
     ];
@@ -125,7 +125,7 @@ fn an_agents_own_word_needs_the_broker_or_an_allowed_network() {
 }
 
 #[test]
-fn a_broker_cannot_name_what_only_a_network_allows() {
+fn a_broker_cannot_name_an_address_that_only_a_network_allows() {
     let said = "127.0.0.1:4172".parse().unwrap();
     let reached = Reached { ip: ip("10.0.0.5"), named: Some(ip("127.0.0.1")), port: 14172 };
     let table = [(&[][..], "10.0.0.5:14172"), (&["127.0.0.0/8"], "127.0.0.1:4172")];

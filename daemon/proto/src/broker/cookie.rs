@@ -1,5 +1,5 @@
-//! Cookies: the one that we give a client, and the ones that the broker gives us for it. Both are
-//! credentials, so `Debug` shows their ends only.
+//! Cookies (RFC 6265): the one that the Connection Manager sets at the client, and those that the
+//! broker sets at the Connection Manager. Both are credentials, so `Debug` only shows their ends.
 
 use std::{fmt, str::FromStr};
 
@@ -11,24 +11,24 @@ use crate::Time;
 
 const NAME: &str = "JSESSIONID";
 
-/// The client's session cookie: 32 hexadecimal digits.
+/// The session cookie of a client: 32 hexadecimal digits, 128 random bits.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ClientCookie(String);
 
-/// Why a text is no session cookie of ours.
+/// The text is not a session cookie of this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a session cookie has 32 hexadecimal digits")]
 pub struct BadCookie;
 
 impl ClientCookie {
-    /// A cookie made of random bytes.
+    /// Makes a cookie from random bytes.
     #[must_use]
     pub fn from_random(bytes: [u8; 16]) -> Self {
         Self(bytes.iter().map(|byte| format!("{byte:02X}")).collect())
     }
 
-    /// Finds it in a `Cookie` header.
+    /// Finds the session cookie in the value of a `Cookie` header (RFC 6265, section 4.2).
     #[must_use]
     pub fn find(header: &str) -> Option<Self> {
         let pairs = header.split(';').filter_map(|pair| pair.trim().split_once('='));
@@ -36,13 +36,13 @@ impl ClientCookie {
         values.filter_map(|value| value.trim_matches('"').parse().ok()).next()
     }
 
-    /// The cookie itself, to find and open what is kept under it.
+    /// The value of the cookie. It is a credential: use it only to look up and unseal a session.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The value of `Set-Cookie`.
+    /// The value of the `Set-Cookie` header (RFC 6265, section 4.1).
     #[must_use]
     pub fn set_cookie(&self) -> String {
         format!("{NAME}={}; Path=/; Secure; HttpOnly; SameSite=Strict", self.0)
@@ -78,27 +78,27 @@ impl fmt::Debug for ClientCookie {
     }
 }
 
-/// The cookies that the broker set in one session: its own, and perhaps a load balancer's. They all
-/// go back to the one address of the broker, so their paths and domains are not looked at.
+/// The cookies that the broker, or a load balancer in front of it, set in one session. They are
+/// only ever sent to `PcoipAddress`, so their `Path` and `Domain` are ignored.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BrokerCookies(Vec<(String, String)>);
 
 impl BrokerCookies {
-    /// Cookies of one session.
+    /// Maximum number of cookies in a session.
     pub const MAX_COOKIES: usize = 16;
-    /// Of all together; the request that carries them back has its limits, too.
+    /// Maximum total size in bytes. HTTP servers limit the size of a request's head.
     pub const MAX_BYTES: usize = 4096;
 
-    /// Keeps or removes the cookie of a `Set-Cookie` header in an answer of that time by the broker's
-    /// own clock.
+    /// Stores or removes the cookie of a `Set-Cookie` header. `answered` is the time of the
+    /// response by the broker's clock.
     ///
-    /// Expiry is looked at here and never again: known brokers set `Expires` with the first answer
-    /// alone, and go on using the cookie.
+    /// Expiry is only checked here: known brokers set `Expires` in the first response only, and
+    /// keep accepting the cookie after that time.
     ///
     /// # Errors
     ///
-    /// Why the cookie is neither kept nor removed.
+    /// [`NotKept`], in which case nothing is stored or removed.
     pub fn store(&mut self, set_cookie: &str, answered: Time) -> Result<(), NotKept> {
         let cookie = Cookie::parse(set_cookie).map_err(|_| NotKept::NoPair)?;
         let (name, value) = cookie.name_value();
@@ -123,7 +123,7 @@ impl BrokerCookies {
         Ok(())
     }
 
-    /// The value of `Cookie`, `None` where there is nothing to send.
+    /// The value of the `Cookie` header; `None` without cookies.
     #[must_use]
     pub fn header(&self) -> Option<String> {
         let pairs: Vec<_> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -131,7 +131,8 @@ impl BrokerCookies {
     }
 }
 
-/// Whether a cookie has expired when it comes (RFC 6265, section 5.3: `Max-Age` goes before `Expires`).
+/// Whether the cookie is already expired, which removes it (RFC 6265, section 5.3). `Max-Age` takes
+/// precedence over `Expires`.
 fn is_removal(cookie: &Cookie<'_>, answered: Time) -> bool {
     if let Some(age) = cookie.max_age() {
         return age.is_zero();
@@ -140,29 +141,29 @@ fn is_removal(cookie: &Cookie<'_>, answered: Time) -> bool {
     expires.is_some_and(|at| u64::try_from(at).unwrap_or_default() <= answered.as_millis() / 1000)
 }
 
-/// Why a cookie of the broker is neither kept nor removed.
+/// Why a cookie of the broker is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotKept {
-    /// It has no name and value.
-    #[error("it is no `NAME=VALUE`")]
+    /// It does not have the form `NAME=VALUE`.
+    #[error("it is not of the form `NAME=VALUE`")]
     NoPair,
-    /// Such as a space, a comma or a letter beyond ASCII.
+    /// For example a space, a comma or a non-ASCII letter.
     #[error("its name or value has a character that a `Cookie` header cannot have")]
     Character,
-    /// The session has [`BrokerCookies::MAX_COOKIES`].
-    #[error("the session has {} cookies already", BrokerCookies::MAX_COOKIES)]
+    /// The session already has [`BrokerCookies::MAX_COOKIES`] cookies.
+    #[error("the session already has {} cookies", BrokerCookies::MAX_COOKIES)]
     TooMany,
-    /// All together would have more than [`BrokerCookies::MAX_BYTES`].
-    #[error("all cookies of a session may have {} bytes", BrokerCookies::MAX_BYTES)]
+    /// The total size would exceed [`BrokerCookies::MAX_BYTES`].
+    #[error("the cookies of a session would exceed {} bytes", BrokerCookies::MAX_BYTES)]
     TooLarge,
 }
 
-/// The `Set-Cookie` headers of one answer.
+/// The `Set-Cookie` headers of a response.
 #[derive(Debug, Clone, Default)]
 pub struct SetCookies {
-    /// The values of the headers.
+    /// Values of the headers, in order.
     pub values: Vec<String>,
-    /// When the broker answered, by its own clock.
+    /// Time of the response by the broker's clock.
     pub answered: Time,
 }
 
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_cookie_is_written_and_found_again() {
+    fn a_session_cookie_is_set_and_found() {
         let cookie = ClientCookie::from_random([0xAB; 16]);
         let value = "AB".repeat(16);
 
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_brokers_cookies_are_replayed() {
+    fn the_brokers_cookies_are_sent_back() {
         let mut cookies = BrokerCookies::default();
         assert_eq!(cookies.header(), None);
 
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_cannot_fill_the_memory() {
+    fn a_brokers_cookies_are_bounded() {
         let mut cookies = BrokerCookies::default();
         for number in 0..100 {
             let stored = store(&mut cookies, &format!("c{number}=x"));

@@ -1,5 +1,6 @@
-//! What may stand in logs. Administrators' tools read the documents there, so shape and names stay;
-//! what lets anyone log on or take over a session does not.
+//! Masks secrets in documents for the log. Administrators' tools parse the logged documents, so
+//! structure and names are preserved; everything that would let a reader log on or take over a
+//! session is masked.
 
 use crate::{
     tag,
@@ -8,12 +9,13 @@ use crate::{
 
 const MASK: &str = "****";
 
-/// More than this of one document is cut off. With its columns a line of the log stays below 64 KiB,
-/// which is all that many readers of lines take.
+/// Documents are truncated to this number of bytes, so that a log line stays below 64 KiB, the
+/// limit of many line readers.
 const MAX_LOGGED: usize = 60 * 1024;
 
-/// Messages whose parts are known. What nobody here has met may be a credential, so it is masked: in
-/// these messages what is not in [`SHOWN`], in any other and in `authenticate` what is not harmless.
+/// Messages whose elements are known. An unknown element may be a credential, so it is masked: in
+/// these messages, everything that is not in [`SHOWN`]; in all others and in `authenticate`,
+/// everything that is not in [`HARMLESS`].
 const KNOWN: [&str; 13] = [
     "hello",
     "hello-resp",
@@ -30,7 +32,7 @@ const KNOWN: [&str; 13] = [
     "add-connection",
 ];
 
-/// Elements whose text shows in known messages.
+/// Elements of known messages whose text is shown.
 const SHOWN: [&str; 47] = [
     "button-id",
     "cap",
@@ -81,21 +83,21 @@ const SHOWN: [&str; 47] = [
     "username",
 ];
 
-/// Attributes that show in known messages.
+/// Attributes of known messages that are shown.
 const SHOWN_ATTRIBUTES: [&str; 7] =
     ["do-not-log", "hidden", "is-default", "method", "session-type", "text-type", "type"];
 
-/// Elements of all other messages that are no secrets.
+/// Elements of other messages whose text is shown.
 const HARMLESS: [&str; 6] = ["username", "domain", "id", "button-id", "result-id", "result-str"];
 
-/// Attributes of such messages that are no secrets.
+/// Attributes of other messages that are shown.
 const HARMLESS_ATTRIBUTES: [&str; 2] = ["method", "do-not-log"];
 
-/// A document in one line without secrets, as far as [`MAX_LOGGED`] goes.
+/// The document in one line, with secrets masked, truncated to [`MAX_LOGGED`] bytes.
 #[must_use]
 pub fn document(document: &Document<'_>) -> String {
     if document.is_outline() {
-        // What was not kept cannot be masked.
+        // An outline lacks the elements that would have to be masked.
         return format!("({} bytes)", document.source().len());
     }
     let mut edits = Edits::default();
@@ -118,7 +120,7 @@ pub fn document(document: &Document<'_>) -> String {
     one_line(&edits.apply(document))
 }
 
-/// The same for what may be no document at all.
+/// Like [`document`], for bytes that may not be valid XML.
 #[must_use]
 pub fn bytes(bytes: &[u8]) -> String {
     match Document::parse(bytes, MAX_BYTES) {
@@ -127,7 +129,7 @@ pub fn bytes(bytes: &[u8]) -> String {
     }
 }
 
-/// A cookie's value: its ends, where it is long enough to lose them.
+/// The first and last characters of a cookie's value; `****` if it is too short for that.
 #[must_use]
 pub fn cookie(value: &str) -> String {
     let ends = (value.get(..4), value.get(value.len().wrapping_sub(4)..));
@@ -155,7 +157,7 @@ fn known(edits: &mut Edits, element: &Element<'_>) {
     }
 }
 
-/// Of a variable only the name shows.
+/// Only the name of a variable is shown.
 fn variable(edits: &mut Edits, element: &Element<'_>) {
     mask_attributes(edits, element, is_harmless_attribute);
     if has_text(element) {
@@ -189,7 +191,7 @@ fn fill(edits: &mut Edits, element: &Element<'_>, text: &str) {
     }
 }
 
-/// Blanks around child elements are formatting; blanks alone may be a password.
+/// White space around child elements is formatting; white space alone may be a password.
 fn has_text(element: &Element<'_>) -> bool {
     !element.text().is_empty() || element.children().is_empty()
 }
@@ -224,7 +226,7 @@ fn forbids_logging(element: &Element<'_>) -> bool {
     element.attribute("do-not-log").is_some_and(|value| !["false", "0"].contains(&value))
 }
 
-/// A line end within a document would forge a line of the log.
+/// A line break within a document could forge a log line.
 fn one_line(text: &str) -> String {
     let mut end = text.len().min(MAX_LOGGED);
     while !text.is_char_boundary(end) {

@@ -1,30 +1,30 @@
-//! The answers that the Connection Manager gives by itself when something fails, in the words that
-//! clients and administrators know. They have no XML declaration.
+//! The responses that the Connection Manager sends itself when a request fails, in the vendor's
+//! wording, which clients and administrators know. They have no XML declaration.
 
 use super::{CLIENT_ROOT, Version};
 use crate::{agent::Failure, xml::leaf};
 
-/// Why a request is refused without the broker.
+/// Why a request is refused without a usable response of the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// The session cookie is missing, unknown or expired.
     UnknownSession,
-    /// The session does not allow this request, or was refused something before.
+    /// The session's stage does not allow the request, or an earlier request failed.
     InvalidSession,
-    /// There are too many sessions.
+    /// The number of sessions is at its limit.
     TooManySessions,
-    /// New sessions are not taken for the time being.
+    /// The host is being drained.
     Draining,
-    /// The broker did not answer in time.
+    /// The broker did not respond in time.
     BrokerTimedOut,
-    /// The broker cannot be reached, or what it answers cannot be used.
+    /// The broker cannot be reached, or its response is invalid.
     BrokerFailed,
-    /// The gateway does not take the session.
+    /// No gateway accepted the session.
     GatewayFailed,
 }
 
 impl Refusal {
-    /// The `error-resp` for the client.
+    /// The `error-resp` document for the client.
     #[must_use]
     pub fn document(self, version: &Version) -> String {
         let (id, text) = self.result();
@@ -38,21 +38,21 @@ impl Refusal {
         )
     }
 
-    /// What went wrong, for administrators.
+    /// The `err-detail` of the document, for administrators.
     #[must_use]
     pub fn detail(self) -> &'static str {
         match self {
             Self::UnknownSession => "Unknown/expired JSESSIONID",
             Self::InvalidSession => "The requested session is invalid.",
             Self::TooManySessions => "Too many sessions",
-            Self::Draining => "No new sessions are taken",
+            Self::Draining => "No new sessions are accepted",
             Self::BrokerTimedOut => "Timed out communicating with broker",
             Self::BrokerFailed => "Cannot communicate with broker",
             Self::GatewayFailed => "Security Gateway is enabled but does not respond",
         }
     }
 
-    /// The number of the error that users see.
+    /// The error number that clients show to users.
     #[must_use]
     pub fn number(self) -> u16 {
         match self {
@@ -88,10 +88,10 @@ impl Refusal {
     }
 }
 
-/// The number of the error that users see where the agent did not launch the session.
+/// The error number that clients show if the agent did not launch the session.
 pub const AGENT_FAILURE: u16 = 6405;
 
-/// The `allocate-resource-resp` of a resource whose agent did not launch the session.
+/// The `allocate-resource-resp` for a resource whose agent did not launch the session.
 #[must_use]
 pub fn agent_failure(version: &Version, failure: &Failure) -> String {
     let text = "Error 6405: PCoIP Agent failed to launch the remote session. Please try again. If \
@@ -117,7 +117,7 @@ mod tests {
 
     const TROUBLESHOOTING: &str = include_str!("../../../../docs/troubleshooting.md");
 
-    /// Walks through all refusals; a new one does not compile without its place here.
+    /// Iterates over all refusals: a new variant does not compile without an arm here.
     fn after(refusal: Refusal) -> Option<Refusal> {
         match refusal {
             Refusal::UnknownSession => Some(Refusal::InvalidSession),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_for_troubleshooting_has_every_refusal() {
+    fn troubleshooting_lists_every_refusal() {
         for refusal in std::iter::successors(Some(Refusal::UnknownSession), |last| after(*last)) {
             let (id, text) = refusal.result();
             assert_eq!(number(text), refusal.number().to_string());
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_for_troubleshooting_has_every_failure_of_an_agent() {
+    fn troubleshooting_lists_every_failure_of_an_agent() {
         for id in [
             "FAILED_USER_AUTH",
             "FAILED_ANOTHER_SESSION_STARTED",
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_have_the_known_words() {
+    fn refusals_have_the_documented_text() {
         let table = [
             (
                 Refusal::UnknownSession,
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agents_reason_is_told_escaped() {
+    fn an_agents_reason_is_escaped() {
         let failure = Failure::generic("it said <no>");
 
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What clients ask, and how it is passed on to the broker.
+//! Requests of clients, and how they are forwarded to the broker.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use super::{BROKER_ROOT, CLIENT_ROOT, Invalid, PcmInfo, Version, message, owned, redact};
 use crate::xml::{Document, Edits, Element, MAX_BYTES};
 
-/// What tells the broker that it may answer with other credentials for the agent.
+/// Tells the broker that it may respond with other credentials for the agent.
 const OUR_CAPABILITY: &str = "CAP_ALTERNATE_CREDENTIALS";
 
-/// How many elements and attributes a request may have together; known ones have less than a hundred.
-/// Everybody can send some, and each takes far more memory than its bytes while the broker is asked.
+/// Maximum number of elements and attributes of a request; known ones have fewer than a hundred.
+/// Requests need no authentication, and each node takes far more memory than its bytes.
 const MAX_NODES: usize = 1000;
 
-/// The client that only asks whether somebody is there.
+/// Product name of the client that only checks whether the service responds.
 const PROBE: &str = "QueryBrokerClient";
 
 /// A request of a client.
@@ -24,77 +24,77 @@ pub struct Request<'a> {
     version: Version,
 }
 
-/// What is asked, with what the Connection Manager needs of it.
+/// The kind of a request, with what the Connection Manager needs to know about it.
 #[derive(Debug, Clone)]
 pub enum RequestKind {
-    /// Opens a session.
+    /// `hello`: opens a session.
     Hello(Hello),
-    /// One step of logging on.
+    /// `authenticate`: one step of the logon.
     Authenticate(Authenticate),
-    /// Which resources are there.
+    /// `get-resource-list`: lists the desktops of the user.
     GetResourceList,
-    /// One resource, please.
+    /// `allocate-resource`: requests a desktop.
     AllocateResource(Allocation),
-    /// Ends the session.
+    /// `bye`: ends the session.
     Bye,
-    /// Something that only client and broker understand.
+    /// Any other message, by its name; forwarded unchanged.
     Other(String),
 }
 
-/// Who greets.
+/// The client that opens a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// Whether it only asks if somebody is there; that is no login.
+    /// Whether it only checks that the service responds.
     pub probe: bool,
-    /// The client's name, for the agent.
+    /// Name of the client, for the agent.
     pub device_name: Option<String>,
 }
 
-/// One step of logging on.
+/// A step of the logon.
 #[derive(Debug, Clone, Default)]
 pub struct Authenticate {
-    /// `password`, `dialog` or what only the two sides know.
+    /// `password`, `dialog`, or another method that only client and broker know.
     pub method: String,
-    /// What a `password` step carries.
+    /// The credentials of a `password` step.
     pub logon: Option<Logon>,
 }
 
-/// With what a user logs on, at the broker and then at the agent.
+/// Credentials of a user, for the broker and then for the agent.
 ///
-/// Serialized it has no password, so that none is written down by oversight; only who seals a
-/// session adds it.
+/// The serialized form does not contain the password, so it cannot be written to disk by mistake.
+/// Only the code that seals a session adds it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Logon {
-    /// The user's name.
+    /// Name of the user.
     pub username: String,
-    /// The password; left out wherever the logon is serialized.
+    /// The password, which is not serialized.
     #[serde(skip)]
     pub password: Option<SecretString>,
-    /// The domain.
+    /// Windows domain of the user.
     pub domain: Option<String>,
 }
 
-/// What a client tells of itself when it asks for a resource; the agent is told the same.
+/// What a client says about itself in `allocate-resource`; it is passed on to the agent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Allocation {
-    /// The client's address as it sees itself.
+    /// Local address of the client.
     pub ip_address: Option<String>,
-    /// Its MAC address.
+    /// MAC address of the client.
     pub mac_address: Option<String>,
-    /// Its time zone's Windows name.
+    /// Windows name of the client's time zone.
     pub time_zone_windows: Option<String>,
 }
 
 impl Logon {
-    /// Longer than any name that Windows knows.
+    /// Longer than any Windows user name, in bytes.
     const MAX_USERNAME: usize = 1024;
-    /// Longer than any password that Windows takes, and enough for a token in its place.
+    /// Longer than any Windows password, in bytes, and long enough for a token in its place.
     const MAX_PASSWORD: usize = 2048;
-    /// The longest name in the DNS.
+    /// Longest DNS name, in bytes.
     const MAX_DOMAIN: usize = 255;
 
-    /// Whether it is short enough to be kept in a session. Everybody can open sessions, so they must
-    /// not be large.
+    /// Whether the logon is short enough to be kept in a session. Opening a session needs no
+    /// authentication, so sessions must be small.
     #[must_use]
     pub fn fits(&self) -> bool {
         let password = self.password.as_ref().map_or(0, |p| p.expose_secret().len());
@@ -124,7 +124,7 @@ impl RequestKind {
         }
     }
 
-    /// The element's name.
+    /// Name of the element.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -152,11 +152,11 @@ impl Authenticate {
 }
 
 impl<'a> Request<'a> {
-    /// Reads what a client sent.
+    /// Parses a request of a client.
     ///
     /// # Errors
     ///
-    /// Where it is no request of the broker protocol.
+    /// [`Invalid`], but not for unknown messages, which are forwarded to the broker.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Invalid> {
         let document = Document::parse_small(bytes, MAX_BYTES, MAX_NODES)?;
         let (version, message) = message(&document, &[CLIENT_ROOT])?;
@@ -164,20 +164,20 @@ impl<'a> Request<'a> {
         Ok(Self { document, kind, version })
     }
 
-    /// What is asked.
+    /// The kind of the request.
     #[must_use]
     pub fn kind(&self) -> &RequestKind {
         &self.kind
     }
 
-    /// The client's version of the protocol.
+    /// The protocol version of the client.
     #[must_use]
     pub fn version(&self) -> &Version {
         &self.version
     }
 
-    /// The request as the broker gets it: under the broker's root, a `hello` with who we are and
-    /// with our capability.
+    /// The request for the broker: with the broker's root element, and in a `hello` also with
+    /// `pcm-info` and the capability `CAP_ALTERNATE_CREDENTIALS`.
     #[must_use]
     pub fn to_broker(&self, pcm: &PcmInfo) -> String {
         let root = self.document.root();
@@ -189,7 +189,7 @@ impl<'a> Request<'a> {
         edits.apply(&self.document)
     }
 
-    /// The request as it may stand in logs.
+    /// The request for the log, with secrets masked.
     #[must_use]
     pub fn redacted(&self) -> String {
         redact::document(&self.document)
@@ -228,7 +228,7 @@ mod tests {
         <ip-address>192.0.2.9</ip-address><hostname>cm.example</hostname></pcm-info>";
 
     #[test]
-    fn a_hello_is_introduced_and_keeps_everything_else() {
+    fn a_hello_gets_pcm_info_and_keeps_everything_else() {
         let table = [
             (
                 "<hello><client-info><a /></client-info><!-- x --><caps><cap>A</cap></caps> <z:y/></hello>",
@@ -250,25 +250,25 @@ mod tests {
                 "<hello>{PCM}<caps><cap>CAP_ALTERNATE_CREDENTIALS</cap></caps></hello>",
             ),
         ];
-        for (given, told) in table {
+        for (given, expected) in table {
             let given = format!(
                 "<?xml version=\"1.0\"?>\n<pcoip-client version=\"2.1\">{given}</pcoip-client>"
             );
 
             let forwarded = Request::parse(given.as_bytes()).unwrap().to_broker(&pcm());
 
-            let told = told.replace("{PCM}", PCM);
+            let expected = expected.replace("{PCM}", PCM);
             assert_eq!(
                 forwarded,
                 format!(
-                    "<?xml version=\"1.0\"?>\n<pcoip-broker version=\"2.1\">{told}</pcoip-broker>"
+                    "<?xml version=\"1.0\"?>\n<pcoip-broker version=\"2.1\">{expected}</pcoip-broker>"
                 )
             );
         }
     }
 
     #[test]
-    fn everything_but_a_hello_only_gets_the_other_root() {
+    fn other_requests_only_get_the_brokers_root() {
         let table = [
             (
                 "authenticate",
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_agent_needs_is_remembered() {
+    fn the_values_for_the_agent_are_parsed() {
         let given = "<pcoip-client version='2.1'><authenticate method='password'><username>u</username>\
                      <password> p&lt; </password><domain>d</domain></authenticate></pcoip-client>";
         let request = Request::parse(given.as_bytes()).unwrap();
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_logon_is_written_down_without_its_password() {
+    fn a_logon_is_serialized_without_its_password() {
         let logon = Logon {
             username: "u".to_owned(),
             password: Some("secret".into()),
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_is_known_by_its_product_name() {
+    fn a_probe_is_recognized_by_its_product_name() {
         for (product, probe) in
             [("QueryBrokerClient", true), ("Anyware PCoIP Desktop Client", false)]
         {
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_refused() {
+    fn an_invalid_request_is_refused() {
         let broker = Refusal::UnknownSession.document(&Version::usual());
         let table = [
             (
@@ -388,9 +388,6 @@ mod tests {
         for (given, error) in table {
             assert_eq!(Request::parse(given.as_bytes()).err(), Some(error), "{given}");
         }
-        assert!(
-            Request::parse(broker.as_bytes()).is_ok(),
-            "an unknown name is the broker's to judge"
-        );
+        assert!(Request::parse(broker.as_bytes()).is_ok(), "unknown requests are forwarded");
     }
 }

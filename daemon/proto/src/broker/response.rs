@@ -1,4 +1,4 @@
-//! What the broker answers, and how it is passed on to the client.
+//! Responses of the broker, and how they are forwarded to the client.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use crate::{
     xml::{Document, Edits, Element, Error, MAX_BYTES, MAX_OUTLINE_BYTES, leaf},
 };
 
-/// An answer of the broker.
+/// A response of the broker.
 #[derive(Debug, Clone)]
 pub struct Response<'a> {
     document: Document<'a>,
@@ -18,67 +18,67 @@ pub struct Response<'a> {
     version: Version,
 }
 
-/// What is answered, with what the Connection Manager needs of it.
+/// The kind of a response, with what the Connection Manager needs to know about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResponseKind {
-    /// The session is open.
+    /// `hello-resp`: the session is open.
     Hello,
-    /// How a step of logging on ended.
+    /// `authenticate-resp`: the result of a logon step.
     Authenticate(Authentication),
-    /// The resources.
+    /// `get-resource-list-resp`: the desktops of the user.
     GetResourceList,
-    /// Where the resource is; `None` where it was not granted.
+    /// `allocate-resource-resp`: the address of the resource; `None` if it was not granted.
     AllocateResource(Option<BrokerTarget>),
-    /// The session is over.
+    /// `bye-resp`: the session has ended.
     Bye,
-    /// The broker refuses with its own `error-resp`.
+    /// `error-resp`: the broker refuses the request.
     Error,
-    /// An answer that only client and broker understand.
+    /// Any other message, by its name; forwarded unchanged.
     Other(String),
 }
 
-/// How a step of logging on ended.
+/// The result of a logon step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Authentication {
     /// The user is logged on.
     Complete,
-    /// A further step is wanted.
+    /// The broker asks for another step.
     Incomplete,
-    /// Not with these.
+    /// The credentials are wrong.
     Failed,
 }
 
-/// Where a granted resource is, in the broker's words.
+/// The address of a granted resource, as the broker named it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerTarget {
-    /// The desktop's address.
+    /// Address of the desktop.
     pub ip_address: Option<IpAddr>,
-    /// The desktop's name.
+    /// Host name of the desktop.
     pub hostname: Option<String>,
-    /// The port of the desktop's session, TCP and UDP.
+    /// TCP and UDP port of the agent; 4172 by default.
     pub port: u16,
 }
 
-/// Where a client connects and what it shows there.
+/// Where a client connects for its session, and what it sends there.
 #[derive(Debug, Clone)]
 pub struct ClientTarget {
-    /// The gateway's public address, or the agent's.
+    /// Public address of the gateway, or the agent's address without a gateway.
     pub ip_address: IpAddr,
-    /// The desktop's name as the broker wrote it.
+    /// Host name of the desktop, as the broker named it.
     pub hostname: Option<String>,
-    /// The server name of the TLS connection.
+    /// Server name that the client sends in its TLS handshake.
     pub sni: Option<String>,
     /// TCP and UDP port.
     pub port: u16,
-    /// The agent's number of the session.
+    /// Number of the session at the agent.
     pub session_id: u64,
-    /// What identifies the session at the gateway and at the agent.
+    /// The tag by which gateway and agent recognize the session.
     pub connect_tag: SessionTag,
 }
 
 impl BrokerTarget {
-    /// Reads the target of a granted resource. An address or a name that is neither counts as
-    /// missing where the other one can be used.
+    /// Parses the target of a granted resource. An unusable address or name counts as missing if
+    /// the other one is usable.
     fn of(message: &Element<'_>) -> Result<Self, Invalid> {
         let target = message.child("target");
         let ip_address = target.and_then(|t| t.child_text("ip-address"));
@@ -92,7 +92,7 @@ impl BrokerTarget {
         Ok(read)
     }
 
-    /// How the desktop is called: by its name, else by its address.
+    /// The host to contact: the name, else the address.
     #[must_use]
     pub fn host(&self) -> Option<String> {
         let is_host = |text: &&String| text.parse::<Hostname>().is_ok() || is_address(text);
@@ -143,7 +143,7 @@ impl ResponseKind {
         })
     }
 
-    /// The element's name.
+    /// Name of the element.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -157,7 +157,7 @@ impl ResponseKind {
         }
     }
 
-    /// Whether this answers that request; an `error-resp` answers any.
+    /// Whether this is a response to that request; `error-resp` responds to any.
     #[must_use]
     pub fn answers(&self, request: &RequestKind) -> bool {
         *self == Self::Error || self.name().strip_suffix("-resp") == Some(request.name())
@@ -165,13 +165,13 @@ impl ResponseKind {
 }
 
 impl<'a> Response<'a> {
-    /// Reads what the broker answered. Brokers written to stand in place of a Connection Manager
-    /// answer under the client's root, which is taken as well.
+    /// Parses a response of the broker. Brokers that replace a Connection Manager respond with the
+    /// client's root element, which is accepted too.
     ///
     /// # Errors
     ///
-    /// Where it is no answer of the broker protocol. Only a list of resources may be longer than
-    /// [`MAX_BYTES`].
+    /// [`Invalid`], including for a response larger than [`MAX_BYTES`] that is not a list of
+    /// resources.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Invalid> {
         match Document::parse(bytes, MAX_BYTES) {
             Ok(document) => Self::of(document),
@@ -191,7 +191,7 @@ impl<'a> Response<'a> {
         Ok(Self { document, kind, version })
     }
 
-    /// How many bytes the answer to that request may have.
+    /// Maximum size in bytes of the response to that request.
     #[must_use]
     pub fn limit(request: &RequestKind) -> usize {
         match request {
@@ -200,13 +200,13 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// What is answered.
+    /// The kind of the response.
     #[must_use]
     pub fn kind(&self) -> &ResponseKind {
         &self.kind
     }
 
-    /// The result-id, as far as it is kept, of an answer that does not grant what was asked for.
+    /// The `result-id`, at most 64 characters, if the broker did not grant the request.
     #[must_use]
     pub fn refusal(&self) -> Option<String> {
         let message = self.document.root().children().first();
@@ -221,13 +221,14 @@ impl<'a> Response<'a> {
         refuses.then(|| result.chars().take(MAX_RESULT).collect())
     }
 
-    /// The broker's version of the protocol.
+    /// The protocol version of the broker.
     #[must_use]
     pub fn version(&self) -> &Version {
         &self.version
     }
 
-    /// The answer as the client gets it: under the client's root, a `hello-resp` with who we are.
+    /// The response for the client: with the client's root element, and in a `hello-resp` also with
+    /// `pcm-info`.
     #[must_use]
     pub fn to_client(&self, pcm: &PcmInfo) -> String {
         let mut edits = self.rooted();
@@ -240,7 +241,7 @@ impl<'a> Response<'a> {
         edits.apply(&self.document)
     }
 
-    /// A granted resource as the client gets it: with the target that it is to connect to.
+    /// The response that grants a resource, with the address to which the client must connect.
     #[must_use]
     pub fn to_client_at(&self, target: &ClientTarget) -> String {
         let mut edits = self.rooted();
@@ -251,7 +252,7 @@ impl<'a> Response<'a> {
         edits.apply(&self.document)
     }
 
-    /// The answer as it may stand in logs.
+    /// The response for the log, with secrets masked.
     #[must_use]
     pub fn redacted(&self) -> String {
         redact::document(&self.document)
@@ -264,7 +265,7 @@ impl<'a> Response<'a> {
     }
 }
 
-/// Longer than any known result-id.
+/// Longer than any known `result-id`, in characters.
 const MAX_RESULT: usize = 64;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! A client's session at the Connection Manager, from its `hello` to its `bye`: one plain value, and
-//! the rules of what a request may do and what an answer changes.
+//! A client's session at the Connection Manager, from `hello` to `bye`: a plain value, and the
+//! rules of which requests it permits and how a response changes it.
 
 use std::net::IpAddr;
 
@@ -17,51 +17,51 @@ pub use table::{Extent, Full, Sessions};
 mod journal;
 mod table;
 
-/// A session. Whoever reads its serialized form can take it over: it holds both sides' cookies. It
-/// is therefore only written down sealed, and then with the user's password.
+/// A session. Its serialized form contains the cookies of both sides, and lets a reader take over
+/// the session. It is therefore only persisted sealed, together with the user's password.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Session {
-    /// Its number since the start, for the log.
+    /// Number of the session since the first start, for the log.
     pub number: u64,
-    /// The cookie that the client shows.
+    /// The cookie that the client sends.
     pub cookie: ClientCookie,
     /// The session log id.
     pub id: SessionId,
-    /// The client's address.
+    /// Address of the client.
     pub client: IpAddr,
-    /// What the client told of itself.
+    /// What the client said in its `hello`.
     pub hello: Hello,
-    /// When it was opened.
+    /// Time of the `hello`.
     pub opened: Time,
-    /// What gateways are told to call it by; none where an older version opened it.
+    /// Identifies the session at gateways. `None` if an earlier version opened it.
     #[serde(default)]
     pub key: Option<SessionKey>,
-    /// The version of the protocol that client and broker agreed on.
+    /// The protocol version that client and broker agreed on.
     version: Version,
-    /// With what the agent is asked to log the user on.
+    /// The credentials for the agent.
     logon: Option<Logon>,
     broker_cookies: BrokerCookies,
     stage: Stage,
 }
 
-/// How far a session is.
+/// The stage of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// The broker answered the `hello`. Some brokers ask for no logon at all.
+    /// The broker answered the `hello`. Some brokers require no logon.
     Greeted,
-    /// The user was asked and is not logged on yet: a step failed, or another one is wanted.
+    /// The user is not logged on yet: a step failed, or another one is required.
     Authenticating,
     /// The user is logged on.
     Authenticated,
     /// A resource was allocated.
     Allocated,
-    /// Something went wrong; only `bye` is left.
+    /// A request failed; only `bye` is permitted.
     Invalid,
 }
 
 impl Stage {
-    /// Its name in the status.
+    /// The name of the stage in `GET /connections`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -74,22 +74,22 @@ impl Stage {
     }
 }
 
-/// Who opens a session.
+/// The values of a new session.
 #[derive(Debug, Clone)]
 pub struct Opening {
-    /// Its number since the start.
+    /// Number of the session since the first start.
     pub number: u64,
-    /// The cookie for the client.
+    /// The new cookie for the client.
     pub cookie: ClientCookie,
     /// The session log id.
     pub id: SessionId,
-    /// What gateways are told to call it by.
+    /// Identifies the session at gateways.
     pub key: SessionKey,
-    /// The client's address.
+    /// Address of the client.
     pub client: IpAddr,
-    /// What the client told of itself.
+    /// What the client said in its `hello`.
     pub hello: Hello,
-    /// When.
+    /// Time of the `hello`.
     pub at: Time,
 }
 
@@ -113,37 +113,38 @@ impl Session {
         }
     }
 
-    /// How far it is.
+    /// The stage of the session.
     #[must_use]
     pub fn stage(&self) -> Stage {
         self.stage
     }
 
-    /// The version of the protocol that client and broker agreed on.
+    /// The protocol version that client and broker agreed on.
     #[must_use]
     pub fn version(&self) -> &Version {
         &self.version
     }
 
-    /// With what the agent is asked to log the user on.
+    /// The credentials for the agent.
     #[must_use]
     pub fn logon(&self) -> Option<&Logon> {
         self.logon.as_ref()
     }
 
-    /// The cookies to show the broker.
+    /// The cookies to send to the broker.
     #[must_use]
     pub fn broker_cookies(&self) -> &BrokerCookies {
         &self.broker_cookies
     }
 
-    /// Whether the request may be passed on. The broker is the judge of what a user may do; here
-    /// are only refused a session that is broken, and resources while a step of the logon is
-    /// missing, so that a second factor cannot be skipped at a broker that forgets to ask.
+    /// Whether the request may be forwarded. The broker decides what a user may do. Refused here
+    /// are all requests but `bye` of a session in which a request failed, and resources before the
+    /// logon is complete, so that a second factor cannot be skipped if the broker forgets to check
+    /// it.
     ///
     /// # Errors
     ///
-    /// How the request is refused.
+    /// [`Refusal::InvalidSession`].
     pub fn permits(&self, request: &RequestKind) -> Result<(), Refusal> {
         match (self.stage, request) {
             (_, RequestKind::Bye) => Ok(()),
@@ -156,7 +157,7 @@ impl Session {
         }
     }
 
-    /// Takes what the broker answered to a request. Returns why cookies were not kept.
+    /// Updates the session from the broker's response. Returns why cookies were ignored.
     pub fn answered(
         &mut self,
         request: &RequestKind,
@@ -180,15 +181,15 @@ impl Session {
         not_kept
     }
 
-    /// After a failure between Connection Manager and broker nobody knows what the broker thinks of
-    /// the session; after one of the agent, clients expect it to be over.
+    /// Invalidates the session. After a failure between Connection Manager and broker, the broker's
+    /// state is unknown; after a failure of the agent, clients expect the session to be over.
     pub fn fail(&mut self) {
         self.stage = Stage::Invalid;
         self.logon = None;
     }
 
-    /// A failed password is forgotten and may be tried again; a failed further step leaves the
-    /// password that was right.
+    /// A wrong password is discarded, and the user may try again. If a later step fails, the
+    /// correct password is kept.
     fn authenticated(&mut self, method: &str, logon: Option<&Logon>, result: Authentication) {
         if self.stage == Stage::Invalid {
             return;
@@ -204,7 +205,8 @@ impl Session {
     }
 }
 
-/// No host's name is longer; everybody can open a session, so it must not be large.
+/// Longest host name, in bytes. Opening a session needs no authentication, so sessions must be
+/// small.
 const MAX_DEVICE_NAME: usize = 253;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What the token of an announcement says, and whether that holds. The signature is checked
-//! elsewhere.
+//! The claims of the token (JWT, RFC 7519) of an announcement, and their checks. The signature is
+//! checked elsewhere.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -11,64 +11,64 @@ use serde::{Deserialize, Serialize};
 use super::AddConnection;
 use crate::{Hostname, SessionId, SessionKey, Time};
 
-/// The claims: for one gateway, for a minute, for one announcement.
+/// The claims: valid for one gateway, one minute and one announcement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// The gateway's external address, as the Connection Manager was told it.
+    /// Public address of the gateway, as the Connection Manager is configured.
     pub aud: IpAddr,
-    /// When it was signed, in seconds since the epoch.
+    /// Time of signing, in seconds since the Unix epoch.
     pub iat: u64,
-    /// When it expires.
+    /// Time of expiry, in seconds since the Unix epoch.
     pub exp: u64,
-    /// What tells it from every other token.
+    /// Unique id of the token.
     pub jti: TokenId,
-    /// Where the announced agent is.
+    /// Address of the announced agent.
     pub agent: SocketAddr,
-    /// The announced name of the agent, where there is one.
+    /// Host name of the announced agent, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<Hostname>,
-    /// SHA-256 of the announced tag in hexadecimal digits.
+    /// SHA-256 of the announced tag, in hexadecimal digits.
     pub tag: String,
     /// The announced session log id.
     pub connection: SessionId,
-    /// The announced key of the session, where there is one.
+    /// The announced key of the session. `None` from earlier versions.
     #[serde(rename = "session-key", default, skip_serializing_if = "Option::is_none")]
     pub session_key: Option<SessionKey>,
 }
 
-/// Why claims do not hold.
+/// Why the claims of a token are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimsError {
-    /// For another gateway.
+    /// `aud` is not an address of this gateway.
     #[error("the token is for gateway {0}")]
     OtherGateway(IpAddr),
-    /// Signed that many seconds in the future: one of the two clocks is wrong.
+    /// `iat` is that many seconds in the future: one of the two clocks is wrong.
     #[error(
         "the token is not valid yet: it was signed {0} seconds in the future; compare the clocks of \
          both hosts"
     )]
     NotYet(u64),
-    /// Signed that many seconds ago, too many: it is old, or one of the two clocks is wrong.
+    /// `iat` is that many seconds ago: the token is old, or one of the two clocks is wrong.
     #[error(
         "the token has expired: it was signed {0} seconds ago; compare the clocks of both hosts"
     )]
     Expired(u64),
-    /// Valid for longer than we would remember it.
+    /// `exp` is later than used tokens are remembered.
     #[error("the token is valid for more than {} seconds", Claims::VALID.as_secs())]
     TooLong,
-    /// Signed for another announcement.
+    /// The claims do not match the announcement.
     #[error("the token is for another announcement")]
     OtherAnnouncement,
 }
 
 impl Claims {
-    /// How long a token is valid.
+    /// How long a token is valid after `iat`.
     pub const VALID: Duration = Duration::from_mins(1);
 
-    /// How far the clocks of two hosts may be apart, either way.
+    /// Accepted difference between the clocks of two hosts, in either direction.
     pub const LEEWAY: Duration = Duration::from_secs(30);
 
-    /// The claims for an announcement, with 16 random bytes.
+    /// The claims for an announcement. `random` becomes the token id.
     #[must_use]
     pub fn of(announced: &AddConnection, gateway: IpAddr, random: [u8; 16], now: Time) -> Self {
         Self {
@@ -84,11 +84,12 @@ impl Claims {
         }
     }
 
-    /// Whether the token that says this may announce that, here and now.
+    /// Checks that the token authorizes this announcement for a gateway with the given addresses at
+    /// `now`.
     ///
     /// # Errors
     ///
-    /// The first claim that does not hold.
+    /// [`ClaimsError`]: the first claim that does not match.
     pub fn check(
         &self,
         announced: &AddConnection,
@@ -116,13 +117,13 @@ impl Claims {
         if same { Ok(()) } else { Err(ClaimsError::OtherAnnouncement) }
     }
 
-    /// When it was signed.
+    /// `iat` as a [`Time`].
     #[must_use]
     pub fn issued(&self) -> Time {
         Time::from_millis(self.iat.saturating_mul(1000))
     }
 
-    /// The instant from which no clock within the leeway takes it.
+    /// The time after which no clock within the leeway accepts the token.
     #[must_use]
     pub fn forgotten(&self) -> Time {
         Time::from_millis(self.exp.saturating_add(1).saturating_mul(1000)) + Self::LEEWAY
@@ -133,18 +134,18 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// The `jti` of a token: one to 64 printable characters.
+/// The `jti` of a token: 1 to 64 printable ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TokenId(String);
 
-/// Why a text is no token id.
+/// The error of an invalid token id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a token id has 1 to 64 printable characters")]
 pub struct BadTokenId;
 
 impl TokenId {
-    /// The id that is these bytes in hexadecimal digits.
+    /// A token id from random bytes, in hexadecimal digits.
     #[must_use]
     pub fn random(bytes: [u8; 16]) -> Self {
         Self(format!("{:032x}", u128::from_be_bytes(bytes)))
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_holds_for_each_address_of_the_gateway() {
+    fn a_token_is_valid_for_each_address_of_the_gateway() {
         for gateway in own().into_iter().chain(["::ffff:203.0.113.7".parse().unwrap()]) {
             let claims = Claims::of(&announced(), gateway, [7; 16], NOW);
 
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_holds_a_minute_and_thirty_seconds_either_way() {
+    fn a_token_is_valid_for_a_minute_with_thirty_seconds_leeway() {
         let second = Duration::from_secs(1);
         let table = [
             (NOW - second * 31, Err(ClaimsError::NotYet(31))),
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_for_anything_else_does_not_hold() {
+    fn a_token_for_another_announcement_is_refused() {
         let other = "192.0.2.1".parse().unwrap();
         let table = [
             (Claims { aud: other, ..claims() }, ClaimsError::OtherGateway(other)),
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_travel_as_json() {
+    fn claims_are_serialized_as_json() {
         let text = serde_json::to_string(&claims()).unwrap();
 
         assert_eq!(serde_json::from_str::<Claims>(&text).unwrap(), claims());

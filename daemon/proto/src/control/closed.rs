@@ -1,11 +1,11 @@
-//! `connection-closed`, by which the vendor's gateway reports that a session has ended. Parsers of logs
+//! `connection-closed`, by which the vendor's gateway reports the end of a session. Log parsers
 //! look for it.
 
 use super::message::element;
 use crate::{SessionId, xml::leaf};
 
-/// The message as it stands in logs. The vendor's reasons are `ConnectionTimeout`, `ResumeTimeout` and
-/// `Unknown`.
+/// The message for the log. `reason` is one of the vendor's: `ConnectionTimeout`, `ResumeTimeout`
+/// or `Unknown`.
 #[must_use]
 pub fn connection_closed(id: &SessionId, reason: &str) -> String {
     element("connection-closed", &[leaf("connection-id", id.as_str()), leaf("reason", reason)])
@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_has_the_observed_shape() {
+    fn connection_closed_has_the_vendors_form() {
         let id = "0b1c2d3e-0000-4000-8000-00000000000a".parse().unwrap();
 
         assert_eq!(

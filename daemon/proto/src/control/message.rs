@@ -1,4 +1,4 @@
-//! The two messages. One that was parsed can be acted on.
+//! The two `add-connection` messages. A parsed message has only valid values.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -8,54 +8,55 @@ use crate::{
     xml::{self, Document, Element, declared, leaf},
 };
 
-/// A session that shall be let through: who shows the tag is led to the agent.
+/// An announced session: the gateway connects a client that sends the tag to the agent.
 #[derive(Debug, Clone)]
 pub struct AddConnection {
-    /// Where the agent waits for it.
+    /// Address at which the agent waits for the session.
     pub agent: SocketAddr,
-    /// The name that the Connection Manager called it by, where it had one.
+    /// Host name by which the Connection Manager contacted the agent, if any.
     pub hostname: Option<Hostname>,
-    /// What the client will show.
+    /// The tag that the client will send.
     pub tag: SessionTag,
     /// The session log id.
     pub connection_id: SessionId,
-    /// What the Connection Manager calls the session; older ones call it by its log id.
+    /// The Connection Manager's key of the session. `None` from earlier versions, which identify a
+    /// session by its log id.
     pub session_key: Option<SessionKey>,
 }
 
-/// What the gateway answers.
+/// The response of the gateway.
 #[derive(Debug, Clone)]
 pub enum Reply {
-    /// `<result>ok</result>`: the session may come.
+    /// `<result>ok</result>`: the gateway will admit the client.
     Accepted {
         /// The tag for the client.
         rtag: SessionTag,
-        /// The server name for the client.
+        /// The server name that the client must send.
         sg_sni: String,
     },
-    /// `<result>refused</result><reason>…</reason>`, a shape of ours.
+    /// `<result>refused</result><reason>…</reason>`, which this project defines.
     Refused {
-        /// Why, for the log of the asking side.
+        /// Why, for the log of the Connection Manager.
         reason: String,
     },
 }
 
-/// Why a document is no such message.
+/// Why a document is not an announcement or its response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
-    /// It is not XML as we take it.
+    /// The XML is invalid or exceeds a limit.
     #[error("the message is not acceptable XML")]
     Xml(#[from] xml::Error),
-    /// It is something else.
-    #[error("the message is no `add-connection` of `pcoip-sg` 1.0")]
+    /// It is a different message.
+    #[error("the message is not an `add-connection` of `pcoip-sg` 1.0")]
     Other,
-    /// An element is missing, empty or wrong.
-    #[error("element `{0}` is missing or wrong")]
+    /// An element is missing, empty or malformed.
+    #[error("element `{0}` is missing or malformed")]
     Element(&'static str),
 }
 
 impl AddConnection {
-    /// The message as bytes of the wire.
+    /// The announcement as an XML document.
     #[must_use]
     pub fn render(&self) -> String {
         let hostname = self.hostname.as_ref().map(|name| leaf("hostname", name.as_str()));
@@ -71,11 +72,11 @@ impl AddConnection {
         message(&children)
     }
 
-    /// Reads the message.
+    /// Parses an announcement.
     ///
     /// # Errors
     ///
-    /// What is wrong first.
+    /// [`MessageError`]: the first problem.
     pub fn parse(bytes: &[u8]) -> Result<Self, MessageError> {
         let document = Document::parse(bytes, MAX_BYTES)?;
         let asked = content(&document)?;
@@ -99,7 +100,7 @@ impl AddConnection {
 }
 
 impl Reply {
-    /// The message as bytes of the wire.
+    /// The response as an XML document.
     #[must_use]
     pub fn render(&self) -> String {
         match self {
@@ -112,11 +113,11 @@ impl Reply {
         }
     }
 
-    /// Reads the message. Every result that is not `ok` is a refusal.
+    /// Parses a response. Every result other than `ok` is a refusal.
     ///
     /// # Errors
     ///
-    /// What is wrong first.
+    /// [`MessageError`]: the first problem.
     pub fn parse(bytes: &[u8]) -> Result<Self, MessageError> {
         let document = Document::parse(bytes, MAX_BYTES)?;
         let answer = content(&document)?;
@@ -133,7 +134,7 @@ impl Reply {
     }
 }
 
-/// The server name that clients are told to send to a gateway.
+/// The server name that clients must send to a gateway.
 pub const SG_SNI: &str = "pcoip-default-sg-sni";
 
 const ROOT: &str = "pcoip-sg";
@@ -141,17 +142,17 @@ const VERSION: &str = "1.0";
 const ELEMENT: &str = "add-connection";
 const OK: &str = "ok";
 
-/// A host name has no more.
+/// Longest host name, in bytes.
 const MAX_SNI: usize = 253;
 
-/// Enough for a log line.
+/// Characters of a reason that are kept: enough for a log line.
 const MAX_REASON: usize = 200;
 
 fn message(children: &[String]) -> String {
     element(ELEMENT, children)
 }
 
-/// A document of one element.
+/// A document with a single element in its root.
 pub(super) fn element(name: &str, children: &[String]) -> String {
     declared(ROOT, VERSION, &format!("<{name}>{}</{name}>", children.concat()))
 }
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_announcement_has_the_observed_shape() {
+    fn an_announcement_has_the_vendors_form() {
         assert_eq!(
             announcement("10.0.0.5:4172", "SCS1abc").render(),
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><pcoip-sg version=\"1.0\">\
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rendered_is_read_back() {
+    fn a_rendered_message_can_be_parsed() {
         let tags = ["SCS1abc", "SCS1<&>\"'", &"&".repeat(SessionTag::MAX_BYTES)];
         for (agent, tag) in ["10.0.0.5:4172", "[2001:db8::5]:14172", "[::ffff:10.0.0.5]:1"]
             .iter()
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_agents_name_is_told_where_there_is_one() {
+    fn the_agents_name_is_optional() {
         let hostname = Some("desk-1.corp.example".parse().unwrap());
         let sent = AddConnection { hostname, ..announcement("10.0.0.5:4172", "SCS1abc") };
         let text = sent.render();
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sessions_key_is_told_where_there_is_one() {
+    fn the_sessions_key_is_optional() {
         let session_key = Some(SessionKey::from_random([0x0b; 16]));
         let sent = AddConnection { session_key, ..announcement("10.0.0.5:4172", "SCS1abc") };
         let text = sent.render();
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_announcement_is_refused() {
+    fn an_invalid_announcement_is_refused() {
         let good = announcement("10.0.0.5:4172", "SCS1abc").render();
         let table = [
             ("version=\"1.0\">", "version=\"2.0\">", MessageError::Other),
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_are_read_as_they_are_written_even_indented() {
+    fn rendered_and_indented_responses_are_parsed() {
         let accepted = "<pcoip-sg version=\"1.0\">\n  <add-connection>\n    <result>ok</result>\n    \
                         <rtag>SCS1abc</rtag>\n    <sg-sni>pcoip-default-sg-sni</sg-sni>\n  \
                         </add-connection>\n</pcoip-sg>\n";
@@ -313,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_tells_why() {
+    fn a_refusal_has_a_reason() {
         let rendered = Reply::Refused { reason: "the gateway is full".to_owned() }.render();
         let bare = rendered.replace("<reason>the gateway is full</reason>", "");
 

@@ -1,41 +1,40 @@
-//! The memory of tokens that were used, so that none is used twice. It forgets a token when nobody
-//! would take it any more.
+//! Remembers used tokens until they expire, so that each is accepted once.
 
 use std::collections::HashMap;
 
 use super::{Claims, TokenId};
 use crate::Time;
 
-/// Which tokens were used.
+/// The ids of used tokens that have not expired.
 #[derive(Debug)]
 pub struct Replays {
     limit: usize,
     used: HashMap<TokenId, Time>,
 }
 
-/// Why a token is not taken.
+/// Why a token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayError {
     /// It was used before.
     #[error("the token was used before")]
     Used,
-    /// More tokens than can be remembered are valid at once.
+    /// The memory is full of tokens that are still valid.
     #[error("too many announcements at once")]
     Full,
 }
 
 impl Replays {
-    /// A memory for so many tokens.
+    /// Remembers at most `limit` tokens.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { limit, used: HashMap::new() }
     }
 
-    /// Uses a token whose claims hold.
+    /// Marks a token with valid claims as used.
     ///
     /// # Errors
     ///
-    /// Where it was used before, or could not be remembered.
+    /// [`ReplayError::Used`] or [`ReplayError::Full`].
     pub fn use_once(&mut self, claims: &Claims, now: Time) -> Result<(), ReplayError> {
         if self.used.contains_key(&claims.jti) {
             return Err(ReplayError::Used);
@@ -72,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_used_once() {
+    fn a_token_is_accepted_once() {
         let mut replays = Replays::new(10);
 
         assert_eq!(replays.use_once(&claims(1), NOW), Ok(()));
@@ -81,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_is_bounded_and_forgets_only_what_expired() {
+    fn the_memory_is_bounded_and_only_forgets_expired_tokens() {
         let mut replays = Replays::new(2);
         replays.use_once(&claims(1), NOW).unwrap();
         replays.use_once(&claims(2), NOW).unwrap();

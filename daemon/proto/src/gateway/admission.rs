@@ -1,12 +1,12 @@
-//! Who is let through, and which datagrams are whose. One owner calls it; what it decides comes out
-//! as [`RouteChange`]s of the routes and as [`Event`]s.
+//! Which clients are admitted, and which session a datagram belongs to. It has a single owner and
+//! emits its decisions as [`RouteChange`]s and [`Event`]s.
 //!
-//! A session is announced, then connected by whoever shows its tag. A later connection with the tag
-//! takes over from an earlier one, and a session whose control connection is gone waits for another
-//! and lives on while its client's datagrams flow. Only the control connection tells where a client
-//! is: datagrams from another IP address belong to no session of that client, however well their
-//! SPI fits, because an SPI is no secret. Another port of the same address is followed when the
-//! former one has been silent for a second, and until that speaks again ([`sources`]).
+//! A session is announced, and then connected by a client that sends its tag. A later connection
+//! with the same tag replaces the earlier one. A session without a control connection can be
+//! resumed, and continues while its client's datagrams flow. Only the control connection proves the
+//! client's IP address: datagrams from another address never belong to the session, even if their
+//! SPI matches, because an SPI is not a secret. Another port of the same address is accepted when
+//! the former one has been silent for a second, and until that sends again ([`sources`]).
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -38,7 +38,7 @@ mod terms;
 mod tests;
 mod usage;
 
-/// Every session, and the rules that they live by.
+/// All sessions, and the rules that apply to them.
 #[derive(Debug)]
 pub struct Admission {
     rules: Rules,
@@ -48,7 +48,7 @@ pub struct Admission {
     by_tag: HashMap<TagDigest, Slot>,
     /// The sessions that datagrams from an address may belong to.
     by_address: HashMap<(Side, IpAddr), Vec<Slot>>,
-    /// How many tags have this length.
+    /// The number of announced tags by their length in bytes.
     lengths: BTreeMap<usize, usize>,
     ended: Ended,
     controls: u64,
@@ -57,11 +57,11 @@ pub struct Admission {
     events: Vec<Event>,
 }
 
-/// Ended sessions that are remembered even by a gateway that may have few.
+/// Lower bound for the number of ended sessions that are remembered.
 const ENDED: usize = 1024;
 
 impl Admission {
-    /// No session so far.
+    /// An admission without sessions.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
         Self {
@@ -80,18 +80,18 @@ impl Admission {
         }
     }
 
-    /// Takes an announcement. The same one again changes nothing, but for a name of the agent that
-    /// a later one tells.
+    /// Registers a session. A repeated announcement changes nothing, except that it may add the
+    /// agent's name.
     ///
-    /// A session is known by its key, or by its session log id where the announcement has no key. The
-    /// newest wins where two disagree: a session that nobody is connected to gives way to a later
-    /// announcement of the same session with another tag (the client's second attempt), and any
-    /// session gives its tag to another session for the same agent (the agent's session goes on,
-    /// after a new login).
+    /// A session is identified by its key, or by its session log id if the announcement has no key.
+    /// If announcements contradict each other, the newest wins: a session without a client is
+    /// replaced by a later announcement of the same session with another tag (the client's second
+    /// attempt), and any session loses its tag to another session for the same agent (the agent's
+    /// session continues after a new logon).
     ///
     /// # Errors
     ///
-    /// Why it is refused.
+    /// [`Refusal::Full`], [`Refusal::Conflict`] or [`Refusal::Ended`].
     pub fn announce(&mut self, announced: Announcement, now: Time) -> Result<(), Refusal> {
         let mut superseded = Vec::new();
         let identity = Identity::of(&announced.id, announced.key);
@@ -100,7 +100,7 @@ impl Admission {
                 self.rename_agent(slot, announced);
                 return Ok(());
             }
-            // Tokens tell seconds, and a client may ask twice within one.
+            // Tokens have a resolution of one second, and a client may ask twice within it.
             if session.is_connected() || announced.issued < session.issued {
                 return Err(Refusal::Conflict);
             }
@@ -137,19 +137,19 @@ impl Admission {
         }
     }
 
-    /// Whether a session is announced or connected.
+    /// Whether the session is announced or connected.
     #[must_use]
     pub fn has(&self, id: &SessionId, key: Option<SessionKey>) -> bool {
         self.by_identity.contains_key(&Identity::of(id, key))
     }
 
-    /// The lengths of all tags that would be let in, in ascending order.
+    /// Lengths in bytes of all tags that would be admitted, in ascending order.
     #[must_use]
     pub fn tag_lengths(&self) -> Vec<usize> {
         self.lengths.keys().copied().collect()
     }
 
-    /// The first of these tags that a client would be let in with.
+    /// The first of these tags that belongs to an announced session.
     #[must_use]
     pub fn announced(
         &self,
@@ -162,7 +162,7 @@ impl Admission {
         })
     }
 
-    /// Lets a client in that showed one of these tags, if one of them is a session's.
+    /// Admits a client that sent one of these tags, if one of them belongs to a session.
     pub fn admit(&mut self, tags: &[TagDigest], client: Arrival, now: Time) -> Option<Admitted> {
         let known = |tag| self.by_tag.get(tag).and_then(|slot| self.at(*slot));
         let fresh = |session: &Session| !session.is_over(now, &self.rules.timeouts);
@@ -187,8 +187,8 @@ impl Admission {
         Some(admitted)
     }
 
-    /// Takes what went through a control connection. Whether more is wanted: it is, while the
-    /// session's SPIs may stand in it.
+    /// Reads control bytes of one side. Returns whether it needs more, which is the case while they
+    /// may contain SPIs of the session.
     pub fn observe(&mut self, control: Control, side: Side, bytes: &[u8]) -> bool {
         let Some(session) = self.current(control) else { return false };
         let piece = session.read(side, bytes);
@@ -197,7 +197,7 @@ impl Admission {
         wanted
     }
 
-    /// A control connection is gone; its session waits for another one.
+    /// The control connection was closed. Its session waits for another one.
     pub fn control_closed(&mut self, control: Control, now: Time) {
         if let Some(session) = self.current(control) {
             session.state = State::Waiting(now);
@@ -205,12 +205,12 @@ impl Admission {
         }
     }
 
-    /// Decides whose a datagram is that has no route, and where it goes. `seen` tells what went
-    /// through a flow so far.
+    /// Decides which session a datagram without a route belongs to, and where it is sent. `seen`
+    /// returns the counters of a flow.
     ///
     /// # Errors
     ///
-    /// Why it goes nowhere.
+    /// Why the datagram is dropped.
     pub fn datagram(
         &mut self,
         side: Side,
@@ -228,7 +228,8 @@ impl Admission {
         destination
     }
 
-    /// Lets time pass. `counted` tells how many datagrams a flow had so far.
+    /// Applies all deadlines up to `now`. `counted` returns the number of datagrams of a flow so
+    /// far.
     pub fn tick(&mut self, now: Time, counted: impl Fn(FlowId) -> u64) {
         let Rules { timeouts, .. } = self.rules;
         let mut over = Vec::new();
@@ -258,25 +259,26 @@ impl Admission {
         std::mem::take(&mut self.events)
     }
 
-    /// How many sessions there are.
+    /// Number of sessions, announced and connected.
     #[must_use]
     pub fn count(&self) -> usize {
         self.by_identity.len()
     }
 
-    /// Whether no further session has a place.
+    /// Whether `max_connections` is reached.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.free.is_empty()
     }
 
-    /// A greater number whenever the journal says something else, but for what time alone changes.
+    /// A number that increases whenever the content of the journal changes, except by the passage
+    /// of time.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// Every session.
+    /// All sessions, for the status.
     pub fn views(&self) -> impl Iterator<Item = View<'_>> {
         self.sessions.iter().flatten().map(|session| session.view())
     }
@@ -285,13 +287,13 @@ impl Admission {
         Some((slot, self.sessions.get(slot.index())?.as_ref()?))
     }
 
-    /// The session of a control connection, while it is the session's present one.
+    /// The session of a control connection, unless another connection has replaced it.
     fn current(&mut self, control: Control) -> Option<&mut Session> {
         let session = self.sessions.get_mut(control.slot.index())?.as_deref_mut()?;
         (session.state == State::Connected(control.number)).then_some(session)
     }
 
-    /// Gives a session a place, if there is one.
+    /// Stores a session, if there is room.
     fn insert(
         &mut self,
         announced: Announcement,
@@ -351,9 +353,10 @@ impl Admission {
         }
     }
 
-    /// After a session told something or came to an address: flows from there that were guessed to
-    /// be others' and whose SPI it told are its own. Of what it told, only the last piece is searched:
-    /// what was told before a datagram came has decided whose that is.
+    /// Corrects guesses after a session revealed an SPI or moved to an address: flows from there
+    /// that were assigned to other sessions by a guess, and whose SPI it revealed, become its own.
+    /// Only the latest piece of control bytes is searched, since earlier pieces have already
+    /// decided about earlier datagrams.
     fn correct(&mut self, slot: Slot, piece: Option<Piece>) {
         for side in Side::BOTH {
             let Some((_, session)) = self.at(slot) else { return };
@@ -365,11 +368,11 @@ impl Admission {
                 .filter_map(|(other, flow)| {
                     let shows = |spi| match piece {
                         Some(piece) => session.shows_in(piece, spi),
-                        None => session.told(spi),
+                        None => session.revealed(spi),
                     };
-                    let told = |spi: &Spi| !spi.is_reserved() && shows(*spi);
-                    let spi = flow.spis().find(told)?;
-                    let (from, because) = (flow.from?, Because::Told);
+                    let revealed = |spi: &Spi| !spi.is_reserved() && shows(*spi);
+                    let spi = flow.spis().find(revealed)?;
+                    let (from, because) = (flow.from?, Because::Revealed);
                     Some((other, flow, Placed { from, spi, sequence: None, because }))
                 })
                 .collect();
@@ -379,8 +382,8 @@ impl Admission {
                     self.changes.extend(other.forget_flow(side, flow.id));
                 }
                 if let Some(session) = self.sessions[slot.index()].as_mut() {
-                    // Without a destination it gets its route when there is one. It proves nothing of
-                    // where the client is while that speaks elsewhere.
+                    // Without a destination, the flow gets its route later. It does not prove where
+                    // the client is while the client sends from another source.
                     let long_ago = flow.active - SILENCE;
                     let (_, changes) = session.place(side, placed, long_ago);
                     self.changes.extend(changes);

@@ -1,8 +1,8 @@
-//! The documented layout of the control channel: messages of `u64 size` and chunks of
-//! `fourcc, u32 size, data`, the first of which is `ssig`. Which byte order is meant shows in the
-//! first 16 bytes; a stream that does not fit is foreign from there on.
+//! The most likely layout of the control channel: messages of `u64 size` and chunks of `fourcc, u32
+//! size, data`, the first of which is `ssig`. The first 16 bytes show the byte order. A stream that
+//! does not match is ignored from there on.
 //!
-//! Keys pass through without being kept.
+//! Keys in the stream are skipped, not stored.
 
 use zeroize::Zeroizing;
 
@@ -12,25 +12,26 @@ use crate::{SessionTag, TagDigest};
 #[cfg(test)]
 mod tests;
 
-/// What the rules want to know of a stream.
+/// What the rules need from a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item {
-    /// A connection tag.
+    /// The digest of a session tag (`ctag`).
     Tag(TagDigest),
-    /// A security parameter index as it stands in the chunk, in whichever byte order.
+    /// A security parameter index with its bytes in the order of the chunk, whose byte order is
+    /// unknown.
     Spi(Spi),
-    /// Bye or ByeOk: the sender takes its session for ended.
+    /// Bye or ByeOk: the sender considers the session ended.
     Bye,
 }
 
-/// Reads one direction of a control channel, in pieces of any size.
+/// Parses one direction of a control channel, in pieces of any size.
 #[derive(Debug, Default)]
 pub struct Reader {
     state: State,
     layout: Layout,
-    /// Bytes of the message that are still to come.
+    /// Bytes of the current message that have not been read yet.
     message: usize,
-    /// Whether a whole message was read.
+    /// Whether a complete message was read.
     has_message: bool,
 }
 
@@ -44,7 +45,7 @@ enum State {
     Chunk(Head<8>),
     /// Inside a chunk.
     Data { wanted: Wanted, left: usize },
-    /// Not this layout.
+    /// The stream does not have this layout.
     Foreign,
 }
 
@@ -56,7 +57,7 @@ enum Wanted {
     Nothing,
 }
 
-/// How numbers and names are written.
+/// Byte order of numbers and names.
 #[derive(Debug, Default, Clone, Copy)]
 struct Layout {
     little_endian: bool,
@@ -64,26 +65,26 @@ struct Layout {
 }
 
 impl Reader {
-    /// Reads the next piece; what it completes is appended.
+    /// Parses the next piece, and appends completed items to `found`.
     pub fn read(&mut self, mut piece: &[u8], found: &mut Vec<Item>) {
         while !piece.is_empty() && self.understands() {
             piece = self.step(piece, found);
         }
     }
 
-    /// Whether the stream fits so far.
+    /// Whether the stream has matched the layout so far.
     #[must_use]
     pub fn understands(&self) -> bool {
         !matches!(self.state, State::Foreign)
     }
 
-    /// Whether the first message fits and is over.
+    /// Whether the first message was read completely.
     #[must_use]
     pub fn has_message(&self) -> bool {
         self.has_message
     }
 
-    /// Takes at least one byte and returns the others.
+    /// Parses at least one byte and returns the rest.
     fn step<'a>(&mut self, piece: &'a [u8], found: &mut Vec<Item>) -> &'a [u8] {
         let mut rest = piece;
         self.state = match std::mem::replace(&mut self.state, State::Foreign) {
@@ -186,7 +187,7 @@ impl Reader {
         if left == 0 { self.next() } else { State::Data { wanted, left } }
     }
 
-    /// What follows a chunk.
+    /// The state after the end of a chunk.
     fn next(&mut self) -> State {
         match self.message {
             0 => {
@@ -199,11 +200,11 @@ impl Reader {
     }
 }
 
-/// What `ssig` says in a Bye and in the answer to one.
+/// The value of `ssig` in a Bye; ByeOk has the next one.
 const BYE: u32 = 4;
 const BYE_OK: u32 = 5;
 
-/// Larger than any message that was described, and little enough to wait for.
+/// Larger than any known message. A stream with a larger one does not have this layout.
 const MAX_MESSAGE: usize = 64 * 1024;
 
 impl Default for State {
@@ -237,7 +238,7 @@ struct Head<const N: usize> {
 }
 
 impl<const N: usize> Head<N> {
-    /// Takes what is missing off the front; the bytes when they are complete.
+    /// Removes the missing bytes from `rest`. Returns all of them once complete.
     fn take(&mut self, rest: &mut &[u8]) -> Option<[u8; N]> {
         let take = rest.len().min(N - self.have);
         let (now, later) = rest.split_at(take);

@@ -1,5 +1,5 @@
-//! Control bytes that are kept for a while because an SPI may stand among them. Keys do too, so they
-//! are wiped when they are let go.
+//! Control bytes that are kept for a limited time because they may contain an SPI. They contain
+//! keys too, so they are wiped afterwards.
 
 use std::fmt;
 
@@ -13,16 +13,16 @@ use super::Spi;
 pub(super) struct Retained(Zeroizing<Vec<u8>>);
 
 impl Retained {
-    /// What is kept at most.
+    /// Maximum number of bytes.
     pub(super) const MAX_BYTES: usize = 64 * 1024;
 
-    /// Keeps what there is room for. Returns where an index may stand that was not there before.
+    /// Stores as much of `piece` as fits. Returns the first offset at which a new SPI may begin.
     pub(super) fn push(&mut self, piece: &[u8]) -> usize {
         let new = self.0.len().saturating_sub(size_of::<Spi>() - 1);
         let piece = &piece[..piece.len().min(Self::MAX_BYTES - self.0.len())];
         let needed = self.0.len() + piece.len();
         if needed > self.0.capacity() {
-            // Growing in place would leave a copy behind that is not wiped.
+            // `Vec` would leave a copy that is not wiped when it grows.
             let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
             larger.extend_from_slice(&self.0);
             self.0 = larger;
@@ -31,18 +31,18 @@ impl Retained {
         new
     }
 
-    /// Whether the index stands in them, in either byte order.
+    /// Whether the bytes contain the SPI, in either byte order.
     pub(super) fn contains(&self, spi: Spi) -> bool {
         self.contains_behind(0, spi)
     }
 
-    /// The same, for those from that place on.
+    /// The same, for the bytes from `start` on.
     pub(super) fn contains_behind(&self, start: usize, spi: Spi) -> bool {
         let bytes = self.0.get(start..).unwrap_or_default();
         [spi, spi.swapped()].iter().any(|spi| memmem::find(bytes, &spi.bytes()).is_some())
     }
 
-    /// Wipes them.
+    /// Wipes the bytes.
     pub(super) fn clear(&mut self) {
         self.0 = Zeroizing::default();
     }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_index_is_found_in_either_order_and_across_pieces() {
+    fn an_spi_is_found_in_either_byte_order_and_across_pieces() {
         let mut retained = Retained::default();
         retained.push(b"keys 12");
         let new = retained.push(b"34 more");
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_the_first_64_kibibytes_are_kept_and_none_is_printed() {
+    fn only_the_first_64_kib_are_kept_and_none_are_printed() {
         let mut retained = Retained::default();
         retained.push(&vec![b'k'; Retained::MAX_BYTES - 2]);
         retained.push(b"1234");

@@ -1,5 +1,4 @@
-//! Where datagrams go: a table that workers read. The one who decides changes it; readers hold a
-//! copy that stays as it is.
+//! The routing table of datagrams. Its owner changes it; workers read an immutable snapshot.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,48 +7,47 @@ use std::{
 
 use super::{Side, Spi, SpiCandidates};
 
-/// What a datagram is recognised by.
+/// What identifies the flow of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// The end that it comes from.
+    /// The end that sent it.
     pub side: Side,
-    /// Its source, canonical.
+    /// Source address in [canonical](super::canonical) form.
     pub from: SocketAddr,
-    /// Its security parameter index.
+    /// The security parameter index.
     pub spi: Spi,
 }
 
-/// Where it goes.
+/// Where a datagram is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Destination {
-    /// The address at the other end, canonical.
+    /// Address of the opposite end, canonical.
     pub to: SocketAddr,
-    /// The own address that it leaves from, where the system would choose another one.
+    /// Local source address, if the system would choose another one.
     pub from: Option<IpAddr>,
-    /// Which flow it belongs to, for the counters.
+    /// The flow, for the counters.
     pub flow: FlowId,
 }
 
-/// A session's place among the sessions that there may be at once.
+/// The slot of a session, below `max_connections`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(pub u32);
 
-/// A flow's place among the flows that there may be at once. Another session takes it over some
-/// time after its own has ended.
+/// The slot of a flow. It is reused by another session some time after its own has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlowId(u32);
 
 impl Slot {
-    /// The flows that a session may have from one end.
+    /// Maximum number of flows that a session has from one end.
     pub const FLOWS: u32 = 4;
 
-    /// The place as the index of an array.
+    /// The slot as an array index.
     #[must_use]
     pub fn index(self) -> usize {
         self.0 as usize
     }
 
-    /// The places of the flows that this session may have from that end.
+    /// The slots of the flows that this session may have from `side`.
     pub fn flows(self, side: Side) -> impl Iterator<Item = FlowId> {
         let start = (self.0 * 2 + side as u32) * Self::FLOWS;
         (start..start + Self::FLOWS).map(FlowId)
@@ -57,33 +55,33 @@ impl Slot {
 }
 
 impl FlowId {
-    /// The place as the index of an array, [`FlowId::places`] long.
+    /// The slot as an array index, less than [`FlowId::places`].
     #[must_use]
     pub fn index(self) -> usize {
         self.0 as usize
     }
 
-    /// How many places there are for so many sessions.
+    /// Number of flow slots for this number of sessions.
     #[must_use]
     pub fn places(sessions: usize) -> usize {
         sessions * 2 * Slot::FLOWS as usize
     }
 }
 
-/// One change of the table.
+/// A change of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RouteChange {
-    /// A key leads there now.
+    /// Datagrams with this key are sent to this destination.
     Added(Key, Destination),
-    /// A key leads nowhere any more.
+    /// Datagrams with this key have no route any more.
     Removed(Key),
-    /// New flows may come from this address.
+    /// New flows from this address are possible.
     Expected(Side, IpAddr),
-    /// No new flow may come from this address any more.
+    /// New flows from this address are no longer possible.
     Unexpected(Side, IpAddr),
 }
 
-/// The table.
+/// The table, with one entry for each flow of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routes {
     destinations: HashMap<Key, Destination>,
@@ -91,7 +89,7 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Makes one change.
+    /// Applies a change that [`super::Admission`] emitted.
     pub fn apply(&mut self, change: RouteChange) {
         match change {
             RouteChange::Added(key, destination) => {
@@ -109,7 +107,7 @@ impl Routes {
         }
     }
 
-    /// Where a datagram goes, by its source and either place of its SPI.
+    /// The destination of a datagram, by its source and either of its possible SPIs.
     #[must_use]
     pub fn find(
         &self,
@@ -120,7 +118,7 @@ impl Routes {
         self.find_numbered(side, from, candidates).map(|(found, _)| found)
     }
 
-    /// The same, with the sequence number that stands behind the SPI.
+    /// [`Routes::find`], with the sequence number after the SPI.
     #[must_use]
     pub fn find_numbered(
         &self,
@@ -135,7 +133,8 @@ impl Routes {
         at(candidates.first).or_else(|| candidates.second.and_then(at))
     }
 
-    /// Whether a datagram without a route may open a flow. One from elsewhere is not worth asking.
+    /// Whether a datagram without a route may start a flow. Others are dropped without asking the
+    /// owner.
     #[must_use]
     pub fn expects(&self, side: Side, ip: IpAddr) -> bool {
         self.expected.contains(&(side, ip))
@@ -147,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_spi_is_sought_at_offset_0_then_4() {
+    fn the_spi_is_looked_up_at_offset_0_then_4() {
         let from = "192.0.2.1:5000".parse().unwrap();
         let flows: Vec<_> = Slot(1).flows(Side::Client).collect();
         let to = |flow: usize| Destination {
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_flows_share_a_place() {
+    fn no_two_flows_share_a_slot() {
         let all: Vec<_> = (0..3)
             .flat_map(|slot| Side::BOTH.map(|side| (Slot(slot), side)))
             .flat_map(|(slot, side)| slot.flows(side))

@@ -1,7 +1,8 @@
-//! The search for an announced tag in the first plaintext of a client, whatever surrounds it. Known
-//! tags begin with `SCS1`, and what follows a tag may look like more of it: so at each such place
-//! the prefixes that are as long as an announced tag are compared, by digest. A prefix of a much
-//! longer tag is none: an agent that issues the beginning of others' tags gets none of their clients.
+//! Searches for an announced tag in the first plaintext of a client, in any layout. Known tags
+//! begin with `SCS1`, and the bytes after a tag may look like a continuation. At each `SCS1`, the
+//! prefixes with the length of an announced tag are compared by digest. A prefix of a much longer
+//! tag does not match, so an agent that issues a prefix of other agents' tags does not receive
+//! their clients.
 
 use memchr::memmem;
 use sha2::{Digest as _, Sha256};
@@ -16,17 +17,18 @@ pub struct Search {
     lengths: Vec<usize>,
 }
 
-/// Bytes that may be a tag.
+/// A possible tag in the plaintext of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shown {
-    /// Their digest.
+    /// Digest of the possible tag, for the lookup of announced tags.
     pub tag: TagDigest,
-    /// Whether it is known that the tag ends there. Else the bytes that come next may show that they
-    /// are the beginning of a longer one.
+    /// Whether the tag certainly ends there. Otherwise, the next bytes may show that it is a prefix
+    /// of a longer tag.
     pub is_whole: bool,
 }
 
-/// Where a tag may begin, the digest of what follows so far, and those of announced lengths.
+/// A position where a tag may begin, the digest of what follows so far, and those of announced
+/// lengths.
 #[derive(Debug)]
 struct Candidate {
     start: usize,
@@ -36,20 +38,20 @@ struct Candidate {
 }
 
 impl Search {
-    /// How much of a connection's plaintext is searched.
+    /// Maximum number of bytes of a connection that are searched.
     pub const MAX_BYTES: usize = 16 * 1024;
 
-    /// How many places of a connection are looked at.
+    /// Maximum number of positions of a connection that are compared.
     pub const MAX_PLACES: usize = 16;
 
-    /// Shorter tags are not searched for: they stand anywhere by chance.
+    /// Minimum length of a tag: shorter ones could match by chance.
     pub const MIN_TAG: usize = 20;
 
-    /// How many characters of tags may follow one, as the name of the next chunk.
+    /// How many characters of a tag may follow one, for example the name of the next chunk.
     pub const MAX_MORE: usize = 8;
 
-    /// All that may be a tag. `seen` is everything since the connection began, `lengths` those of the
-    /// tags that are announced, in ascending order.
+    /// All possible tags. `seen` is all plaintext since the connection began; `lengths` are those
+    /// of the announced tags, in ascending order.
     pub fn advance(&mut self, seen: &[u8], lengths: &[usize]) -> Vec<Shown> {
         let seen = &seen[..seen.len().min(Self::MAX_BYTES)];
         self.find_places(seen);
@@ -61,7 +63,7 @@ impl Search {
         self.places.iter().flat_map(|place| place.shown(seen)).collect()
     }
 
-    /// Whether something was seen that may be a tag.
+    /// Whether a possible tag was seen.
     #[must_use]
     pub fn is_on_to_something(&self) -> bool {
         !self.places.is_empty()
@@ -112,7 +114,7 @@ impl Candidate {
     }
 }
 
-/// The characters of base64 in both alphabets, of which tags consist.
+/// The characters of both base64 alphabets (RFC 4648), of which tags consist.
 fn is_of_a_tag(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte)
 }

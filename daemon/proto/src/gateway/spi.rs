@@ -1,32 +1,33 @@
-//! The security parameter index, by which the datagrams of a session are told from others.
+//! The security parameter index (SPI) of ESP (RFC 4303, section 2.1), which identifies the flow of
+//! a datagram.
 
 use std::fmt;
 
-/// A security parameter index, as it stands on a datagram.
+/// A security parameter index, in the byte order of the datagram.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Spi(u32);
 
 impl Spi {
-    /// The index that these four bytes are.
+    /// An SPI from its four bytes on the wire.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 4]) -> Self {
         Self(u32::from_be_bytes(bytes))
     }
 
-    /// The four bytes.
+    /// The four bytes on the wire.
     #[must_use]
     pub const fn bytes(self) -> [u8; 4] {
         self.0.to_be_bytes()
     }
 
-    /// The same in the other byte order.
+    /// The SPI with its bytes reversed.
     #[must_use]
     pub const fn swapped(self) -> Self {
         Self(self.0.swap_bytes())
     }
 
-    /// Whether ESP keeps the value for itself. Such a word is more likely a header or a sequence
-    /// number, and stands in most control bytes by chance.
+    /// Whether the value is in 0 to 255, which RFC 4303 reserves. Such a word is more likely a
+    /// header or a sequence number, and occurs in most control bytes by chance.
     #[must_use]
     pub const fn is_reserved(self) -> bool {
         self.0 < 256
@@ -39,20 +40,20 @@ impl fmt::Debug for Spi {
     }
 }
 
-/// The two places of a datagram where its SPI may stand: at its start, or behind a transport header
-/// of four bytes. Behind it stands its sequence number.
+/// The first three words of a datagram. Its SPI is the first one, or the second one after a
+/// transport header of four bytes. A sequence number follows the SPI (RFC 4303, section 2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpiCandidates {
-    /// At offset 0.
+    /// The word at offset 0.
     pub first: Spi,
-    /// At offset 4, where the datagram is that long.
+    /// The word at offset 4, if the datagram is long enough.
     pub second: Option<Spi>,
-    /// At offset 8, where the datagram is that long.
+    /// The word at offset 8, if the datagram is long enough.
     pub third: Option<u32>,
 }
 
 impl SpiCandidates {
-    /// The sequence number, where this word is the SPI.
+    /// The sequence number, if `spi` is the SPI.
     #[must_use]
     pub fn sequence(&self, spi: Spi) -> Option<u32> {
         match (self.first == spi, self.second) {
@@ -62,7 +63,7 @@ impl SpiCandidates {
         }
     }
 
-    /// Reads them; `None` for a datagram that is too short to have an SPI.
+    /// Reads the words. `None` for a datagram of less than four bytes.
     #[must_use]
     pub fn of(datagram: &[u8]) -> Option<Self> {
         let (first, rest) = datagram.split_first_chunk()?;
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_datagram_has_two_places_for_its_spi() {
+    fn a_datagram_has_two_positions_for_its_spi() {
         let spi = |text: &[u8; 4]| Spi::from_bytes(*text);
         let candidates = |first, second: Option<&[u8; 4]>, third: Option<&[u8; 4]>| {
             let third = third.map(|third| u32::from_be_bytes(*third));
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sequence_number_stands_behind_the_spi() {
+    fn the_sequence_number_follows_the_spi() {
         let number = |text: &[u8; 4]| Some(u32::from_be_bytes(*text));
         let table: [(&[u8], &[u8; 4], _); 5] = [
             (b"abcdefghijkl", b"abcd", number(b"efgh")),

@@ -1,4 +1,4 @@
-//! The rule, case by case and against a twin that looks at everybody each time.
+//! The rule by examples, and against a simple reimplementation that checks all holders each time.
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ fn source(number: u8) -> Source {
     Source::of(IpAddr::from([192, 0, 2, number]))
 }
 
-/// Enters and never has to wait for somebody to give way.
+/// Enters without evicting anybody.
 fn taken(shares: &mut Shares, from: u8, worth: Worth) -> Id {
     let (id, evicted) = shares.enter(source(from), worth).unwrap();
     assert_eq!(evicted, None);
@@ -30,7 +30,7 @@ fn an_ipv6_network_of_64_bits_is_one_source_and_a_mapped_address_is_ipv4() {
 }
 
 #[test]
-fn one_source_may_have_everything_until_another_one_comes() {
+fn one_source_may_hold_everything_until_another_arrives() {
     let mut shares = Shares::new(3, Order::SourceFirst);
     let all = [1, 1, 1].map(|from| taken(&mut shares, from, Worth::Idle));
 
@@ -40,7 +40,7 @@ fn one_source_may_have_everything_until_another_one_comes() {
 }
 
 #[test]
-fn of_the_fullest_source_the_least_worthy_gives_way_and_then_the_oldest() {
+fn the_least_worthy_and_oldest_of_the_largest_source_is_evicted() {
     let mut shares = Shares::new(5, Order::SourceFirst);
     let alone = taken(&mut shares, 1, Worth::Idle);
     let stranger = taken(&mut shares, 2, Worth::Stranger);
@@ -51,14 +51,14 @@ fn of_the_fullest_source_the_least_worthy_gives_way_and_then_the_oldest() {
 
     let order = [3, 4, 5, 6].map(|from| evicted(&mut shares, from).unwrap().unwrap());
 
-    // With one each, the oldest of the least worthy.
+    // Each source holds one: the oldest of the least worthy is evicted.
     assert_eq!(order, [idle, used_again, started, alone]);
     assert!(shares.set_worth(stranger, Worth::Idle));
     assert!(!shares.set_worth(idle, Worth::Kept), "it is gone");
 }
 
 #[test]
-fn what_is_kept_never_gives_way() {
+fn a_kept_holder_is_never_evicted() {
     let mut shares = Shares::new(2, Order::SourceFirst);
     let kept = taken(&mut shares, 1, Worth::Kept);
     let second = taken(&mut shares, 1, Worth::Idle);
@@ -72,7 +72,7 @@ fn what_is_kept_never_gives_way() {
 }
 
 #[test]
-fn where_worth_counts_first_the_worthier_never_give_way_to_less() {
+fn with_worth_first_a_worthier_holder_is_never_evicted() {
     let mut shares = Shares::new(3, Order::WorthFirst);
     let users = [1, 1].map(|from| taken(&mut shares, from, Worth::FirstFactor));
     let stranger = taken(&mut shares, 2, Worth::Stranger);
@@ -84,7 +84,7 @@ fn where_worth_counts_first_the_worthier_never_give_way_to_less() {
 }
 
 #[test]
-fn a_holder_that_grows_counts_with_all_it_holds() {
+fn a_holder_that_grows_counts_with_all_its_units() {
     let mut shares = Shares::new(4, Order::WorthFirst);
     let large = taken(&mut shares, 1, Worth::Idle);
     assert_eq!(shares.grow(large), Ok(None));
@@ -98,7 +98,7 @@ fn a_holder_that_grows_counts_with_all_it_holds() {
 }
 
 #[test]
-fn a_source_that_holds_most_may_keep_what_it_has_instead() {
+fn the_largest_source_may_keep_its_holders_instead() {
     let mut shares = Shares::new(3, Order::SourceFirst);
     let all = [1, 1, 2].map(|from| taken(&mut shares, from, Worth::Idle));
     let mut enter = |from| {
@@ -112,7 +112,7 @@ fn a_source_that_holds_most_may_keep_what_it_has_instead() {
 }
 
 #[test]
-fn who_comes_for_another_is_counted_for_the_other() {
+fn a_holder_can_be_moved_to_another_source() {
     let mut shares = Shares::new(3, Order::SourceFirst);
     let [first, second, other] = [1, 1, 2].map(|from| taken(&mut shares, from, Worth::Idle));
     assert!(shares.set_source(first, source(2)));
@@ -144,7 +144,7 @@ impl Twin {
         self.holders.iter().filter(|(_, holder)| holder.worth != Worth::Kept)
     }
 
-    /// The first in turn, among one group or all.
+    /// The next holder to be evicted, of one group or of all.
     fn first(&self, only: Option<Group>) -> Option<(Id, Group)> {
         let all = self.evictable().map(|(id, holder)| (*id, holder, self.group(holder)));
         let all = all.filter(|(_, _, group)| only.is_none_or(|only| only == *group));
@@ -206,7 +206,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn it_decides_as_one_who_looks_at_everybody(
+    fn the_index_agrees_with_a_full_search(
         order in prop::sample::select(vec![Order::SourceFirst, Order::WorthFirst]),
         capacity in 1..8_u64,
         steps in prop::collection::vec(step(), 1..60),
@@ -218,10 +218,10 @@ proptest! {
             match step {
                 Step::Enter(from, worth) => {
                     let mut holder = Holder { source: source(from), worth, amount: 1, since: 0 };
-                    let told = shares.enter(holder.source, worth);
+                    let entered = shares.enter(holder.source, worth);
                     let room = twin.room(&holder, None);
-                    prop_assert_eq!(told.map(|(_, evicted)| evicted), room);
-                    if let Ok((id, _)) = told {
+                    prop_assert_eq!(entered.map(|(_, evicted)| evicted), room);
+                    if let Ok((id, _)) = entered {
                         holder.since = shares.last;
                         twin.holders.push((id, holder));
                         ids.push(id);

@@ -1,27 +1,27 @@
-//! Changing a document: splices on its source, and the little XML that we write ourselves.
+//! Changes of a document by splicing its source, and writing of XML.
 
 use std::{borrow::Cow, ops::Range};
 
 use super::{Document, Element};
 
-/// Changes of one document, made all at once.
+/// Changes of a document, applied at once.
 #[derive(Debug, Clone, Default)]
 pub struct Edits {
     splices: Vec<(Range<usize>, String)>,
 }
 
 impl Edits {
-    /// Replaces what stands there. Of two replacements that overlap the outer or earlier one holds.
+    /// Replaces a range. If two replacements overlap, the outer or earlier one applies.
     pub fn replace(&mut self, span: Range<usize>, text: impl Into<String>) {
         self.splices.push((span, text.into()));
     }
 
-    /// Inserts at an offset, behind what was already inserted there.
+    /// Inserts text at an offset, after earlier insertions at the same offset.
     pub fn insert(&mut self, at: usize, text: impl Into<String>) {
         self.replace(at..at, text);
     }
 
-    /// Gives an element another name.
+    /// Renames an element in its opening and closing tags.
     pub fn rename(&mut self, element: &Element<'_>, name: &str) {
         let opening = element.span.start + 1;
         self.replace(opening..opening + element.name.len(), name);
@@ -31,7 +31,7 @@ impl Edits {
         }
     }
 
-    /// Puts XML in front of an element's content.
+    /// Inserts XML before the content of an element.
     pub fn prepend(&mut self, element: &Element<'_>, xml: &str) {
         match &element.content {
             Some(content) => self.insert(content.start, xml),
@@ -39,7 +39,7 @@ impl Edits {
         }
     }
 
-    /// Puts XML behind an element's content.
+    /// Inserts XML after the content of an element.
     pub fn append(&mut self, element: &Element<'_>, xml: &str) {
         match &element.content {
             Some(content) => self.insert(content.end, xml),
@@ -47,8 +47,7 @@ impl Edits {
         }
     }
 
-    /// The document with the changes, declared as the UTF-8 that it is; everything else is as it was,
-    /// byte for byte.
+    /// The changed document, declared as UTF-8. All other bytes are unchanged.
     #[must_use]
     pub fn apply(mut self, document: &Document<'_>) -> String {
         if let Some(encoding) = &document.relabel {
@@ -70,7 +69,7 @@ impl Edits {
         changed
     }
 
-    /// `<name />` becomes `<name>…</name>`; its attributes stay.
+    /// Turns `<name />` into `<name>…</name>`, with the same attributes.
     fn fill(&mut self, element: &Element<'_>, xml: &str) {
         let name = element.name;
         self.replace(element.head_end..element.span.end, format!(">{xml}</{name}>"));
@@ -81,13 +80,13 @@ impl Edits {
     }
 }
 
-/// At one place insertions come first, in their order, then the longest replacement.
+/// Sort key: at the same position, insertions come first, in order, then the longest replacement.
 fn inner_last(span: &Range<usize>) -> usize {
     if span.is_empty() { usize::MAX } else { span.len() }
 }
 
-/// Text as it stands between tags or in a quoted attribute. Characters that XML does not have
-/// become U+FFFD.
+/// Escapes text for an element or a quoted attribute. Characters that XML 1.0 does not allow become
+/// U+FFFD.
 #[must_use]
 pub fn escape(text: &str) -> Cow<'_, str> {
     let needs = |c: char| matches!(c, '<' | '>' | '&' | '"' | '\'' | '\r') || !allowed(c);
@@ -110,7 +109,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// `<name>text</name>`, or `<name />` for an empty text. The name is ours.
+/// `<name>text</name>`, or `<name />` for an empty text. The name is not escaped.
 #[must_use]
 pub fn leaf(name: &str, text: &str) -> String {
     if text.is_empty() {
@@ -119,7 +118,7 @@ pub fn leaf(name: &str, text: &str) -> String {
     format!("<{name}>{}</{name}>", escape(text))
 }
 
-/// The declaration and the root with its version around the content, in one line.
+/// A document in one line: the declaration, and the root element with its version around `content`.
 #[must_use]
 pub fn declared(root: &str, version: &str, content: &str) -> String {
     let version = escape(version);
@@ -128,7 +127,7 @@ pub fn declared(root: &str, version: &str, content: &str) -> String {
     )
 }
 
-/// Whether XML 1.0 has this character.
+/// Whether XML 1.0 allows the character.
 pub(super) fn allowed(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r') || (c >= ' ' && !matches!(c, '\u{FFFE}' | '\u{FFFF}'))
 }

@@ -1,5 +1,5 @@
-//! The strict reader. quick-xml finds the markup; it accepts unclosed and double roots, document
-//! types, unknown entities, duplicate attributes and NUL, so refusing these is done here.
+//! The strict reader. quick-xml finds the markup, but accepts unclosed and duplicate roots,
+//! document types, unknown entities, duplicate attributes and NUL; these are refused here.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -9,7 +9,7 @@ use super::{Attribute, Document, Element, Error, MAX_ATTRIBUTES, MAX_DEPTH, edit
 
 const BYTE_ORDER_MARK: char = '\u{FEFF}';
 
-/// Levels of an outline: the root and its children.
+/// Depth of an outline: the root and its children.
 const OUTLINE_DEPTH: usize = 2;
 
 pub(super) fn document(bytes: &[u8], limit: usize, nodes: usize) -> Result<Document<'_>, Error> {
@@ -27,7 +27,7 @@ fn read<'a>(bytes: &'a [u8], limit: usize, empty: Tree<'a>) -> Result<Document<'
     let source = std::str::from_utf8(bytes)?;
     let source = source.strip_prefix(BYTE_ORDER_MARK).unwrap_or(source);
     if source.starts_with(BYTE_ORDER_MARK) {
-        // quick-xml would skip it without counting its bytes.
+        // quick-xml would skip the mark without counting its bytes.
         return Err(Error::OutsideRoot { at: 0 });
     }
     if let Some((at, _)) = source.char_indices().find(|(_, c)| !allowed(*c)) {
@@ -56,12 +56,12 @@ fn read<'a>(bytes: &'a [u8], limit: usize, empty: Tree<'a>) -> Result<Document<'
     tree.finish()
 }
 
-/// A source of at most [`super::MAX_OUTLINE_BYTES`] has no place that does not fit.
+/// The position fits into `usize`, since a source has at most [`super::MAX_OUTLINE_BYTES`].
 fn place(reader: &Reader<&[u8]>) -> usize {
     usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX)
 }
 
-/// What was read so far.
+/// The part of the document that was read so far.
 #[derive(Default)]
 struct Tree<'a> {
     source: &'a str,
@@ -69,9 +69,9 @@ struct Tree<'a> {
     open: Vec<Element<'a>>,
     root: Option<Element<'a>>,
     comments: Vec<Range<usize>>,
-    /// How many more elements and attributes may be kept.
+    /// How many more elements and attributes are allowed.
     room: usize,
-    /// How many levels of elements are kept.
+    /// Depth up to which elements are kept.
     keep: usize,
 }
 
@@ -95,7 +95,7 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    /// quick-xml has seen that the names match.
+    /// quick-xml has checked that the names match.
     fn close(&mut self, span: &Range<usize>) -> Result<(), Error> {
         let mut element = self.open.pop().ok_or(Error::NotWellFormed { at: span.start })?;
         element.span.end = span.end;
@@ -128,7 +128,7 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    /// Reads a tag up to where its markup (`>` or `/>`) begins.
+    /// Reads a tag up to its closing `>` or `/>`.
     fn element(&mut self, span: Range<usize>, head: usize) -> Result<Element<'a>, Error> {
         if self.open.is_empty() && self.root.is_some() {
             return Err(Error::OutsideRoot { at: span.start });
@@ -193,7 +193,7 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// The inside of one tag, read from left to right.
+/// The content of a tag, read from left to right.
 struct Tag<'a> {
     source: &'a str,
     at: usize,
@@ -253,8 +253,8 @@ impl<'a> Tag<'a> {
     }
 }
 
-/// Judges the declaration, which may stand at the very start only. Returns where its encoding
-/// stands, if that is a name other than UTF-8 that the bytes fit all the same.
+/// Checks the XML declaration, which must be at the very start. Returns the position of its
+/// encoding, if that is not UTF-8 but matches the bytes.
 fn declaration(source: &str, span: &Range<usize>) -> Result<Option<Range<usize>>, Error> {
     let at = span.start;
     if at != 0 {
@@ -279,10 +279,10 @@ fn declaration(source: &str, span: &Range<usize>) -> Result<Option<Range<usize>>
     Ok(relabel)
 }
 
-/// A declared encoding.
+/// The encoding in a declaration.
 enum Encoding {
     Utf8,
-    /// ASCII, or a character set in which ASCII characters have the same single bytes.
+    /// ASCII, or an encoding in which ASCII characters are the same single bytes.
     ExtendsAscii,
     Other,
 }

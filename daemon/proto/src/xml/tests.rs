@@ -1,4 +1,4 @@
-//! What is refused, what survives, and that reading and splicing agree.
+//! Which documents are refused, what is preserved, and that reading and editing agree.
 
 use proptest::prelude::*;
 
@@ -16,7 +16,7 @@ fn refused(table: &[(&str, Error)]) {
 }
 
 #[test]
-fn what_is_too_much_is_refused() {
+fn documents_above_the_limits_are_refused() {
     let deep = "<a>".repeat(33);
     let wide = format!("<a>{}</a>", "<b/>".repeat(MAX_NODES));
     let attributes: String = (0..=MAX_ATTRIBUTES).map(|i| format!(" a{i}=''")).collect();
@@ -111,7 +111,7 @@ fn hostile_documents_are_refused_with_their_reason() {
 }
 
 #[test]
-fn a_declared_encoding_that_fits_the_bytes_is_read_and_passed_on_as_utf_8() {
+fn a_declared_encoding_that_matches_the_bytes_is_forwarded_as_utf_8() {
     let ascii = ["us-ascii", "ASCII", "ISO-8859-1", "iso-8859-15", "latin1", "Windows-1252"];
     for name in ascii.iter().chain(&["utf8", "UTF-8", "uTf-8"]) {
         let source = format!("<?xml version='1.0' encoding='{name}'?>\n<a>&#233;</a>");
@@ -134,14 +134,14 @@ fn a_declared_encoding_that_fits_the_bytes_is_read_and_passed_on_as_utf_8() {
 }
 
 #[test]
-fn bytes_are_judged_before_they_are_read() {
+fn the_size_and_encoding_are_checked_first() {
     assert_eq!(Document::parse(b"<a/>", 3).err(), Some(Error::TooLarge { limit: 3 }));
     assert!(Document::parse(b"<a/>", 4).is_ok());
     assert_eq!(Document::parse(b"<a>\xff</a>", MAX_BYTES).err(), Some(Error::NotUtf8));
 }
 
 #[test]
-fn the_tree_knows_names_texts_and_places() {
+fn the_tree_has_names_texts_and_positions() {
     let source = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<a b=\"1&amp;2\" c = 'x'><!-- -->\
                   <d> p&lt;<![CDATA[<q>]]>&#x41; </d ><e /></a>\n";
 
@@ -164,7 +164,7 @@ fn the_tree_knows_names_texts_and_places() {
 }
 
 #[test]
-fn a_byte_order_mark_is_left_out() {
+fn a_byte_order_mark_is_removed() {
     assert_eq!(read("\u{feff}<?xml version='1.0'?><a/>").unwrap().source().len(), 25);
     for text in ["\u{feff}\u{feff}<a/>", "\u{feff}\u{feff}", "\u{feff}\u{feff}x<a/>"] {
         assert_eq!(read(text).err(), Some(Error::OutsideRoot { at: 0 }));
@@ -172,7 +172,7 @@ fn a_byte_order_mark_is_left_out() {
 }
 
 #[test]
-fn splices_touch_nothing_else() {
+fn edits_preserve_everything_else() {
     let source =
         "<?xml version='1.0'?>\r\n<a  x='1'\n><b   /> <!-- c --><x:y z=\"&quot;\"/></a >\n";
     let document = read(source).unwrap();
@@ -189,7 +189,7 @@ fn splices_touch_nothing_else() {
 }
 
 #[test]
-fn the_outer_of_two_overlapping_replacements_holds() {
+fn the_outer_of_two_overlapping_replacements_applies() {
     let source = "<a><b>12</b></a>";
     let document = read(source).unwrap();
     let b = document.root().child("b").unwrap();
@@ -204,12 +204,12 @@ fn the_outer_of_two_overlapping_replacements_holds() {
 }
 
 #[test]
-fn what_we_insert_is_escaped() {
+fn inserted_text_is_escaped() {
     assert_eq!(leaf("a", "<&>\"'\r\0é"), "<a>&lt;&amp;&gt;&quot;&apos;&#13;\u{fffd}é</a>");
     assert_eq!(leaf("a", ""), "<a />");
 }
 
-/// Documents that must be taken, with everything that must survive.
+/// Valid documents with all constructs that must be preserved.
 fn content() -> impl Strategy<Value = String> {
     let text = prop_oneof![
         "[ -%'-;=?-~\t\né€]{0,12}".prop_map(|t| t.replace("]]>", "")),
@@ -241,18 +241,18 @@ fn spans_hold(source: &str, element: &Element<'_>) {
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_are_parsed_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let whole = Document::parse(&bytes, MAX_BYTES);
         prop_assert_eq!(whole.err(), Document::outline(&bytes).err());
     }
 
     #[test]
-    fn any_markup_is_read_or_refused(text in "[<>/a='\"&;!?\\[\\]-]{0,40}") {
+    fn any_markup_is_parsed_or_refused(text in "[<>/a='\"&;!?\\[\\]-]{0,40}") {
         prop_assert_eq!(read(&text).err(), Document::outline(text.as_bytes()).err());
     }
 
     #[test]
-    fn a_document_is_read_with_true_places(content in content()) {
+    fn a_document_is_parsed_with_correct_positions(content in content()) {
         let source = format!("<root>{content}</root>");
 
         let document = read(&source).unwrap();
@@ -262,7 +262,7 @@ proptest! {
     }
 
     #[test]
-    fn a_change_and_its_reverse_give_the_source(content in content()) {
+    fn an_edit_and_its_reverse_restore_the_source(content in content()) {
         let source = format!("<root>{content}</root>");
         let document = read(&source).unwrap();
         prop_assert_eq!(&Edits::default().apply(&document), &source);
@@ -280,7 +280,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_escaped_reads_as_it_was(text in "[\\PC\t\n\r]{0,60}") {
+    fn escaped_text_is_parsed_unchanged(text in "[\\PC\t\n\r]{0,60}") {
         let source = format!("<r a=\"{}\">{}</r>", escape(&text), escape(&text));
 
         let document = read(&source).unwrap();

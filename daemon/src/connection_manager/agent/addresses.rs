@@ -1,4 +1,5 @@
-//! Where agents may be. A user's password goes there, so an address is judged before it is called.
+//! Which addresses an agent may have. Agents receive users' passwords, so an address is checked
+//! before it is contacted.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -15,7 +16,7 @@ use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
 };
 
-/// The rule, with the addresses of the gateways and of this host.
+/// `AllowedAgents`, and the addresses of the gateways and of this host.
 #[derive(Debug)]
 pub(super) struct Addresses {
     allowed: AllowedAgents,
@@ -32,7 +33,8 @@ impl Addresses {
         }
     }
 
-    /// Judges the address in a URL. A name is judged by the addresses that it resolves to.
+    /// Checks an IP address in a URL. Host names are checked by the addresses to which they
+    /// resolve.
     pub(super) fn check(&self, url: &Url) -> Result<(), Forbidden> {
         let host = url.host_str().unwrap_or_default();
         match host.trim_matches(['[', ']']).parse() {
@@ -41,7 +43,7 @@ impl Addresses {
         }
     }
 
-    /// Where the gateway connects.
+    /// The address to which the gateway connects.
     pub(super) fn choose(&self, said: SocketAddr, reached: Reached) -> SocketAddr {
         self.allowed.choose(said, reached, |ip| self.own.contain(ip))
     }
@@ -50,7 +52,7 @@ impl Addresses {
         self.allowed.check(ip, |ip| self.own.contain(ip))
     }
 
-    /// Those that an agent may have; why not where there are none left.
+    /// The allowed ones of these addresses. If there are none, why the first one is not allowed.
     fn admit(&self, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, Forbidden> {
         let mut refused = None;
         let mut admitted = Vec::new();
@@ -67,7 +69,7 @@ impl Addresses {
     }
 }
 
-/// Resolves the names of agents to addresses that agents may have.
+/// Resolves host names of agents to allowed addresses only.
 #[derive(Debug)]
 pub(super) struct Resolver(pub(super) Arc<Addresses>);
 
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_in_a_url_is_judged_however_it_is_spelt() {
+    fn an_address_in_a_url_is_checked_in_any_spelling() {
         let table = [
             ("10.0.0.5", None),
             ("desk.example", None),
@@ -122,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_keeps_the_addresses_that_agents_may_have() {
+    fn a_name_resolves_to_its_allowed_addresses() {
         let found = || ["127.0.0.1:0", "10.0.0.5:0"].map(|at| at.parse().unwrap()).into_iter();
 
         let one = addresses(&[]).admit(found()).unwrap();
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_resolves_to_this_host_alone_is_not_resolved() {
+    async fn a_name_that_only_resolves_to_this_host_is_refused() {
         let resolver = |networks| Resolver(Arc::new(addresses(networks)));
         let name = || "localhost".parse().unwrap();
 

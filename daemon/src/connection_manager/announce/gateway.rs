@@ -1,4 +1,4 @@
-//! One gateway: how it is called, what it says, and how it stands.
+//! One gateway: its addresses, how to contact it, and its state.
 
 use std::{
     fs::File,
@@ -38,35 +38,34 @@ use crate::{
     tls::{LastRefused, Trust},
 };
 
-/// Longest wait for a gateway: it only notes the session.
+/// Timeout of an announcement. A gateway only stores the session.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// Longest wait when only asking how it is; load balancers wait five seconds for us.
+/// Timeout of a check. Load balancers wait five seconds for `/health`.
 const LOOK: Duration = Duration::from_secs(3);
 
-/// How long the gateway of this host may take to start until it counts as silent. Load balancers
-/// wait five seconds for `/health`.
+/// How long the gateway of this host may take to start before it counts as not answering. Load
+/// balancers wait five seconds for `/health`.
 const START: Duration = Duration::from_secs(3);
 
-/// How often it is asked meanwhile.
+/// How often it is checked while it starts.
 const START_POLL: Duration = Duration::from_millis(50);
 
-/// How many announcements of other hosts are passed on at once. Everybody can send some, and the
-/// gateway must keep answering its own host.
+/// Maximum number of announcements of other hosts that are forwarded at once. Anyone can send them,
+/// and the gateway must keep serving its own host.
 pub(in crate::connection_manager) const PLACES: usize = 16;
 
-/// One gateway.
 pub(in crate::connection_manager) struct Gateway {
-    /// What clients are told, one address a family at most.
+    /// Public addresses for clients, at most one for IPv4 and one for IPv6.
     addresses: Vec<IpAddr>,
     pub(super) port: u16,
     client: Client,
     certificate: LastRefused,
-    /// Without a path.
+    /// Base URL without a path.
     url: String,
-    /// The client reaches the socket through this folder's descriptor.
+    /// The directory of the unix socket, which the HTTP client opens through this descriptor.
     folder: Option<File>,
-    /// For announcements of other hosts.
+    /// Permits to forward announcements of other hosts.
     places: Semaphore,
     reachability: Mutex<Reachability>,
     last_refusal: Mutex<Option<LastRefusal>>,
@@ -118,13 +117,13 @@ impl Gateway {
         }
     }
 
-    /// Whether it is on this host.
+    /// Whether it runs on this host.
     pub(super) fn is_own(&self) -> bool {
         self.folder.is_some()
     }
 
-    /// Waits until the gateway of this host has started: both roles do so at the same time, in any
-    /// order. Gives up after [`START`]; another host's gateway is not waited for.
+    /// Waits until the gateway of this host has started, since both roles may start at the same
+    /// time. Returns after [`START`] at the latest, and immediately for a gateway on another host.
     pub(in crate::connection_manager) async fn wait_for_start(&self) {
         let answers = async {
             while let Answer::Silent(_) = self.ask().await {
@@ -136,7 +135,7 @@ impl Gateway {
         }
     }
 
-    /// Asks how it is, and tells the log when it went away or is back. Whether it takes sessions.
+    /// Checks the gateway and logs a change. Returns whether it accepts sessions.
     pub(in crate::connection_manager) async fn look(&self) -> bool {
         let found = self.ask().await;
         self.changes(|reachability| reachability.looked(found, clock::now()));
@@ -155,12 +154,12 @@ impl Gateway {
         }
     }
 
-    /// What it said last; nothing until it was looked at.
+    /// The result of the last check; `None` before the first one.
     pub(in crate::connection_manager) fn found(&self) -> Option<Answer> {
         self.reachability.lock().unwrap_or_else(PoisonError::into_inner).found().cloned()
     }
 
-    /// Announces a session with that token.
+    /// Announces a session with this token.
     pub(super) async fn announce(
         &self,
         token: String,
@@ -172,7 +171,7 @@ impl Gateway {
             .map_err(|failure| anyhow::Error::new(failure.explained(&self.certificate)));
         let answered = sent.and_then(|reply| match is_away(reply.status) {
             false => Ok(reply),
-            true => Err(anyhow::anyhow!("it answers {}", reply.status)),
+            true => Err(anyhow::anyhow!("it returned {}", reply.status)),
         });
         match &answered {
             Ok(_) => self.changes(Reachability::answered),
@@ -185,7 +184,7 @@ impl Gateway {
         answered
     }
 
-    /// Notes whether it accepted a session, where it answered.
+    /// Records whether it accepted a session, if it answered.
     pub(super) fn note_answer<T>(&self, answer: &anyhow::Result<T>) {
         let refusal = answer.as_ref().err().map(|why| LastRefusal {
             at: distrust::date(clock::wall().as_secs()),
@@ -200,9 +199,11 @@ impl Gateway {
         let gateway = || self.name();
         match (change(&mut reachability), reachability.found()) {
             (Some(ReachabilityChange::Away), Some(Answer::Silent(error))) => {
-                warn!(gateway = gateway(), error, "A gateway is away, and is tried last");
+                warn!(gateway = gateway(), error, "A gateway does not answer and is tried last");
             }
-            (Some(ReachabilityChange::Back), _) => info!(gateway = gateway(), "A gateway is back"),
+            (Some(ReachabilityChange::Back), _) => {
+                info!(gateway = gateway(), "A gateway answers again");
+            }
             _ => {}
         }
     }
@@ -211,7 +212,7 @@ impl Gateway {
         self.reachability.lock().unwrap_or_else(PoisonError::into_inner).is_silent()
     }
 
-    /// Passes on what another host announces.
+    /// Forwards an announcement of another host.
     pub(in crate::connection_manager) async fn pass_on(
         &self,
         token: Option<HeaderValue>,
@@ -237,14 +238,14 @@ impl Gateway {
         self.addresses.iter().any(|address| address.is_ipv4() == client.is_ipv4())
     }
 
-    /// What the log calls it: its public addresses.
+    /// Its public addresses, for the log.
     pub(in crate::connection_manager) fn name(&self) -> String {
         let names: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
         names.join(", ")
     }
 
-    /// What the unix socket tells of it.
-    pub(super) fn told(&self) -> GatewayStanding {
+    /// Its state, for `GET /status`.
+    pub(super) fn standing(&self) -> GatewayStanding {
         let (takes_sessions, reason) = match self.found() {
             None => (false, Some(socket::NOT_LOOKED.to_owned())),
             Some(Answer::Takes) => (true, None),
@@ -262,28 +263,29 @@ impl Gateway {
     }
 }
 
-/// A proxy, or the Connection Manager beside it, does not reach it.
+/// Whether a proxy, or the Connection Manager on its host, reports that it cannot be reached.
 fn is_away(status: StatusCode) -> bool {
     matches!(status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
 }
 
-/// What an answer to a look says. One that knows no such question may take sessions all the same.
+/// Evaluates the response to a check. A gateway that does not support checks may accept sessions
+/// all the same.
 fn found(reply: &Reply) -> Answer {
-    let told = || {
+    let reason = || {
         let document: Option<serde_json::Value> = serde_json::from_slice(&reply.body).ok();
         let reason = document.as_ref().and_then(|document| document.get("reason")?.as_str());
-        reason.map_or_else(|| format!("it answers {}", reply.status), str::to_owned)
+        reason.map_or_else(|| format!("it returned {}", reply.status), str::to_owned)
     };
     match reply.status {
-        status if is_away(status) => Answer::Silent(told()),
-        StatusCode::SERVICE_UNAVAILABLE => Answer::Refuses(told()),
+        status if is_away(status) => Answer::Silent(reason()),
+        StatusCode::SERVICE_UNAVAILABLE => Answer::Refuses(reason()),
         _ => Answer::Takes,
     }
 }
 
 #[cfg(test)]
 impl Gateway {
-    /// One with these addresses, that nobody calls.
+    /// A gateway with these addresses that is never contacted.
     pub(super) fn at(addresses: &[&str]) -> Self {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
         let client =
@@ -291,7 +293,7 @@ impl Gateway {
         Self::new(addresses, client.unwrap(), String::new())
     }
 
-    /// As after an announcement without an answer.
+    /// The state after an unanswered announcement.
     pub(super) fn silenced(self) -> Self {
         self.changes(|reachability| reachability.unanswered(String::new(), clock::now()));
         self

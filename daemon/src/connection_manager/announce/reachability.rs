@@ -1,48 +1,45 @@
-//! How a gateway stands: whether it answers, and whether it takes sessions. Looks and announcements
-//! tell; one that is silent is tried last, so that sessions do not wait for it.
+//! Whether a gateway answers and accepts sessions, by checks and announcements. A gateway that does
+//! not answer is tried last, so that sessions do not wait for it.
 
 use std::time::Duration;
 
 use cmsg_proto::Time;
 
-/// For how long a gateway that left an announcement without an answer is silent, whatever it says
-/// to a look: at first, and at most after several in a row.
+/// For how long a gateway that did not answer an announcement is tried last, even if it answers
+/// checks: first and maximum value.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// What a gateway said when it was looked at.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::connection_manager) enum Answer {
-    /// It takes sessions.
     Takes,
-    /// It answers and takes none, and why.
+    /// It answers, but accepts no sessions, for this reason.
     Refuses(String),
-    /// It does not answer, and why.
+    /// It does not answer, for this reason.
     Silent(String),
 }
 
-/// What is worth a line in the log.
+/// A change that is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::connection_manager) enum ReachabilityChange {
-    /// It went away.
     Away,
-    /// It is back.
     Back,
 }
 
-/// What is known of a gateway.
+/// The state of a gateway.
 #[derive(Debug, Default)]
 pub(super) struct Reachability {
-    /// Nothing until it was looked at or told of a session.
+    /// `None` before the first check or announcement.
     found: Option<Answer>,
-    /// Announcements in a row that it did not answer, those during a distrust counted once.
+    /// Number of consecutive unanswered announcements; those until `distrusted_until` count once.
     unanswered: u32,
-    /// When its answers to looks are believed again.
+    /// Until when its answers to checks are ignored.
     distrusted_until: Time,
 }
 
 impl Reachability {
-    /// What it said last.
+    /// The result of the last check.
     pub(super) fn found(&self) -> Option<&Answer> {
         self.found.as_ref()
     }
@@ -52,13 +49,13 @@ impl Reachability {
         matches!(self.found, Some(Answer::Silent(_)))
     }
 
-    /// It was looked at.
+    /// Records a check.
     pub(super) fn looked(&mut self, found: Answer, now: Time) -> Option<ReachabilityChange> {
         let believed = now >= self.distrusted_until || matches!(found, Answer::Silent(_));
         believed.then(|| self.becomes(found)).flatten()
     }
 
-    /// It answered an announcement, whatever it said.
+    /// Records an answered announcement, accepted or not.
     pub(super) fn answered(&mut self) -> Option<ReachabilityChange> {
         self.unanswered = 0;
         self.distrusted_until = Time::default();
@@ -68,7 +65,7 @@ impl Reachability {
         }
     }
 
-    /// It did not answer an announcement.
+    /// Records an unanswered announcement.
     pub(super) fn unanswered(&mut self, why: String, now: Time) -> Option<ReachabilityChange> {
         if now >= self.distrusted_until {
             let longer = FIRST.saturating_mul(2_u32.saturating_pow(self.unanswered));
@@ -98,11 +95,11 @@ mod tests {
     }
 
     fn silent() -> Answer {
-        Answer::Silent("no answer in time".to_owned())
+        Answer::Silent("timed out".to_owned())
     }
 
     #[test]
-    fn going_away_and_coming_back_are_told_once() {
+    fn each_change_is_logged_once() {
         let mut reachability = Reachability::default();
 
         assert_eq!(reachability.looked(Answer::Takes, at(0)), None);
@@ -119,13 +116,13 @@ mod tests {
     }
 
     #[test]
-    fn one_that_never_answered_is_away() {
+    fn a_gateway_that_never_answered_is_unreachable() {
         assert_eq!(Reachability::default().looked(silent(), at(0)), Some(ReachabilityChange::Away));
         assert_eq!(Reachability::default().answered(), None);
     }
 
     #[test]
-    fn one_that_answers_looks_alone_is_believed_ever_later() {
+    fn a_gateway_that_only_answers_checks_is_avoided_for_longer_each_time() {
         let mut reachability = Reachability::default();
         let mut now = 0;
         for held in [1, 2, 4, 8, 16, 30, 30].map(|seconds| seconds * 1000) {
@@ -142,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn one_answered_announcement_makes_up_for_all() {
+    fn an_answered_announcement_resets_the_state() {
         let mut reachability = Reachability::default();
         for second in 0..40 {
             reachability.unanswered(String::new(), at(second * 1000));
@@ -157,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_of_one_session_says_nothing_of_the_next() {
+    fn a_refused_session_does_not_affect_the_next_one() {
         let mut reachability = Reachability::default();
         let full = Answer::Refuses("full".to_owned());
         reachability.looked(full.clone(), at(0));

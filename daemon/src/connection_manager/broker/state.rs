@@ -1,4 +1,4 @@
-//! The state of the broker: whether it can be used, and if not, why and since when. Checks report it.
+//! The state of the broker: whether it is usable, and if not, why and since when.
 
 use std::fmt;
 
@@ -7,36 +7,35 @@ use cmsg_proto::Time;
 
 use crate::tls::Refusal;
 
-/// Clocks that are further apart, in seconds, are named as a possible cause.
+/// Clock differences of more seconds are reported as a possible cause.
 const MOST_SKEW: u64 = 30;
 
-/// Why the broker cannot be used.
+/// Why the broker is not usable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::connection_manager) enum Trouble {
-    /// It does not answer, or a proxy in front of it does not reach it.
+    /// It does not answer, or a proxy in front of it cannot reach it.
     Away(String),
     /// Its certificate is refused.
     Refused(Box<Refusal>),
 }
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::connection_manager) struct Look {
     pub(in crate::connection_manager) found: Result<(), Trouble>,
-    /// By how many seconds its clock is ahead of ours, if known.
+    /// Seconds by which its clock is ahead of ours, if known.
     pub(in crate::connection_manager) skew: Option<i64>,
 }
 
-/// What is known of the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::connection_manager) struct BrokerState {
     look: Look,
-    /// By the wall clock: since when it can be used, or cannot, whatever the cause.
+    /// Time by the wall clock since which it has been usable, or not usable for any reason.
     since: Time,
 }
 
 impl Trouble {
-    /// What to do about it, as far as this program can know.
+    /// How to fix the problem, if that is known.
     pub(in crate::connection_manager) fn fix(&self) -> Option<&'static str> {
         match self {
             Self::Away(_) => None,
@@ -70,7 +69,8 @@ impl fmt::Display for Trouble {
 }
 
 impl Look {
-    /// The refusal that a wrong clock may be the cause of, so that the broker's is worth asking for.
+    /// The refusal that a wrong clock may have caused. If there is one, the broker is asked for its
+    /// time.
     pub(in crate::connection_manager) fn about_time(&self) -> Option<&Refusal> {
         match &self.found {
             Err(Trouble::Refused(refusal)) if refusal.is_about_time() => Some(refusal),
@@ -86,7 +86,7 @@ impl Look {
         }
     }
 
-    /// Why it cannot be used, with the clocks where they may be the cause.
+    /// Why it is not usable, with the clock difference if that may be the cause.
     fn cause(&self) -> Option<String> {
         let trouble = self.found.as_ref().err()?;
         let is_about_time = self.about_time().is_some();
@@ -108,7 +108,7 @@ impl BrokerState {
         Self { look, since: now }
     }
 
-    /// The state after another check. What was known of the broker's clock stays known while it
+    /// The state after a further check. The last known clock difference is kept while the broker
     /// cannot be asked.
     pub(in crate::connection_manager) fn looked(self, look: Look, now: Time) -> Self {
         if self.look.found.is_ok() != look.found.is_ok() {
@@ -121,18 +121,18 @@ impl BrokerState {
         Self { look: Look { skew, ..look }, since: self.since }
     }
 
-    /// Whether a check found something else.
+    /// Whether a check found a different state.
     pub(in crate::connection_manager) fn differs(&self, look: &Look) -> bool {
         !self.look.is_same(look)
     }
 
-    /// Why it cannot be used.
+    /// Why it is not usable, and how to fix that.
     pub(in crate::connection_manager) fn trouble(&self) -> Option<(String, Option<&'static str>)> {
         let trouble = self.look.found.as_ref().err()?;
         Some((self.look.cause()?, trouble.fix()))
     }
 
-    /// For the unix socket.
+    /// The state for `GET /status`.
     pub(in crate::connection_manager) fn status(
         &self,
         url: String,
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_lasts_through_all_of_its_causes_and_each_is_news() {
+    fn an_outage_spans_all_its_causes_and_each_is_reported() {
         let unknown = |certificate| refused(certificate, CertificateError::UnknownIssuer, None);
         let fine = Look { found: Ok(()), skew: Some(1) };
         let looks = [
@@ -195,7 +195,7 @@ mod tests {
             (fine, 18, 18, true),
         ];
         let mut state: Option<BrokerState> = None;
-        for (look, now, since, told) in looks {
+        for (look, now, since, expected) in looks {
             let is_news = state.as_ref().is_none_or(|state| state.differs(&look));
             state = Some(match state {
                 None => BrokerState::first(look, at(now)),
@@ -204,12 +204,12 @@ mod tests {
 
             let status = state.as_ref().unwrap().status(String::new(), true);
             assert_eq!(status.since, Some(distrust::date(since)), "{now}");
-            assert_eq!(is_news, told, "{now}");
+            assert_eq!(is_news, expected, "{now}");
         }
     }
 
     #[test]
-    fn the_clocks_are_named_where_they_may_be_the_cause() {
+    fn a_clock_difference_is_reported_if_it_may_be_the_cause() {
         let cause = |look| BrokerState::first(look, at(0)).trouble().unwrap().0;
         let expired = CertificateError::UnknownIssuer;
 
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_asked_once_stays_known_while_the_cause_lasts() {
+    fn a_known_clock_difference_is_kept_while_the_cause_lasts() {
         let state = BrokerState::first(early(Some(90)), at(0)).looked(early(None), at(1));
 
         assert_eq!(state.status(String::new(), true).clock_skew, Some(90));

@@ -1,23 +1,23 @@
-//! When another cause of the same verdict is logged: a broker that presents one refused certificate after
-//! another must not fill the disk.
+//! Limits how often a new cause of the same state is logged: a broker that alternates between
+//! refused certificates must not fill the disk.
 
 use std::time::{Duration, Instant};
 
-/// The least time between two of them.
+/// Minimum time between two lines.
 const APART: Duration = Duration::from_secs(60);
 
-/// What was logged of a verdict.
+/// What was logged about a state.
 #[derive(Debug, Default)]
 pub(super) struct Causes {
-    /// When a line was logged last.
+    /// Time of the last line.
     last: Option<Instant>,
     /// Whether the cause has changed since then.
     is_news: bool,
 }
 
 impl Causes {
-    /// Whether the cause is logged now: at once for another verdict, else later if it was another one
-    /// in the meantime.
+    /// Whether to log the cause now: immediately for a new state, later if the cause has changed in
+    /// the meantime.
     pub(super) fn is_due(&mut self, is_other_verdict: bool, is_news: bool, now: Instant) -> bool {
         self.is_news |= is_news;
         let is_apart = self.last.is_none_or(|last| now.duration_since(last) >= APART);
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_certificates_in_turn_are_logged_once_a_minute() {
+    fn alternating_certificates_are_logged_once_a_minute() {
         let start = Instant::now();
         let mut causes = Causes::default();
         let mut due = |second, is_other_verdict, is_news| {
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_cause_of_a_minute_is_logged_although_nothing_follows() {
+    fn the_last_cause_of_a_minute_is_logged_later() {
         let start = Instant::now();
         let mut causes = Causes::default();
         let mut due = |second, is_other_verdict, is_news| {

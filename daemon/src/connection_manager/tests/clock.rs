@@ -1,4 +1,5 @@
-//! The broker's clock, which only the holder of the refused certificate may tell.
+//! The clock difference to the broker, for which only the holder of the refused certificate is
+//! asked.
 
 use rustls::{CertificateError, pki_types::CertificateDer};
 

@@ -1,5 +1,5 @@
-//! More connections than there are places: newcomers get in, sessions stay, and load balancers are
-//! answered.
+//! More connections than the limit: newcomers are accepted, sessions survive, and load balancers
+//! are answered.
 
 use cmsg_config::socket::Status;
 use tokio::{
@@ -10,7 +10,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
-    HELLO, LOGON, agent, broker, hello, request, told,
+    HELLO, LOGON, agent, broker, document_of, hello, request,
     world::{WAIT, World},
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
 const CONF: &str = "SecurityGatewayEnabled = false\nTlsHandshakeSeconds = 60\nHttpHeadSeconds = 60";
 const NEWCOMER: &str = "127.0.0.2";
 
-/// A Connection Manager with so many places.
+/// A Connection Manager with this limit of connections.
 async fn world(places: usize) -> World {
     World::with(&format!("{CONF}\nMaxConnections = {places}"), broker, agent).await
 }
@@ -38,12 +38,12 @@ async fn tls(world: &World, from: &str) -> TlsStream<TcpStream> {
     timeout(WAIT, tls.connect("localhost".try_into().unwrap(), stream)).await.unwrap().unwrap()
 }
 
-/// A connection whose request never ends.
+/// A connection with an incomplete request.
 async fn slow_post(world: &World, from: &str) -> TlsStream<TcpStream> {
     slow_post_for(world, from, "").await
 }
 
-/// The same through a proxy, for that client.
+/// The same through a proxy, for this client.
 async fn slow_post_for(world: &World, from: &str, client: &str) -> TlsStream<TcpStream> {
     let mut stream = tls(world, from).await;
     let head = format!(
@@ -58,7 +58,7 @@ async fn slow_post_for(world: &World, from: &str, client: &str) -> TlsStream<Tcp
     stream
 }
 
-/// Asks on a connection that stays open; nothing where it is closed instead.
+/// Sends a request on an open connection; `None` if the connection is closed.
 async fn ask(stream: &mut TlsStream<TcpStream>, cookie: &str, message: &str) -> Option<String> {
     let body = request(message);
     let length = body.len();
@@ -76,7 +76,7 @@ async fn ask(stream: &mut TlsStream<TcpStream>, cookie: &str, message: &str) -> 
     Some(String::from_utf8(answer).unwrap())
 }
 
-/// A connection that carries the session of a user who is logged on.
+/// A connection with the session of a logged-on user.
 async fn logged_on(world: &World, from: &str) -> (TlsStream<TcpStream>, String) {
     let cookie = hello(world).await;
     let mut stream = tls(world, from).await;
@@ -100,11 +100,11 @@ async fn is_closed(stream: &mut TcpStream) {
 }
 
 async fn unserved(world: &World) -> cmsg_config::socket::Unserved {
-    told::<Status>(world, "/status").await.unserved.unwrap()
+    document_of::<Status>(world, "/status").await.unserved.unwrap()
 }
 
 #[tokio::test]
-async fn silent_connections_of_one_address_keep_nobody_out_and_end_no_session() {
+async fn silent_connections_of_one_address_block_nobody() {
     let world = world(8).await;
     let (mut kept, cookie) = logged_on(&world, "127.0.0.1").await;
     let mut silent = Vec::new();
@@ -121,7 +121,7 @@ async fn silent_connections_of_one_address_keep_nobody_out_and_end_no_session() 
 }
 
 #[tokio::test]
-async fn requests_that_never_end_keep_nobody_out() {
+async fn incomplete_requests_block_nobody() {
     let world = world(8).await;
     let (mut kept, cookie) = logged_on(&world, "127.0.0.1").await;
     let mut slow = Vec::new();
@@ -137,7 +137,7 @@ async fn requests_that_never_end_keep_nobody_out() {
     is_answered_at_last(slow.pop().unwrap()).await;
 }
 
-/// A slow request that is still there gets its answer.
+/// Completes a slow request, and checks that it is answered.
 async fn is_answered_at_last(mut slow: TlsStream<TcpStream>) {
     slow.write_all(&[b' '; 994]).await.unwrap();
     let mut answer = [0; 12];
@@ -161,7 +161,7 @@ async fn behind_a_trusted_proxy_a_connection_counts_for_its_client() {
 }
 
 #[tokio::test]
-async fn who_is_not_known_sends_little_and_a_user_much() {
+async fn requests_without_a_session_are_small_and_a_users_may_be_large() {
     let world = world(8).await;
     let (_kept, cookie) = logged_on(&world, "127.0.0.1").await;
     let large = request(&format!("<other>{}</other>", "x".repeat(64 * 1024)));
@@ -173,7 +173,7 @@ async fn who_is_not_known_sends_little_and_a_user_much() {
 }
 
 #[tokio::test]
-async fn a_user_with_many_connections_keeps_nobody_out_and_stays_connected() {
+async fn a_user_with_many_connections_blocks_nobody() {
     let world = world(8).await;
     let (mut first, cookie) = logged_on(&world, "127.0.0.1").await;
     let mut others = Vec::new();
@@ -193,7 +193,7 @@ async fn a_user_with_many_connections_keeps_nobody_out_and_stays_connected() {
 }
 
 #[tokio::test]
-async fn many_addresses_with_a_few_connections_keep_nobody_out() {
+async fn many_addresses_with_a_few_connections_block_nobody() {
     let world = world(16).await;
     let mut crowd = Vec::new();
     for host in 10..18 {
@@ -210,7 +210,7 @@ async fn many_addresses_with_a_few_connections_keep_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_session_that_ended_no_longer_keeps_its_connection() {
+async fn an_ended_session_does_not_protect_its_connection() {
     let world = world(1).await;
     let (mut left, cookie) = logged_on(&world, "127.0.0.1").await;
     assert!(ask(&mut left, &cookie, super::BYE).await.is_some());
@@ -221,7 +221,7 @@ async fn a_session_that_ended_no_longer_keeps_its_connection() {
 }
 
 #[tokio::test]
-async fn while_users_have_all_places_health_is_answered_and_others_are_refused() {
+async fn at_the_limit_health_is_answered_and_others_are_refused() {
     let world = world(1).await;
     let (first, _) = logged_on(&world, "127.0.0.1").await;
 
@@ -246,7 +246,7 @@ async fn while_users_have_all_places_health_is_answered_and_others_are_refused()
 }
 
 #[tokio::test]
-async fn silent_connections_beside_the_places_keep_no_load_balancer_from_its_answer() {
+async fn silent_connections_above_the_limit_do_not_block_health_checks() {
     let world = world(1).await;
     let _first = logged_on(&world, "127.0.0.1").await;
     let mut held = Vec::new();

@@ -1,4 +1,4 @@
-//! Announcements of other hosts, passed on to the own gateway.
+//! Announcements of other hosts, which are forwarded to the gateway of this host.
 
 use std::sync::{
     Arc,
@@ -23,7 +23,7 @@ const PATH: &str = "POST /pcoip-sg/xml";
 const ANNOUNCEMENT: &str = "<pcoip-sg version=\"1.0\"><add-connection/></pcoip-sg>";
 
 #[tokio::test]
-async fn an_announcement_is_passed_on_with_its_token_and_nothing_else() {
+async fn an_announcement_is_forwarded_with_its_token_and_nothing_else() {
     let world = World::with(OWN, broker, agent).await;
     let head = "Authorization: Bearer a.b.c\r\nCookie: JSESSIONID=x\r\nX-Forwarded-For: 1.2.3.4\r\n\
                 Content-Type: text/plain\r\nCLIENT-LOG-ID: x\r\n";
@@ -44,7 +44,7 @@ async fn an_announcement_is_passed_on_with_its_token_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn the_gateways_refusal_is_passed_back() {
+async fn the_gateways_refusal_is_returned() {
     let world = World::with(OWN, broker, agent).await;
 
     let (head, content) = world.http(PATH, "", "<ended />").await;
@@ -55,7 +55,7 @@ async fn the_gateways_refusal_is_passed_back() {
 }
 
 #[tokio::test]
-async fn what_is_no_announcement_for_us_is_refused_by_http() {
+async fn other_requests_are_refused_by_http() {
     let large = "x".repeat(32 * 1024 + 1);
     let table = [
         ("SecurityGatewayEnabled = false", PATH, ANNOUNCEMENT, "404"),
@@ -77,7 +77,7 @@ async fn what_is_no_announcement_for_us_is_refused_by_http() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_away_is_told_in_its_own_protocol() {
+async fn a_gateway_that_does_not_answer_is_reported_in_its_protocol() {
     let world = World::with(OWN, broker, agent).await;
     std::fs::remove_file(world.run().join("sg.sock")).unwrap();
 
@@ -91,7 +91,7 @@ async fn a_gateway_that_is_away_is_told_in_its_own_protocol() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_says_nothing_is_waited_for_shortly() {
+async fn forwarding_to_a_silent_gateway_times_out() {
     let world = World::with(OWN, broker, agent).await;
     std::fs::remove_file(world.run().join("sg.sock")).unwrap();
     let _silent = socket::bind(world.run(), Role::Sg).unwrap();
@@ -102,7 +102,7 @@ async fn a_gateway_that_says_nothing_is_waited_for_shortly() {
 }
 
 #[tokio::test]
-async fn only_so_many_announcements_are_passed_on_at_once() {
+async fn the_number_of_forwarded_announcements_is_limited() {
     let world = Arc::new(World::with(OWN, broker, agent).await);
     let at_most = slow_gateway(&world);
 
@@ -120,8 +120,8 @@ async fn only_so_many_announcements_are_passed_on_at_once() {
     assert_eq!(at_most.load(Ordering::Relaxed), PLACES);
 }
 
-/// A gateway in place of the other one, that answers as soon as it was told of as many sessions as
-/// may be. Counts how many at most it was being told of.
+/// A gateway that answers once it has received as many announcements as may be forwarded at once.
+/// Returns the maximum number of concurrent announcements.
 fn slow_gateway(world: &World) -> Arc<AtomicUsize> {
     std::fs::remove_file(world.run().join("sg.sock")).unwrap();
     let listener = socket::bind(world.run(), Role::Sg).unwrap();

@@ -1,4 +1,4 @@
-//! Gateways of other hosts that hang and come back.
+//! Gateways of other hosts that hang and recover.
 
 use std::{
     pin::pin,
@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ALLOCATE, agent, agent_and_gateway, broker, hello, logged, request, told,
+    ALLOCATE, agent, agent_and_gateway, broker, document_of, hello, logged, request,
     world::{WAIT, World, gateway, gateway_says},
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     tls,
 };
 
-/// A gateway that is at 198.51.100.1 for clients.
+/// A gateway with the public address 198.51.100.1.
 struct Fickle {
     answers: Arc<AtomicBool>,
     refuses: Arc<AtomicBool>,
@@ -36,7 +36,7 @@ const EXPIRED: &str = "the token has expired: it was signed 120 seconds ago; com
                        both hosts";
 
 impl Fickle {
-    /// A Connection Manager that knows it, with these further lines, while it hangs.
+    /// A Connection Manager with this gateway, which hangs, and additional lines of configuration.
     async fn with(more: &str) -> (World, Self) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -91,11 +91,11 @@ fn refused(reason: &str) -> String {
     Reply::Refused { reason: reason.to_owned() }.render()
 }
 
-/// Returns when the first gateway stands like that.
+/// Waits until the first gateway matches.
 async fn until(world: &World, like: impl Fn(&GatewayStanding) -> bool) -> Vec<GatewayStanding> {
     let stands = async {
         loop {
-            let gateways = told::<Status>(world, "/status").await.unserved.unwrap().gateways;
+            let gateways = document_of::<Status>(world, "/status").await.unserved.unwrap().gateways;
             if like(&gateways[0]) {
                 return gateways;
             }
@@ -110,13 +110,13 @@ async fn session(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn no_session_waits_for_a_gateway_that_hangs_and_it_is_used_again_when_it_answers() {
+async fn sessions_do_not_wait_for_a_hanging_gateway() {
     let (log, _guard) = logged();
     let other = "ExternalSecurityGateway = 198.51.100.2\n\
                  ExternalSecurityGatewayControl = 198.51.100.2=localhost:{AGENT}";
     let (world, gateway) = Fickle::with(other).await;
     let away = |gateway: &GatewayStanding| {
-        gateway.reason.as_deref() == Some("no answer in time") && !gateway.takes_sessions
+        gateway.reason.as_deref() == Some("timed out") && !gateway.takes_sessions
     };
     until(&world, away).await;
 
@@ -124,8 +124,8 @@ async fn no_session_waits_for_a_gateway_that_hangs_and_it_is_used_again_when_it_
         let content = session(&world).await;
         assert!(content.contains("<ip-address>198.51.100.2</ip-address>"), "{content}");
     }
-    let told = until(&world, away).await;
-    assert_eq!([told[0].silent, told[1].silent], [0, 0]);
+    let standings = until(&world, away).await;
+    assert_eq!([standings[0].silent, standings[1].silent], [0, 0]);
 
     gateway.answers();
     until(&world, |gateway| gateway.takes_sessions).await;
@@ -134,15 +134,15 @@ async fn no_session_waits_for_a_gateway_that_hangs_and_it_is_used_again_when_it_
     assert!(content.contains("<ip-address>198.51.100.1</ip-address>"), "{content}");
     let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
     for line in [
-        "A gateway is away, and is tried last gateway=\"198.51.100.1\" error=\"no answer in time\"",
-        "A gateway is back gateway=\"198.51.100.1\"",
+        "A gateway does not answer and is tried last gateway=\"198.51.100.1\" error=\"timed out\"",
+        "A gateway answers again gateway=\"198.51.100.1\"",
     ] {
         assert_eq!(log.matches(line).count(), 1, "{line} in {log}");
     }
 }
 
 #[tokio::test]
-async fn without_a_gateway_that_answers_health_fails_and_the_refusals_are_counted() {
+async fn without_a_gateway_health_fails_and_refusals_are_counted() {
     let (world, gateway) = Fickle::with("").await;
 
     let (head, content) = world.http("GET /health", "", "").await;
@@ -150,7 +150,7 @@ async fn without_a_gateway_that_answers_health_fails_and_the_refusals_are_counte
     assert!(content.contains("Security Gateway is enabled but does not respond"), "{content}");
     let content = session(&world).await;
     assert!(content.contains("Security Gateway is enabled but does not respond"), "{content}");
-    let unserved = told::<Status>(&world, "/status").await.unserved.unwrap();
+    let unserved = document_of::<Status>(&world, "/status").await.unserved.unwrap();
     assert_eq!((unserved.gateway, unserved.broker, unserved.gateways[0].silent), (1, 0, 1));
 
     gateway.answers();
@@ -161,7 +161,7 @@ async fn without_a_gateway_that_answers_health_fails_and_the_refusals_are_counte
 }
 
 #[tokio::test]
-async fn a_gateway_that_starts_after_the_connection_manager_is_waited_for() {
+async fn the_connection_manager_waits_for_a_gateway_that_starts_later() {
     let own = "ExternalRoutableIP = 203.0.113.7";
     let mut world = World::with(own, broker, agent).await;
     world.stop().await;
@@ -174,7 +174,7 @@ async fn a_gateway_that_starts_after_the_connection_manager_is_waited_for() {
         tokio::select!(answer = &mut health => answer, answer = &mut of_gateway => answer)
     };
     let early = timeout(Duration::from_millis(500), both).await;
-    let reason = told::<Status>(&world, "/status").await.reason;
+    let reason = document_of::<Status>(&world, "/status").await.reason;
     gateway(world.run());
 
     assert!(early.is_err(), "{early:?}");
@@ -185,7 +185,7 @@ async fn a_gateway_that_starts_after_the_connection_manager_is_waited_for() {
 }
 
 #[tokio::test]
-async fn other_hosts_are_told_of_the_own_gateway_alone() {
+async fn health_for_other_hosts_only_covers_the_gateway_of_this_host() {
     let world = World::with("ExternalRoutableIP = 203.0.113.7", super::away, agent).await;
     let is_told = async {
         while !world.http("GET /pcoip-sg/health", "", "").await.0.starts_with("HTTP/1.1 200 ") {}
@@ -201,7 +201,7 @@ async fn other_hosts_are_told_of_the_own_gateway_alone() {
 }
 
 #[tokio::test]
-async fn a_session_has_one_key_and_no_other_session_has_it() {
+async fn each_session_has_a_unique_key() {
     let world = World::with("ExternalRoutableIP = 203.0.113.7", broker, agent).await;
     for allocations in [2, 1] {
         // Both have the same session log id, which the client chose.
@@ -223,7 +223,7 @@ async fn a_session_has_one_key_and_no_other_session_has_it() {
 }
 
 #[tokio::test]
-async fn the_reason_of_a_gateway_that_refuses_stays_until_it_accepts_a_session() {
+async fn a_gateways_refusal_is_reported_until_it_accepts_a_session() {
     let (log, _guard) = logged();
     let (world, gateway) = Fickle::with("").await;
     gateway.answers();

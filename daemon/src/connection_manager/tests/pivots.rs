@@ -1,4 +1,4 @@
-//! Desktops that name other hosts, and brokers and names that lead to the gateway's own host.
+//! Desktops that name other hosts, and brokers and host names that lead to the gateway's own host.
 
 use http::StatusCode;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::token::Verifier;
 
-/// Logs on and allocates; the answer to that.
+/// Logs on and allocates a resource; returns the response.
 async fn allocate(world: &World) -> String {
     let (head, _) = world.post(None, &request(HELLO)).await;
     let (_, cookie) = head.split_once("Set-Cookie: JSESSIONID=").unwrap();
@@ -17,7 +17,7 @@ async fn allocate(world: &World) -> String {
     content
 }
 
-/// What a target of the broker is replaced by.
+/// A broker that grants this target.
 fn granting(body: &str, target: &str) -> (StatusCode, String) {
     let (status, answer) = broker(body);
     let usual = "<ip-address>127.0.0.1</ip-address><hostname>localhost</hostname>";
@@ -47,13 +47,13 @@ fn elsewhere(body: &str) -> (StatusCode, String) {
 }
 
 #[tokio::test]
-async fn a_desktop_cannot_send_the_gateway_elsewhere() {
+async fn a_desktop_cannot_redirect_the_gateway() {
     let table = [
-        // The desktop names the host of a cloud's credentials.
+        // The desktop names the metadata server of a cloud.
         (elsewhere as Script, broker as Script, "127.0.0.1:4172"),
-        // The broker names a port, which holds wherever the agent is.
+        // The broker names a port, which is used for any address of the agent.
         (elsewhere, at_a_port, "127.0.0.1:14172"),
-        // The broker names the other address of the agent's as well.
+        // The broker also names the agent's other address.
         (agent, at_a_port, "10.0.0.5:14172"),
     ];
     for (agent, broker, relayed) in table {
@@ -71,7 +71,7 @@ async fn a_desktop_cannot_send_the_gateway_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_client_without_a_gateway_is_not_sent_elsewhere_either() {
+async fn a_desktop_cannot_redirect_a_client_without_a_gateway() {
     let (log, _guard) = logged();
     let conf = "SecurityGatewayEnabled = false\nAllowedAgents = 127.0.0.1";
     let world = World::strict(conf, broker, elsewhere).await;
@@ -89,7 +89,7 @@ async fn a_client_without_a_gateway_is_not_sent_elsewhere_either() {
 }
 
 #[tokio::test]
-async fn an_address_of_an_allowed_network_is_used_as_the_desktop_names_it() {
+async fn a_desktop_may_name_an_address_in_an_allowed_network() {
     let conf = "SecurityGatewayEnabled = false\nAllowedAgents = 127.0.0.1\n\
                 AllowedAgents = 169.254.0.0/16";
     let world = World::strict(conf, broker, elsewhere).await;
@@ -101,7 +101,7 @@ async fn an_address_of_an_allowed_network_is_used_as_the_desktop_names_it() {
 }
 
 #[tokio::test]
-async fn no_password_goes_to_this_host_unless_it_is_allowed() {
+async fn no_password_is_sent_to_this_host_unless_allowed() {
     for broker in [broker, by_address] {
         let (log, _guard) = logged();
         let world = World::strict("SecurityGatewayEnabled = false", broker, agent).await;
@@ -117,7 +117,7 @@ async fn no_password_goes_to_this_host_unless_it_is_allowed() {
 }
 
 #[tokio::test]
-async fn a_target_whose_name_is_a_short_address_is_no_target() {
+async fn a_target_with_a_short_form_address_is_refused() {
     let world = World::strict("SecurityGatewayEnabled = false", by_short_address, agent).await;
 
     let content = allocate(&world).await;

@@ -1,9 +1,9 @@
-//! Clients behind proxies, and those who say that they are.
+//! Clients behind proxies, and clients that claim to be.
 
 use cmsg_config::socket::Connections;
 
 use super::{
-    HELLO, LOGON, agent, broker, logged, request, told,
+    HELLO, LOGON, agent, broker, document_of, logged, request,
     world::{ID, World},
 };
 
@@ -11,7 +11,7 @@ const CONF: &str = "SecurityGatewayEnabled = false";
 const TRUSTED: &str = "SecurityGatewayEnabled = false\nTrustedProxies = 10.0.0.0/8\n\
                        TrustedProxies = 127.0.0.1";
 
-/// A new session of a client that sends this header.
+/// Opens a session with this header.
 async fn hello(world: &World, forwarded: &str) -> String {
     let head = format!("CLIENT-LOG-ID: {ID}\r\nX-Forwarded-For: {forwarded}\r\n");
     let (head, _) = world.http("POST /pcoip-broker/xml", &head, &request(HELLO)).await;
@@ -19,7 +19,7 @@ async fn hello(world: &World, forwarded: &str) -> String {
     cookie[..32].to_owned()
 }
 
-/// What the broker was told of each client.
+/// The client addresses that the broker received.
 fn clients(world: &World) -> Vec<String> {
     let heard = world.broker.lock().unwrap();
     let posts = heard.iter().filter(|(_, _, body)| !body.is_empty());
@@ -27,7 +27,7 @@ fn clients(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_a_trusted_proxy_says_is_the_client_everywhere() {
+async fn a_trusted_proxys_client_is_used_everywhere() {
     let (log, _guard) = logged();
     let world = World::with(TRUSTED, broker, agent).await;
 
@@ -35,16 +35,16 @@ async fn what_a_trusted_proxy_says_is_the_client_everywhere() {
     hello(&world, "192.0.2.1, [2001:db8::7]:443, 10.0.0.7").await;
 
     assert_eq!(clients(&world), ["203.0.113.9", "2001:db8::7"]);
-    let connections = told::<Connections>(&world, "/connections").await.connections;
-    let told: Vec<_> = connections.iter().map(|it| it.client.as_deref().unwrap()).collect();
-    assert_eq!(told, ["203.0.113.9", "2001:db8::7"]);
+    let connections = document_of::<Connections>(&world, "/connections").await.connections;
+    let clients: Vec<_> = connections.iter().map(|it| it.client.as_deref().unwrap()).collect();
+    assert_eq!(clients, ["203.0.113.9", "2001:db8::7"]);
     let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
     assert!(log.contains("Detected a new session from client at 203.0.113.9"), "{log}");
     assert!(!log.contains("X-Forwarded-For ignored"), "{log}");
 }
 
 #[tokio::test]
-async fn a_client_cannot_say_that_it_is_another_one() {
+async fn a_client_cannot_claim_another_address() {
     let (log, _guard) = logged();
     let world = World::with(CONF, broker, agent).await;
 
@@ -59,7 +59,7 @@ async fn a_client_cannot_say_that_it_is_another_one() {
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_that_writes_no_address_is_named_once() {
+async fn a_trusted_proxy_without_a_valid_address_is_logged_once() {
     let (log, _guard) = logged();
     let world = World::with(TRUSTED, broker, agent).await;
 

@@ -1,4 +1,5 @@
-//! Sessions outlive their Connection Manager, and the file that they are in helps nobody else.
+//! Sessions survive a restart of the Connection Manager, and their file is useless without a
+//! cookie.
 
 use std::{
     fs::{self, File},
@@ -23,7 +24,7 @@ use crate::journal::JournalFile;
 
 use super::{
     super::{JOURNAL as FILE, seal::CookieSeal},
-    ALLOCATE, BYE, LOGON, agent, hello, logged, request, told,
+    ALLOCATE, BYE, LOGON, agent, document_of, hello, logged, request,
     world::{ID, WAIT, World},
 };
 
@@ -49,7 +50,7 @@ fn file(world: &World) -> PathBuf {
     world.run().join(FILE)
 }
 
-/// How far the session of a cookie is in the file.
+/// The persisted stage of the session with this cookie.
 fn written(world: &World, cookie: &str) -> Option<Stage> {
     let journal = Journal::parse(&fs::read(file(world)).ok()?).unwrap();
     let mut sessions = Sessions::new(10, Duration::from_secs(900), CookieSeal);
@@ -72,14 +73,14 @@ async fn restart(world: &mut World) {
 }
 
 async fn connections(world: &World) -> Vec<Connection> {
-    told::<Connections>(world, "/connections").await.connections
+    document_of::<Connections>(world, "/connections").await.connections
 }
 
 fn put(folder: &Path, bytes: &[u8]) {
     File::create(folder.join(FILE)).unwrap().write_all(bytes).unwrap();
 }
 
-/// The client goes on where it was, and the agent gets the password.
+/// Checks that the client can continue, and that the agent receives the password.
 async fn goes_on(world: &World, cookie: &str) {
     let (_, content) = world.post(Some(cookie), &request(LIST)).await;
     assert_eq!(content, request(LISTED));
@@ -111,7 +112,7 @@ async fn a_killed_connection_manager_keeps_its_sessions() {
 }
 
 #[tokio::test]
-async fn a_connection_manager_that_is_shut_down_writes_everything_before() {
+async fn a_shutdown_persists_all_sessions() {
     let mut world = World::with(CONF, broker, agent).await;
     let cookie = hello(&world).await;
     world.post(Some(&cookie), &request(LOGON)).await;
@@ -122,7 +123,7 @@ async fn a_connection_manager_that_is_shut_down_writes_everything_before() {
 }
 
 #[tokio::test]
-async fn a_session_that_went_on_is_told_of_and_ends_for_good() {
+async fn a_restored_session_is_reported_and_can_end() {
     let mut world = World::with(CONF, broker, agent).await;
     let cookie = hello(&world).await;
     restart(&mut world).await;
@@ -140,7 +141,7 @@ async fn a_session_that_went_on_is_told_of_and_ends_for_good() {
 }
 
 #[tokio::test]
-async fn the_file_helps_nobody_who_has_no_cookie() {
+async fn the_file_is_useless_without_a_cookie() {
     let world = World::with(CONF, broker, agent).await;
     let cookie = hello(&world).await;
     world.post(Some(&cookie), &request(LOGON)).await;
@@ -160,15 +161,15 @@ async fn the_file_helps_nobody_who_has_no_cookie() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_read_is_set_aside_with_a_warning() {
+async fn an_unreadable_file_is_renamed_with_a_warning() {
     let whole = Journal::default().render();
     let foreign = [b"pcoip-cm-sessions 2\n".as_slice(), &whole[20..]].concat();
     let table = [
         (&whole[..whole.len() - 1], "the sessions are damaged"),
-        (&foreign, "the sessions are written in the form of another version"),
+        (&foreign, "the sessions were written by an incompatible version"),
         (b"", "the sessions are damaged"),
     ];
-    for (bytes, told) in table {
+    for (bytes, expected) in table {
         let (log, _guard) = logged();
         let folder = tempfile::tempdir().unwrap();
         put(folder.path(), bytes);
@@ -179,12 +180,12 @@ async fn a_file_that_cannot_be_read_is_set_aside_with_a_warning() {
         assert_eq!(fs::read(folder.path().join(DAMAGED)).unwrap(), bytes);
         assert!(!folder.path().join(FILE).exists());
         let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
-        assert!(log.contains(" WARN ") && log.contains(told), "{log}");
+        assert!(log.contains(" WARN ") && log.contains(expected), "{log}");
     }
 }
 
 #[tokio::test]
-async fn a_connection_manager_starts_whatever_lies_where_its_sessions_should() {
+async fn a_connection_manager_starts_with_any_kind_of_file_in_place_of_its_sessions() {
     let mut world = World::with(CONF, broker, agent).await;
     let cookie = hello(&world).await;
     world.stop().await;
@@ -202,13 +203,13 @@ async fn a_connection_manager_starts_whatever_lies_where_its_sessions_should() {
     until_written(&world, &cookie, Some(Stage::Authenticated)).await;
 }
 
-/// The file's number in its file system, which is another one whenever it is written.
+/// Inode number of the file, which changes whenever it is written.
 fn written_as(world: &World) -> u64 {
     fs::metadata(file(world)).unwrap().ino()
 }
 
 #[tokio::test]
-async fn hellos_are_written_when_it_stops_or_drains_and_not_before() {
+async fn hellos_are_only_persisted_when_stopping_or_draining() {
     let mut world = World::with(CONF, broker, agent).await;
     let user = hello(&world).await;
     world.post(Some(&user), &request(LOGON)).await;
@@ -221,15 +222,15 @@ async fn hellos_are_written_when_it_stops_or_drains_and_not_before() {
     }
     let (_, answer) = world.post(Some(&cookies[0]), &request(BYE)).await;
     assert_eq!(answer, request("<bye-resp />"));
-    // Whatever had changed the file would be in it before this.
+    // Earlier changes would have been written before this one.
     world.post(Some(&user), &request(BYE)).await;
     until_written(&world, &user, None).await;
     assert_ne!(written_as(&world), before);
     assert_eq!(written(&world, &cookies[1]), None);
 
     let run = world.run().to_owned();
-    let tell = move || socket::tell(&run, Role::Cm, "/drain", WAIT);
-    tokio::task::spawn_blocking(tell).await.unwrap().unwrap();
+    let drain = move || socket::tell(&run, Role::Cm, "/drain", WAIT);
+    tokio::task::spawn_blocking(drain).await.unwrap().unwrap();
     until_written(&world, &cookies[1], Some(Stage::Greeted)).await;
 
     restart(&mut world).await;
@@ -239,11 +240,11 @@ async fn hellos_are_written_when_it_stops_or_drains_and_not_before() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_written_is_told_once_and_stops_nobody() {
+async fn a_failure_to_persist_is_logged_once_and_does_not_stop_the_role() {
     let (log, _guard) = logged();
     let mut world = World::with(CONF, broker, agent).await;
     let in_the_way = async {
-        // What is written at the start may lie there for an instant.
+        // The file of the first write may exist for a moment.
         while fs::create_dir(world.run().join(NEW)).is_err() {
             tokio::task::yield_now().await;
         }
@@ -256,5 +257,5 @@ async fn a_file_that_cannot_be_written_is_told_once_and_stops_nobody() {
     world.stop().await;
 
     let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
-    assert_eq!(log.matches("Cannot write the sessions down").count(), 1, "{log}");
+    assert_eq!(log.matches("Failed to persist the sessions").count(), 1, "{log}");
 }

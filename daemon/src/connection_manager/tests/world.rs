@@ -1,4 +1,4 @@
-//! A Connection Manager among others that say what a test tells them to.
+//! A Connection Manager with scripted broker, agent and gateway.
 
 use std::{
     net::SocketAddr,
@@ -35,13 +35,13 @@ use crate::{
 
 pub(super) const ID: &str = "0b1c2d3e-0000-4000-8000-00000000000a";
 
-/// Longer than anything takes.
+/// Longer than any step of a test.
 pub(super) const WAIT: Duration = Duration::from_secs(10);
 
-/// What somebody was asked: path, headers, body.
+/// Received requests: path, headers, body.
 pub(super) type Heard = Arc<Mutex<Vec<(String, HeaderMap, String)>>>;
 
-/// What somebody says to a body.
+/// Maps a request body to a response.
 pub(super) type Script = fn(&str) -> (StatusCode, String);
 
 pub(super) struct World {
@@ -53,7 +53,7 @@ pub(super) struct World {
     role: Running,
 }
 
-/// A Connection Manager at work.
+/// A running Connection Manager.
 struct Running {
     address: SocketAddr,
     shutdown: CancellationToken,
@@ -62,13 +62,13 @@ struct Running {
 
 impl World {
     /// A Connection Manager with these lines in its configuration, where `{AGENT}` is the agent's
-    /// port. The agent, which is on this host, may say what it wants of its address.
+    /// port. Any address of the agent is allowed.
     pub(super) async fn with(conf: &str, broker: Script, agent: Script) -> Self {
         let conf = format!("AllowedAgents = 0.0.0.0/0\nAllowedAgents = ::/0\n{conf}");
         Self::strict(&conf, broker, agent).await
     }
 
-    /// The same, where agents may be only where these lines say.
+    /// The same, where agents are only allowed in the networks of these lines.
     pub(super) async fn strict(conf: &str, broker: Script, agent: Script) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
@@ -88,7 +88,7 @@ impl World {
         Self { folder, broker, agent, gateway, conf, role }
     }
 
-    /// Starts a Connection Manager anew; nothing is done to the old one.
+    /// Starts another Connection Manager, without stopping the previous one.
     pub(super) async fn start_on(&mut self, runtime: &Handle) {
         self.role = Running::start(runtime, config(self.folder.path(), &self.conf)).await;
     }
@@ -101,20 +101,20 @@ impl World {
         self.folder.path()
     }
 
-    /// Posts a document and returns the answer's head and content.
+    /// Posts a document and returns head and content of the response.
     pub(super) async fn post(&self, cookie: Option<&str>, document: &str) -> (String, String) {
         let cookie = cookie.map(|c| format!("Cookie: JSESSIONID={c}\r\n")).unwrap_or_default();
         let head = format!("Content-Type: text/xml\r\nCLIENT-LOG-ID: {ID}\r\n{cookie}");
         self.http("POST /pcoip-broker/xml", &head, document).await
     }
 
-    /// Speaks HTTP by hand, since clients care for how it is spelt.
+    /// Sends a request as text, since clients depend on the exact bytes of the response.
     pub(super) async fn http(&self, what: &str, head: &str, body: &str) -> (String, String) {
         let stream = TcpStream::connect(self.address()).await.unwrap();
         self.http_over(stream, what, head, body).await
     }
 
-    /// The same over a connection that is there.
+    /// The same over an existing connection.
     pub(super) async fn http_over(
         &self,
         stream: TcpStream,
@@ -150,17 +150,17 @@ impl Running {
     async fn start(runtime: &Handle, config: cmsg_config::ConnectionManager) -> Self {
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
-        let (tell, told) = oneshot::channel();
+        let (sender, address) = oneshot::channel();
         let serving = runtime.spawn(async move {
             let role = bind(config).await?;
-            tell.send(role.listens()[0].address).unwrap();
+            sender.send(role.listens()[0].address).unwrap();
             role.serve(stop).await
         });
-        Self { address: told.await.unwrap(), shutdown, serving }
+        Self { address: address.await.unwrap(), shutdown, serving }
     }
 }
 
-/// The configuration of tests; lines come first, so they hold.
+/// A configuration for tests. `lines` come first and take precedence.
 pub(super) fn config(path: &Path, lines: &str) -> cmsg_config::ConnectionManager {
     let at = path.display();
     let conf = format!(
@@ -199,7 +199,7 @@ pub(super) async fn somebody(tls: TlsAcceptor, script: Script) -> (Heard, u16) {
     (heard, port)
 }
 
-/// Takes every announcement and gives the client another tag.
+/// A gateway that accepts every announcement and gives the client a different tag.
 pub(super) fn gateway(run: &Path) -> Heard {
     let heard = Heard::default();
     let listener = socket::bind(run, Role::Sg).unwrap();
@@ -221,7 +221,7 @@ pub(super) fn gateway(run: &Path) -> Heard {
 
 pub(super) fn gateway_says(body: &str) -> (StatusCode, String) {
     let (status, answer) = match body {
-        // A look at the gateway.
+        // A check of the gateway.
         "" => (StatusCode::OK, r#"{"code":200,"status":"success"}"#),
         "<ended />" => (
             StatusCode::CONFLICT,

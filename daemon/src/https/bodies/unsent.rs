@@ -1,5 +1,5 @@
-//! Long answers that clients have not read yet. Their memory counts until they are sent, and a
-//! session has one of them at most.
+//! Long responses that clients have not read yet. Their memory counts until they are sent, and each
+//! session has at most one.
 
 use std::{
     collections::HashMap,
@@ -12,17 +12,17 @@ use tokio_util::sync::CancellationToken;
 use super::{Account, Buffer, OverBudget};
 use crate::limiter::Permit;
 
-/// The memory of a longer answer counts until it is sent.
+/// The memory of a longer response counts until it is sent, in bytes.
 pub(crate) const LONG: usize = 64 * 1024;
 
-/// The session and the connection that an answer is for.
+/// The session and the connection that receive a response.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Recipient {
     pub(super) session: u64,
     pub(super) connection: u64,
 }
 
-/// The long answers of sessions, by their numbers.
+/// The long responses, by session number.
 #[derive(Debug, Default)]
 pub(super) struct Unsent {
     slots: Mutex<HashMap<u64, Slot>>,
@@ -32,19 +32,19 @@ pub(super) struct Unsent {
 struct Slot {
     connection: u64,
     claim: Weak<()>,
-    /// The place among the large ones.
+    /// The permit of a large body.
     place: Weak<Permit>,
     close: CancellationToken,
 }
 
-/// The place of a large body and of the document that is made of it.
+/// The permit of a large body, and of the document that is made from it.
 #[derive(Debug)]
 pub(super) struct Large {
     _place: Arc<Permit>,
     _claim: Option<Claim>,
 }
 
-/// The right of a session to a long answer, until it is dropped.
+/// The right of a session to a long response; dropping it releases the right.
 #[derive(Debug)]
 struct Claim {
     account: Account,
@@ -52,7 +52,7 @@ struct Claim {
     claim: Arc<()>,
 }
 
-/// What a broker's answer takes, for the document that is made of it.
+/// The memory of a broker's response, for the document that is made from it.
 #[derive(Debug)]
 pub(crate) struct Kept {
     account: Option<Account>,
@@ -75,7 +75,7 @@ impl Account {
         Ok(Large { _place: place, _claim: claim })
     }
 
-    /// Claims the session's only long answer. Another connection that still has it is closed.
+    /// Claims the session's only long response. Closes another connection that has it.
     fn claim(&self) -> Option<Claim> {
         let Recipient { session, connection } = self.recipient?;
         let claim = Arc::new(());
@@ -102,7 +102,7 @@ impl Kept {
         Self { account: buffer.account, permit: buffer.permit, large: buffer.large }
     }
 
-    /// The document; a long one keeps its memory until it is dropped.
+    /// The document. A long one keeps its memory until it is dropped.
     pub(crate) fn hold(self, document: String) -> Bytes {
         let Self { account: Some(account), mut permit, large } = self else {
             return document.into();
@@ -146,7 +146,7 @@ impl Claim {
         });
     }
 
-    /// Changes the slots if this is still the session's claim.
+    /// Changes the slots, if this is still the session's claim.
     fn of_slot(&self, change: impl FnOnce(&mut HashMap<u64, Slot>)) {
         let mut slots = self.account.bodies.unsent.slots();
         let own = Arc::as_ptr(&self.claim);

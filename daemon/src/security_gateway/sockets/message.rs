@@ -1,5 +1,5 @@
-//! One datagram with what travels beside its bytes: the type of service (DSCP and ECN), and the own
-//! address that it leaves from.
+//! A datagram with its metadata: the type of service (DSCP and ECN), and the local address that it
+//! is sent from.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -16,25 +16,24 @@ use nix::{
     },
 };
 
-/// What was received beside the bytes.
+/// The metadata of a received datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::security_gateway) struct Received {
-    /// How many bytes.
     pub(in crate::security_gateway) length: usize,
-    /// Its source, canonical.
+    /// Source address, canonical.
     pub(in crate::security_gateway) from: SocketAddr,
-    /// The byte of its IP header with DSCP and ECN.
+    /// The byte of the IP header with DSCP and ECN.
     pub(in crate::security_gateway) tos: u8,
 }
 
-/// Room for the control messages of a datagram.
+/// A buffer for the control messages of a datagram.
 pub(in crate::security_gateway) fn control_room() -> Vec<u8> {
     let mut room = cmsg_space!(u8, i32);
     room.resize(room.capacity(), 0);
     room
 }
 
-/// Receives one datagram, or fails at once.
+/// Receives one datagram, without waiting.
 pub(super) fn receive(
     socket: RawFd,
     buffer: &mut [u8],
@@ -56,8 +55,7 @@ pub(super) fn receive(
     Ok(Received { length: message.bytes, from: canonical(from), tos: tos.unwrap_or_default() })
 }
 
-/// Sends one datagram with that type of service, and from that one of the host's addresses where it
-/// matters.
+/// Sends one datagram with this type of service, and from this local address if one is given.
 pub(super) fn send(
     socket: RawFd,
     datagram: &[u8],
@@ -68,7 +66,7 @@ pub(super) fn send(
     let flags = MsgFlags::MSG_DONTWAIT;
     let class = i32::from(tos);
     let is_v4 = canonical(to).is_ipv4();
-    // A mapped address of IPv4 takes IPv4's type of service, even on a socket of IPv6.
+    // An IPv4-mapped address needs the IPv4 option, even on an IPv6 socket.
     let tos = match is_v4 {
         true => ControlMessage::Ipv4Tos(&tos),
         false => ControlMessage::Ipv6TClass(&class),

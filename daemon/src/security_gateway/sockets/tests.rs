@@ -4,8 +4,8 @@ use cmsg_proto::gateway::{Side, Slot};
 
 use super::*;
 
-/// Sends to a client at an address, from an own one, and returns whom the client takes for the
-/// sender.
+/// Sends to a client at an address, from a local address. Returns the source address that the
+/// client sees.
 async fn sender(listen: &str, client: &str, from: Option<&str>) -> IpAddr {
     let client = Plain::bind(client).unwrap();
     client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -26,19 +26,19 @@ async fn sender(listen: &str, client: &str, from: Option<&str>) -> IpAddr {
 }
 
 #[tokio::test]
-async fn a_datagram_leaves_from_the_address_that_the_client_knows() {
+async fn a_datagram_is_sent_from_the_address_that_the_client_knows() {
     let client = "127.0.0.1:0";
     for listen in ["0.0.0.0:0", "[::]:0"] {
         let usual = sender(listen, client, None).await;
-        let told = sender(listen, client, Some("127.0.0.9")).await;
+        let seen = sender(listen, client, Some("127.0.0.9")).await;
 
-        assert_eq!((usual.to_string(), told.to_string()), ("127.0.0.1".into(), "127.0.0.9".into()));
+        assert_eq!((usual.to_string(), seen.to_string()), ("127.0.0.1".into(), "127.0.0.9".into()));
     }
     assert_eq!(sender("[::]:0", "[::1]:0", Some("::1")).await.to_string(), "::1");
 }
 
 #[tokio::test]
-async fn only_an_address_that_the_system_would_not_choose_is_remembered() {
+async fn only_a_source_address_that_the_system_would_not_choose_is_stored() {
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     for (called, remembered) in [("127.0.0.1", None), ("127.0.0.9", Some("127.0.0.9"))] {
@@ -54,7 +54,7 @@ async fn only_an_address_that_the_system_would_not_choose_is_remembered() {
 
 #[tokio::test]
 async fn a_datagram_keeps_its_type_of_service() {
-    // AF41 with both bits of ECN.
+    // AF41 with both ECN bits.
     const TOS: u8 = 0x8b;
     for (listen, to) in [("0.0.0.0:0", "127.0.0.1"), ("[::]:0", "127.0.0.1"), ("[::]:0", "::1")] {
         let receiver = Datagrams::bind(listen.parse().unwrap()).unwrap();

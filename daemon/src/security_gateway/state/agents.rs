@@ -1,4 +1,4 @@
-//! Where agents may be.
+//! Which addresses an agent may have.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use super::{GatewayState, NotTaken};
 use crate::own_addresses::is_local;
 
 impl GatewayState {
-    /// Whether an agent may be there.
+    /// Checks the address of an agent.
     pub(super) fn judge(&self, agent: SocketAddr) -> Result<(), NotTaken> {
         if self.is_itself(agent) {
             return Err(NotTaken::Itself);
@@ -16,7 +16,7 @@ impl GatewayState {
         Ok(self.allowed.check(agent.ip(), |ip| self.own.contain(ip))?)
     }
 
-    /// Whether that is where clients come. What was led there would come back for ever.
+    /// Whether the address is the gateway's own listener. Relaying there would loop.
     fn is_itself(&self, agent: SocketAddr) -> bool {
         let Self { external, listen, .. } = self;
         let (agent, at) = (canonical(agent), canonical(*listen).ip());

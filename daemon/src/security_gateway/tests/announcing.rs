@@ -1,4 +1,4 @@
-//! Who may announce what, and which ports are whose.
+//! Which announcements are accepted, and which ports are bound.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn agent() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn an_announcement_is_answered_with_the_tag_and_the_name_for_the_client() {
+async fn an_accepted_announcement_returns_tag_and_server_name() {
     let world = World::serving(LOOPBACK).await;
     let announced = announcement(1, agent());
 
@@ -33,7 +33,7 @@ async fn an_announcement_is_answered_with_the_tag_and_the_name_for_the_client() 
 }
 
 #[tokio::test]
-async fn a_forged_expired_misdirected_or_replayed_token_announces_nothing() {
+async fn a_forged_expired_misdirected_or_replayed_token_is_refused() {
     let world = World::serving(LOOPBACK).await;
     let announced = announcement(1, agent());
     let body = announced.render();
@@ -49,7 +49,7 @@ async fn a_forged_expired_misdirected_or_replayed_token_announces_nothing() {
     };
     let table = [
         ("a.b.c".to_owned(), "reading the token"),
-        (forged, "the token is not signed with a key that is known here"),
+        (forged, "the token is not signed with a known key"),
         (
             signed(&Claims::of(&announced, gateway, [9; 16], old)),
             "the token has expired: it was signed 10",
@@ -83,7 +83,7 @@ async fn a_request_without_token_or_message_is_refused() {
     assert_eq!((status, refusal(&answer).as_str()), (401, "the announcement has no token"));
 
     let (status, answer) = world.post(&world.token(&announced, 1), "<x/>").await;
-    let why = "the message is no `add-connection` of `pcoip-sg` 1.0";
+    let why = "the message is not an `add-connection` of `pcoip-sg` 1.0";
     assert_eq!((status, refusal(&answer).as_str()), (400, why));
 
     let (status, _) = world.post(&world.token(&announced, 1), &"x".repeat(40_000)).await;
@@ -92,7 +92,7 @@ async fn a_request_without_token_or_message_is_refused() {
 }
 
 #[tokio::test]
-async fn no_session_leads_back_to_the_gateway() {
+async fn an_agent_address_of_the_gateway_is_refused() {
     let everywhere = "ListenAddress = [::]:0\nUdpSourceAddress = [::]:0\nAllowedAgents = 0.0.0.0/0";
     let world = World::serving(everywhere).await;
     let own = world.address("pcoip", "tcp").port();
@@ -119,7 +119,7 @@ async fn no_session_leads_back_to_the_gateway() {
 }
 
 #[tokio::test]
-async fn no_session_leads_to_this_host_or_its_link_unless_it_is_allowed() {
+async fn local_and_link_local_agents_are_refused_unless_allowed() {
     let world = World::serving(&format!("{LOOPBACK}AllowedAgents = 127.0.0.2")).await;
     let table = [
         ("127.0.0.1:22", Some("a loopback address")),
@@ -159,24 +159,24 @@ async fn no_more_sessions_than_allowed_are_announced() {
     let world = World::serving(&format!("{LOOPBACK}MaxConnections = 1")).await;
     world.announce(1, agent()).await;
     let second = announcement(2, agent());
-    let why = "the gateway has as many sessions as it may have";
+    let why = "the session limit of the gateway is reached";
 
     let (status, answer) = world.post(&world.token(&second, 2), &second.render()).await;
 
     assert_eq!((status, refusal(&answer).as_str()), (503, why));
-    let told = world.status().await;
-    assert_eq!((told.ready, told.reason.as_deref(), told.sessions), (false, Some(why), 1));
+    let status = world.status().await;
+    assert_eq!((status.ready, status.reason.as_deref(), status.sessions), (false, Some(why), 1));
     world.stop().await;
 }
 
 #[tokio::test]
-async fn a_gateway_is_ready_while_it_has_a_place() {
+async fn a_gateway_is_ready_below_its_session_limit() {
     let world = World::serving(&format!("{LOOPBACK}MaxConnections = 2")).await;
     world.announce(1, agent()).await;
 
-    let told = world.status().await;
+    let status = world.status().await;
 
-    assert_eq!((told.ready, told.reason, told.sessions), (true, None, 1));
+    assert_eq!((status.ready, status.reason, status.sessions), (true, None, 1));
     world.stop().await;
 }
 
@@ -189,7 +189,7 @@ async fn tcp_and_udp_share_a_free_port() {
 }
 
 #[tokio::test]
-async fn a_port_that_somebody_has_is_refused_by_its_key() {
+async fn a_port_in_use_is_reported_with_its_key() {
     let world = World::new(LOOPBACK).await;
     let (taken, source) = (world.address("pcoip", "tcp"), world.address("udp-source", "udp"));
     let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,4 @@
-//! What a gateway without a Connection Manager beside it answers over HTTPS.
+//! The HTTPS listener of a gateway without a Connection Manager on its host.
 
 use super::*;
 
@@ -7,7 +7,7 @@ const ALONE: &str = "ListenAddress = 127.0.0.1:0\nUdpSourceAddress = 127.0.0.1:0
                      HttpHeadSeconds = 1\n";
 
 impl World {
-    /// One exchange over HTTPS: the answer's head and content.
+    /// Sends an HTTPS request; returns head and content of the response.
     async fn https(&self, what: &str, head: &str, body: &str) -> (String, String) {
         let tls = TlsConnector::from(client_config(&Trust::Off, &Files::default()).unwrap());
         let stream = TcpStream::connect(self.address("broker", "tcp")).await.unwrap();
@@ -32,7 +32,7 @@ fn agent() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn an_announcement_of_another_host_is_taken_once() {
+async fn an_announcement_of_another_host_is_accepted_once() {
     let world = World::serving(ALONE).await;
     let announced = announcement(1, agent());
     let head = format!("Authorization: Bearer {}\r\n", world.token(&announced, 1));
@@ -52,7 +52,7 @@ async fn an_announcement_of_another_host_is_taken_once() {
 }
 
 #[tokio::test]
-async fn health_says_whether_there_is_a_place() {
+async fn health_reports_the_session_limit() {
     let world = World::serving(&format!("{ALONE}MaxConnections = 1")).await;
 
     let (head, content) = world.https("GET /health", "", "").await;
@@ -66,14 +66,14 @@ async fn health_says_whether_there_is_a_place() {
         assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{head}");
         assert_eq!(
             content,
-            r#"{"code":503,"status":"Error","reason":"the gateway has as many sessions as it may have"}"#
+            r#"{"code":503,"status":"Error","reason":"the session limit of the gateway is reached"}"#
         );
     }
     world.stop().await;
 }
 
 #[tokio::test]
-async fn every_path_has_its_methods_and_there_is_no_other() {
+async fn other_paths_and_methods_are_refused() {
     let world = World::serving(ALONE).await;
     let large = "x".repeat(32 * 1024 + 1);
     let table = [
@@ -101,7 +101,7 @@ async fn every_path_has_its_methods_and_there_is_no_other() {
 }
 
 #[tokio::test]
-async fn a_peer_that_says_nothing_is_left() {
+async fn a_silent_peer_is_disconnected() {
     let world = World::serving(ALONE).await;
     let mut silent = TcpStream::connect(world.address("broker", "tcp")).await.unwrap();
     let stream = TcpStream::connect(world.address("broker", "tcp")).await.unwrap();
@@ -114,14 +114,14 @@ async fn a_peer_that_says_nothing_is_left() {
 }
 
 #[tokio::test]
-async fn beside_a_connection_manager_there_is_no_https() {
+async fn there_is_no_https_listener_beside_a_connection_manager() {
     let world = World::new(LOOPBACK).await;
 
     assert!(world.listens.iter().all(|listen| listen.key != "broker"));
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_named_with_its_key() {
+async fn an_address_in_use_is_reported_with_its_key() {
     let folder = tempfile::tempdir().unwrap();
     identity(&folder, "tls");
     identity(&folder, "jwt");

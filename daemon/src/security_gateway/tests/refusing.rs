@@ -1,4 +1,4 @@
-//! Agents that are not reached: the log says why, and not where.
+//! Agents to which the gateway cannot connect: the log has the cause, but not the address.
 
 use std::{path::Path, sync::Arc};
 
@@ -12,7 +12,7 @@ use rustls::{
 
 use super::*;
 
-/// An agent that does this with the first connection.
+/// An agent that does this with its first connection.
 async fn agent<F>(what: impl FnOnce(TcpStream) -> F + Send + 'static) -> SocketAddr
 where
     F: Future<Output = ()> + Send,
@@ -23,7 +23,7 @@ where
     address
 }
 
-/// Lets a client come to that agent, and tells what is logged as a warning.
+/// Connects a client for this agent, and returns the logged warning.
 async fn warning(keys: &str, agent: SocketAddr) -> String {
     warning_of(keys, &announcement(1, agent)).await
 }
@@ -49,11 +49,11 @@ async fn warning_of(keys: &str, announced: &AddConnection) -> String {
     assert!(log.contains(&format!("agent={agent}")), "at debug: {log}");
     let (_, message) = line.split_once("relay: ").unwrap();
     let (_, error) = message.split_once("error=").unwrap();
-    assert!(message.starts_with("Agent not reached session=0b1c2d3e-"), "{line}");
+    assert!(message.starts_with("Failed to connect to the agent session=0b1c2d3e-"), "{line}");
     error.trim_matches('"').to_owned()
 }
 
-/// A certificate that an authority signed for a name, and the authority's.
+/// A certificate that a CA issued for a name, and the CA's certificate.
 fn signed(folder: &Path) -> (TlsAcceptor, PathBuf) {
     let key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new([]).unwrap();
@@ -75,7 +75,7 @@ fn signed(folder: &Path) -> (TlsAcceptor, PathBuf) {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_away_is_told() {
+async fn an_agent_that_does_not_listen_is_reported() {
     let away = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
 
     let told = warning("", away).await;
@@ -87,7 +87,7 @@ async fn an_agent_that_is_away_is_told() {
 }
 
 #[tokio::test]
-async fn an_agent_that_speaks_no_tls_is_told() {
+async fn an_agent_without_tls_is_reported() {
     let plain = agent(|stream| async { drop(stream) }).await;
     let told = warning("", plain).await;
     assert!(told.starts_with("TLS handshake with the agent: "), "{told}");
@@ -104,18 +104,18 @@ async fn an_agent_that_speaks_no_tls_is_told() {
 }
 
 #[tokio::test]
-async fn an_agent_that_does_not_finish_its_handshake_is_given_up() {
+async fn an_agent_that_stalls_in_the_handshake_times_out() {
     let silent = agent(|mut stream| async move {
         let _ = stream.read_to_end(&mut Vec::new()).await;
     });
 
     let told = warning("TlsHandshakeSeconds = 1", silent.await).await;
 
-    assert!(told.starts_with("no TLS handshake with the agent in time"), "{told}");
+    assert!(told.starts_with("the TLS handshake with the agent timed out"), "{told}");
 }
 
 #[tokio::test]
-async fn an_agent_whose_certificate_is_not_trusted_is_told() {
+async fn an_untrusted_certificate_of_an_agent_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let (tls, root) = signed(folder.path());
     let refused = |tls: TlsAcceptor| {
@@ -135,7 +135,7 @@ async fn an_agent_whose_certificate_is_not_trusted_is_told() {
 }
 
 #[tokio::test]
-async fn an_agent_whose_certificate_has_names_alone_is_judged_by_the_announced_one() {
+async fn a_certificate_with_names_is_verified_against_the_announced_name() {
     let folder = tempfile::tempdir().unwrap();
     let (tls, root) = signed(folder.path());
     let keys = format!("AgentCertCheck = true\nCaCertificate = {}", root.display());
@@ -170,7 +170,7 @@ async fn an_agent_whose_certificate_has_names_alone_is_judged_by_the_announced_o
 }
 
 #[tokio::test]
-async fn an_agent_that_wants_a_certificate_of_the_gateway_is_told() {
+async fn an_agent_that_requires_a_client_certificate_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let (_, root) = signed(folder.path());
     let (certificate, key) = identity(&folder, "agent");
@@ -198,6 +198,6 @@ async fn an_agent_that_wants_a_certificate_of_the_gateway_is_told() {
 
     assert_eq!(
         told,
-        "the agent broke off at once: the peer refused the TLS handshake (received fatal alert: CertificateRequired)"
+        "the agent closed the connection at once: the peer refused the TLS handshake (received fatal alert: CertificateRequired)"
     );
 }

@@ -1,9 +1,9 @@
-//! What goes through.
+//! Relaying of control bytes and datagrams.
 
 use super::*;
 
 #[tokio::test]
-async fn an_announced_session_goes_through_by_tcp_and_udp_both_ways() {
+async fn an_announced_session_is_relayed_by_tcp_and_udp_in_both_directions() {
     let world = World::serving(LOOPBACK).await;
     let agent = Agent::start(&world.folder).await;
     world.announce(1, agent.address).await;
@@ -32,14 +32,14 @@ async fn an_announced_session_goes_through_by_tcp_and_udp_both_ways() {
 }
 
 #[tokio::test]
-async fn a_client_without_an_announced_tag_is_not_let_in() {
+async fn a_client_without_an_announced_tag_is_refused() {
     let world = World::serving(LOOPBACK).await;
     let agent = Agent::start(&world.folder).await;
     world.announce(1, agent.address).await;
 
     let mut wrong = world.connect().await;
     wrong.write_all(&hello(2, *b"spi1")).await.unwrap();
-    // The gateway may close before it has all of it.
+    // The gateway may close the connection before it has read everything.
     let _ = wrong.write_all(&[b'x'; 16 * 1024]).await;
 
     assert!(is_closed(&mut wrong).await);
@@ -48,7 +48,7 @@ async fn a_client_without_an_announced_tag_is_not_let_in() {
 }
 
 #[tokio::test]
-async fn who_shows_no_tag_or_no_tls_in_time_is_closed() {
+async fn connections_without_tls_or_tag_time_out() {
     let keys = format!("{LOOPBACK}TlsHandshakeSeconds = 1\nTagSeconds = 1");
     let world = World::serving(&keys).await;
     let mut silent = TcpStream::connect(world.address("pcoip", "tcp")).await.unwrap();
@@ -60,7 +60,7 @@ async fn who_shows_no_tag_or_no_tls_in_time_is_closed() {
 }
 
 #[tokio::test]
-async fn datagrams_of_nobodys_session_go_nowhere() {
+async fn datagrams_without_a_session_are_dropped() {
     let world = World::serving(LOOPBACK).await;
     let agent = Agent::start(&world.folder).await;
     world.announce(1, agent.address).await;
@@ -91,7 +91,7 @@ async fn datagrams_of_nobodys_session_go_nowhere() {
 }
 
 #[tokio::test]
-async fn datagrams_go_on_when_the_client_closes_the_control_connection() {
+async fn datagrams_continue_after_the_control_connection_closes() {
     let world = World::serving(LOOPBACK).await;
     let agent = Agent::start(&world.folder).await;
     world.announce(1, agent.address).await;
@@ -130,7 +130,7 @@ async fn a_client_resumes_with_the_same_tag_and_replaces_its_old_connection() {
 }
 
 #[tokio::test]
-async fn a_client_whose_agent_is_away_is_closed_and_may_come_again() {
+async fn a_client_whose_agent_is_unreachable_may_retry() {
     let world = World::serving(LOOPBACK).await;
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     world.announce(1, gone).await;
@@ -161,7 +161,7 @@ async fn one_socket_serves_both_families() {
 }
 
 #[tokio::test]
-async fn sessions_end_by_the_times_of_the_configuration() {
+async fn sessions_end_at_the_configured_timeouts() {
     let (log, _guard) = logged();
     let keys = "AnnouncedSeconds = 1\nResumeSeconds = 1\nUdpIdleSeconds = 1";
     let world = World::serving(&format!("{LOOPBACK}{keys}")).await;

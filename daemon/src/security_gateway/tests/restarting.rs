@@ -1,4 +1,4 @@
-//! Sessions outlive their gateway.
+//! Sessions survive a restart of their gateway.
 
 use std::{
     fs::{self, File},
@@ -23,7 +23,7 @@ fn load(folder: &std::path::Path) -> Journal {
 }
 
 impl World {
-    /// Starts on the ports that it has, to be served there.
+    /// Starts another gateway on the same ports.
     async fn start_on(&mut self, handle: &Handle) -> Arc<GatewayState> {
         let (pcoip, udp_source) = (self.address("pcoip", "tcp"), self.address("udp-source", "udp"));
         let keys = format!("ListenAddress = {pcoip}\nUdpSourceAddress = {udp_source}");
@@ -43,7 +43,7 @@ impl World {
         written(&self.folder)
     }
 
-    /// Comes with the tag, and both sides speak.
+    /// Connects with the tag, and exchanges a message in each direction.
     async fn control(&self, number: u8, spi: [u8; 4]) -> TlsStream<TcpStream> {
         let (mut control, first) = (self.connect().await, hello(number, spi));
         control.write_all(&first).await.unwrap();
@@ -56,7 +56,7 @@ fn written(folder: &TempDir) -> String {
     fs::read_to_string(folder.path().join(FILE)).unwrap_or_default()
 }
 
-/// Waits until that stands in the journal.
+/// Waits until the journal contains this text.
 async fn until_written(folder: &TempDir, what: &str) {
     soon(async {
         while !written(folder).contains(what) {
@@ -70,13 +70,13 @@ fn id(number: u8) -> String {
     announcement(number, "127.0.0.1:1".parse().unwrap()).connection_id.to_string()
 }
 
-/// Ends what runs there as a kill does: nothing has a chance to say goodbye.
+/// Ends the runtime as a kill would, without a clean shutdown.
 async fn kill(mortal: Runtime) {
     tokio::task::spawn_blocking(|| mortal.shutdown_timeout(PATIENCE)).await.unwrap();
 }
 
 #[tokio::test]
-async fn what_is_announced_is_on_disk_when_the_answer_comes() {
+async fn an_announcement_is_on_disk_before_it_is_answered() {
     let world = World::serving(LOOPBACK).await;
     for number in 1..=3 {
         world.announce(number, "127.0.0.1:1".parse().unwrap()).await;
@@ -86,7 +86,7 @@ async fn what_is_announced_is_on_disk_when_the_answer_comes() {
 }
 
 #[tokio::test]
-async fn a_session_whose_agent_is_no_longer_allowed_is_not_taken_up() {
+async fn a_session_whose_agent_is_no_longer_allowed_is_not_restored() {
     let mut world = World::serving(LOOPBACK).await;
     world.announce(1, "127.0.0.1:1".parse().unwrap()).await;
     world.announce(2, "127.0.0.2:1".parse().unwrap()).await;
@@ -144,7 +144,7 @@ async fn a_killed_gateways_clients_resume_with_tcp_and_udp() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_shut_down_leaves_its_sessions_as_they_are() {
+async fn a_shutdown_keeps_the_sessions_of_a_gateway() {
     let mut world = World::serving(LOOPBACK).await;
     let agent = Agent::start(&world.folder).await;
     world.announce(1, agent.address).await;
@@ -187,7 +187,7 @@ async fn a_replay_after_a_restart_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_journal_is_for_its_owner_and_without_secrets() {
+async fn the_journal_is_private_and_without_secrets() {
     let world = World::serving(LOOPBACK).await;
     let agent = Agent::start(&world.folder).await;
     world.announce(1, agent.address).await;
@@ -203,7 +203,7 @@ async fn the_journal_is_for_its_owner_and_without_secrets() {
 }
 
 #[tokio::test]
-async fn changes_of_a_moment_are_written_together() {
+async fn rapid_changes_are_written_together() {
     let folder = tempfile::tempdir().unwrap();
     let gateway =
         Arc::new(GatewayState::new(&config(&folder, LOOPBACK), "127.0.0.1:1".parse().unwrap()));
@@ -231,7 +231,7 @@ async fn changes_of_a_moment_are_written_together() {
 
     until_written(&folder, &id(1)).await;
     assert!(written(&folder).contains(&id(2)));
-    // Time stamps of files are as coarse as the system's ticks.
+    // File times have the resolution of the system's timer ticks.
     assert!(modified() - first > Duration::from_millis(80), "{first:?} {:?}", modified());
     announce(3);
     end.cancel();
@@ -239,7 +239,7 @@ async fn changes_of_a_moment_are_written_together() {
     assert!(written(&folder).contains(&id(3)), "at the shutdown");
 }
 
-/// What is set aside, and why.
+/// Journals that are renamed, and why.
 fn table() -> [(Vec<u8>, &'static str); 5] {
     let whole = Journal::default().render();
     let foreign = b"{\"version\":2}".to_vec();
@@ -247,13 +247,13 @@ fn table() -> [(Vec<u8>, &'static str); 5] {
         (whole[..whole.len() - 1].to_vec(), "the sessions are damaged: EOF while parsing"),
         (Vec::new(), "the sessions are damaged: EOF while parsing"),
         (vec![0; 1000], "the sessions are damaged: expected value"),
-        (foreign, "the sessions are written in version 2 of the form, not 1"),
+        (foreign, "the sessions have format version 2, not 1"),
         (vec![b' '; Journal::MAX_BYTES + 1], "the sessions have more than 134217728 bytes"),
     ]
 }
 
 #[test]
-fn a_journal_that_cannot_be_read_is_set_aside_with_a_warning() {
+fn an_unreadable_journal_is_renamed_with_a_warning() {
     for (bytes, why) in table() {
         let (log, _guard) = logged();
         let folder = tempfile::tempdir().unwrap();
@@ -269,7 +269,7 @@ fn a_journal_that_cannot_be_read_is_set_aside_with_a_warning() {
 }
 
 #[tokio::test]
-async fn a_gateway_starts_whatever_lies_where_its_journal_should() {
+async fn a_gateway_starts_with_any_kind_of_file_in_place_of_its_journal() {
     let mut world = World::serving(LOOPBACK).await;
     let path = world.folder.path().join(FILE);
     let aside = world.folder.path().join(DAMAGED);
@@ -295,7 +295,7 @@ async fn a_gateway_starts_whatever_lies_where_its_journal_should() {
 }
 
 #[tokio::test]
-async fn a_journal_that_cannot_be_written_is_told_once_and_stops_nobody() {
+async fn a_failure_to_write_the_journal_is_logged_once() {
     let (log, _guard) = logged();
     let mut world = World::serving(LOOPBACK).await;
     world.shut_down().await;
@@ -308,5 +308,5 @@ async fn a_journal_that_cannot_be_written_is_told_once_and_stops_nobody() {
 
     world.stop().await;
     let log = fs::read_to_string(log.path()).unwrap();
-    assert_eq!(log.matches("Cannot write the sessions down").count(), 1, "{log}");
+    assert_eq!(log.matches("Failed to persist the sessions").count(), 1, "{log}");
 }

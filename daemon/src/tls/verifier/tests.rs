@@ -16,7 +16,7 @@ struct Peer {
     key: KeyPair,
 }
 
-/// A certificate that no authority issued and that only has a CN, marked as an authority.
+/// A self-signed certificate that only has a CN and is marked as a CA.
 fn odd_peer() -> Peer {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
@@ -26,7 +26,7 @@ fn odd_peer() -> Peer {
     Peer { chain: vec![certificate.der().clone()], key }
 }
 
-/// A certificate for `localhost` and the authority that issued it.
+/// A certificate for `localhost`, and the CA that issued it.
 fn issued_peer() -> (Peer, CertificateDer<'static>) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -53,7 +53,7 @@ fn reloaded(listed: &[CertificateDer<'static>], pins: &[Pin]) -> Reloaded {
     }
 }
 
-/// Both ends in memory, in both versions of TLS; the error is the calling side's.
+/// A handshake in memory, with TLS 1.2 and 1.3. The error is that of the client side.
 fn handshake(peer: &Peer, listed: &[CertificateDer<'static>], pins: &[Pin]) -> Result<(), String> {
     for version in [&TLS12, &TLS13] {
         let provider = Arc::new(aws_lc_rs::default_provider());
@@ -94,14 +94,14 @@ fn shake(client: ClientConfig, server: ServerConfig) -> Result<(), String> {
 }
 
 #[test]
-fn a_listed_certificate_is_trusted_however_odd() {
+fn any_listed_certificate_is_trusted() {
     let peer = odd_peer();
 
     assert_eq!(handshake(&peer, &peer.chain, &[]), Ok(()));
 }
 
 #[test]
-fn a_pinned_certificate_or_key_is_trusted_however_odd() {
+fn any_pinned_certificate_or_key_is_trusted() {
     let peer = odd_peer();
     let key = key_info(&peer.chain[0]).unwrap();
 
@@ -110,7 +110,7 @@ fn a_pinned_certificate_or_key_is_trusted_however_odd() {
 }
 
 #[test]
-fn what_a_listed_authority_issued_is_trusted() {
+fn a_certificate_of_a_listed_ca_is_trusted() {
     let (peer, authority) = issued_peer();
 
     assert_eq!(handshake(&peer, &[authority], &[]), Ok(()));
@@ -135,7 +135,7 @@ fn a_trusted_certificate_without_its_key_is_refused() {
 }
 
 #[test]
-fn a_time_is_the_cause_only_of_a_certificate_that_an_authority_vouches_for() {
+fn the_validity_period_is_the_cause_only_for_a_trusted_issuer() {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -161,7 +161,7 @@ fn a_time_is_the_cause_only_of_a_certificate_that_an_authority_vouches_for() {
 }
 
 #[test]
-fn names_of_strangers_are_escaped_in_the_error_of_every_client() {
+fn names_in_a_certificate_are_escaped_in_the_error_of_every_client() {
     let (_, authority) = issued_peer();
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,4 +1,4 @@
-//! The attacks. Each has a bound on its connections and its rate, and ends with its runtime.
+//! The attacks. Each has a limited number of connections and rate, and ends with its runtime.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -24,7 +24,7 @@ mod connections;
 mod datagrams;
 mod requests;
 
-/// Something that a stranger can do.
+/// An attack that needs no account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Attack {
     SlowPosts,
@@ -38,22 +38,22 @@ pub(super) enum Attack {
     DatagramFlood,
 }
 
-/// What attackers did.
+/// The traffic of the attackers.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(super) struct Tally {
-    /// Connections that were opened, again and again.
+    /// Number of opened connections.
     connections: u64,
-    /// Connections that were open when the attack ended.
+    /// Number of open connections at the end of the attack.
     held: u64,
-    /// Requests or datagrams that were sent.
+    /// Number of sent requests or datagrams.
     sent: u64,
-    /// Responses with status 200.
+    /// Number of responses with status 200.
     answered: u64,
 }
 
-/// An attack under way; it ends when this is dropped.
+/// A running attack; dropping it stops the attack.
 pub(super) struct Running {
-    /// Always there until the attack ends.
+    /// `Some` until the attack ends.
     runtime: Option<Runtime>,
     counts: Arc<Counts>,
 }
@@ -66,7 +66,7 @@ struct Counts {
     answered: AtomicU64,
 }
 
-/// An attacker's one address.
+/// Source address of attacks from a single address.
 const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 9, 1));
 
 impl Attack {
@@ -84,7 +84,7 @@ impl Attack {
         }
     }
 
-    /// What it does, in a sentence.
+    /// A description in one sentence.
     pub(super) fn about(self, force: Force) -> String {
         let (count, limit) = (self.connections(force), self.max_connections(force));
         let limited = format!("`MaxConnections = {limit}`");
@@ -107,7 +107,7 @@ impl Attack {
         }
     }
 
-    /// How many connections it has at most.
+    /// Maximum number of connections.
     pub(super) fn connections(self, force: Force) -> u32 {
         match self {
             Self::SlowPosts => force.scaled(450),
@@ -119,17 +119,16 @@ impl Attack {
         }
     }
 
-    /// `MaxConnections` of the Connection Manager: its default, or what the attack fills.
+    /// `MaxConnections` of the Connection Manager: the default, or what the attack can fill.
     pub(super) fn max_connections(self, force: Force) -> u32 {
         match self {
             Self::SlowPosts => force.scaled(400).max(20),
-            // The table of sessions has four times as many places.
+            // The session table has four times as many entries.
             Self::HelloFlood => force.scaled(5000),
             _ => 10_000,
         }
     }
 
-    /// Begins.
     pub(super) fn start(
         self,
         site: &Site,
@@ -165,7 +164,6 @@ impl Attack {
 }
 
 impl Running {
-    /// Ends it.
     pub(super) fn stop(self) -> Tally {
         let Counts { connections, held, sent, answered } = &*self.counts;
         Tally {
@@ -185,17 +183,17 @@ impl Drop for Running {
     }
 }
 
-/// What every attack is made with. Its tasks have a runtime of their own, so that users do not wait
-/// for them in this process.
+/// The parameters of an attack. Its tasks run in a separate runtime, so that users do not wait for
+/// them in this process.
 struct Field<'a> {
     runtime: &'a Runtime,
     counts: &'a Arc<Counts>,
     connector: &'a RawConnector,
-    /// How many connections.
+    /// Number of connections.
     number: u32,
 }
 
-/// One connection that is held.
+/// A connection that is kept open.
 struct Held<'a>(&'a Counts);
 
 impl<'a> Held<'a> {
@@ -212,7 +210,7 @@ impl Drop for Held<'_> {
     }
 }
 
-/// So many events a second, shared by many tasks.
+/// Limits many tasks to a common number of events per second.
 #[derive(Clone)]
 struct Pace(Arc<Semaphore>);
 
@@ -228,7 +226,7 @@ impl Pace {
                 due += per_second;
                 let whole = due / 100;
                 due %= 100;
-                // Nobody catches up on what the machine did not manage.
+                // Unused events are not carried over.
                 if given.available_permits() < per_second as usize {
                     given.add_permits(whole as usize);
                 }
@@ -237,7 +235,7 @@ impl Pace {
         Self(permits)
     }
 
-    /// Waits for the next event's turn.
+    /// Waits for the next event.
     async fn turn(&self) {
         if let Ok(permit) = self.0.acquire().await {
             permit.forget();

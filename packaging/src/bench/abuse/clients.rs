@@ -1,4 +1,5 @@
-//! Users who behave: some log on all the time, one keeps a session, some are at their second factor.
+//! Legitimate users: some log on continuously, one keeps a session, some are at their second
+//! factor.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -21,29 +22,29 @@ use tokio_util::sync::CancellationToken;
 
 use super::site::Site;
 
-/// Where the kept session is.
+/// Address of the client with the kept session.
 pub(super) const KEPT: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 7, 1));
 
-/// How often another user logs on.
+/// Interval between logons.
 const EVERY: Duration = Duration::from_millis(125);
-/// After this long a user gives up.
+/// Timeout of a logon.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How many addresses users have.
+/// Number of users' addresses.
 const ADDRESSES: u8 = 200;
 
-/// How users' log-ons went.
+/// Results of logons.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct LogOns {
     pub(super) attempted: usize,
-    /// Failed, or not over after 15 seconds.
+    /// Failed, or not completed after 15 seconds.
     pub(super) lost: usize,
     pub(super) p50_ms: Option<f64>,
     pub(super) p99_ms: Option<f64>,
-    /// Why the first one was lost.
+    /// Error of the first failed logon.
     pub(super) first_error: Option<String>,
 }
 
-/// Has users log on for that long, and waits for the last ones.
+/// Starts logons for this time, and waits for the last ones.
 pub(super) async fn log_on(site: &Site, time: Duration) -> LogOns {
     let mut users = JoinSet::new();
     let end = Instant::now() + time;
@@ -59,7 +60,7 @@ pub(super) async fn log_on(site: &Site, time: Duration) -> LogOns {
     LogOns::of(users.join_all().await)
 }
 
-/// Milliseconds from the first connection to the datagrams.
+/// Milliseconds from the first connection to the first datagrams.
 async fn one_log_on(options: &Options) -> Result<f64, String> {
     let (sink, mut events) = Events::channel();
     let never = CancellationToken::new();
@@ -99,20 +100,20 @@ impl LogOns {
     }
 }
 
-/// By nearest rank, of sorted values.
+/// The nearest-rank percentile of sorted values.
 fn percentile(sorted: &[f64], percent: usize) -> Option<f64> {
     let rank = (sorted.len() * percent).div_ceil(100);
     sorted.get(rank.checked_sub(1)?).copied()
 }
 
-/// A session that stays open and sends 50 datagrams a second.
+/// A session that stays open and sends 50 datagrams per second.
 pub(super) struct KeptSession {
     traffic: Arc<Traffic>,
     stop: CancellationToken,
     task: JoinHandle<Report>,
 }
 
-/// The kept session's datagrams so far.
+/// The number of datagrams of the kept session so far.
 #[derive(Clone, Copy)]
 pub(super) struct Delivered {
     sent: u64,
@@ -145,7 +146,8 @@ impl KeptSession {
         Delivered { sent: udp.to_agent.datagrams, answered: udp.to_client.datagrams }
     }
 
-    /// Ends it; returns how often its control connection was lost, and why it ended before.
+    /// Ends the session. Returns how often its control connection was lost, and why it ended
+    /// earlier, if it did.
     pub(super) async fn end(self) -> (u64, Option<String>) {
         let ended_before = self.task.is_finished();
         self.stop.cancel();
@@ -158,7 +160,7 @@ impl KeptSession {
 }
 
 impl Delivered {
-    /// The share of the datagrams since then that were answered, and how many were sent.
+    /// The share of answered datagrams since `earlier`, and the number of sent ones.
     pub(super) fn since(self, earlier: Self) -> (f64, u64) {
         let (sent, answered) = (self.sent - earlier.sent, self.answered - earlier.answered);
         #[expect(clippy::cast_precision_loss, reason = "thousands at most")]
@@ -178,7 +180,7 @@ pub(super) async fn at_second_factor(site: &Site) -> anyhow::Result<Vec<AtSecond
     Ok(users)
 }
 
-/// Has them enter it, and returns how many could not.
+/// Sends the second factors, and returns how many failed.
 pub(super) async fn thrown_out(users: Vec<AtSecondFactor>) -> usize {
     let mut out = 0;
     for user in users {

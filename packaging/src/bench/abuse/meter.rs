@@ -1,4 +1,4 @@
-//! What an attack costs the services: memory, bytes written, bytes of log.
+//! The resources that services use during an attack: memory, and bytes written to disk and logs.
 
 use std::{
     collections::HashMap,
@@ -13,25 +13,25 @@ use tokio::{task::JoinHandle, time::interval};
 
 use super::site::Service;
 
-/// How often memory and log files are looked at.
+/// How often memory and log files are measured.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// What one service has used.
+/// Resources of one service.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(super) struct Usage {
     pub(super) rss_before_kib: u64,
     pub(super) rss_peak_kib: u64,
     /// Two seconds after the attack.
     pub(super) rss_after_kib: u64,
-    /// After a rest, where the attack is on memory.
+    /// After a pause, for attacks on memory.
     pub(super) rss_later_kib: Option<u64>,
-    /// What the system counts as written to storage, log files included.
+    /// Bytes written to storage according to the kernel, including log files.
     pub(super) disk_bytes: u64,
     /// Growth of all log files.
     pub(super) log_bytes: u64,
 }
 
-/// Watches a service from its construction until it is dropped.
+/// Measures a service until it is dropped.
 pub(super) struct Meter {
     pid: u32,
     written_before: u64,
@@ -43,7 +43,7 @@ pub(super) struct Meter {
 #[derive(Default)]
 struct Seen {
     rss_peak_kib: u64,
-    /// The largest size of each file: files may be removed meanwhile.
+    /// Largest size of each file, since files may be removed meanwhile.
     logs: HashMap<PathBuf, u64>,
     logs_before: u64,
 }
@@ -69,7 +69,7 @@ impl Meter {
         Self { pid, written_before, rss_before_kib, seen, task }
     }
 
-    /// What was used so far.
+    /// The resources used so far.
     pub(super) fn usage(&self) -> Usage {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let rss = rss_kib(self.pid);
@@ -101,7 +101,7 @@ fn look(seen: &Mutex<Seen>, pid: u32, logs: &Path) {
     }
 }
 
-/// Memory of a process that is in use; nothing where it has ended.
+/// Resident memory of a process; 0 if it has ended.
 pub(super) fn rss_kib(pid: u32) -> u64 {
     number(&format!("/proc/{pid}/status"), "VmRSS:")
 }

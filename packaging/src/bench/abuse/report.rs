@@ -1,10 +1,9 @@
-//! The figures as a table for a person, or as JSON.
+//! The results as a table or as JSON.
 
 use serde::Serialize;
 
 use super::{Force, run::Row};
 
-/// The figures of all attacks.
 #[derive(Serialize)]
 pub(super) struct Report {
     schema: u32,
@@ -36,7 +35,8 @@ impl Report {
         Self { schema: 1, seconds: time.as_secs(), scale, rows: Vec::new() }
     }
 
-    /// Lines of equally wide columns: under the attack first, then the same users without it.
+    /// The lines of the table: for each attack the users under attack, then the same users without
+    /// it.
     pub(super) fn table(&self) -> Vec<String> {
         let head = HEAD.map(str::to_owned).to_vec();
         let rows: Vec<Vec<String>> =
@@ -48,7 +48,7 @@ impl Report {
     }
 }
 
-/// The first column to the left, all others to the right.
+/// Aligns the first column left and all others right.
 fn line(row: &[String], widths: &[usize]) -> String {
     let mut cells = row.iter().zip(widths);
     let mut line = cells.next().map(|(text, width)| format!("{text:<width$}")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! One attack: users first alone, then under it, then what is left when it is over.
+//! Runs one attack: first users without it, then under it, then measures what remains.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use super::{
     site::{Plan, Site},
 };
 
-/// How long an attack goes on before users log on, so that it has all its connections.
+/// Time for an attack to open its connections before users log on.
 const BUILD_UP: Duration = Duration::from_secs(6);
-/// How long after an attack memory is looked at, and on what rest memory has to be back.
+/// How long after an attack memory is measured; it must be freed within this time.
 const AFTER: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_secs(60);
 
-/// What an attack did.
+/// Results of an attack.
 #[derive(Debug, Serialize)]
 pub(super) struct Row {
     pub(super) attack: &'static str,
@@ -30,24 +30,22 @@ pub(super) struct Row {
     pub(super) kept: Kept,
     pub(super) connection_manager: Usage,
     pub(super) security_gateway: Usage,
-    /// How long the attack went on.
+    /// Duration of the attack.
     pub(super) seconds: f64,
     pub(super) second_factor: Option<SecondFactor>,
-    /// What the attackers did.
     pub(super) attackers: Tally,
 }
 
-/// What became of the session that stays open.
+/// The session that stays open.
 #[derive(Debug, Serialize)]
 pub(super) struct Kept {
-    /// The share of its datagrams that were answered under the attack.
+    /// Share of its datagrams that were answered under the attack.
     pub(super) share: f64,
     sent: u64,
-    /// The share without the attack.
+    /// Share without the attack.
     calm_share: f64,
     /// How often its control connection was lost.
     resumed: u64,
-    /// Why it ended.
     error: Option<String>,
 }
 
@@ -58,7 +56,7 @@ pub(super) struct SecondFactor {
     pub(super) thrown_out: usize,
 }
 
-/// Runs an attack on a site of its own.
+/// Runs an attack on its own site.
 pub(super) async fn one(plan: &Plan, attack: Attack, force: Force) -> anyhow::Result<Row> {
     let site = Site::start(plan, attack.max_connections(force)).await?;
     let kept = KeptSession::start(&site).await?;

@@ -1,6 +1,6 @@
-//! Both services from one daemon, a simulated broker and a simulated agent, on free loopback ports
-//! under a temporary folder. They are started directly: an older daemon can be measured, which the
-//! installer might not install.
+//! Both services from one daemon, with a simulated broker and agent, on free loopback ports and in
+//! a temporary directory. The services are started without the installer, so that older daemons can
+//! be measured.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -31,13 +31,13 @@ const PASSWORD: &str = "correct horse";
 const DOMAIN: &str = "example.com";
 const PASSCODE: &str = "123456";
 
-/// What sites are made from.
+/// The programs and settings of a site.
 pub(super) struct Plan {
     pub(super) binaries: Binaries,
     pub(super) daemon: PathBuf,
 }
 
-/// A running site; dropping it stops everything and removes its folder.
+/// A running site; dropping it stops everything and removes its directory.
 pub(super) struct Site {
     pub(super) manager: Service,
     pub(super) gateway: Service,
@@ -45,16 +45,14 @@ pub(super) struct Site {
     folder: TempDir,
 }
 
-/// One of the two services.
 pub(super) struct Service {
     child: Child,
-    /// Where its clients connect.
     pub(super) address: SocketAddr,
     pub(super) logs: PathBuf,
 }
 
 impl Site {
-    /// Starts everything, with that `MaxConnections` of the Connection Manager.
+    /// Starts the site, with this `MaxConnections` of the Connection Manager.
     pub(super) async fn start(plan: &Plan, max_connections: u32) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("pcoip-bench-").tempdir();
         let folder = folder.context("making a temporary folder")?;
@@ -77,7 +75,7 @@ impl Site {
         Ok(Self { manager, gateway, _simulators: [broker, agent], folder })
     }
 
-    /// A user's client with that address.
+    /// A user's client with this source address.
     pub(super) fn client(&self, source: IpAddr) -> Options {
         let address = self.manager.address;
         Options {
@@ -97,7 +95,7 @@ impl Site {
         }
     }
 
-    /// The SPIs of the session whose datagrams the agent saw last: of its client and of the agent.
+    /// The SPIs of client and agent in the session whose datagrams the agent received last.
     pub(super) async fn last_spis(&self) -> anyhow::Result<[u32; 2]> {
         for _ in 0..START_POLLS {
             let events = fs::read_to_string(self.folder.path().join("agent.events"));
@@ -126,7 +124,7 @@ impl Service {
             .arg(name)
             .arg("--config")
             .arg(&path)
-            // Where this process is killed, the service ends as well.
+            // The service must exit if this process is killed.
             .args(["--supervised-by", &std::process::id().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -144,7 +142,7 @@ impl Service {
         self.child.id()
     }
 
-    /// Waits until it listens, and returns where.
+    /// Waits until the service listens, and returns its address.
     async fn listening(
         &mut self,
         at: &Path,
@@ -171,13 +169,13 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // A graceful end would wait for the requests of attackers.
+        // A graceful shutdown would wait for the attackers' requests.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Where a Connection Manager finds the others.
+/// Addresses of the simulators, for the Connection Manager.
 struct Peers<'a> {
     gateway: u16,
     agent: u16,
@@ -251,6 +249,6 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     written.with_context(|| format!("writing `{}`", path.display()))
 }
 
-/// Twenty seconds, for a machine that is busy.
+/// Polls within twenty seconds, enough for a busy machine.
 const START_POLLS: u32 = 200;
 const POLL: Duration = Duration::from_millis(100);

@@ -4,7 +4,7 @@ use super::*;
 
 const TIME: &str = "2026-11-26T20:00:00Z";
 
-/// What the schema of CycloneDX 1.6 asks of the parts that are used here.
+/// Violations of the CycloneDX 1.6 schema, for the parts that are used here.
 fn complaints(list: &Value) -> Vec<String> {
     let mut complaints = Vec::new();
     let mut claim = |holds: bool, what: String| {
@@ -64,7 +64,7 @@ fn the_list_of_this_workspace_is_as_the_specification_wants_it() {
     for linked in ["pcoip-cmsg-setup", "pcoip-cmsgd", "cmsg-proto", "aws-lc-sys", "rustls"] {
         assert!(names.contains(&linked), "{linked}");
     }
-    // Neither tests nor what only builds is in the programs.
+    // Development and build dependencies are not in the programs.
     for other in ["proptest", "trycmd", "pcoip-sim", "cc", "xtask"] {
         assert!(!names.contains(&other), "{other}");
     }

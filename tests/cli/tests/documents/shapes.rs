@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// `install`, `configure`, `uninstall`, and every command that does not get that far.
+/// `install`, `configure`, `uninstall`, and every command that fails before it starts.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Change {
@@ -17,7 +17,6 @@ pub(crate) struct Change {
     pub(crate) roles: BTreeMap<Role, RoleView>,
 }
 
-/// `validate`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Validation {
@@ -25,7 +24,6 @@ pub(crate) struct Validation {
     pub(crate) findings: Vec<Finding>,
 }
 
-/// `status`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Status {
@@ -89,7 +87,7 @@ pub(crate) struct Step {
 pub(crate) struct Setting {
     pub(crate) value: Value,
     pub(crate) from: From,
-    /// Only what `configure` changes has it.
+    /// Only for settings that `configure` changes.
     #[serde(default)]
     pub(crate) was: Option<Value>,
 }
@@ -134,19 +132,18 @@ pub(crate) struct RoleView {
     pub(crate) state: String,
     pub(crate) live: bool,
     pub(crate) ready: bool,
-    // Without this a key that is left out would pass for null.
+    // Without this, a missing key would be accepted as null.
     #[serde(deserialize_with = "Option::deserialize")]
     pub(crate) reason: Option<String>,
     pub(crate) listens: Vec<String>,
     pub(crate) sessions: u64,
     pub(crate) in_use: Option<u64>,
     pub(crate) resumable: Option<u64>,
-    /// Only a role that answers has it.
     #[serde(default)]
     pub(crate) version: Option<String>,
     #[serde(default)]
     pub(crate) started: Option<u64>,
-    /// Only a Connection Manager that answers has it.
+    /// Only from a running Connection Manager.
     #[serde(default)]
     pub(crate) broker: Option<Broker>,
 }
@@ -186,19 +183,19 @@ pub(crate) struct Certificate {
 }
 
 impl Finding {
-    /// Whether a person learns anything from it.
+    /// Whether it has a text for administrators.
     pub(crate) fn is_told(&self) -> bool {
         !self.what.is_empty() && !self.cure.is_empty()
     }
 }
 
-/// The findings that are the same on every machine.
+/// The findings that do not depend on the machine.
 pub(crate) fn sure(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
     findings.iter().filter(|finding| !finding.id.starts_with("host."))
 }
 
 impl Step {
-    /// Whether a person learns anything from it.
+    /// Whether it has a text for administrators.
     pub(crate) fn is_told(&self) -> bool {
         !self.step.is_empty() && !self.changes.is_empty() && !self.undo.is_empty()
     }

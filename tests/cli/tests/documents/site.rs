@@ -1,4 +1,4 @@
-//! A folder to install under, empty or with an installation that only looks like one.
+//! A directory to install in, empty or with a simulated installation.
 
 use std::{
     fs::{self, File},
@@ -19,7 +19,6 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Nothing is installed.
     pub(crate) fn empty() -> Self {
         let site = Self { folder: tempfile::tempdir().expect("a temporary folder can be made") };
         let certificate = include_str!("../../cmd/dry-run.in/jwt-verifying.crt");
@@ -27,7 +26,7 @@ impl Site {
         site
     }
 
-    /// Both roles are installed; the gateway answers, and shows a certificate of its own.
+    /// Both roles are installed. The gateway responds, and has its own certificate.
     pub(crate) fn installed() -> Self {
         let site = Self::empty();
         let base = site.root().join("opt/teradici/pcoipcm_data");
@@ -45,18 +44,17 @@ impl Site {
         site
     }
 
-    /// The folder that the installer is started in.
+    /// Working directory of the installer.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// What `--root` names.
     pub(crate) fn root(&self) -> PathBuf {
         self.folder().join("site")
     }
 }
 
-/// Runs a command of the installer; returns its exit code and its one document.
+/// Runs a command of the installer. Returns its exit code and its document.
 pub(crate) fn run<T: DeserializeOwned>(site: &Site, command: &str, words: &[&str]) -> (i32, T) {
     let output = Command::new(program("pcoip-cmsg-setup"))
         .args([command, "--output=json", "--non-interactive", "--root=site"])
@@ -75,7 +73,7 @@ fn put(path: &Path, text: &str) {
     file.write_all(text.as_bytes()).expect("a file can be written");
 }
 
-/// Answers on a role's socket while the test runs.
+/// Serves a role's socket during the test.
 fn answer(socket: &Path) {
     const STATUS: &str = r#"{ "role": "sg", "version": "0.1.0", "pid": 1, "ready": true,
         "reason": null, "sessions": 3, "in_use": 2, "resumable": 1,

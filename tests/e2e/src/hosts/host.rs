@@ -1,5 +1,4 @@
-//! A host of the product, installed by the installer: between the clients' network and that of the
-//! broker and the agents.
+//! A host of the product between the clients' network and that of broker and agents.
 
 use std::{
     fs::{File, OpenOptions},
@@ -39,11 +38,11 @@ pub struct Host {
 }
 
 impl Host {
-    /// Installs on the documented ports, or brings what is installed to what the flags say.
+    /// Installs with the documented ports, or changes the installation according to the flags.
     ///
     /// # Panics
     ///
-    /// Where the installer fails.
+    /// If the installer fails.
     pub fn install(&self, more: &[String]) {
         let at = |key: &str, ip, port| format!("{key}={}", SocketAddr::new(ip, port));
         let listens = [
@@ -61,7 +60,7 @@ impl Host {
         succeed(install);
     }
 
-    /// The flags of a host that announces to the other, and knows it by its certificate.
+    /// The flags of a Connection Manager that announces sessions to the other host.
     #[must_use]
     pub fn announcing_to(other: &Self) -> Vec<String> {
         let ip = other.outside;
@@ -71,18 +70,18 @@ impl Host {
             .collect()
     }
 
-    /// The flags of a host that takes the other's announcements.
+    /// The flags of a gateway that accepts the announcements of the other host.
     #[must_use]
     pub fn taking_from(other: &Self) -> Vec<String> {
         let certificates = other.paths.certs().join("jwt-verifying.crt");
         vec!["--jwt-verifying-cert".to_owned(), certificates.display().to_string()]
     }
 
-    /// Adds a line to a role's configuration; the next installation heeds it.
+    /// Adds a line to a role's configuration, for the next installation.
     ///
     /// # Panics
     ///
-    /// Where the role is not installed.
+    /// If the role is not installed.
     pub fn configure(&self, role: Role, line: &str) {
         let conf = match role {
             Role::Cm => self.paths.connection_manager_conf(),
@@ -93,11 +92,11 @@ impl Host {
             .expect("a line can be written");
     }
 
-    /// Kills all that runs on it at once.
+    /// Kills all processes of the host at once.
     ///
     /// # Panics
     ///
-    /// Where nothing runs.
+    /// If nothing runs.
     pub fn kill(&self) {
         let processes = self.namespace.processes().expect("a namespace tells its processes");
         assert!(!processes.is_empty(), "nothing runs");
@@ -110,7 +109,7 @@ impl Host {
     ///
     /// # Panics
     ///
-    /// Where it does not say.
+    /// If it does not say.
     #[must_use]
     pub fn status(&self, role: Role) -> Status {
         let asked = socket::get(&self.paths.run(), role, "/status", ASK);
@@ -121,7 +120,7 @@ impl Host {
     ///
     /// # Panics
     ///
-    /// Where it does not say.
+    /// If it does not say.
     #[must_use]
     pub fn connections(&self, role: Role) -> Vec<Connection> {
         let asked = socket::get::<Connections>(&self.paths.run(), role, "/connections", ASK);
@@ -132,7 +131,7 @@ impl Host {
     ///
     /// # Panics
     ///
-    /// Where it has logged nothing.
+    /// If it has logged nothing.
     #[must_use]
     pub fn log(&self, role: Role) -> String {
         let folder = match role {

@@ -1,5 +1,5 @@
-//! One network namespace, which stands for a host: named after the process that made it, and gone
-//! with all that runs in it when it is dropped.
+//! A network namespace that represents a host. Its name contains the pid of the test, and it is
+//! removed with its processes when it is dropped.
 
 use std::{
     ffi::OsStr,
@@ -13,7 +13,6 @@ use nix::{
     unistd::Pid,
 };
 
-/// A network namespace.
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
@@ -24,7 +23,7 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// Where the system does not let us.
+    /// If the system refuses.
     pub fn make(what: &str) -> io::Result<Self> {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
@@ -41,7 +40,7 @@ impl Namespace {
         &self.name
     }
 
-    /// Configures its network with the words of one `ip` command.
+    /// Configures the network with the arguments of an `ip` command.
     ///
     /// # Errors
     ///
@@ -51,7 +50,7 @@ impl Namespace {
         ip(&words).map(drop)
     }
 
-    /// A command that runs in it; the process is the program's own.
+    /// A command in the namespace, without an intermediate process.
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("ip");
@@ -63,7 +62,7 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// Where it is gone.
+    /// If it is gone.
     pub fn processes(&self) -> io::Result<Vec<Pid>> {
         let numbers = ip(&["netns", "pids", &self.name])?;
         Ok(numbers.lines().filter_map(|pid| pid.trim().parse().ok()).map(Pid::from_raw).collect())
@@ -83,7 +82,7 @@ impl Drop for Namespace {
 ///
 /// # Errors
 ///
-/// Where they cannot be listed.
+/// If they cannot be listed.
 pub fn names() -> io::Result<Vec<String>> {
     let listed = ip(&["netns", "list"])?;
     Ok(listed.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect())

@@ -1,4 +1,4 @@
-//! A network between hosts: a bridge in a namespace that is a host of the network itself.
+//! A network between hosts: a bridge in a namespace, which is itself a host of the network.
 
 use std::{
     io,
@@ -7,12 +7,10 @@ use std::{
 
 use super::namespace::Namespace;
 
-/// What everybody on a network speaks.
+/// The address family of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
-    /// IPv4 only.
     V4,
-    /// IPv6 only.
     V6,
 }
 
@@ -63,7 +61,7 @@ impl Network {
     }
 }
 
-/// Apart from every index.
+/// Differs from the index of every host.
 const OWN: u8 = 10;
 
 impl Family {
@@ -74,7 +72,7 @@ impl Family {
         }
     }
 
-    /// The words of `ip` that give a link its address; one of IPv6 can be used at once.
+    /// The arguments of `ip` that assign an address. An IPv6 address is usable immediately.
     fn assignment(self, address: IpAddr, link: &str) -> String {
         match self {
             Self::V4 => format!("address add {address}/24 dev {link}"),

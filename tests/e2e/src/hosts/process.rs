@@ -1,4 +1,4 @@
-//! A program whose events are lines of JSON. Whoever waits for one waits for so long at most.
+//! A program that prints events as lines of JSON, and waits with a timeout.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -14,7 +14,7 @@ use nix::{
 };
 use serde_json::Value;
 
-/// Longer than anything takes on a machine that is busy.
+/// Longer than any step on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running program; it is killed when it is dropped.
@@ -23,7 +23,7 @@ pub struct Process {
     child: Child,
     events: Receiver<Value>,
     said: Vec<Value>,
-    /// Some programs end when nobody holds it any more.
+    /// Some programs exit when their standard input is closed.
     _stdin: Option<ChildStdin>,
 }
 
@@ -32,7 +32,7 @@ impl Process {
     ///
     /// # Panics
     ///
-    /// Where it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn start(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -51,11 +51,11 @@ impl Process {
         Self { child, events, said: Vec::new(), _stdin: stdin }
     }
 
-    /// Waits until it has said something that fits.
+    /// Waits for a matching event.
     ///
     /// # Panics
     ///
-    /// Where it says no such thing in time.
+    /// If it says no such thing in time.
     pub fn wait_for(&mut self, fits: impl Fn(&Value) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !self.said.iter().any(&fits) {
@@ -65,11 +65,11 @@ impl Process {
         }
     }
 
-    /// Waits for its end, and returns all that it said.
+    /// Waits for its exit, and returns all events.
     ///
     /// # Panics
     ///
-    /// Where it does not end in time.
+    /// If it does not end in time.
     #[must_use]
     pub fn end(mut self) -> Vec<Value> {
         let deadline = Instant::now() + PATIENCE;
@@ -84,11 +84,11 @@ impl Process {
         std::mem::take(&mut self.said)
     }
 
-    /// Tells it to end, waits until it has, and returns all that it said.
+    /// Sends SIGTERM, waits for its exit, and returns all events.
     ///
     /// # Panics
     ///
-    /// Where it does not end in time.
+    /// If it does not end in time.
     #[must_use]
     pub fn stop(self) -> Vec<Value> {
         let pid = i32::try_from(self.child.id()).expect("a process number is positive");

@@ -1,4 +1,4 @@
-//! A log file as an administrator's parser takes it apart.
+//! Splits a log file like an administrator's parser.
 
 use std::path::Path;
 
@@ -11,7 +11,6 @@ pub struct Line {
     pub is_numbered: bool,
     /// How bad it is.
     pub level: String,
-    /// What wrote it.
     pub class: String,
     /// The sentence and its values.
     pub message: String,

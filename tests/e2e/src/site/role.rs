@@ -1,5 +1,4 @@
-//! A role on a thread and a runtime of its own, so that it has a log of its own and nothing of it
-//! outlives it.
+//! A role on its own thread and runtime, so that it has its own log and leaves nothing behind.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,7 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::leaks;
 
-/// What either role can do once it has its addresses.
+/// A role with bound addresses.
 pub(super) trait Serve {
     fn listens(&self) -> Vec<Listen>;
     fn serve(self, shutdown: CancellationToken) -> impl Future<Output = ()>;
@@ -45,7 +44,7 @@ impl Serve for SecurityGatewayRole {
 pub(super) struct Role {
     pub(super) listens: Vec<Listen>,
     pub(super) log: PathBuf,
-    /// Ends the role of a test that fails, too.
+    /// Stops the role even if the test fails.
     shutdown: DropGuard,
     thread: JoinHandle<()>,
 }

@@ -1,4 +1,4 @@
-//! A Connection Manager alone and two gateways alone, of which the first goes away and comes back.
+//! A Connection Manager and two gateways on separate hosts, of which the first fails and recovers.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use e2e::{
 
 use super::{NEEDS, result, was_at};
 
-/// Longer than a gateway is away after it answers again.
+/// Longer than a recovered gateway is tried last.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Returns when a Connection Manager's gateways stand like that.
+/// Waits until a Connection Manager's gateways match.
 pub(crate) fn until_gateways(
     manager: &Host,
     like: impl Fn(&[GatewayStanding]) -> bool,
@@ -74,7 +74,8 @@ fn failover(family: Family) {
 
     let log = a.log(Role::Cm);
     let told = |what: &str| log.matches(&format!("{what} gateway={}", b.outside)).count();
-    let times = ["A gateway is away, and is tried last", "A gateway is back"].map(told);
+    let times =
+        ["A gateway does not answer and is tried last", "A gateway answers again"].map(told);
     assert_eq!(times, [2, 2], "{log}");
     assert!(hosts.end().broker.iter().all(|event| event["event"] != "violation"));
 }

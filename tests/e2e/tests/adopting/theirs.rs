@@ -1,5 +1,5 @@
-//! A machine where a stack of the documented name and shape runs, which this installer has not
-//! deployed.
+//! A machine with a stack that has the documented name and form, but was not deployed by this
+//! installer.
 
 use std::{
     fs::{self, File, Permissions},
@@ -22,7 +22,7 @@ pub(crate) const CM: &str = "docker.cloudsmith.io/teradici/pcoip-cmsg/pcoip-cm:2
 pub(crate) const SG: &str = "docker.cloudsmith.io/teradici/pcoip-cmsg/sg:23.04";
 pub(crate) const CONF: &str = "/opt/teradici/pcoipcm_data/data/ConnectionManager.conf";
 
-/// The paths are those in its containers.
+/// The paths are those in the containers of the other product.
 pub(crate) const MANAGER: &str = "# Theirs\nPcoipAddress = https://127.0.0.1:1\n\
     SecurityGatewayEnabled = true\nExternalRoutableIP = 203.0.113.1\n\
     LicenseServerAddress = https://127.0.0.1:2\nMaxConnections = 77\nTheirKey = 1\n\
@@ -32,13 +32,12 @@ const GATEWAY: &str = "ExternalRoutableIP = 203.0.113.1\nDataDirectory = /state\
     SslCertificate = /certs/server.pem\nSslKey = /certs/server.key\n\
     JwtVerifyingCertificate = /certs/jwt.pem\n";
 
-/// As `docs/adopting.md` has it.
 pub(crate) const WAY_BACK: &str = "set -e\n\
     cp -r /opt/teradici/pcoipcm_data/data/adopted/files/. /\n\
     docker stack deploy --resolve-image never \
     -c /opt/teradici/pcoipcm_data/data/adopted/stack.yaml pcoipcm";
 
-/// Images with nothing of ours but the program, certificates, and the swarm.
+/// Images with only the program, certificates, and the swarm.
 const PREPARE: &str = r#"set -e
 docker load --quiet --input "$1" >/dev/null
 for one in pcoip-cm:$2 sg:$3; do
@@ -57,7 +56,6 @@ request cm.example -newkey rsa:3072 -keyout server.key -out server.pem \
 request jwt -newkey ec -pkeyopt ec_paramgen_curve:P-256 -keyout jwt.key -out jwt.pem
 "#;
 
-/// The machine.
 pub(crate) struct Theirs {
     pub(crate) machine: Machine,
     path: String,
@@ -96,7 +94,7 @@ impl Theirs {
         fs::read_to_string(self.machine.path(path)).expect("the file is there")
     }
 
-    /// Runs the installer; how it ended and what it told.
+    /// Runs the installer, and returns its exit code and document.
     pub(crate) fn setup(&self, words: &[&str]) -> (Option<i32>, Value) {
         let setup = binaries::path("pcoip-cmsg-setup");
         let mut command = self.machine.command(setup);
@@ -108,7 +106,7 @@ impl Theirs {
         (output.status.code(), told)
     }
 
-    /// Has Docker's command refuse the stack file of ours, and no other.
+    /// Makes the `docker` command refuse our stack file, but no other.
     pub(crate) fn have_deployments_of_ours_fail(&mut self) {
         const MAKE: &str = "mkdir -p /opt/bin; cat > /opt/bin/docker <<'END'
 #!/bin/bash
@@ -120,7 +118,7 @@ chmod 755 /opt/bin/docker";
         self.path.insert_str(0, "/opt/bin:");
     }
 
-    /// Kills the engine, and has `systemctl` start it again.
+    /// Kills the engine, and makes `systemctl` start it again.
     pub(crate) fn stop_engine(&mut self) {
         self.machine.kill_engine();
         self.machine.tell("mkdir", &["-p", "/run/systemd/system", "/opt/bin"]);
@@ -131,7 +129,7 @@ chmod 755 /opt/bin/docker";
         self.path.insert_str(0, "/opt/bin:");
     }
 
-    /// Deploys the services again from what the engine says of them.
+    /// Deploys the services again from the engine's description of them.
     pub(crate) fn deploy_again_as_it_is(&self) {
         let docker = Path::new("/usr/bin/docker");
         let engine = Engine::at(self.machine.path("run/docker.sock")).expect("it answers");
@@ -153,7 +151,7 @@ chmod 755 /opt/bin/docker";
         containers
     }
 
-    /// The services, and whose they are.
+    /// The services and their owners.
     pub(crate) fn services(&self) -> Vec<String> {
         let names = ["service", "inspect", "pcoipcm_cm", "pcoipcm_sg", "--format"];
         let form = "{{.Spec.Name}} {{if index .Spec.Labels \"pcoip-cmsg.installed-by\"}}ours\
@@ -162,7 +160,7 @@ chmod 755 /opt/bin/docker";
         told.lines().map(str::to_owned).collect()
     }
 
-    /// Whether what answers at 443 shows the certificate that the services had from the beginning.
+    /// Whether port 443 still serves the original certificate.
     pub(crate) fn serves_its_certificate(&self) -> bool {
         let certificate = "/opt/teradici/pcoipcm_data/certs/server.pem";
         let words = ["--silent", "--max-time", "5", "--resolve", "cm.example:443:127.0.0.1"];

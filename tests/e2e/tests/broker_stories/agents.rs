@@ -1,4 +1,4 @@
-//! Desktops that are not to be had: refused by the broker, the agent or the gateway.
+//! Desktops that are unavailable because the broker, the agent or the gateway refuses.
 
 use pcoip_sim::faults::Fault;
 
@@ -54,14 +54,17 @@ async fn an_agent_that_answers_nonsense_fails_alone() {
         ))
     };
     let unusable =
-        |error: &str| format!("The agent's answer cannot be used status=200 error={error}");
+        |error: &str| format!("The agent's response is invalid status=200 error={error}");
     let no_tag = unusable("`session-tag` is missing or malformed");
     let table = [
         (session(""), no_tag.clone()),
         (session("SCS1 x"), no_tag.clone()),
         (session(&"x".repeat(4097)), no_tag),
         (Fault::Document("hello".to_owned()), unusable("content outside the root at byte 0")),
-        (Fault::Document("<a/>".to_owned()), unusable("the document is no `launch-session-resp`")),
+        (
+            Fault::Document("<a/>".to_owned()),
+            unusable("the document is not a `launch-session-resp`"),
+        ),
         (Fault::agent_says(""), unusable("`result-id` is missing or malformed")),
     ];
     let site = site("").await;
@@ -81,9 +84,9 @@ async fn an_agent_that_answers_nonsense_fails_alone() {
 async fn an_agent_that_is_silent_or_too_loud_is_given_up() {
     let timed_out = "FAILED_GENERIC: Timed out communicating with PCoIP Agent";
     let failed = "FAILED_GENERIC: Cannot communicate with PCoIP Agent";
-    let large = "the answer has more than 1048576 bytes";
+    let large = "the response has more than 1048576 bytes";
     let table = [
-        (Fault::Silence, timed_out, "no answer in time"),
+        (Fault::Silence, timed_out, "timed out"),
         (Fault::Flood(100 * 1024 * 1024), failed, large),
     ];
     for (fault, told, error) in table {
@@ -156,7 +159,7 @@ async fn a_gateway_that_is_away_is_told() {
     assert_eq!(answer, error_6612("Security Gateway is enabled but does not respond"));
     let [(class, message)] = &warnings(&site)[..] else { panic!("{:?}", warnings(&site)) };
     assert_eq!(class, "PCoIPSecurityGatewayConnection");
-    let start = "The gateway does not take the session gateway=127.0.0.1 error=";
+    let start = "The gateway did not accept the session gateway=127.0.0.1 error=";
     assert!(message.starts_with(start), "{message}");
     assert!(talk.ask(BYE).await.contains("<bye-resp />"));
     site.stop().await;

@@ -1,5 +1,5 @@
-//! A broker that is slow, away or mad: the client hears of it in the known words, the administrator
-//! reads why, and nothing is sent twice.
+//! A broker that is slow, unreachable or faulty: the client gets the documented error, the log has
+//! the cause, and no request is sent twice.
 
 use pcoip_sim::faults::Fault;
 
@@ -21,7 +21,7 @@ async fn an_answer_that_cannot_be_used_is_told_with_its_cause() {
         Fault::Bytes([head.as_bytes(), body].concat())
     };
     let unusable = |status: u16, error: &str| {
-        format!("The broker's answer cannot be used status={status} error={error}")
+        format!("The broker's response is invalid status={status} error={error}")
     };
     let root = |root: &str| Fault::Document(format!("<{root} version=\"2.1\"><x/></{root}>"));
     let table = [
@@ -42,7 +42,10 @@ async fn an_answer_that_cannot_be_used_is_told_with_its_cause() {
             Fault::broker_says(&nested),
             unusable(200, "elements are nested deeper than 32 at byte 121"),
         ),
-        (Fault::broker_says("<bye-resp />"), "The broker answered something else".to_owned()),
+        (
+            Fault::broker_says("<bye-resp />"),
+            "The broker's response does not match the request".to_owned(),
+        ),
     ];
     let bye = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>".to_owned() + &client("<bye-resp />");
     let site = site("").await;
@@ -83,7 +86,7 @@ async fn a_declaration_that_cannot_be_right_is_named() {
 
         assert_eq!(talk.ask(LIST).await, error_6608(FAILED));
 
-        let message = format!("The broker's answer cannot be used status=200 error={error}");
+        let message = format!("The broker's response is invalid status=200 error={error}");
         assert_eq!(last_warning(&site), warning(BROKER, &message));
     }
     site.stop().await;
@@ -155,7 +158,7 @@ async fn a_slow_broker_is_given_up_after_the_configured_time() {
     let answer = talk.ask(LIST).await;
 
     assert_eq!(answer, error_6608("Timed out communicating with broker"));
-    let told = "The broker does not answer error=no answer in time";
+    let told = "The broker does not answer error=timed out";
     assert_eq!(last_warning(&site), warning(BROKER, told));
     site.broker.faults.held(0).await;
     site.stop().await;
@@ -171,14 +174,14 @@ async fn a_broker_without_an_end_is_cut_off_before_it_fills_the_memory() {
     let answer = talk.ask(LIST).await;
 
     assert_eq!(answer, error_6608(FAILED));
-    let told = "The broker does not answer error=the answer has more than 8388608 bytes";
+    let told = "The broker does not answer error=the response has more than 8388608 bytes";
     assert_eq!(last_warning(&site), warning(BROKER, told));
     let grown = peak_of_memory() - before;
     assert!(grown < 48 * 1024, "{grown} KiB");
     site.stop().await;
 }
 
-/// The most memory that this process ever had, in KiB.
+/// Peak memory of this process in KiB.
 fn peak_of_memory() -> i64 {
     nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF)
         .expect("it can be asked")

@@ -1,4 +1,4 @@
-//! Clients whose HTTP or TLS is odd: what is exact in the answer, and what is refused without it.
+//! Clients with unusual HTTP or TLS: the exact response, and what is refused without the broker.
 
 use e2e::site::{Line, Site};
 use pcoip_sim::broker;
@@ -204,8 +204,8 @@ async fn plain_http_and_silence_on_the_tls_port_are_ended() {
     let site = site("TlsHandshakeSeconds = 1").await;
     for (said, logged) in [
         ("GET / HTTP/1.1\r\n\r\n", "TLS handshake failed"),
-        ("", "TLS handshake took too long"),
-        ("\u{16}\u{3}\u{1}", "TLS handshake took too long"),
+        ("", "TLS handshake timed out"),
+        ("\u{16}\u{3}\u{1}", "TLS handshake timed out"),
     ] {
         let mut stream = TcpStream::connect(site.connection_manager).await.expect("it listens");
         stream.write_all(said.as_bytes()).await.expect("it is taken");
@@ -220,7 +220,7 @@ async fn plain_http_and_silence_on_the_tls_port_are_ended() {
     site.stop().await;
 }
 
-/// Returns when the log has that at DEBUG: the line may come after the end of the connection.
+/// Waits until the log has this line at DEBUG, which may be written after the connection has ended.
 async fn until_logged(site: &Site, start: &str) {
     let is_there = |line: &Line| line.level == "DEBUG" && line.message.starts_with(start);
     let logged = async {
@@ -246,7 +246,7 @@ async fn clients_beyond_the_limit_are_told_and_load_balancers_get_their_answer()
     assert_eq!(health.status, "HTTP/1.1 200 OK");
     assert!(third.is_over().await && balancer.is_over().await);
     assert!(one.ask(LIST).await.contains("LIST_SUCCESSFUL"));
-    let told = "All places for clients are taken limit=2";
+    let told = "The limit of client connections is reached limit=2";
     assert!(site.log().iter().any(|line| line.level == "WARN" && line.message == told));
 
     drop(two);

@@ -1,14 +1,14 @@
-//! Lists with more desktops than most sites have: passed on unchanged, within the memory for bodies.
+//! Large lists of desktops are forwarded unchanged, within the memory limit for bodies.
 
 use e2e::site::Site;
 use pcoip_sim::faults::Fault;
 
 use crate::talk::{ALLOCATE, LIST, Talk, client, error_6608, site, status, warnings};
 
-/// What the largest list has, and a document around it.
+/// Maximum size of a list and its document.
 const LARGEST: usize = 8 * 1024 * 1024;
 
-/// The answer with as many desktops as fit into that many bytes.
+/// A response with as many desktops as fit into this number of bytes.
 fn list(bytes: usize) -> String {
     let start = "<get-resource-list-resp><result><result-id>LIST_SUCCESSFUL</result-id></result>";
     let end = "</get-resource-list-resp>";
@@ -34,7 +34,7 @@ fn list(bytes: usize) -> String {
     answer + end
 }
 
-/// What the simulated broker puts around its answer.
+/// Size of what the simulated broker adds to its response.
 fn around() -> usize {
     let Fault::Document(document) = Fault::broker_says("") else { panic!("it is a document") };
     document.len()
@@ -86,10 +86,10 @@ async fn lists_that_nobody_reads_give_way_to_others() {
     site.stop().await;
 }
 
-/// More than 1 MiB, and more than the buffers of a connection take.
+/// More than 1 MiB, and more than a connection's buffers hold.
 const LARGE: usize = 2 * 1024 * 1024;
 
-/// An address of many users.
+/// The shared address of many users.
 const OFFICE: &str = "127.0.0.2";
 
 #[tokio::test]

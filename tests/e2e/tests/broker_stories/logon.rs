@@ -1,4 +1,4 @@
-//! Logging on: what a user may get wrong and try again.
+//! Logging on: what a user may get wrong and retry.
 
 use pcoip_sim::faults::Fault;
 
@@ -129,7 +129,7 @@ async fn a_logon_of_no_human_size_is_not_kept() {
     let answer = talk.ask(&large).await;
 
     assert_eq!(answer, client(complete));
-    let logged = "The logon is too long for an agent and not kept";
+    let logged = "The logon is too long for an agent and was discarded";
     assert_eq!(last_warning(&site).1, logged);
     site.stop().await;
 }

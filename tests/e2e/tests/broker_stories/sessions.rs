@@ -1,4 +1,4 @@
-//! Sessions: unknown, expired, left early, used twice at once.
+//! Sessions: unknown, expired, abandoned, and used concurrently.
 
 use e2e::site::Site;
 use pcoip_sim::faults::Fault;
@@ -8,7 +8,7 @@ use crate::talk::{
     status,
 };
 
-/// How many sessions the Connection Manager has.
+/// Number of sessions of the Connection Manager.
 async fn sessions(site: &Site) -> usize {
     status(site).await.sessions
 }
@@ -166,7 +166,7 @@ async fn a_zero_clients_hello_reaches_the_broker_whole() {
 async fn hellos_of_one_address_do_not_keep_the_broker_from_others() {
     let site = site("MaxConnections = 64").await;
     let mut waiting = Vec::new();
-    // A quarter of the places.
+    // A quarter of the limit.
     for number in 1..=16 {
         site.broker.faults.next("hello", Fault::Silence);
         let mut talk = Talk::open(&site).await;

@@ -1,4 +1,4 @@
-//! A client by hand: what it sends and what it gets are the very bytes.
+//! A client whose exact bytes a test controls and sees.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// Longer than anything takes.
+/// Longer than any step of a test.
 pub(crate) const WAIT: Duration = Duration::from_secs(30);
 
 /// The session log id of every talk.
@@ -43,7 +43,7 @@ pub(crate) struct Talk {
     pub(crate) cookie: Option<String>,
 }
 
-/// An answer with its head as it was spelt.
+/// A response with the exact text of its head.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: String,
@@ -52,7 +52,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The value of a header in exactly this spelling.
+    /// The value of a header with this exact spelling.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
@@ -63,7 +63,7 @@ impl Talk {
         Self::with(site, None).await
     }
 
-    /// A new connection that shows this cookie.
+    /// A new connection with this cookie.
     pub(crate) async fn with(site: &Site, cookie: Option<String>) -> Self {
         Self::from(site, "127.0.0.1", cookie).await
     }
@@ -73,7 +73,7 @@ impl Talk {
         Self::over(TcpSocket::new_v4().expect("there is IPv4"), site, from, cookie).await
     }
 
-    /// A new connection from that address, whose system takes little before it is read.
+    /// A new connection from this address with a small receive buffer.
     pub(crate) async fn slow(site: &Site, from: &str) -> Self {
         let socket = TcpSocket::new_v4().expect("there is IPv4");
         socket.set_recv_buffer_size(64 * 1024).expect("it is allowed");
@@ -89,7 +89,7 @@ impl Talk {
         Self { stream: BufReader::new(stream), cookie }
     }
 
-    /// A talk that has got as far as the desktops.
+    /// A client that has logged on and listed its desktops.
     pub(crate) async fn logged_on(site: &Site) -> Self {
         let mut talk = Self::open(site).await;
         talk.log_on().await;
@@ -103,7 +103,7 @@ impl Talk {
         }
     }
 
-    /// Sends a message in the session and returns the document that is answered.
+    /// Sends a message in the session, and returns the document of the response.
     pub(crate) async fn ask(&mut self, message: &str) -> String {
         self.post(message).await.body
     }
@@ -131,7 +131,7 @@ impl Talk {
         self.stream.flush().await.expect("it is taken");
     }
 
-    /// Reads one answer; where it sets a cookie, that is shown from now on.
+    /// Reads a response. A cookie that it sets is sent from now on.
     pub(crate) async fn answer(&mut self) -> Answer {
         let answer = timeout(WAIT, self.read()).await.expect("it answers in time");
         if let Some(cookie) = answer.header("Set-Cookie") {
@@ -141,16 +141,16 @@ impl Talk {
         answer
     }
 
-    /// Waits until an answer begins, and reads none of it.
+    /// Waits until a response begins, without reading it.
     pub(crate) async fn answer_begins(&mut self) {
         let begun = timeout(WAIT, self.stream.fill_buf()).await.expect("it answers in time");
         assert!(!begun.expect("an answer comes").is_empty(), "the connection ended");
     }
 
-    /// Whether the connection has ended, with nothing more in it.
+    /// Whether the connection has ended without further data.
     pub(crate) async fn is_over(&mut self) -> bool {
         let mut rest = Vec::new();
-        // An end without a word of TLS is an end as well.
+        // The connection may end without a TLS close_notify alert.
         let _ = timeout(WAIT, self.stream.read_to_end(&mut rest)).await.expect("it ends in time");
         rest.is_empty()
     }
@@ -259,7 +259,7 @@ pub(crate) fn error_6612(detail: &str) -> String {
     refused("ERR_GENERIC", text, detail)
 }
 
-/// The answer where the agent did not launch the session.
+/// The response if the agent did not launch the session.
 pub(crate) fn error_6405(reason: &str) -> String {
     client(&format!(
         "<allocate-resource-resp><result><result-id>ALLOC_FAILED_TO_ALLOCATE_AGENT</result-id>\
@@ -270,7 +270,7 @@ pub(crate) fn error_6405(reason: &str) -> String {
     ))
 }
 
-/// The warnings of the session, as class and message without the client's address, which each has.
+/// The warnings of the session, as class and message without the client's address.
 pub(crate) fn warnings(site: &Site) -> Vec<(String, String)> {
     let of_session = |line: &Line| line.level == "WARN" && line.session == ID;
     let lines = site.log().into_iter().filter(of_session);

@@ -1,4 +1,4 @@
-//! Log-ons through an installation whose broker gets another certificate.
+//! Logons at an installation whose broker gets another certificate.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -81,7 +81,7 @@ async fn a_new_key_of_the_broker_is_named_everywhere_and_one_flag_pins_it() {
     agent.stop().await;
 }
 
-/// Commands without a terminal that do not say what to trust, or say it wrongly.
+/// Commands without a terminal that do not say what to trust, or say it incorrectly.
 fn refused_without_it(site: &Installation, key: &str) {
     let wrong = format!("--broker-pin=sha256:{}", "0".repeat(64));
     for words_of in [&["configure", "--ignore-disk-req"][..], &["configure", &wrong], &["install"]]
@@ -123,7 +123,7 @@ fn installed(broker: &Broker, agent: &Agent) -> Installation {
     site
 }
 
-/// What a person without a terminal reads.
+/// The output of a command without a terminal.
 fn shown(site: &Installation, words: &[&str]) -> String {
     let mut command = e2e::binaries::command("pcoip-cmsg-setup");
     command.args(words).arg("--root").arg(site.root());
@@ -131,7 +131,7 @@ fn shown(site: &Installation, words: &[&str]) -> String {
     [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("it is text")).concat()
 }
 
-/// Logs on, uses the desktop, and returns why that failed.
+/// Logs on and uses the desktop. Returns the error, if any.
 async fn log_on(site: &Installation) -> Option<String> {
     let status = socket::get::<Status>(&site.paths().run(), Role::Cm, "/status", WAIT);
     let listens = status.expect("it answers").listens;

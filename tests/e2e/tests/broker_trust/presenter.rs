@@ -1,4 +1,4 @@
-//! A broker that presents one certificate after another, and says what time it is.
+//! A broker that presents different certificates and reports different times.
 
 use std::{
     net::SocketAddr,
@@ -79,7 +79,6 @@ impl Presenter {
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
     }
 
-    /// Its authority's certificate.
     pub(crate) fn authority(&self) -> String {
         self.authority.pem()
     }

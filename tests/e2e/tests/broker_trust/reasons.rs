@@ -1,4 +1,4 @@
-//! Every reason why a broker's certificate is refused, and what the administrator reads.
+//! All reasons for which a broker's certificate is refused, and their texts.
 
 use std::io::Write as _;
 
@@ -33,14 +33,14 @@ fn url(presenter: &Presenter) -> String {
     format!("--broker-url=https://localhost:{}", presenter.address.port())
 }
 
-/// The finding of `status` once the broker's certificate is refused for that reason.
+/// The finding of `status` once the broker's certificate is refused for this reason.
 fn refused(site: &Installation, problem: &str) -> Value {
     let is_so = |cm: &Value| cm["broker"]["refused"]["problem"] == json!(problem);
     let status = until(site, problem, is_so);
     findings(&status, "broker.untrusted")[0].clone()
 }
 
-/// What is presented, the problem, its words and its fix.
+/// The certificate, the problem, its text and its fix.
 type Row = (Presented<'static>, &'static str, &'static str, &'static str);
 
 fn table() -> [Row; 4] {
@@ -93,12 +93,12 @@ async fn each_reason_has_its_words_and_its_fix() {
         if problem == "not-yet-valid" {
             assert!(what.contains(" seconds ahead of this host's"), "{what}");
         }
-        // Nothing else of the installation is kept from being changed, and nothing is pinned.
+        // Other settings can still be changed, and nothing is pinned.
         let document = site.done(&["configure", "--ignore-disk-req", "--dry-run"]);
         let (told, cure) = words(findings(&document, "broker.untrusted")[0]);
         assert!(told.contains(why), "{told}");
         assert!(cure.contains("--broker-pin sha256:"), "{cure}");
-        // One refusal behind another is logged only once a minute.
+        // Consecutive refusals are logged once a minute.
         presenter.present(&Presented::RIGHT);
         until(&site, "the broker is trusted", |cm| cm["broker"]["answers"] == json!(true));
     }

@@ -1,4 +1,4 @@
-//! `create-darksite-bundle` on a staging host, whose `dnf` and repositories stand in a folder.
+//! `create-darksite-bundle` on a staging host with a simulated `dnf` and repositories.
 
 use std::{
     fs,
@@ -20,8 +20,8 @@ use tempfile::TempDir;
 
 const OWN: &str = env!("CARGO_PKG_VERSION");
 
-/// A `dnf` whose one repository is `$REPOSITORY`. It takes the first words of a package's name, and
-/// notes what it downloads.
+/// A `dnf` with the repository `$REPOSITORY`. It accepts prefixes of package names, and records its
+/// downloads.
 const DNF: &str = r#"#!/bin/bash
 to= url=
 while [ $# -gt 0 ]; do case $1 in
@@ -46,7 +46,6 @@ for name in "${names[@]}"; do for file in "$name"-[0-9]*.rpm; do
 done; done
 "#;
 
-/// A staging host.
 struct Site(TempDir);
 
 impl Site {
@@ -133,7 +132,7 @@ fn a_name_is_downloaded_with_docker_and_nothing_from_the_last_time_comes_along()
     let manifest = verify(&site.path(cmsg_bundles::ARCHIVE), &mut |_, _| true);
     assert_eq!(json!(manifest.expect("it is whole").files), made["bundle"]["files"]);
 
-    // Everything is there, and the same comes of it.
+    // All packages exist already, and the result is the same.
     let again = done(&site.create(&["pcoip-cmsg-setup", "--to=again.tar.gz"]));
     assert_eq!(site.downloaded().len(), 3);
     assert_eq!(again["bundle"]["sha256"], made["bundle"]["sha256"]);
@@ -248,7 +247,7 @@ fn memory_does_not_grow_with_the_bundle() {
         assert_eq!(findings.iter().find(is_of_bundle), None);
     }
 
-    // In kilobytes, of the largest of all that this process has waited for.
+    // In kilobytes, of the largest child process.
     let peak = getrusage(UsageWho::RUSAGE_CHILDREN).expect("the system tells").max_rss();
     assert!(peak < 100 * 1024, "{peak} kB");
 }

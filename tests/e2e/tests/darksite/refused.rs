@@ -1,4 +1,4 @@
-//! What `install` says of a damaged or hostile bundle, and that it changes nothing.
+//! The findings of `install` for a damaged or hostile bundle, which change nothing.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ fn put(path: &Path, bytes: &[u8]) {
     file.write_all(bytes).expect("it can be written");
 }
 
-/// A bundle of a version, for some machines, and the folder that came out of it.
+/// A bundle of a version and an architecture, and its unpacked directory.
 fn bundle(folder: &Path, version: &str, architecture: &str) -> PathBuf {
     let images = folder.join("images");
     let package = folder.join("pcoip-cmsg-setup-1-1.el9.x86_64.rpm");
@@ -45,7 +45,7 @@ fn shell(folder: &Path, script: &str) {
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// What a run that is refused finds.
+/// The findings of a refused run.
 fn refused(site: &Installation, words: &[&str], bundle: &Path) -> Value {
     let bundle = format!("--darksite-bundle-path={}", bundle.display());
     let output = site.run(&[words, &[&bundle]].concat());
@@ -53,18 +53,18 @@ fn refused(site: &Installation, words: &[&str], bundle: &Path) -> Value {
     document(&output)["findings"].clone()
 }
 
-/// The ids and the words of the errors about the bundle.
+/// The ids and texts of the errors about the bundle.
 fn errors(findings: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let all = findings.as_array().expect("they are a list").iter();
     all.filter(|it| it["level"] == "error").map(|it| (text(&it["id"]), text(&it["what"]))).collect()
 }
 
-/// What is done in the folder of a bundle and of what came out of it, to make `damaged.tar.gz`; and
-/// the id of the one error, and words of it.
+/// A script in the directory of a bundle that creates `damaged.tar.gz`, the id of the only error,
+/// and a part of its text.
 type Harm = (String, &'static str, &'static str);
 
-/// Packs the folder again, changed by this script in it, and these files besides.
+/// Packs the directory again after this script, with these additional files.
 fn changed(script: &str, besides: &str) -> String {
     let all = "$(find teradici-pcoip-cmsg-bundle -type f ! -name manifest.json | sort)";
     format!(
@@ -132,7 +132,7 @@ fn an_archive_with_links_devices_or_ways_out_is_refused_by_their_names() {
         (
             changed("echo > ../out", "teradici-pcoip-cmsg-bundle/../out"),
             "bundle.path",
-            "`teradici-pcoip-cmsg-bundle/../out` leads out of the folder",
+            "`teradici-pcoip-cmsg-bundle/../out` is outside the directory",
         ),
         (changed("echo > ../out", "$PWD/out"), "bundle.path", "/out` leads out"),
     ]);
@@ -142,8 +142,12 @@ fn an_archive_with_links_devices_or_ways_out_is_refused_by_their_names() {
 fn what_is_no_whole_archive_is_refused() {
     all_are_refused([
         ("head -c 2000 whole.tar.gz > damaged.tar.gz".to_owned(), "bundle.truncated", "ends early"),
-        ("gzip -c images > damaged.tar.gz".to_owned(), "bundle.not-one", "no tar archive is in it"),
-        ("echo > damaged.tar.gz".to_owned(), "bundle.not-one", "it is no gzip archive"),
+        (
+            "gzip -c images > damaged.tar.gz".to_owned(),
+            "bundle.not-one",
+            "it does not contain a tar archive",
+        ),
+        ("echo > damaged.tar.gz".to_owned(), "bundle.not-one", "it is not a gzip archive"),
         (String::new(), "bundle.unreadable", "No such file or directory"),
     ]);
 }
@@ -219,7 +223,7 @@ fn a_bundle_older_than_what_is_installed_changes_nothing() {
     assert!(contents(&site.root()) == before);
 }
 
-/// All files of the installer's below a folder.
+/// All files of the installer below a directory.
 fn contents(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let data = root.join("opt/teradici/pcoipcm_data/data");
     let files = fs::read_dir(data).expect("it can be read").map(|it| it.expect("so can it").path());

@@ -1,4 +1,4 @@
-//! The script that installs from the folder, as somebody types it.
+//! The script that installs from the unpacked bundle.
 
 use std::{
     fs,
@@ -23,10 +23,10 @@ const NEEDS: &[Need] = &[
     Need::Tool("unshare"),
 ];
 
-/// Programs that note how they were called.
+/// A program that records its command line.
 const NOTES: &str = "#!/bin/sh\necho \"${0##*/} $*\" >> $NOTED\n";
 
-/// A folder with a bundle, and with programs that stand for the machine's.
+/// A directory with a bundle, and simulated programs.
 struct Site {
     folder: TempDir,
 }
@@ -66,7 +66,7 @@ impl Site {
         self.folder.path().join(name)
     }
 
-    /// Runs a script in the folder, on a machine of that release.
+    /// Runs a script in the directory, on a machine with this release.
     fn run(&self, release: &str, script: &str) -> Output {
         let path = std::env::var("PATH").expect("there is one");
         let script = format!("mount --bind {release} /etc/os-release\n{script}");
@@ -79,7 +79,7 @@ impl Site {
             .expect("`unshare` starts")
     }
 
-    /// What was called since this was asked.
+    /// The calls since the last query.
     fn noted(&self) -> String {
         let noted = fs::read_to_string(self.path("noted")).unwrap_or_default();
         let _ = fs::remove_file(self.path("noted"));

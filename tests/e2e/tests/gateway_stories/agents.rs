@@ -1,4 +1,4 @@
-//! Agents as stories need them.
+//! Agents for these tests.
 
 use std::{
     net::SocketAddr,
@@ -22,7 +22,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::world::identity;
 
-/// An agent that answers everything in upper case, datagrams with its name behind them.
+/// An agent that answers everything in upper case, and appends its name to datagrams.
 pub(crate) struct Agent {
     pub(crate) address: SocketAddr,
     /// How many datagrams came.
@@ -30,7 +30,7 @@ pub(crate) struct Agent {
     udp: AbortHandle,
 }
 
-/// How an agent speaks TLS.
+/// The TLS settings of an agent.
 pub(crate) fn acceptor() -> TlsAcceptor {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     identity(folder.path(), "agent", &["agent"]);
@@ -85,7 +85,7 @@ impl Agent {
         self.datagrams.load(Ordering::SeqCst)
     }
 
-    /// Nobody takes its datagrams any more.
+    /// Closes the UDP socket, so that datagrams are rejected.
     pub(crate) async fn close_udp(&self) {
         self.udp.abort();
         while !self.udp.is_finished() {
@@ -99,7 +99,7 @@ async fn answer(udp: UdpSocket, name: &'static str, count: Arc<AtomicUsize>) {
     while let Ok((length, from)) = udp.recv_from(&mut buffer).await {
         count.fetch_add(1, Ordering::SeqCst);
         let answer = [&buffer[..length].to_ascii_uppercase(), name.as_bytes()].concat();
-        // One that would be too large is answered without the name.
+        // A response that would be too large is sent without the name.
         if udp.send_to(&answer, from).await.is_err() {
             let _ = udp.send_to(&answer[..length], from).await;
         }
@@ -117,7 +117,6 @@ async fn echo(tls: TlsAcceptor, stream: TcpStream) {
     let _ = stream.shutdown().await;
 }
 
-/// Sends at once.
 pub(crate) async fn send(stream: &mut TlsStream<TcpStream>, bytes: &[u8]) -> std::io::Result<()> {
     stream.write_all(bytes).await?;
     stream.flush().await

@@ -1,4 +1,4 @@
-//! Who may announce what.
+//! Which announcements are accepted.
 
 use jsonwebtoken::{Algorithm, Header};
 use rcgen::{KeyPair, PKCS_RSA_SHA256};
@@ -14,14 +14,14 @@ fn announced() -> Announced {
     Announced::new(1, "127.0.0.1:4172".parse().expect("it is an address"))
 }
 
-/// Tokens that do not hold: what is wrong, the token, and what the announcer is told.
+/// Invalid tokens: the problem, the token, and the response.
 fn wrong_tokens(announced: &Announced, key: &KeyPair) -> Vec<(&'static str, String, &'static str)> {
     let token = || Token::for_this(announced);
     let (stranger, rsa) = (
         KeyPair::generate().expect("a key can be made"),
         KeyPair::generate_for(&PKCS_RSA_SHA256).expect("a key can be made"),
     );
-    let unknown = "the token is not signed with a key that is known here";
+    let unknown = "the token is not signed with a known key";
     let expired = "the token has expired: it was signed 9";
     let other = "the token is for another announcement";
     vec![
@@ -166,8 +166,8 @@ async fn a_message_that_is_no_announcement_is_refused_with_what_is_wrong() {
     let announced = announced();
     let good = announced.xml();
     let no_xml = "the message is not acceptable XML";
-    let other = "the message is no `add-connection` of `pcoip-sg` 1.0";
-    let wrong = |element: &str| format!("element `{element}` is missing or wrong");
+    let other = "the message is not an `add-connection` of `pcoip-sg` 1.0";
+    let wrong = |element: &str| format!("element `{element}` is missing or malformed");
     let doctype = good.replace("<pcoip-sg ", "<!DOCTYPE x [<!ENTITY e \"e\">]><pcoip-sg ");
     let itself = Announced { agent: world.gateway, ..announced.clone() };
     let table = [
@@ -236,7 +236,7 @@ async fn a_full_gateway_says_so_until_a_place_is_free() {
     let world = World::start("MaxConnections = 1\nAnnouncedSeconds = 1").await;
     let agent = Agent::start("-a").await;
     let (first, second) = (announced(), Announced::new(2, agent.address));
-    let why = "the gateway has as many sessions as it may have";
+    let why = "the session limit of the gateway is reached";
     let refused = async || {
         let token = Token::for_this(&second).signed(&world.manager);
         world.post(&token, &second.xml()).await

@@ -1,4 +1,4 @@
-//! A client that says what a story wants, and whose bytes are seen.
+//! A client whose exact bytes a test controls and sees.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -17,10 +17,9 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::world::{Announced, World, soon};
 
-/// A control connection.
 pub(crate) struct Client(pub(crate) TlsStream<TcpStream>);
 
-/// What a client says first, in a layout that nobody knows, with an SPI in it.
+/// First plaintext of a client, in an unknown layout, with an SPI.
 pub(crate) fn hello(announced: &Announced, spi: &str) -> Vec<u8> {
     assert_eq!(spi.len(), 4);
     [b"hi!", announced.tag.as_bytes(), b"|more|", spi.as_bytes()].concat()
@@ -38,7 +37,7 @@ pub(crate) fn chunks(announced: &Announced, spi: &str) -> Vec<u8> {
     [&(body.len() as u64).to_be_bytes(), body.as_slice()].concat()
 }
 
-/// How clients call the gateway; its certificate does not matter to them.
+/// The TLS settings of clients, which do not verify the gateway's certificate.
 pub(crate) fn connector() -> TlsConnector {
     TlsConnector::from(client_config(&Trust::Off, &Files::default()).expect("TLS can be set up"))
 }
@@ -81,7 +80,7 @@ impl Client {
         Self(stream.expect("the gateway speaks TLS"))
     }
 
-    /// Connects, and is through: the agent answered.
+    /// Connects, and waits for the agent's response.
     pub(crate) async fn through(world: &World, announced: &Announced, spi: &str) -> Self {
         Self::through_from(world, announced, spi, "127.0.0.1").await
     }
@@ -108,13 +107,13 @@ impl Client {
         bytes
     }
 
-    /// Says something that an echoing agent answers.
+    /// Sends bytes that an echoing agent returns.
     pub(crate) async fn passes(&mut self, bytes: &[u8]) {
         self.say(bytes).await;
         self.answers(bytes).await;
     }
 
-    /// The agent has all of it.
+    /// Checks that the agent receives all bytes.
     pub(crate) async fn answers(&mut self, bytes: &[u8]) {
         let answer = self.hear(bytes.len()).await;
         assert_eq!(
@@ -123,7 +122,7 @@ impl Client {
         );
     }
 
-    /// The gateway closes, and nothing came before.
+    /// Checks that the gateway closes the connection without sending anything.
     pub(crate) async fn is_closed(&mut self) {
         let mut rest = [0; 64];
         if let Ok(length @ 1..) = soon(self.0.read(&mut rest)).await {
@@ -132,8 +131,8 @@ impl Client {
     }
 }
 
-/// Sends datagrams until the answer comes to the last one, since the first are lost while nobody
-/// knows whose they are. Returns it.
+/// Sends datagrams until the response to the last one arrives, since the first ones are dropped
+/// until the gateway knows their session. Returns the response.
 pub(crate) async fn exchange(world: &World, socket: &UdpSocket, datagram: &[u8]) -> String {
     let mut answer = vec![0; 65_536];
     let length = soon(async {
@@ -151,7 +150,7 @@ pub(crate) async fn exchange(world: &World, socket: &UdpSocket, datagram: &[u8])
     String::from_utf8_lossy(&answer[..length]).into_owned()
 }
 
-/// What is there already: nothing is under way any more.
+/// The datagrams that have already arrived.
 pub(crate) fn received(socket: &UdpSocket) -> Vec<Vec<u8>> {
     let mut buffer = vec![0; 65_536];
     std::iter::from_fn(|| {

@@ -1,4 +1,4 @@
-//! Many connections: those without a session are limited by address, and none leaves anything behind.
+//! Many connections: those without a session are limited by address, and all are cleaned up.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::{io::AsyncReadExt as _, runtime::Handle, task::yield_now, time::timeout};
@@ -9,7 +9,7 @@ use crate::{
     world::{Announced, PATIENCE, World, soon},
 };
 
-/// Connections that may be without a session, of as many addresses as an attacker may have.
+/// Maximum number of connections without a session, from any number of addresses.
 const UNADMITTED: usize = 4096;
 const ADDRESSES: usize = 8;
 
@@ -36,7 +36,7 @@ async fn a_crowd_without_sessions_keeps_nobody_out_and_ends_no_session() {
     let first = soon(crowd[0].read(&mut [0; 1])).await;
     assert!(matches!(first, Ok(0) | Err(_)), "the oldest is closed: {first:?}");
 
-    // One address that has more than the others loses its own.
+    // An address with more connections than the others only loses its own.
     for _ in 0..20 {
         crowd.push(tcp(&world, "127.0.1.0").await);
     }
@@ -60,7 +60,7 @@ async fn two_hundred_connections_leave_nothing_behind() {
     for number in 0..200 {
         let mut client = Client::connect(&world).await;
         match number % 4 {
-            // Gone before the tag, with it, and after an answer; by TLS or without a word.
+            // Closed before the tag, with it, or after a response; with or without close_notify.
             0 => {}
             1 => client.say(&hello(&announced, "spi1")).await,
             2 => client.passes(&hello(&announced, "spi1")).await,
@@ -84,7 +84,7 @@ async fn two_hundred_connections_leave_nothing_behind() {
     world.stop().await;
 }
 
-/// How many connections with one of these ports some process still holds.
+/// Number of connections with one of these ports that a process still holds.
 fn open(ports: [u16; 2]) -> usize {
     let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux has that file");
     let is_open = |line: &&str| {
@@ -98,7 +98,7 @@ fn open(ports: [u16; 2]) -> usize {
             let port = format!(":{port:04X}");
             local.ends_with(&port) || remote.ends_with(&port)
         };
-        // Established, or closed by the other end only.
+        // Established, or only closed by the other end.
         ["01", "08"].contains(&state) && ports.iter().any(ends_so)
     };
     table.lines().filter(is_open).count()

@@ -1,4 +1,4 @@
-//! Clients that are faster than their announcement.
+//! Clients that connect before their announcement.
 
 use crate::{
     agents::Agent,
@@ -6,11 +6,11 @@ use crate::{
     world::{Announced, World},
 };
 
-/// Shows the tag, lets the gateway look at it, and then announces.
+/// Sends the tag, waits until the gateway has processed it, and then announces the session.
 async fn comes_early(world: &World, announced: &Announced, first: &[u8]) {
     let mut early = Client::connect(world).await;
     early.say(first).await;
-    // Who comes later on the same socket is done, so the early one was looked at.
+    // A later connection on the same socket is done, so the early one was processed.
     let other = Announced::new(900, announced.agent);
     world.announce(&other).await;
     Client::through(world, &other, "spi9").await;
@@ -30,14 +30,14 @@ async fn a_client_that_comes_before_its_announcement_is_let_in_with_it() {
         ..Announced::new(number, agent.address)
     };
 
-    // As long as other announced tags, and of a length that no other has.
+    // One tag with the length of other announced tags, and one with a unique length.
     let as_long = Announced::new(1, agent.address);
     comes_early(&world, &as_long, &hello(&as_long, "spi1")).await;
     let longer = session(2, "longer-than-any-other-tag-of-these-stories");
     comes_early(&world, &longer, &hello(&longer, "spi2")).await;
     let named = Announced::new(3, agent.address);
     comes_early(&world, &named, &chunks(&named, "spi3")).await;
-    // One that only the documented layout finds, since it begins like no known tag.
+    // One that is only found in the documented layout, since it has no known prefix.
     let strange = Announced { tag: "another-tag".to_owned(), ..session(4, "") };
     comes_early(&world, &strange, &chunks(&strange, "spi4")).await;
     world.stop().await;

@@ -1,4 +1,4 @@
-//! Agents that are away, break off, or close their half; clients that do, or stop reading.
+//! Agents and clients that are unreachable, break the connection, close one half, or stop reading.
 
 use std::{
     sync::{
@@ -46,7 +46,7 @@ async fn a_client_comes_again_when_its_agent_is_back() {
     let agent = agent(move |stream| {
         let (tls, times) = (tls.clone(), Arc::clone(&times));
         async move {
-            // It is away the first time, and speaks no TLS the second.
+            // The first connection is closed, and the second one has no TLS.
             match times.fetch_add(1, Ordering::SeqCst) {
                 0 => stream.set_zero_linger().unwrap(),
                 1 => drop(tokio::io::AsyncWriteExt::write_all(&mut { stream }, b"busy").await),
@@ -67,7 +67,7 @@ async fn a_client_comes_again_when_its_agent_is_back() {
         client.say(&hello(&announced, "spi1")).await;
         client.is_closed().await;
         world.until_state(&announced, "waiting").await;
-        let warning = format!("Agent not reached session={}", announced.id);
+        let warning = format!("Failed to connect to the agent session={}", announced.id);
         assert_eq!(world.log().matches(&warning).count(), refused);
     }
 
@@ -159,10 +159,10 @@ async fn an_agent_that_closes_its_half_hears_the_client_out() {
     world.stop().await;
 }
 
-/// What an agent has to say to a client that does not read.
+/// Bytes that an agent sends to a client that does not read.
 const MUCH: usize = 48 * 1024 * 1024;
 
-/// What the system keeps of it on its way, on two connections, and no more.
+/// Maximum number of bytes that the kernel buffers on both connections.
 const KEPT: usize = 24 * 1024 * 1024;
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn a_client_that_does_not_read_holds_up_its_agent_and_nobody_else() {
     slow.say(&hello(&first, "spi1")).await;
     let mut neighbour = Client::through(&world, &second, "spi2").await;
 
-    // It is held up when nothing moves while somebody else says a lot.
+    // The agent is blocked if it makes no progress while others send much.
     let mut before = usize::MAX;
     while before != sent.load(Ordering::SeqCst) || before == 0 {
         before = sent.load(Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! What comes to TCP 4172 before any tag.
+//! Connections to TCP 4172 that fail before the tag.
 
 use std::{sync::Arc, time::Duration};
 
@@ -42,7 +42,7 @@ async fn plain_bytes_are_closed_and_counted_and_nobody_else_notices() {
     let plain = [b"GET / HTTP/1.1\r\n\r\n", tag, b"\x16\x03\x01\xff\xff", &[0xff; 4096], silent];
     for (number, bytes) in (1..).zip(plain) {
         let mut stream = tcp(&world, "127.0.0.1").await;
-        // The gateway may close before it has all of it.
+        // The gateway may close the connection before it has read everything.
         let _ = stream.write_all(bytes).await;
         let mut answer = Vec::new();
         let _ = soon(stream.read_to_end(&mut answer)).await;

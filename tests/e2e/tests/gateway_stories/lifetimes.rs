@@ -1,4 +1,4 @@
-//! Sessions that end by the clock, those that do not, and those that outlive their gateway.
+//! Sessions that time out, sessions that do not, and sessions that survive a restart.
 
 use std::time::{Duration, Instant};
 
@@ -78,13 +78,13 @@ async fn a_session_goes_on_after_its_gateway_was_restarted() {
     let world = world.restart("").await;
     before.is_closed().await;
     assert_eq!(world.state(&announced).await, "waiting");
-    // Nobody knows whose they are until the client comes again.
+    // They are dropped until the client reconnects.
     socket.send_to(b"spi1meanwhile", world.gateway).await.unwrap();
     world.until_turned_away(|turned| turned.datagrams.unknown == 1).await;
 
     let mut after = Client::through(&world, &announced, "spi1").await;
     assert_eq!(exchange(&world, &socket, b"spi1after").await, "SPI1AFTER-a");
     after.passes(b"and more").await;
-    assert_eq!(world.log().matches("Sessions taken up from before the restart").count(), 1);
+    assert_eq!(world.log().matches("Restored the sessions from before the restart").count(), 1);
     world.stop().await;
 }

@@ -1,5 +1,5 @@
-//! Clients behind one address, in every layout of the bytes on 4172: simulated agents and clients
-//! check each datagram's SPI and every byte, so one that went elsewhere is told.
+//! Clients behind one address, in every layout on port 4172. Simulated agents and clients check the
+//! SPI and every byte of each datagram, so a misrouted one is reported.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +12,7 @@ use crate::world::{Announced, World, soon};
 
 const DATAGRAMS: u32 = 60;
 
-/// So many clients at once, each with a session at one of so many agents.
+/// Runs this many clients at once, with sessions at this many agents.
 async fn neighbours(layout: Layout, agents: u32, clients: u32) {
     let world = World::start("").await;
     let mut hosts = Vec::new();

@@ -1,4 +1,4 @@
-//! Clients that come from elsewhere in the middle of a session.
+//! Clients whose address changes during a session.
 
 use crate::{
     agents::Agent,
@@ -81,7 +81,7 @@ async fn a_client_that_paused_is_back_whoever_spoke_meanwhile() {
     let _control = Client::through(&world, &announced, "spi1").await;
     let (client, neighbour) = (udp("127.0.0.1").await, udp("127.0.0.1").await);
     exchange(&world, &client, b"spi1").await;
-    // Until the client has been silent for long enough.
+    // Waits until the client has been silent for long enough.
     exchange(&world, &neighbour, b"spi1").await;
 
     exchange(&world, &client, b"spi1").await;

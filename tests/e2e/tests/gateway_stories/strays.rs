@@ -1,4 +1,4 @@
-//! Datagrams that are nobody's, and those whose far end is gone: no session notices.
+//! Datagrams without a session, and datagrams to a closed port, do not affect sessions.
 
 use std::{net::UdpSocket as Blocking, thread};
 
@@ -10,7 +10,7 @@ use crate::{
     world::{Announced, World, soon},
 };
 
-/// The largest that UDP over IPv4 has.
+/// Maximum UDP payload over IPv4.
 const LARGEST: usize = 65_507;
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn datagrams_of_nobody_reach_nobody_and_are_not_answered() {
         socket.send_to(datagram, world.gateway).await.unwrap();
     }
     near.send_to(&large, world.gateway).await.unwrap();
-    // Nobody but agents may send there.
+    // Only agents may send to this port.
     far.send_to(b"SPI1 to the client", world.udp_source).await.unwrap();
     world
         .until_turned_away(|turned| {
@@ -54,7 +54,7 @@ async fn datagrams_of_nobody_reach_nobody_and_are_not_answered() {
     for socket in [&own, &near, &far] {
         assert_eq!(received(socket), Vec::<Vec<u8>>::new());
     }
-    world.until_logged("Turned away so far").await;
+    world.until_logged("Dropped datagrams and refused clients so far").await;
     world.stop().await;
 }
 
@@ -108,7 +108,7 @@ async fn twenty_thousand_strays_do_not_stop_a_session() {
     world.stop().await;
 }
 
-/// Everything but the flood shares one thread here.
+/// All tasks but the flood share one thread.
 #[tokio::test]
 async fn a_flood_without_a_pause_does_not_keep_a_control_connection_waiting() {
     let world = World::start("").await;
@@ -155,7 +155,7 @@ async fn ends_that_take_no_datagrams_any_more_disturb_no_other_session() {
     let [first, second] = sockets;
     received(&second);
 
-    // The system tells the gateway of each datagram that nobody took.
+    // The kernel reports each rejected datagram to the gateway.
     gone.close_udp().await;
     for _ in 0..100 {
         first.send_to(b"spi1lost", world.gateway).await.unwrap();

@@ -1,4 +1,4 @@
-//! What clients show: a tag in any pieces, among anything, or none.
+//! Tags in pieces, tags surrounded by other bytes, and missing tags.
 
 use tokio::io::AsyncWriteExt as _;
 
@@ -16,12 +16,12 @@ async fn world(keys: &str) -> (World, Announced) {
     (world, announced)
 }
 
-/// Whoever says that is not let in, and the administrator finds out why.
+/// Checks that a client with these bytes is refused, and that the log has the reason.
 async fn is_refused(world: &World, announced: &Announced, bytes: &[u8], why: &str) {
     let before = world.turned_away().await.clients.no_tag;
     let mut client = Client::connect(world).await;
 
-    // The gateway may close before it has all of it.
+    // The gateway may close the connection before it has read everything.
     let _ = client.0.write_all(bytes).await;
     client.is_closed().await;
 
@@ -49,7 +49,7 @@ async fn who_shows_no_announced_tag_is_closed_after_tag_seconds() {
         is_refused(&world, &announced, bytes, in_time).await;
     }
 
-    assert_eq!(world.log().matches("error=\"no session tag in time").count(), 7);
+    assert_eq!(world.log().matches("error=\"timed out waiting for a session tag").count(), 7);
     assert!(!world.log().contains(&announced.tag));
     let mut client = Client::connect(&world).await;
     client.passes(&hello(&announced, "spi1")).await;
@@ -65,7 +65,7 @@ async fn a_tag_behind_16_kibibytes_or_16_decoys_is_not_found() {
     let why = "no announced session tag in the first 16384 bytes";
     is_refused(&world, &announced, &late, why).await;
     let decoys = [&b"SCS1".repeat(16), tag].concat();
-    is_refused(&world, &announced, &decoys, "no session tag in time").await;
+    is_refused(&world, &announced, &decoys, "timed out waiting for a session tag").await;
 
     let just_found =
         [[&vec![b'x'; 16 * 1024 - tag.len()], tag].concat(), [&b"SCS1".repeat(15), tag].concat()];
@@ -80,7 +80,7 @@ async fn a_tag_behind_16_kibibytes_or_16_decoys_is_not_found() {
 async fn a_parsed_tag_is_found_behind_any_number_of_decoys() {
     let (world, announced) = world("").await;
     let named = chunks(&announced, "spi1");
-    // A chunk that nobody knows, full of decoys, before the tag's.
+    // An unknown chunk full of decoys, before the chunk of the tag.
     let decoys = b"SCS1".repeat(400);
     let length = u32::try_from(decoys.len()).unwrap().to_be_bytes();
     let filler = [&b"fill"[..], &length, &decoys].concat();
@@ -100,7 +100,7 @@ async fn a_tag_may_come_byte_by_byte() {
     for first in [hello(&announced, "spi1"), chunks(&announced, "spi2")] {
         let mut client = Client::connect(&world).await;
 
-        // Each is a TLS record of its own.
+        // Each byte is a separate TLS record.
         for byte in &first {
             client.say(&[*byte]).await;
         }

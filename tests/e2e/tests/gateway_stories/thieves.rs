@@ -1,4 +1,4 @@
-//! Agents that issue tags to get other users' clients, and clients that show almost a tag.
+//! Agents that issue tags to get other agents' clients, and clients that send almost a tag.
 
 use crate::{
     agents::Agent,
@@ -6,7 +6,7 @@ use crate::{
     world::{Announced, World},
 };
 
-/// A tag as long as real ones.
+/// A tag with a realistic length.
 const TAG: &str =
     "SCS1WsopFJ3iz1l48PTJ+2mQb7/xYkVd0eRnTgUa6LhCw9ZfX5oKpIuB3sJyEtMv4qNrDl8GzAc1jWiHOxP7";
 
@@ -53,7 +53,7 @@ async fn the_longest_of_the_announced_tags_that_fit_is_the_clients() {
 
     for first in [hello(&own, "spi1"), chunks(&own, "spi1"), own.tag.clone().into_bytes()] {
         let mut client = Client::connect(&world).await;
-        // The longer tag is only whole when its last byte is there.
+        // The longer tag is only complete with its last byte.
         let (most, last) = first.split_at(first.len() - 1);
         client.say(most).await;
         client.say(last).await;
@@ -82,7 +82,7 @@ async fn a_parsed_tag_has_to_be_the_announced_one() {
         world.until_turned_away(|turned| turned.clients.no_tag == closed).await;
     }
 
-    // Whole ones are the clients', however short.
+    // Complete tags belong to their clients, even short ones.
     for announced in [&announced, &short] {
         let mut client = Client::connect(&world).await;
         client.passes(&chunks(announced, "spi1")).await;

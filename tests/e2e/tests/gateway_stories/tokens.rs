@@ -1,4 +1,4 @@
-//! Tokens of announcements, right and wrong, made without the product's help.
+//! Valid and invalid tokens, created without the product.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
 use rcgen::{KeyPair, PublicKeyData as _};
@@ -7,12 +7,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::world::{Announced, EXTERNAL};
 
-/// A token's claims.
 #[derive(Debug, Clone)]
 pub(crate) struct Token(Value);
 
 impl Token {
-    /// The claims that announce this, signed at this moment. No two have the same id.
+    /// The claims that announce this session, signed now. Each has a unique id.
     pub(crate) fn for_this(announced: &Announced) -> Self {
         let at = get_current_timestamp();
         let mut random = [0_u8; 16];
@@ -35,18 +34,17 @@ impl Token {
         self
     }
 
-    /// Signed so many seconds later, or earlier.
+    /// The same, signed this many seconds later or earlier.
     pub(crate) fn shifted(self, seconds: i64) -> Self {
         let at = i64::try_from(get_current_timestamp()).expect("it is not that late") + seconds;
         self.with("iat", at).with("exp", at + 60)
     }
 
-    /// As a Connection Manager signs it.
+    /// The token signed like a Connection Manager does.
     pub(crate) fn signed(&self, key: &KeyPair) -> String {
         self.signed_as(&Header::new(Algorithm::ES256), key)
     }
 
-    /// With another header.
     pub(crate) fn signed_as(&self, header: &Header, key: &KeyPair) -> String {
         let pem = key.serialize_pem();
         let key = match header.alg {
@@ -57,7 +55,7 @@ impl Token {
         encode(header, &self.0, &key).expect("it can be signed")
     }
 
-    /// That says that nobody had to sign it.
+    /// The token with `alg` set to `none`.
     pub(crate) fn unsigned(&self, key: &KeyPair) -> String {
         let signed = self.signed(key);
         let payload = signed.split('.').nth(1).expect("a token has three parts");

@@ -1,4 +1,4 @@
-//! What an administrator sees of sessions that are over, and of those that go on.
+//! How ended and continued sessions are reported.
 
 use cmsg_config::socket::Usage;
 

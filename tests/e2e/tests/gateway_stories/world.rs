@@ -1,4 +1,4 @@
-//! A gateway in this process, what announces sessions to it, and what its administrator sees.
+//! A gateway in this process, announcements to it, and its status and log.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -26,10 +26,10 @@ use tracing::subscriber::DefaultGuard;
 
 use crate::tokens::Token;
 
-/// What Connection Managers call the gateway.
+/// Public address of the gateway.
 pub(crate) const EXTERNAL: &str = "203.0.113.7";
 
-/// Long enough for any machine; a story that waits for it has failed.
+/// Long enough for any machine; a test that reaches it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A gateway that serves, with its log.
@@ -64,7 +64,7 @@ pub(crate) struct Answer {
 }
 
 impl Announced {
-    /// Session of that number, with a tag of its own.
+    /// Session with this number and a unique tag.
     pub(crate) fn new(number: u32, agent: SocketAddr) -> Self {
         Self {
             agent,
@@ -87,7 +87,7 @@ impl Announced {
 }
 
 impl Answer {
-    /// That the session may come.
+    /// The response that accepts the session.
     pub(crate) fn accepted(announced: &Announced) -> Self {
         let body = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><pcoip-sg version=\"1.0\"><add-connection>\
@@ -98,7 +98,7 @@ impl Answer {
         Self { status: 200, body }
     }
 
-    /// That it may not, and why.
+    /// The response that refuses the session.
     pub(crate) fn refused(status: u16, reason: &str) -> Self {
         let reason = reason.replace('\'', "&apos;");
         let body = format!(
@@ -109,10 +109,10 @@ impl Answer {
     }
 }
 
-/// What stays in the gateway's folder: its keys and its journal.
+/// Files that remain in the gateway's directory: its keys and its journal.
 const FILES: [&str; 5] = ["jwt.crt", "jwt.key", "security-gateway.journal", "tls.crt", "tls.key"];
 
-/// Waits for something that comes at once on an idle machine.
+/// Waits for something that is immediate on an idle machine.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it comes in time")
 }
@@ -147,7 +147,7 @@ impl World {
         Self { gateway, udp_source, manager, folder, log, logging, stop, served, before }
     }
 
-    /// The same gateway again, on its ports.
+    /// Restarts the gateway on the same ports.
     pub(crate) async fn restart(mut self, keys: &str) -> Self {
         self.stop.cancel();
         soon(self.served).await.expect("it does not panic").expect("it stops cleanly");
@@ -157,7 +157,7 @@ impl World {
         self
     }
 
-    /// Stops it, and returns when nothing of it is left.
+    /// Stops the gateway, and checks that nothing is left.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         soon(self.served).await.expect("it does not panic").expect("it stops cleanly");
@@ -167,13 +167,13 @@ impl World {
         self.before.is_back(place).await;
     }
 
-    /// What the gateway shows clients, as PEM.
+    /// The gateway's certificate, as PEM.
     pub(crate) fn certificate(&self) -> String {
         let path = self.folder.path().join("tls.crt");
         std::fs::read_to_string(path).expect("it was written")
     }
 
-    /// Everything that was logged, debug included.
+    /// The whole log, including DEBUG.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.log.path()).expect("the log can be read")
     }
@@ -188,13 +188,12 @@ impl World {
         assert!(timeout(PATIENCE, logged).await.is_ok(), "`{what}` is not logged: {}", self.log());
     }
 
-    /// Announces, and is accepted.
+    /// Announces a session, and checks that it is accepted.
     pub(crate) async fn announce(&self, announced: &Announced) {
         let token = Token::for_this(announced).signed(&self.manager);
         assert_eq!(self.post(&token, &announced.xml()).await, Answer::accepted(announced));
     }
 
-    /// Sends an announcement.
     pub(crate) async fn post(&self, token: &str, body: &str) -> Answer {
         self.ask(&format!(
             "POST /pcoip-sg/xml HTTP/1.1\r\nHost: sg\r\nAuthorization: Bearer {token}\r\n\
@@ -209,7 +208,7 @@ impl World {
         soon(async {
             let path = self.folder.path().join("sg.sock");
             let mut stream = UnixStream::connect(path).await.expect("the socket answers");
-            // A request that is too long is answered before its end.
+            // A request that is too long is answered before it was read completely.
             let _ = stream.write_all(request.as_bytes()).await;
             let mut answer = Vec::new();
             let _ = stream.read_to_end(&mut answer).await;
@@ -239,14 +238,14 @@ impl World {
         self.get::<Connections>("/connections").await.connections
     }
 
-    /// How a session stands; `gone` without one.
+    /// The state of a session; `gone` without one.
     pub(crate) async fn state(&self, announced: &Announced) -> String {
         let connections = self.connections().await;
         let own = connections.into_iter().find(|connection| connection.id == announced.id);
         own.map_or("gone".to_owned(), |own| own.state)
     }
 
-    /// Waits until a session stands like that.
+    /// Waits until a session has this state.
     pub(crate) async fn until_state(&self, announced: &Announced, state: &str) {
         soon(async {
             while self.state(announced).await != state {
@@ -256,7 +255,7 @@ impl World {
         .await;
     }
 
-    /// Waits until so many sessions are in use, and so many are not.
+    /// Waits until this many sessions are in use, and this many are not.
     pub(crate) async fn until_usage(&self, usage: Usage) {
         soon(async {
             while self.status().await.usage != Some(usage) {
@@ -266,7 +265,7 @@ impl World {
         .await;
     }
 
-    /// Waits until what was turned away is like that.
+    /// Waits until the counters of dropped datagrams and refused clients match.
     pub(crate) async fn until_turned_away(&self, like: impl Fn(&TurnedAway) -> bool) {
         let found = async {
             while !like(&self.turned_away().await) {
@@ -278,7 +277,7 @@ impl World {
     }
 }
 
-/// Binds at those addresses (clients, source of datagrams) and serves.
+/// Binds these addresses (clients, source of datagrams) and serves.
 async fn serve(
     folder: &Path,
     [listen, source]: [SocketAddr; 2],
@@ -303,7 +302,7 @@ async fn serve(
     ([bound("pcoip"), bound("udp-source")], tokio::spawn(role.serve(stop.clone())))
 }
 
-/// What is logged on this thread from now on, as a file.
+/// Captures all log lines of this thread from now on in a file.
 fn logged() -> (NamedTempFile, DefaultGuard) {
     let log = NamedTempFile::new().expect("a temporary file can be made");
     let subscriber = tracing_subscriber::fmt()

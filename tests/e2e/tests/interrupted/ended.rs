@@ -1,4 +1,4 @@
-//! Told to end by a signal.
+//! Stopped by a signal.
 
 use std::fs;
 
@@ -8,7 +8,8 @@ use serde_json::json;
 
 use crate::site::{INSTALL, PURGE, Site, differences};
 
-/// Those that end an installer. A test run under `nohup` ignores SIGHUP, and so do its children.
+/// The signals that stop an installer. A test that runs under `nohup` ignores SIGHUP, and so do its
+/// children.
 fn signals() -> Vec<Signal> {
     let status = fs::read_to_string("/proc/self/status").expect("Linux has it");
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(str::trim);
@@ -17,8 +18,7 @@ fn signals() -> Vec<Signal> {
     all.into_iter().filter(|signal| *signal != Signal::SIGHUP || !ignores_hangups).collect()
 }
 
-/// Interrupts a command after each of its steps, also the last one that it tells, and asserts how it
-/// ends.
+/// Interrupts a command after each of its steps, including the last one, and checks how it ends.
 fn at_every_step(site: &Site, words: &[&str], check: impl Fn(&str)) {
     let steps = site.steps(words);
     for (step, signal) in (1..steps).zip(signals().into_iter().cycle()) {

@@ -76,7 +76,7 @@ fn a_change_that_was_killed_does_not_keep_the_installation_from_being_removed() 
     loop {
         site.done(&INSTALL);
         let steps = site.steps(&change);
-        // Every other one: all of them are undone alike.
+        // Every other step is enough, since all are undone in the same way.
         step += 2;
         if step > steps + 1 {
             break;
@@ -112,7 +112,7 @@ fn a_removal_that_was_killed_is_carried_out_by_the_next_or_taken_back() {
     }
     for step in [steps, steps + 1] {
         site.start(&PURGE).kill_in(step, steps);
-        // There may have been nothing left to do.
+        // There may be nothing left to remove.
         let _ = site.run(&PURGE);
         site.is_as(&before);
         site.done(&INSTALL);

@@ -1,4 +1,4 @@
-//! A second installer, and files and disks that fail.
+//! A concurrent installer, and files and disks that fail.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Output};
 
@@ -165,7 +165,7 @@ fn a_disk_that_becomes_full_at_any_step_is_told_and_everything_undone() {
     let root = "/opt/small";
     let mut steps = std::collections::BTreeSet::new();
     machine.tell("mkdir", &[root]);
-    // Files, then bytes: with more of either, one step more is done before the disk is full.
+    // Inodes, then bytes: with more of them, more steps succeed before the disk is full.
     let files = (4..=24).step_by(5).map(|files| format!("size=1g,nr_inodes={files}"));
     let bytes = [4, 16, 1024, (daemon / 1024) - 64];
     let bytes = bytes.iter().map(|kib| format!("size={kib}k"));
@@ -253,7 +253,7 @@ fn an_installation_whose_disk_became_read_only_is_changed_by_nothing() {
     machine.tell("mkdir", &[root]);
     machine.tell("mount", &["-t", "tmpfs", "-o", "mode=755", "tmpfs", root]);
     assert_eq!(install_on(&machine, root).status.code(), Some(0));
-    // What was killed has its log open for a moment.
+    // Killed processes keep their log open for a moment.
     let ended = "pkill -9 pcoip-cmsgd; while pgrep -r R,S,D pcoip-cmsgd; do sleep 0.02; done";
     machine.tell("timeout", &["60", "bash", "-c", ended]);
     let before = listed(&machine, root);

@@ -1,4 +1,4 @@
-//! A root with things of others in it, and what an installer leaves there.
+//! A root with unrelated files, and what an installer leaves there.
 
 use std::{
     collections::BTreeMap,
@@ -19,21 +19,20 @@ use e2e::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Longer than a process takes to end.
+/// Longer than a process takes to exit.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Every path with its mode, and what is in it.
 pub(crate) type Tree = BTreeMap<PathBuf, (u32, Vec<u8>)>;
 
-/// The root; whatever is installed there goes with it.
+/// The root; what is installed there is removed with it.
 pub(crate) struct Site {
     folder: TempDir,
 }
 
 impl Site {
-    /// Nothing is installed.
     pub(crate) fn fresh() -> Self {
-        // In memory where there is such a folder: nobody waits for a disk there.
+        // In memory if possible, which is faster than a disk.
         let in_memory = tempfile::tempdir_in("/dev/shm");
         let folder = in_memory.or_else(|_| tempfile::tempdir()).expect("a folder can be made");
         let site = Self { folder };
@@ -57,7 +56,7 @@ impl Site {
         self.folder.path().join("root")
     }
 
-    /// A place for files that are no part of the root.
+    /// A path for files outside the root.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -66,7 +65,7 @@ impl Site {
         Paths::under(self.root())
     }
 
-    /// The installer, about this root.
+    /// A command of the installer for this root.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = e2e::binaries::command("pcoip-cmsg-setup");
         command.arg("--output=json").args(words).arg("--root").arg(self.root());
@@ -79,7 +78,7 @@ impl Site {
         self.command(words).output().expect("the installer can be run")
     }
 
-    /// Runs it to an end that has to be good.
+    /// Runs a command that must succeed.
     pub(crate) fn done(&self, words: &[&str]) -> Value {
         let output = self.run(words);
         let document = document(&output);
@@ -87,7 +86,7 @@ impl Site {
         document
     }
 
-    /// Starts one that stops between its steps.
+    /// Starts an installer that stops between its steps.
     pub(crate) fn start(&self, words: &[&str]) -> Stepped {
         Stepped::start(self.command(words), self.root().join(".pcoip-cmsg-setup.journal"))
     }
@@ -108,7 +107,7 @@ impl Site {
         planned["plan"].as_array().expect("there is a plan").len()
     }
 
-    /// Asserts that both roles answer.
+    /// Checks that both roles respond.
     pub(crate) fn is_live(&self) {
         let status = self.done(&["status"]);
         let roles = &status["roles"];
@@ -127,7 +126,7 @@ impl Site {
         tree
     }
 
-    /// What an installation has under the root whether or not its roles are at work.
+    /// The files of an installation, whether or not its roles are running.
     pub(crate) fn installed_tree(&self) -> Tree {
         let (paths, root) = (self.paths(), self.root());
         let of_roles = ["connection-manager.sessions", "security-gateway.journal"];
@@ -142,7 +141,7 @@ impl Site {
         tree
     }
 
-    /// The command lines of all processes that are about this root.
+    /// The command lines of all processes for this root.
     pub(crate) fn processes(&self) -> Vec<String> {
         let root = self.root().display().to_string();
         let all = fs::read_dir("/proc").expect("processes are listed");
@@ -151,7 +150,7 @@ impl Site {
         words.filter(|words| words.contains(&root)).collect()
     }
 
-    /// Removes what is installed, and asserts that nothing is left.
+    /// Removes the installation, and checks that nothing is left.
     pub(crate) fn is_gone_without_trace(&self, before: &Tree) {
         let output = self.run(&PURGE);
 
@@ -160,10 +159,10 @@ impl Site {
         self.is_as(before);
     }
 
-    /// Asserts that the root is as it was, and that nothing works there.
+    /// Checks that the root is unchanged, and that no process is running.
     pub(crate) fn is_as(&self, before: &Tree) {
         assert_eq!(differences(before, &self.tree()), [""; 0]);
-        // Whoever gave its lock back may still be about to end.
+        // A process that has released its lock may not have exited yet.
         let begun = Instant::now();
         while !self.processes().is_empty() && begun.elapsed() < PATIENCE {
             std::thread::yield_now();
@@ -178,7 +177,7 @@ impl Drop for Site {
     }
 }
 
-/// The paths that are in one of them only, or different.
+/// The paths that differ or are in only one of them.
 pub(crate) fn differences(one: &Tree, other: &Tree) -> Vec<String> {
     let all = one.keys().chain(other.keys().filter(|path| !one.contains_key(*path)));
     let differ = all.filter(|path| one.get(*path) != other.get(*path));
@@ -189,13 +188,12 @@ pub(crate) fn differences(one: &Tree, other: &Tree) -> Vec<String> {
     told.collect()
 }
 
-/// Makes a file.
 pub(crate) fn put(path: &Path, content: &[u8]) {
     File::create(path).and_then(|mut file| file.write_all(content)).expect("a file can be made");
 }
 
 fn list(top: &Path, folder: &Path, all: &mut Tree) {
-    // What the roles have may go while it is listed.
+    // Files of the roles may disappear while they are listed.
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         let Ok(metadata) = path.symlink_metadata() else { continue };

@@ -1,4 +1,4 @@
-//! Supervisors that nobody knows of any more.
+//! Supervisors that are not recorded any more.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ use crate::site::{INSTALL, PURGE, Site, put};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A daemon whose supervisor begins its work only when somebody opens `gate`.
+/// A daemon whose supervisor only starts its work when `gate` is opened.
 fn late_daemon(site: &Site) -> String {
     mkfifo(&site.beside("gate"), Mode::S_IRWXU).expect("a pipe can be made");
     let script = format!(
@@ -52,7 +52,7 @@ fn a_supervisor_that_holds_no_lock_yet_ends_with_the_installer_that_started_it()
     let words = [&INSTALL[..], &[&daemon]].concat();
     let steps = site.steps(&words);
     let mut installer = site.start(&words);
-    // The last one waits until the roles are live.
+    // The last step waits until the roles are healthy.
     assert!(installer.after(steps - 1));
     wait_for("the supervisor does not start", || site.beside("started").exists());
 
@@ -69,7 +69,7 @@ fn a_supervisor_that_is_about_to_end_is_not_taken_for_one_that_runs_on() {
     let number = fs::read_to_string(&file).expect("there is a supervisor");
     let supervisor = Pid::from_raw(number.trim().parse().expect("it is a number"));
     kill(supervisor, Signal::SIGSTOP).expect("it is ours");
-    // It is told to end, and cannot yet.
+    // It gets a signal to stop, but cannot stop yet.
     site.start(&PURGE).kill_in(1, 3);
     kill(supervisor, Signal::SIGTERM).expect("it is ours");
     let lock = site.root().join(".pcoip-cmsg-setup.lock");
@@ -91,7 +91,7 @@ const RECEIVED: &str =
 const RELOADED: &str = "Reloaded the certificates and keys";
 const FAILED: &str = "The certificates and keys were not reloaded; the previous ones stay in use";
 
-/// How often the logs of both roles and of the supervisor say that.
+/// Number of lines with this text in the logs of both roles and the supervisor.
 fn logged(site: &Site, what: &str) -> [usize; 3] {
     let paths = site.paths();
     let of_role = |folder: PathBuf| {

@@ -1,4 +1,4 @@
-//! OAuth and single sign-on, which do not work yet: nobody shall rely on them.
+//! OAuth and single sign-on, which are not implemented, so nobody may rely on them.
 
 use std::{fs, fs::File, io::Write as _};
 
@@ -34,7 +34,7 @@ fn authentication_that_does_not_work_is_refused_wherever_it_is_given() {
 fn authentication_that_was_saved_only_warns_and_can_be_switched_off() {
     let site = Installation::none();
     site.done(&INSTALL, &[], "");
-    // As an earlier version, which took it, has left it.
+    // As saved by an earlier version, which accepted the setting.
     let saved = site.paths().data().join("answers.yaml");
     let text = fs::read_to_string(&saved).expect("it is there");
     const OAUTH: &str =
@@ -56,7 +56,7 @@ fn authentication_that_was_saved_only_warns_and_can_be_switched_off() {
     assert_eq!(site.value("OauthEnabled"), None);
 }
 
-/// What a person without a terminal reads of a command that succeeds.
+/// The output of a successful command without a terminal.
 fn shown(site: &Installation, words: &[&str]) -> String {
     let mut command = e2e::binaries::command("pcoip-cmsg-setup");
     command.args(words).arg("--root").arg(site.paths().root());

@@ -1,4 +1,4 @@
-//! A client's requests one by one, with the answers as they were sent.
+//! Individual requests of a client, and the responses as they were sent.
 
 use std::{
     io::{Read as _, Write as _},
@@ -19,12 +19,12 @@ pub(crate) async fn hello(connection_manager: SocketAddr) -> String {
     last_answer(connection_manager, &STEPS[..1]).await
 }
 
-/// Goes as far as to ask for a resource, and returns the answer to that.
+/// Continues up to the request for a resource, and returns the response to that.
 pub(crate) async fn allocate(connection_manager: SocketAddr) -> String {
     last_answer(connection_manager, STEPS).await
 }
 
-/// From the hello to the allocation, as the simulators want it.
+/// From the hello to the allocation, as the simulators expect it.
 const STEPS: &[&str] = &[
     "<hello><client-info><product-name>Bare client</product-name><device-name>bare</device-name>\
      </client-info></hello>",

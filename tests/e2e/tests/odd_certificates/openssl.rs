@@ -1,4 +1,4 @@
-//! What `openssl` makes: keys, certificates however odd, pins; and the server that shows them.
+//! Keys, unusual certificates and pins created by `openssl`, and the server that presents them.
 
 use std::{
     fs,
@@ -12,12 +12,11 @@ use cmsg_config::values::Pin;
 use rustls::ProtocolVersion;
 use tempfile::TempDir;
 
-/// How a certificate is made.
+/// How to create a certificate.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Made {
     /// Arguments of `openssl genpkey`.
     pub(crate) key: &'static str,
-    /// The subject's CN.
     pub(crate) subject: &'static str,
     /// The certificate that signs, or [`ITSELF`].
     pub(crate) issuer: &'static str,
@@ -41,7 +40,7 @@ impl Made {
 /// The issuer of a self-signed certificate.
 pub(crate) const ITSELF: &str = "itself";
 
-/// A folder of keys and certificates, each with a name.
+/// A directory of named keys and certificates.
 pub(crate) struct Workshop {
     folder: TempDir,
 }
@@ -84,7 +83,7 @@ impl Workshop {
             ITSELF => format!("-key {key}.key"),
             _ => format!("-CA {issuer}.crt -CAkey {issuer}.key"),
         };
-        // Since OpenSSL 3.2 it must be asked for.
+        // Since OpenSSL 3.2 this requires an option.
         let help = self.command("req -help").output().expect("openssl starts").stderr;
         let asked = String::from_utf8_lossy(&help).contains("-x509v1");
         let version = if asked { "-x509v1" } else { "-x509" };
@@ -93,7 +92,7 @@ impl Workshop {
         assert!(text.contains("Version: 1 (0x0)"), "{text}");
     }
 
-    /// Takes the certificate that a port shows for `name.crt`.
+    /// Saves the certificate of a listener as `name.crt`.
     pub(crate) fn take(&self, name: &str, address: SocketAddr) {
         let shown = self.run(&format!("s_client -showcerts -connect {address}"));
         let begin = shown.find(BEGIN).expect("a certificate is shown");
@@ -105,7 +104,7 @@ impl Workshop {
         self.path(&format!("{name}.crt"))
     }
 
-    /// The pin of a certificate, as administrators make it.
+    /// The pin of a certificate, computed like administrators do.
     pub(crate) fn certificate_pin(&self, name: &str) -> Pin {
         let told = self.run(&format!("x509 -in {name}.crt -noout -fingerprint -sha256"));
         let (_, digits) = told.trim().split_once('=').expect("a fingerprint follows its name");
@@ -122,8 +121,8 @@ impl Workshop {
         format!("sha256:{digits}").parse().expect("a digest is a pin")
     }
 
-    /// Starts a server of one version of TLS that shows `name.crt`, and the certificate `sent` as
-    /// its issuer.
+    /// Starts a server with one version of TLS that presents `name.crt`, and the certificate `sent`
+    /// as its issuer.
     pub(crate) fn serve(&self, name: &str, sent: Option<&str>, version: ProtocolVersion) -> Server {
         let chain = sent.map(|sent| format!("-cert_chain {sent}.crt")).unwrap_or_default();
         let only = if version == ProtocolVersion::TLSv1_2 { "-tls1_2" } else { "-tls1_3" };
@@ -161,7 +160,7 @@ impl Workshop {
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----\n";
 
-/// Lets `openssl ca` issue whatever it is asked for.
+/// Makes `openssl ca` issue any certificate.
 const CONFIGURATION: &str = "\
 [req]
 distinguished_name = nothing
@@ -184,13 +183,13 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) version: ProtocolVersion,
     child: Child,
-    /// It goes on printing.
+    /// The server keeps printing to it.
     _stdout: BufReader<ChildStdout>,
 }
 
 impl Server {
     fn start(mut command: Command, version: ProtocolVersion) -> Self {
-        // A connection ends when the input does.
+        // A connection ends with the standard input.
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("openssl starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("its output is a pipe"));

@@ -1,4 +1,4 @@
-//! Further roles in front of a site's broker and agent, with a configuration of their own.
+//! Additional roles for a site's broker and agent, with their own configuration.
 
 use std::net::SocketAddr;
 
@@ -25,14 +25,14 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// A Connection Manager that sends clients to the agent itself.
+    /// A Connection Manager without a gateway.
     pub(crate) async fn manager(site: &Site, broker: &Broker, conf: &str) -> Self {
         let run = tempfile::tempdir().expect("a temporary folder can be made");
         let conf = format!("SecurityGatewayEnabled = false\n{conf}");
         Self::start(site, broker, run, &conf).await
     }
 
-    /// Both roles, with what is special in the configuration of each.
+    /// Both roles, with additional lines in the configuration of each.
     pub(crate) async fn both(site: &Site, broker: &Broker, conf: &str, gateway: &str) -> Self {
         let run = tempfile::tempdir().expect("a temporary folder can be made");
         let text = format!(
@@ -68,7 +68,7 @@ impl Pair {
         Self { connection_manager, _run: run, shutdown, roles: vec![tokio::spawn(serving)] }
     }
 
-    /// The site's client, sent here.
+    /// The site's client for this Connection Manager.
     pub(crate) fn client(&self, site: &Site) -> Options {
         let (ip, port) = (self.connection_manager.ip(), self.connection_manager.port());
         Options { connect: Endpoint { host: ip.to_string(), port }, ..site.client() }

@@ -1,5 +1,5 @@
-//! The verifier where the roles use it, and what clients see where it refuses a peer. The simulators
-//! make their own certificates, which are taken off their ports.
+//! The verifier in the roles, and the response to clients if it refuses a peer. The simulators
+//! create their own certificates, which are read from their listeners.
 
 use std::{net::Ipv4Addr, num::NonZeroU16};
 
@@ -110,7 +110,7 @@ async fn a_gateway_shows_no_tag_to_an_agent_unless_it_is_trusted() {
     }
     let mut site = Site::start(Layout::Little).await;
     let workshop = Workshop::open();
-    // It shows the same one on both ports.
+    // The agent presents the same certificate on both ports.
     workshop.take("agent", site.agent.https);
     workshop.take("broker", site.broker.address);
     let pin = format!("BrokerCertPin = {}", workshop.certificate_pin("broker"));
@@ -140,7 +140,7 @@ fn listed(workshop: &Workshop, name: &str) -> String {
     format!("CaCertificate = {}", workshop.certificate(name).display())
 }
 
-/// A broker with that kind of certificate, which sends users to the site's agent.
+/// A broker with this kind of certificate, which sends users to the site's agent.
 async fn broker(site: &Site, certificate: CertificateKind) -> Broker {
     let options = broker::Options {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -157,7 +157,7 @@ async fn broker(site: &Site, certificate: CertificateKind) -> Broker {
     broker::start(options).await.expect("the simulated broker starts")
 }
 
-/// The gateway has no words for it: it only closes.
+/// The gateway does not report a reason: it only closes the connection.
 const GATEWAY_LEFT: &str = "control connection failed: peer closed connection without sending TLS \
     close_notify: https://docs.rs/rustls/latest/rustls/manual/_03_howto/index.html#unexpected-eof";
 

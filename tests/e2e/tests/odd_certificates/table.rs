@@ -1,26 +1,25 @@
-//! The table: one row for every odd kind of certificate, one cell for everything that may be
-//! trusted.
+//! The table: one row for each kind of certificate, one cell for each trust setting.
 
 use rustls::ProtocolVersion::{self, TLSv1_2, TLSv1_3};
 
 use super::openssl::{ITSELF, Made};
 
-/// A peer, and what it is told.
+/// A peer, and the expected results.
 pub(crate) struct Row {
     pub(crate) what: &'static str,
     pub(crate) made: Made,
-    /// The issuer's certificate, where the peer shows it.
+    /// The issuer's certificate, if the peer presents it.
     pub(crate) sent: Option<&'static str>,
-    /// By which name the peer is called.
+    /// The name used to connect to the peer.
     pub(crate) called: &'static str,
-    /// The authority that is listed: one of [`ISSUERS`], or [`RENEWED`].
+    /// The listed CA: one of [`ISSUERS`], or [`RENEWED`].
     pub(crate) authority: &'static str,
     pub(crate) versions: &'static [ProtocolVersion],
-    /// What comes of it, in the order of [`COLUMNS`].
+    /// The results in the order of [`COLUMNS`].
     pub(crate) cells: [&'static str; COLUMNS.len()],
 }
 
-/// What is trusted when a peer is called.
+/// What is trusted when connecting to a peer.
 pub(crate) const COLUMNS: [&str; 7] = [
     "the certificate listed",
     "the certificate pinned",
@@ -33,15 +32,15 @@ pub(crate) const COLUMNS: [&str; 7] = [
 
 pub(crate) const NOTHING_LISTED: &str = "nothing listed";
 
-/// A cell of a peer that is trusted; all others are errors.
+/// The cell of a trusted peer; all others are errors.
 pub(crate) const TRUSTED: &str = "trusted";
 
-/// The authority of a self-signed certificate: another one for the same name and key.
+/// The CA of a self-signed certificate: another certificate with the same name and key.
 pub(crate) const RENEWED: &str = "renewed";
 
 /// The certificates that issue others.
 pub(crate) const ISSUERS: &[(&str, Made)] = &[
-    // RSA, since MD5 and PSS belong to it.
+    // RSA, since MD5 and PSS require it.
     ("root", Made { key: RSA_2048, ..authority("root") }),
     ("intermediate", Made { issuer: "root", ..authority("intermediate") }),
     ("unrelated", authority("unrelated")),
@@ -55,11 +54,11 @@ pub(crate) const ROWS: &[Row] = &[
     // Keys.
     Row { what: "P-256", ..ORDINARY },
     Row { what: "P-384", made: key(P_384), ..ORDINARY },
-    // OpenSSL shows it in TLS 1.2 only to whom knows the curve for key exchange as well.
+    // In TLS 1.2, OpenSSL requires the client to support the curve for key exchange too.
     Row { what: "P-521", made: key(P_521), versions: &[TLSv1_2], cells: NO_HANDSHAKE, ..ORDINARY },
     Row { what: "P-521", made: key(P_521), versions: &[TLSv1_3], ..ORDINARY },
     Row { what: "Ed25519", made: key("-algorithm ED25519"), ..ORDINARY },
-    // Nobody can vouch for a key that is too short to prove anything, not even `Trust::Off`.
+    // A key that is too short proves nothing, so it is refused even with `Trust::Off`.
     Row {
         what: "RSA-1024",
         made: key("-algorithm RSA -pkeyopt rsa_keygen_bits:1024"),
@@ -111,7 +110,7 @@ pub(crate) const ROWS: &[Row] = &[
         cells: judged(VERSION),
         ..ORDINARY
     },
-    // Issued, and odd in itself.
+    // Issued by a CA, and unusual.
     Row { what: "version 1", made: with(""), cells: judged(VERSION), ..ORDINARY },
     Row {
         what: "an authority's",
@@ -273,7 +272,7 @@ pub(crate) const ROWS: &[Row] = &[
         cells: with_authority(UNKNOWN),
         ..ORDINARY
     },
-    // Who is listed to be trusted itself vouches for nobody else.
+    // A certificate that is listed to be trusted itself does not vouch for others.
     Row {
         what: "from an agent that is no authority",
         made: from("agent"),
@@ -317,21 +316,21 @@ const fn authority(subject: &'static str) -> Made {
     Made { subject, ..itself("basicConstraints=critical,CA:TRUE") }
 }
 
-/// The cells of a peer whose issuer decides.
+/// The cells of a peer whose result depends on the issuer.
 const fn with_authority(told: &'static str) -> [&'static str; COLUMNS.len()] {
     [TRUSTED, TRUSTED, TRUSTED, told, UNKNOWN, UNKNOWN, TRUSTED]
 }
 
-/// The cells of a peer whose certificate is refused before anybody asks who issued it.
+/// The cells of a peer whose certificate is refused before its issuer is checked.
 const fn judged(told: &'static str) -> [&'static str; COLUMNS.len()] {
     [TRUSTED, TRUSTED, TRUSTED, told, told, told, TRUSTED]
 }
 
-/// The cells of a peer that OpenSSL has no way to show us.
+/// The cells of a peer that OpenSSL cannot present.
 const NO_HANDSHAKE: [&str; COLUMNS.len()] =
     ["received fatal alert: HandshakeFailure"; COLUMNS.len()];
 
-/// What `x509_extensions` stands for in the configuration that OpenSSL comes with.
+/// The value of `x509_extensions` in OpenSSL's default configuration.
 const REQ_X509: &str = "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid:always,issuer\n\
                         basicConstraints=critical,CA:TRUE";
 const WILDCARD: &str = "subjectAltName=DNS:*.example.com";

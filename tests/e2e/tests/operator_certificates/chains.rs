@@ -1,5 +1,5 @@
-//! Chains that clients judge by more than signatures and dates: what the installer says of each, and
-//! OpenSSL's verdict as a second opinion.
+//! Chains that clients verify by more than signatures and dates: the installer's findings, compared
+//! with the result of OpenSSL.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use super::{
     table::{Row, row},
 };
 
-/// A chain with what both say of it.
+/// A chain and the expected results.
 pub(crate) struct Chain {
     row: Row,
     /// Whether `openssl verify` accepts it for a server, its name and its address.
@@ -19,7 +19,7 @@ pub(crate) struct Chain {
     differs: &'static str,
 }
 
-/// What of a chain is not as it says.
+/// The differences from the expected results.
 pub(crate) fn compare(workshop: &Workshop, chain: &Chain) -> Option<String> {
     let Chain { row, openssl, differs } = chain;
     let accepted = verify(workshop, row);
@@ -200,7 +200,7 @@ pub(crate) const CHAINS: &[Chain] = &[
     same(
         Row {
             authority: "root-version1.crt",
-            // It is made for 30 days.
+            // The certificate is valid for 30 days.
             ..row("a root of version 1", "good.crt", &[EXPIRES_SOON])
         },
         true,
@@ -247,7 +247,7 @@ const fn other(row: Row, openssl: bool, differs: &'static str) -> Chain {
     Chain { row, openssl, differs }
 }
 
-/// Certificates of these chains alone: the name, the key's and how it is made.
+/// Certificates that only these chains use: name, key and how to create them.
 pub(crate) const CERTIFICATES: &[(&str, &str, Made)] = &[
     ("root-pathlen", "root", issuer("root", ITSELF, "basicConstraints=critical,CA:TRUE,pathlen:0")),
     (

@@ -1,4 +1,4 @@
-//! Keys, certificates and files that the table names.
+//! Keys, certificates and files for the table.
 
 use std::{
     fs::{self, Permissions},
@@ -16,7 +16,7 @@ pub(crate) fn stocked() -> Workshop {
     let workshop = Workshop::open();
     keys(&workshop);
     for (name, key, made) in CERTIFICATES.iter().chain(chains::CERTIFICATES) {
-        // Other certificates of a key have its key beside them, for what they issue.
+        // Further certificates with the same key need a copy of it to issue others.
         if name != key {
             fs::copy(workshop.path(&format!("{key}.key")), workshop.path(&format!("{name}.key")))
                 .expect("a key can be copied");

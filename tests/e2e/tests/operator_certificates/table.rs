@@ -1,12 +1,12 @@
-//! The table: one row for every rule, with all that is told of it. `a+b` is one file of two.
+//! The table: one row for each rule, with all findings. `a+b` is a concatenation of two files.
 
-/// What is given, and what is told of it.
+/// The given files and the expected findings.
 pub(crate) struct Row {
     pub(crate) what: &'static str,
     pub(crate) certificate: &'static str,
     pub(crate) key: &'static str,
     pub(crate) authority: &'static str,
-    /// Every id; none where nothing is wrong.
+    /// The ids of all findings; empty if there are none.
     pub(crate) told: &'static [&'static str],
 }
 
@@ -63,7 +63,7 @@ pub(crate) const ROWS: &[Row] = &[
         "version1.crt",
         &[
             "certificate.version",
-            // It is made for 30 days.
+            // The certificate is valid for 30 days.
             "certificate.expires-soon",
             "certificate.name-missing",
             "certificate.name-missing",
@@ -169,7 +169,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row { key: "rsa2048.key", ..row("key: another", "good.crt", &["key.mismatch"]) },
     Row { key: "p256.key", ..row("key: another kind", "good.crt", &["key.mismatch"]) },
     Row { key: "open-good.key", ..row("key: open to others", "good.crt", &["key.exposed"]) },
-    // All that is wrong, not the first.
+    // All problems are reported, not only the first.
     Row {
         key: "legacy.key",
         authority: "unrelated.crt",
@@ -186,7 +186,7 @@ pub(crate) const ROWS: &[Row] = &[
     },
 ];
 
-/// Keys that sign announcements, certificates that verify them, and what is told of both.
+/// Keys that sign announcements, certificates that verify them, and the findings about both.
 pub(crate) const PAIRS: &[(&str, &str, &[&str])] = &[
     ("p256.key", "p256.crt", &[]),
     ("rsa2048.key", "rsa2048.crt", &[]),

@@ -1,4 +1,5 @@
-//! The real firewalld: what clients need is let in at once and for good, and nothing else changes.
+//! The real firewalld: the ports for clients are opened immediately and permanently, and nothing
+//! else changes.
 
 use std::process::Stdio;
 
@@ -10,14 +11,14 @@ use serde_json::Value;
 
 use crate::installed::Site;
 
-/// Where systemd would start it from.
+/// Makes firewalld look as if systemd started it.
 const STARTS: &str = "mkdir -p /etc/systemd/system/multi-user.target.wants && ln -sfn \
                       /lib/systemd/system/firewalld.service \
                       /etc/systemd/system/multi-user.target.wants/firewalld.service";
 const START: &str = "mkdir -p /run/dbus && dbus-daemon --system --fork && \
                      (firewalld --nofork --nopid >/run/firewalld.log 2>&1 &) && \
                      for _ in $(seq 300); do firewall-cmd --state && exit 0; sleep 0.2; done; exit 1";
-/// What the vendor's guide has for IPv6, and what others let in.
+/// The guide's settings for IPv6, and unrelated open ports.
 const GUIDE: &str = "firewall-cmd --add-port=9443/tcp && \
      firewall-cmd --permanent --add-port=8022/tcp && \
      firewall-cmd --add-forward-port=port=443:proto=tcp:toport=8443 && \
@@ -26,7 +27,7 @@ const GUIDE: &str = "firewall-cmd --add-port=9443/tcp && \
      to-port=8080'";
 const VENDORS: &str = "port=443:proto=tcp:toport=8443:toaddr=";
 
-/// A machine with firewalld, which starts with it.
+/// A machine with a running firewalld.
 fn site() -> Option<Site> {
     let tools = ["firewalld", "firewall-cmd", "firewall-offline-cmd", "dbus-daemon", "nft"];
     if !met(&tools.map(Need::Tool)) {
@@ -34,7 +35,7 @@ fn site() -> Option<Site> {
     }
     let site = Site::fresh()?;
     shell(&site.machine, STARTS);
-    // What was set on the machine that lends its files.
+    // Remove the settings of the real machine.
     shell(&site.machine, "rm -rf /etc/firewalld/zones/* /etc/firewalld/services/*");
     Some(site)
 }
@@ -121,12 +122,12 @@ fn what_firewalld_loaded_anew_is_changed_and_taken_back_too() {
     assert_eq!(line(&site, NOW, "ports"), ["4172/tcp", "4172/udp", "443/tcp"]);
     let ports = shell(&site.machine, "firewall-cmd --permanent --service=pcoip-cmsg --get-ports");
     assert_eq!(ports.trim(), "443/tcp 4172/tcp 4172/udp");
-    // Where the roles do not come to life, the firewall is as it was.
+    // If the roles do not start, the firewall is unchanged.
     let failed = site.install(&["--daemon=/bin/true", "--listen=http=0.0.0.0:80"]);
     assert_eq!(failed.0, Some(4), "{:#}", failed.1);
     assert_eq!(line(&site, NOW, "ports"), ["4172/tcp", "4172/udp", "443/tcp"]);
     assert_eq!(site.run(&["uninstall", "--yes", "--purge"]).status.code(), Some(0));
-    // It forgets the name of a service that is gone when it loads its files.
+    // firewalld forgets a removed service when it reloads its files.
     assert!(known.contains("pcoip-cmsg"));
     shell(&site.machine, "firewall-cmd --reload");
     assert_eq!([NOW, KEPT].map(|tool| rules(&site, tool)), before);
@@ -172,7 +173,7 @@ fn a_client_from_outside_gets_in_when_it_is_installed_and_not_afterwards() {
     assert!(reaches());
     shell(&site.machine, "firewall-cmd --reload");
     assert!(reaches());
-    // The service is still up when the firewall alone is closed.
+    // The service is still running when only the firewall is closed.
     shell(&site.machine, "firewall-cmd --zone=public --remove-service=pcoip-cmsg");
     assert!(!reaches(), "the firewall lets everybody in anyway");
 }

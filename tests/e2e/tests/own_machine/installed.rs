@@ -16,21 +16,20 @@ use e2e::{
 };
 use serde_json::Value;
 
-/// The files that know users and groups.
+/// The files with users and groups.
 const USERS: [&str; 4] = ["/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"];
-/// Where the installer leaves something, and nobody else on a fresh machine.
+/// Where only the installer leaves files on a new machine.
 const PLACES: &str = "ls -dA /opt/teradici /var/log/Teradici /var/lib/.pcoip-cmsg* \
                       /etc/systemd/system/{,multi-user.target.wants/}pcoip-cmsg* 2>/dev/null; true";
 
-/// Does what systemd does with units, where it is not the first process.
+/// Simulates `systemctl` if systemd is not the first process.
 const SYSTEMCTL: &str = include_str!("systemctl.sh");
 
-/// Where clients reach the machine.
+/// The address for clients.
 const ADDRESS: &str = "192.0.2.1/32";
 
 /// The machine; nothing is installed on it at first.
 pub(crate) struct Site {
-    /// The machine itself.
     pub(crate) machine: Machine,
     /// They run until it is gone.
     _simulators: Option<[Process; 2]>,
@@ -39,7 +38,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// One, where tests can have it.
+    /// A new machine, if the requirements of the tests are met.
     pub(crate) fn fresh() -> Option<Self> {
         let tools = ["ip", "unshare", "useradd", "userdel", "ps", "flock"].map(Need::Tool);
         let needs = [&[Need::Root, Need::Namespace][..], &tools].concat();
@@ -50,7 +49,7 @@ impl Site {
         })
     }
 
-    /// Lets systemd be the machine's first process, as far as an installer can tell.
+    /// Makes systemd appear to be the machine's first process.
     pub(crate) fn boot(&mut self) {
         self.machine.tell("mkdir", &["-p", "/run/systemd/system", "/run/systemd/units"]);
         let tools = self.machine.folder().join("tools");
@@ -61,7 +60,7 @@ impl Site {
         self.is_booted = true;
     }
 
-    /// What `systemctl` was asked since the last time, but for what runs.
+    /// The calls of `systemctl` since the last query, except queries of the state.
     pub(crate) fn calls(&self) -> Vec<String> {
         const TAKE: &str = "cd /run/systemd/units; touch calls; cat calls; rm calls";
         let calls = self.machine.tell("bash", &["-c", TAKE]);
@@ -84,7 +83,6 @@ impl Site {
         self._simulators = Some([simulator("agent", agent), simulator("broker", broker)]);
     }
 
-    /// Runs the installer.
     pub(crate) fn run(&self, words: &[&str]) -> Output {
         let setup = binaries::path("pcoip-cmsg-setup");
         let mut command = installer::command(&self.machine, &setup, words);
@@ -96,14 +94,14 @@ impl Site {
         command.output().expect("the installer can be run")
     }
 
-    /// Installs both roles with these flags besides, and returns how that ended.
+    /// Installs both roles with these additional flags. Returns the exit code and the document.
     pub(crate) fn install(&self, more: &[&str]) -> (Option<i32>, Value) {
         let site = ["--broker-url=https://localhost:8443", "--allowed-agents=127.0.0.1"];
         let words = with(&INSTALL_ON_HOST, &site);
         told(&self.run(&[&words[..], more].concat()))
     }
 
-    /// A client's session through the gateway: its result.
+    /// The result of a client's session through the gateway.
     pub(crate) fn session(&self) -> Value {
         let mut client = self.machine.command(binaries::path("pcoip-sim"));
         client.args(["client", "--connect", "https://127.0.0.1", "--passcode", "123456"]);
@@ -117,7 +115,7 @@ impl Site {
         self.machine.tell("bash", &["-c", find]).lines().map(str::to_owned).collect()
     }
 
-    /// The user of each process of the daemon, with its rights.
+    /// The user and the privileges of each process of the daemon.
     pub(crate) fn runs_as(&self) -> Vec<String> {
         const TELL: &str = "for pid in $(pgrep -x pcoip-cmsgd); do \
              echo $(ps -o user:32= $pid) \
@@ -125,7 +123,7 @@ impl Site {
         self.machine.tell("bash", &["-c", TELL]).lines().map(str::to_owned).collect()
     }
 
-    /// What an installation changes on a machine, but for processes.
+    /// What an installation changes on a machine, except processes.
     pub(crate) fn state(&self) -> Vec<String> {
         let mut state = USERS.map(|file| self.machine.tell("cat", &[file])).to_vec();
         state.push(self.machine.tell("bash", &["-c", PLACES]));

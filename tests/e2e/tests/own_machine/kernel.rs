@@ -1,4 +1,4 @@
-//! The kernel's settings for a gateway.
+//! Kernel settings for a gateway.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use crate::installed::Site;
 const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
 const FILE: &str = "/etc/sysctl.d/60-pcoip-cmsg.conf";
 
-/// A machine on which others have reserved ports.
+/// A machine on which other ports are already reserved.
 fn site() -> Option<Site> {
     let site = Site::fresh()?;
     site.machine.tell("bash", &["-c", &format!("echo 8080,9000-9002 >{RESERVED}")]);
@@ -33,12 +33,12 @@ fn the_port_to_agents_is_reserved_now_and_later_and_given_back() {
 
     assert_eq!(code, Some(0), "{document:#}");
     assert_eq!(reserved(&site), "8080,9000-9002,55000");
-    // This network is not the machine's first one, whose limits alone can be changed.
+    // Only the limits of the initial network namespace can be changed.
     let file = site.machine.tell("cat", &[FILE]);
     let lines: Vec<_> = file.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(lines, ["net.ipv4.ip_local_reserved_ports = 8080,55000"]);
     assert_eq!(site.machine.tell("stat", &["-c", "%U:%G %a", FILE]).trim(), "root:root 644");
-    // As when it starts.
+    // The state after boot.
     site.machine.tell("bash", &["-c", &format!("echo >{RESERVED}")]);
     site.machine.tell("sysctl", &["--quiet", "--load=/etc/sysctl.d/50-others.conf", FILE]);
     assert_eq!(reserved(&site), "8080,55000");

@@ -1,4 +1,4 @@
-//! What an ordinary user can put where root looks.
+//! Files that an unprivileged user can plant where root looks.
 
 use std::process::Output;
 
@@ -9,7 +9,7 @@ use e2e::{
 
 use crate::installed::Site;
 
-/// A user that has nothing to do with the installation.
+/// A user without relation to the installation.
 const OTHER: &str = "12345";
 
 fn install(site: &Site, program: &str, root: &str) -> Output {

@@ -1,4 +1,4 @@
-//! What the account of the services can put where root looks.
+//! Files that the service account can plant where root looks.
 
 use std::{
     fs::{self, File},
@@ -16,7 +16,7 @@ use crate::installed::Site;
 
 const DATA: &str = "/opt/teradici/pcoipcm_data/data";
 const STATE: &str = "/opt/teradici/pcoipcm_data/state";
-/// A former state that writes where the account may not.
+/// A saved previous state that would write where the account may not.
 const PLANTED: &str = r#"{"schema":1,"version":"9","has_daemon":false,
     "files":{"/etc/cron.d/planted":"* * * * * root id\n"}}"#;
 
@@ -26,7 +26,7 @@ fn installed() -> Option<Site> {
     Some(site)
 }
 
-/// Whether the account could run a line of shell.
+/// Whether the account can run a shell command.
 fn as_account(site: &Site, line: &str) -> bool {
     let mut command = site.machine.command("setpriv");
     command.args([
@@ -44,12 +44,12 @@ fn plants(site: &Site, name: &str, content: &str) -> bool {
     as_account(site, &format!("umask 077; cat >{DATA}/{name} <<'END'\n{content}\nEND"))
 }
 
-/// The folder as versions before `state` had it.
+/// Makes the directory look like that of versions before `state`.
 fn open_data(site: &Site) {
     site.machine.tell("chmod", &["1770", DATA]);
 }
 
-/// Makes the installation one of a version before `state`, with both roles out of service.
+/// Makes the installation look like that of a version before `state`, with both roles stopped.
 const FORMER: &str = "set -e; cd /opt/teradici/pcoipcm_data
     pid=$(cat run/supervise.pid); kill $pid; while kill -0 $pid 2>/dev/null; do sleep 0.02; done
     mv state/* data/; rmdir state
@@ -83,7 +83,7 @@ fn other_daemon(site: &Site) -> String {
     path.display().to_string()
 }
 
-/// What matters of the folders and the configuration after a migration.
+/// Checks the directories and the configuration after a migration.
 fn is_migrated(site: &Site) {
     let accesses = site.accesses();
     for line in [
@@ -139,7 +139,7 @@ fn an_installation_from_before_state_migrates_and_stays_migrated_when_it_goes_ba
     let (code, installed) = site.install(&[&daemon]);
     assert_eq!(code, Some(0), "{installed:#}");
     make_former(&site);
-    // What the account planted meanwhile stops the migration before anything changes.
+    // Planted files stop the migration before anything changes.
     for name in ["previous.json", "stack.yaml", "SecurityGateway.conf.disabled"] {
         assert!(plants(&site, name, PLANTED));
         let there = site.accesses();

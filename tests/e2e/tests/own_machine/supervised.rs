@@ -1,22 +1,22 @@
-//! Where the first process is not systemd: the daemon's own supervisor, as the account.
+//! Without systemd: the daemon's supervisor, running as the service account.
 
 use e2e::installer::document;
 use serde_json::json;
 
 use crate::installed::Site;
 
-/// The rights to bind ports below 1024, and no others.
+/// Only the privilege to bind ports below 1024.
 pub(crate) const RIGHTS: &str = "pcoip-cmsg NoNewPrivs: 1 Groups: CapPrm: 0000000000000400 \
                       CapBnd: 0000000000000400";
 
-/// Whatever the order in which a kernel tells them.
+/// Sorted, since the order depends on the kernel.
 pub(crate) fn sorted(words: &str) -> Vec<&str> {
     let mut words: Vec<_> = words.split_whitespace().collect();
     words.sort_unstable();
     words
 }
 
-/// What the roles and the installer have made, with the names of logs left out.
+/// The files of the roles and the installer, without the names of logs.
 const ACCESSES: &str = "\
 root:root 755 /opt/teradici
 root:pcoip-cmsg 750 /opt/teradici/pcoipcm_data
@@ -70,7 +70,7 @@ fn what_faces_the_network_runs_as_the_account_and_carries_a_session() {
     let logs_are_ours = |log: &String| log.starts_with("pcoip-cmsg:pcoip-cmsg 600 ");
     assert!(logs.len() == 2 && logs.iter().all(logs_are_ours), "{logs:?}");
     let mut expected: Vec<_> = ACCESSES.lines().collect();
-    // A role may just be writing its file anew.
+    // A role may be replacing its file at the moment.
     let is_whole = |file: &&str| !file.ends_with(".new");
     let mut files: Vec<_> = files.iter().map(String::as_str).filter(is_whole).collect();
     expected.sort_unstable();

@@ -1,5 +1,5 @@
-//! Where the first process is systemd: units. No test machine has one, so a script does what the
-//! installer asks of it, and systemd's own tools judge the units.
+//! With systemd: units. Test machines do not run systemd, so a script simulates `systemctl`, and
+//! systemd's own tools check the units.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, os::unix::net::UnixDatagram};
 
@@ -17,7 +17,7 @@ use crate::{
 const UNITS: [&str; 2] =
     ["pcoip-cmsg-connection-manager.service", "pcoip-cmsg-security-gateway.service"];
 const FOLDER: &str = "/etc/systemd/system";
-/// In tenths; the worst is 100.
+/// In tenths; the worst value is 100.
 const EXPOSURE: &str = "--threshold=25";
 
 fn booted() -> Option<Site> {
@@ -189,7 +189,7 @@ fn systemd_can_read_the_units_and_finds_them_little_exposed() {
         let verified = verify.args(["verify", "--man=no", &unit]).output().expect("it starts");
         let told = String::from_utf8_lossy(&verified.stderr).into_owned();
         assert!(verified.status.success() && !told.contains("pcoip-cmsg"), "{told}");
-        // What a role ends with whose configuration is invalid.
+        // The exit code of a role with an invalid configuration.
         let text = fs::read_to_string(site.machine.path(&unit)).expect("it can be read");
         assert!(text.lines().any(|line| line == "RestartPreventExitStatus=64"), "{text}");
         site.machine.tell("systemd-analyze", &["security", "--offline=true", EXPOSURE, &unit]);

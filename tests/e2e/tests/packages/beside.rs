@@ -1,4 +1,4 @@
-//! The vendor's package of the same name, in a repository beside ours.
+//! The vendor's package with the same name, in another repository.
 
 use super::{
     is_ready,
@@ -25,13 +25,13 @@ fn the_vendor_s_higher_version_of_the_same_name_is_never_an_update_of_ours() {
     let said = root.done("upgrade");
     assert!(said.contains("Nothing to do."), "{said}");
     assert_eq!(root.installed(), [ours.as_str()]);
-    // To go back among ours is to name our repository: the vendor's is lower.
+    // A downgrade must name our repository, since the vendor's version is lower.
     root.done("--repo=pcoip-cmsg downgrade pcoip-cmsg-setup");
     assert_eq!(root.installed(), [ours.as_str()]);
     root.done("downgrade pcoip-cmsg-setup");
     assert_eq!(root.installed(), [theirs]);
 
-    // A host that has the vendor's gets ours once it knows the repository.
+    // A host with the vendor's package gets ours once our repository is added.
     other.add_plain("vendor", &vendor.folder());
     other.done("install pcoip-cmsg-setup");
     assert_eq!(other.installed(), [theirs]);

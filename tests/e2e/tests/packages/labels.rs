@@ -1,4 +1,4 @@
-//! SELinux's labels for the folders that Docker mounts, as the compiler of policies reads them.
+//! SELinux labels of the directories that Docker mounts, as the policy compiler reads them.
 
 use std::{fs, io::Write as _, path::Path, process::Command};
 
@@ -6,7 +6,6 @@ use e2e::needs::{Need, met};
 
 use super::made::tell;
 
-/// The least policy that there can be.
 const BASE: &str = "(handleunknown allow)(mls true)(sid kernel)(sidorder (kernel))\
     (class file (read))(classorder (file))\
     (sensitivity s0)(sensitivityorder (s0))(category c0)(categoryorder (c0))\
@@ -16,11 +15,11 @@ const BASE: &str = "(handleunknown allow)(mls true)(sid kernel)(sidorder (kernel
     (type kernel_t)(roletype system_r kernel_t)(allow kernel_t self (file (read)))\
     (sidcontext kernel (system_u system_r kernel_t ((s0)(s0))))";
 
-/// What of container-selinux matters here.
+/// The relevant parts of container-selinux.
 const CONTAINERS: &str = "(type container_file_t)(roletype object_r container_file_t)\
     (type container_ro_file_t)(roletype object_r container_ro_file_t)";
 
-/// The labels, with what is in the policy beside them.
+/// The labels, compiled together with this policy.
 fn labels(policy: &str) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let [base, compiled, labels] =

@@ -1,4 +1,4 @@
-//! From the first installation to the removal, with dnf and a repository.
+//! From installation to removal, with dnf and a repository.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use super::{
     stub::Stubs,
 };
 
-/// Stand for the distribution's and Docker's packages.
+/// Stand-ins for packages of the distribution and Docker.
 const OTHERS: [(&str, u32, &str); 4] = [
     ("filesystem", 0, "3.16"),
     ("systemd", 0, "252"),
@@ -22,7 +22,7 @@ const OTHERS: [(&str, u32, &str); 4] = [
     ("docker-ce", 3, "27.0.1"),
 ];
 
-/// What an installation has written by the time of an update, and how it is protected.
+/// Files of an installation before an update, and their permissions.
 const KEPT: [(&str, u32); 5] = [
     ("/opt/teradici/pcoipcm_data/data/answers.yaml", 0o600),
     ("/opt/teradici/pcoipcm_data/certs/cmsg.key", 0o640),
@@ -95,7 +95,7 @@ fn installing_updating_going_back_and_removing_leave_what_an_installation_has_wr
     root.done("downgrade pcoip-cmsg-setup");
     assert_eq!(root.installed(), with(&[package(1)]));
     kept.are_untouched();
-    // Without that word Docker goes too, which came with the package.
+    // Without this option, dnf removes Docker too, which was installed as a dependency.
     root.done("--noautoremove remove pcoip-cmsg-setup");
     assert_eq!(root.installed(), with(&[]));
     kept.are_untouched();
@@ -116,7 +116,7 @@ fn the_package_alone_brings_programs_that_run_and_an_account() {
     let (made, root) = (Made::with(&["--for", "el9"]), Root::new());
     root.add(&made.folder().join("el9/pcoip-cmsg.repo"));
 
-    // There is no package of Docker's anywhere, and no other package either.
+    // No repository has Docker or any other package.
     root.done("install pcoip-cmsg-setup");
 
     assert_eq!(root.installed(), [package(1)]);
@@ -139,7 +139,7 @@ fn the_package_alone_brings_programs_that_run_and_an_account() {
         "--verbose",
     ]);
     assert!(planned.contains("/usr/libexec/pcoip-cmsg-setup/pcoip-cmsgd"), "{planned}");
-    // systemd runs it for every package that brings such a file.
+    // On a real host, a systemd trigger runs it for every package with such a file.
     tell(Command::new("systemd-sysusers").arg(format!("--root={}", root.path("/").display())));
     let entry = |file: &str| {
         let all = fs::read_to_string(root.path(file)).expect("there are users and groups");

@@ -1,4 +1,4 @@
-//! What `cargo xtask dist` makes of the programs that were built for tests.
+//! The output of `cargo xtask dist` for the programs that were built for tests.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 /// The version of this workspace.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// A folder with what was made, which lies where it tells dnf to look.
+/// The output directory, which is also the base URL for dnf.
 pub(crate) struct Made {
     own: TempDir,
 }
@@ -25,7 +25,7 @@ impl Made {
         Self::by(|dist| dist.args(flags))
     }
 
-    /// Makes it with a command that is changed before.
+    /// Builds the packages with a modified command.
     pub(crate) fn by(change: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let made = Self { own: tempfile::tempdir().expect("a temporary folder can be made") };
         let mut dist = binaries::command("xtask");
@@ -74,7 +74,7 @@ pub(crate) fn tell(command: &mut Command) -> String {
     said
 }
 
-/// Runs a command, and returns whether it succeeded and what it printed on both outputs.
+/// Runs a command, and returns whether it succeeded and its whole output.
 pub(crate) fn try_to(command: &mut Command) -> (bool, String) {
     let output = command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null()).output();
     let output = output.expect("the command starts");

@@ -1,4 +1,4 @@
-//! A release: its bytes, its digests, and what its packages are.
+//! A release: its bytes, its digests, and its packages.
 
 use std::{
     collections::BTreeMap,
@@ -16,17 +16,17 @@ use super::{
     stub::Stubs,
 };
 
-/// What a package is asked, and how it answers.
+/// Queries of a package and the expected answers.
 const QUESTIONS: [(&str, &str); 5] = [
     ("--requires", ""),
     ("--recommends", "docker-ce >= 3:20.10.0\n"),
     ("--conflicts", ""),
     ("--obsoletes", ""),
-    // Neither an update nor a removal stops or starts anything.
+    // Updates and removals do not start or stop services.
     ("--scripts --triggers --filetriggers", ""),
 ];
 
-/// Every file of a package, but the manual pages of commands.
+/// All files of a package, except manual pages.
 const FILES: [&str; 22] = [
     "-rwxr-xr-x /usr/bin/pcoip-cmsg-setup",
     "drwxr-xr-x /usr/lib/firewalld",
@@ -60,7 +60,7 @@ fn a_release_is_the_same_when_it_is_made_again_and_its_digests_and_packages_hold
     let (made, again) = (Made::with(&[]), Made::with(&["--for", "el9"]));
 
     let (all, others) = (files(&made.folder()), files(&again.folder()));
-    // Each tells dnf of its own folder.
+    // Each configures dnf for its own directory.
     let same =
         |file: &&PathBuf| !file.ends_with("pcoip-cmsg.repo") && !file.ends_with("SHA256SUMS");
     let compared: Vec<_> = others.keys().filter(same).collect();
@@ -153,7 +153,8 @@ fn a_bundle_carries_the_package_and_what_it_is_to_be_installed_with() {
     replaces_the_vendor_s(&bundle);
 }
 
-/// As the guide updates from a bundle, where the vendor's package was installed from another.
+/// An update from a bundle as in the guide, where the vendor's package was installed from another
+/// bundle.
 fn replaces_the_vendor_s(bundle: &Path) {
     let (root, vendor) = (Root::new(), Stubs::of(&[("pcoip-cmsg-setup", 0, "25.03")]));
     root.add_plain("vendor", &vendor.folder());

@@ -1,5 +1,5 @@
-//! A folder that stands for a machine, and the dnf that installs in it. The packages of this machine
-//! and its repositories stay out of sight.
+//! A directory that represents a machine, and dnf for it. Packages and repositories of the real
+//! machine are not visible.
 
 use std::{
     fs,
@@ -12,16 +12,15 @@ use tempfile::TempDir;
 
 use super::made::{tell, try_to};
 
-/// Debian's rpm has its database in a home, here one of the folder's.
+/// Debian's rpm keeps its database in the home directory, so it is in this one.
 const HOME: &str = "/home";
 
-/// Such a folder, and beside it what dnf keeps.
+/// Such a directory, and dnf's own files beside it.
 pub(crate) struct Root {
     own: TempDir,
 }
 
 impl Root {
-    /// An empty one.
     pub(crate) fn new() -> Self {
         let root = Self { own: tempfile::tempdir().expect("a temporary folder can be made") };
         for folder in ["root", "repositories", "cache"] {
@@ -36,14 +35,14 @@ impl Root {
         self.own.path().join("root").join(path.trim_start_matches('/'))
     }
 
-    /// Adds a repository by the file that tells of it.
+    /// Adds a repository by its configuration file.
     pub(crate) fn add(&self, file: &Path) {
         let to =
             self.own.path().join("repositories").join(file.file_name().expect("it has a name"));
         fs::copy(file, to).expect("the file can be copied");
     }
 
-    /// Adds a repository of packages that nobody has signed, by its name.
+    /// Adds a repository of unsigned packages.
     pub(crate) fn add_plain(&self, name: &str, folder: &Path) {
         let file = self.own.path().join("repositories").join(format!("{name}.repo"));
         let mut file = fs::File::create(file).expect("a file can be made");
@@ -52,7 +51,6 @@ impl Root {
             .expect("the file can be written");
     }
 
-    /// dnf for it.
     pub(crate) fn dnf(&self, words: &str) -> Command {
         let own = |name: &str| self.own.path().join(name).display().to_string();
         let mut dnf = Command::new("dnf");
@@ -64,12 +62,12 @@ impl Root {
         dnf
     }
 
-    /// Has dnf do something, and returns what it said.
+    /// Runs dnf successfully, and returns its output.
     pub(crate) fn done(&self, words: &str) -> String {
         tell(&mut self.dnf(words))
     }
 
-    /// Has dnf try something that fails, and returns what it said.
+    /// Runs dnf expecting a failure, and returns its output.
     pub(crate) fn refused(&self, words: &str) -> String {
         let (is_done, said) = try_to(&mut self.dnf(words));
         assert!(!is_done, "{said}");

@@ -1,4 +1,4 @@
-//! What is signed, and that nothing else is taken then.
+//! Signatures, and that unsigned packages are refused.
 
 use std::{fs, path::Path, process::Command};
 
@@ -31,7 +31,7 @@ impl Keys {
 }
 
 impl Drop for Keys {
-    /// An agent stays until it is told.
+    /// An agent runs until it is stopped.
     fn drop(&mut self) {
         let mut end = Command::new("gpgconf");
         let _ = end.args(["--kill", "all"]).env("GNUPGHOME", self.0.path()).status();
@@ -68,7 +68,7 @@ fn what_is_signed_is_verified_and_what_is_not_signed_so_is_refused() {
     unsigned_is_refused(&folder);
 }
 
-/// The same repository with a package that nobody has signed.
+/// The same repository with an unsigned package is refused.
 fn unsigned_is_refused(folder: &Path) {
     let unsigned = Made::with(&["--for", "el9"]);
     let root = Root::new();

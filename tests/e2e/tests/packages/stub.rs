@@ -1,4 +1,4 @@
-//! Packages that stand for those of distributions and of the vendor: a name, a version and a file.
+//! Stand-ins for packages of distributions and of the vendor: a name, a version and a file.
 
 use std::{
     io::Write as _,

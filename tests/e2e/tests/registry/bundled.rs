@@ -1,4 +1,4 @@
-//! A bundle for sites without a network, made on a host whose images come from a registry.
+//! A bundle for sites without a network, created on a host whose images come from a registry.
 
 use std::{
     fs,
@@ -27,10 +27,10 @@ use super::{
 const PASSWORD: &str = "right-5b2e";
 const FROM: &str = "--docker-registry=127.0.0.1:5000";
 
-/// A staging host without an archive of the images, and a package.
+/// A staging host with a package, and without an image archive.
 struct Staging {
     site: Site,
-    /// Where the installer's own files go meanwhile.
+    /// Where the installer's own files are moved.
     room: PathBuf,
     package: String,
     to: PathBuf,
@@ -66,7 +66,7 @@ impl Staging {
         self.site.bash("/usr/bin/docker images --all --no-trunc --format '{{.ID}} {{.Repository}}'")
     }
 
-    /// Nothing came of it.
+    /// Checks that nothing has changed.
     fn is_as_before(&self) {
         assert_eq!(self.images(), "");
         assert_eq!(fs::read_dir(&self.room).expect("it is ours").count(), 0);
@@ -100,7 +100,7 @@ fn a_bundle_from_a_registry_is_the_same_as_from_the_package_and_installs() {
     assert_eq!(staging.images(), "");
     assert_eq!(fs::read_dir(&staging.room).unwrap().count(), 0);
 
-    // What the engine had stays.
+    // Images that the engine had before are kept.
     let pull = image(REGISTRY, Role::Cm);
     staging.site.engine.pull(&pull, &mut |_| Continue(())).unwrap();
     let before = staging.images();
@@ -110,7 +110,7 @@ fn a_bundle_from_a_registry_is_the_same_as_from_the_package_and_installs() {
     assert_eq!(before.lines().count(), 1);
     staging.site.engine.remove_image(&format!("{REGISTRY}/pcoip-cm:{VERSION}")).unwrap();
 
-    // The registry is not asked again.
+    // The registry is not contacted again.
     staging.site.stop();
     let bundle = format!("--darksite-bundle-path={}", staging.to.display());
     let validating = [&["validate"], &INSTALL[1..], &[&bundle]].concat();
@@ -209,7 +209,7 @@ fn an_engine_that_saved_in_vain_keeps_nothing_either() {
 
     let missing = take("9.9.9", &mut |_| Continue(()));
     let interrupted = take(VERSION, &mut |news| match news {
-        // How much there is to be saved nobody knows.
+        // The total size of the saved images is unknown.
         Pulling::Progress { there, all: 0 } if there > 0 => {
             saved = there;
             Break(())

@@ -1,4 +1,4 @@
-//! An installation whose images come from a registry, without an archive of them.
+//! An installation with images from a registry, without an image archive.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ use super::{NEEDS, VERSION, proxy::Proxy, site::Site};
 
 const PASSWORD: &str = "right-8d1f";
 
-/// A machine that can be installed on, with the installer alone.
+/// A machine that meets the requirements, with only the installer.
 pub(super) fn prepared() -> Site {
     let site = Site::start();
     let alone = site.machine.folder().join("alone");
@@ -42,7 +42,7 @@ pub(super) fn install(site: &Site, more: &[&str]) -> (Option<i32>, Value) {
     installer::told(&run(site, &[&INSTALL[..], more].concat()))
 }
 
-/// Nothing of an installation is there.
+/// Checks that no part of an installation exists.
 pub(super) fn is_untouched(site: &Site) {
     let facts = site.engine.facts().expect("the engine answers");
     assert_eq!((facts.swarm, facts.services.len()), (SwarmFact::Inactive, 0));
@@ -51,7 +51,7 @@ pub(super) fn is_untouched(site: &Site) {
     assert_eq!(site.bash(left), "");
 }
 
-/// The error that ended it, and what to do.
+/// The error and its fix.
 pub(super) fn refusal(document: &Value) -> [&str; 3] {
     let findings = document["findings"].as_array().into_iter().flatten();
     let mut errors = findings.filter(|finding| finding["level"] == "error");
@@ -82,7 +82,7 @@ fn an_installation_from_an_open_registry_needs_no_archive_and_leaves_no_image() 
     let running = site.engine.running("pcoipcm_cm").unwrap();
     assert_eq!(running.iter().map(|it| &it.image).collect::<Vec<_>>(), [&id]);
 
-    // The registry need not be there again for what it gave already.
+    // Images that were pulled do not need the registry again.
     site.stop();
     let (code, document) = install(&site, &["--agent-port=60444"]);
     assert_eq!(code, Some(0), "{document:#}");
@@ -164,7 +164,7 @@ fn a_registry_of_an_unknown_authority_is_told_with_where_its_certificate_goes() 
     is_untouched(&site);
 }
 
-/// Has the installer pull from a registry that stalls, and interrupts it.
+/// Interrupts the installer while it pulls from a stalled registry.
 pub(super) fn interrupt_the_pull(site: &Site, words: &[&str]) -> Output {
     let mut command = site.machine.command("bash");
     let run = format!("echo $$ > /run/setup.pid; exec {} \"$@\"", setup(site).display());

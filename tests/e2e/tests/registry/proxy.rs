@@ -1,4 +1,4 @@
-//! What lies between an engine and a registry, and does not always keep its promises.
+//! A faulty proxy between an engine and a registry.
 
 use std::{
     io::{Read as _, Write as _},
@@ -12,7 +12,7 @@ use std::{
 
 use e2e::machine::Machine;
 
-/// Relays connections in a machine's network.
+/// Relays connections in the network of a machine.
 pub(crate) struct Proxy {
     at: SocketAddr,
     rules: Arc<Rules>,
@@ -20,9 +20,9 @@ pub(crate) struct Proxy {
 
 #[derive(Default)]
 struct Rules {
-    /// After so many bytes of an answer the next connection breaks; 0 for never.
+    /// The next connection breaks after this many bytes of a response; 0 for never.
     breaks: AtomicU64,
-    /// After so many bytes every connection stalls; 0 for never.
+    /// Every connection stalls after this many bytes; 0 for never.
     stalls: AtomicU64,
     broken: AtomicU64,
 }
@@ -34,7 +34,7 @@ impl Proxy {
         let at = listener.local_addr().expect("it is bound");
         let rules = Arc::new(Rules::default());
         let held = Arc::clone(&rules);
-        // Connections to the registry are made from inside too; the thread ends with the test.
+        // Connections to the registry also start inside; the thread ends with the test.
         machine.in_network(|| {
             thread::spawn(move || {
                 for client in listener.incoming().flatten() {
@@ -52,12 +52,12 @@ impl Proxy {
         self.at.to_string()
     }
 
-    /// The next connection that carries more than so many bytes to the engine breaks.
+    /// Makes the next connection break after this many bytes to the engine.
     pub(crate) fn break_next_after(&self, bytes: u64) {
         self.rules.breaks.store(bytes, SeqCst);
     }
 
-    /// Every connection stalls after so many bytes to the engine.
+    /// Makes every connection stall after this many bytes to the engine.
     pub(crate) fn stall_after(&self, bytes: u64) {
         self.rules.stalls.store(bytes, SeqCst);
     }
@@ -92,7 +92,7 @@ fn relay(mut client: TcpStream, mut server: TcpStream, rules: &Rules) {
         }
         let stalls = rules.stalls.load(SeqCst);
         if stalls > 0 && carried > stalls {
-            // Until the engine hangs up.
+            // Waits until the engine closes the connection.
             let _ = asking.join();
             break;
         }

@@ -12,7 +12,6 @@ use e2e::{binaries, installer, machine::Machine, needs::met};
 
 use crate::{NEEDS, REGISTRY};
 
-/// The machine.
 pub(crate) struct Site {
     pub(crate) engine: Engine,
     pub(crate) machine: Machine,
@@ -20,7 +19,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// One whose registry has both images, where tests can have it.
+    /// A machine whose registry has both images, if the requirements of the tests are met.
     pub(crate) fn serving() -> Option<Self> {
         if !met(NEEDS) {
             return None;
@@ -37,13 +36,13 @@ impl Site {
         Self { engine, machine, registry: None }
     }
 
-    /// Runs lines of a shell on the machine.
+    /// Runs shell commands on the machine.
     pub(crate) fn bash(&self, lines: &str) -> String {
         self.machine.tell("bash", &["-c", lines])
     }
 
-    /// Starts the registry at an address of the machine, with more lines of its file. What was pushed
-    /// before is there.
+    /// Starts the registry at an address of the machine, with additional configuration. Images from
+    /// an earlier start remain.
     pub(crate) fn serve(&mut self, address: &str, more: &str) {
         self.run(&format!(
             "version: 0.1\nstorage: {{filesystem: {{rootdirectory: /run/registry}}}}\n\
@@ -62,7 +61,6 @@ impl Site {
         self.wait(address);
     }
 
-    /// Kills it.
     pub(crate) fn stop(&mut self) {
         self.bash("kill -9 $(cat /run/registry.pid)");
         if let Some(mut registry) = self.registry.take() {
@@ -70,7 +68,7 @@ impl Site {
         }
     }
 
-    /// Pushes both images there, forgets them here, and tells the digest of their layer.
+    /// Pushes both images, removes them from the engine, and returns the digest of their layer.
     pub(crate) fn push(&self, registry: &str) -> String {
         let archive = ImageArchive::read(binaries::path("pcoip-cmsg-images.tar"));
         let archive = archive.expect("`cargo xtask test` makes it");
@@ -118,7 +116,7 @@ impl Site {
 impl Drop for Site {
     fn drop(&mut self) {
         if let Some(mut registry) = self.registry.take() {
-            // The registry itself ends with its machine.
+            // The registry is stopped with its machine.
             let _ = registry.kill();
             let _ = registry.wait();
         }

@@ -1,4 +1,4 @@
-//! Passwords and keys that the installer is given or makes.
+//! Passwords and keys that the installer receives or creates.
 
 use std::{
     collections::BTreeSet,
@@ -26,12 +26,12 @@ fn marks() -> Marks {
     Marks::of([("docker password", DOCKER), ("enrollment password", SSO)])
 }
 
-/// A way to give both passwords.
+/// A way to pass both passwords.
 struct Way {
     words: Vec<String>,
     environment: Vec<(&'static str, &'static str)>,
     input: &'static str,
-    /// Whether everybody sees it on the installer's command line, as its warning says.
+    /// Whether all users can see it on the installer's command line, as its warning says.
     is_on_command_line: bool,
 }
 
@@ -57,7 +57,7 @@ fn ways() -> Vec<Way> {
     ]
 }
 
-/// Asserts what may be seen of processes.
+/// Checks what other users can see of processes.
 fn is_hidden(seen: &BTreeSet<Seen>, marks: &Marks, way: &Way) {
     let is_installer = |process: &Seen| {
         process.program == "pcoip-cmsg-setup"
@@ -166,13 +166,13 @@ fn a_password_is_not_told_by_what_refuses_it() {
     }
 }
 
-/// Lines of a key's PEM, which nothing but the key has.
+/// Lines of a key's PEM that occur nowhere else.
 fn key_marks(place: &Place) -> Marks {
     let mut marks = Marks::default();
     for name in ["cmsg.key", "jwt-signing.key"] {
         let pem = fs::read_to_string(place.paths().certs().join(name)).expect("it is there");
         let mut lines = pem.lines().filter(|line| !line.starts_with("-----"));
-        // The first line tells the kind of key.
+        // The first line only depends on the kind of key.
         let line = lines.nth(1).expect("a key has several lines");
         marks.add(name, &line[..line.len().min(40)]);
     }
@@ -240,7 +240,7 @@ fn no_process_that_knows_a_secret_leaves_its_memory_behind() {
 
     assert_eq!(running.len(), 3, "{running:?}");
     assert!(running.iter().all(|process| process.core == "0"), "{running:?}");
-    // A process is seen before its first instruction, too.
+    // Processes are visible even before their first instruction.
     let seen = watch.end();
     let is_hardened = |it: &&Seen| it.program == "pcoip-cmsg-setup" && it.core == "0";
     assert!(seen.iter().any(|it| is_hardened(&it)), "{seen:#?}");

@@ -1,4 +1,4 @@
-//! What is looked for, in every form that a careless line might give it.
+//! The searched secrets, in every encoding in which they could leak.
 
 use std::fmt::Write as _;
 
@@ -28,7 +28,7 @@ impl Marks {
         marks
     }
 
-    /// Which of them is in there, and in what form.
+    /// The secrets in these bytes, with their encodings.
     pub(crate) fn find(&self, bytes: &[u8]) -> Vec<String> {
         let found = |mark: &Mark| {
             let form = mark.forms.iter().find(|(_, form)| memmem::find(bytes, form).is_some())?;
@@ -83,7 +83,7 @@ fn url(value: &str, is_lower: bool) -> String {
 const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// The digits that follow from these bytes alone, where so many others come before.
+/// The base64 digits that depend only on these bytes, after this many other bytes.
 fn base64(bytes: &[u8], before: usize, alphabet: &[u8; 64]) -> String {
     let bits: Vec<u8> = std::iter::repeat_n(&0, before)
         .chain(bytes)
@@ -111,7 +111,7 @@ fn a_secret_is_found_in_every_form() {
         ("base64", "YSJiJmMgPGQ-J8OpL1wrJTdR"),
     ];
     for (form, text) in table {
-        // JSON and what Rust quotes are often the same.
+        // JSON strings and Rust's `Debug` strings are often the same.
         let found = marks.find(text.as_bytes()).join(", ").replace("quoted", "JSON");
 
         assert_eq!(found, format!("it ({form})"), "{text}");

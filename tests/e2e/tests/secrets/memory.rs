@@ -1,4 +1,4 @@
-//! What the memory of a running role holds of a session that has ended.
+//! The secrets of an ended session in the memory of a running role.
 
 use std::{
     fs::{self, File},
@@ -15,15 +15,15 @@ use crate::sessions::{
     ALLOCATE, HELLO, LIST, PASSCODE, PASSWORD, Site, blocking, factor, password,
 };
 
-/// Connections to the broker and to agents are kept for four seconds after their last use.
+/// Connections to the broker and to agents stay open for four seconds after their last use.
 const POLLS: u32 = 60;
 const POLL: Duration = Duration::from_millis(500);
 const PIECE: usize = 1 << 20;
 
-/// Secrets by their names, as they are in documents and in headers.
+/// Secrets by name, as they appear in documents and headers.
 type Secrets = Vec<(&'static str, Vec<u8>)>;
 
-/// The secrets that some memory of a process has which it can write to.
+/// The secrets in the writable memory of a process.
 fn in_memory(pid: u32, secrets: &Secrets) -> Vec<&'static str> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("the process runs");
     let memory = File::open(format!("/proc/{pid}/mem")).expect("the process can be looked into");
@@ -40,7 +40,7 @@ fn in_memory(pid: u32, secrets: &Secrets) -> Vec<&'static str> {
                     found.push(name);
                 }
             }
-            // Pieces overlap, so that none is cut in two.
+            // Pieces overlap, so that no secret is split.
             let step = if read == PIECE { read - longest } else { read };
             at += step.max(1) as u64;
         }
@@ -48,7 +48,7 @@ fn in_memory(pid: u32, secrets: &Secrets) -> Vec<&'static str> {
     found
 }
 
-/// The bounds of a mapping that can be read and written.
+/// The address range of a mapping that is readable and writable.
 fn writable(line: &str) -> Option<(u64, u64)> {
     let mut columns = line.split_whitespace();
     let (start, end) = columns.next()?.split_once('-')?;

@@ -1,4 +1,4 @@
-//! An installation, and the places in it where a secret may be.
+//! An installation, and the files that may contain secrets.
 
 use std::{
     collections::BTreeMap,
@@ -35,7 +35,7 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn fresh() -> Self {
-        // Else a limit that is there already would hide one that is not set.
+        // Otherwise, an existing limit would hide a missing one.
         if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_CORE) {
             let _ = setrlimit(Resource::RLIMIT_CORE, hard, hard);
         }
@@ -43,7 +43,7 @@ impl Place {
         Self { folder: tempfile::tempdir().expect("a temporary folder can be made") }
     }
 
-    /// The folder around the root, which every command line names.
+    /// The directory of the root, which is in every command line.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -69,16 +69,16 @@ impl Place {
         command
     }
 
-    /// Runs it with that in the environment and on standard input.
+    /// Runs the installer with this environment and standard input.
     pub(crate) fn run(&self, words: &[&str], environment: &[(&str, &str)], input: &str) -> Output {
         let mut command = self.command(words);
         let mut child = command.envs(environment.iter().copied()).spawn().expect("it starts");
-        // It need not read what nothing asks for.
+        // The installer may exit without reading it.
         let _ = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
         child.wait_with_output().expect("the installer ends")
     }
 
-    /// Runs what has to succeed, and asserts that it tells no secret.
+    /// Runs a command that must succeed, and checks that its output has no secret.
     pub(crate) fn done(&self, words: &[&str], marks: &Marks) -> Output {
         let output = self.run(words, &[], "");
         is_silent(&output, marks, words);
@@ -87,8 +87,8 @@ impl Place {
         output
     }
 
-    /// Asserts that no file under the root has a secret, but those that are to have one, and that
-    /// nobody else can read these. Returns in which files they are.
+    /// Checks that only the allowed files below the root contain secrets, and that only their owner
+    /// can read them. Returns these files.
     pub(crate) fn holds_secrets_in_their_places(&self, marks: &Marks) -> Vec<String> {
         let mut places = Vec::new();
         for (path, (mode, content)) in self.files() {
@@ -118,7 +118,7 @@ impl Place {
                 if metadata.is_dir() {
                     folders.push(path);
                 } else if metadata.is_file() && path != self.paths().daemon() {
-                    // What the roles have may go while it is read.
+                    // Files of the roles may disappear while they are read.
                     let Ok(content) = fs::read(&path) else { continue };
                     let name = path.strip_prefix(self.paths().root()).expect("it is below");
                     let mode = metadata.permissions().mode();
@@ -130,12 +130,12 @@ impl Place {
     }
 }
 
-/// Whether a secret may be there: passwords in files of their own, and keys.
+/// Whether a file may contain secrets: keys, and files for passwords.
 fn is_place(path: &str) -> bool {
     const BASE: &str = "opt/teradici/pcoipcm_data";
     let below = |folder: &str| path.strip_prefix(&format!("{BASE}/{folder}/"));
     let is_key = |name: &str| name.ends_with(".key") || name.contains(".key.pcoip-cmsg-setup-");
-    // For `rollback`: files that were changed, as they were.
+    // Previous versions of changed files, for `rollback`.
     let is_former =
         below("data").is_some_and(|name| name.trim_start_matches('.').starts_with("previous.json"));
     below("data/secrets").is_some() || below("certs").is_some_and(is_key) || is_former

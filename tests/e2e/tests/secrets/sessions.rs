@@ -1,4 +1,4 @@
-//! What clients, brokers and agents entrust to the roles.
+//! The secrets that clients, brokers and agents send to the roles.
 
 use std::{
     collections::BTreeSet,
@@ -143,13 +143,13 @@ pub(crate) fn factor(code: &str) -> String {
     )
 }
 
-/// What a session leaves to look for.
+/// The secrets of a session.
 struct Told {
     marks: Marks,
     tag: Tag,
 }
 
-/// Logs on, fails at every step once, and gets a desktop.
+/// Logs on with one failure at every step, and gets a desktop.
 async fn log_on(site: &Site) -> Told {
     let mut marks = Marks::of([
         ("password", PASSWORD),
@@ -190,7 +190,7 @@ async fn log_on(site: &Site) -> Told {
     Told { marks, tag: Tag::parse(tag).expect("it is a tag") }
 }
 
-/// Requests of a client that is somebody else, or broken.
+/// Requests of another client, and invalid requests.
 async fn fails_before(talk: &mut Talk) {
     let headers = format!("Authorization: Bearer {BEARER}\r\nX-Token: {BEARER}\r\n");
     let torn = format!("<pcoip-client version=\"2.1\">{}", password(PASSWORD));
@@ -212,7 +212,7 @@ async fn fails_before(talk: &mut Talk) {
     talk.cookie = None;
 }
 
-/// Launches and allocations that fail, with answers that have credentials in them.
+/// Failed launches and allocations, whose responses contain credentials.
 async fn fails_to_get_a_desktop(site: &Site) {
     let extra = escape(EXTRA);
     let outcome = |id: &str| {
@@ -237,7 +237,7 @@ async fn fails_to_get_a_desktop(site: &Site) {
     }
 }
 
-/// A session whose every secret is looked for at that level.
+/// A session at this log level, whose secrets are searched for.
 async fn story(level: &str) {
     let site = Site::start(level).await;
     let watch = Watch::start(site.place.folder());

@@ -1,4 +1,4 @@
-//! A client by hand, whose every word is known.
+//! A client whose exact bytes a test controls.
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-/// Longer than anything takes.
+/// Longer than any step of a test.
 const WAIT: Duration = Duration::from_secs(30);
 /// The session log id of every talk.
 pub(crate) const ID: &str = "0b1c2d3e-0000-4000-8000-00000000000b";
@@ -23,12 +23,11 @@ pub(crate) const ID: &str = "0b1c2d3e-0000-4000-8000-00000000000b";
 pub(crate) struct Talk {
     address: SocketAddr,
     connector: TlsConnector,
-    /// The session's cookie.
     pub(crate) cookie: Option<String>,
 }
 
 impl Talk {
-    /// One that trusts that certificate.
+    /// A client that trusts this certificate.
     pub(crate) fn with(address: SocketAddr, certificate: &Path) -> Self {
         let mut roots = RootCertStore::empty();
         let certificate = CertificateDer::from_pem_file(certificate);
@@ -47,7 +46,7 @@ impl Talk {
         self.post("/pcoip-broker/xml", "", &document).await
     }
 
-    /// Sends a request with these headers besides, each with its line end, and returns the answer.
+    /// Sends a request with these additional header lines, and returns the response.
     pub(crate) async fn post(&mut self, path: &str, headers: &str, body: &str) -> String {
         let cookie = self.cookie.as_ref().map(|c| format!("Cookie: JSESSIONID={c}\r\n"));
         let request = format!(
@@ -72,7 +71,7 @@ impl Talk {
         stream.write_all(bytes).await.expect("it is taken");
         stream.flush().await.expect("it is taken");
         let mut answer = Vec::new();
-        // An end without a word of TLS is an end as well.
+        // The connection may end without a TLS close_notify alert.
         let _ = stream.read_to_end(&mut answer).await;
         String::from_utf8_lossy(&answer).into_owned()
     }

@@ -1,4 +1,4 @@
-//! What everybody on the host may read of processes, looked at for as long as they come and go.
+//! What other users can see of processes, sampled continuously.
 
 use std::{
     collections::BTreeSet,
@@ -20,17 +20,14 @@ const EVERY: Duration = Duration::from_millis(2);
 /// A process at some time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Seen {
-    /// Its program.
     pub(crate) program: String,
-    /// Its command line.
     pub(crate) words: Vec<u8>,
-    /// Its environment.
     pub(crate) environment: Vec<u8>,
     /// How large a dump of its memory may be.
     pub(crate) core: String,
 }
 
-/// Looks at all processes that name a folder.
+/// Watches all processes with a directory in their command line.
 #[derive(Debug)]
 pub(crate) struct Watch {
     stop: Arc<AtomicBool>,

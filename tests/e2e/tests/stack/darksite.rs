@@ -1,5 +1,5 @@
-//! A machine without a route to anywhere but its clients, broker and desktops, installed and updated
-//! from bundles that were carried there.
+//! A machine with routes only to its clients, broker and desktops, installed and updated from
+//! bundles.
 
 use std::{
     fs,
@@ -18,20 +18,21 @@ use serde_json::{Value, json};
 
 use super::site::{Site, V4};
 
-/// Where the package puts the installer on the machine: it shares `/usr` with all others.
+/// Where the package puts the installer. `/usr` is shared by all machines.
 const PROGRAM: &str = "/opt/of-the-package/bin/pcoip-cmsg-setup";
 
-/// What `dnf` does without repositories: it hands on to `rpm`.
+/// A `dnf` without repositories, which calls `rpm`.
 const DNF: &str = "#!/bin/sh
 echo \"dnf $*\" >> /var/log/dnf.said
 for word; do case $word in *.rpm) rpm --dbpath /var/lib/rpm --upgrade --nodeps --noscripts \"$word\" || exit 1;; esac; done
 ";
 
-/// What the guide types, in the folder that the bundle was carried to.
+/// The commands of the guide, in the directory of the bundle.
 const GUIDE: &str = "tar xzvf pcoip-cmsg-setup_darksite-0.1.0.el9.tar.gz && \
                      cd teradici-pcoip-cmsg-bundle && ./pcoip-cmsg-setup-offline.sh";
 
-/// A staging host's installed package: the installer and the images of that version beside it.
+/// The installed package of a staging host: the installer, and the images of this version beside
+/// it.
 fn staging(folder: &Path, version: &str) -> PathBuf {
     let own = folder.join(version);
     fs::create_dir(&own).expect("a folder can be made");
@@ -49,7 +50,7 @@ fn staging(folder: &Path, version: &str) -> PathBuf {
     setup
 }
 
-/// A bundle of that version's images, which says of itself what an installer of this build takes.
+/// A bundle with images of this version, whose manifest this installer accepts.
 fn bundle(folder: &Path, version: &str, package: &Path) -> PathBuf {
     let to = folder.join(format!("{version}.tar.gz"));
     let made = std::process::Command::new(staging(folder, version))
@@ -76,7 +77,7 @@ fn package(folder: &Path) -> PathBuf {
     rpm::package(folder, "pcoip-cmsg-setup", "1.el9", (PROGRAM, &program))
 }
 
-/// Runs a script on the machine, where the package's installer and our `dnf` are found.
+/// Runs a script on the machine, with the package's installer and our `dnf` on the path.
 fn typed(site: &Site, folder: &Path, script: &str) -> Output {
     let path = format!("{}:/opt/of-the-package/bin", folder.join("bin").display());
     let script = format!("cd {} && export PATH={path}:$PATH && {script}", folder.display());
@@ -116,7 +117,7 @@ fn a_machine_without_a_network_is_installed_from_a_bundle_and_updated_from_the_n
     fs::create_dir(folder.join("bin")).expect("a folder can be made");
     let dnf = folder.join("bin/dnf");
     site.shell(&format!("cat > {0} <<'END'\n{DNF}END\nchmod 755 {0}", dnf.display()));
-    // Whoever asked for anything beyond the two networks would be heard here.
+    // Requests beyond the two networks would be noticed here.
     site.shell(
         "ip link add far type veth peer name beyond && \
          sysctl -qw net.ipv6.conf.{far,beyond}.disable_ipv6=1 && \
@@ -142,7 +143,7 @@ fn a_machine_without_a_network_is_installed_from_a_bundle_and_updated_from_the_n
     assert_eq!(said, expected);
     site.session(&V4);
 
-    // The archive itself, and no flag again.
+    // The archive itself, without repeating flags.
     let update =
         format!("{PROGRAM} update --output=json --darksite-bundle-path {}", second.display());
     let updated = done(&typed(&site, &folder, &update));
@@ -154,7 +155,7 @@ fn a_machine_without_a_network_is_installed_from_a_bundle_and_updated_from_the_n
 
     assert_eq!(site.shell("awk '$1 == \"far:\" { print $11 }' /proc/net/dev"), "0\n");
 
-    // The way back takes no bundle.
+    // A rollback needs no bundle.
     let back = done(&typed(&site, &folder, &format!("{PROGRAM} rollback --output=json")));
     assert_eq!(back["outcome"], "done");
     assert_eq!(running(&site), format!("{cm}:9.0.0\n{sg}:9.0.0\n"));

@@ -1,5 +1,5 @@
-//! The administrators' guide removes its product by hand. Its commands remove this one too, with
-//! the oldest and a new docker command, and it can be installed again.
+//! The commands of the administrators' guide that remove its product also remove this one, with the
+//! oldest supported and a recent `docker` command, and it can be installed again.
 
 use std::time::{Duration, Instant};
 
@@ -8,13 +8,13 @@ use serde_json::json;
 
 use super::site::{Site, V4};
 
-/// From the command to services that answer: 15 seconds, on a machine that is ten times busier.
+/// Time until the services respond: 15 seconds, times ten for a busy machine.
 const LIMIT: Duration = Duration::from_secs(150);
 
-/// For what the engine does on its own.
+/// Timeout for background work of the engine.
 const MOMENT: Duration = Duration::from_secs(60);
 
-/// Its first two steps, as they stand there; only lines that the page breaks are whole again.
+/// The first two steps of the guide, with the line breaks of its layout removed.
 const REMOVE: &str = r#"
 sudo docker stack rm pcoipcm
 sudo docker swarm leave --force
@@ -22,15 +22,15 @@ sudo docker rmi -f $(sudo docker images --format "{{.ID}} {{.Repository}}" | gre
 sudo docker rmi -f $(sudo docker images --format "{{.ID}} {{.Repository}}" | grep -E */sg | awk '{ print $1 }')
 "#;
 
-/// The next two, without the packages that this machine does not have.
+/// The next two steps, without packages that this machine lacks.
 const CLEAN_UP: &str = "
 sudo rm -f /etc/yum.repos.d/teradici-pcoip-cmsg.repo
 sudo rm -rf /opt/teradici
 sudo rm -rf /var/log/Teradici
 ";
 
-/// What is left at the engine and in the documented folders. An engine that leaves a swarm while it is
-/// still joining may keep that swarm's `ingress`.
+/// What is left in the engine and in the documented directories. An engine that leaves a swarm
+/// while it is still joining may keep the swarm's `ingress` network.
 const LEFT: &str = "docker info --format 'swarm {{.Swarm.LocalNodeState}}'
 docker ps --all --format 'container {{.Names}} {{.Status}}'
 docker images --all --format 'image {{.Repository}}'
@@ -63,7 +63,7 @@ fn the_guides_own_commands_remove_it_and_it_installs_again() {
     install(&site);
 }
 
-/// Installs, and returns how long it took until everything answered; a session goes through it.
+/// Installs, runs a session, and returns how long it took until everything responded.
 fn install(site: &Site) -> Duration {
     let begun = Instant::now();
     let document = site.install(&[]);
@@ -76,7 +76,7 @@ fn install(site: &Site) -> Duration {
     took
 }
 
-/// Removes the services and deploys the stack file that is there: the time until they answer.
+/// Removes the services, deploys the existing stack file, and returns the time until they respond.
 fn deploy_by_hand(site: &Site) -> Duration {
     site.shell("docker stack rm pcoipcm");
     let begun = Instant::now();
@@ -94,8 +94,8 @@ fn deploy_by_hand(site: &Site) -> Duration {
     begun.elapsed()
 }
 
-/// Does what the guide says, as root in a shell at home. It is no script: a command that fails, as
-/// the second `rmi` does where the first has removed both images, is passed over.
+/// Runs the commands of the guide in a root shell. It is not a script: a failing command, such as
+/// the second `rmi` after the first has removed both images, does not stop it.
 fn follow(site: &Site, path: &str, commands: &str) -> String {
     let script = format!("sudo() {{ \"$@\"; }}\ncd ~\n{commands}");
     let mut shell = site.machine.command("bash");
@@ -103,7 +103,7 @@ fn follow(site: &Site, path: &str, commands: &str) -> String {
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
-/// Waits until no more than this is left: the engine takes a moment to remove what has ended.
+/// Waits until only this is left, since the engine needs a moment to remove stopped containers.
 fn leaves(site: &Site, told: &str, expected: &[&str]) {
     let left = || site.shell(LEFT).lines().map(str::to_owned).collect::<Vec<_>>();
     let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! What a stack is through outages of what it depends on: the broker, and the engine under it.
+//! The behaviour of a stack during outages of the broker and of the engine.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::site::{Site, V4};
 
-/// The engine looks at the services every 10 seconds, and gives up at the third time.
+/// The engine checks the services every 10 seconds, and replaces them after three failures.
 const OUTAGE: Duration = Duration::from_secs(35);
 
 /// Longer than anything takes on a machine that is busy.
@@ -22,7 +22,7 @@ fn the_stack_follows_its_broker_and_outlasts_outages_of_it_and_of_the_engine() {
     outlasts_the_engine(&mut site);
 }
 
-/// Containers have `/etc/hosts` as it was when they started.
+/// The `/etc/hosts` of a container does not change after its start.
 fn follows_the_broker(site: &Site) {
     site.change_inner_address("add 10.72.2.8/24");
     site.call_broker("10.72.2.8");
@@ -49,7 +49,7 @@ fn outlasts_the_broker(site: &Site) {
     std::thread::sleep(OUTAGE);
 
     let status = site.done(&["status"]);
-    let why = "draining: no new sessions are taken";
+    let why = "draining: no new sessions are accepted";
     for role in ["cm", "sg"] {
         let role = &status["roles"][role];
         assert_eq!((&role["live"], &role["reason"]), (&json!(true), &json!(why)));
@@ -74,7 +74,7 @@ fn outlasts_the_engine(site: &mut Site) {
     site.machine.kill_engine();
     site.machine.start_engine();
     let begun = Instant::now();
-    // The former ones may run for a while, and answer.
+    // The previous containers may still run and respond for a while.
     let are_back = |now: &[String]| now.len() == 2 && !now.iter().any(|it| before.contains(it));
     while !are_back(&site.processes()) {
         assert!(begun.elapsed() < PATIENCE, "{:?}", site.tasks());
@@ -84,7 +84,7 @@ fn outlasts_the_engine(site: &mut Site) {
         site.ready(role);
     }
 
-    // The new gateway took it up from its journal, and counts from nothing.
+    // The new gateway restored the session from its journal, with counters at zero.
     held.wait_for(|event| event["event"] == "resumed");
     while !site.connections(Role::Sg).iter().any(has_datagrams_again) {
         assert!(begun.elapsed() < PATIENCE, "{:?}", site.connections(Role::Sg));

@@ -1,5 +1,4 @@
-//! What the installer reports, what the services may do, and sessions through them over both
-//! families of addresses.
+//! The installer's report, the privileges of the services, and sessions over IPv4 and IPv6.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -21,7 +20,7 @@ fn the_stack_carries_sessions_over_both_families_and_clients_keep_their_addresse
     reports_what_runs(&site.done(&["status"]));
     may_do_little(&site);
 
-    // The broker is known by its name in `/etc/hosts` alone, and has IPv4.
+    // The broker's name is only in `/etc/hosts`, with an IPv4 address.
     let first = [&V4, &V6].map(|family| (family, keeps_its_address(&site, family)));
     let url = format!("--broker-url=https://[{}]", V6.far);
     let configured = site.done(&["configure", &url, &format!("--host-address={NAME}")]);
@@ -33,17 +32,17 @@ fn the_stack_carries_sessions_over_both_families_and_clients_keep_their_addresse
     came_from_the_gateway(by_ipv6.stop(), &V6, &second);
 }
 
-/// What clients call the machine, which is not what the container's kernel calls itself.
+/// The machine's name for clients, which differs from the host name in the container.
 const NAME: &str = "cm.corp.example";
 
-/// That plain HTTP is redirected to the name, however it was called.
+/// Checks that HTTP is redirected to this name from any other.
 fn is_called_by_its_name(site: &Site) {
     let ask = "curl --silent --output /dev/null --write-out '%{redirect_url}'";
     let redirected = site.shell(&format!("{ask} --header 'Host: elsewhere' http://127.0.0.1/x"));
     assert_eq!(redirected, format!("https://{NAME}/x"));
 }
 
-/// What `status` has to say of a stack that runs.
+/// Checks the `status` of a running stack.
 fn reports_what_runs(status: &Value) {
     assert_eq!(status["runtime"], "swarm");
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
@@ -59,8 +58,8 @@ fn reports_what_runs(status: &Value) {
     );
 }
 
-/// What the kernel lets a role's process do: nothing but bind a port below 1024, as a user of no
-/// other rights, and write to no file of its image.
+/// Checks the privileges of a role's process: it may only bind ports below 1024, as an unprivileged
+/// user, and cannot write to its image.
 fn may_do_little(site: &Site) {
     let user = site.shell("id -u pcoip-cmsg");
     for role in [Role::Cm, Role::Sg] {
@@ -76,7 +75,7 @@ fn may_do_little(site: &Site) {
     }
 }
 
-/// One session, whose client both roles know by its own address.
+/// Checks that both roles see the client's own address in a session.
 fn keeps_its_address(site: &Site, family: &Family) -> Value {
     let session = site.session(family);
     for role in [Role::Cm, Role::Sg] {
@@ -86,8 +85,8 @@ fn keeps_its_address(site: &Site, family: &Family) -> Value {
     session
 }
 
-/// That broker and agent saw these sessions, of their own clients, and that nothing came to the
-/// agent but from the machine's address, its datagrams from the documented port.
+/// Checks that broker and agent saw these sessions with their own clients, and that the agent was
+/// only contacted from the machine's address, with datagrams from the documented port.
 fn came_from_the_gateway(
     [broker, agent]: [Vec<Value>; 2],
     desktop: &Family,

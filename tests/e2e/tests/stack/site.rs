@@ -1,5 +1,5 @@
-//! A machine between two networks, as an administrator has one: clients on one side, the broker and
-//! the desktops on the other, and the installer on it.
+//! A machine between two networks: clients on one side, broker and desktops on the other, and the
+//! installer on it.
 
 use std::{
     net::SocketAddr,
@@ -23,7 +23,6 @@ use serde_json::Value;
 /// The addresses of one family.
 #[derive(Debug)]
 pub(crate) struct Family {
-    /// The client's own.
     pub(crate) client: &'static str,
     /// Where clients reach the machine.
     pub(crate) outside: &'static str,
@@ -54,11 +53,11 @@ pub(crate) const V6: Family = Family {
     length: 64,
 };
 
-/// What the machine is like; its `/etc/hosts` alone knows the broker's name.
+/// The machine's files; only `/etc/hosts` has the broker's name.
 const OWN: [&str; 2] =
     ["--broker-url=https://broker.corp.example", "--external-pcoip-ip=203.0.113.1"];
 
-/// A role answers at once or hangs.
+/// A role responds immediately or hangs.
 const ASK: Duration = Duration::from_secs(5);
 /// Longer than anything takes on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -77,7 +76,7 @@ pub(crate) struct Desktop {
 }
 
 impl Site {
-    /// A machine with an engine and nothing on it, where tests can have one.
+    /// A machine with an engine, if the requirements of the tests are met.
     pub(crate) fn fresh() -> Option<Self> {
         let tools = ["dockerd", "unshare", "ip", "useradd", "ps", "pgrep", "curl"].map(Need::Tool);
         met(&[&[Need::Root, Need::Namespace][..], &tools].concat()).then(|| {
@@ -96,13 +95,13 @@ impl Site {
         })
     }
 
-    /// Has the machine's `/etc/hosts` say where the broker is.
+    /// Sets the broker's address in the machine's `/etc/hosts`.
     pub(crate) fn call_broker(&self, address: &str) {
         let name = "broker.corp.example";
         self.shell(&format!("sed -i /{name}/d /etc/hosts; echo {address} {name} >> /etc/hosts"));
     }
 
-    /// Changes an address of the host of broker and agents, e.g. `add 10.72.2.8/24`.
+    /// Changes an address of the host of broker and agents, for example `add 10.72.2.8/24`.
     pub(crate) fn change_inner_address(&self, change: &str) {
         self.inner.ip(&format!("address {change} dev inner")).expect("it can be changed");
     }
@@ -127,7 +126,6 @@ impl Site {
         Desktop { broker, agent }
     }
 
-    /// Runs the installer.
     pub(crate) fn run(&self, words: &[&str]) -> Output {
         installer::run(&self.machine, &binaries::path("pcoip-cmsg-setup"), words)
     }
@@ -145,7 +143,7 @@ impl Site {
         self.done(&[&installer::with(&INSTALL, &OWN)[..], more].concat())
     }
 
-    /// A client's session, which has to go well: its result.
+    /// The result of a client's session, which must succeed.
     pub(crate) fn session(&self, family: &Family) -> Value {
         let mut events = self.client(family, &[]).end();
         let result = events.pop().expect("a client ends with its result");
@@ -169,7 +167,7 @@ impl Site {
         Process::start(client)
     }
 
-    /// What a role tells of a session.
+    /// What a role reports about a session.
     pub(crate) fn seen(&self, role: Role, id: &Value) -> Connection {
         let all = self.connections(role);
         let of_it = all.iter().find(|it| *id == *it.id);
@@ -196,7 +194,7 @@ impl Site {
         }
     }
 
-    /// How a role is, if it says so.
+    /// The status of a role, if it responds.
     pub(crate) fn status(&self, role: Role) -> std::io::Result<Status> {
         socket::get(&self.paths().run(), role, "/status", ASK)
     }
@@ -211,7 +209,7 @@ impl Site {
         self.machine.tell("bash", &["-ec", script])
     }
 
-    /// The tasks that the engine knows: which they are, and how they are to be and are.
+    /// The tasks of the engine: their names, and desired and current states.
     pub(crate) fn tasks(&self) -> Vec<String> {
         let columns = "{{.ID}} {{.Name}} {{.DesiredState}} {{.Error}}";
         let ps = format!("docker stack ps --no-trunc --format '{columns}' pcoipcm");
@@ -226,7 +224,7 @@ impl Site {
         all.lines().map(str::to_owned).collect()
     }
 
-    /// Takes the broker's and the agents' link away, or gives it back.
+    /// Disconnects or reconnects broker and agents.
     pub(crate) fn set_inner_link(&self, state: &str) {
         self.inner.ip(&format!("link set dev inner {state}")).expect("a link can be set");
     }
@@ -237,7 +235,7 @@ impl Site {
 }
 
 impl Desktop {
-    /// Stops both, and returns what broker and agent said.
+    /// Stops both, and returns the events of broker and agent.
     pub(crate) fn stop(self) -> [Vec<Value>; 2] {
         [self.broker.stop(), self.agent.stop()]
     }

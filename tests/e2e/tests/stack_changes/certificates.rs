@@ -1,5 +1,5 @@
-//! Certificates change while a session runs: at once, and nothing starts anew. Only the first authority
-//! takes a start, since the services' files have to name it.
+//! Certificates change during a session without a restart. Only the first CA certificate requires a
+//! restart, since the services' files must contain its path.
 
 use e2e::{binaries, hosts::process::Process, installer::with};
 use serde_json::json;
@@ -60,7 +60,7 @@ fn a_new_certificate_is_shown_at_once_and_a_session_goes_on() {
     let made = digest(&site, own);
     assert_eq!(shown(&site), [made.clone(), made.clone()]);
     let first = change(&["--self-signed=false", certificate, key, &names[2]]);
-    // Their files name an authority now, and they read their files when they start.
+    // The services' files now contain a CA certificate, and are only read at the start.
     assert_eq!(first["restarts"], json!(["cm", "sg"]), "{:#}", first["plan"]);
     assert_eq!(shown(&site), [digest(&site, "/root/one.crt"), digest(&site, "/root/one.crt")]);
 
@@ -68,7 +68,7 @@ fn a_new_certificate_is_shown_at_once_and_a_session_goes_on() {
     let client = "client --connect https://127.0.0.1 --passcode 123456 --user u --password p \
                   --domain example.com --hold 12";
     let client = simulator(&site, client);
-    // What the flags said arrives at those whom the services call.
+    // The settings of the flags reach the peers of the services.
     agent.wait_for(|event| {
         event["event"] == "launch" && event["license_path"] == "https://licence.example/server"
     });

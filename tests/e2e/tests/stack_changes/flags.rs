@@ -1,5 +1,5 @@
-//! What a flag does to the services, as the services and their clients see it: a changed one, and one
-//! that is there from the beginning.
+//! The effect of flags on the services, as the services and their clients see it, for changes and
+//! for new installations.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -15,7 +15,7 @@ use crate::{
     site::{INSTALL, Site},
 };
 
-/// Makes the files that the rows name.
+/// Creates the files for the rows.
 const MAKE: &str = "set -e; cd /root; (umask 077; echo hunter2 >password); \
     openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=ca -days 300 \
     -addext keyUsage=keyCertSign,cRLSign; \
@@ -146,7 +146,7 @@ fn one_half_goes_and_comes_back_and_the_other_stays_at_its_work() {
 
         let document = site.done(&words);
 
-        // Its own file says with whom it works.
+        // Its own file names the peer.
         assert_eq!(document["restarts"], json!([other]), "{flag}");
         assert_eq!(site.tasks()[at], "", "{flag}");
         let status = site.done(&["status"]);

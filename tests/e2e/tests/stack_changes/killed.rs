@@ -1,4 +1,4 @@
-//! Killed before, between and in the steps that the engine performs.
+//! Killed before, between and during the steps that the engine performs.
 
 use std::{
     net::TcpStream,
@@ -43,7 +43,7 @@ fn an_installation_killed_after_a_step_of_the_engine_is_carried_out_by_the_next(
     }
 }
 
-/// The services of the killed command have the ports, and the next one undoes them first.
+/// The services of the killed command use the ports, and the next command undoes them first.
 fn validates_beside_what_is_left(site: &Site) {
     let begun = Instant::now();
     while site.machine.in_network(|| TcpStream::connect("127.0.0.1:443")).is_err() {
@@ -126,16 +126,16 @@ fn a_removal_that_was_killed_is_carried_out_by_the_next_or_taken_back() {
     site.done(&["install"]);
     site.is_live();
     site.is_as(&installed, REMOVE);
-    // This step does nothing before all are done, which it may be by then.
+    // This step only does something when all others are done, which may be the case by then.
     site.start(&PURGE).kill_in(number(&steps, LEAVE), steps.len());
     site.done(&INSTALL);
     site.is_live();
     site.start_until(&PURGE, &steps, DELETE).kill();
     site.is_gone_without_trace(&before, DELETE);
-    // What is settled is finished, not taken back.
+    // A completed command is finished, not undone.
     site.done(&INSTALL);
     site.start(&PURGE).kill_in(steps.len() + 1, steps.len());
-    // There may have been nothing left to do.
+    // There may be nothing left to remove.
     let _ = site.run(&PURGE);
     site.is_as(&before, "settled");
 }

@@ -1,4 +1,4 @@
-//! Services that do not come to life: the change goes back by itself, and says why.
+//! Services that do not start: the change is rolled back automatically, and the reason is reported.
 
 use cmsg_config::socket::Role;
 use serde_json::json;
@@ -26,7 +26,7 @@ fn a_port_that_is_taken_on_the_way_ends_with_4_and_the_service_is_where_it_was()
     assert!(said.contains("0.0.0.0:8443") && said.contains("in use"), "{said}");
     assert_eq!(site.status(Role::Cm).listens, listens);
     site.is_as(&before, "rolled back");
-    // The other one has nothing to do with it.
+    // The other service is not affected.
     assert_eq!(site.tasks()[1], tasks[1]);
 }
 
@@ -42,7 +42,7 @@ fn a_value_that_only_the_daemon_can_refuse_is_told_and_mended_by_hand() {
     assert_eq!(failed.status.code(), Some(4), "{said}");
     assert_eq!(error(&failed)["id"], json!("role.not-live"), "{said}");
     assert!(said.contains("/nowhere"), "{said}");
-    // The administrator's own line is not the installer's to take back.
+    // The installer does not undo the administrator's own line.
     assert!(said.contains("not everything is undone"), "{said}");
     let tasks = site.tasks();
     site.replace(

@@ -1,11 +1,11 @@
-//! Beside what others have in the same engine.
+//! Installation in an engine with unrelated objects.
 
 use serde_json::json;
 
 use crate::site::{INSTALL, PURGE, Site, error};
 
-/// A stack, a network, a volume and an image of somebody else's; the image is one of ours by another
-/// name, which takes no registry.
+/// An unrelated stack, network, volume and image. The image is one of ours under another name, so
+/// no registry is needed.
 const FOREIGN: &str = "tar -cf- -C /etc hostname | docker import - others.example/thing:1 >/dev/null && \
     docker volume create theirs >/dev/null && docker network create --driver overlay theirs >/dev/null && \
     printf 'version: \"3.8\"\\nservices:\\n  one:\\n    image: others.example/thing:1\\n    \
@@ -53,7 +53,7 @@ fn a_swarm_of_ours_in_which_others_have_services_now_is_not_left() {
     assert_eq!(site.shell("docker volume ls --format '{{.Name}}'").trim(), "theirs");
     let images = site.shell("docker image ls --format '{{.Repository}}:{{.Tag}}'");
     assert_eq!(images.trim(), "others.example/thing:1");
-    // It is used again, as the one it is.
+    // The network is reused.
     site.done(&INSTALL);
     site.is_live();
     assert_eq!(site.shell(swarm), node);
@@ -139,7 +139,7 @@ fn a_locked_swarm_is_refused_until_it_is_unlocked() {
     assert_eq!(locked["id"], json!("swarm.locked"), "{locked}");
     assert_eq!(locked["cure"], json!("run `docker swarm unlock`"));
     site.shell(&unlock);
-    // Docker 20.10 sometimes unlocks without telling its network layer.
+    // Docker 20.10 sometimes unlocks without notifying its network layer.
     let mut installed = site.run(&INSTALL);
     while installed.status.code() == Some(1) {
         let cure = "everything is undone; restart Docker (`systemctl restart docker`) and run the \
@@ -153,7 +153,7 @@ fn a_locked_swarm_is_refused_until_it_is_unlocked() {
     assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
     site.is_live();
 
-    // What is locked away cannot be removed, and would come back.
+    // Objects in a locked swarm cannot be removed, and would return with it.
     site.machine.kill_engine();
     site.machine.start_engine();
     assert_eq!(site.fails(&PURGE, 3), locked);

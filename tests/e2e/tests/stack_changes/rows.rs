@@ -1,31 +1,31 @@
-//! Flags, where each arrives, and which services start anew for it.
+//! Flags, where each takes effect, and which services restart.
 
 use Role::{Cm, Sg};
 use cmsg_config::socket::Role;
 
-/// Flags that are given together, where they arrive, and which services start anew for them.
+/// Flags that are given together, where they take effect, and which services restart.
 pub(crate) type Row = (&'static [&'static str], &'static [Arrives], &'static [Role]);
 
-/// Where something arrives.
+/// Where a flag takes effect.
 pub(crate) enum Arrives {
-    /// At a listener of that role, by its key.
+    /// In this listener of the role, by its key.
     Listens(Role, &'static str, &'static str),
-    /// In that role's file, under that key, where the role reads it when it starts.
+    /// In the role's file, with this key.
     Stands(Role, &'static str, &'static [&'static str]),
-    /// At the engine's network.
+    /// In the engine's network.
     Network(&'static str),
-    /// As a file with the content of another one, which may go on.
+    /// As a copy of another file, which may be removed.
     Copied(&'static str, &'static str),
-    /// In the certificate that clients of both roles see, as one of its names.
+    /// As a name in the certificate of both roles.
     Named(&'static str),
-    /// As `false` among the saved answers, and nowhere else.
+    /// As `false` in the saved answers, and nowhere else.
     Kept(&'static str),
-    /// No more among the saved answers.
+    /// As a removal from the saved answers.
     Forgotten(&'static str),
 }
 use Arrives::{Copied, Forgotten, Kept, Listens, Named, Network, Stands};
 
-/// Rows that an installation can be given all at once.
+/// Rows that can all be given to one installation.
 pub(crate) const FIRST: &[Row] = &[
     (
         &[
@@ -164,7 +164,7 @@ pub(crate) const FIRST: &[Row] = &[
     ),
 ];
 
-/// Rows that only change what those before them left behind.
+/// Rows that only undo the effect of earlier ones.
 pub(crate) const BACK: &[Row] = &[
     (
         &["--enable-ipv6=false", "--external-pcoip-ip=192.0.2.1"],
@@ -176,7 +176,7 @@ pub(crate) const BACK: &[Row] = &[
         &[Cm, Sg],
     ),
     (
-        // A list that is given replaces the saved one.
+        // A given list replaces the saved one.
         &["--listen=http=0.0.0.0:8080", "--enable-collaboration"],
         &[
             Listens(Sg, "udp-source", "0.0.0.0:55000"),
@@ -261,7 +261,7 @@ pub(crate) const SECOND: &[Row] = &[
     ),
 ];
 
-/// Flags that have no row, and the tests that they are in.
+/// Flags without a row, and the tests that cover them.
 pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
     ("runtime", "stack_changes/flags.rs"),
     ("root", "stack_changes/flags.rs"),

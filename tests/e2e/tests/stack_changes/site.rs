@@ -30,15 +30,15 @@ const NEEDS: &[Need] = &[
 
 /// Where the data of an installation lies.
 const DATA: &str = "/opt/teradici/pcoipcm_data/data";
-/// Longer than a service takes on a busy machine.
+/// Longer than a service takes to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// All that an installation leaves on a machine outside of its engine.
+/// All files that an installation leaves on a machine, outside of its engine.
 const FILES: &str = "cat /etc/passwd /etc/group /etc/shadow /etc/gshadow; \
     find /opt /etc/sysctl.d -printf '%y %m %s %p\\n' | sort; ls -d /var/log/Teradici 2>/dev/null; \
     cat /proc/sys/net/ipv4/ip_local_reserved_ports; \
     ps -e -o args= | grep -E 'pcoip-cmsgd|pcoip-cmsg-setup' | grep -v grep; true";
-/// And in its engine.
+/// All objects that an installation leaves in the engine.
 const ENGINE: &str = "docker info --format '{{.Swarm.LocalNodeState}} {{.Swarm.NodeID}}'; \
     docker image ls --all --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}' | sort; \
     docker network ls --format '{{.Name}} {{.Driver}}' | sort; \
@@ -52,7 +52,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// One, where tests can have it.
+    /// A new machine, if the requirements of the tests are met.
     pub(crate) fn fresh() -> Option<Self> {
         met(NEEDS).then(|| Self { machine: installer::machine() })
     }
@@ -69,7 +69,7 @@ impl Site {
         installer::run(&self.machine, &binaries::path("pcoip-cmsg-setup"), words)
     }
 
-    /// Runs it to an end that has to be good.
+    /// Runs a command that must succeed.
     pub(crate) fn done(&self, words: &[&str]) -> Value {
         let output = self.run(words);
         let complaint = String::from_utf8_lossy(&output.stderr);
@@ -77,7 +77,7 @@ impl Site {
         document(&output)
     }
 
-    /// Runs it to an end that has to be that one, and returns its first error.
+    /// Runs a command that must exit with this code, and returns its first error.
     pub(crate) fn fails(&self, words: &[&str], code: i32) -> Value {
         let output = self.run(words);
         let complaint = String::from_utf8_lossy(&output.stderr);
@@ -90,12 +90,12 @@ impl Site {
         stepped::steps(&self.done(&[words, &["--dry-run"]].concat()))
     }
 
-    /// Starts one that stops between its steps.
+    /// Starts an installer that stops between its steps.
     pub(crate) fn start(&self, words: &[&str]) -> Stepped {
         Stepped::on(&self.machine, &binaries::path("pcoip-cmsg-setup"), words)
     }
 
-    /// Starts one and lets it perform all steps up to one of that name.
+    /// Starts an installer, and lets it perform all steps before the one with this name.
     pub(crate) fn start_until(&self, words: &[&str], steps: &[String], last: &str) -> Stepped {
         let mut installer = self.start(words);
         assert!(installer.after(number(steps, last)), "`{last}` is not the last of {steps:?}");
@@ -107,12 +107,12 @@ impl Site {
         self.machine.tell("bash", &["-c", line])
     }
 
-    /// What is on the machine and in its engine.
+    /// The state of the machine and its engine.
     pub(crate) fn state(&self) -> Vec<String> {
         let told = [FILES, ENGINE].map(|line| self.shell(line));
         let mut state: Vec<_> =
             told.iter().flat_map(|told| told.lines()).map(str::to_owned).collect();
-        // What others do on the machine that lends its files is none of this one's; a lock of theirs
+        // Changes on the real machine do not belong to this one; a lock of the real machine
         // shines through and is kept here.
         let own = std::fs::read_dir(self.machine.folder().join("upper/var/lib"));
         let own = own.expect("it has a folder of its own").flatten();
@@ -121,7 +121,7 @@ impl Site {
         state
     }
 
-    /// Asserts that it is so again, as soon as what was killed has ended.
+    /// Checks that the state is the same again, once killed processes have ended.
     pub(crate) fn is_as(&self, before: &[String], when: &str) {
         let begun = Instant::now();
         let mut state = self.state();
@@ -133,26 +133,26 @@ impl Site {
         assert_eq!((gone, new), (vec![], vec![]), "{when}");
     }
 
-    /// Removes what is installed, and asserts that nothing is left.
+    /// Removes the installation, and checks that nothing is left.
     pub(crate) fn is_gone_without_trace(&self, before: &[String], when: &str) {
         self.done(&PURGE);
         self.is_as(before, when);
     }
 
-    /// What a role says of itself.
+    /// The status of a role.
     pub(crate) fn status(&self, role: Role) -> Status {
         let run = Paths::under(self.machine.path("/")).run();
         socket::get(&run, role, "/status", PATIENCE).expect("the role answers")
     }
 
-    /// Asserts that both roles answer.
+    /// Checks that both roles respond.
     pub(crate) fn is_live(&self) {
         let status = self.done(&["status"]);
         let roles = &status["roles"];
         assert_eq!([&roles["cm"]["live"], &roles["sg"]["live"]], [&json!(true); 2], "{status:#}");
     }
 
-    /// The running task of each service; nothing for one that is not deployed.
+    /// The running task of each service; empty for one that is not deployed.
     pub(crate) fn tasks(&self) -> [String; 2] {
         ["cm", "sg"].map(|service| {
             let line = format!(
@@ -181,7 +181,7 @@ impl Site {
         self.shell(&line).trim().to_owned()
     }
 
-    /// What `openssl x509` tells of the certificates that clients see, of both services.
+    /// The output of `openssl x509` for the certificates of both services.
     pub(crate) fn shown(&self, what: &str) -> [String; 2] {
         let ports = [(Role::Cm, "broker"), (Role::Sg, "pcoip")].map(|(role, key)| {
             let listens = self.status(role).listens;
@@ -196,7 +196,7 @@ impl Site {
         })
     }
 
-    /// Replaces a line of a file of the installation's data, as an administrator does.
+    /// Replaces a line of a file of the installation, like an administrator does.
     pub(crate) fn replace(&self, name: &str, line: &str, by: &str) {
         self.machine.tell("sed", &["-i", &format!("s|{line}|{by}|"), &format!("{DATA}/{name}")]);
     }

@@ -1,14 +1,14 @@
-//! Swarms that the services cannot be in: of several hosts, managed by another one, out of order.
+//! Unsuitable swarms: with several hosts, managed by another host, or broken.
 
 use serde_json::{Value, json};
 
 use crate::site::{INSTALL, PURGE, Site};
 
-/// Ends when the engine has joined its swarm, network and all.
+/// Waits until the engine has joined its swarm, including the network.
 const JOINED: &str = "until docker network inspect docker_gwbridge ingress; do sleep 0.1; done";
 const CERTIFICATE: &str = "/var/lib/docker/swarm/certificates/swarm-node.crt";
 
-/// A host that manages a swarm, another one, and what has that one join.
+/// A host that manages a swarm, another host, and the command that makes it join.
 fn pair() -> Option<(Site, Site, String)> {
     let (manager, other) = (Site::fresh()?, Site::fresh()?);
     manager.machine.connect(&other.machine, ["198.51.100.1/24", "198.51.100.2/24"]);
@@ -85,6 +85,6 @@ fn a_swarm_that_is_out_of_order_is_told_and_its_cure_brings_the_services_back() 
     site.shell("docker swarm leave --force");
     site.done(&INSTALL);
     site.is_live();
-    // Containers of the swarm that was left are still there.
+    // Containers of the former swarm still exist.
     site.is_gone_without_trace(&before, "in a swarm of its own again");
 }

@@ -1,4 +1,4 @@
-//! The engine goes away under the installer, and comes back.
+//! The engine stops and restarts while the installer runs.
 
 use e2e::stepped::JOURNAL;
 use serde_json::json;
@@ -20,7 +20,7 @@ fn an_engine_that_is_killed_halfway_is_told_and_the_next_command_repairs() {
     assert!(said.contains("docker"), "{said}");
     assert!(said.contains("not everything is undone"), "{said}");
     assert!(site.machine.path(JOURNAL).exists(), "the journal is kept");
-    // Nor is it lost by a command that cannot do anything either.
+    // A further command without an engine does not lose it either.
     let _ = site.run(&INSTALL);
     assert!(site.machine.path(JOURNAL).exists(), "the journal is kept");
 
@@ -43,7 +43,7 @@ fn an_engine_that_is_restarted_halfway_makes_no_difference_in_the_end() {
 
     let (output, said) = installer.end();
 
-    // The new engine deploys what it is told: to the installer nothing has happened.
+    // The new engine deploys the services, and the installer does not notice the restart.
     assert_eq!(output.status.code(), Some(0), "{said}");
     site.is_live();
     assert_eq!(site.values(cmsg_config::socket::Role::Cm, "AgentPort"), ["6001"]);

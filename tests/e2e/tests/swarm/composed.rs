@@ -1,4 +1,4 @@
-//! An installation with a compose file of the administrator's own.
+//! An installation with an administrator's own compose file.
 
 use std::{
     fs::File,
@@ -19,7 +19,7 @@ use super::NEEDS;
 
 const FILE: &str = "/etc/mine.yaml";
 
-/// Both roles, the gateway with less memory, and a service of the administrator's own.
+/// Both roles, the gateway with a lower memory limit, and another service.
 const MINE: &str = r#"
 version: "3.7"
 x-role: &role
@@ -56,7 +56,7 @@ networks:
   ours: {external: true, name: pcoipcm_network}
 "#;
 
-/// Where the installation keeps it.
+/// The installation's copy of the compose file.
 const COPY: &str = "/opt/teradici/pcoipcm_data/data/compose-file.yaml";
 const RUNNING: [&str; 3] = ["pcoipcm_cm 1/1", "pcoipcm_own 1/1", "pcoipcm_sg 1/1"];
 
@@ -89,13 +89,13 @@ impl Site {
         installer::told(&installer::run(&self.0, &program, words))
     }
 
-    /// What the engine was told of a service.
+    /// The engine's description of a service.
     fn service(&self, name: &str) -> Value {
         let told = self.0.tell("/usr/bin/docker", &["service", "inspect", name]);
         serde_json::from_str::<Value>(&told).expect("it is a document")[0]["Spec"].take()
     }
 
-    /// Waits for these services: the installer waits for what the roles say, the engine is slower.
+    /// Waits for these services: the installer waits for the roles, and the engine is slower.
     fn until(&self, expected: &[&str]) {
         let begun = Instant::now();
         while self.services() != expected {
@@ -137,12 +137,12 @@ fn a_compose_file_is_deployed_as_it_says_and_gives_way_again() {
         format!("root 600\n{MINE}")
     );
 
-    // The same again changes nothing, also without the administrator's file.
+    // Repeating the command changes nothing, even without the administrator's file.
     site.bash(&format!("rm {FILE}"));
     let (code, document) = site.setup(&["configure"]);
     assert_eq!((code, &document["restarts"]), (Some(0), &json!([])), "{document:#}");
 
-    // A file that docker refuses is found out only by deploying it.
+    // Some invalid files are only noticed when they are deployed.
     site.write(&MINE.replace("300M", "1K"));
     let (code, document) = site.setup(&["configure", "--compose-file", FILE]);
     assert_eq!(code, Some(1), "{document:#}");

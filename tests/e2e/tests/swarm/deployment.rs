@@ -1,4 +1,4 @@
-//! A machine whose engine is told by the room that speaks to it.
+//! A machine whose engine is controlled through `cmsg-engine`.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,7 +16,7 @@ use cmsg_engine::{
 };
 use e2e::{binaries, machine::Machine};
 
-/// What a machine's engine is told by the room that speaks to it.
+/// An installation in the engine of a machine.
 pub(crate) struct Deployment {
     pub(crate) engine: Engine,
     pub(crate) archive: ImageArchive,
@@ -25,7 +25,7 @@ pub(crate) struct Deployment {
 }
 
 impl Deployment {
-    /// A machine with an installation's files, and its engine.
+    /// A machine with the files of an installation and an engine.
     pub(crate) fn prepare() -> Self {
         let mut machine = Machine::start();
         machine.start_engine();
@@ -39,7 +39,7 @@ impl Deployment {
         words.push(&at);
         machine.tell(&setup, &words);
         let paths = Paths::under(root);
-        // Its roles give way to the stack's, with their files.
+        // Its roles are replaced by those of the stack, with the same files.
         let pid = std::fs::read_to_string(paths.run().join("supervise.pid")).expect("it runs");
         machine.tell(
             "bash",
@@ -51,7 +51,7 @@ impl Deployment {
         Self { engine, archive: archive.expect("`cargo xtask test` makes it"), paths, machine }
     }
 
-    /// The stack file, for the images as the engine calls them.
+    /// The stack file with the image names of the engine.
     pub(crate) fn write_stack(&self) -> PathBuf {
         let stack = Stack {
             paths: self.paths.clone(),
@@ -71,7 +71,7 @@ impl Deployment {
         file.keep().expect("it stays").1
     }
 
-    /// Waits until a role answers on its socket.
+    /// Waits until a role responds on its socket.
     pub(crate) fn live(&self, role: Role) -> Status {
         let begun = Instant::now();
         loop {
@@ -89,7 +89,7 @@ impl Deployment {
         }
     }
 
-    /// The user and the capabilities that a role's process has.
+    /// The user and the capabilities of a role's process.
     pub(crate) fn rights(&self, role: Role) -> [String; 3] {
         let lines = format!(
             "grep -hE '^(Uid|CapEff|CapBnd):' /proc/$(pgrep -f '^/pcoip-cmsgd {}')/status",
@@ -100,7 +100,7 @@ impl Deployment {
         [0, 1, 2].map(|index| words[index].expect("a line has a value").to_owned())
     }
 
-    /// Loads the images, makes the swarm and deploys both services.
+    /// Loads the images, creates the swarm and deploys both services.
     pub(crate) fn deployed() -> Self {
         let site = Self::prepare();
         site.engine.load_images(&site.archive.source, |_| ()).expect("the images can be loaded");
@@ -111,7 +111,7 @@ impl Deployment {
         site
     }
 
-    /// The one container that runs for a service; a role may answer before the engine has noticed.
+    /// The only running container of a service; a role may respond before the engine has noticed.
     pub(crate) fn running(&self, service: &str) -> Running {
         let running = || self.engine.running(service).expect("the engine answers");
         self.until("one container runs", |_| running().len() == 1);
@@ -123,7 +123,7 @@ impl Deployment {
         self.running(service).container
     }
 
-    /// Waits until something of the engine holds.
+    /// Waits until a condition holds for the engine.
     pub(crate) fn until(&self, what: &str, mut holds: impl FnMut(&Engine) -> bool) {
         let begun = Instant::now();
         while !holds(&self.engine) {

@@ -1,4 +1,4 @@
-//! A compose file of an administrator's own, as the page about it has one.
+//! An administrator's own compose file, as in the documentation.
 
 use std::{collections::BTreeMap, io::Write as _, path::Path};
 

@@ -1,4 +1,4 @@
-//! An engine's place in a swarm, as somebody else may have left it.
+//! States of an engine's swarm that others may have left.
 
 use std::path::PathBuf;
 
@@ -88,7 +88,7 @@ fn a_swarm_that_waits_for_a_key_or_is_out_of_order_is_told() {
     engine(&machine).make_swarm("10.101.128.0/17").unwrap();
     let certificate = "/var/lib/docker/swarm/certificates/swarm-node.crt";
 
-    // An engine without a certificate that it can read does not come into its swarm.
+    // An engine without a readable certificate cannot join its swarm.
     machine.tell("cp", &[certificate, "/run/kept"]);
     machine.tell("truncate", &["--size=9", certificate]);
     machine.kill_engine();
@@ -103,7 +103,7 @@ fn a_swarm_that_waits_for_a_key_or_is_out_of_order_is_told() {
     machine.start_engine();
     let locked = facts(&machine);
 
-    // Right behind its start, too, it is asked only when it has found its swarm.
+    // Even right after its start, the engine is only queried once it has joined its swarm.
     assert_eq!(mended.swarm, SwarmFact::Manager { is_ours: true, nodes: 1 });
     assert_eq!(locked.swarm, SwarmFact::Locked);
     assert_eq!((locked.node, locked.services.len()), (None, 0));

@@ -1,4 +1,4 @@
-//! One service at a time: what a plan does to it does not concern the other.
+//! Operations on one service do not affect the other.
 
 use std::{path::Path, time::Duration};
 
@@ -26,7 +26,7 @@ fn what_is_done_to_one_service_does_not_concern_the_other() {
     let inspect = ["service", "inspect", "--format", "{{json .Spec}}", CM];
     let spec = || site.machine.tell("/usr/bin/docker", &inspect);
 
-    // The same file again changes nothing.
+    // Deploying the same file again changes nothing.
     engine.deploy(docker, &[site.write_stack()]).unwrap();
     assert_eq!((site.container(CM), site.container(SG)), (cm.clone(), sg.clone()));
 
@@ -37,7 +37,7 @@ fn what_is_done_to_one_service_does_not_concern_the_other() {
         running.len() == 1 && running[0].container != cm
     });
     assert_eq!(site.container(SG), sg);
-    // Nothing of the service but the count of its restarts has changed.
+    // Only the service's restart counter has changed.
     assert_eq!(spec().replace("\"ForceUpdate\":1", "\"ForceUpdate\":0"), before);
 
     engine.scale_service(docker, CM, 0).unwrap();
@@ -110,7 +110,7 @@ fn a_service_that_keeps_dying_leaves_its_last_words() {
     let failure = || site.engine.last_failure(SG, None, 20).unwrap();
     site.until("its tasks fail", |_| failure().is_some_and(|failure| !failure.log.is_empty()));
     let first = failure().unwrap();
-    // Also when its container was replaced, and is gone.
+    // Even when its container was replaced and removed.
     site.until("another one fails", |_| failure().unwrap().when != first.when);
     let told = failure().unwrap();
 

@@ -1,5 +1,5 @@
-//! A machine whose engine is installed and does not run. No test machine has systemd, so a script does
-//! what the installer asks of it.
+//! A machine with an installed engine that is not running. Test machines do not run systemd, so a
+//! script simulates `systemctl`.
 
 use std::{
     fs::{File, Permissions},
@@ -49,14 +49,14 @@ impl Site {
         installer::told(&output.expect("the installer can be run"))
     }
 
-    /// What `systemctl` was asked to change since the last time.
+    /// The changes requested from `systemctl` since the last query.
     fn calls(&self) -> String {
         let take = "cd /run/systemd/docker 2>/dev/null || exit 0; touch calls; cat calls; rm calls";
         self.0.tell("bash", &["-c", take])
     }
 }
 
-/// The errors, with what to do.
+/// The errors with their fixes.
 fn errors(document: &Value) -> Vec<(&str, &str)> {
     let findings = document["findings"].as_array().into_iter().flatten();
     let errors = findings.filter(|finding| finding["level"] == "error");
@@ -86,7 +86,7 @@ fn an_engine_that_does_not_run_is_started_where_that_is_agreed_to_and_not_else()
     assert_eq!(code, Some(0), "{document:#}");
     assert_eq!(site.calls(), "enable --now docker\n");
 
-    // The administrator takes it out of the boot, and the services with it.
+    // The administrator disables the engine at boot, and thereby the services.
     site.0.tell("rm", &["/run/systemd/docker/enabled"]);
     let (code, document) = site.setup(&["configure", "--agent-port=60444"]);
     assert_eq!(code, Some(0), "{document:#}");

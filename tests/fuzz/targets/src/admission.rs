@@ -1,4 +1,4 @@
-//! The gateway's rules under any order of events, seen from outside.
+//! The gateway's rules with any order of events, observed from outside.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,7 +16,7 @@ use cmsg_proto::{
 
 use crate::input::Input;
 
-/// Lets events happen and looks at what the rules say after each.
+/// Applies events, and checks the result of each.
 pub fn run(data: &[u8]) {
     let input = &mut Input::new(data);
     let mut world = World::new();
@@ -175,7 +175,7 @@ impl World {
         }
     }
 
-    /// A client that has just spoken is not followed to another port, whatever is sent from there.
+    /// A client that sent a datagram recently is not moved to another port by datagrams from there.
     fn is_kept(&mut self, from: SocketAddr, candidates: SpiCandidates, agent: SocketAddr) {
         let seen = |_| Seen { datagrams: self.now.as_millis(), sequence: Some(9) };
         let other = SocketAddr::new(from.ip(), from.port() ^ 0x4000);
@@ -189,7 +189,8 @@ impl World {
         self.settle();
     }
 
-    /// To an agent of a session with that client, or to where a client sent from.
+    /// The destination is an agent of a session with that client, or an address from which a client
+    /// sent.
     fn leads_well(&self, side: Side, from: SocketAddr, to: SocketAddr, flow: FlowId) {
         let owner = self.admission.views().find(|view| view.slot.flows(side).any(|f| f == flow));
         let owner = owner.expect("a flow is some session's");
@@ -252,7 +253,7 @@ impl World {
         }
     }
 
-    /// When every client is gone for long enough, nothing is left.
+    /// When all clients have been gone for long enough, nothing is left.
     fn end(mut self) {
         for control in self.controls.clone() {
             self.admission.control_closed(control, self.now);
@@ -276,7 +277,7 @@ fn tag(number: u8) -> TagDigest {
     TagDigest::of(&b"SCS1abcdefgh"[..4 + usize::from(number)])
 }
 
-/// Few, some reserved and some the other way round.
+/// Few values, some of them reserved and some byte-swapped.
 fn spi(input: &mut Input<'_>) -> [u8; 4] {
     let number = input.below(12);
     match number {

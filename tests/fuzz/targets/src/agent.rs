@@ -1,4 +1,4 @@
-//! What agents are asked says what was meant, and what they answer is taken only if it is usable.
+//! A launch request has the given values, and a response is only accepted if it is usable.
 
 use cmsg_proto::{
     SessionTag,
@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 
 use crate::{input::Input, tree::representable};
 
-/// Reads bytes as an agent's answer, and as the values of a question.
+/// Parses bytes as an agent's response, and as the values of a request.
 pub fn run(data: &[u8]) {
     if let Ok(Launched::Session(info)) = Launched::parse(data) {
         assert!(info.port != 0);

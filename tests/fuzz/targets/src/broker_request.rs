@@ -1,10 +1,10 @@
-//! A client's request reaches the broker with our few changes and without any other.
+//! A client's request reaches the broker with the documented changes and no others.
 
 use cmsg_proto::broker::{PcmInfo, Request, RequestKind};
 
 use crate::tree::{Seen, passed_on, reread};
 
-/// Reads bytes as a client's request.
+/// Parses bytes as a client's request.
 pub fn run(data: &[u8]) {
     let Ok(request) = Request::parse(data) else { return };
     assert!(request.version().to_string().len() <= 16 && request.kind().name().len() <= 64);
@@ -23,7 +23,7 @@ pub fn run(data: &[u8]) {
     same_kind(&request, &sent);
 }
 
-/// Who we are, as the broker is told.
+/// The `pcm-info` of the Connection Manager.
 #[must_use]
 pub(crate) fn pcm() -> PcmInfo {
     PcmInfo {
@@ -35,13 +35,13 @@ pub(crate) fn pcm() -> PcmInfo {
 
 const MOST_ADDED: usize = 512;
 
-/// How often the root's name stands in its own tags.
+/// Number of occurrences of the root's name in its own tags.
 fn roots(source: &str) -> usize {
     let document = reread(source).expect("it was read");
     if document.root().content().is_some() { 2 } else { 1 }
 }
 
-/// The tree is the client's with `pcm-info` and our capability, each once.
+/// The tree is the client's with `pcm-info` and the capability, each once.
 fn introduced(source: &str, sent: &str) {
     let given = reread(source).expect("it was read");
     let Some(sent) = reread(sent) else { return };
@@ -70,7 +70,7 @@ fn introduced(source: &str, sent: &str) {
     asked.children().clear();
 }
 
-/// Sent back under the client's root it is the same request.
+/// With the client's root it is the same request.
 fn same_kind(request: &Request<'_>, sent: &str) {
     let Some(document) = reread(sent) else { return };
     let mut edits = cmsg_proto::xml::Edits::default();

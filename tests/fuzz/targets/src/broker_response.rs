@@ -1,4 +1,4 @@
-//! A broker's answer reaches the client with our few changes and without any other.
+//! A broker's response reaches the client with the documented changes and no others.
 
 use cmsg_proto::{
     SessionTag,
@@ -43,7 +43,7 @@ pub fn run(data: &[u8]) {
 
 const MOST_ADDED: usize = 512;
 
-/// The client is told our target in the place of the broker's.
+/// The response has the Connection Manager's target instead of the broker's.
 fn granted(response: &Response<'_>, given: &cmsg_proto::xml::Document<'_>) {
     let ours = ClientTarget {
         ip_address: [203, 0, 113, 7].into(),

@@ -1,5 +1,5 @@
-//! A bundle is unpacked as its manifest says or not at all, whatever stands in its archive, and
-//! never out of the folder that is made for it.
+//! A bundle is unpacked as its manifest says or not at all, for any archive, and never outside the
+//! directory.
 
 use std::{
     fs,

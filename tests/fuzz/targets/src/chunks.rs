@@ -1,4 +1,4 @@
-//! The reader of chunks against one that has the whole stream before it.
+//! Compares the parser of chunks with one that has the whole stream.
 
 use cmsg_proto::{
     SessionTag, TagDigest,
@@ -30,7 +30,7 @@ fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Item>, bool) {
     (found, reader.understands())
 }
 
-/// What the stream tells, and whether it fits.
+/// The items of the stream, and whether its layout matches.
 fn naive(stream: &[u8]) -> (Vec<Item>, bool) {
     let mut found = Vec::new();
     let Some(opening) = stream.first_chunk::<16>() else { return (found, true) };

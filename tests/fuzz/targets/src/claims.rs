@@ -1,4 +1,4 @@
-//! Claims are read as they were written, and hold for their announcement only.
+//! Claims are parsed as they were serialized, and only valid for their announcement.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -37,7 +37,7 @@ fn announced(input: &mut Input<'_>) -> AddConnection {
     }
 }
 
-/// Claims that hold are for this gateway, this minute and this announcement.
+/// Valid claims are for this gateway, this minute and this announcement.
 fn judged(claims: &Claims, announced: &AddConnection, now: Time) {
     let own = [claims.aud];
     let Ok(()) = claims.check(announced, &own, now) else { return };

@@ -1,5 +1,5 @@
-//! A configuration file is read as it is written, whatever the administrator put there, and what
-//! the installer does not set stays.
+//! A configuration file is parsed as it is written, with any content, and lines that the installer
+//! does not set are preserved.
 
 use cmsg_config::{ConfFile, ConnectionManager, SecurityGateway, file::Entry};
 
@@ -33,7 +33,7 @@ fn means_the_same(file: &ConfFile, written: &str) {
     }
 }
 
-/// Setting a key leaves every other line as it is and in its order.
+/// Setting a key preserves all other lines and their order.
 fn keeps_the_rest(mut file: ConfFile) {
     let others = |entry: &Entry<'_>| !entry.key.eq_ignore_ascii_case("LogLevel");
     let pair = |entry: Entry<'_>| (entry.key.to_owned(), entry.value.to_owned());

@@ -1,4 +1,4 @@
-//! Announcements and replies are read as they were written.
+//! Announcements and responses are parsed as rendered.
 
 use cmsg_proto::{
     SessionKey, SessionTag,
@@ -57,7 +57,7 @@ fn replied(reply: &Reply) {
             let told = Some(told.trim_matches([' ', '\t', '\r', '\n'])).filter(|t| !t.is_empty());
             assert_eq!(read, told.unwrap_or("refused").chars().take(200).collect::<String>());
         }
-        // A reason may be longer than a whole message is.
+        // A reason may be longer than the maximum message.
         (Reply::Refused { reason }, Err(_)) if reason.len() > 4096 => {}
         (_, read) => panic!("{reply:?} is read as {read:?}"),
     }

@@ -1,4 +1,5 @@
-//! A cookie of ours is found and nothing else is; a broker's cookies are bounded and are a header.
+//! The session cookie is found and nothing else; the broker's cookies are bounded and form a valid
+//! header.
 
 use cmsg_proto::{
     Time,

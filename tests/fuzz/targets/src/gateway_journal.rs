@@ -1,5 +1,4 @@
-//! Whatever stands in the gateway's journal, taking it up keeps to the limits, and what is written
-//! is read.
+//! Restoring any gateway journal respects the limits, and a rendered journal can be parsed.
 
 use std::time::Duration;
 
@@ -34,7 +33,7 @@ fn read(journal: &Journal) -> Journal {
     Journal::parse(&journal.render()).expect("what is written is read")
 }
 
-/// Nothing that was taken up stays for ever.
+/// No restored session remains forever.
 fn over(admission: &mut Admission, now: Time) {
     let late = now + Duration::from_secs(1000);
     if late.since(now) == Duration::from_secs(1000) {

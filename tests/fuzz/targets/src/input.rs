@@ -1,4 +1,4 @@
-//! Values out of an input's bytes; what is missing at its end is zero.
+//! Creates values from an input; missing bytes are zero.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -33,13 +33,13 @@ impl<'a> Input<'a> {
         self.byte() & 1 == 1
     }
 
-    /// As many bytes, or as there are left.
+    /// This many bytes, or the remaining ones.
     pub(crate) fn bytes(&mut self, count: usize) -> &'a [u8] {
         let count = count.min(self.0.len());
         self.0.bytes(count).unwrap_or_default()
     }
 
-    /// Up to 255 bytes behind their number.
+    /// Up to 255 bytes, preceded by their number.
     pub(crate) fn piece(&mut self) -> &'a [u8] {
         let count = self.byte().into();
         self.bytes(count)
@@ -54,7 +54,7 @@ impl<'a> Input<'a> {
         self.bytes(usize::MAX)
     }
 
-    /// One of few addresses, so that they meet again.
+    /// One of few addresses, so that they occur repeatedly.
     pub(crate) fn ip(&mut self) -> IpAddr {
         let number = self.below(8);
         match number {

@@ -1,5 +1,5 @@
-//! What every input must satisfy, one function a codec or rule. The fuzzer calls them with what it
-//! invents, the replay test with the committed inputs; a broken promise panics.
+//! Properties of all inputs, one function for each codec or rule. The fuzzer calls them with
+//! generated inputs, the replay test with the committed ones. A violated property panics.
 
 pub mod admission;
 pub mod agent;
@@ -22,7 +22,7 @@ mod tree;
 pub mod values;
 pub mod xml;
 
-/// One input in, a panic where a promise is broken.
+/// Checks one input, and panics if a property is violated.
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its binary and of its folder of inputs.

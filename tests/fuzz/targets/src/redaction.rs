@@ -1,4 +1,4 @@
-//! Whatever document it stands in, no credential comes into a log.
+//! No credential in any document reaches the log.
 
 use cmsg_proto::{
     broker::redact,
@@ -7,8 +7,8 @@ use cmsg_proto::{
 
 use crate::tree::elements;
 
-/// Puts credentials into the places of a document that are for them, and looks for them in what is
-/// logged.
+/// Inserts credentials into the elements of a document that may contain them, and searches the
+/// logged text for them.
 pub fn run(data: &[u8]) {
     let Ok(document) = Document::parse(data, MAX_BYTES) else {
         let told = redact::bytes(data);
@@ -57,7 +57,7 @@ const KNOWN: [&str; 13] = [
 
 const HARMLESS: [&str; 6] = ["username", "domain", "id", "button-id", "result-id", "result-str"];
 
-/// Passwords, answers to dialogs, values of variables, and everything that nobody here knows.
+/// Passwords, values of dialogs and variables, and all unknown elements.
 fn secrets(edits: &mut Edits, document: &Document<'_>) {
     let harmless = |name: &str| name == "version" || name.starts_with("xmlns");
     for attribute in document.root().attributes().iter().filter(|a| !harmless(a.name)) {
@@ -90,7 +90,7 @@ fn below(edits: &mut Edits, element: &Element<'_>, unknown: bool) {
     }
 }
 
-/// A tag wherever an element has a text.
+/// A tag in every element with a text.
 fn tags(edits: &mut Edits, document: &Document<'_>) {
     let messages = elements(document).into_iter().skip(1);
     messages.filter(|e| e.children().is_empty()).for_each(|e| write(edits, e, TAG));
@@ -109,7 +109,7 @@ fn beside_the_message(edits: &mut Edits, document: &Document<'_>) {
     edits.append(document.root(), MARK);
 }
 
-/// In the place of a leaf's text, at the start of any other's.
+/// As the text of a leaf, or at the start of another element.
 fn write(edits: &mut Edits, element: &Element<'_>, text: &str) {
     match element.content() {
         Some(content) if element.children().is_empty() => edits.replace(content, text),

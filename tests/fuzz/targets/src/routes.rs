@@ -1,4 +1,4 @@
-//! The table of routes against a list of its changes.
+//! Compares the routing table with a list of its changes.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,7 +6,7 @@ use cmsg_proto::gateway::{Destination, Key, RouteChange, Routes, Side, Slot, Spi
 
 use crate::input::Input;
 
-/// Makes changes and asks after each.
+/// Applies changes, and checks the table after each.
 pub fn run(data: &[u8]) {
     let input = &mut Input::new(data);
     let mut routes = Routes::default();
@@ -48,7 +48,7 @@ fn side(input: &mut Input<'_>) -> Side {
     if input.flag() { Side::Client } else { Side::Agent }
 }
 
-/// Of few bytes, so that datagrams have them too.
+/// Made of few bytes, so that datagrams contain them too.
 fn spi(input: &mut Input<'_>) -> Spi {
     Spi::from_bytes([0, input.below(3), 0, input.below(3)])
 }

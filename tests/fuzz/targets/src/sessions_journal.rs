@@ -1,5 +1,4 @@
-//! Whatever stands in the file of the Connection Manager's sessions, taking it up keeps to the
-//! limit, and what is written is read.
+//! Restoring any file of sessions respects the limit, and a rendered file can be parsed.
 
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use cmsg_proto::{
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-/// Reads bytes as the file, as they are and with the right frame around them.
+/// Parses bytes as the file, unchanged and with a valid frame around them.
 pub fn run(data: &[u8]) {
     read(data);
     let mut framed = [b"pcoip-cm-sessions 1\n", data].concat();
@@ -47,7 +46,7 @@ fn read(bytes: &[u8]) {
     }
 }
 
-/// Seals nothing, so that what is inside a record is read as well.
+/// Does not encrypt, so that the content of a record is parsed too.
 #[derive(Debug)]
 struct Open;
 

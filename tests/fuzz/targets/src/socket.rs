@@ -1,15 +1,15 @@
-//! What a role answers on its unix socket.
+//! The documents of a role's unix socket.
 
 use cmsg_config::socket::{Connections, Status, read_answer};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Reads bytes as answers, and writes anew what could be read.
+/// Parses bytes as documents, and serializes them again.
 pub fn run(data: &[u8]) {
     survives::<Status>(data, |_| {});
     survives::<Connections>(data, without_fractions);
 }
 
-/// The last digit of a fraction is not worth a slower reader.
+/// Removes fractions, since their last digit may differ.
 fn without_fractions(read: &mut Connections) {
     let exchanges = read.connections.iter_mut().flat_map(|connection| &mut connection.exchanges);
     exchanges.for_each(|exchange| exchange.ms = exchange.ms.trunc().clamp(0.0, 1e9));

@@ -1,4 +1,4 @@
-//! The search for tags against one that looks at every place and every length.
+//! Compares the search for tags with one that checks every position and every length.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ pub fn run(data: &[u8]) {
     let whole = search(stream, stream.len().max(1), |_| &then);
     assert_eq!(whole, steady);
 
-    // What is announced meanwhile is found, and what is not any more is forgotten.
+    // Tags that are announced later are found, and those no longer announced are not.
     let half = stream.len() / 2;
     let changing = search(stream, step, |seen| if seen < half { &first } else { &then });
     assert_eq!(changing, steady, "other lengths were announced before");
@@ -40,7 +40,7 @@ fn search<'a>(stream: &[u8], step: usize, lengths: impl Fn(usize) -> &'a Vec<usi
     sorted(found.unwrap_or_default())
 }
 
-/// What may be a tag, and whether it is whole.
+/// Possible tags, and whether each is complete.
 type Tags = Vec<(TagDigest, bool)>;
 
 fn sorted(shown: impl IntoIterator<Item = Shown>) -> Tags {

@@ -1,8 +1,8 @@
-//! Looking at a document from outside.
+//! A simple view of a document.
 
 use cmsg_proto::xml::{Document, Edits, Element, MAX_BYTES};
 
-/// What an element is, without where it stands.
+/// An element without its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
     name: String,
@@ -36,7 +36,7 @@ impl Seen {
     }
 }
 
-/// A document as it is passed on without any change: its declared encoding is UTF-8.
+/// A document as it is forwarded without changes: its declared encoding is UTF-8.
 pub(crate) fn passed_on(source: &str) -> String {
     Edits::default().apply(&reread(source).expect("it was read"))
 }
@@ -52,7 +52,7 @@ pub(crate) fn elements<'d, 'a>(document: &'d Document<'a>) -> Vec<&'d Element<'a
     found
 }
 
-/// A document with what was added to it, unless that made it larger than any may be.
+/// A document after an addition, unless it exceeds the size limit.
 pub(crate) fn reread(text: &str) -> Option<Document<'_>> {
     use cmsg_proto::xml::Error::{TooLarge, TooMany};
     match Document::parse(text.as_bytes(), MAX_BYTES) {
@@ -62,7 +62,7 @@ pub(crate) fn reread(text: &str) -> Option<Document<'_>> {
     }
 }
 
-/// What XML can say of a text.
+/// The part of a text that XML can represent.
 pub(crate) fn representable(text: &str) -> String {
     let allowed = |c: char| {
         matches!(c, '\t' | '\n' | '\r') || (c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}'))

@@ -1,4 +1,4 @@
-//! Every value prints as a text that is the same value.
+//! Every value prints as a text that parses to the same value.
 
 use std::{fmt::Display, str::FromStr};
 

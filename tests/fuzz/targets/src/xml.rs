@@ -1,4 +1,4 @@
-//! The reader tells where everything stands, and changes touch nothing else.
+//! The parser reports correct positions, and edits change nothing else.
 
 use cmsg_proto::xml::{Document, Edits, Element, MAX_BYTES, MAX_DEPTH, MAX_NODES, escape};
 
@@ -56,7 +56,7 @@ fn rename(document: &Document<'_>) {
     assert_eq!(Seen::of(read.root()), Seen::of(document.root()).named("renamed"));
 }
 
-/// Every text written anew is read as it was.
+/// Rewritten text is parsed unchanged.
 fn rewrite(document: &Document<'_>, all: &[&Element<'_>]) {
     let mut edits = Edits::default();
     for leaf in all.iter().filter(|element| element.children().is_empty()) {

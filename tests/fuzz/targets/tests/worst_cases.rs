@@ -1,6 +1,5 @@
-//! The largest documents that are taken, of the shapes that are hardest: what they cost grows with
-//! their size and not with its square. Counted is the thread's own time, which a busy machine does
-//! not stretch.
+//! The largest accepted documents with the worst shapes: the cost grows linearly with their size.
+//! Measured is the CPU time of the thread, which does not depend on the load of the machine.
 
 use std::time::Duration;
 
@@ -10,13 +9,13 @@ use cmsg_proto::{
 };
 use nix::time::{ClockId, clock_gettime};
 
-/// How much smaller the other document is. What grows with the square costs 64 times as much.
+/// Size ratio of the two documents. Quadratic cost would be 64 times as high.
 const PART: usize = 8;
 
-/// Three times what grows with the size.
+/// Three times linear growth.
 const MOST: u32 = 24;
 
-/// Too little to compare.
+/// Too short to compare.
 const NOISE: Duration = Duration::from_millis(5);
 
 #[test]
@@ -32,7 +31,7 @@ fn the_largest_documents_cost_what_their_size_says() {
     }
 }
 
-/// What stands before, what is repeated, what stands behind; nothing does in what is refused.
+/// The prefix, the repeated part and the suffix; refused documents have no suffix.
 type Shape = (&'static str, fn(usize) -> String, &'static str);
 
 const SHAPES: [(&str, Shape); 18] = [
@@ -90,7 +89,7 @@ fn cost(document: &[u8]) -> Duration {
     own_time() - start
 }
 
-/// All that is done with a request: it is logged, read and passed on.
+/// Everything that is done with a request: logging, parsing and forwarding.
 fn take(document: &[u8]) {
     let pcm = PcmInfo {
         product_version: "0.0.0".to_owned(),

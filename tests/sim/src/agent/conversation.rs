@@ -13,7 +13,7 @@ use crate::events::with_causes;
 use crate::layout::{Message, Terms};
 use crate::traffic::Direction;
 
-/// Talks until either side ends it, and tells how it went.
+/// Serves the connection until either side closes it, and returns the reason.
 pub(super) async fn hold(shared: Arc<Shared>, stream: TlsStream<TcpStream>, peer: SocketAddr) {
     let sni = stream.get_ref().1.server_name().map(str::to_owned);
     shared.events.emit(Event::Connected { peer, sni });

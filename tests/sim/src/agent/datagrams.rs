@@ -1,4 +1,4 @@
-//! The agent's end of every data channel: each good datagram is answered with one of its own.
+//! The agent's end of all data channels: each valid datagram is answered with another one.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,11 +10,10 @@ use super::{Event, Shared};
 use crate::datagram::{Datagram, DatagramSize};
 use crate::traffic::Direction;
 
-/// Answers datagrams for ever.
 pub(super) async fn serve(shared: Arc<Shared>, socket: UdpSocket) {
     let mut buffer = vec![0; BUFFER];
     loop {
-        // An error tells of an earlier answer that reached nobody: no reason to stop.
+        // The error is about an earlier response that was not delivered.
         let Ok((length, from)) = socket.recv_from(&mut buffer).await else { continue };
         let bytes = buffer.get(..length).unwrap_or_default();
         shared.traffic.count_datagram(Direction::ToAgent, length);
@@ -51,5 +50,5 @@ fn answer(shared: &Shared, bytes: &[u8], from: SocketAddr) -> Result<Vec<u8>, St
 }
 
 const BUFFER: usize = 65_536;
-/// A flood of bad datagrams is counted, and told only so often.
+/// Only this many invalid datagrams are reported; all are counted.
 const MAX_VIOLATIONS: u64 = 16;

@@ -1,4 +1,4 @@
-//! Launching: what a Connection Manager has to say, and what the agent answers.
+//! Launching: parses requests of a Connection Manager, and responds.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::events::milliseconds_since;
 use crate::http::message::{Request, Response};
 use crate::xml::{self, Element, XmlError};
 
-/// What a launch was asked for with, apart from the password, and what came of it.
+/// The values of a launch request, except the password, and its result.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Launch {
     /// How long the agent took.
@@ -23,7 +23,6 @@ pub struct Launch {
     pub ip_address: String,
     /// The broker's name of the agent.
     pub hostname: String,
-    /// Who logs on.
     pub username: String,
     /// Where the user is known.
     pub domain: String,
@@ -41,7 +40,7 @@ pub struct Launch {
     pub time_zone_windows: String,
 }
 
-/// How a request differs from what a Connection Manager sends.
+/// How a request differs from those of a Connection Manager.
 #[derive(Debug, Error, PartialEq)]
 enum Violation {
     #[error("body cannot be read: {0}")]
@@ -58,7 +57,7 @@ enum Violation {
     Method,
 }
 
-/// Answers one request, and tells of it.
+/// Responds to a request, and reports it.
 pub(super) fn answer(shared: &Shared, request: &Request) -> Response {
     let started = Instant::now();
     if request.path != PATH {
@@ -91,7 +90,7 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> Response {
 }
 
 impl Launch {
-    /// Reads a request into what is shown of it, and the password.
+    /// Parses a request into its reportable values and the password.
     fn read(root: &Element<'_>) -> Result<(Self, String), Violation> {
         let versioned = root.name == "pcoip-agent" && root.attribute("version") == Some("1.0");
         let [message] = root.children.as_slice() else {

@@ -1,4 +1,4 @@
-//! The agent's sessions: whose tag it is, and whose SPI.
+//! The agent's sessions, by tag and SPI.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ pub(super) struct Sessions {
 pub(super) struct Channel {
     pub(super) session: SessionId,
     pub(super) to_client: u32,
-    /// How many datagrams it has answered, so the sequence number of the last answer.
+    /// Number of responses, which is the sequence number of the last one.
     pub(super) answered: u32,
 }
 
@@ -34,7 +34,7 @@ impl SessionId {
 }
 
 impl Sessions {
-    /// Launches a session, and returns what its client has to show.
+    /// Launches a session, and returns the tag for its client.
     pub(super) fn launch(&mut self) -> (SessionId, Tag) {
         self.launched += 1;
         let session = SessionId(self.launched);
@@ -43,18 +43,18 @@ impl Sessions {
         (session, tag)
     }
 
-    /// Returns whose tag it is.
+    /// Returns the session with this tag.
     pub(super) fn by_tag(&self, tag: &Tag) -> Option<SessionId> {
         self.by_tag.get(tag).copied()
     }
 
-    /// Opens a data channel; older ones of the session stay, for what is still on its way.
+    /// Opens a data channel. Older ones of the session remain, for datagrams in transit.
     pub(super) fn open(&mut self, session: SessionId, flow: Flow) {
         let Flow { to_agent, to_client } = flow;
         self.by_spi.insert(to_agent, Channel { session, to_client, answered: 0 });
     }
 
-    /// Counts an answer to a datagram, and returns the channel that it belongs to.
+    /// Counts a response to a datagram, and returns the channel.
     pub(super) fn answer(&mut self, spi: u32) -> Option<Channel> {
         let channel = self.by_spi.get_mut(&spi)?;
         channel.answered = channel.answered.wrapping_add(1);

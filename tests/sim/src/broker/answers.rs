@@ -1,4 +1,4 @@
-//! How a broker spells its answers. Each carries what no Connection Manager knows.
+//! The responses of a broker. Each has parts that no Connection Manager knows.
 
 use super::Target;
 use crate::unknown::{ATTRIBUTE, ELEMENT, SIMULATED_BROKER};
@@ -11,7 +11,6 @@ pub(super) struct Answer {
     pub(super) result: Option<&'static str>,
 }
 
-/// Answers a hello.
 pub(super) fn hello(domain: &str) -> Answer {
     let domain = escape(domain);
     plain(&format!(
@@ -37,7 +36,7 @@ pub(super) fn second_factor() -> Answer {
     authentication("password", "AUTH_SUCCESSFUL_AND_INCOMPLETE", next)
 }
 
-/// Tells how a step of authentication ended.
+/// Reports the result of an authentication step.
 pub(super) fn authenticated(method: &str, result: &'static str) -> Answer {
     authentication(method, result, "")
 }
@@ -58,7 +57,6 @@ pub(super) fn resources(count: u16) -> Answer {
     with_result("get-resource-list-resp", "", "LIST_SUCCESSFUL", &resources)
 }
 
-/// Grants a resource.
 pub(super) fn allocated(target: &Target) -> Answer {
     let Target { ip, hostname, port } = target;
     let hostname = escape(hostname);
@@ -69,17 +67,15 @@ pub(super) fn allocated(target: &Target) -> Answer {
     with_result("allocate-resource-resp", "", "ALLOC_SUCCESSFUL", &target)
 }
 
-/// Refuses a resource.
 pub(super) fn not_allocated() -> Answer {
     with_result("allocate-resource-resp", "", "ALLOC_FAILED_TO_ALLOCATE_BROKER", "")
 }
 
-/// Answers a bye.
 pub(super) fn bye() -> Answer {
     plain("<bye-resp />")
 }
 
-/// Refuses a request that comes at the wrong time, or belongs to no session.
+/// Refuses a request that is out of order or has no session.
 pub(super) fn error(result: &'static str) -> Answer {
     let message = format!(
         "<error-resp><result><result-id>{result}</result-id>\

@@ -1,5 +1,5 @@
-//! What a Connection Manager must do to a client's message, and leave alone. All of it is judged
-//! from the message itself.
+//! What a Connection Manager must change in a client's message and what it must preserve, checked
+//! on the message alone.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use crate::http::message::Headers;
 use crate::unknown;
 use crate::xml::{Element, XmlError};
 
-/// How a request differs from what a Connection Manager sends.
+/// How a request differs from those of a Connection Manager.
 #[derive(Debug, Error, PartialEq)]
 pub(super) enum Violation {
     #[error("body cannot be read: {0}")]
@@ -65,7 +65,7 @@ pub(super) fn check_headers(headers: &Headers) -> Result<(), Violation> {
     Err(Violation::ForwardedFor(line.to_owned()))
 }
 
-/// Returns the session cookie that every request but the first replays.
+/// Returns the session cookie, which all requests but the first must have.
 pub(super) fn cookie(headers: &Headers) -> Result<&str, Violation> {
     match headers.cookies(super::sessions::COOKIE).as_slice() {
         [] => Err(Violation::NoCookie),
@@ -96,7 +96,7 @@ pub(super) fn check_hello(hello: &Element<'_>) -> Result<(), Violation> {
     Err(Violation::Caps)
 }
 
-/// Judges whether what only the simulated client says is still there.
+/// Checks that the simulated client's unknown parts are preserved.
 pub(super) fn check_kept(message: &Element<'_>) -> Result<(), Violation> {
     match message.name {
         "bye" if message.source == "<bye />" => Ok(()),

@@ -1,4 +1,4 @@
-//! The broker's sessions: which message may come when, and what is answered. No I/O.
+//! The broker's sessions: the order of messages and the responses. No I/O.
 
 use std::collections::HashMap;
 
@@ -26,7 +26,7 @@ pub(super) struct Sessions {
 struct Session {
     number: u64,
     stage: Stage,
-    /// Whether its messages carry what no Connection Manager knows.
+    /// Whether its messages have the simulated client's unknown parts.
     simulated: bool,
 }
 
@@ -43,7 +43,7 @@ impl Sessions {
         Self { options, by_cookie: HashMap::new(), greeted: 0 }
     }
 
-    /// Answers a request, and tells what there is to tell; the cookie is for a session that begins.
+    /// Responds to a request, and returns what to report. `cookie` is for a new session.
     pub(super) fn answer(&mut self, request: &Request, cookie: &str) -> (Response, Vec<Event>) {
         if request.path != PATH {
             return (Response::xml(404, String::new()), Vec::new());
@@ -181,7 +181,7 @@ fn allocate(message: &Element<'_>, options: &Options) -> Answer {
     }
 }
 
-/// Shows enough of a cookie to tell it from others.
+/// The ends of a cookie, enough to distinguish it from others.
 fn ends_of(cookie: &str) -> String {
     let head: String = cookie.chars().take(4).collect();
     let tail: Vec<char> = cookie.chars().rev().take(4).collect();

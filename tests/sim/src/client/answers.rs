@@ -1,4 +1,4 @@
-//! What a real client needs in its answers, judged from the answers themselves.
+//! Checks that responses have what a real client needs.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,7 @@ pub(super) struct Dialog {
     pub(super) button: String,
 }
 
-/// Judges status and headers, and returns the cookie that was set.
+/// Checks status and headers, and returns the new cookie.
 pub(super) fn check_headers(response: &Response) -> Result<Option<String>, Fault> {
     if response.status != 200 {
         return Err(Fault::Status(response.status));
@@ -42,7 +42,7 @@ pub(super) fn check_headers(response: &Response) -> Result<Option<String>, Fault
     Ok(cookie)
 }
 
-/// Returns the message in an answer, if it is the one that is expected.
+/// Returns the message of a response, if it is the expected one.
 pub(super) fn message<'a, 'b>(root: &'b Element<'a>, name: &str) -> Result<&'b Element<'a>, Fault> {
     let versioned = root.name == "pcoip-client" && root.attribute("version") == Some("2.1");
     let [message] = root.children.as_slice() else {
@@ -57,7 +57,7 @@ pub(super) fn message<'a, 'b>(root: &'b Element<'a>, name: &str) -> Result<&'b E
     if message.name == name { Ok(message) } else { Err(Fault::Message(message.name.to_owned())) }
 }
 
-/// Judges the answer to a hello, and tells whether the broker is the simulated one.
+/// Checks the response to a hello, and returns whether the broker is the simulated one.
 pub(super) fn read_hello(message: &Element<'_>) -> Result<bool, Fault> {
     let next = message.after("brokers-info").filter(|element| element.name == "pcm-info");
     let pcm_info = next.ok_or(Fault::NoPcmInfo)?;
@@ -76,7 +76,7 @@ pub(super) fn read_hello(message: &Element<'_>) -> Result<bool, Fault> {
     Ok(simulated)
 }
 
-/// Judges whether what only the simulated broker says is still there.
+/// Checks that the simulated broker's unknown parts are preserved.
 pub(super) fn check_kept(message: &Element<'_>) -> Result<(), Fault> {
     if message.name == "bye-resp" || unknown::is_kept(message, &[]) {
         return Ok(());
@@ -84,7 +84,7 @@ pub(super) fn check_kept(message: &Element<'_>) -> Result<(), Fault> {
     Err(Fault::Unknown(message.name.to_owned()))
 }
 
-/// Reads how a step of authentication went, and what is asked for next, if anything is.
+/// Parses the result of an authentication step, and the next dialog if there is one.
 pub(super) fn read_authentication(message: &Element<'_>) -> Result<Option<Dialog>, Fault> {
     match result_of(message) {
         "AUTH_SUCCESSFUL_AND_COMPLETE" => return Ok(None),

@@ -1,4 +1,4 @@
-//! The client's conversation with the broker's side: one HTTPS connection for as long as it lasts.
+//! The client's requests to the broker or Connection Manager, over one HTTPS connection.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -28,11 +28,11 @@ pub(super) struct Broker<'a> {
     /// Whether its certificate was shown.
     is_known: bool,
     cookie: Option<String>,
-    /// Whether its answers carry what no Connection Manager knows.
+    /// Whether its responses have the simulated broker's unknown parts.
     is_simulated: bool,
 }
 
-/// What continues a conversation in another connection.
+/// What is needed to continue on another connection.
 #[derive(Debug)]
 pub(super) struct Resumption {
     cookie: String,
@@ -40,7 +40,6 @@ pub(super) struct Resumption {
 }
 
 impl<'a> Broker<'a> {
-    /// Prepares a conversation.
     pub(super) fn new(
         options: &'a Options,
         events: &'a Events<Event>,
@@ -60,7 +59,7 @@ impl<'a> Broker<'a> {
         }
     }
 
-    /// Continues an earlier conversation in another connection.
+    /// Continues an earlier conversation on another connection.
     pub(super) fn resume(&mut self, earlier: Resumption) {
         self.is_simulated = earlier.is_simulated;
         self.cookie = Some(earlier.cookie);
@@ -72,7 +71,6 @@ impl<'a> Broker<'a> {
         Some(Resumption { cookie, is_simulated: self.is_simulated })
     }
 
-    /// Says hello.
     pub(super) async fn hello(&mut self) -> Result<(), Error> {
         let hello = messages::hello(&self.options.connect.host);
         let simulated = self.exchange(hello, "hello-resp", answers::read_hello).await?;
@@ -112,7 +110,6 @@ impl<'a> Broker<'a> {
         self.exchange(message, "allocate-resource-resp", answers::read_target).await
     }
 
-    /// Takes leave.
     pub(super) async fn bye(&mut self) -> Result<(), Error> {
         self.exchange(messages::bye(), "bye-resp", |_| Ok(())).await
     }
@@ -154,7 +151,7 @@ impl<'a> Broker<'a> {
         Request { method, path, headers, body }
     }
 
-    /// Sends a request; once more when the connection turns out to have ended in the meantime.
+    /// Sends a request, and again if the connection was closed in the meantime.
     async fn send(&mut self, request: &str) -> Result<Response, Error> {
         if let Some(mut stream) = self.stream.take() {
             match converse(&mut stream, request).await {

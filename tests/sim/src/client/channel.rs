@@ -1,4 +1,4 @@
-//! The client's end of the data channel: one socket for as long as the session lasts.
+//! The client's end of the data channel: one socket for the whole session.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -14,7 +14,6 @@ use crate::datagram::{Datagram, DatagramSize, Format};
 use crate::layout::Flow;
 use crate::traffic::{Direction, Traffic};
 
-/// A data channel.
 pub(super) struct Channel {
     socket: UdpSocket,
     format: Format,
@@ -22,7 +21,8 @@ pub(super) struct Channel {
     traffic: Arc<Traffic>,
     /// With which SPI the client sends.
     to_agent: u32,
-    /// With which SPIs the agent may send: those of earlier flows too, for what was under way.
+    /// The SPIs with which the agent may send, including those of earlier flows, for datagrams in
+    /// transit.
     to_client: Vec<u32>,
     sequence: u32,
     next_index: u32,
@@ -57,14 +57,14 @@ impl Channel {
         })
     }
 
-    /// Goes on with another flow.
+    /// Continues with another flow.
     pub(super) fn switch(&mut self, flow: Flow) {
         self.to_agent = flow.to_agent;
         self.to_client.push(flow.to_client);
         self.sequence = 0;
     }
 
-    /// Sends that many datagrams, and waits for the answer to each.
+    /// Sends this many datagrams, and waits for the response to each.
     pub(super) async fn exchange(&mut self, count: u32, record: &mut Record) -> Result<(), Error> {
         let first = self.next_index;
         self.next_index = first.wrapping_add(count);
@@ -82,17 +82,17 @@ impl Channel {
         Ok(())
     }
 
-    /// Sends one datagram more, and doesn't wait for its answer.
+    /// Sends one more datagram, without waiting for its response.
     pub(super) async fn send_next(&mut self) {
         let index = self.next_index;
         self.next_index = index.wrapping_add(1);
         self.send(index).await;
     }
 
-    /// Waits for the next answer, checks it, and returns which one it is.
+    /// Waits for the next response, checks it, and returns its index.
     pub(super) async fn receive(&mut self) -> Result<u32, Error> {
         let length = loop {
-            // An error tells of an earlier datagram that reached nobody: the answer stays away.
+            // The error is about an earlier datagram that was not delivered.
             if let Ok(length) = self.socket.recv(&mut self.buffer).await {
                 break length;
             }
@@ -112,7 +112,7 @@ impl Channel {
         self.sequence = self.sequence.wrapping_add(1);
         let datagram = Datagram { spi: self.to_agent, sequence: self.sequence, index };
         let bytes = self.format.compose(datagram, self.size);
-        // A datagram that cannot leave is a lost datagram, as any other.
+        // A datagram that cannot be sent counts as lost.
         if self.socket.send(&bytes).await.is_ok() {
             self.traffic.count_datagram(Direction::ToAgent, bytes.len());
         }
@@ -120,5 +120,5 @@ impl Channel {
 }
 
 const BUFFER: usize = 65_536;
-/// How long to wait for an answer before looking whether something is to be sent again.
+/// How long to wait for a response before checking for retransmissions.
 const POLL: Duration = Duration::from_millis(50);

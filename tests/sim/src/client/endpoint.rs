@@ -10,7 +10,6 @@ use thiserror::Error;
 pub struct Endpoint {
     /// A name or an address, without brackets.
     pub host: String,
-    /// The port.
     pub port: u16,
 }
 

@@ -1,4 +1,4 @@
-//! What a client can fail at: its peers' faults in one type, everything else in another.
+//! Errors of a client: faults of its peers, and everything else.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use crate::datagram::DatagramError;
 use crate::http::HttpError;
 use crate::xml::XmlError;
 
-/// What ends a client's way.
+/// Why a client fails.
 #[derive(Debug, Error)]
 pub(super) enum Error {
     #[error("failed to connect to `{address}`")]
@@ -46,7 +46,7 @@ pub(super) enum Error {
     Timeout,
 }
 
-/// What a real client would not put up with.
+/// A response that a real client would not accept.
 #[derive(Debug, Error, PartialEq)]
 pub(super) enum Fault {
     #[error("answer has the status {0}")]

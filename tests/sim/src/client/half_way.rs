@@ -1,4 +1,4 @@
-//! A user who has sent name and password, and takes time over the second factor.
+//! A user who has sent name and password, and has not entered the second factor yet.
 
 use super::answers::Dialog;
 use super::broker::{Broker, Resumption};
@@ -7,7 +7,7 @@ use super::{Options, Report};
 use crate::events::{Events, with_causes};
 use crate::tls::Connectors;
 
-/// A user whose broker waits for the second factor. No connection is open meanwhile.
+/// A user whose broker waits for the second factor, without an open connection.
 #[derive(Debug)]
 pub struct AtSecondFactor {
     options: Options,
@@ -16,7 +16,7 @@ pub struct AtSecondFactor {
     log_id: String,
 }
 
-/// Logs on as far as the second factor.
+/// Logs on up to the second factor.
 ///
 /// # Errors
 ///
@@ -36,7 +36,7 @@ pub async fn half_way(options: &Options) -> Result<AtSecondFactor, String> {
 }
 
 impl AtSecondFactor {
-    /// Enters the second factor, lists the resources and leaves.
+    /// Enters the second factor, lists the resources and logs off.
     ///
     /// # Errors
     ///

@@ -1,5 +1,4 @@
-//! Holding a session: pings and datagrams go on for a while, and when the control connection is lost
-//! there soon is another one.
+//! Keeps a session open: pings and datagrams continue, and a lost control connection is replaced.
 
 use std::time::{Duration, Instant};
 
@@ -21,14 +20,14 @@ enum Happening {
     Over,
 }
 
-/// When something was last heard.
+/// Time of the last message and the last datagram.
 struct Heard {
     datagram: Instant,
     pong: Instant,
 }
 
 impl Session<'_> {
-    /// Keeps the session for as long as the options say; at the end datagrams must flow.
+    /// Keeps the session for the configured time. Datagrams must flow at the end.
     pub(super) async fn hold(&mut self, events: &Events<Event>) -> Result<(), Error> {
         let over = Instant::now() + self.way.options.hold;
         let (mut pings, mut sends) = (every(PING), every(SEND));
@@ -73,7 +72,7 @@ impl Session<'_> {
         flowing
     }
 
-    /// Sends a ping, and tells whether the far end seems to be there.
+    /// Sends a ping, and returns whether the peer seems alive.
     async fn ping(&mut self, last_pong: Instant) -> bool {
         let sent = timeout(PATIENCE, self.control.send(&Message::Ping)).await;
         matches!(sent, Ok(Ok(()))) && last_pong.elapsed() < PATIENCE
@@ -85,7 +84,7 @@ impl Session<'_> {
         heard.datagram = Instant::now();
     }
 
-    /// Shows the tag on a new control connection, until one is accepted.
+    /// Sends the tag on new control connections until one is accepted.
     async fn resume(&mut self, events: &Events<Event>) -> Result<(), Error> {
         let lost = Instant::now();
         let (control, flow) = loop {
@@ -115,10 +114,10 @@ fn every(period: Duration) -> Interval {
 
 const PING: Duration = Duration::from_millis(100);
 const SEND: Duration = Duration::from_millis(20);
-/// How long the far end may stay silent on the control connection.
+/// How long the peer may be silent on the control connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to try to open another control connection, and how often.
 const RESUME: Duration = Duration::from_secs(20);
 const AGAIN: Duration = Duration::from_millis(100);
-/// How many datagrams must be answered when the time is over.
+/// How many datagrams must be answered at the end.
 const LAST_DATAGRAMS: u32 = 20;

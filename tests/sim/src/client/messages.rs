@@ -1,4 +1,4 @@
-//! How a client spells its requests. Each but the last carries what no Connection Manager knows.
+//! The requests of a client. All but the last have parts that no Connection Manager knows.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,6 @@ use crate::credentials::Credentials;
 use crate::unknown::{ATTRIBUTE, ELEMENT, SIMULATED_CLIENT};
 use crate::xml::escape;
 
-/// Says hello.
 pub(super) fn hello(connected_to: &str) -> String {
     let server = escape(connected_to);
     document(&format!(
@@ -70,7 +69,6 @@ pub(super) fn allocate(resource: &str, own_address: IpAddr) -> String {
     ))
 }
 
-/// Takes leave.
 pub(super) fn bye() -> String {
     document("<bye />")
 }

@@ -1,4 +1,4 @@
-//! TLS connections on which anything can be sent, also what no client sends.
+//! TLS connections for arbitrary bytes, including invalid requests.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -17,7 +17,6 @@ use crate::tls::{self, Connectors, TlsError, Trust};
 #[derive(Clone)]
 pub struct RawConnector(TlsConnector);
 
-/// A connection.
 #[derive(Debug)]
 pub struct RawConnection(BufReader<TlsStream<TcpStream>>);
 
@@ -26,7 +25,7 @@ impl RawConnector {
     ///
     /// # Errors
     ///
-    /// Where TLS cannot be set up.
+    /// If TLS cannot be set up.
     pub fn new() -> Result<Self, TlsError> {
         Ok(Self(Connectors::new(&Trust::Any)?.target))
     }
@@ -35,7 +34,7 @@ impl RawConnector {
     ///
     /// # Errors
     ///
-    /// Where TCP or TLS fails.
+    /// If TCP or TLS fails.
     pub async fn connect(&self, from: IpAddr, to: SocketAddr) -> io::Result<RawConnection> {
         let stream = source::connect(Some(from), to).await?;
         stream.set_nodelay(true)?;
@@ -49,7 +48,7 @@ impl RawConnection {
     ///
     /// # Errors
     ///
-    /// Where the connection fails.
+    /// If the connection fails.
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all(bytes).await?;
         self.0.flush().await
@@ -59,7 +58,7 @@ impl RawConnection {
     ///
     /// # Errors
     ///
-    /// Where the connection fails, or what comes is no HTTP.
+    /// If the connection fails, or what comes is no HTTP.
     pub async fn response(&mut self) -> io::Result<u16> {
         let response = async {
             let head = read_head(&mut self.0).await?.ok_or(HttpError::Truncated)?;

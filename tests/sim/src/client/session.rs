@@ -22,7 +22,7 @@ pub(super) struct Session<'a> {
     pub(super) record: &'a mut Record,
 }
 
-/// What it takes to open a session, the first time and again.
+/// What is needed to open a session, and to resume it.
 pub(super) struct Way<'a> {
     pub(super) options: &'a SessionOptions,
     pub(super) connectors: &'a Connectors,
@@ -31,7 +31,7 @@ pub(super) struct Way<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Opens a session, and tries whether the far end answers.
+    /// Opens a session, and checks that the peer responds.
     pub(super) async fn open(way: Way<'a>, record: &'a mut Record) -> Result<Self, Error> {
         let (control, flow) = way.open().await?;
         let traffic = Arc::clone(way.traffic);
@@ -49,7 +49,7 @@ impl<'a> Session<'a> {
         self.channel.exchange(count, self.record).await
     }
 
-    /// Ends the session. Answers to pings may still be on their way.
+    /// Ends the session. Responses to pings may still be in transit.
     pub(super) async fn bye(&mut self) -> Result<(), Error> {
         self.control.send(&Message::Bye).await?;
         loop {
@@ -70,7 +70,7 @@ impl<'a> Session<'a> {
 }
 
 impl Way<'_> {
-    /// Opens a control connection, shows the tag, and agrees on a flow.
+    /// Opens a control connection, sends the tag, and negotiates a flow.
     pub(super) async fn open(&self) -> Result<(Control<TlsStream<TcpStream>>, Flow), Error> {
         let stream = self.connect().await?;
         let layout = self.options.layout;

@@ -1,4 +1,4 @@
-//! A client that knows its target and its tag, and asks no broker.
+//! A client with a known target and tag, without a broker.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::tag::Tag;
 use crate::tls::{Connectors, Trust};
 use crate::traffic::{Totals, Traffic};
 
-/// Goes to a target, does what the options say, and says bye.
+/// Connects to a target, performs the options, and says bye.
 ///
 /// # Errors
 ///
@@ -45,5 +45,5 @@ pub async fn visit(
     Ok((traffic.totals(), record))
 }
 
-/// The name that clients are told to ask for.
+/// The server name that clients must send.
 const SNI: &str = "pcoip-default-sg-sni";

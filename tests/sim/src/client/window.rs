@@ -1,5 +1,5 @@
-//! Which datagram to send when: few at a time, so that none is lost for want of room, and again when
-//! its answer stays away. No I/O and no clock.
+//! Decides when to send which datagram: few at a time, so that none is lost for lack of buffers,
+//! and again if its response is missing. No I/O and no clock.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -28,7 +28,7 @@ impl Window {
         Self { unsent: indices, unanswered: BTreeMap::new(), retransmitted: 0 }
     }
 
-    /// Returns the datagram that has to be sent at this time, if one has to.
+    /// Returns the datagram that is due at this time, if any.
     pub(super) fn due(&mut self, now: Instant) -> Result<Option<u32>, Error> {
         let late = |attempt: &Attempt| now.duration_since(attempt.sent) >= PATIENCE;
         if let Some((index, attempt)) = self.unanswered.iter_mut().find(|(_, it)| late(it)) {
@@ -49,7 +49,6 @@ impl Window {
         Ok(index)
     }
 
-    /// Takes note of an answer.
     pub(super) fn answered(&mut self, index: u32) {
         self.unanswered.remove(&index);
     }
@@ -60,11 +59,11 @@ impl Window {
     }
 }
 
-/// How many datagrams may be under way: well below what a socket's buffer holds.
+/// Maximum number of datagrams in transit, well below the size of a socket buffer.
 const ROOM: usize = 16;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// How often a datagram is sent at most.
+/// Maximum number of transmissions of a datagram.
 const ATTEMPTS: u32 = 20;
 
 #[cfg(test)]

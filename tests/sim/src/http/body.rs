@@ -1,4 +1,4 @@
-//! Reads whole messages from a stream, with bounds on all that the peer could make endless.
+//! Reads complete messages from a stream, with limits on everything that the peer controls.
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 

@@ -1,4 +1,4 @@
-//! Heads of requests and responses as values: parsed with every header's spelling kept, and spelt.
+//! Heads of requests and responses as values that preserve the spelling of every header.
 
 use super::HttpError;
 
@@ -14,7 +14,7 @@ pub(crate) struct Head {
     pub(crate) headers: Headers,
 }
 
-/// How a body's end is known.
+/// The framing of a body (RFC 9112, section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     Empty,
@@ -58,7 +58,6 @@ impl Headers {
         self.all(name).next()
     }
 
-    /// Adds a header.
     pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.0.push((name.to_owned(), value.into()));
         self
@@ -79,7 +78,7 @@ impl Headers {
         self.value("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
-    /// Tells how the body's end is known; two ways at once are refused.
+    /// Returns the framing of the body; ambiguous framing is refused.
     pub(crate) fn framing(&self) -> Result<Framing, HttpError> {
         let mut lengths = self.all("content-length");
         let mut codings = self.all("transfer-encoding");
@@ -165,7 +164,7 @@ fn is_token(byte: u8) -> bool {
 }
 
 const MAX_HEADERS: usize = 100;
-/// How much of a malformed line an error shows.
+/// How many characters of a malformed line an error shows.
 const SHOWN: usize = 60;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Serves HTTP/1.1 on one connection, request after request.
+//! Serves HTTP/1.1 on one connection.
 
 use std::time::Duration;
 
@@ -10,8 +10,7 @@ use super::body::{read_body, read_head};
 use super::message::{Request, Response};
 use crate::faults::Faults;
 
-/// Answers the requests of one connection, or plays a fault in place of that, until either end has
-/// had enough.
+/// Responds to the requests of a connection, or plays faults, until either end closes it.
 pub(crate) async fn serve<S>(stream: S, faults: &Faults, answer: impl Fn(&Request) -> Response)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -39,7 +38,7 @@ where
             break;
         }
     }
-    // The peer may be gone already; there is nothing left to tell it.
+    // The peer may have closed the connection already.
     let _ = stream.shutdown().await;
 }
 
@@ -53,5 +52,5 @@ where
     Ok(Some(Request { method, path, headers: head.headers, body }))
 }
 
-/// How long a connection may stay between the ends of two requests.
+/// Maximum time between two requests on a connection.
 const IDLE: Duration = Duration::from_secs(300);

@@ -10,13 +10,12 @@ pub(super) enum Order {
     Big,
 }
 
-/// Spells a message.
 pub(super) fn encode(message: &Message, order: Order) -> Vec<u8> {
     let mut body = Body { bytes: Vec::new(), order };
     body.integer(SSIG, kind(message));
     match message {
         Message::Invite(tag, terms) => {
-            // What follows the tag looks like more of it: a reader has to know its length.
+            // The bytes after the tag look like a continuation: a parser has to use its length.
             body.chunk(CTAG, tag.as_str().as_bytes());
             body.terms(terms);
         }

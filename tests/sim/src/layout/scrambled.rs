@@ -1,15 +1,14 @@
-//! A layout of our own that nothing else knows, so that whoever carries it cannot rely on the chunks.
+//! An invented layout, so that the gateway cannot rely on chunks.
 //!
-//! A frame is `c5`, its kind, its body's length in three little-endian bytes, and the body. An
-//! Invite's body begins with `SCS1` as a decoy, directly followed by the real tag; behind the tag come
-//! the key, the salt and, last, the tag's length. It names no SPI. The answer's body is the salt, the
-//! key, the SPI towards the client, three zeros, and the SPI towards the agent: the agent names both,
-//! in network byte order.
+//! A frame is `c5`, its kind, the length of its body in three little-endian bytes, and the body.
+//! The body of an Invite begins with `SCS1` as a decoy, directly followed by the real tag, the key,
+//! the salt and the length of the tag. It contains no SPI. The body of the response is the salt,
+//! the key, the SPI towards the client, three zeros, and the SPI towards the agent: the agent
+//! announces both, in network byte order.
 
 use super::{MAX_MESSAGE, Malformed, Message, Terms};
 use crate::tag::Tag;
 
-/// Spells a message.
 pub(super) fn encode(message: &Message) -> Vec<u8> {
     let (kind, body) = match message {
         Message::Invite(tag, terms) => (INVITE, invite_body(tag, terms)),

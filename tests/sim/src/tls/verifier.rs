@@ -1,4 +1,4 @@
-//! Judges the certificates that the client is shown.
+//! Verifies certificates for the client.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    /// Makes a verifier; it forgives a name that doesn't match when names don't count.
+    /// Creates a verifier. If `name_counts` is false, a mismatching name is accepted.
     pub(super) fn new(
         trust: &Trust,
         name_counts: bool,
@@ -56,7 +56,7 @@ impl ServerCertVerifier for Verifier {
             return Ok(ServerCertVerified::assertion());
         };
         match authorities.verify_server_cert(certificate, intermediates, name, ocsp, now) {
-            // The chain is judged before the name, so it is known to be right here.
+            // The chain is verified before the name, so it is valid here.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if !self.name_counts => Ok(ServerCertVerified::assertion()),

@@ -9,7 +9,7 @@ use crate::{LAYER_LABEL, archive::ImageArchive};
 
 const LAYER: &[u8] = b"what is in both images";
 
-/// What an archive is made of: a file, or a link to one.
+/// An entry of a test archive.
 enum Part<'a> {
     File(&'a str, Vec<u8>),
     Link(&'a str, &'a str),
@@ -52,7 +52,7 @@ fn listed(config: &str, tag: &str, layer: &str) -> Value {
     json!({ "Config": config, "RepoTags": [tag], "Layers": [layer] })
 }
 
-/// As an engine of 20.10 saves it: a folder a layer, in any order, and links between them.
+/// The output of Docker 20.10: a directory for each layer, in any order, with links between them.
 fn folders() -> NamedTempFile {
     let list = json!([
         listed("b.json", "r:5000/sg:1", "2/layer.tar"),
@@ -70,7 +70,7 @@ fn folders() -> NamedTempFile {
     ])
 }
 
-/// As engines save it that keep what registries have: by digest, and layers packed.
+/// The output of engines that keep compressed layers: files are named by digest.
 fn blobs() -> NamedTempFile {
     let list = json!([
         listed("blobs/sha256/a", "r:5000/pcoip-cm:1", "blobs/sha256/c"),
@@ -100,7 +100,7 @@ fn names(path: &Path) -> Vec<String> {
 }
 
 #[test]
-fn what_any_engine_saves_becomes_the_same_archive() {
+fn the_output_of_any_engine_gives_the_same_archive() {
     let own = rewritten(&folders()).unwrap();
     let other = rewritten(&blobs()).unwrap();
 
@@ -124,7 +124,7 @@ fn what_any_engine_saves_becomes_the_same_archive() {
 }
 
 #[test]
-fn what_an_engine_of_20_10_saves_can_be_read_as_it_is() {
+fn the_output_of_docker_20_10_can_be_read_unchanged() {
     let saved = folders();
 
     let read = ImageArchive::read(saved.path()).unwrap();
@@ -134,7 +134,7 @@ fn what_an_engine_of_20_10_saves_can_be_read_as_it_is() {
 }
 
 #[test]
-fn what_is_not_both_images_is_refused_by_what_is_wrong() {
+fn an_incomplete_output_is_refused_with_the_reason() {
     let manager = || json_of("a.json", &configuration("connection-manager"));
     let gateway = || json_of("b.json", &configuration("security-gateway"));
     let one = listed("a.json", "r/pcoip-cm:1", "l.tar");

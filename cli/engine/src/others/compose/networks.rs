@@ -1,4 +1,4 @@
-//! The networks of the services: the stack's own ones are made again, others are named.
+//! The networks of the services. The stack's own ones are defined, others are only referenced.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::{super::fields::Fields, is_own, same, short};
 
-/// What the engine gives a network of its own accord.
+/// An option that the engine adds by itself.
 const GIVEN: &str = "com.docker.network.driver.overlay.vxlanid_list";
 
-/// The networks by what the engine calls them, and which of them are used.
+/// The networks by id, and which of them are used.
 #[derive(Default)]
 pub(super) struct Networks {
     all: BTreeMap<String, Value>,
@@ -17,19 +17,19 @@ pub(super) struct Networks {
 }
 
 impl Networks {
-    /// Those of the engine.
+    /// The networks of the engine.
     pub(super) fn of(all: &[Value]) -> Self {
         let named = all.iter().filter_map(|it| Some((it["Id"].as_str()?.to_owned(), it.clone())));
         Self { all: named.collect(), used: BTreeSet::new() }
     }
 
-    /// The names of the stack's own.
+    /// The names of the stack's own networks.
     pub(super) fn own(&self) -> impl Iterator<Item = &str> {
         let own = self.all.values().filter(|network| is_own(&network["Labels"]));
         own.filter_map(|network| network["Name"].as_str())
     }
 
-    /// What a service says of the networks that it is in.
+    /// The `networks` of a service.
     pub(super) fn attach(&mut self, attached: &[Value], service: &str) -> Value {
         let mut said = Map::new();
         for one in attached {
@@ -37,7 +37,7 @@ impl Networks {
             let name = self.all.get(&id).and_then(|network| network["Name"].as_str());
             let name = name.unwrap_or(&id).to_owned();
             let aliases = one["Aliases"].as_array().into_iter().flatten();
-            // Every service has its own name in its networks.
+            // Every service is reachable by its own name anyway.
             let aliases: Vec<_> = aliases.filter(|alias| **alias != service).cloned().collect();
             let how = if aliases.is_empty() { Value::Null } else { json!({ "aliases": aliases }) };
             said.insert(short(&name).to_owned(), how);
@@ -46,7 +46,7 @@ impl Networks {
         said.into()
     }
 
-    /// The networks that services are in.
+    /// The networks that services use.
     pub(super) fn render(&self, lost: &mut Vec<String>) -> Map<String, Value> {
         let mut networks = Map::new();
         for id in &self.used {

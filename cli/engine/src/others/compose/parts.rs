@@ -1,4 +1,4 @@
-//! Values as a compose file writes them.
+//! Values in the format of a compose file.
 
 use serde_json::{Map, Value, json};
 
@@ -11,23 +11,23 @@ pub(super) fn same(value: &Value) -> Value {
     value.clone()
 }
 
-/// Nanoseconds.
+/// A duration, from nanoseconds.
 pub(super) fn duration(value: &Value) -> Value {
     format!("{value}ns").into()
 }
 
-/// Bytes.
+/// A size, from bytes.
 pub(super) fn size(value: &Value) -> Value {
     format!("{value}b").into()
 }
 
-/// Processors, of which the engine counts the billionths.
+/// A number of CPUs, from billionths.
 pub(super) fn cpus(value: &Value) -> Value {
     let billionths = value.as_u64().unwrap_or_default();
     format!("{}.{:09}", billionths / 1_000_000_000, billionths % 1_000_000_000).into()
 }
 
-/// `address name` as `name:address`.
+/// Converts `address name` to `name:address`.
 pub(super) fn hosts(value: &Value) -> Value {
     let lines = value.as_array().into_iter().flatten().filter_map(Value::as_str);
     let host = |line: &str| {
@@ -64,7 +64,7 @@ pub(super) fn ports(published: &[Value]) -> Vec<Value> {
     published.iter().map(port).collect()
 }
 
-/// The mounts; volumes with a name are noted.
+/// The mounts. Named volumes are added to `volumes`.
 pub(super) fn mounts(container: &mut Fields<'_>, volumes: &mut Map<String, Value>) -> Vec<Value> {
     let mut all = Vec::new();
     for mount in container.list("Mounts") {
@@ -104,7 +104,7 @@ pub(super) fn mounts(container: &mut Fields<'_>, volumes: &mut Map<String, Value
     all
 }
 
-/// Secrets or configs, which stay at the engine.
+/// Secrets or configs, which are only referenced.
 pub(super) fn references(all: &[Value], kind: &str, named: &mut Map<String, Value>) -> Vec<Value> {
     let reference = |one: &Value| {
         let name = one[format!("{kind}Name")].as_str()?.to_owned();

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Two services in the documented product's shape, and one more field of each kind.
+/// Two services of the documented product, with one additional field of each kind.
 fn stack() -> Others {
     let own = json!({ NAMESPACE: STACK });
     let manager = json!({ "ID": "s1", "Spec": {
@@ -81,7 +81,7 @@ fn rendered() -> (Value, Vec<String>) {
 }
 
 #[test]
-fn a_stack_is_written_as_it_was_deployed() {
+fn a_stack_is_written_as_deployed() {
     let (file, _) = rendered();
 
     assert_eq!(
@@ -123,7 +123,7 @@ fn a_stack_is_written_as_it_was_deployed() {
 }
 
 #[test]
-fn its_own_networks_and_volumes_are_made_again_and_others_named() {
+fn own_networks_and_volumes_are_defined_and_others_referenced() {
     let (file, _) = rendered();
 
     assert_eq!(
@@ -145,7 +145,7 @@ fn its_own_networks_and_volumes_are_made_again_and_others_named() {
 }
 
 #[test]
-fn what_a_file_cannot_say_is_told_by_name() {
+fn unsupported_fields_are_reported_by_name() {
     let (_, lost) = rendered();
 
     assert_eq!(lost, ["pcoipcm_cm.TaskTemplate.ContainerSpec.Privileges"]);

@@ -1,4 +1,4 @@
-//! Which of the host's folders a service of a compose file sees.
+//! The directories of the host that a service of a compose file mounts.
 
 use std::path::{Path, PathBuf};
 
@@ -6,21 +6,21 @@ use serde_yaml::Value;
 
 use super::{Lack, scalar};
 
-/// A folder of the host in a container.
+/// A bind mount.
 struct Bind {
     source: PathBuf,
     target: PathBuf,
     is_read_only: bool,
 }
 
-/// What is lacking for a folder that has to be in the container where it is on the host.
+/// What is missing to mount a directory at the same path as on the host.
 pub(super) fn lack(volumes: Option<&Value>, folder: &Path, has_to_write: bool) -> Option<Lack> {
     let binds = volumes.and_then(Value::as_sequence).into_iter().flatten().filter_map(bind);
     let closest = binds
         .filter(|bind| folder.starts_with(&bind.target))
         .max_by_key(|bind| bind.target.components().count());
     let Some(bind) = closest else { return Some(Lack::NoMount(folder.to_owned())) };
-    // A folder above it serves as well.
+    // A parent directory is sufficient.
     let below = folder.strip_prefix(&bind.target).unwrap_or(Path::new(""));
     let source = if below.as_os_str().is_empty() { bind.source } else { bind.source.join(below) };
     if source != folder {

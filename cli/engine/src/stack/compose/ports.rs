@@ -1,4 +1,4 @@
-//! How clients reach a service of a compose file.
+//! How clients connect to a service of a compose file.
 
 use std::fmt;
 
@@ -6,12 +6,9 @@ use serde_yaml::Value;
 
 use super::{Lack, scalar, words};
 
-/// What is carried by a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// Connections.
     Tcp,
-    /// Datagrams.
     Udp,
 }
 
@@ -24,7 +21,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// Whether a service is in the host's own network.
+/// Whether a service uses the host's network.
 pub(super) fn is_in_host_network(service: &Value, file: &Value) -> bool {
     words(service.get("networks")).iter().any(|key| {
         let Some(network) = file.get("networks").and_then(|networks| networks.get(key)) else {
@@ -38,7 +35,7 @@ pub(super) fn is_in_host_network(service: &Value, file: &Value) -> bool {
     })
 }
 
-/// What is lacking for a port that clients come to.
+/// What is missing for clients to reach this port.
 pub(super) fn lack(ports: Option<&Value>, port: u16, protocol: Protocol) -> Option<Lack> {
     let ports = ports.and_then(Value::as_sequence).into_iter().flatten();
     let modes: Vec<_> = ports.filter_map(|entry| mode(entry, port, protocol)).collect();
@@ -49,7 +46,7 @@ pub(super) fn lack(ports: Option<&Value>, port: u16, protocol: Protocol) -> Opti
     }
 }
 
-/// Whether an entry that publishes a port does so on the host itself; none where it is another port.
+/// Whether an entry publishes the port on the host itself; `None` if it is for another port.
 fn mode(entry: &Value, port: u16, protocol: Protocol) -> Option<bool> {
     if !entry.is_mapping() {
         let short = scalar(entry)?;

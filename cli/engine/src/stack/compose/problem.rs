@@ -1,78 +1,75 @@
-//! What a compose file lacks, in words.
+//! The problems of a compose file, as text.
 
 use std::{fmt, path::PathBuf};
 
 use super::ports::Protocol;
 
-/// Something that a compose file lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The service that lacks it; none where it is the file.
+    /// The affected service; `None` for the whole file.
     pub service: Option<String>,
-    /// What is lacking.
     pub what: Lack,
 }
 
-/// What is lacking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lack {
-    /// It is no compose file.
+    /// It cannot be parsed as a compose file.
     Unreadable(String),
-    /// It does not say of which version it is, which Docker 20.10 takes for the first.
+    /// It has no version, which Docker 20.10 treats as version 1.
     NoVersion,
-    /// It is of a version that cannot be deployed.
+    /// Its version cannot be deployed.
     Version(String),
-    /// It is of a version that Docker 20.10 does not know.
+    /// Its version is not supported by Docker 20.10.
     NewVersion(String),
-    /// A variable has no value, or is not written as one.
+    /// A variable has no value, or is malformed.
     Variable(String),
-    /// It makes a network with the name of the one that the installer makes.
+    /// It defines a network with the name of the one that the installer creates.
     NetworkName,
-    /// There is no such service.
+    /// The service is missing.
     NoService,
-    /// There is a service for a role that is not to run.
+    /// The service is for a role that is not installed.
     UnwantedService,
-    /// It names no image.
+    /// It has no image.
     NoImage,
-    /// Its image is the other role's.
+    /// It has the image of the other role.
     OtherRolesImage(String),
-    /// Its image has a name that none of ours has.
+    /// Its image does not have the name of one of ours.
     ForeignImage(String),
-    /// It does not start the daemon with the role and its configuration.
+    /// Its command does not start the daemon with the role and its configuration.
     OtherCommand(String),
     /// Clients cannot reach it.
     NotPublished(u16, Protocol),
-    /// Clients reach it through a network that hides their addresses.
+    /// Clients connect through a network that hides their addresses.
     ThroughIngress(u16, Protocol),
-    /// It does not see a folder.
+    /// It does not mount a directory.
     NoMount(PathBuf),
-    /// It sees another folder in place of one.
+    /// It mounts another directory in place of the required one.
     OtherSource {
-        /// The folder that it should see.
+        /// The required directory.
         folder: PathBuf,
-        /// The one that it sees there.
+        /// The mounted directory.
         source: PathBuf,
     },
-    /// It cannot write to a folder.
+    /// It cannot write to a directory.
     ReadOnly(PathBuf),
-    /// It runs as somebody else.
+    /// It runs as another user.
     OtherUser(String),
-    /// It drops what the kernel wants the daemon to have.
+    /// It drops a capability that the daemon needs.
     NoCapability,
-    /// Its health check wants a shell.
+    /// Its health check requires a shell.
     ShellHealthcheck,
-    /// It has not one task.
+    /// It does not have exactly one task.
     Replicas(String),
-    /// When it is changed, two of it want the same ports.
+    /// During an update, two of its tasks would use the same ports.
     StartFirst,
-    /// It is not told which authorities the host trusts.
+    /// `SSL_CERT_FILE` is missing, so it trusts no CA of the host.
     NoAuthorities,
-    /// It has something that is passed over.
+    /// A key has no effect.
     Ignored(String),
 }
 
 impl Problem {
-    /// Whether it keeps the services from working.
+    /// Whether it prevents the services from working.
     pub fn is_error(&self) -> bool {
         !matches!(
             self.what,

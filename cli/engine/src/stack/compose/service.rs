@@ -1,4 +1,4 @@
-//! One of our services in a compose file.
+//! Checks one of our services in a compose file.
 
 use cmsg_config::socket::Role;
 use serde_yaml::Value;
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::image_name;
 
-/// What `docker stack deploy` passes over, most of it without a word.
+/// Keys that `docker stack deploy` ignores, most of them silently.
 const IGNORED: &[&str] = &[
     "build",
     "cgroup_parent",
@@ -32,7 +32,7 @@ const IGNORED: &[&str] = &[
     "userns_mode",
 ];
 
-/// A service, and the file that it is in.
+/// A service with its file and the expected values.
 pub(super) struct Asked<'a> {
     pub(super) role: Role,
     pub(super) service: &'a Value,
@@ -61,7 +61,7 @@ fn image(asked: &Asked<'_>) -> Option<Lack> {
     }
 }
 
-/// The image by itself knows the role, but not the configuration.
+/// The entry point of the image only sets the role, not the configuration.
 fn command(asked: &Asked<'_>) -> Option<Lack> {
     let conf = match asked.role {
         Role::Cm => asked.expected.paths.connection_manager_conf(),
@@ -82,7 +82,7 @@ fn user(asked: &Asked<'_>) -> Option<Lack> {
     (said != format!("{user}:{group}")).then(|| Lack::OtherUser(crate::words::plain(&said, 40)))
 }
 
-/// As whom a service runs, where it says so.
+/// The user of a service, if it is defined.
 pub(super) fn user_of(service: &Value) -> Option<String> {
     service.get("user").and_then(scalar).filter(|text| !text.is_empty())
 }
@@ -96,7 +96,7 @@ fn capabilities(asked: &Asked<'_>) -> Option<Lack> {
     (drops && !has("cap_add", &["ALL", "NET_BIND_SERVICE"])).then_some(Lack::NoCapability)
 }
 
-/// There is no shell in our images, and no `curl`.
+/// Our images contain neither a shell nor `curl`.
 fn healthcheck(asked: &Asked<'_>) -> Option<Lack> {
     let test = asked.service.get("healthcheck")?.get("test")?;
     let is_shell = test.is_string() || words(Some(test)).first().is_some_and(|w| w == "CMD-SHELL");

@@ -10,7 +10,7 @@ fn lacks(text: &str, roles: &[Role]) -> Vec<(String, bool)> {
     problems.iter().map(|problem| (problem.to_string(), problem.is_error())).collect()
 }
 
-/// A file of one service that lacks nothing.
+/// A file with one valid service.
 const WHOLE: &str = r#"
 version: "3.8"
 x-common: &common
@@ -33,7 +33,7 @@ networks:
 "#;
 
 #[test]
-fn our_own_file_lacks_nothing() {
+fn the_installers_own_file_has_no_problems() {
     let stack = Stack {
         paths: Paths::under("/"),
         account: (977, 976),
@@ -49,14 +49,14 @@ fn our_own_file_lacks_nothing() {
 }
 
 #[test]
-fn the_example_of_the_page_lacks_nothing() {
+fn the_example_in_the_documentation_has_no_problems() {
     let page = include_str!("../../../../../docs/compose-file.md");
     let (_, example) = page.split_once("## Example\n").unwrap();
 
     assert_eq!(lacks(example, &[Role::Sg]), []);
 }
 
-/// What is put in place of what in the whole file, and what is said of it then.
+/// Replacements in the valid file, and the expected problem.
 const CHANGES: &[(&str, &str, &str, bool)] = &[
     ("version: \"3.8\"", "", "the compose file has no `version`, e.g. `version: \"3.8\"`", true),
     ("\"3.8\"", "\"2.4\"", "the compose file is of version `2.4`, not of 3", true),
@@ -155,7 +155,7 @@ const CHANGES: &[(&str, &str, &str, bool)] = &[
 ];
 
 #[test]
-fn what_a_file_lacks_is_told_one_by_one() {
+fn every_problem_of_a_file_is_reported() {
     for (part, other, problem, is_error) in CHANGES {
         let text = WHOLE.replacen(part, other, 1);
         assert_ne!(text, WHOLE, "{part}");
@@ -164,7 +164,7 @@ fn what_a_file_lacks_is_told_one_by_one() {
 
         let expected = ((*problem).to_owned(), *is_error);
         assert!(lacks.contains(&expected), "{part} -> {other}: {lacks:#?}");
-        // A variable without a value takes its folders with it.
+        // A variable without a value also makes its mounts invalid.
         assert!(lacks.len() == 1 || problem.contains("variable"), "{lacks:#?}");
     }
 }
@@ -195,7 +195,7 @@ fn without_the_hosts_network_ports_are_on_the_host() {
 }
 
 #[test]
-fn services_are_those_of_the_roles_that_run() {
+fn the_services_must_match_the_installed_roles() {
     let missing = ("the service `cm` is missing".to_owned(), true);
     let unwanted = ("the service `sg` is for a role that is not installed".to_owned(), false);
     assert_eq!(lacks(WHOLE, &[Role::Cm, Role::Sg]), std::slice::from_ref(&missing));
@@ -203,7 +203,7 @@ fn services_are_those_of_the_roles_that_run() {
 }
 
 #[test]
-fn what_is_no_compose_file_is_refused_at_once() {
+fn an_invalid_compose_file_is_refused() {
     let bomb = (0..30).fold("a0: &a0 [x, x]\n".to_owned(), |text, n| {
         format!("{text}a{0}: &a{0} [*a{n}, *a{n}]\n", n + 1)
     });
@@ -223,7 +223,7 @@ fn what_is_no_compose_file_is_refused_at_once() {
 }
 
 #[test]
-fn only_a_file_of_a_bearable_size_is_read() {
+fn the_size_of_a_file_is_limited() {
     let file = tempfile::NamedTempFile::new().unwrap();
     assert_eq!(load(file.path()).unwrap(), "");
     file.as_file().set_len(300 * 1024).unwrap();

@@ -1,9 +1,10 @@
-//! Variables in a compose file, as Docker's command replaces them: `$NAME`, `${NAME}`,
-//! `${NAME:-default}`, `${NAME-default}`, `${NAME:?error}`, `${NAME?error}`, and `$$` for a dollar.
+//! Variables in a compose file, replaced like the `docker` command does: `$NAME`, `${NAME}`,
+//! `${NAME:-default}`, `${NAME-default}`, `${NAME:?error}`, `${NAME?error}`, and `$$` for a dollar
+//! sign.
 
 use serde_yaml::Value;
 
-/// Replaces them in every text that is a value, and tells those that cannot be.
+/// Replaces variables in all values, and reports those without a value.
 pub(super) fn replace(
     value: &mut Value,
     lookup: &dyn Fn(&str) -> Option<String>,

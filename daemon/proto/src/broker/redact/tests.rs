@@ -1,4 +1,4 @@
-//! What is masked, and what is not.
+//! What is masked and what is shown.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn shows(table: &[(&str, &str)]) {
 }
 
 #[test]
-fn only_the_harmless_shows_in_authenticate_and_in_what_is_unknown() {
+fn authenticate_and_unknown_messages_only_show_harmless_elements() {
     shows(&[
         (
             "<authenticate method=\"password\"><username>u</username><password>p&amp;</password>\
@@ -40,7 +40,7 @@ fn only_the_harmless_shows_in_authenticate_and_in_what_is_unknown() {
 }
 
 #[test]
-fn a_password_of_blanks_is_masked() {
+fn a_password_of_spaces_is_masked() {
     shows(&[
         (
             "<authenticate method=\"password\"><username>u</username><password>   </password>\
@@ -71,7 +71,7 @@ fn a_password_of_blanks_is_masked() {
 }
 
 #[test]
-fn secrets_are_masked_in_what_is_known() {
+fn secrets_in_known_messages_are_masked() {
     shows(&[
         (
             "<authenticate-resp><text do-not-log=\"true\">x</text><text do-not-log=\"false\">y\
@@ -104,7 +104,7 @@ fn secrets_are_masked_in_what_is_known() {
 }
 
 #[test]
-fn a_tag_is_masked_wherever_an_element_has_it() {
+fn a_tag_is_masked_in_any_element() {
     let odd = "SCS1".to_owned() + &"x".repeat(80);
     let (spaced, markup) = (format!("{odd} ABCDEFGHIJKL"), format!("{odd}&lt;/a>ABCDEF"));
     shows(&[
@@ -121,7 +121,7 @@ fn a_tag_is_masked_wherever_an_element_has_it() {
 }
 
 #[test]
-fn attributes_of_what_must_not_be_logged_are_masked() {
+fn attributes_of_masked_elements_are_masked() {
     shows(&[
         (
             "<hello><my-token method=\"m\" k=\"v\">x</my-token><text do-not-log=\"true\" \
@@ -145,7 +145,7 @@ fn attributes_of_what_must_not_be_logged_are_masked() {
 }
 
 #[test]
-fn what_nobody_knows_is_masked_in_known_messages_too() {
+fn unknown_elements_of_known_messages_are_masked() {
     shows(&[
         (
             "<allocate-resource-resp><result><result-id>ALLOC_SUCCESSFUL</result-id></result>\
@@ -164,7 +164,7 @@ fn what_nobody_knows_is_masked_in_known_messages_too() {
 }
 
 #[test]
-fn what_is_no_document_is_only_counted() {
+fn invalid_xml_is_logged_as_its_length() {
     assert_eq!(bytes(b"<password>p"), "(11 bytes, the document ends early)");
 }
 

@@ -1,4 +1,4 @@
-//! How answers are read and passed on.
+//! How responses are parsed and forwarded.
 
 use super::*;
 use crate::broker::{Allocation, Hello};
@@ -51,7 +51,7 @@ fn only_a_list_of_resources_may_be_large() {
 }
 
 #[test]
-fn a_granted_resource_says_where_it_is() {
+fn a_granted_resource_has_an_address() {
     let at = |ip_address: Option<&str>, hostname: Option<&str>, port| {
         ResponseKind::AllocateResource(Some(BrokerTarget {
             ip_address: ip_address.map(|a| a.parse().unwrap()),
@@ -101,12 +101,12 @@ fn a_granted_resource_says_where_it_is() {
 }
 
 #[test]
-fn a_desktop_is_called_by_what_can_be_used_of_its_target() {
+fn a_desktop_is_called_by_a_usable_name_or_address() {
     let table = [
         ("10.0.0.5", "desk.example", Some("desk.example")),
         ("10.0.0.5", "localhost.", Some("localhost.")),
         ("10.0.0.5", "10.0.0.6", Some("10.0.0.6")),
-        // Names that a URL parser would read as an address that nobody named.
+        // Names that a URL parser would read as an unintended address.
         ("192.0.2.77", "2130706433", Some("192.0.2.77")),
         ("192.0.2.77", "127.1", Some("192.0.2.77")),
         ("192.0.2.77", "a name", Some("192.0.2.77")),
@@ -125,7 +125,7 @@ fn a_desktop_is_called_by_what_can_be_used_of_its_target() {
 }
 
 #[test]
-fn answers_are_told_apart() {
+fn responses_are_distinguished() {
     let authenticated = |id: &str| {
         read(&format!(
             "<authenticate-resp><result><result-id>{id}</result-id></result></authenticate-resp>"
@@ -157,7 +157,7 @@ fn answers_are_told_apart() {
 }
 
 #[test]
-fn an_answer_belongs_to_its_request() {
+fn a_response_matches_its_request() {
     let hello = RequestKind::Hello(Hello::default());
     let allocate = RequestKind::AllocateResource(Allocation::default());
     let other = RequestKind::Other("x".to_owned());
@@ -171,7 +171,7 @@ fn an_answer_belongs_to_its_request() {
 }
 
 #[test]
-fn a_hello_tells_clients_that_we_are_between() {
+fn a_hello_response_gets_pcm_info() {
     let pcm = PcmInfo {
         product_version: "1".to_owned(),
         ip_address: "a".to_owned(),
@@ -184,7 +184,7 @@ fn a_hello_tells_clients_that_we_are_between() {
         ),
         ("<hello-resp><n/></hello-resp>", "<hello-resp>{PCM}<n/></hello-resp>"),
     ];
-    for (given, told) in table {
+    for (given, expected) in table {
         let document = format!(
             "<?xml version='1.0' encoding='utf-8'?>\n<pcoip-broker version=\"2.1\">{given}</pcoip-broker>"
         );
@@ -195,14 +195,14 @@ fn a_hello_tells_clients_that_we_are_between() {
             forwarded,
             format!(
                 "<?xml version='1.0' encoding='utf-8'?>\n<pcoip-client version=\"2.1\">{}</pcoip-client>",
-                told.replace("{PCM}", &pcm.xml())
+                expected.replace("{PCM}", &pcm.xml())
             )
         );
     }
 }
 
 #[test]
-fn a_granted_resource_gets_our_target_in_the_known_order() {
+fn a_granted_resource_gets_our_target_in_the_documented_order() {
     let document = "<pcoip-broker version='2.1'><allocate-resource-resp><result>\
         <result-id>ALLOC_SUCCESSFUL</result-id></result><target><ip-address>10.0.0.5</ip-address>\
         <hostname>h</hostname><sni>s</sni><port>4172</port><z/></target> <resource-id>1</resource-id>\
@@ -230,7 +230,7 @@ fn a_granted_resource_gets_our_target_in_the_known_order() {
 }
 
 #[test]
-fn a_broker_in_a_connection_managers_place_is_understood() {
+fn a_broker_that_replaces_a_connection_manager_is_accepted() {
     let document = "<pcoip-client version=\"2.1\"><bye-resp /></pcoip-client>";
 
     let response = Response::parse(document.as_bytes()).unwrap();

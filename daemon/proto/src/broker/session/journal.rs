@@ -1,5 +1,6 @@
-//! What outlives a restart. Sessions are kept under the digests of their cookies, each sealed so
-//! that only its cookie opens it again; no cookie is written down.
+//! The sessions that survive a restart. They are stored under the digests of their cookies, and
+//! each is sealed so that only its cookie opens it. Cookies are not stored.
+//! `docs/protocol/sessions-file.md` describes the file.
 
 use std::{cmp::Reverse, sync::Arc};
 
@@ -11,43 +12,43 @@ use zeroize::Zeroizing;
 use super::{ClientCookie, Session, Stage};
 use crate::{Time, shares::Worth, tag};
 
-/// Seals what only who shows the cookie may read again.
+/// Encrypts data with a key that only the cookie provides.
 pub trait Seal {
-    /// Seals; `None` where that is not possible, and then nothing is written down.
+    /// Seals data; `None` if that fails, in which case the session is not persisted.
     fn seal(&self, cookie: &ClientCookie, plain: &[u8]) -> Option<Vec<u8>>;
 
-    /// Opens again what was sealed with this cookie; `None` for everything else.
+    /// Opens data that was sealed with this cookie; `None` for any other data.
     fn unseal(&self, cookie: &ClientCookie, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>>;
 }
 
-/// The sessions at one instant, to be written down.
+/// The sessions at one instant, to be persisted.
 ///
-/// Its form, numbers big-endian: the line `pcoip-cm-sessions 1`; the number of the last session
-/// (8 bytes); of every session the SHA-256 of its cookie (32), its number (8), when it was last used
-/// in milliseconds since the epoch (8), its stage (1), the length of what is sealed (2) and that;
-/// the SHA-256 of everything before (32).
+/// The file format, with big-endian numbers: the line `pcoip-cm-sessions 1`; the number of the last
+/// session (8 bytes); for each session the SHA-256 of its cookie (32), its number (8), the time of
+/// its last use in milliseconds since the Unix epoch (8), its stage (1), the length of the sealed
+/// data (2) and the sealed data; the SHA-256 of everything before (32).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Journal {
-    /// The number of the last session.
+    /// Number of the last session.
     pub(super) last: u64,
     pub(super) sessions: Vec<Written>,
 }
 
-/// Why bytes are no journal.
+/// Why a journal cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// Another version of the daemon wrote it.
-    #[error("the sessions are written in the form of another version")]
+    #[error("the sessions were written by an incompatible version")]
     Foreign,
-    /// It is cut off, changed or something else.
+    /// It is truncated, modified, or not a journal.
     #[error("the sessions are damaged")]
     Damaged,
-    /// It is larger than any that is written.
+    /// It is larger than [`Journal::MAX_BYTES`].
     #[error("the sessions have more than {} bytes", Journal::MAX_BYTES)]
     TooLarge,
 }
 
-/// One session as it is written down.
+/// The persisted form of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) cookie: CookieDigest,
@@ -57,16 +58,16 @@ pub(super) struct Written {
     pub(super) sealed: Arc<[u8]>,
 }
 
-/// What a session is worth; the greater is kept longer.
+/// How much a session is worth when the table is full; higher values are kept longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum LogOnStage {
-    /// It only asked whether somebody is there.
+    /// It only checked whether the service responds.
     Probe,
-    /// Nobody is logged on.
+    /// The user is not logged on.
     Stranger,
-    /// A user gave a right password, and has to give more. The file has it as a stranger's.
+    /// The user gave a correct password, and the broker asks for more. Stored as a stranger's.
     FirstFactor,
-    /// A user is logged on.
+    /// The user is logged on.
     User,
 }
 
@@ -75,10 +76,10 @@ pub(super) enum LogOnStage {
 pub(super) struct CookieDigest([u8; 32]);
 
 impl Journal {
-    /// The largest journal; what does not fit is worth least.
+    /// Maximum size in bytes. Sessions that do not fit are those worth least.
     pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 
-    /// The bytes of a file.
+    /// The content of the file.
     #[must_use]
     pub fn render(self) -> Vec<u8> {
         self.render_within(Self::MAX_BYTES)
@@ -99,11 +100,11 @@ impl Journal {
         bytes
     }
 
-    /// Reads the bytes of a file.
+    /// Parses the content of a file.
     ///
     /// # Errors
     ///
-    /// Where it is not whole, or not this version's.
+    /// [`Unreadable`] by variant.
     pub fn parse(bytes: &[u8]) -> Result<Self, Unreadable> {
         if bytes.len() > Self::MAX_BYTES {
             return Err(Unreadable::TooLarge);
@@ -161,7 +162,7 @@ impl Written {
 }
 
 impl LogOnStage {
-    /// The stage of a session.
+    /// The stage of the session.
     pub(super) fn of(session: &Session) -> Self {
         match session.stage {
             Stage::Authenticated | Stage::Allocated => Self::User,
@@ -171,7 +172,7 @@ impl LogOnStage {
         }
     }
 
-    /// What everything is worth that belongs to such a session.
+    /// The worth of connections and requests of such a session.
     pub(super) fn worth(self) -> Worth {
         match self {
             Self::Probe => Worth::Idle,
@@ -181,12 +182,12 @@ impl LogOnStage {
         }
     }
 
-    /// What its place in the table is worth: a user's is kept.
+    /// The worth of the session in the table: a user's session is never replaced.
     pub(super) fn place(self) -> Worth {
         if self == Self::User { Worth::Kept } else { self.worth() }
     }
 
-    /// Whether a user gave a right password at least.
+    /// Whether the user gave at least one correct password.
     pub(super) fn is_logging_on(self) -> bool {
         self >= Self::FirstFactor
     }
@@ -211,7 +212,7 @@ impl CookieDigest {
     }
 }
 
-/// What is sealed of a session: everything.
+/// The sealed data of a session.
 #[derive(Serialize, Deserialize)]
 struct Plain<S, P> {
     session: S,
@@ -219,7 +220,7 @@ struct Plain<S, P> {
 }
 
 impl Session {
-    /// Itself as only its cookie opens it; `None` for what is too large to be written down.
+    /// The sealed session, which only its cookie opens; `None` if it is too large.
     pub(super) fn sealed(&self, seal: &impl Seal) -> Option<Arc<[u8]>> {
         let password = self.logon.as_ref().and_then(|logon| logon.password.as_ref());
         let plain = Plain { session: self, password: password.map(ExposeSecret::expose_secret) };
@@ -242,21 +243,24 @@ impl Session {
     }
 }
 
-/// What every version's file begins with.
+/// The first bytes of the file in every version.
 const KIND: &[u8] = b"pcoip-cm-sessions ";
 
-/// What this version's file begins with. Who changes what is written of a session counts it up.
+/// The first bytes of the file in this version. Increment the number when the format of a session
+/// changes.
 const HEAD: &[u8] = b"pcoip-cm-sessions 1\n";
 
-/// How much a session takes besides what is sealed.
+/// Bytes of a session besides its sealed data.
 const RECORD: usize = 32 + 8 + 8 + 1 + 2;
 
 const CHECKSUM: usize = 32;
 
-/// Many times what is usual. Bounded, since clients choose the names and the broker its cookies.
+/// Many times the usual size in bytes. Bounded, since clients choose names and the broker its
+/// cookies.
 const MAX_PLAIN: usize = 8 * 1024;
 
-/// Filled up with spaces to a multiple of this, so that the length does not tell the password's.
+/// The data is padded with spaces to a multiple of this size, so that its length does not reveal
+/// the length of the password.
 const PADDED: usize = 512;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! All sessions of a Connection Manager: found by their cookie, limited in number, and ended when
-//! nobody uses them. Once a right password was given they are sealed whenever they change, so that
-//! they can be written down.
+//! All sessions of a Connection Manager: looked up by cookie, limited in number, and removed when
+//! they are idle. After a correct password, a session is sealed whenever it changes, so that it can
+//! be persisted.
 
 use std::{collections::HashMap, net::Ipv4Addr, sync::Arc, time::Duration};
 
@@ -13,23 +13,24 @@ use crate::{
     shares::{Id, Order, Shares, Source, Worth},
 };
 
-/// A probe asks once; what it leaves behind is not kept for long.
+/// A probe sends a single request, so its session is not kept for long.
 const PROBE_IDLE: Duration = Duration::from_secs(60);
 
-/// How long a user may take between two requests: long enough to type a one-time password.
+/// How long a user may take between two requests: enough to type a one-time password.
 const THINKING: Duration = Duration::from_secs(120);
 
-/// The sessions.
+/// All sessions of a Connection Manager, by the digest of their cookie.
 #[derive(Debug)]
 pub struct Sessions<S> {
     by_cookie: HashMap<CookieDigest, Entry>,
-    /// Who gives way where all places are taken: strangers first, of the source that has most.
+    /// Which session is removed if the table is full: those of strangers first, from the source
+    /// with the most sessions.
     shares: Shares,
     cookies: HashMap<Id, CookieDigest>,
     limit: usize,
     idle: Duration,
     seal: S,
-    /// The number of the last session.
+    /// Number of the last session.
     last: u64,
     revision: u64,
 }
@@ -39,31 +40,32 @@ struct Entry {
     place: Id,
     number: u64,
     used: Time,
-    /// When a request was last passed on to the broker or answered by it.
+    /// Time at which a request was last sent to the broker or answered by it.
     served: Time,
     stage: LogOnStage,
-    /// `None` where it cannot be written down, or is not unless all are.
+    /// `None` if it cannot be persisted, or is only persisted with [`Extent::All`].
     sealed: Option<Arc<[u8]>>,
-    /// `None` after a restart, until its cookie is shown.
+    /// `None` after a restart, until the client sends its cookie.
     session: Option<Session>,
 }
 
-/// Which sessions are written down.
+/// Which sessions are persisted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// Those whose users gave a right password at least. Everybody can open others.
+    /// Sessions whose users gave at least one correct password. Opening others needs no
+    /// authentication.
     LoggingOn,
-    /// All.
+    /// All sessions, for the last write and while draining.
     All,
 }
 
-/// All places are taken by users who are logged on or gave a right password.
+/// All sessions belong to users who are logged on or gave a correct password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there are too many sessions")]
 pub struct Full;
 
 impl<S: Seal> Sessions<S> {
-    /// No sessions; at most `limit`, each ended after `idle` without use.
+    /// An empty table of at most `limit` sessions, each removed after `idle` without a request.
     #[must_use]
     pub fn new(limit: usize, idle: Duration, seal: S) -> Self {
         let places = u64::try_from(limit).unwrap_or(u64::MAX);
@@ -79,13 +81,13 @@ impl<S: Seal> Sessions<S> {
         }
     }
 
-    /// Continues after a restart. What is over by now or finds no place is left out.
+    /// Restores the sessions of before a restart, except expired ones and those that do not fit.
     pub fn restore(&mut self, journal: Journal, now: Time) {
         self.last = self.last.max(journal.last);
         let idle = self.idle;
         let kept = journal.sessions.into_iter().filter(|written| !written.is_over(idle, now));
         let kept: Vec<_> = kept.take(self.limit.saturating_sub(self.by_cookie.len())).collect();
-        // The last of them are the first to give way.
+        // The last ones would be removed first.
         for written in kept.into_iter().rev() {
             let Ok((place, _)) = self.shares.enter(unknown_source(), written.stage.place()) else {
                 continue;
@@ -96,7 +98,7 @@ impl<S: Seal> Sessions<S> {
         }
     }
 
-    /// What is to be written down.
+    /// The sessions to be persisted.
     #[must_use]
     pub fn journal(&self, extent: Extent) -> Journal {
         let all = self.by_cookie.iter();
@@ -105,7 +107,7 @@ impl<S: Seal> Sessions<S> {
         Journal { last: self.last, sessions: sessions.collect() }
     }
 
-    /// Which state of the sessions that are always written down this is.
+    /// A number that changes whenever a session of [`Extent::LoggingOn`] does.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision
@@ -117,16 +119,17 @@ impl<S: Seal> Sessions<S> {
         self.last
     }
 
-    /// Takes a session in. Where all places are taken, a stranger's session has to go, of the source
-    /// that has most the one that was not used for the longest, and its number is returned.
+    /// Adds a session. If the table is full, it replaces the session of a stranger that has been
+    /// idle longest, from the source with the most sessions, and returns the number of that
+    /// session.
     ///
     /// # Errors
     ///
-    /// Where there is none such.
+    /// [`Full`] if all sessions belong to users who are logged on or gave a correct password.
     pub fn insert(&mut self, session: Session) -> Result<Option<u64>, Full> {
         let stage = LogOnStage::of(&session);
         let source = Source::of(session.client);
-        // A probe is worth nothing, and answered all the same.
+        // A probe is answered even though its session is worth nothing.
         let worth = stage.place().max(Worth::Stranger);
         let (place, gone) = self.shares.enter(source, worth).map_err(|_| Full)?;
         self.shares.set_worth(place, stage.place());
@@ -139,32 +142,32 @@ impl<S: Seal> Sessions<S> {
         Ok(gone)
     }
 
-    /// The session of a cookie, which is thereby used; `None` where it is unknown or has expired.
+    /// The session with this cookie, which counts as a use; `None` if it is unknown or expired.
     pub fn find(&mut self, cookie: &ClientCookie, now: Time) -> Option<&Session> {
         self.entry(cookie, now)?.session.as_ref()
     }
 
-    /// What the session of a cookie is worth, whose use this is not.
+    /// The worth of the session with this cookie. Does not count as a use.
     #[must_use]
     pub fn worth(&self, cookie: &ClientCookie, now: Time) -> Option<Worth> {
         let entry = self.by_cookie.get(&CookieDigest::of(cookie))?;
         (!entry.is_over(self.idle, now)).then(|| entry.stage.worth())
     }
 
-    /// The number of the session of a cookie, whose use this is not.
+    /// The number of the session with this cookie. Does not count as a use.
     #[must_use]
     pub fn number(&self, cookie: &ClientCookie) -> Option<u64> {
         self.by_cookie.get(&CookieDigest::of(cookie)).map(|entry| entry.number)
     }
 
-    /// Notes that a request of the session is passed on to the broker.
+    /// Records that a request of the session was sent to the broker.
     pub fn note_passed_on(&mut self, cookie: &ClientCookie, now: Time) {
         if let Some(entry) = self.by_cookie.get_mut(&CookieDigest::of(cookie)) {
             entry.served = entry.served.max(now);
         }
     }
 
-    /// Changes the session of a cookie, which is thereby used; returns it as it is now.
+    /// Changes the session with this cookie, which counts as a use. Returns the changed session.
     pub fn change(
         &mut self,
         cookie: &ClientCookie,
@@ -184,12 +187,12 @@ impl<S: Seal> Sessions<S> {
         Some(session)
     }
 
-    /// Ends a session and returns its number.
+    /// Removes a session and returns its number.
     pub fn remove(&mut self, cookie: &ClientCookie) -> Option<u64> {
         self.forget(CookieDigest::of(cookie))
     }
 
-    /// Ends what nobody used for too long and returns the numbers.
+    /// Removes idle sessions and returns their numbers.
     pub fn expire(&mut self, now: Time) -> Vec<u64> {
         let all = self.by_cookie.iter();
         let over = all.filter(|(_, entry)| entry.is_over(self.idle, now));
@@ -197,27 +200,27 @@ impl<S: Seal> Sessions<S> {
         over.into_iter().filter_map(|cookie| self.forget(cookie)).collect()
     }
 
-    /// How many there are.
+    /// Number of sessions, including those that have not been used since a restart.
     #[must_use]
     pub fn len(&self) -> usize {
         self.by_cookie.len()
     }
 
-    /// How many users are logging on at this instant, from the first right password on. A user who
-    /// got a resource no longer needs the Connection Manager, and one without a request to the broker
-    /// for two minutes has probably left.
+    /// Number of users who are logging on at `now`, starting with the first correct password. A
+    /// user with a resource no longer needs the Connection Manager, and one without a request for
+    /// two minutes has probably left.
     #[must_use]
     pub fn in_use(&self, now: Time) -> usize {
         self.by_cookie.values().filter(|entry| entry.is_in_use(now)).count()
     }
 
-    /// Whether there is none.
+    /// Whether there are no sessions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_cookie.is_empty()
     }
 
-    /// The entry of a cookie, with its session.
+    /// The entry with this cookie, with its session unsealed.
     fn entry(&mut self, cookie: &ClientCookie, now: Time) -> Option<&mut Entry> {
         let entry = self.by_cookie.get_mut(&CookieDigest::of(cookie))?;
         if entry.is_over(self.idle, now) {
@@ -257,7 +260,7 @@ impl Entry {
         }
     }
 
-    /// A wall clock that was set back must not prolong it.
+    /// A clock that was set back must not extend the session.
     fn read(written: Written, place: Id, now: Time) -> Self {
         Self {
             place,
@@ -300,7 +303,7 @@ fn is_over(stage: LogOnStage, used: Time, idle: Duration, now: Time) -> bool {
     now.since(used) >= idle
 }
 
-/// Where a session comes from whose cookie was not shown since the restart.
+/// The source of a session whose client has not sent its cookie since the restart.
 fn unknown_source() -> Source {
     Source::of(Ipv4Addr::UNSPECIFIED.into())
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::broker::{Allocation, Authenticate, BrokerTarget};
 
-/// A session that was opened at 0.
+/// A session that was opened at time 0.
 pub(super) fn session(number: u8) -> Session {
     let opening = Opening {
         key: SessionKey::from_random([3; 16]),
@@ -44,7 +44,7 @@ pub(super) fn granted() -> ResponseKind {
 }
 
 #[test]
-fn every_request_is_permitted_or_refused_by_the_stage() {
+fn requests_are_permitted_by_stage() {
     use Refusal::InvalidSession;
     let requests = [
         RequestKind::Bye,
@@ -71,7 +71,7 @@ fn every_request_is_permitted_or_refused_by_the_stage() {
 }
 
 #[test]
-fn a_login_with_a_retry_and_a_second_factor_remembers_the_password_that_was_right() {
+fn a_logon_with_retries_keeps_the_correct_password() {
     use Authentication::{Complete, Failed, Incomplete};
     let mut session = session(1);
     let steps = [
@@ -92,7 +92,7 @@ fn a_login_with_a_retry_and_a_second_factor_remembers_the_password_that_was_righ
 }
 
 #[test]
-fn a_later_password_that_is_wrong_takes_the_logon_away() {
+fn a_later_wrong_password_discards_the_logon() {
     let mut session = session(1);
     let request = authenticate("password", Some("u"));
     session.answered(
@@ -111,7 +111,7 @@ fn a_later_password_that_is_wrong_takes_the_logon_away() {
 }
 
 #[test]
-fn after_an_error_only_bye_is_left() {
+fn after_an_error_only_bye_is_permitted() {
     let mut session = session(1);
     let request = authenticate("password", Some("u"));
     session.answered(
@@ -132,7 +132,7 @@ fn after_an_error_only_bye_is_left() {
 }
 
 #[test]
-fn the_brokers_newest_cookie_is_replayed() {
+fn the_brokers_latest_cookie_is_sent_back() {
     let mut session = session(1);
     let set = SetCookies {
         values: vec!["JSESSIONID=1; path=/".to_owned(), "lb=2".to_owned()],
@@ -145,7 +145,7 @@ fn the_brokers_newest_cookie_is_replayed() {
 }
 
 #[test]
-fn a_name_that_no_host_has_is_not_kept() {
+fn an_oversized_device_name_is_not_kept() {
     for (length, kept) in [(253, true), (254, false)] {
         let opening = Opening {
             key: SessionKey::from_random([3; 16]),
@@ -164,7 +164,7 @@ fn a_name_that_no_host_has_is_not_kept() {
 }
 
 #[test]
-fn a_logon_that_is_too_long_is_not_kept() {
+fn an_oversized_logon_is_not_kept() {
     let logon = |username: usize, password: usize, domain: usize| Logon {
         username: "u".repeat(username),
         password: Some("p".repeat(password).into()),

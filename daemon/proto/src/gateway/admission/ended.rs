@@ -1,4 +1,4 @@
-//! Sessions that ended lately. Their announcements may still be replayed, which must change nothing.
+//! Recently ended sessions. A replay of their announcements must not change anything.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Announcement, session::Session, terms::Identity};
 use crate::{SessionId, SessionKey, TagDigest, Time};
 
-/// A memory of ended sessions, bounded in time and number.
+/// Remembers ended sessions, bounded in time and number.
 #[derive(Debug)]
 pub(super) struct Ended {
     limit: usize,
@@ -25,7 +25,7 @@ pub(super) struct Entry {
     written: Written,
 }
 
-/// What is written down of it.
+/// The persisted form of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,11 +35,11 @@ pub(super) struct Written {
     issued: Time,
 }
 
-/// Longer than any token is valid.
+/// Longer than the validity of any token.
 const KEPT: Duration = Duration::from_mins(2);
 
 impl Ended {
-    /// A memory for so many sessions.
+    /// Remembers at most `limit` sessions.
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, sessions: HashMap::new(), in_order: VecDeque::new() }
     }
@@ -50,7 +50,7 @@ impl Ended {
         self.insert(id.clone(), written);
     }
 
-    /// Remembers again what was written down before `now`.
+    /// Restores an entry that was persisted before `now`.
     pub(super) fn restore(&mut self, id: SessionId, written: Written, now: Time) {
         self.insert(id, Written { until: written.until.min(now + KEPT), ..written });
     }
@@ -64,8 +64,8 @@ impl Ended {
         self.sessions.insert(identity, Entry { id, written });
     }
 
-    /// Whether the announcement is one of an ended session. A later one with another tag is not: it
-    /// is a new session under the same key or log id.
+    /// Whether the announcement belongs to an ended session. A later one with another tag does not:
+    /// it is a new session under the same key or log id.
     pub(super) fn covers(&self, announced: &Announcement) -> bool {
         let ended = self.sessions.get(&Identity::of(&announced.id, announced.key));
         ended.is_some_and(|Entry { written, .. }| {
@@ -79,7 +79,7 @@ impl Ended {
         }
     }
 
-    /// Everything that is remembered, the oldest first.
+    /// All entries, oldest first.
     pub(super) fn in_order(&self) -> Vec<(SessionId, Written)> {
         let entry = |(until, identity): &(Time, Identity)| {
             let ended = self.sessions.get(identity);

@@ -1,5 +1,6 @@
-//! What outlives a restart: who was announced or connected, for as long as the time-outs say. No
-//! keys, no tags, no control bytes, no flows: those come back with the resumed control connection.
+//! The state that survives a restart: announced and connected sessions with their deadlines
+//! (`docs/protocol/gateway-journal.md`). It contains no keys, tags, control bytes or flows: flows
+//! are learned again from the resumed control connection.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,23 +14,23 @@ use super::{
 };
 use crate::{Hostname, SessionId, SessionKey, TagDigest, Time};
 
-/// The admission at one instant, to be written down.
+/// The persistent state of the admission at one instant.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Journal {
     sessions: Vec<Entry>,
     ended: Vec<(SessionId, EndedEntry)>,
 }
 
-/// Why bytes are no journal.
+/// Why a journal cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
-    /// Another version of the daemon wrote it.
-    #[error("the sessions are written in version {0} of the form, not {VERSION}")]
+    /// Another version of the daemon wrote it; the version of its format.
+    #[error("the sessions have format version {0}, not {VERSION}")]
     Foreign(u64),
-    /// It is cut off, changed or something else.
+    /// It is truncated, modified, or not a journal.
     #[error("the sessions are damaged")]
     Damaged(#[source] serde_json::Error),
-    /// It is larger than any that is written.
+    /// It is larger than [`Journal::MAX_BYTES`].
     #[error("the sessions have more than {} bytes", Journal::MAX_BYTES)]
     TooLarge,
 }
@@ -57,13 +58,13 @@ enum Phase {
     Waiting { since: Time },
 }
 
-/// What every version's file tells.
+/// The part that is the same in every version of the format.
 #[derive(Deserialize)]
 struct Head {
     version: u64,
 }
 
-/// What this version's file holds.
+/// The format of this version.
 #[derive(Serialize, Deserialize)]
 struct Form<S, E> {
     version: u64,
@@ -71,36 +72,36 @@ struct Form<S, E> {
     ended: E,
 }
 
-/// Who changes what is written so that it reads differently counts it up.
+/// Increment it with every incompatible change of the format.
 const VERSION: u64 = 1;
 
 impl Journal {
-    /// More than 100,000 sessions and twice as many ended ones take.
+    /// Upper bound in bytes: the size of 100,000 sessions and 200,000 ended ones.
     pub const MAX_BYTES: usize = 128 * 1024 * 1024;
 
-    /// How many sessions there were.
+    /// Number of sessions that have not ended.
     #[must_use]
     pub fn count(&self) -> usize {
         self.sessions.len()
     }
 
-    /// Leaves out sessions by their ids and agents.
+    /// Keeps the sessions for which `keep` returns true.
     pub fn retain(&mut self, keep: impl Fn(&SessionId, SocketAddr) -> bool) {
         self.sessions.retain(|entry| keep(&entry.id, canonical(entry.agent)));
     }
 
-    /// The bytes of a file: JSON.
+    /// The content of the file: JSON.
     #[must_use]
     pub fn render(&self) -> Vec<u8> {
         let form = Form { version: VERSION, sessions: &self.sessions, ended: &self.ended };
         serde_json::to_vec(&form).expect("numbers, texts and lists of them are JSON")
     }
 
-    /// Reads the bytes of a file.
+    /// Parses the content of a file.
     ///
     /// # Errors
     ///
-    /// Where it is not whole, or not this version's.
+    /// [`Unreadable`] by variant.
     pub fn parse(bytes: &[u8]) -> Result<Self, Unreadable> {
         if bytes.len() > Self::MAX_BYTES {
             return Err(Unreadable::TooLarge);
@@ -116,15 +117,15 @@ impl Journal {
 }
 
 impl Admission {
-    /// What is to be written down.
+    /// The state to be persisted.
     #[must_use]
     pub fn journal(&self) -> Journal {
         let sessions = self.sessions.iter().flatten().map(|session| Entry::of(session)).collect();
         Journal { sessions, ended: self.ended.in_order() }
     }
 
-    /// Takes up what was written down before a restart. Sessions that were in use wait from now on;
-    /// those whose time passed meanwhile end.
+    /// Restores the state of before a restart. Connected sessions wait for their client from `now`
+    /// on. Sessions whose deadline has passed end.
     pub fn restore(&mut self, journal: Journal, now: Time) {
         for entry in journal.sessions {
             let is_known = self.has(&entry.id, entry.key);
@@ -158,7 +159,8 @@ impl Entry {
         }
     }
 
-    /// No session gets more time than one of this instant: the clock may have been set back.
+    /// No deadline is later than that of a session that began now, since the clock may have been
+    /// set back.
     fn insert_into(self, admission: &mut Admission, now: Time) {
         let Self { id, key, agent, hostname, tag, issued, client, phase } = self;
         let state = match phase {

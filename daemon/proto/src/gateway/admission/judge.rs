@@ -1,4 +1,4 @@
-//! Whose a datagram is, of all sessions that have its source address.
+//! Decides which of the sessions with a datagram's source address it belongs to.
 
 use std::net::SocketAddr;
 
@@ -9,17 +9,17 @@ use super::{
     session::Session,
 };
 
-/// Finds the one session that a datagram belongs to, and its SPI.
+/// The session that a datagram belongs to, and its SPI.
 ///
-/// The rules are tried in their order, each with both places of the SPI; the first that fits one
-/// session decides, and one that fits several drops the datagram.
+/// The rules are tried in order, each with both positions of the SPI. The first rule that matches
+/// exactly one session decides. A rule that matches several drops the datagram.
 pub(super) fn judge(
     sessions: &[(Slot, &Session)],
     side: Side,
     from: SocketAddr,
     candidates: SpiCandidates,
 ) -> Result<(Slot, Placed), Dropped> {
-    // A sequence number must not pass for an SPI.
+    // A sequence number must not be mistaken for an SPI.
     let second = candidates.second.filter(|spi| !spi.is_reserved());
     for (rule, because) in RULES {
         let mut several = false;
@@ -46,35 +46,35 @@ pub(super) fn judge(
 
 type Rule = fn(&Session, Side, SocketAddr, Spi) -> bool;
 
-/// From what is certain to what is likely.
+/// From certain to likely.
 const RULES: [(Rule, Because); 7] = [
-    // Its flow is known, and only the worker's snapshot is older.
+    // The flow is known, but was not in the worker's snapshot yet.
     (|session, side, from, spi| session.has_flow_from(side, from, spi), Because::Known),
-    // Its parsed chunks name the SPI that it has yet to use.
+    // Parsed chunks contain the SPI, and the session lacks a flow from this side.
     (
         |session, side, _, spi| {
-            session.lacks_flow(side) && session.told(spi) && !session.has_flow(side, spi)
+            session.lacks_flow(side) && session.revealed(spi) && !session.has_flow(side, spi)
         },
-        Because::Told,
+        Because::Revealed,
     ),
-    // Its flow comes from another port, or from where its control connection is meanwhile.
-    (|session, side, _, spi| session.has_told_flow(side, spi), Because::Known),
-    // Its parsed chunks name the SPI: one more flow, as after new keys.
-    (|session, _, _, spi| session.told(spi), Because::Told),
-    // The SPI stands somewhere in its control bytes, and it has yet to use one.
+    // The flow moved to another port, or to the new address of its control connection.
+    (|session, side, _, spi| session.has_revealed_flow(side, spi), Because::Known),
+    // Parsed chunks contain the SPI: a further flow, for example after a key exchange.
+    (|session, _, _, spi| session.revealed(spi), Because::Revealed),
+    // The control bytes contain the SPI, and the session lacks a flow from this side.
     (
         |session, side, _, spi| {
             !spi.is_reserved() && session.lacks_flow(side) && session.shows(spi)
         },
-        Because::Told,
+        Because::Revealed,
     ),
-    // The SPI stands somewhere in its control bytes.
-    (|session, _, _, spi| !spi.is_reserved() && session.shows(spi), Because::Told),
-    // Nobody told the SPI, and the flow that has it moved.
+    // The control bytes contain the SPI.
+    (|session, _, _, spi| !spi.is_reserved() && session.shows(spi), Because::Revealed),
+    // No control bytes contain the SPI, and the flow that has it moved.
     (|session, side, _, spi| session.has_flow(side, spi), Because::Known),
 ];
 
-/// More than one.
+/// More than one session matches.
 struct Several;
 
 fn only(
@@ -88,8 +88,8 @@ fn only(
     }
 }
 
-/// The first word is taken for the SPI, unless it cannot be one; the second is kept in mind, since
-/// it proves to be the SPI if the next datagram has it again behind another first word.
+/// Takes the first word for the SPI, unless its value is reserved. The second word is remembered:
+/// it is the SPI if the next datagram has it again after a different first word.
 fn guess(from: SocketAddr, first: Spi, second: Option<Spi>) -> Placed {
     let (spi, instead) = match second {
         Some(second) if first.is_reserved() => (second, None),

@@ -1,4 +1,4 @@
-//! One side of a session: the control bytes that come from there, and the flows of datagrams.
+//! One side of a session: its control bytes and its flows of datagrams.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -15,40 +15,40 @@ use super::{
 };
 use crate::Time;
 
-/// What is known of one side.
+/// The state of one side.
 #[derive(Debug)]
 pub(super) struct Leg {
     slot: Slot,
     side: Side,
     reader: Reader,
     spis: Vec<Spi>,
-    /// Those of them that no control connection named before the present one.
+    /// SPIs that only the current control connection revealed.
     new_spis: Vec<Spi>,
     retained: Retained,
     learned: Learned,
-    /// Whether the present control connection said Bye.
+    /// Whether the current control connection sent Bye.
     said_bye: bool,
     flows: Vec<Flow>,
 }
 
-/// What came from there since the control connection.
+/// What the datagrams of this side have revealed since the control connection began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Learned {
-    /// No new flow.
+    /// There was no new flow.
     Nothing,
-    /// A flow that is the session's since it can hardly be another's.
+    /// There was a new flow, assigned to the session because no other one was likely.
     Guess,
-    /// A flow whose SPI the control connection told.
+    /// There was a new flow whose SPI the control connection revealed.
     Flow,
 }
 
-/// Datagrams with one SPI from one source.
+/// The datagrams with one SPI from one source.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Flow {
     pub(super) id: FlowId,
-    /// Unknown since the client came from another address.
+    /// `None` after the client moved to another address.
     pub(super) from: Option<SocketAddr>,
-    /// Where an agent's flow came from first, if it moved since.
+    /// The first source of an agent's flow, if the flow has moved.
     home: Option<SocketAddr>,
     pub(super) active: Time,
     spi: Spi,
@@ -57,44 +57,45 @@ pub(super) struct Flow {
     sequence: Option<u32>,
 }
 
-/// Where a flow belongs.
+/// A flow, and why it belongs to the session.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Placed {
     pub(super) from: SocketAddr,
     pub(super) spi: Spi,
-    /// What follows the SPI, unless that is a guess.
+    /// The word after the SPI; `None` if the SPI is a guess.
     pub(super) sequence: Option<u32>,
     pub(super) because: Because,
 }
 
-/// Why a flow is thought to be a session's.
+/// Why a flow belongs to a session.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Because {
-    /// It was before.
+    /// It belonged to the session before.
     Known,
-    /// The session's control connection told the SPI.
-    Told,
-    /// No other session can have it.
+    /// The control connection revealed its SPI.
+    Revealed,
+    /// No other session is likely.
     Guess(Guess),
 }
 
-/// That nothing told the SPI of a flow.
+/// A flow whose SPI nothing revealed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Guess {
-    /// What may be its SPI as well.
+    /// The other word that may be the SPI.
     pub(super) instead: Option<Spi>,
 }
 
 /// More than a stream of the documented layout has.
 const MAX_SPIS: usize = 16;
 
-/// How long a source is silent before another one is followed.
+/// How long a source must be silent before another one is accepted.
 pub(super) const SILENCE: Duration = Duration::from_secs(1);
 
-/// How far sequence numbers of one flow may be apart: as many datagrams as a pause may have lost.
+/// The largest difference of sequence numbers (RFC 4303, section 2.2) within a flow: as many
+/// datagrams as may be lost in a pause.
 const WINDOW: u32 = 1 << 20;
 
-/// Where a side's datagrams go, and the own address that they leave from.
+/// Destination of a side's datagrams, and their source address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Far {
     pub(super) to: SocketAddr,
@@ -122,7 +123,7 @@ impl Leg {
         }
     }
 
-    /// Begins a control connection.
+    /// Starts a control connection.
     pub(super) fn connect(&mut self) {
         self.reader = Reader::default();
         self.new_spis.clear();
@@ -131,7 +132,7 @@ impl Leg {
         self.said_bye = false;
     }
 
-    /// Takes control bytes. Returns where what is new begins in those that are retained.
+    /// Reads control bytes. Returns the offset of the new ones among the retained bytes.
     pub(super) fn read(&mut self, bytes: &[u8], retain: bool) -> usize {
         let mut found = Vec::new();
         self.reader.read(bytes, &mut found);
@@ -156,27 +157,27 @@ impl Leg {
         if retain { self.retained.push(bytes) } else { 0 }
     }
 
-    /// Whether the control bytes have the documented layout, as far as they came.
+    /// Whether the control bytes have had the documented layout so far.
     pub(super) fn understands(&self) -> bool {
         self.reader.understands()
     }
 
-    /// Whether parsed chunks name the SPI, in either byte order.
+    /// Whether parsed chunks contain the SPI, in either byte order.
     pub(super) fn names(&self, spi: Spi) -> bool {
         self.spis.contains(&spi) || self.spis.contains(&spi.swapped())
     }
 
-    /// Whether the SPI stands in the retained bytes, in either byte order.
+    /// Whether the retained bytes contain the SPI, in either byte order.
     pub(super) fn retains(&self, spi: Spi) -> bool {
         self.retained.contains(spi)
     }
 
-    /// Whether it stands in those from that place on.
+    /// Whether the retained bytes from this offset on contain the SPI.
     pub(super) fn retains_behind(&self, start: usize, spi: Spi) -> bool {
         self.retained.contains_behind(start, spi)
     }
 
-    /// Whether the present control connection told the SPI, and none before it.
+    /// Whether the current control connection revealed the SPI, and no earlier one did.
     pub(super) fn is_new(&self, spi: Spi) -> bool {
         let is_new = [spi, spi.swapped()].iter().any(|spi| self.new_spis.contains(spi));
         is_new || !self.names(spi) && self.retains(spi)
@@ -191,7 +192,7 @@ impl Leg {
         self.learned
     }
 
-    /// Whether the last control connection said Bye, or agreed to one.
+    /// Whether the last control connection sent Bye or ByeOk.
     pub(super) fn said_bye(&self) -> bool {
         self.said_bye
     }
@@ -200,7 +201,7 @@ impl Leg {
         &self.flows
     }
 
-    /// The routes of its flows; a client's are those from where it is.
+    /// The routes of its flows; for a client, only those from its current address.
     pub(super) fn routes(
         &self,
         at: Option<SocketAddr>,
@@ -211,7 +212,7 @@ impl Leg {
         self.flows.iter().filter(is_there).filter_map(routes)
     }
 
-    /// Notes what went through the flows until now.
+    /// Updates the flows from their counters.
     pub(super) fn look(&mut self, now: Time, seen: impl Fn(FlowId) -> Seen) {
         for flow in &mut self.flows {
             let Seen { datagrams, sequence } = seen(flow.id);
@@ -220,27 +221,28 @@ impl Leg {
         }
     }
 
-    /// Whether nothing came from there for long enough.
+    /// Whether this source has been silent for [`SILENCE`].
     pub(super) fn is_silent(&self, from: SocketAddr, now: Time) -> bool {
         let mut flows = self.flows.iter().filter(|flow| flow.from == Some(from));
         flows.all(|flow| flow.is_silent(now))
     }
 
-    /// Whether everything that came from there is a guess.
+    /// Whether all flows from this source are guesses.
     pub(super) fn only_guesses(&self, from: SocketAddr) -> bool {
         self.flows.iter().filter(|flow| flow.from == Some(from)).all(Flow::is_guessed)
     }
 
-    /// Whether the SPI was told.
-    pub(super) fn is_told(&self, placed: &Placed) -> bool {
+    /// Whether control bytes revealed the SPI.
+    pub(super) fn is_revealed(&self, placed: &Placed) -> bool {
         match placed.because {
-            Because::Told => true,
+            Because::Revealed => true,
             Because::Known => self.known(placed).is_some_and(|flow| !flow.is_guessed()),
             Because::Guess(_) => false,
         }
     }
 
-    /// Whether a datagram can hardly be of the flow that has its SPI. One that can need not be.
+    /// Whether the sequence number makes it unlikely that the datagram belongs to the flow with its
+    /// SPI. A plausible number proves nothing.
     pub(super) fn is_out_of_sequence(&self, placed: &Placed) -> bool {
         let flow = self.known(placed).filter(|flow| !flow.is_guessed());
         match (flow.and_then(|flow| flow.sequence), placed.sequence) {
@@ -251,12 +253,12 @@ impl Leg {
         }
     }
 
-    /// Whether an agent's datagram may come from there: from where its flow was before, or anywhere
-    /// while that is silent.
+    /// Whether the agent may send the datagram from this source: a former source of the flow, or
+    /// any while the flow is silent.
     pub(super) fn may_come(&self, placed: &Placed, now: Time) -> bool {
         let Some(flow) = self.known(placed) else { return true };
         let is_there = [flow.from, flow.home].contains(&Some(placed.from)) || flow.from.is_none();
-        let is_proved = flow.is_guessed() && self.is_told(placed);
+        let is_proved = flow.is_guessed() && self.is_revealed(placed);
         is_there || is_proved || flow.is_silent(now) && !self.is_out_of_sequence(placed)
     }
 
@@ -264,15 +266,14 @@ impl Leg {
         self.flows.iter().find(|flow| flow.is_of(placed))
     }
 
-    /// Makes a flow this side's own: a new one, or a known one that comes from elsewhere or whose
-    /// SPI is another one than was guessed.
+    /// Adds a flow, or updates a known one whose source or SPI has changed.
     pub(super) fn place(&mut self, placed: Placed, now: Time) -> FlowId {
         let Placed { from, spi, because, .. } = placed;
         let known = |flow: &Flow| flow.is_of(&placed);
         let flow = match self.flows.iter().position(known).map(|at| self.flows.remove(at)) {
             Some(flow) => {
                 let guess = match because {
-                    Because::Told => None,
+                    Because::Revealed => None,
                     _ if flow.spi == spi => flow.guess,
                     _ => flow.guess.map(|_| Guess { instead: None }),
                 };
@@ -300,17 +301,16 @@ impl Leg {
         flow.id
     }
 
-    /// Where its flows come from next is told by their next datagrams.
+    /// Forgets the sources of its flows; their next datagrams reveal them again.
     pub(super) fn uproot(&mut self) {
         self.flows.iter_mut().for_each(|flow| flow.from = None);
     }
 
-    /// Gives up a flow.
     pub(super) fn forget(&mut self, id: FlowId) {
         self.retain(|flow| flow.id != id);
     }
 
-    /// Lets time pass; flows that were silent for so long end.
+    /// Applies deadlines: flows that were silent for `idle` end.
     pub(super) fn tick(
         &mut self,
         now: Time,
@@ -323,7 +323,7 @@ impl Leg {
         }
     }
 
-    /// What came before stands, since nothing new came.
+    /// Keeps what is known; stops looking for new flows.
     pub(super) fn stop_learning(&mut self) {
         self.wipe();
         if !self.flows.is_empty() {
@@ -331,12 +331,12 @@ impl Leg {
         }
     }
 
-    /// What its datagrams are recognised by, where it is known where they come from.
+    /// The key of its route; `None` while its source is unknown.
     fn key(&self, flow: &Flow) -> Option<Key> {
         Some(Key { side: self.side, from: flow.from?, spi: flow.spi })
     }
 
-    /// A place for one more flow; the flow that was silent for the longest time leaves its own.
+    /// A free slot for a flow, or that of the flow that has been silent longest.
     fn free_place(&mut self) -> FlowId {
         let taken = |id: &FlowId| self.flows.iter().any(|flow| flow.id == *id);
         let free = self.slot.flows(self.side).find(|id| !taken(id));
@@ -356,7 +356,7 @@ impl Leg {
 }
 
 impl Flow {
-    /// Whether datagrams with that SPI from there are its own.
+    /// Whether the flow has this source and SPI.
     pub(super) fn is(&self, from: SocketAddr, spi: Spi) -> bool {
         self.from == Some(from) && self.spis().any(|own| own == spi)
     }
@@ -369,7 +369,7 @@ impl Flow {
         self.spi == placed.spi || self.is(placed.from, placed.spi)
     }
 
-    /// It may have been active at any time since the last look, so it counts as active now.
+    /// The flow may have been active at any time since the last update, so it counts as active now.
     fn note(&mut self, counted: u64, now: Time) {
         if self.counted != counted {
             (self.counted, self.active) = (counted, now);
@@ -384,7 +384,7 @@ impl Flow {
         self.guess.is_some()
     }
 
-    /// What its SPI is or may be.
+    /// The SPI, or both words that may be the SPI.
     pub(super) fn spis(&self) -> impl Iterator<Item = Spi> + use<> {
         let instead = self.guess.and_then(|guess| guess.instead);
         [Some(self.spi), instead].into_iter().flatten()

@@ -1,4 +1,4 @@
-//! One session: what its control connection told, and the flows that were found to be its own.
+//! One session: what its control connection revealed, and its flows.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{Hostname, SessionId, SessionKey, TagDigest, Time};
 
-/// A session from its announcement to its end.
+/// A session, from its announcement to its end.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) slot: Slot,
@@ -26,38 +26,37 @@ pub(super) struct Session {
     pub(super) issued: Time,
     pub(super) state: State,
     pub(super) client: Option<IpAddr>,
-    /// Whether its client was there at the last look.
+    /// Whether the client was present at the last check.
     had_client: bool,
-    /// Where the client's datagrams come from, and so the agent's go.
+    /// Source of the client's datagrams, and destination of the agent's.
     sources: Sources,
-    /// The own address that the client sees, where the system would answer from another one.
+    /// The local address that the client connected to, if the system would reply from another one.
     seen_at: Option<IpAddr>,
     /// Until when control bytes are retained.
     learning: Option<Time>,
     legs: [Leg; 2],
 }
 
-/// Control bytes that came last.
+/// The latest control bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Piece {
     side: Side,
-    /// Where they begin among those that are retained, with as many before them as an SPI may have
-    /// there.
+    /// Offset among the retained bytes, minus the bytes of an SPI that may have begun before.
     start: usize,
 }
 
-/// Where a session is in its life.
+/// The state of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// Nobody came so far; until when somebody may.
+    /// No client has connected; the deadline.
     Announced(Time),
-    /// It has this control connection.
+    /// The number of its control connection.
     Connected(u64),
-    /// It has none since then.
+    /// It has had no control connection since then.
     Waiting(Time),
 }
 
-/// How long control bytes are retained at most.
+/// Maximum time for which control bytes are retained.
 const LEARNING: Duration = Duration::from_mins(1);
 
 impl Session {
@@ -90,8 +89,8 @@ impl Session {
         Identity::of(&self.id, self.key)
     }
 
-    /// Begins a control connection. Flows go on, and new ones may come. To and from where the client
-    /// was before, nothing goes any more.
+    /// Starts a control connection. Flows continue, and new ones are accepted. Nothing is relayed
+    /// to or from the client's former address any more.
     pub(super) fn connect(&mut self, number: u64, client: Arrival, now: Time) -> Vec<RouteChange> {
         self.changing(|session| {
             session.state = State::Connected(number);
@@ -115,13 +114,13 @@ impl Session {
         matches!(self.state, State::Connected(_))
     }
 
-    /// Whether its client is there. An agent may go on sending to one that is gone, so of the flows
-    /// only the client's count.
+    /// Whether the client is present. An agent may keep sending to a client that has left, so only
+    /// the client's flows count.
     pub(super) fn has_client(&self) -> bool {
         self.is_connected() || !self.leg(Side::Client).flows().is_empty()
     }
 
-    /// Whether the client came or went since the last look.
+    /// Whether that has changed since the last check.
     pub(super) fn client_changed(&mut self) -> bool {
         let has_client = self.has_client();
         std::mem::replace(&mut self.had_client, has_client) != has_client
@@ -135,33 +134,33 @@ impl Session {
         }
     }
 
-    /// Takes control bytes that come from that side. Returns where they are.
+    /// Reads control bytes of one side, and returns their position.
     pub(super) fn read(&mut self, side: Side, bytes: &[u8]) -> Piece {
         let retain = self.learning.is_some();
         Piece { side, start: self.leg_mut(side).read(bytes, retain) }
     }
 
-    /// Whether control bytes from that side can still tell something.
+    /// Whether control bytes of that side can reveal anything more.
     pub(super) fn wants(&self, side: Side) -> bool {
         self.learning.is_some() || self.leg(side).understands()
     }
 
-    /// Whether parsed chunks of either side name the SPI.
-    pub(super) fn told(&self, spi: Spi) -> bool {
+    /// Whether parsed chunks of either side contain the SPI.
+    pub(super) fn revealed(&self, spi: Spi) -> bool {
         self.legs.iter().any(|leg| leg.names(spi))
     }
 
-    /// Whether the SPI stands in the control bytes of either side.
+    /// Whether control bytes of either side contain the SPI.
     pub(super) fn shows(&self, spi: Spi) -> bool {
-        self.told(spi) || self.legs.iter().any(|leg| leg.retains(spi))
+        self.revealed(spi) || self.legs.iter().any(|leg| leg.retains(spi))
     }
 
-    /// Whether parsed chunks name the SPI, or it stands in these control bytes.
+    /// Whether parsed chunks contain the SPI, or these control bytes do.
     pub(super) fn shows_in(&self, piece: Piece, spi: Spi) -> bool {
-        self.told(spi) || self.leg(piece.side).retains_behind(piece.start, spi)
+        self.revealed(spi) || self.leg(piece.side).retains_behind(piece.start, spi)
     }
 
-    /// Whether no new flow came from that side since the control connection.
+    /// Whether that side has had no new flow since the control connection began.
     pub(super) fn lacks_flow(&self, side: Side) -> bool {
         self.leg(side).learned() == Learned::Nothing
     }
@@ -170,8 +169,8 @@ impl Session {
         self.leg(side).flows().iter().any(|flow| flow.has(spi))
     }
 
-    /// Whether it has a flow with the SPI that is not a guess.
-    pub(super) fn has_told_flow(&self, side: Side, spi: Spi) -> bool {
+    /// Whether it has a flow with this SPI that is not a guess.
+    pub(super) fn has_revealed_flow(&self, side: Side, spi: Spi) -> bool {
         self.leg(side).flows().iter().any(|flow| flow.has(spi) && !flow.is_guessed())
     }
 
@@ -183,7 +182,7 @@ impl Session {
         self.leg(side).flows().iter().filter(|flow| flow.is_guessed()).copied()
     }
 
-    /// Where datagrams from that side may come from.
+    /// The IP address from which datagrams of that side are accepted.
     pub(super) fn address(&self, side: Side) -> Option<IpAddr> {
         match side {
             Side::Client => self.client,
@@ -191,18 +190,18 @@ impl Session {
         }
     }
 
-    /// Every route of the session.
+    /// All routes of the session.
     pub(super) fn routes(&self) -> impl Iterator<Item = (Key, Destination)> {
         let at = self.sources.current();
         Side::BOTH.into_iter().flat_map(move |side| self.leg(side).routes(at, self.far(side)))
     }
 
-    /// Notes what went through the flows of that side until now.
+    /// Updates the flows of that side from their counters.
     pub(super) fn look(&mut self, side: Side, now: Time, seen: impl Fn(FlowId) -> Seen) {
         self.leg_mut(side).look(now, seen);
     }
 
-    /// Makes a flow the session's own, if its datagrams may come from there.
+    /// Adds a flow to the session, if its source is acceptable.
     pub(super) fn place(
         &mut self,
         side: Side,
@@ -221,9 +220,9 @@ impl Session {
         })
     }
 
-    /// Whether datagrams may come from there now. A client is followed to another port when its
-    /// former one is silent, and back at once; and away from where only guesses came from, or
-    /// nothing that the present control connection told.
+    /// Whether datagrams from this source are acceptable now. A client may move to another port if
+    /// the former one is silent, and back at once. It may also leave a source from which only
+    /// guesses came, or nothing that the current control connection revealed.
     fn follow(&mut self, side: Side, placed: &Placed, now: Time) -> Result<(), Dropped> {
         let leg = self.leg(side);
         if side == Side::Agent {
@@ -232,7 +231,7 @@ impl Session {
         let is_silent = |from| leg.is_silent(from, now) && !leg.is_out_of_sequence(placed);
         match self.sources.current() {
             Some(current) if !self.sources.has(placed.from) && !is_silent(current) => {
-                let is_proved = leg.is_told(placed) && leg.only_guesses(current);
+                let is_proved = leg.is_revealed(placed) && leg.only_guesses(current);
                 if !is_proved && !self.is_first_new(placed) {
                     return Err(Dropped::Unknown);
                 }
@@ -243,17 +242,17 @@ impl Session {
         Ok(())
     }
 
-    /// Whether it is the first of the client's flows whose SPI the present control connection told,
-    /// and none before it. Whoever took the session earlier does not know that SPI.
+    /// Whether it is the first of the client's flows whose SPI only the current control connection
+    /// revealed. An attacker who took over the session earlier does not know that SPI.
     fn is_first_new(&self, placed: &Placed) -> bool {
         let is_new = |spi| self.legs.iter().any(|leg| leg.is_new(spi));
         let mut flows = self.leg(Side::Client).flows().iter();
-        matches!(placed.because, Because::Told)
+        matches!(placed.because, Because::Revealed)
             && is_new(placed.spi)
             && !flows.any(|flow| flow.spis().any(is_new))
     }
 
-    /// Gives up a flow that proved to be another session's.
+    /// Removes a flow that turned out to belong to another session.
     pub(super) fn forget_flow(&mut self, side: Side, id: FlowId) -> Vec<RouteChange> {
         self.changing(|session| {
             session.leg_mut(side).forget(id);
@@ -262,8 +261,8 @@ impl Session {
         .1
     }
 
-    /// Lets time pass for the flows and what is retained. A flow's route lives while the control
-    /// connection does, however silent it is.
+    /// Applies deadlines to flows and retained bytes. The route of a flow exists while the control
+    /// connection does, even if the flow is silent.
     pub(super) fn tick(
         &mut self,
         now: Time,
@@ -291,8 +290,9 @@ impl Session {
         View { slot: self.slot, id: &self.id, state, client: self.client, agent: self.agent }
     }
 
-    /// Where all flows ended that the agent's datagrams follow, they follow the client's liveliest
-    /// one. To a client without any nothing is sent: somebody else may be there.
+    /// If all flows that determine the agent's destination have ended, the client's most recently
+    /// active one does. Without any, nothing is sent: somebody else may have the client's address
+    /// by then.
     fn expect_at_a_flow(&mut self) {
         let flows = self.leg(Side::Client).flows();
         if flows.iter().any(|flow| flow.from == self.sources.current()) {
@@ -302,7 +302,7 @@ impl Session {
         self.sources.replace(liveliest.and_then(|flow| flow.from));
     }
 
-    /// Changes the session, and returns how its routes changed by that.
+    /// Applies a change to the session, and returns its result and how the routes changed.
     fn changing<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> (T, Vec<RouteChange>) {
         let before: Vec<_> = self.routes().collect();
         let changed = change(self);
@@ -314,7 +314,7 @@ impl Session {
         (changed, changes)
     }
 
-    /// Where datagrams from that side go.
+    /// Destination of datagrams from that side.
     fn far(&self, side: Side) -> Option<Far> {
         match side {
             Side::Client => Some(Far { to: self.agent, from: None }),

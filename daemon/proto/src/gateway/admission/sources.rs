@@ -1,31 +1,33 @@
-//! Where a client's datagrams come from. Behind one address there may be others who know an SPI, so
-//! a new source is followed only when the old one is silent, and gives way when that speaks again.
+//! The sources of a client's datagrams. Others behind the same address may know an SPI, so a new
+//! source is accepted only when the old one is silent, and the old one takes precedence when it
+//! sends again.
 
 use std::net::SocketAddr;
 
-/// The source of a client's datagrams, and its former ones.
+/// The current source of a client's datagrams, and its former ones.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     current: Option<SocketAddr>,
-    /// The oldest first. Each was left for the next one since it was silent.
+    /// Oldest first. Each was replaced after it had been silent.
     former: Vec<SocketAddr>,
 }
 
-/// More often no client moves in a session; further sources may not come back at once.
+/// No client moves more often in a session. Older sources are not accepted at once.
 const MAX_FORMER: usize = 8;
 
 impl Sources {
-    /// Where the agent's datagrams go.
+    /// The destination of the agent's datagrams.
     pub(super) fn current(&self) -> Option<SocketAddr> {
         self.current
     }
 
-    /// Whether the client's datagrams may come from there whatever the current source does.
+    /// Whether the client's datagrams may come from this source, even while the current one is
+    /// active.
     pub(super) fn has(&self, from: SocketAddr) -> bool {
         self.current.is_none_or(|current| current == from) || self.former.contains(&from)
     }
 
-    /// Follows the client there. Sources that it came from after that one are forgotten.
+    /// Moves the client to this source. Later sources than this one are forgotten.
     pub(super) fn follow(&mut self, from: SocketAddr) {
         let Some(current) = self.current.replace(from).filter(|current| *current != from) else {
             return;
@@ -37,7 +39,7 @@ impl Sources {
         }
     }
 
-    /// Takes a source, if any, in place of one that was none of the client's or has ended.
+    /// Replaces a source that was not the client's or has ended.
     pub(super) fn replace(&mut self, from: Option<SocketAddr>) {
         self.current = from;
         match from {

@@ -1,4 +1,4 @@
-//! The values that the admission is told, and those that it tells.
+//! Input and output values of the admission.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -8,23 +8,23 @@ use std::{
 use super::super::Slot;
 use crate::{Hostname, SessionId, SessionKey, TagDigest, Time};
 
-/// What the rules are told once.
+/// The configuration of the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// Sessions at once, announced ones included: each was promised a place.
+    /// `MaxConnections`: includes announced sessions, since each of them must be admitted.
     pub max_connections: u32,
-    /// How long anything may take.
+    /// Deadlines of sessions and flows.
     pub timeouts: Timeouts,
 }
 
-/// How long anything may take.
+/// Deadlines of sessions and flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// An announced session until it is used.
+    /// Until an announced session must be connected.
     pub announced: Duration,
-    /// A session without a control connection.
+    /// Until a session without a control connection ends.
     pub resume: Duration,
-    /// A silent flow whose control connection is gone.
+    /// Until a silent flow without a control connection ends.
     pub udp_idle: Duration,
 }
 
@@ -33,20 +33,20 @@ pub struct Timeouts {
 pub struct Announcement {
     /// The session log id.
     pub id: SessionId,
-    /// What the Connection Manager calls the session, where it said so.
+    /// The Connection Manager's key of the session. `None` from earlier versions.
     pub key: Option<SessionKey>,
-    /// Where the agent is, canonical.
+    /// Address of the agent, canonical.
     pub agent: SocketAddr,
-    /// The agent's name, where it was told.
+    /// Host name of the agent, for TLS.
     pub hostname: Option<Hostname>,
-    /// Digest of the tag that the client will show.
+    /// Digest of the tag that the client will send.
     pub tag: TagDigest,
-    /// When it was signed.
+    /// `iat` of the token (RFC 7519), with a resolution of one second.
     pub issued: Time,
 }
 
-/// By what announcements of one session are known. Users choose their session log ids, so an id is
-/// only that of an announcement without a key.
+/// What identifies a session across announcements. Clients choose their session log ids, so an id
+/// only identifies sessions without a key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Identity {
     Key(SessionKey),
@@ -62,92 +62,93 @@ impl Identity {
 /// Why an announcement is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There are as many sessions as there may be.
-    #[error("the gateway has as many sessions as it may have")]
+    /// `max_connections` is reached.
+    #[error("the session limit of the gateway is reached")]
     Full,
-    /// The key, the id or the tag is that of a session which this is not.
+    /// Its key, id or tag belongs to a different session.
     #[error("the announcement contradicts a session that the gateway has")]
     Conflict,
-    /// The session has ended.
+    /// The announcement is a replay of a session that has ended.
     #[error("the session has ended")]
     Ended,
 }
 
-/// A control connection. Where the session has another one or none, the handle means nothing.
+/// A control connection. The handle is ignored if the session has another connection, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Control {
-    /// The session's place.
+    /// Slot of the session.
     pub slot: Slot,
-    /// No two control connections have the same.
+    /// Unique number of the control connection.
     pub number: u64,
 }
 
-/// Where a client comes from and where it arrives.
+/// The addresses of a client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arrival {
-    /// Its address.
+    /// Source address of the TCP connection.
     pub from: IpAddr,
-    /// The own address that it connected to, where the system would answer it from another one.
+    /// Local address that the client connected to, if the system would reply from another one.
     pub at: Option<IpAddr>,
 }
 
-/// A client that was let in.
+/// What the gateway needs to connect an admitted client to its agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admitted {
-    /// Its control connection.
+    /// The handle for [`super::Admission::observe`] and [`super::Admission::control_closed`].
     pub control: Control,
     /// The session log id.
     pub id: SessionId,
-    /// Where it is led to.
+    /// Address of the agent to connect to.
     pub agent: SocketAddr,
-    /// The agent's name, where it was told.
+    /// Host name of the agent, if announced.
     pub hostname: Option<Hostname>,
 }
 
-/// What went through a flow, as it is counted where datagrams are forwarded.
+/// The counters of a flow, which the forwarding workers update.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// How many datagrams.
+    /// Number of datagrams so far. The counter of a slot never decreases.
     pub datagrams: u64,
-    /// The sequence number of the last one.
+    /// Sequence number of the latest datagram (RFC 4303, section 2.2); `None` if its SPI is a
+    /// guess.
     pub sequence: Option<u32>,
 }
 
 /// Why a datagram is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dropped {
-    /// It belongs to no session, or its session's client is elsewhere.
+    /// It belongs to no session, or the session's client has another address.
     Unknown,
-    /// It may belong to more than one.
+    /// It matches more than one session.
     Ambiguous,
-    /// Its session's client sent no datagram so far, so nobody knows where it expects them.
+    /// It is for a client that has not sent a datagram yet, so its UDP port is unknown.
     NoDestination,
 }
 
-/// Something that the owner has to do or may tell, beside the routes.
+/// A change that the owner must act on, besides the routes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A place belongs to a new session, whose counters begin.
+    /// A session was added; its counters start at zero.
     Opened(Slot, SessionId),
-    /// This control connection has no session any more and is to be closed.
+    /// The control connection no longer has a session, and must be closed.
     Close(Control),
-    /// A session ended and left its place.
+    /// A session ended, and its slot is free.
     Ended(Slot, SessionId, End),
 }
 
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It was announced, and nobody came.
+    /// It was announced, and no client connected in time.
     Unused,
-    /// Its control connection was not resumed, and its client fell silent.
+    /// Its control connection was not resumed in time, and the client sent no datagrams.
     ResumeTimeout,
-    /// A newer announcement took its id or its tag.
+    /// A newer announcement replaced it.
     Superseded,
 }
 
 impl End {
-    /// The reason, as it stands in logs.
+    /// The reason as it is logged.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -158,17 +159,17 @@ impl End {
     }
 }
 
-/// One session, as it may be shown.
+/// A session, for the status.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
-    /// Its place.
+    /// Slot of the session.
     pub slot: Slot,
     /// The session log id.
     pub id: &'a SessionId,
     /// `announced`, `connected` or `waiting`.
     pub state: &'static str,
-    /// Where its client is.
+    /// IP address of the client.
     pub client: Option<IpAddr>,
-    /// Where its agent is.
+    /// Address of the agent.
     pub agent: SocketAddr,
 }

@@ -1,5 +1,5 @@
-//! A small world to test the rules in: sessions are numbered, and the routes are kept up as a
-//! worker's would be.
+//! A test environment for the rules: sessions have numbers, and the routes are updated as in a
+//! worker.
 
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
@@ -38,7 +38,7 @@ pub(super) fn tag(number: u32) -> TagDigest {
     TagDigest::of(format!("SCS1tag{number}").as_bytes())
 }
 
-/// Agents 0 to 9 are hosts of their own.
+/// Each of the agents 0 to 9 has its own host.
 pub(super) fn agent(number: u32) -> SocketAddr {
     format!("10.0.0.{number}:4172").parse().unwrap()
 }
@@ -47,7 +47,7 @@ pub(super) fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-/// A client that the system answers from where it was seen.
+/// A client whose connection the system answers from the right address.
 pub(super) fn from(client: &str) -> Arrival {
     Arrival { from: ip(client), at: None }
 }
@@ -56,7 +56,7 @@ pub(super) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// Two candidates at the start of a datagram.
+/// A datagram that begins with these two words.
 pub(super) fn candidates(first: u32, second: u32) -> SpiCandidates {
     SpiCandidates { first: spi(first), second: Some(spi(second)), third: None }
 }
@@ -65,13 +65,13 @@ pub(super) fn spi(number: u32) -> Spi {
     Spi::from_bytes(number.to_be_bytes())
 }
 
-/// Control bytes of no known layout with these SPIs in them.
+/// Control bytes of an unknown layout that contain these SPIs.
 pub(super) fn bytes(spis: &[u32]) -> Vec<u8> {
     let spis = spis.iter().flat_map(|spi| [&b"-key-"[..], &spi.to_be_bytes()].concat());
     b"GET ".iter().copied().chain(spis).collect()
 }
 
-/// A message of the documented layout with these SPIs in it.
+/// A message of the documented layout that contains these SPIs.
 pub(super) fn chunks(spis: &[u32]) -> Vec<u8> {
     let mut body = b"ssig\0\0\0\x04\0\0\0\0".to_vec();
     for spi in spis {
@@ -113,7 +113,7 @@ impl World {
         Some(admitted.control)
     }
 
-    /// Announces and admits.
+    /// Announces a session and admits its client.
     pub(super) fn connect(&mut self, number: u32, client: &str) -> Control {
         self.announce(number).unwrap();
         self.admit(number, client).unwrap()
@@ -125,7 +125,7 @@ impl World {
         wanted
     }
 
-    /// As a worker and the owner do: where a datagram goes.
+    /// Processes a datagram as a worker and the owner do, and returns its destination.
     pub(super) fn send(
         &mut self,
         side: Side,
@@ -172,7 +172,7 @@ impl World {
         self.follow();
     }
 
-    /// Why sessions ended since the last call, by their number.
+    /// The sessions that ended since the last call, and why.
     pub(super) fn ends(&mut self) -> Vec<(SessionId, End)> {
         let ended = |event| match event {
             Event::Ended(_, id, end) => Some((id, end)),

@@ -8,21 +8,21 @@ use super::{
 };
 use crate::Time;
 
-/// How many sessions are in use and how many are not: together all of them.
+/// Sessions in use and resumable sessions. Their sum is the number of sessions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Sessions whose client is connected, sends datagrams, or did so within `udp_idle` without
-    /// saying Bye.
+    /// sending Bye.
     pub in_use: usize,
-    /// Sessions that a client may still connect to with their tag.
+    /// Sessions that a client may still resume with their tag.
     pub resumable: usize,
 }
 
-/// How long datagrams may follow a client's Bye: those under way, and one tick.
+/// How long datagrams may arrive after a client's Bye: those in transit, plus one tick.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Admission {
-    /// How many sessions are in use at this instant.
+    /// How many sessions are in use at `now`.
     #[must_use]
     pub fn usage(&self, now: Time) -> Usage {
         let mut usage = Usage::default();
@@ -38,10 +38,10 @@ impl Admission {
 }
 
 impl Session {
-    /// Whether ending it now would take something away from its user.
+    /// Whether ending the session now would interrupt its user.
     ///
-    /// A Bye ends the use, and not the end of TCP: a control connection may end when the flows of
-    /// datagrams are agreed on. For the same reason a Bye counts only when the datagrams stop too.
+    /// A Bye ends the use. The end of the TCP connection does not: a client may close it once the
+    /// flows are established. For the same reason, a Bye only counts when the datagrams stop too.
     fn is_in_use(&self, now: Time, timeouts: &Timeouts) -> bool {
         let client = self.leg(Side::Client);
         let last_datagram = client.flows().iter().map(|flow| flow.active).max();

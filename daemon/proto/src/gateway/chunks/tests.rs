@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A message of chunks, written in one of the four ways.
+/// A message of chunks in one of the four byte orders.
 fn message(chunks: &[(&[u8; 4], &[u8])], little_endian: bool, reversed: bool) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, data) in chunks {
@@ -41,7 +41,7 @@ fn invite(little_endian: bool, reversed: bool) -> Vec<u8> {
     message(&chunks, little_endian, reversed)
 }
 
-fn told() -> Vec<Item> {
+fn invited() -> Vec<Item> {
     vec![
         Item::Spi(Spi::from_bytes([1, 2, 3, 4])),
         Item::Tag(TagDigest::of(b"SCS1abc")),
@@ -50,12 +50,12 @@ fn told() -> Vec<Item> {
 }
 
 #[test]
-fn bye_and_its_answer_are_found_in_every_spelling_and_other_messages_are_neither() {
+fn bye_and_bye_ok_are_recognized_in_every_byte_order() {
     for (little_endian, reversed) in [(false, false), (false, true), (true, false), (true, true)] {
         let said = |kind: u32| {
             let kind = if little_endian { kind.to_le_bytes() } else { kind.to_be_bytes() };
             let bytes = message(&[(b"ssig", &kind), (b"byec", &[0; 4])], little_endian, reversed);
-            read(&[&invite(little_endian, reversed), &bytes]).0.split_off(told().len())
+            read(&[&invite(little_endian, reversed), &bytes]).0.split_off(invited().len())
         };
 
         for kind in 0..9 {
@@ -66,17 +66,17 @@ fn bye_and_its_answer_are_found_in_every_spelling_and_other_messages_are_neither
 }
 
 #[test]
-fn tags_and_spis_are_found_in_every_spelling() {
+fn tags_and_spis_are_found_in_every_byte_order() {
     for (little_endian, reversed) in [(false, false), (false, true), (true, false), (true, true)] {
         let one = invite(little_endian, reversed);
 
-        assert_eq!(read(&[&one]), (told(), true));
-        assert_eq!(read(&[&one, &one]), ([told(), told()].concat(), true));
+        assert_eq!(read(&[&one]), (invited(), true));
+        assert_eq!(read(&[&one, &one]), ([invited(), invited()].concat(), true));
     }
 }
 
 #[test]
-fn a_stream_that_does_not_fit_is_foreign() {
+fn a_stream_with_another_layout_is_ignored() {
     let with = |chunks: &[(&[u8; 4], &[u8])]| message(chunks, false, false);
     let spi_first = with(&[(b"2spi", &[1, 2, 3, 4])]);
     let short_spi = with(&[(b"ssig", &[0; 4]), (b"2spi", &[1, 2])]);
@@ -94,17 +94,17 @@ fn a_stream_that_does_not_fit_is_foreign() {
         assert_eq!(read(&[&stream]), (vec![], false), "{:?}", &stream[..16]);
     }
     assert_eq!(read(&[&[0xff; 16]]), (vec![], false));
-    assert_eq!(read(&[&invite(false, false), b"GET / HTTP/1.1"]), (told(), false));
+    assert_eq!(read(&[&invite(false, false), b"GET / HTTP/1.1"]), (invited(), false));
 }
 
 #[test]
-fn a_stream_that_has_hardly_begun_may_still_fit() {
+fn a_short_stream_may_still_match() {
     assert_eq!(read(&[&invite(true, true)[..15]]), (vec![], true));
 }
 
 proptest! {
     #[test]
-    fn pieces_do_not_matter(
+    fn the_result_does_not_depend_on_the_pieces(
         cuts in prop::collection::vec(0_usize..300, 0..20),
         little_endian: bool,
         reversed: bool,
@@ -119,11 +119,11 @@ proptest! {
             .map(|end| &stream[std::mem::replace(&mut start, end)..end])
             .collect();
 
-        prop_assert_eq!(read(&pieces), ([told(), told()].concat(), true));
+        prop_assert_eq!(read(&pieces), ([invited(), invited()].concat(), true));
     }
 
     #[test]
-    fn no_bytes_make_it_fail(mut bytes in prop::collection::vec(any::<u8>(), 0..400), ours: bool) {
+    fn no_bytes_cause_a_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..400), ours: bool) {
         if ours {
             bytes.splice(0..0, invite(false, false));
         }

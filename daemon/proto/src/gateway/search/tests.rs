@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A tag of the shortest length that is searched for.
+/// A tag with the minimum length.
 const TAG: &str = "SCS1aaaaaaaaaaaaaaaa";
 const LENGTH: usize = TAG.len();
 
@@ -36,7 +36,7 @@ fn short_tags_are_not_searched_for() {
 }
 
 #[test]
-fn the_beginning_of_a_longer_tag_is_none() {
+fn a_prefix_of_a_longer_tag_does_not_match() {
     let table = [
         ("", vec![open(TAG)]),
         ("2keybyte", vec![open(TAG)]),
@@ -53,7 +53,7 @@ fn the_beginning_of_a_longer_tag_is_none() {
 }
 
 #[test]
-fn what_may_be_a_tag_is_none_when_more_of_it_comes() {
+fn a_possible_tag_is_dropped_when_it_continues() {
     let mut search = Search::default();
     let seen = format!("-{TAG}bbbbbbbbb");
 
@@ -64,7 +64,7 @@ fn what_may_be_a_tag_is_none_when_more_of_it_comes() {
 }
 
 #[test]
-fn a_tag_that_is_announced_meanwhile_is_found() {
+fn a_tag_that_is_announced_later_is_found() {
     let longer = format!("{TAG}bcd");
     let mut search = Search::default();
 
@@ -83,7 +83,7 @@ fn sixteen_places_and_sixteen_kibibytes_are_searched() {
 
 proptest! {
     #[test]
-    fn pieces_do_not_matter(
+    fn the_result_does_not_depend_on_the_pieces(
         before in "[S1C]{0,40}",
         after in "[a-zA-Z0-9+/ ]{0,40}",
         cut in 0_usize..120,

@@ -7,7 +7,7 @@ use super::{
 
 const OFFICE: &str = "192.0.2.1";
 
-/// An answer that waits to be sent, and what closes its connection.
+/// A response that waits to be sent, and the token that closes its connection.
 struct Waiting {
     close: CancellationToken,
     _document: Bytes,
@@ -29,7 +29,7 @@ fn list(
 }
 
 #[test]
-fn large_lists_of_an_address_do_not_cut_off_one_another() {
+fn large_lists_of_an_address_do_not_close_each_other() {
     let bodies = Bodies::new();
     let most = u64::try_from(MAX_LARGE).unwrap();
     let large = |from, session| list(&bodies, from, (session, session), LARGE + 1);
@@ -47,7 +47,7 @@ fn large_lists_of_an_address_do_not_cut_off_one_another() {
 }
 
 #[test]
-fn a_session_has_one_long_answer_and_the_newest_counts() {
+fn a_session_has_one_long_response_and_the_newest_wins() {
     for bytes in [LONG + 1, LARGE + 1] {
         let bodies = Bodies::new();
         let mut lists: Vec<_> =
@@ -67,7 +67,7 @@ fn a_session_has_one_long_answer_and_the_newest_counts() {
 }
 
 #[test]
-fn a_long_answer_counts_until_it_is_sent_and_gives_way() {
+fn a_long_response_counts_until_it_is_sent_and_can_be_evicted() {
     let bodies = Bodies::with_budget(2 * LONG);
     let short = list(&bodies, OFFICE, (1, 1), LONG).unwrap();
     assert_eq!(bodies.limiter.free(), 2 * LONG / UNIT, "a short answer does not count");

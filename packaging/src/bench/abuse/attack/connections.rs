@@ -1,4 +1,4 @@
-//! Attacks that hold connections, and open another one for each that is closed.
+//! Attacks that keep connections open, and replace those that are closed.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -14,16 +14,16 @@ use tokio::{
 
 use super::{ATTACKER, Counts, Field, Held, Pace};
 
-/// How many connections are opened a second at most.
+/// Maximum number of connections opened per second.
 const OPENED: u32 = 2000;
-/// The same with TLS.
+/// Maximum number of TLS connections opened per second.
 const OPENED_WITH_TLS: u32 = 200;
 
-/// The largest body that the Connection Manager takes.
+/// Maximum body size of the Connection Manager in bytes.
 const BODY: usize = 1 << 20;
 const PIECE: usize = 1 << 16;
 
-/// Connections that send nothing, evenly from these addresses.
+/// Connections that send nothing, distributed over these addresses.
 pub(super) fn bare(field: &Field<'_>, to: SocketAddr, sources: &[IpAddr]) {
     let pace = Pace::start(field.runtime, OPENED);
     for (_, source) in (0..field.number).zip(sources.iter().copied().cycle()) {
@@ -46,7 +46,7 @@ async fn connect(from: IpAddr, to: SocketAddr) -> std::io::Result<TcpStream> {
     socket.connect(to).await
 }
 
-/// Requests whose body comes at a byte a second.
+/// Requests with one byte of the body per second.
 pub(super) fn slow_posts(field: &Field<'_>, to: SocketAddr) {
     let pace = Pace::start(field.runtime, OPENED_WITH_TLS);
     for _ in 0..field.number {
@@ -75,7 +75,7 @@ pub(super) fn slow_posts(field: &Field<'_>, to: SocketAddr) {
     }
 }
 
-/// As many bodies at once, each but for its last byte; none comes twice.
+/// Concurrent bodies, each without its last byte. None is sent twice.
 pub(super) fn bodies(field: &Field<'_>, to: SocketAddr) {
     let pace = Pace::start(field.runtime, OPENED_WITH_TLS);
     for _ in 0..field.number {
@@ -87,7 +87,7 @@ pub(super) fn bodies(field: &Field<'_>, to: SocketAddr) {
             let _held = Held::count(&counts);
             tokio::select! {
                 () = unfinished(&mut connection, &counts) => {}
-                // Refused by a limit: what was not sent does not matter.
+                // A limit refused the body, so sending the rest does not matter.
                 () = sleep(Duration::from_secs(120)) => {}
             }
         });

@@ -9,25 +9,25 @@ use tokio::net::UdpSocket;
 
 use super::{super::clients::KEPT, Field, Pace};
 
-/// Datagrams a second that belong to no session.
+/// Datagrams per second that belong to no session.
 pub(super) const UNKNOWN: u32 = 2000;
-/// Datagrams a second with an SPI of the kept session.
+/// Datagrams per second with an SPI of the kept session.
 const DIVERTING: u32 = 50;
 
 /// Datagrams with an SPI of a session, from other ports of its client's address. Their sequence
 /// numbers are near those of the session.
 pub(super) fn diverting(field: &Field<'_>, to: SocketAddr, spi: u32) {
-    // The first byte tells attackers apart; it is no part of a near number.
+    // The first byte identifies the attacker, and is not part of a plausible sequence number.
     send(field, to, DIVERTING, |_| KEPT, move |sequence| datagram(spi, sequence & 0x00ff_ffff));
 }
 
-/// Datagrams with SPIs that nobody has: half of them from the address of the kept session.
+/// Datagrams with unknown SPIs, half of them from the address of the kept session.
 pub(super) fn unknown(field: &Field<'_>, to: SocketAddr, per_second: u32) {
     let source = |number: u8| match number % 2 {
         0 => KEPT,
         _ => Ipv4Addr::new(127, 0, 9, number).into(),
     };
-    // Multiplying by an odd number gives each SPI once.
+    // Multiplying by an odd number yields each SPI once.
     let spi = |sequence: u32| sequence.wrapping_mul(0x9e37_79b1) | 0x0001_0000;
     send(field, to, per_second, source, move |sequence| datagram(spi(sequence), sequence));
 }

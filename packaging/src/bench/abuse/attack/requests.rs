@@ -1,4 +1,4 @@
-//! Attacks that send many requests over few connections.
+//! Attacks with many requests over few connections.
 
 use std::{
     net::SocketAddr,
@@ -11,19 +11,19 @@ use tokio::time::sleep;
 
 use super::{ATTACKER, Counts, Field, Held, Pace};
 
-/// Requests a second whose documents are logged.
+/// Requests per second whose documents are logged.
 pub(super) const LOGGED: u32 = 200;
-/// Of the 64 KiB that one document may have in a log.
+/// Size of a document in bytes, close to the maximum of a log line.
 const LOGGED_TEXT: usize = 60 * 1024;
-/// A connection that was refused is not opened again before.
+/// Pause before a refused connection is opened again.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Sessions that nobody goes on with.
+/// Opens sessions without using them.
 pub(super) fn hellos(field: &Field<'_>, to: SocketAddr, per_second: u32) {
     flood(field, to, per_second, hello_request("localhost"));
 }
 
-/// Documents without a session, whose text shows in the log.
+/// Documents without a session whose text is logged.
 pub(super) fn logged(field: &Field<'_>, to: SocketAddr, per_second: u32) {
     let text = "a".repeat(LOGGED_TEXT);
     flood(
@@ -56,7 +56,7 @@ fn flood(field: &Field<'_>, to: SocketAddr, per_second: u32, request: String) {
     }
 }
 
-/// Until the connection ends.
+/// Sends requests until the connection closes.
 async fn send(connection: &mut RawConnection, pace: &Pace, request: &str, counts: &Counts) {
     loop {
         if connection.send(request.as_bytes()).await.is_err() {

@@ -1,4 +1,4 @@
-//! The only place that writes to the screen: events to stdout, complaints to stderr.
+//! The only module that prints: events to stdout, errors to stderr.
 
 use std::io::{self, Write as _};
 
@@ -19,6 +19,6 @@ pub(crate) fn complain(error: &anyhow::Error) {
     for cause in error.chain().skip(1) {
         text.push_str(&format!("  caused by: {cause}\n"));
     }
-    // There is no other place to say it.
+    // There is no other way to report it.
     let _ = io::stderr().write_all(text.as_bytes());
 }

@@ -1,4 +1,4 @@
-//! Runs one of the simulators, and prints what it has to say as lines of JSON.
+//! Runs one of the simulators, and prints its events as lines of JSON.
 
 mod args;
 mod lines;
@@ -29,7 +29,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Runs a command to its end, and tells whether all was right.
+/// Runs a command, and returns whether it succeeded.
 async fn run(command: Command) -> anyhow::Result<bool> {
     let input_end = match &command {
         Command::Broker(BrokerArguments { stay: true, .. })
@@ -71,7 +71,7 @@ async fn walk(options: &client::Options, stop: CancellationToken) -> anyhow::Res
     Ok(report.ok)
 }
 
-/// Prints what is said until it is time to stop, or nobody reads it any more.
+/// Prints events until the stop signal, or until standard output is closed.
 async fn relay<E: Serialize>(events: &mut UnboundedReceiver<E>, stop: &CancellationToken) {
     let print = async {
         while let Some(event) = events.recv().await {

@@ -1,4 +1,4 @@
-//! When to stop: told by a signal, or left alone by whoever holds the other end of standard input.
+//! When to stop: on a signal, or when standard input is closed.
 
 use std::io::{self, IsTerminal as _, Read as _};
 use std::os::unix::fs::FileTypeExt as _;
@@ -6,18 +6,18 @@ use std::os::unix::fs::FileTypeExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// When the end of standard input means that it is time to stop.
+/// When the end of standard input stops the simulator.
 #[derive(Clone, Copy)]
 pub(crate) enum InputEnd {
-    /// Always, so that nothing that runs for ever is left behind.
+    /// Always, so that no long-running process is left behind.
     Counts,
-    /// When someone held the other end, as nobody does with `/dev/null`: for what ends by itself.
+    /// Only if the input is a pipe or socket: for simulators that end by themselves.
     CountsIfHeld,
-    /// Never: only a signal ends what is to outlive who started it.
+    /// Never: the simulator outlives its parent, and only a signal stops it.
     MeansNothing,
 }
 
-/// Returns what is cancelled when it is time to stop.
+/// Returns a token that is cancelled when it is time to stop.
 pub(crate) fn when_told(input_end: InputEnd) -> io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let (mut terminate, mut interrupt) =
@@ -37,7 +37,7 @@ pub(crate) fn when_told(input_end: InputEnd) -> io::Result<CancellationToken> {
     };
     if counts {
         let token = stop.clone();
-        // A thread, since a runtime would wait for the read that never ends.
+        // A thread, since the runtime would wait for a blocking read at its shutdown.
         std::thread::spawn(move || {
             let mut buffer = [0; 1024];
             while io::stdin().read(&mut buffer).is_ok_and(|read| read > 0) {}
@@ -47,7 +47,7 @@ pub(crate) fn when_told(input_end: InputEnd) -> io::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Tells whether standard input is something that ends when another process does.
+/// Whether standard input ends when another process exits.
 fn someone_holds_the_other_end() -> bool {
     let kind = std::fs::metadata("/dev/stdin").map(|data| data.file_type());
     io::stdin().is_terminal() || kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket())

@@ -1,4 +1,4 @@
-//! The client's session against the simulated agent, straight and in this process.
+//! The client's session with the simulated agent in this process.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -28,7 +28,7 @@ async fn start_agent(layout: Layout, transport_header: bool) -> Agent {
     agent::start(options).await.unwrap()
 }
 
-/// Does what a Connection Manager does, and what it then tells the client.
+/// Launches a session like a Connection Manager, and returns its target.
 async fn launch(agent: &Agent, connectors: &Connectors) -> Target {
     let body = "<pcoip-agent version=\"1.0\"><launch-session>\
         <session-type>UNSPECIFIED</session-type><ip-address>127.0.0.1</ip-address>\

@@ -1,4 +1,4 @@
-//! The bytes of a file, whole and otherwise.
+//! Complete, truncated and modified files.
 
 use super::*;
 
@@ -29,14 +29,14 @@ fn a_journal_has_the_documented_form() {
 }
 
 #[test]
-fn what_is_rendered_is_read_back() {
+fn a_rendered_journal_can_be_parsed() {
     for journal in [Journal::default(), journal()] {
         assert_eq!(Journal::parse(&journal.clone().render()), Ok(journal));
     }
 }
 
 #[test]
-fn what_is_cut_off_or_changed_anywhere_is_damaged() {
+fn a_truncated_or_modified_journal_is_damaged() {
     let whole = journal().render();
     for length in HEAD.len()..whole.len() {
         assert_eq!(Journal::parse(&whole[..length]), Err(Unreadable::Damaged), "{length}");
@@ -49,7 +49,7 @@ fn what_is_cut_off_or_changed_anywhere_is_damaged() {
 }
 
 #[test]
-fn what_is_no_journal_of_this_version_is_told_apart() {
+fn journals_of_other_versions_are_distinguished() {
     let foreign = [b"pcoip-cm-sessions 2\n".as_slice(), &[0; 40]].concat();
     let large = vec![0; Journal::MAX_BYTES + 1];
     let table = [
@@ -64,7 +64,7 @@ fn what_is_no_journal_of_this_version_is_told_apart() {
 }
 
 #[test]
-fn what_does_not_fit_is_worth_least() {
+fn sessions_that_do_not_fit_are_those_worth_least() {
     let sessions = [1, 2, 3].map(|number| match number {
         3 => written(number, LogOnStage::User),
         _ => {

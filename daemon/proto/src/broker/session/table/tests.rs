@@ -1,4 +1,4 @@
-//! The table, before and after a restart.
+//! The table of sessions, before and after a restart.
 
 use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
@@ -14,7 +14,7 @@ use super::{
 
 const IDLE: Duration = Duration::from_secs(900);
 
-/// Shows who sealed.
+/// A seal that only marks the data with its cookie.
 struct Tape;
 
 impl Seal for Tape {
@@ -43,7 +43,7 @@ fn log_on(sessions: &mut Sessions<Tape>, number: u8, now: Time) {
     sessions.change(&cookie(number), now, change).unwrap();
 }
 
-/// What is there when what was written down is read back.
+/// The table after a restart from its journal.
 fn restarted(sessions: &Sessions<Tape>, limit: usize, now: Time) -> Sessions<Tape> {
     let mut restarted = self::sessions(limit);
     restarted.restore(Journal::parse(&sessions.journal(Extent::All).render()).unwrap(), now);
@@ -64,7 +64,7 @@ fn an_idle_session_is_ended_once() {
 }
 
 #[test]
-fn a_probe_is_kept_shortly() {
+fn a_probes_session_expires_early() {
     let mut sessions = sessions(10);
     let mut probe = session(1);
     probe.hello.probe = true;
@@ -100,7 +100,7 @@ fn a_session_is_in_use_from_the_first_right_password_until_its_resource() {
 }
 
 #[test]
-fn only_a_request_that_is_passed_on_keeps_a_session_in_use() {
+fn only_a_request_to_the_broker_keeps_a_session_in_use() {
     let mut sessions = sessions(10);
     sessions.insert(session(1)).unwrap();
     log_on(&mut sessions, 1, at(0));
@@ -118,7 +118,7 @@ fn only_a_request_that_is_passed_on_keeps_a_session_in_use() {
 }
 
 #[test]
-fn a_full_table_gives_up_strangers_and_keeps_users() {
+fn a_full_table_removes_strangers_and_keeps_users() {
     let mut sessions = sessions(2);
     sessions.insert(session(1)).unwrap();
     sessions.insert(session(2)).unwrap();
@@ -149,7 +149,7 @@ fn from(host: u8, number: u8) -> Session {
 }
 
 #[test]
-fn hellos_of_one_address_replace_one_another_before_those_of_others() {
+fn hellos_of_one_address_replace_each_other_first() {
     let mut sessions = sessions(4);
     for (host, number) in [(7, 1), (8, 2), (8, 3), (9, 4)] {
         assert_eq!(sessions.insert(from(host, number)), Ok(None));
@@ -162,7 +162,7 @@ fn hellos_of_one_address_replace_one_another_before_those_of_others() {
 }
 
 #[test]
-fn a_right_password_is_worth_more_than_a_hello_of_anybody() {
+fn a_session_with_a_correct_password_is_kept_longer_than_a_hello() {
     let mut sessions = sessions(3);
     for number in 1..=3 {
         sessions.insert(from(7, number)).unwrap();
@@ -178,7 +178,7 @@ fn a_right_password_is_worth_more_than_a_hello_of_anybody() {
 }
 
 #[test]
-fn hellos_are_not_worth_writing_until_the_end() {
+fn hellos_are_only_persisted_at_the_end() {
     let mut sessions = sessions(2);
     let before = sessions.revision();
     for number in 1..=20 {
@@ -203,7 +203,7 @@ fn hellos_are_not_worth_writing_until_the_end() {
 }
 
 #[test]
-fn what_was_written_changes_whenever_such_a_session_does() {
+fn the_revision_changes_with_every_persisted_session() {
     let mut sessions = sessions(2);
     for number in 1..=2 {
         sessions.insert(session(number)).unwrap();
@@ -239,7 +239,7 @@ fn a_removed_session_is_unknown() {
 }
 
 #[test]
-fn a_session_goes_on_after_a_restart_with_everything_it_had() {
+fn a_session_is_restored_completely_after_a_restart() {
     let mut before = sessions(10);
     assert_eq!(before.next_number(), 1);
     before.insert(session(1)).unwrap();
@@ -258,7 +258,7 @@ fn a_session_goes_on_after_a_restart_with_everything_it_had() {
 }
 
 #[test]
-fn a_restart_neither_prolongs_nor_shortens_a_session() {
+fn a_restart_does_not_change_the_lifetime_of_a_session() {
     let mut before = sessions(10);
     before.insert(session(1)).unwrap();
     before.find(&cookie(1), at(100)).unwrap();
@@ -278,7 +278,7 @@ fn a_restart_neither_prolongs_nor_shortens_a_session() {
 }
 
 #[test]
-fn a_session_whose_cookie_was_not_shown_again_is_kept_and_ended_like_others() {
+fn a_restored_session_without_a_request_expires_like_others() {
     let mut before = sessions(10);
     before.insert(session(1)).unwrap();
     before.insert(session(2)).unwrap();
@@ -293,7 +293,7 @@ fn a_session_whose_cookie_was_not_shown_again_is_kept_and_ended_like_others() {
 }
 
 #[test]
-fn where_places_are_fewer_than_before_users_come_first_and_then_the_latest() {
+fn with_a_lower_limit_users_and_then_recent_sessions_are_restored() {
     let mut before = sessions(10);
     for number in 1..=4 {
         before.insert(session(number)).unwrap();
@@ -308,7 +308,7 @@ fn where_places_are_fewer_than_before_users_come_first_and_then_the_latest() {
 }
 
 #[test]
-fn what_is_written_down_does_not_tell_how_long_a_password_is() {
+fn the_file_does_not_reveal_the_length_of_a_password() {
     let lengths = ["p", "a much longer password"].map(|password| {
         let mut session = session(1);
         let password = Some(password.into());
@@ -320,7 +320,7 @@ fn what_is_written_down_does_not_tell_how_long_a_password_is() {
 }
 
 #[test]
-fn a_session_that_ended_or_is_too_large_is_not_written_down() {
+fn an_ended_or_oversized_session_is_not_persisted() {
     let mut sessions = sessions(10);
     for number in 1..=2 {
         sessions.insert(session(number)).unwrap();
@@ -328,7 +328,7 @@ fn a_session_that_ended_or_is_too_large_is_not_written_down() {
     sessions.remove(&cookie(1));
     let request = authenticate("password", Some("u"));
     let complete = ResponseKind::Authenticate(Authentication::Complete);
-    // Written down, every quotation mark takes two bytes.
+    // A quotation mark takes two bytes in the file.
     let set =
         SetCookies { values: vec![format!("a={}", "\"".repeat(4090))], ..SetCookies::default() };
     sessions.change(&cookie(2), at(1), |s| drop(s.answered(&request, &complete, &set))).unwrap();

@@ -1,12 +1,12 @@
-//! Whose datagrams are whose.
+//! Which session a datagram belongs to.
 
 use super::*;
 
 const CLIENT: &str = "192.0.2.1:5000";
 const AGENT: &str = "10.0.0.1:4172";
 
-/// A session with agent 1 whose control bytes told these SPIs, in some layout.
-fn told(control_bytes: fn(&[u32]) -> Vec<u8>, spis: &[u32]) -> (World, Control) {
+/// A session with agent 1 whose control bytes contain these SPIs.
+fn revealed(control_bytes: fn(&[u32]) -> Vec<u8>, spis: &[u32]) -> (World, Control) {
     let mut world = World::new(10);
     let control = world.connect(1, "192.0.2.1");
     world.observe(control, Side::Client, &control_bytes(spis));
@@ -14,11 +14,11 @@ fn told(control_bytes: fn(&[u32]) -> Vec<u8>, spis: &[u32]) -> (World, Control) 
 }
 
 #[test]
-fn datagrams_of_a_told_spi_flow_both_ways_in_any_layout_order_and_offset() {
+fn datagrams_with_a_revealed_spi_are_relayed_in_any_layout_and_byte_order() {
     for layout in [chunks, bytes] {
         let swap = |spi: u32, swapped| if swapped { spi.swap_bytes() } else { spi };
         for (swapped, header) in [(false, false), (false, true), (true, false), (true, true)] {
-            let (mut world, control) = told(layout, &[0xc001_c001]);
+            let (mut world, control) = revealed(layout, &[0xc001_c001]);
             world.observe(control, Side::Agent, &layout(&[0xa001_a001]));
             let at = |spi| {
                 if header {
@@ -37,16 +37,16 @@ fn datagrams_of_a_told_spi_flow_both_ways_in_any_layout_order_and_offset() {
 }
 
 #[test]
-fn either_sides_spi_may_stand_on_the_wire() {
-    let (mut world, _) = told(chunks, &[0xc001]);
+fn datagrams_may_have_the_spi_of_either_side() {
+    let (mut world, _) = revealed(chunks, &[0xc001]);
 
     assert_eq!(world.send(Side::Client, CLIENT, candidates(0xc001, 1)), Ok(address(AGENT)));
     assert_eq!(world.send(Side::Agent, AGENT, candidates(0xc001, 1)), Ok(address(CLIENT)));
 }
 
 #[test]
-fn an_agents_datagrams_wait_for_the_clients_first() {
-    let (mut world, _) = told(chunks, &[0xa001]);
+fn agent_datagrams_are_dropped_until_the_client_sends_one() {
+    let (mut world, _) = revealed(chunks, &[0xa001]);
 
     let early = world.send(Side::Agent, AGENT, candidates(0xa001, 1));
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
@@ -57,8 +57,8 @@ fn an_agents_datagrams_wait_for_the_clients_first() {
 }
 
 #[test]
-fn datagrams_from_elsewhere_are_nobodys_however_well_their_spi_fits() {
-    let (mut world, _) = told(chunks, &[0xc001]);
+fn datagrams_from_another_address_are_dropped_even_with_a_known_spi() {
+    let (mut world, _) = revealed(chunks, &[0xc001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
 
     for (side, from) in [(Side::Client, "192.0.2.9:5000"), (Side::Agent, "10.0.0.9:4172")] {
@@ -74,7 +74,7 @@ fn datagrams_from_elsewhere_are_nobodys_however_well_their_spi_fits() {
 }
 
 #[test]
-fn an_untold_spi_is_the_only_waiting_sessions() {
+fn an_unrevealed_spi_is_assigned_to_the_only_session_without_a_flow() {
     let mut world = World::new(10);
     let first = world.connect(1, "192.0.2.1");
     world.observe(first, Side::Client, &bytes(&[0xc001]));
@@ -90,7 +90,7 @@ fn an_untold_spi_is_the_only_waiting_sessions() {
 }
 
 #[test]
-fn an_untold_spi_that_may_be_of_several_sessions_is_dropped() {
+fn an_unrevealed_spi_that_matches_several_sessions_is_dropped() {
     let mut world = World::new(10);
     world.connect(1, "192.0.2.1");
     world.connect(2, "192.0.2.1");
@@ -99,7 +99,7 @@ fn an_untold_spi_that_may_be_of_several_sessions_is_dropped() {
 }
 
 #[test]
-fn an_spi_that_several_sessions_told_is_dropped() {
+fn an_spi_that_several_sessions_revealed_is_dropped() {
     let mut world = World::new(10);
     for number in [1, 2] {
         let control = world.connect(number, "192.0.2.1");
@@ -110,7 +110,7 @@ fn an_spi_that_several_sessions_told_is_dropped() {
 }
 
 #[test]
-fn a_guessed_flow_is_corrected_when_another_session_tells_its_spi() {
+fn a_guessed_flow_is_corrected_when_another_session_reveals_its_spi() {
     let mut world = World::new(10);
     let wrong = world.connect(1, "192.0.2.1");
     world.send(Side::Client, CLIENT, candidates(0xc002, 1)).unwrap();
@@ -127,7 +127,7 @@ fn a_guessed_flow_is_corrected_when_another_session_tells_its_spi() {
 }
 
 #[test]
-fn a_guess_stays_when_another_session_shows_a_value_that_is_everywhere() {
+fn a_guess_stays_when_another_session_contains_a_common_value() {
     let mut world = World::new(10);
     world.connect(1, "192.0.2.1");
     let short = SpiCandidates { first: spi(4), second: None, third: None };
@@ -140,7 +140,7 @@ fn a_guess_stays_when_another_session_shows_a_value_that_is_everywhere() {
 }
 
 #[test]
-fn a_guess_stays_when_its_own_session_tells_the_spi() {
+fn a_guess_stays_when_its_own_session_reveals_the_spi() {
     let mut world = World::new(10);
     let own = world.connect(1, "192.0.2.1");
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
@@ -153,7 +153,7 @@ fn a_guess_stays_when_its_own_session_tells_the_spi() {
 }
 
 #[test]
-fn a_guessed_flow_behind_a_changing_header_is_known_by_its_second_word() {
+fn a_guessed_flow_with_a_changing_header_is_recognized_by_its_second_word() {
     let mut world = World::new(10);
     world.connect(1, "192.0.2.1");
 
@@ -165,7 +165,7 @@ fn a_guessed_flow_behind_a_changing_header_is_known_by_its_second_word() {
 }
 
 #[test]
-fn a_guess_does_not_take_a_reserved_value_for_an_spi() {
+fn a_reserved_value_is_not_guessed_as_an_spi() {
     let mut world = World::new(10);
     world.connect(1, "192.0.2.1");
     world.send(Side::Client, CLIENT, candidates(0, 0xc001)).unwrap();
@@ -175,8 +175,8 @@ fn a_guess_does_not_take_a_reserved_value_for_an_spi() {
 }
 
 #[test]
-fn a_known_spi_from_a_new_port_moves_the_flow_and_the_answers() {
-    let (mut world, control) = told(chunks, &[0xc001]);
+fn a_known_spi_from_a_new_port_moves_both_directions() {
+    let (mut world, control) = revealed(chunks, &[0xc001]);
     world.observe(control, Side::Agent, &chunks(&[0xa001]));
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.send(Side::Agent, AGENT, candidates(0xa001, 1)).unwrap();
@@ -202,7 +202,7 @@ fn a_guessed_flow_moves_too() {
 }
 
 #[test]
-fn a_guessed_flow_does_not_move_onto_a_session_that_told_its_spi() {
+fn a_guessed_flow_does_not_move_to_a_session_that_revealed_its_spi() {
     let mut world = World::new(10);
     let first = world.connect(1, "192.0.2.1");
     world.connect(2, "198.51.100.7");
@@ -216,8 +216,8 @@ fn a_guessed_flow_does_not_move_onto_a_session_that_told_its_spi() {
 }
 
 #[test]
-fn a_client_that_resumes_from_another_address_takes_its_flows_along() {
-    let (mut world, control) = told(chunks, &[0xc001]);
+fn a_client_that_resumes_from_another_address_keeps_its_flows() {
+    let (mut world, control) = revealed(chunks, &[0xc001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.close(control);
     let elsewhere = "198.51.100.7:5000";
@@ -230,8 +230,8 @@ fn a_client_that_resumes_from_another_address_takes_its_flows_along() {
 }
 
 #[test]
-fn a_resumed_session_may_have_new_spis_that_nothing_tells() {
-    let (mut world, control) = told(bytes, &[0xc001]);
+fn a_resumed_session_may_have_new_unrevealed_spis() {
+    let (mut world, control) = revealed(bytes, &[0xc001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.send(Side::Agent, AGENT, candidates(0xa001, 1)).unwrap();
     world.close(control);
@@ -246,7 +246,7 @@ fn a_resumed_session_may_have_new_spis_that_nothing_tells() {
 
 #[test]
 fn a_session_that_resumed_and_kept_its_flows_attracts_no_guesses_after_a_minute() {
-    let (mut world, control) = told(bytes, &[0xc001]);
+    let (mut world, control) = revealed(bytes, &[0xc001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.close(control);
     world.admit(1, "192.0.2.1").unwrap();
@@ -259,7 +259,7 @@ fn a_session_that_resumed_and_kept_its_flows_attracts_no_guesses_after_a_minute(
 
 #[test]
 fn new_keys_in_parsed_chunks_make_new_flows_at_any_time() {
-    let (mut world, control) = told(chunks, &[0xc001, 0xa001]);
+    let (mut world, control) = revealed(chunks, &[0xc001, 0xa001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.send(Side::Agent, AGENT, candidates(0xa001, 1)).unwrap();
     world.wait(3600);
@@ -270,8 +270,8 @@ fn new_keys_in_parsed_chunks_make_new_flows_at_any_time() {
 }
 
 #[test]
-fn control_bytes_are_let_go_when_the_flows_are_known_both_ways() {
-    let (mut world, control) = told(bytes, &[0xc001, 0xa001, 0xdddd]);
+fn control_bytes_are_wiped_when_both_flows_are_known() {
+    let (mut world, control) = revealed(bytes, &[0xc001, 0xa001, 0xdddd]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     assert!(world.observe(control, Side::Client, b"more"));
 
@@ -282,8 +282,8 @@ fn control_bytes_are_let_go_when_the_flows_are_known_both_ways() {
 }
 
 #[test]
-fn control_bytes_are_let_go_after_a_minute_at_the_latest() {
-    let (mut world, control) = told(bytes, &[0xc001]);
+fn control_bytes_are_wiped_after_a_minute() {
+    let (mut world, control) = revealed(bytes, &[0xc001]);
     world.connect(2, "192.0.2.1");
 
     world.wait(59);
@@ -295,7 +295,7 @@ fn control_bytes_are_let_go_after_a_minute_at_the_latest() {
 }
 
 #[test]
-fn a_guess_alone_does_not_let_control_bytes_go() {
+fn control_bytes_are_kept_while_a_flow_is_a_guess() {
     let mut world = World::new(10);
     let control = world.connect(1, "192.0.2.1");
     world.observe(control, Side::Client, b"foreign stream of bytes");
@@ -306,8 +306,8 @@ fn a_guess_alone_does_not_let_control_bytes_go() {
 }
 
 #[test]
-fn a_route_lives_while_the_control_connection_does() {
-    let (mut world, _) = told(chunks, &[0xc001]);
+fn a_route_exists_while_the_control_connection_does() {
+    let (mut world, _) = revealed(chunks, &[0xc001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
 
     world.wait(3600);
@@ -317,8 +317,8 @@ fn a_route_lives_while_the_control_connection_does() {
 }
 
 #[test]
-fn datagrams_flow_on_after_the_control_connection_closed() {
-    let (mut world, control) = told(chunks, &[0xc001]);
+fn datagrams_are_relayed_after_the_control_connection_closed() {
+    let (mut world, control) = revealed(chunks, &[0xc001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.close(control);
 
@@ -334,8 +334,8 @@ fn datagrams_flow_on_after_the_control_connection_closed() {
 }
 
 #[test]
-fn a_silent_flow_ends_after_its_time_and_may_come_back_while_its_session_waits() {
-    let (mut world, control) = told(chunks, &[0xc001]);
+fn a_silent_flow_ends_and_may_resume_while_its_session_waits() {
+    let (mut world, control) = revealed(chunks, &[0xc001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.close(control);
 
@@ -349,9 +349,9 @@ fn a_silent_flow_ends_after_its_time_and_may_come_back_while_its_session_waits()
 }
 
 #[test]
-fn a_session_has_four_flows_a_side_and_the_most_silent_gives_way() {
+fn a_fifth_flow_of_a_side_replaces_the_one_silent_longest() {
     let spis = [0xc000, 0xc001, 0xc002, 0xc003, 0xc004];
-    let (mut world, _) = told(chunks, &spis);
+    let (mut world, _) = revealed(chunks, &spis);
 
     for spi in spis {
         world.now = world.now + Duration::from_secs(1);
@@ -365,7 +365,7 @@ fn a_session_has_four_flows_a_side_and_the_most_silent_gives_way() {
 
 #[test]
 fn the_agents_datagrams_leave_from_where_the_client_connected() {
-    let (mut world, _) = told(chunks, &[0xc001]);
+    let (mut world, _) = revealed(chunks, &[0xc001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.send(Side::Agent, AGENT, candidates(0xc001, 1)).unwrap();
     let leaves = |world: &World| {

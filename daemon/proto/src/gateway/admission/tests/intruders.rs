@@ -1,4 +1,4 @@
-//! Others behind the client's address who know every SPI of its session.
+//! Attackers behind the client's address who know all SPIs of its session.
 
 use proptest::prelude::*;
 
@@ -9,10 +9,10 @@ const MOVED: &str = "192.0.2.1:5001";
 const INTRUDER: &str = "192.0.2.1:6000";
 const AGENT: &str = "10.0.0.1:4172";
 
-/// All SPIs that the control connection tells: the client's, one that it does not use, the agent's.
+/// The SPIs in the control bytes: the client's, one that it does not use, and the agent's.
 const SPIS: [u32; 3] = [0xc001, 0xc002, 0xa001];
 
-/// A session at home whose datagrams flow both ways.
+/// A connected session with datagrams in both directions.
 fn flowing() -> World {
     let mut world = World::new(10);
     let control = world.connect(1, "192.0.2.1");
@@ -23,13 +23,13 @@ fn flowing() -> World {
     world
 }
 
-/// Where the agent's datagrams go.
+/// Destination of the agent's datagrams.
 fn answers(world: &mut World) -> SocketAddr {
     world.send(Side::Agent, AGENT, candidates(0xa001, 1)).unwrap()
 }
 
 #[test]
-fn a_client_that_speaks_is_not_followed_elsewhere() {
+fn a_sending_client_is_not_moved_to_another_port() {
     let mut world = flowing();
     for _ in 0..20 {
         world.now = world.now + Duration::from_millis(900);
@@ -44,11 +44,11 @@ fn a_client_that_speaks_is_not_followed_elsewhere() {
 }
 
 #[test]
-fn a_client_that_paused_is_back_with_its_first_datagram() {
+fn a_client_that_paused_is_restored_by_its_first_datagram() {
     for spi in SPIS {
         let mut world = flowing();
         world.fall_silent();
-        // One after the other, each when the one before has fallen silent.
+        // One after the other, each when the previous one has been silent.
         for port in 6000..6020 {
             let intruder = format!("192.0.2.1:{port}");
             assert_eq!(world.send(Side::Client, &intruder, candidates(spi, 2)), Ok(address(AGENT)));
@@ -69,7 +69,7 @@ fn a_client_that_paused_is_back_with_its_first_datagram() {
 }
 
 #[test]
-fn a_client_whose_port_changed_for_good_is_followed_and_then_as_safe() {
+fn a_client_with_a_new_port_is_moved_and_protected_there() {
     let mut world = flowing();
     assert_eq!(world.send(Side::Client, MOVED, candidates(0xc001, 2)), Err(Dropped::Unknown));
     world.fall_silent();
@@ -96,7 +96,7 @@ fn a_sequence_number_far_from_the_last_keeps_a_flow_where_it_is() {
                 let sent = world.send(Side::Client, INTRUDER, candidates(0xc001, this));
 
                 assert_eq!(sent.is_ok(), moves, "{last:x} {this:x}");
-                // Whatever the number is, the client is not kept away.
+                // No sequence number locks the client out.
                 let back = world.send(Side::Client, HOME, candidates(0xc001, this ^ (1 << 31)));
                 assert_eq!(back, Ok(address(AGENT)));
                 assert_eq!(answers(&mut world), address(HOME));
@@ -106,7 +106,7 @@ fn a_sequence_number_far_from_the_last_keeps_a_flow_where_it_is() {
 }
 
 #[test]
-fn a_told_spi_comes_before_one_that_was_guessed() {
+fn a_revealed_spi_takes_precedence_over_a_guess() {
     let mut world = World::new(10);
     let control = world.connect(1, "192.0.2.1");
     world.send(Side::Client, INTRUDER, candidates(0xdddd, 1)).unwrap();
@@ -121,7 +121,7 @@ fn a_told_spi_comes_before_one_that_was_guessed() {
 }
 
 #[test]
-fn a_client_that_connects_again_has_its_session_back_from_an_intruder() {
+fn a_reconnecting_client_regains_its_session_from_an_attacker() {
     let mut world = flowing();
     world.fall_silent();
     world.send(Side::Client, INTRUDER, candidates(0xc001, 2)).unwrap();
@@ -148,7 +148,7 @@ fn a_client_that_connects_again_has_its_session_back_from_an_intruder() {
 }
 
 #[test]
-fn an_agents_flow_is_not_moved_while_it_speaks_and_is_back_at_once() {
+fn an_active_agent_flow_does_not_move_and_returns_at_once() {
     let other = "10.0.0.1:9999";
     let mut world = flowing();
     let home = |number| candidates(0xa001, number);
@@ -164,17 +164,17 @@ fn an_agents_flow_is_not_moved_while_it_speaks_and_is_back_at_once() {
 /// What happens in a tenth of a second.
 #[derive(Debug, Clone)]
 enum Step {
-    /// The client waits, 800 ms at most.
+    /// The client waits, at most 800 ms.
     Wait,
-    /// The client sends.
+    /// The client sends a datagram.
     Speak,
-    /// The client is away for so many tenths of a second, while intruders try.
+    /// The client is silent for this many tenths of a second, while attackers send.
     Pause(u8, Vec<Try>),
-    /// Others send.
+    /// Attackers send.
     Intrude(Vec<Try>),
 }
 
-/// A datagram of somebody else: from which port, with which SPI and number.
+/// An attacker's datagram: source port, SPI and sequence number.
 #[derive(Debug, Clone)]
 struct Try {
     port: u16,
@@ -200,7 +200,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 struct Neighbourhood {
     world: World,
-    /// Tenths of a second since the client spoke.
+    /// Tenths of a second since the client's last datagram.
     quiet: u32,
     tenths: u32,
     number: u32,
@@ -238,7 +238,7 @@ impl Neighbourhood {
         }
     }
 
-    /// Nothing that the client sends is lost, and the answers go to it from then on.
+    /// No datagram of the client is lost, and the agent's datagrams go to it afterwards.
     fn speak(&mut self) {
         self.pass();
         (self.quiet, self.number) = (0, self.number + 1);
@@ -256,7 +256,7 @@ impl Neighbourhood {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
     #[test]
-    fn nobody_behind_the_clients_address_takes_its_session(
+    fn an_attacker_behind_the_clients_address_cannot_take_over_its_session(
         steps in prop::collection::vec(step(), 1..100),
     ) {
         let mut all = Neighbourhood { world: flowing(), quiet: 0, tenths: 0, number: 1 };

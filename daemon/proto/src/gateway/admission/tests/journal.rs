@@ -1,8 +1,8 @@
-//! What outlives a restart, and until when.
+//! What survives a restart, and for how long.
 
 use super::*;
 
-/// Restarts the gateway: what is not in the journal is gone.
+/// Restarts the gateway: only the journal survives.
 pub(super) fn restart(world: &mut World) {
     let journal = Journal::parse(&world.admission.journal().render()).unwrap();
     restore(world, journal, world.admission.rules.max_connections);
@@ -22,7 +22,7 @@ fn text(world: &World) -> String {
 }
 
 #[test]
-fn it_is_written_as_json_of_a_version() {
+fn the_journal_is_versioned_json() {
     let mut world = World::new(10);
     world.announce(1).unwrap();
     world.connect(2, "192.0.2.1");
@@ -49,7 +49,7 @@ fn it_is_written_as_json_of_a_version() {
 }
 
 #[test]
-fn sessions_with_one_log_id_and_ended_ones_come_back_by_their_keys() {
+fn sessions_with_the_same_log_id_are_restored_by_their_keys() {
     let mut world = World::new(10);
     let keyed = |world: &World, number: u8| Announcement {
         id: id(1),
@@ -73,7 +73,7 @@ fn sessions_with_one_log_id_and_ended_ones_come_back_by_their_keys() {
 }
 
 #[test]
-fn sessions_come_back_without_routes() {
+fn sessions_are_restored_without_routes() {
     let mut world = World::new(10);
     let control = world.connect(1, "192.0.2.1");
     world.observe(control, Side::Client, b"secret");
@@ -108,10 +108,10 @@ fn an_announced_session_keeps_its_deadline() {
 }
 
 #[test]
-fn a_session_in_use_has_the_whole_time_to_resume_from_the_restart_on() {
+fn a_session_in_use_has_the_full_resume_time_after_a_restart() {
     let mut world = World::new(10);
     world.connect(1, "192.0.2.1");
-    // Without a control connection, but the datagrams flow.
+    // Without a control connection, but with datagrams.
     let gone = world.connect(2, "192.0.2.2");
     world.send(Side::Client, "192.0.2.2:5000", candidates(0x2001, 1)).unwrap();
     world.close(gone);
@@ -145,7 +145,7 @@ fn a_session_that_waited_keeps_its_deadline() {
 }
 
 #[test]
-fn what_ended_while_nobody_ran_is_told_at_the_restart_and_remembered() {
+fn sessions_that_expired_while_stopped_end_at_the_restart() {
     let mut world = World::new(10);
     let replay = world.announcement(1);
     world.announce(1).unwrap();
@@ -171,8 +171,8 @@ fn a_replay_after_a_restart_changes_nothing() {
     let control = world.connect(4, "192.0.2.4");
     world.close(control);
     world.wait(40);
-    let anew = Announcement { tag: tag(7), ..world.announcement(2) };
-    assert_eq!(world.admission.announce(anew, world.now), Ok(()));
+    let restored = Announcement { tag: tag(7), ..world.announcement(2) };
+    assert_eq!(world.admission.announce(restored, world.now), Ok(()));
 
     restart(&mut world);
     let before = text(&world);
@@ -195,7 +195,7 @@ fn a_replay_after_a_restart_changes_nothing() {
 }
 
 #[test]
-fn nothing_lives_longer_because_the_clock_was_set_back() {
+fn a_clock_that_was_set_back_extends_no_session() {
     let mut world = World::new(10);
     world.announce(1).unwrap();
     world.wait(240);
@@ -220,7 +220,7 @@ fn nothing_lives_longer_because_the_clock_was_set_back() {
 }
 
 #[test]
-fn a_gateway_that_may_have_fewer_sessions_takes_as_many() {
+fn a_lower_limit_applies_to_restored_sessions() {
     let mut world = World::new(10);
     for number in 1..=3 {
         world.announce(number).unwrap();
@@ -237,7 +237,7 @@ fn a_gateway_that_may_have_fewer_sessions_takes_as_many() {
 }
 
 #[test]
-fn what_says_a_thing_twice_is_taken_once() {
+fn duplicate_journal_entries_are_restored_once() {
     let mut world = World::new(10);
     world.announce(1).unwrap();
     let once = text(&world);
@@ -255,7 +255,7 @@ fn what_says_a_thing_twice_is_taken_once() {
 }
 
 #[test]
-fn what_is_no_journal_is_not_taken() {
+fn an_invalid_journal_is_refused() {
     let mut world = World::new(10);
     world.announce(1).unwrap();
     let whole = text(&world);
@@ -284,7 +284,7 @@ fn what_is_no_journal_is_not_taken() {
 }
 
 #[test]
-fn the_agents_name_outlives_a_restart_and_older_journals_have_none() {
+fn the_agents_name_survives_a_restart_and_older_journals_have_none() {
     let mut world = World::new(1);
     let hostname = Some("desk.example".parse().unwrap());
     let named = Announcement { hostname, ..world.announcement(1) };
@@ -294,17 +294,17 @@ fn the_agents_name_outlives_a_restart_and_older_journals_have_none() {
     assert_ne!(older, written);
 
     for (text, hostname) in [(written, named.hostname.clone()), (older, None)] {
-        let mut anew = World::new(1);
-        anew.admission.restore(Journal::parse(text.as_bytes()).unwrap(), START);
+        let mut restored = World::new(1);
+        restored.admission.restore(Journal::parse(text.as_bytes()).unwrap(), START);
 
-        let admitted = anew.admission.admit(&[named.tag], from("192.0.2.1"), START).unwrap();
+        let admitted = restored.admission.admit(&[named.tag], from("192.0.2.1"), START).unwrap();
 
         assert_eq!(admitted.hostname, hostname);
     }
 }
 
 #[test]
-fn a_name_that_is_told_later_is_kept() {
+fn an_agents_name_that_is_announced_later_is_kept() {
     let mut world = World::new(1);
     world.announce(1).unwrap();
     let before = world.admission.revision();
@@ -320,7 +320,7 @@ fn a_name_that_is_told_later_is_kept() {
 }
 
 #[test]
-fn the_largest_journal_is_taken() {
+fn the_largest_journal_is_accepted() {
     let long = "2001:db8:1111:2222:3333:4444:5555:6666";
     let announcement = |number| Announcement {
         agent: address(&format!("[{long}]:54172")),
@@ -337,14 +337,14 @@ fn the_largest_journal_is_taken() {
     world.admission.announce(announcement(2), START).unwrap();
     let ended = text(&world).len() - empty - session;
 
-    // A waiting session is told with its time.
+    // A waiting session is written with its time.
     let largest = empty + 100_000 * (session + 40) + 200_000 * (ended + 1);
 
     assert!(largest < Journal::MAX_BYTES, "{largest}");
 }
 
 #[test]
-fn the_revision_grows_when_there_is_something_to_write() {
+fn the_revision_increases_when_the_journal_changes() {
     let mut world = World::new(10);
     let mut last = world.admission.revision();
     let mut grew = |world: &World| {

@@ -1,5 +1,5 @@
-//! Any order of events against a naive model: a told SPI belongs to the session that told it, as
-//! long as that session is there and the datagram comes from its client's address.
+//! Random events against a simple model: a revealed SPI belongs to the session that revealed it,
+//! while the session exists and the datagram comes from its client's address.
 
 use proptest::prelude::*;
 
@@ -35,14 +35,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the model knows of a session.
+/// The model's state of a session.
 #[derive(Default, Clone, Copy)]
 struct Known {
     control: Option<Control>,
     client: Option<u8>,
-    /// Whether its chunks told its SPIs.
-    told: bool,
-    /// Whether its stream cannot be parsed any more.
+    /// Whether its chunks revealed its SPIs.
+    revealed: bool,
+    /// Whether its stream has left the known layout.
     foreign: bool,
 }
 
@@ -68,9 +68,13 @@ impl Checked {
             }
             Step::Admit(session, place) => {
                 if let Some(control) = self.world.admit(session, &format!("192.0.2.{place}")) {
-                    let told = known(self, session).told;
-                    self.known[session as usize] =
-                        Known { control: Some(control), client: Some(place), told, foreign: false };
+                    let revealed = known(self, session).revealed;
+                    self.known[session as usize] = Known {
+                        control: Some(control),
+                        client: Some(place),
+                        revealed,
+                        foreign: false,
+                    };
                 }
             }
             Step::Tell(session, layout) => {
@@ -80,7 +84,7 @@ impl Checked {
                 self.world.observe(control, Side::Client, &bytes);
                 let known = &mut self.known[session as usize];
                 known.foreign |= !layout;
-                known.told |= !known.foreign;
+                known.revealed |= !known.foreign;
             }
             Step::Close(session) => {
                 let Some(control) = self.known[session as usize].control.take() else { return };
@@ -112,20 +116,20 @@ impl Checked {
         let candidates = candidates(client_spi(session), 9);
         let routed = self.world.routes.find(Side::Client, address(&from), candidates).is_some();
         let sent = self.world.send(Side::Client, &from, candidates);
-        let Known { told, client, .. } = self.known[session as usize];
+        let Known { revealed, client, .. } = self.known[session as usize];
 
         if let Ok(to) = sent {
             let owner = (0..SESSIONS).find(|owner| agent(*owner) == to).unwrap();
             assert!(self.known[owner as usize].client.is_some(), "led to a session without client");
-            if told && client == Some(place) {
-                assert_eq!(owner, session, "a told SPI went elsewhere");
+            if revealed && client == Some(place) {
+                assert_eq!(owner, session, "a revealed SPI went elsewhere");
             }
         }
         let known_there = self.known.iter().any(|known| known.client == Some(place));
         assert!(sent.is_err() || routed || known_there, "a flow from nowhere was taken");
     }
 
-    /// What holds whatever happened.
+    /// Invariants that hold after every event.
     fn check(&self) {
         assert!(self.world.admission.count() <= PLACES as usize);
         let mut all = Routes::default();
@@ -152,7 +156,7 @@ impl Checked {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
     #[test]
-    fn whatever_happens_the_rules_hold(steps in prop::collection::vec(step(), 1..80)) {
+    fn the_rules_hold_for_any_sequence_of_events(steps in prop::collection::vec(step(), 1..80)) {
         let mut checked = Checked { world: World::new(PLACES), known: Default::default() };
         for step in steps {
             checked.run(&step);

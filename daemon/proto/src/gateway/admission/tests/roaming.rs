@@ -1,4 +1,4 @@
-//! Clients that move, or fall silent: to where they were nothing goes any more.
+//! Clients that move or fall silent: nothing is sent to their former address.
 
 use super::*;
 
@@ -6,7 +6,7 @@ const HOME: &str = "192.0.2.1:5000";
 const AWAY: &str = "198.51.100.7:5000";
 const AGENT: &str = "10.0.0.1:4172";
 
-/// A session at home whose datagrams flow both ways.
+/// A connected session with datagrams in both directions.
 fn flowing() -> (World, Control) {
     let mut world = World::new(10);
     let control = world.connect(1, "192.0.2.1");
@@ -22,7 +22,7 @@ fn is_routed(world: &World, side: Side, from: &str, spi: u32) -> bool {
 }
 
 #[test]
-fn nothing_goes_from_or_to_the_address_that_a_client_left() {
+fn nothing_is_relayed_for_a_clients_former_address() {
     let (mut world, _) = flowing();
 
     world.admit(1, "198.51.100.7").unwrap();
@@ -37,7 +37,7 @@ fn nothing_goes_from_or_to_the_address_that_a_client_left() {
 }
 
 #[test]
-fn a_client_that_comes_again_from_its_address_keeps_its_routes() {
+fn a_client_that_reconnects_from_the_same_address_keeps_its_routes() {
     let (mut world, control) = flowing();
     world.close(control);
 
@@ -48,7 +48,7 @@ fn a_client_that_comes_again_from_its_address_keeps_its_routes() {
 }
 
 #[test]
-fn a_guessed_flow_is_known_again_at_the_clients_new_address() {
+fn a_guessed_flow_is_recognized_at_the_clients_new_address() {
     let mut world = World::new(10);
     world.connect(1, "192.0.2.1");
     world.connect(2, "198.51.100.7");
@@ -60,7 +60,7 @@ fn a_guessed_flow_is_known_again_at_the_clients_new_address() {
 }
 
 #[test]
-fn an_agent_sends_no_more_to_a_client_that_fell_silent_without_a_control_connection() {
+fn nothing_is_sent_to_a_silent_client_without_a_control_connection() {
     let (mut world, control) = flowing();
     world.close(control);
     world.wait(1);

@@ -1,9 +1,9 @@
-//! Announcing, admitting, waiting and ending.
+//! Announcing, admitting, resuming and ending sessions.
 
 use super::*;
 
 #[test]
-fn a_client_with_an_announced_tag_is_led_to_its_agent() {
+fn a_client_with_an_announced_tag_is_connected_to_its_agent() {
     let mut world = World::new(10);
     world.announce(1).unwrap();
 
@@ -30,7 +30,7 @@ fn the_same_announcement_again_changes_nothing() {
 }
 
 #[test]
-fn an_announced_session_that_nobody_uses_ends_after_its_time() {
+fn an_announced_session_without_a_client_expires() {
     let mut world = World::new(10);
     world.announce(1).unwrap();
     world.announce(2).unwrap();
@@ -82,7 +82,7 @@ fn a_new_session_may_have_the_id_of_an_ended_one() {
 }
 
 #[test]
-fn a_later_announcement_replaces_one_that_nobody_is_connected_to() {
+fn a_later_announcement_replaces_a_session_without_a_client() {
     let mut world = World::new(1);
     world.announce(1).unwrap();
     let first = world.announcement(1);
@@ -97,7 +97,7 @@ fn a_later_announcement_replaces_one_that_nobody_is_connected_to() {
 }
 
 #[test]
-fn of_two_announcements_of_one_second_the_one_that_comes_later_holds() {
+fn of_two_announcements_in_one_second_the_later_one_wins() {
     let mut world = World::new(1);
     world.announce(1).unwrap();
     let second = Announcement { tag: tag(7), agent: agent(7), ..world.announcement(1) };
@@ -123,7 +123,7 @@ fn an_announcement_that_contradicts_a_connected_session_is_refused() {
 }
 
 #[test]
-fn a_new_login_to_the_same_agent_session_takes_its_tag_over() {
+fn a_new_logon_to_the_same_agent_session_takes_over_its_tag() {
     let mut world = World::new(1);
     let control = world.connect(1, "192.0.2.1");
     world.admission.take_events();
@@ -179,7 +179,7 @@ fn a_lost_control_connection_may_be_resumed_with_the_same_tag() {
 }
 
 #[test]
-fn an_ended_session_leaves_no_route_and_no_expectation() {
+fn an_ended_session_leaves_no_route() {
     let mut world = World::new(10);
     let control = world.connect(1, "192.0.2.1");
     world.send(Side::Client, "192.0.2.1:5000", candidates(0x1001, 1)).unwrap();
@@ -193,20 +193,20 @@ fn an_ended_session_leaves_no_route_and_no_expectation() {
     assert_eq!(world.routes, Routes::default());
 }
 
-/// An announcement under the log id of session 1 by the Connection Manager's session of that number.
+/// An announcement with the log id of session 1 and this key.
 fn keyed(world: &World, number: u8) -> Announcement {
     let key = Some(SessionKey::from_random([number; 16]));
     Announcement { id: id(1), key, ..world.announcement(number.into()) }
 }
 
 #[test]
-fn a_session_log_id_that_somebody_else_knows_ends_no_session_with_a_key() {
+fn a_session_log_id_cannot_end_a_session_with_a_key() {
     let mut world = World::new(10);
     world.admission.announce(keyed(&world, 1), world.now).unwrap();
     world.wait(1);
     let by_id_alone = Announcement { key: None, ..keyed(&world, 3) };
 
-    // The other user's session is waited for, then connected.
+    // The other user's session is announced, then connected.
     assert_eq!(world.admission.announce(keyed(&world, 2), world.now), Ok(()));
     assert_eq!(world.ends(), []);
     world.admit(1, "192.0.2.1").unwrap();
@@ -221,7 +221,7 @@ fn a_session_log_id_that_somebody_else_knows_ends_no_session_with_a_key() {
 }
 
 #[test]
-fn a_key_is_that_of_one_session_whatever_its_log_id() {
+fn a_key_identifies_one_session_with_any_log_id() {
     let mut world = World::new(10);
     let first = keyed(&world, 1);
     world.admission.announce(first.clone(), world.now).unwrap();
@@ -238,7 +238,7 @@ fn a_key_is_that_of_one_session_whatever_its_log_id() {
 }
 
 #[test]
-fn the_end_of_a_session_with_a_key_is_remembered_by_it() {
+fn an_ended_session_with_a_key_is_remembered_by_its_key() {
     let mut world = World::new(10);
     let [own, other] = [1, 2].map(|number| keyed(&world, number));
     world.admission.announce(own.clone(), world.now).unwrap();
@@ -250,7 +250,7 @@ fn the_end_of_a_session_with_a_key_is_remembered_by_it() {
 }
 
 #[test]
-fn a_guessed_flow_goes_to_the_session_that_tells_its_spi_byte_by_byte() {
+fn a_guessed_flow_moves_to_the_session_that_reveals_its_spi_byte_by_byte() {
     let mut world = World::new(10);
     world.connect(1, "192.0.2.1");
     let sent = world.send(Side::Client, "192.0.2.1:5000", candidates(0xdddd_0001, 1));

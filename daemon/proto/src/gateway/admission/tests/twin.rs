@@ -1,6 +1,6 @@
-//! Any order of events against a naive twin that says beforehand what each gives: who is let in,
-//! where each datagram goes, and which sessions end when. All SPIs are told and no two sessions
-//! share one, so nothing is left to guesses; those are in `model`.
+//! Random events against a simple reimplementation that predicts each result: which clients are
+//! admitted, where each datagram goes, and when sessions end. All SPIs are revealed and unique, so
+//! there are no guesses; those are tested in `model`.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ enum Step {
     Restart,
 }
 
-/// Where a client sends from: a place is an address.
+/// The source of a client: `place` selects its IP address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Source {
     place: u8,
@@ -48,22 +48,22 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A session as the twin sees it.
+/// The twin's state of a session.
 #[derive(Debug)]
 struct Known {
     state: State,
-    /// Where its client showed the tag last, since the restart.
+    /// Where the client last sent the tag, since the restart.
     place: Option<u8>,
     replaced: Option<Control>,
-    /// Its client's flows, by their number.
+    /// The client's flows, by number.
     flows: BTreeMap<u32, Flow>,
-    /// Where the client is, and so the agent's datagrams go.
+    /// Destination of the agent's datagrams.
     answers: Option<Source>,
-    /// Where it was before, and may come back from at once.
+    /// Former sources, which are accepted at once.
     former: Vec<Source>,
-    /// Whether a flow began or moved since the tag was shown.
+    /// Whether a flow began or moved since the tag was sent.
     settled: bool,
-    /// When it is settled without.
+    /// When that is assumed without a flow.
     learning: Option<Time>,
 }
 
@@ -76,19 +76,19 @@ enum State {
 
 #[derive(Debug, Clone, Copy)]
 struct Flow {
-    /// Unknown since the client moved.
+    /// `None` after the client moved.
     from: Option<Source>,
     active: Time,
-    /// Whether it had datagrams since the last look.
+    /// Whether it had datagrams since the last check.
     sent: bool,
-    /// The later of two was placed later.
+    /// Higher if it was placed later.
     placed: usize,
 }
 
 struct Twin {
     world: World,
     sessions: BTreeMap<u32, Known>,
-    /// Sessions that ended, until when their announcements change nothing.
+    /// Ended sessions, and until when their announcements are ignored.
     ended: BTreeMap<u32, Time>,
 }
 
@@ -217,9 +217,9 @@ impl Twin {
         let ends: Vec<_> = over.map(|(session, known)| (session, known.end())).collect();
         self.ended.extend(ends.iter().map(|(session, _)| (*session, now + KEPT)));
         self.ended.retain(|_, until| *until > now);
-        let mut told = self.world.ends();
-        told.sort_by(|(a, _), (b, _)| a.cmp(b));
-        assert_eq!(told, ends.iter().map(|(s, end)| (id(*s), *end)).collect::<Vec<_>>());
+        let mut ended = self.world.ends();
+        ended.sort_by(|(a, _), (b, _)| a.cmp(b));
+        assert_eq!(ended, ends.iter().map(|(s, end)| (id(*s), *end)).collect::<Vec<_>>());
     }
 
     fn restart(&mut self) {
@@ -236,7 +236,7 @@ impl Twin {
         }
     }
 
-    /// What holds after every step.
+    /// Invariants that hold after every step.
     fn check(&self) {
         let state = |known: &Known| match known.state {
             State::Announced { .. } => "announced",
@@ -279,7 +279,7 @@ impl Known {
         self.learning = Some(now + Duration::from_mins(1));
     }
 
-    /// Whether a datagram is taken from there.
+    /// Whether a datagram from this source is accepted.
     fn client_sent(&mut self, number: u32, from: Source, now: Time) -> bool {
         let placed = self.flows.values().map(|flow| flow.placed + 1).max().unwrap_or_default();
         if let Some(flow) = self.flows.get_mut(&number)
@@ -345,13 +345,13 @@ impl Known {
     }
 }
 
-/// Longer than any token is valid.
+/// Longer than the validity of any token.
 const KEPT: Duration = Duration::from_mins(2);
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
     #[test]
-    fn every_event_gives_what_the_naive_twin_says(steps in prop::collection::vec(step(), 1..120)) {
+    fn the_admission_agrees_with_a_simple_reimplementation(steps in prop::collection::vec(step(), 1..120)) {
         let mut twin = Twin::new();
         for step in steps {
             twin.run(&step);

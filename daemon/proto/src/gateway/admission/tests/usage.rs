@@ -1,8 +1,8 @@
-//! Which sessions somebody uses, and which are only kept for a client that may come back.
+//! Which sessions are in use, and which can only be resumed.
 
 use super::*;
 
-/// A message of the documented layout of that kind: 4 is Bye, 5 ByeOk, 6 Ping.
+/// A message of the documented layout; kind 4 is Bye, 5 is ByeOk, 6 is Ping.
 fn message(kind: u8) -> Vec<u8> {
     let body = [b"ssig\0\0\0\x04\0\0\0", &[kind][..]].concat();
     [&(body.len() as u64).to_be_bytes(), body.as_slice()].concat()
@@ -13,7 +13,7 @@ fn usage(world: &World) -> (usize, usize) {
     (in_use, resumable)
 }
 
-/// A session whose client has said everything and sends datagrams.
+/// A session whose client has sent its control bytes and sends datagrams.
 fn running(world: &mut World) -> Control {
     let control = world.connect(1, "192.0.2.1");
     world.observe(control, Side::Client, &chunks(&[0x1001]));
@@ -28,7 +28,7 @@ fn datagram(world: &mut World, sequence: u32) {
 }
 
 #[test]
-fn a_connected_session_is_in_use_however_silent_it_is() {
+fn a_connected_session_is_in_use_even_if_it_is_silent() {
     let mut world = World::new(10);
     world.connect(1, "192.0.2.1");
 
@@ -38,7 +38,7 @@ fn a_connected_session_is_in_use_however_silent_it_is() {
 }
 
 #[test]
-fn a_session_whose_client_said_bye_is_only_resumable_once_its_datagrams_stop() {
+fn after_bye_a_session_is_resumable_once_its_datagrams_stop() {
     for kind in [4, 5] {
         for is_closed in [false, true] {
             let mut world = World::new(10);
@@ -60,7 +60,7 @@ fn a_session_whose_client_said_bye_is_only_resumable_once_its_datagrams_stop() {
 }
 
 #[test]
-fn a_session_that_goes_on_after_its_bye_is_in_use() {
+fn a_session_with_datagrams_after_bye_is_in_use() {
     let mut world = World::new(10);
     let control = running(&mut world);
     world.observe(control, Side::Client, &message(4));
@@ -74,7 +74,7 @@ fn a_session_that_goes_on_after_its_bye_is_in_use() {
 }
 
 #[test]
-fn what_is_no_bye_of_the_client_ends_no_use() {
+fn only_a_bye_of_the_client_ends_the_use() {
     let mut world = World::new(10);
     let control = running(&mut world);
 
@@ -87,7 +87,7 @@ fn what_is_no_bye_of_the_client_ends_no_use() {
 }
 
 #[test]
-fn a_session_without_a_control_connection_is_in_use_until_it_was_silent_for_udp_idle() {
+fn a_session_without_a_control_connection_is_in_use_until_udp_idle() {
     let mut world = World::new(10);
     let control = running(&mut world);
     world.close(control);
@@ -105,7 +105,7 @@ fn a_session_without_a_control_connection_is_in_use_until_it_was_silent_for_udp_
 }
 
 #[test]
-fn a_session_that_never_had_datagrams_is_in_use_for_udp_idle_after_its_control_connection() {
+fn a_session_without_datagrams_is_in_use_until_udp_idle() {
     let mut world = World::new(10);
     let control = world.connect(1, "192.0.2.1");
     world.wait(600);
@@ -119,7 +119,7 @@ fn a_session_that_never_had_datagrams_is_in_use_for_udp_idle_after_its_control_c
 }
 
 #[test]
-fn an_announced_session_is_waited_for_as_long_as_a_silent_one() {
+fn an_announced_session_is_in_use_until_udp_idle() {
     let mut world = World::new(10);
     world.announce(1).unwrap();
 
@@ -133,7 +133,7 @@ fn an_announced_session_is_waited_for_as_long_as_a_silent_one() {
 }
 
 #[test]
-fn a_restart_counts_as_the_last_sign_of_a_connected_session() {
+fn a_restart_counts_as_the_last_activity_of_a_connected_session() {
     let mut world = World::new(10);
     world.connect(1, "192.0.2.1");
     let left = world.connect(2, "192.0.2.2");
