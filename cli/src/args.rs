@@ -54,8 +54,8 @@ pub(crate) struct Global {
     /// Print errors only
     #[arg(long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Print what each step changes and how it is undone
-    #[arg(long, global = true)]
+    /// List the steps of a plan, and how each is undone
+    #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
     /// Same as `--verbose`; a level is accepted too, and `trace` and `debug` mean true. What the
     /// services log is `LogLevel` in their files

@@ -46,9 +46,16 @@ pub(crate) fn labelled(label: &str, text: &str, width: Width) -> String {
 /// Names with what belongs to each, in two columns behind `indent` spaces.
 pub(crate) fn table(rows: &[(String, String)], indent: usize, width: Width) -> String {
     let widest = rows.iter().map(|(name, _)| display_width(name)).max().unwrap_or_default();
+    let margin = " ".repeat(indent);
     let row = |(name, value): &(String, String)| {
+        let room =
+            width.0.map_or(usize::MAX, |columns| columns.saturating_sub(indent + widest + 2));
+        if value.split(' ').any(|word| display_width(word) > room) {
+            // It would be wider than the terminal.
+            return format!("{margin}{name}\n{}", labelled(&format!("{margin} "), value, width));
+        }
         let gap = " ".repeat(widest - display_width(name) + 1);
-        labelled(&format!("{}{name}{gap}", " ".repeat(indent)), value, width)
+        labelled(&format!("{margin}{name}{gap}"), value, width)
     };
     rows.iter().map(row).collect::<Vec<_>>().join("\n")
 }
@@ -170,6 +177,12 @@ mod tests {
             table(&rows, 0, Width::UNLIMITED),
             "a     one two three four five six\nlong  one"
         );
+    }
+
+    #[test]
+    fn a_word_wider_than_its_column_stands_below_the_name() {
+        let rows = [("name", "one sha256:abcdef")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        assert_eq!(table(&rows, 2, Width::of_columns(20)), "  name\n    one\n    sha256:abcdef");
     }
 
     #[test]
