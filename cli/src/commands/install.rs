@@ -287,8 +287,10 @@ fn check_roles(
             screen.data(&view.lines());
         }
         if let Some(why) = view.why_not_ready() {
-            let what =
-                format!("the {} is live, but not ready: {why}", role.command().replace('-', " "));
+            let what = format!(
+                "the {} is running, but not ready: {why}",
+                role.command().replace('-', " ")
+            );
             let words = layout::words(paths, wanted.place.runtime);
             let broker = view.broker().and_then(|seen| running::finding(seen, &words));
             let broker = broker.map(|finding| finding.cure);

@@ -95,7 +95,7 @@ fn the_first_error_of_a_change_that_is_undone_says_why_the_role_failed() {
     assert_eq!(code, Some(4), "{said}");
     let first = said.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
     assert!(
-        first.starts_with("error: the security gateway is not live: in configuration"),
+        first.starts_with("error: the security gateway is not healthy: in configuration"),
         "{said}"
     );
     assert!(first.contains("`LogDirectory`: creating log file"), "{said}");
