@@ -61,14 +61,18 @@ pub(crate) fn apply(
 ) -> Result<Vec<Left>, Broken> {
     let mut journal = Journal::of(work.command, work.steps);
     let performed = perform(work, &mut journal, system, progress);
-    if performed.is_err() {
-        progress.undoing();
-    }
-    let left = recover(&journal, work.paths, system);
-    progress.end();
     match performed {
-        Ok(()) => Ok(left),
-        Err(why) => Err(Broken { why, left }),
+        Ok(()) => {
+            let left = recover(&journal, work.paths, system);
+            progress.end();
+            Ok(left)
+        }
+        Err(why) => {
+            let is_interrupted = matches!(why, StepError::Interrupted);
+            progress.stop(if is_interrupted { "interrupted" } else { "failed" });
+            let left = progress.undo(|| recover(&journal, work.paths, system));
+            Err(Broken { why, left })
+        }
     }
 }
 
@@ -121,7 +125,7 @@ fn perform(
         if system.pause(Duration::ZERO) {
             return Err(StepError::Interrupted);
         }
-        progress.step(index + 1, work.steps.len(), &step.text());
+        progress.step(&step.text());
         write_down(journal, journal.at(index + 1), work.paths, system)?;
         // A step that does not succeed may be done in part.
         step.perform(system)?;

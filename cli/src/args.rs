@@ -54,8 +54,8 @@ pub(crate) struct Global {
     /// Print errors only
     #[arg(long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Print what each step changes and how it is undone
-    #[arg(long, global = true)]
+    /// List the steps of a plan, and how each is undone
+    #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
     /// Same as `--verbose`; also accepts a log level. To change what the services log, set `LogLevel` in
     /// their configuration files

@@ -1,22 +1,32 @@
-//! How far a command is: in a terminal one line that changes, elsewhere a line a step.
+//! How far a command is. A finished stage leaves one line; in a terminal, another line shows the
+//! running one.
+
+pub(crate) mod stage;
 
 use std::{
     fmt::Write,
     io::{self, Read},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use crate::screen::Screen;
+use crate::{
+    screen::{Mark, Screen},
+    shown::capital,
+};
+use stage::Stage;
 
 const TICK: Duration = Duration::from_millis(100);
-/// What takes longer tells how long it takes.
+/// For anything longer, the line says how long it took.
 const LONG: Duration = Duration::from_secs(1);
 
-/// What is said of a step.
+/// What is shown of a step.
 #[derive(Debug)]
 pub(crate) struct StepText {
+    /// Its stage.
+    pub(crate) stage: Stage,
     /// Its name.
     pub(crate) name: String,
     /// What is different afterwards.
@@ -25,46 +35,90 @@ pub(crate) struct StepText {
     pub(crate) undoing: String,
 }
 
-/// Tells it. Copies change the same line.
+/// Shows it. Copies share the line and the stage.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress {
     screen: Screen,
     /// The line that changes, where one can.
     line: Option<ProgressBar>,
+    running: Arc<Mutex<Option<Running>>>,
+}
+
+/// The running stage.
+#[derive(Debug)]
+struct Running {
+    stage: Stage,
+    since: Instant,
+    /// The bytes that earlier steps of it have moved.
+    moved: u64,
+    /// Those that the present one has.
+    bytes: u64,
+}
+
+impl Running {
+    fn of(stage: Stage) -> Self {
+        Self { stage, since: Instant::now(), moved: 0, bytes: 0 }
+    }
 }
 
 impl Progress {
-    /// Tells it on that screen.
+    /// Shows it on that screen.
     pub(crate) fn new(screen: &Screen) -> Self {
         let line = screen.is_live().then(|| {
             let style = ProgressStyle::with_template("{spinner} {msg}{far}");
             let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let style = if screen.is_ascii { style.tick_chars(r"|/-\ ") } else { style };
             ProgressBar::new_spinner().with_style(style.with_key("far", far))
         });
         // Some terminals cannot change a line.
-        Self { screen: *screen, line: line.filter(|line| !line.is_hidden()) }
+        let line = line.filter(|line| !line.is_hidden());
+        Self { screen: *screen, line, running: Arc::default() }
     }
 
-    /// Tells nothing.
+    /// Shows nothing.
     #[cfg(test)]
     pub(crate) fn silent() -> Self {
-        Self { screen: Screen::silent(), line: None }
+        Self { screen: Screen::silent(), line: None, running: Arc::default() }
     }
 
-    /// A step begins, the first with the number 1.
-    pub(crate) fn step(&self, number: usize, of: usize, step: &StepText) {
-        self.begin(format!("[{number}/{of}] {} …", step.name));
-        self.screen.detail(&format!("  {}", step.changes));
-        self.screen.detail(&format!("  to undo: {}", step.undoing));
+    /// A step begins.
+    pub(crate) fn step(&self, step: &StepText) {
+        self.begin(&step.stage);
+        self.screen.detail(&format!("  {}: {}", capital(&step.name), step.changes));
+        self.screen.detail(&format!("    to undo: {}", step.undoing));
     }
 
-    /// What was begun is taken back.
-    pub(crate) fn undoing(&self) {
-        self.begin("undoing …".to_owned());
+    /// The running stage failed, or was interrupted.
+    pub(crate) fn stop(&self, how: &str) {
+        if let Some(running) = self.take() {
+            let Stage { group, running: what, .. } = running.stage;
+            let group = group.to_string().to_lowercase();
+            self.screen.mark(Mark::Failed, &format!("{what} {how} ({group})"));
+        }
+    }
+
+    /// What was begun is undone.
+    pub(crate) fn undo<T>(&self, work: impl FnOnce() -> Vec<T>) -> Vec<T> {
+        let begun = Instant::now();
+        let left = self.during("Undoing the changes", work);
+        let (mark, text) = match left.len() {
+            0 => (Mark::Done, format!("Changes undone{}", took(begun, 0))),
+            1 => (Mark::Failed, "1 change could not be undone".to_owned()),
+            count => (Mark::Failed, format!("{count} changes could not be undone")),
+        };
+        self.screen.mark(mark, &text);
+        left
     }
 
     /// So many bytes of the present step are done.
     pub(crate) fn bytes(&self, done: u64, total: u64) {
+        if let Some(running) = self.running().as_mut() {
+            // A step that begins counts anew.
+            if done < running.bytes {
+                running.moved += running.bytes;
+            }
+            running.bytes = done;
+        }
         if let Some(line) = &self.line {
             line.set_length(total);
             line.set_position(done);
@@ -79,7 +133,7 @@ impl Progress {
     /// Does something that leaves no line behind.
     pub(crate) fn during<T>(&self, what: &str, work: impl FnOnce() -> T) -> T {
         let Some(line) = &self.line else { return work() };
-        show(line, format!("{what} …"));
+        show(line, what.to_owned());
         let outcome = work();
         clear(line);
         outcome
@@ -99,20 +153,32 @@ impl Progress {
 
     /// The last step has ended; others may print again.
     pub(crate) fn end(&self) {
-        let Some(line) = self.line.as_ref().filter(|line| !line.message().is_empty()) else {
-            return;
-        };
-        let told = line.message();
-        clear(line);
-        self.screen.note(&told);
+        if let Some(Running { stage, since, moved, bytes }) = self.take() {
+            let took = took(since, moved + bytes);
+            self.screen.mark(Mark::Done, &format!("{}{took}", stage.finished));
+        }
     }
 
-    fn begin(&self, what: String) {
-        self.end();
-        match &self.line {
-            Some(line) => show(line, what),
-            None => self.screen.note(&what),
+    fn begin(&self, stage: &Stage) {
+        let is_same = |running: &Running| running.stage.finished == stage.finished;
+        if !stage.is_shown() || self.running().as_ref().is_some_and(is_same) {
+            return;
         }
+        self.end();
+        *self.running() = Some(Running::of(stage.clone()));
+        if let Some(line) = &self.line {
+            show(line, stage.running.clone());
+        }
+    }
+
+    /// The running stage, which is no more; the line is free.
+    fn take(&self) -> Option<Running> {
+        self.line.iter().for_each(clear);
+        self.running().take()
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -146,7 +212,7 @@ fn clear(line: &ProgressBar) {
     line.set_message("");
 }
 
-/// What stands behind a step: bytes, where it tells of them, else how long it has taken.
+/// What stands behind the running stage: bytes, where they are counted, else how long it has taken.
 fn far(state: &ProgressState, text: &mut dyn Write) {
     let _ = match state.len() {
         Some(total) if total > 0 => {
@@ -156,6 +222,22 @@ fn far(state: &ProgressState, text: &mut dyn Write) {
         _ if state.elapsed() >= LONG => write!(text, " {} s", state.elapsed().as_secs()),
         _ => Ok(()),
     };
+}
+
+/// What stands behind a finished stage: ` (21 MB, 1.2 s)`.
+fn took(since: Instant, bytes: u64) -> String {
+    measured(since.elapsed(), bytes)
+}
+
+fn measured(time: Duration, bytes: u64) -> String {
+    let size = match bytes {
+        0 => None,
+        1_000_000.. => Some(format!("{} MB", bytes.div_ceil(1_000_000))),
+        _ => Some(format!("{} kB", bytes.div_ceil(1000))),
+    };
+    let time = (time >= LONG).then(|| format!("{:.1} s", time.as_secs_f64()));
+    let facts: Vec<_> = size.into_iter().chain(time).collect();
+    if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) }
 }
 
 fn amount(done: u64, total: u64) -> String {
@@ -179,6 +261,19 @@ fn rate(done: u64, elapsed: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_finished_stage_shows_its_size_and_a_long_time() {
+        let table = [
+            (999, 0, ""),
+            (1000, 0, " (1.0 s)"),
+            (61_240, 20_100_000, " (21 MB, 61.2 s)"),
+            (10, 999, " (1 kB)"),
+        ];
+        for (milliseconds, bytes, text) in table {
+            assert_eq!(measured(Duration::from_millis(milliseconds), bytes), text);
+        }
+    }
 
     #[test]
     fn a_rate_is_told_after_a_second() {

@@ -1,11 +1,14 @@
 //! The outcome of a command, as a document for programs and as lines for people.
 
+mod clients;
+pub(crate) mod ending;
 mod page;
 pub(crate) mod removal;
 pub(crate) mod roles;
 pub(crate) mod status;
+pub(crate) mod summary;
 
-use std::{fmt::Write as _, path::Path};
+use std::path::Path;
 
 use cmsg_bundles::Built;
 use serde::Serialize;
@@ -18,6 +21,7 @@ use crate::{
     plan::Plan,
     report::roles::RoleView,
     screen::Screen,
+    shown::capital,
     step::Step,
 };
 
@@ -160,40 +164,60 @@ pub(crate) fn validation_line(findings: &[Finding]) -> String {
 pub(crate) fn kept_lines(answers: &Answers) -> Vec<String> {
     let line = |(setting, answer): (Setting, &Answer)| {
         let value = answer.texts.join(", ");
-        let how = if answer.from == Origin::Adopted { "taken over" } else { "kept" };
+        let how = if answer.from == Origin::Adopted { "adopted" } else { "kept" };
         format!("{how}: `{setting}` is {value}; `{}` changes it", setting.usage())
     };
     answers.kept().map(line).collect()
 }
 
-/// What is different from the last installation's answers.
-pub(crate) fn changed_lines(before: &Answers, after: &Answers, pins: [String; 2]) -> Vec<String> {
-    let shown = |text: String| if text.is_empty() { "(none)".to_owned() } else { text };
-    let value = |answer: &Answer| shown(answer.texts.join(", "));
-    let changed = after.changed(before);
-    let mut lines: Vec<_> = changed
-        .map(|(setting, old, new)| {
-            format!("changed: `{setting}` was {}, is {}", value(old), value(new))
+/// A setting that changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// Its name.
+    pub(crate) setting: String,
+    /// Its value before; empty for none.
+    pub(crate) before: String,
+    /// Its value afterwards.
+    pub(crate) after: String,
+}
+
+/// What is different from the last installation's answers, and from the pins before.
+pub(crate) fn changes(before: &Answers, after: &Answers, pins: [String; 2]) -> Vec<Change> {
+    let mut changes: Vec<_> = after
+        .changed(before)
+        .map(|(setting, old, new)| Change {
+            setting: setting.to_string(),
+            before: old.texts.join(", "),
+            after: new.texts.join(", "),
         })
         .collect();
-    if pins[0] != pins[1] {
-        let [old, new] = pins.map(shown);
-        lines.push(format!("changed: `broker-pin` was {old}, is {new}"));
+    let [before, after] = pins;
+    if before != after {
+        changes.push(Change { setting: "broker-pin".to_owned(), before, after });
     }
-    if lines.is_empty() { vec!["no setting changes".to_owned()] } else { lines }
+    changes
 }
 
-/// The plan for people.
+/// The steps of a plan, one by one, in their groups.
 pub(crate) fn plan_lines(plan: &Plan) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
+    let mut last = None;
+    let digits = plan.steps.len().to_string().len();
     for (index, step) in plan.steps.iter().enumerate() {
-        let _ = writeln!(text, "{:>2}. {}: {}", index + 1, step.name(), step.changes());
+        let group = step.stage().group;
+        if last.replace(group) != Some(group) {
+            lines.push(group.to_string());
+        }
+        let number = index + 1;
+        lines.push(format!("  {number:>digits$}. {}: {}", capital(&step.name()), step.changes()));
     }
-    for role in &plan.restarts {
-        let _ = writeln!(text, "The {} restarts.", role.command().replace('-', " "));
+    if !plan.restarts.is_empty() {
+        lines.push(format!("Restarts: {}", summary::named(&plan.restarts)));
     }
-    text.trim_end().to_owned()
+    lines.join("\n")
 }
 
+#[cfg(test)]
+mod screens;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,14 @@
 //! The only module that prints. Standard output is data, standard error is everything else; meaning
-//! is never told by colour alone.
+//! is never told by colour alone. Text for people is as wide as the terminal.
+
+pub(crate) mod wrap;
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
     sync::OnceLock,
 };
 
+use anstyle::{AnsiColor, Style};
 use console::Term;
 use serde_json::Value;
 
@@ -15,11 +18,12 @@ use crate::{
     finding::{Finding, Level},
     shown::{in_json, plain},
 };
+use wrap::Width;
 
-const RED: &str = "\u{1b}[1;31m";
-const YELLOW: &str = "\u{1b}[1;33m";
-const CYAN: &str = "\u{1b}[36m";
-const PLAIN: &str = "\u{1b}[0m";
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+const GREEN: Style = AnsiColor::Green.on_default().bold();
+const CYAN: Style = AnsiColor::Cyan.on_default();
 
 /// What the operator sees.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +31,20 @@ pub(crate) struct Screen {
     /// Whether the outcome is one JSON document.
     pub(crate) is_json: bool,
     is_quiet: bool,
-    is_verbose: bool,
+    /// Whether details are shown.
+    pub(crate) is_verbose: bool,
     is_coloured: bool,
+    /// Whether the terminal may be unable to show anything but ASCII.
+    pub(crate) is_ascii: bool,
+}
+
+/// What stands before a line about a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// It is finished.
+    Done,
+    /// It failed.
+    Failed,
 }
 
 impl Screen {
@@ -39,18 +55,26 @@ impl Screen {
             is_quiet: global.quiet,
             is_verbose: (global.verbose || global.debug) && !global.quiet,
             is_coloured: !global.no_color && takes_colour(),
+            is_ascii: is_ascii(|name| std::env::var(name).ok()),
         }
     }
 
     /// The screen of words that could not be read.
     pub(crate) fn of_unread(is_json: bool) -> Self {
-        Self { is_json, is_quiet: false, is_verbose: false, is_coloured: takes_colour() }
+        let is_coloured = takes_colour();
+        Self { is_json, is_quiet: false, is_verbose: false, is_coloured, is_ascii: true }
     }
 
     /// One that shows errors alone.
     #[cfg(test)]
     pub(crate) fn silent() -> Self {
-        Self { is_json: false, is_quiet: true, is_verbose: false, is_coloured: false }
+        Self {
+            is_json: false,
+            is_quiet: true,
+            is_verbose: false,
+            is_coloured: false,
+            is_ascii: true,
+        }
     }
 
     /// Whether a line of standard error can change while somebody looks at it.
@@ -58,14 +82,18 @@ impl Screen {
         !self.is_quiet && !self.is_verbose && io::stderr().is_terminal() && !is_dumb()
     }
 
-    /// The width of standard output. What is not a terminal takes lines of any length.
-    pub(crate) fn columns(&self) -> usize {
-        let size = Term::stdout().size_checked();
-        size.filter(|_| io::stdout().is_terminal()).map_or(usize::MAX, |(_, width)| width.into())
+    /// How wide data for people is.
+    pub(crate) fn width(&self) -> Width {
+        width(&Term::stdout())
     }
 
     /// Prints data for people; a quiet screen has none.
     pub(crate) fn data(&self, text: &str) {
+        self.block(&wrap::text(&plain(text), self.width()));
+    }
+
+    /// Prints data for people that is as wide as it should be.
+    pub(crate) fn block(&self, text: &str) {
         if !self.is_quiet && !self.is_json {
             out(&plain(text));
         }
@@ -84,33 +112,72 @@ impl Screen {
     /// Tells what is being done.
     pub(crate) fn note(&self, text: &str) {
         if !self.is_quiet {
-            err(&plain(text));
+            err(&wrap::text(&plain(text), self.err_width()));
         }
+    }
+
+    /// Shows what is as wide as standard error.
+    pub(crate) fn laid_out(&self, text: impl FnOnce(Width) -> String) {
+        if !self.is_quiet {
+            err(&plain(&text(self.err_width())));
+        }
+    }
+
+    /// Shows how a stage ended.
+    pub(crate) fn mark(&self, mark: Mark, text: &str) {
+        let (colour, sign) = match (mark, self.is_ascii) {
+            (Mark::Done, false) => (GREEN, "\u{2713}"),
+            (Mark::Done, true) => (GREEN, "[ok]"),
+            (Mark::Failed, false) => (RED, "\u{2717}"),
+            (Mark::Failed, true) => (RED, "[failed]"),
+        };
+        if !self.is_quiet {
+            let sign = self.paint(colour, sign);
+            err(&wrap::labelled(&sign, &plain(text), self.err_width()));
+        }
+    }
+
+    /// An arrow from an old value to a new one.
+    pub(crate) fn arrow(&self) -> &'static str {
+        if self.is_ascii { "->" } else { "\u{2192}" }
     }
 
     /// Tells more of what is being done.
     pub(crate) fn detail(&self, text: &str) {
         if self.is_verbose {
-            err(&plain(text));
+            self.note(text);
         }
     }
 
     /// Tells what a check found.
     pub(crate) fn finding(&self, finding: &Finding) {
-        let (colour, word) = match finding.level {
-            Level::Error => (RED, "error"),
-            Level::Warning if self.is_quiet => return,
-            Level::Warning => (YELLOW, "warning"),
-        };
-        err(&format!("{}: {}", self.paint(colour, word), plain(&finding.what)));
-        self.hint(&finding.cure);
+        if finding.is_error() || !self.is_quiet {
+            err(&self.findings_text(std::slice::from_ref(finding), self.err_width()));
+        }
     }
 
-    /// Shows findings that the document has too; a program reads them there.
+    /// Shows findings that the document has too, errors first; a program reads them there.
     pub(crate) fn findings(&self, findings: &[Finding]) {
-        if !self.is_json {
-            findings.iter().for_each(|finding| self.finding(finding));
+        let is_shown = |it: &&Finding| it.is_error() || !self.is_quiet;
+        let shown: Vec<_> = findings.iter().filter(is_shown).cloned().collect();
+        if !self.is_json && !shown.is_empty() {
+            err(&self.findings_text(&shown, self.err_width()));
         }
+    }
+
+    /// Findings with their hints, errors first.
+    pub(crate) fn findings_text(&self, findings: &[Finding], width: Width) -> String {
+        let text = |finding: &Finding| {
+            let (colour, word) = match finding.level {
+                Level::Error => (RED, "error"),
+                Level::Warning => (YELLOW, "warning"),
+            };
+            let what = self.labelled(colour, word, &finding.what, width);
+            format!("{what}\n{}", self.labelled(CYAN, "hint", &finding.cure, width))
+        };
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            findings.iter().partition(|finding| finding.is_error());
+        errors.into_iter().chain(warnings).map(text).collect::<Vec<_>>().join("\n")
     }
 
     /// Prints how the words have to be, as clap says it.
@@ -120,27 +187,48 @@ impl Screen {
 
     /// Tells an error with its causes.
     pub(crate) fn failure(&self, error: &anyhow::Error, hint: Option<&str>) {
-        err(&format!("{}: {}", self.paint(RED, "error"), plain(&error.to_string())));
+        let width = self.err_width();
+        err(&self.labelled(RED, "error", &error.to_string(), width));
         for cause in error.chain().skip(1) {
-            err(&format!("  caused by: {}", plain(&cause.to_string())));
+            let cause = plain(&cause.to_string());
+            err(&wrap::labelled("  caused by:", &cause, width));
         }
         if let Some(hint) = hint {
-            self.hint(hint);
+            err(&self.labelled(CYAN, "hint", hint, width));
         }
     }
 
-    fn hint(&self, hint: &str) {
-        err(&format!("\n{}: {}\n", self.paint(CYAN, "hint"), plain(hint)));
+    /// How wide everything else is.
+    fn err_width(&self) -> Width {
+        width(&Term::stderr())
     }
 
-    fn paint(&self, colour: &str, word: &str) -> String {
-        if self.is_coloured { format!("{colour}{word}{PLAIN}") } else { word.to_owned() }
+    fn labelled(&self, colour: Style, word: &str, text: &str, width: Width) -> String {
+        wrap::labelled(&format!("{}:", self.paint(colour, word)), &plain(text), width)
+    }
+
+    fn paint(&self, colour: Style, word: &str) -> String {
+        if self.is_coloured { format!("{colour}{word}{colour:#}") } else { word.to_owned() }
     }
 }
 
+/// Whether colours are wanted: `NO_COLOR`, `CLICOLOR_FORCE` and `TERM` say so, or a terminal.
 fn takes_colour() -> bool {
-    let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    io::stderr().is_terminal() && !is_refused && !is_dumb()
+    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+}
+
+/// Whether the locale has only ASCII, or the terminal few other characters.
+fn is_ascii(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let named = |name: &&str| variable(name).is_some_and(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(named).and_then(&variable);
+    let locale = locale.unwrap_or_default().to_lowercase();
+    let is_plain = |term: String| matches!(&*term, "dumb" | "linux" | "vt100" | "vt220");
+    !(locale.contains("utf-8") || locale.contains("utf8")) || variable("TERM").is_some_and(is_plain)
+}
+
+fn width(term: &Term) -> Width {
+    let columns = term.is_term().then(|| term.size_checked()).flatten();
+    columns.map_or(Width::UNLIMITED, |(_, columns)| Width::of_columns(columns.into()))
 }
 
 /// Whether the terminal shows text and nothing else.
@@ -180,6 +268,25 @@ mod tests {
     use std::ffi::OsString;
 
     use super::*;
+
+    #[test]
+    fn signs_are_ascii_where_others_may_not_be_shown() {
+        let table: [(&[(&str, &str)], bool); 6] = [
+            (&[("LANG", "en_GB.UTF-8"), ("TERM", "xterm")], false),
+            (&[("LC_ALL", ""), ("LANG", "C.utf8")], false),
+            (&[("LC_ALL", "C"), ("LANG", "en_GB.UTF-8")], true),
+            (&[("LANG", "en_GB.UTF-8"), ("TERM", "linux")], true),
+            (&[("LANG", "en_GB.UTF-8"), ("TERM", "dumb")], true),
+            (&[], true),
+        ];
+        for (variables, expected) in table {
+            let of = |name: &str| {
+                let (_, value) = variables.iter().find(|(set, _)| *set == name)?;
+                Some((*value).to_owned())
+            };
+            assert_eq!(is_ascii(of), expected, "{variables:?}");
+        }
+    }
 
     #[test]
     fn details_are_told_when_they_are_asked_for_by_either_name() {

@@ -12,6 +12,14 @@ pub(crate) fn one_line(text: &str) -> String {
     plain(&spaced).replace('\n', "\\u{a}")
 }
 
+/// The text as a sentence begins.
+pub(crate) fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    characters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
 /// A document of JSON, whose texts keep their meaning.
 pub(crate) fn in_json(document: &str) -> String {
     escaped(document, |c| format!("\\u{:04x}", u32::from(c)))

@@ -39,7 +39,10 @@ mod words;
 pub(crate) mod write;
 pub(crate) mod write_stack;
 
-use crate::{progress::StepText, system::System};
+use crate::{
+    progress::{StepText, stage::Stage},
+    system::System,
+};
 pub(crate) use error::StepError;
 use kind::{Kind, kinds};
 use trace::Trace;
@@ -98,9 +101,24 @@ impl Step {
         self.kind().undoing()
     }
 
-    /// What is said of it while it is performed.
+    /// The stage that progress shows it in.
+    pub(crate) fn stage(&self) -> Stage {
+        self.kind().stage()
+    }
+
+    /// What it changes on the host beyond the installation's own files.
+    pub(crate) fn on_host(&self) -> Option<String> {
+        self.kind().on_host()
+    }
+
+    /// What is shown of it while it is performed.
     pub(crate) fn text(&self) -> StepText {
-        StepText { name: self.name(), changes: self.changes(), undoing: self.undoing().into() }
+        StepText {
+            stage: self.stage(),
+            name: self.name(),
+            changes: self.changes(),
+            undoing: self.undoing().into(),
+        }
     }
 
     /// Performs it. What it replaces or removes waits aside.

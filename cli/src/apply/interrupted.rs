@@ -31,7 +31,7 @@ pub(crate) fn finding(paths: &Paths) -> Option<Finding> {
     match journal(paths) {
         Ok(None) => None,
         Ok(Some(journal)) => {
-            let how = if journal.is_settled { "finishes it" } else { "first undoes what it left" };
+            let how = if journal.is_settled { "finishes it" } else { "first undoes it" };
             let cure = format!("the next command that changes the installation {how}");
             Some(Finding::warning(ID, told(&journal, is_alive(journal.pid)), cure))
         }
@@ -43,7 +43,7 @@ pub(crate) fn finding(paths: &Paths) -> Option<Finding> {
 }
 
 /// What to do about a journal that cannot be used.
-pub(crate) const BY_HAND: &str = "take the version that wrote it, or mend by hand what it lists \
+pub(crate) const BY_HAND: &str = "use the version that wrote it, or undo by hand what it lists \
                                   as begun, and remove it";
 
 /// What happened, for people.
@@ -51,7 +51,7 @@ pub(crate) fn told(journal: &Journal, may_be_at_work: bool) -> String {
     let Journal { command, pid, .. } = journal;
     let how = if may_be_at_work { "is at work, or was interrupted" } else { "was interrupted" };
     if journal.is_settled {
-        return format!("`{command}` (process {pid}) {how} when it was done but for cleaning up");
+        return format!("`{command}` (process {pid}) {how} while it was cleaning up");
     }
     format!("`{command}` (process {pid}) {how} at `{}`", journal.last())
 }

@@ -126,7 +126,7 @@ fn roles_that_do_not_live_are_taken_back_with_everything_else() {
     let StepError::NotLive(why) = broken.why else { panic!("{:?}", broken.why) };
     assert_eq!(
         why.to_string(),
-        "the connection manager is not live: nobody there, the security gateway is not live: \
+        "the connection manager is not healthy: nobody there, the security gateway is not healthy: \
          nobody there"
     );
     assert_eq!(why.log, ["last words"]);

@@ -30,7 +30,7 @@ pub(super) fn read(
         !system.pause(Duration::ZERO)
     };
     let read = || Bundle::read(Path::new(path), &mut watch);
-    let bundle = progress.during("verify the bundle", read);
+    let bundle = progress.during("Verifying the bundle", read);
     bundle.map(Some).map_err(|stopped| match stopped {
         BundleError::Interrupted => Ended::Interrupted,
         BundleError::Untrusted(untrusted) => vec![untrusted.finding()].into(),

@@ -64,7 +64,7 @@ pub(super) fn run(
         progress.bytes(done, total);
         !system.pause(Duration::ZERO)
     };
-    let built = progress.during("make the bundle", || build(&contents, &asked.to, &mut watch));
+    let built = progress.during("Building the bundle", || build(&contents, &asked.to, &mut watch));
     let built = built.map_err(failed)?;
     screen.note(&format!(
         "made of {} in {}",
@@ -96,7 +96,7 @@ fn find_packages(
         false => Ended::Failed(why, Some(NO_DNF.to_owned())),
     };
     let ask = || packages::available(&DOCKER, &mut pause);
-    let docker = progress.during("look for docker's packages", ask).map_err(dnf)?;
+    let docker = progress.during("Looking for Docker's packages", ask).map_err(dnf)?;
     let missing: Vec<_> = DOCKER.iter().filter(|name| !docker.contains(name)).collect();
     if !missing.is_empty() {
         let names: Vec<_> = missing.iter().map(|name| format!("`{name}`")).collect();
@@ -106,7 +106,7 @@ fn find_packages(
     let names = [&[name.as_str()], &docker[..]].concat();
     let begun = Instant::now();
     let download = || packages::download(&names, &asked.downloads, &mut pause);
-    let files = progress.during("download the packages", download).map_err(dnf)?;
+    let files = progress.during("Downloading the packages", download).map_err(dnf)?;
     let bytes = files.iter().filter_map(|file| file.metadata().ok()).map(|it| it.len()).sum();
     let (count, how) = (files.len(), taken(bytes, begun.elapsed()));
     let folder = asked.downloads.display();

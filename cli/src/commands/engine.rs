@@ -37,7 +37,7 @@ pub(super) fn start(
         return Ok(());
     }
     let failed = |error| Ended::Failed(error, Some(CURE.to_owned()));
-    system.progress().during("start docker", units::start_engine).map_err(failed)?;
+    system.progress().during("Starting Docker", units::start_engine).map_err(failed)?;
     let begun = Instant::now();
     while let Err(error) = engine::connect() {
         if begun.elapsed() > START {

@@ -23,9 +23,15 @@ use crate::{
     plan::{self, Plan, configuration::Configuration},
     preflight::running,
     progress::Progress,
-    prompt::{self, Person as _, Terminal},
-    report::{Outcome, Report, changed_lines, kept_lines, plan_lines, roles::RoleView},
-    screen::Screen,
+    prompt::{self, Terminal},
+    report::{
+        Outcome, Report, changes,
+        ending::Ending,
+        kept_lines, plan_lines,
+        roles::RoleView,
+        summary::{Planned, Summary},
+    },
+    screen::{Mark, Screen},
     step::{Step, StepError},
     system::{Real, System as _},
     wanted::Wanted,
@@ -95,16 +101,15 @@ pub(super) fn change(
     let paths = wanted.place.paths();
     screen.findings(&findings);
     let before = Answers::resolve(&[(Origin::Saved, &saved)]);
-    if !screen.is_json {
-        let told = told(way.kind, &facts, (&wanted, &before), &answers);
-        told.iter().for_each(|line| screen.note(line));
-    }
 
     let plan = plan::install(&wanted, &facts, &answers);
     let has_this_version = way.kind == Kind::Update && is_this_version(&facts, &paths, &plan);
     let settings = answers.document_since((way.kind == Kind::Configure).then_some(&before));
+    let (arrow, is_verbose) = (screen.arrow(), screen.is_verbose || way.is_dry_run);
+    let planned = Planned { wanted: &wanted, facts: &facts, plan: &plan, arrow, is_verbose };
+    let summary = summary(way.kind, planned, &before, &answers);
     let mut report = Report::planned(findings, plan, settings);
-    if is_over(&mut report, way, has_this_version, screen) {
+    if is_over(&mut report, &summary, (way, &answers, has_this_version), screen) {
         return Ok(Exit::Done);
     }
     if !global.yes && asks.is_some() && !is_confirmed(&report.plan, screen, &mut system)? {
@@ -112,10 +117,8 @@ pub(super) fn change(
     }
     let exit = perform(&mut report, (way.kind.command(), &paths), &mut system, screen);
     if exit == Exit::Done {
-        tell_roles((&wanted, &paths, way.kind), &mut report, &mut system, screen);
-        if way.kind == Kind::Install {
-            tell_next(&wanted, &paths, screen);
-        }
+        check_roles((&wanted, &paths, way.kind), &mut report, &mut system, screen);
+        show_end((&wanted, &facts, way.kind), &report.plan, screen);
         repeat(&report.findings, screen);
     }
     report.show_document(screen);
@@ -133,39 +136,65 @@ fn repeat(findings: &[Finding], screen: &Screen) {
     repeated.filter(|_| !screen.is_json).for_each(|finding| screen.finding(finding));
 }
 
-/// Shows a plan that is not performed: as asked, or since there is nothing to update.
-fn is_over(report: &mut Report, way: Way, has_this_version: bool, screen: &Screen) -> bool {
-    if way.is_dry_run {
-        screen.data(&plan_lines(&report.plan));
-    } else if has_this_version {
-        screen.note("nothing to do");
+/// The plan in a few lines, and what is kept or changes.
+fn summary(kind: Kind, planned: Planned<'_>, before: &Answers, answers: &Answers) -> Summary {
+    let Planned { wanted, facts, .. } = planned;
+    let changes = |before: &Answers| changes(before, answers, pins(wanted, facts));
+    match kind {
+        Kind::Install => Summary::of_installation(planned, answers.kept().count()),
+        Kind::Configure => Summary::of_settings(planned, &changes(before)),
+        Kind::Update => Summary::of_version(planned, "Update the installation", &[]),
+        Kind::Rollback => {
+            let paths = wanted.place.paths();
+            let present = file::load_saved(&layout::answers(&paths)).unwrap_or_default();
+            let present = Answers::resolve(&[(Origin::Saved, &present)]);
+            Summary::of_version(planned, "Undo the last change", &changes(&present))
+        }
+    }
+}
+
+/// Shows the plan. There is nothing to perform where that was asked for, or to update.
+fn is_over(
+    report: &mut Report,
+    summary: &Summary,
+    (way, answers, has_this_version): (Way, &Answers, bool),
+    screen: &Screen,
+) -> bool {
+    if has_this_version && !way.is_dry_run {
+        let version = env!("CARGO_PKG_VERSION");
+        screen.note(&format!("version {version} is already installed; nothing to do"));
         report.outcome = Outcome::Done;
         report.plan.steps.clear();
     } else {
-        return false;
+        show_plan(&report.plan, summary, (way, answers), screen);
+        if !way.is_dry_run {
+            return false;
+        }
     }
     report.show_document(screen);
     true
 }
 
-/// What is kept of what was there, or what changes.
-fn told(
-    kind: Kind,
-    facts: &Facts,
-    (wanted, before): (&Wanted, &Answers),
-    answers: &Answers,
-) -> Vec<String> {
-    let paths = &wanted.place.paths();
-    match kind {
-        Kind::Install => kept_lines(answers),
-        Kind::Configure => changed_lines(before, answers, pins(wanted, facts)),
-        Kind::Update => vec![version_line(facts, paths)],
-        Kind::Rollback => {
-            let present = file::load_saved(&layout::answers(paths)).unwrap_or_default();
-            let present = Answers::resolve(&[(Origin::Saved, &present)]);
-            let changed = changed_lines(&present, answers, pins(wanted, facts));
-            [vec![version_line(facts, paths)], changed].concat()
+/// Shows the plan: in a few lines, and step by step where nothing is performed.
+fn show_plan(plan: &Plan, summary: &Summary, (way, answers): (Way, &Answers), screen: &Screen) {
+    if screen.is_json {
+        return;
+    }
+    let kept = || kept_lines(answers).join("\n") + "\n";
+    if way.is_dry_run {
+        screen.block(&format!("{}\n", summary.lines(screen.width())));
+        if way.kind == Kind::Install && answers.kept().next().is_some() {
+            screen.data(&kept());
         }
+        screen.data(&plan_lines(plan));
+    } else if is_idle(plan) {
+        screen.note("nothing to change; the services are checked");
+    } else {
+        screen.laid_out(|width| format!("\n{}\n", summary.lines(width)));
+        if way.kind == Kind::Install && answers.kept().next().is_some() {
+            screen.detail(&kept());
+        }
+        screen.detail(&plan_lines(plan));
     }
 }
 
@@ -190,27 +219,12 @@ fn is_idle(plan: &Plan) -> bool {
     plan.steps.iter().all(|step| matches!(step, Step::AwaitLive { .. }))
 }
 
-/// From which version to which.
-fn version_line(facts: &Facts, paths: &Paths) -> String {
-    let from = Record::of(&facts.installed, paths).version;
-    let to = match &facts.back_to {
-        Some(back) => back.previous.version.as_str(),
-        None => env!("CARGO_PKG_VERSION"),
-    };
-    if from == to {
-        return format!("version {to} is installed already");
-    }
-    format!("version {from} is installed and is replaced by version {to}")
-}
-
-/// Shows the plan and asks for a yes, where there is anything to do.
+/// Asks for a yes, where there is anything to do.
 fn is_confirmed(plan: &Plan, screen: &Screen, system: &mut Real) -> Result<bool, Ended> {
     if is_idle(plan) {
         return Ok(true);
     }
-    let mut person = Terminal::new(screen, system);
-    person.tell(&plan_lines(plan));
-    Ok(prompt::confirm(&mut person, "Perform this plan (--yes)?")?)
+    Ok(prompt::confirm(&mut Terminal::new(screen, system), "Perform this plan (--yes)?")?)
 }
 
 /// Performs the plan and puts down in the report how that went.
@@ -241,8 +255,27 @@ fn perform(
     exit
 }
 
-/// Tells how the roles are.
-fn tell_roles(
+/// Shows where everything is, and what to do next.
+fn show_end((wanted, facts, kind): (&Wanted, &Facts, Kind), plan: &Plan, screen: &Screen) {
+    if screen.is_json || (kind != Kind::Install && is_idle(plan)) {
+        return;
+    }
+    let done = match kind {
+        Kind::Install if is_idle(plan) => "Installed already",
+        Kind::Install => "Installation complete",
+        Kind::Configure => "Settings changed",
+        Kind::Update => "Update complete",
+        Kind::Rollback => "Rollback complete",
+    };
+    screen.note("");
+    screen.mark(Mark::Done, done);
+    let is_install = kind == Kind::Install;
+    let ending = Ending { wanted, facts, is_install, is_verbose: screen.is_verbose };
+    screen.block(&ending.lines(screen.width()));
+}
+
+/// Looks whether the roles are ready, and warns of those that are not.
+fn check_roles(
     (wanted, paths, kind): (&Wanted, &Paths, Kind),
     report: &mut Report,
     system: &mut Real,
@@ -250,10 +283,14 @@ fn tell_roles(
 ) {
     for role in wanted.roles() {
         let view = RoleView::settled(|| RoleView::ask(paths, role), |time| system.pause(time));
-        screen.data(&view.lines());
+        if screen.is_verbose {
+            screen.data(&view.lines());
+        }
         if let Some(why) = view.why_not_ready() {
-            let what =
-                format!("the {} is live, but not ready: {why}", role.command().replace('-', " "));
+            let what = format!(
+                "the {} is running, but not ready: {why}",
+                role.command().replace('-', " ")
+            );
             let words = layout::words(paths, wanted.place.runtime);
             let broker = view.broker().and_then(|seen| running::finding(seen, &words));
             let broker = broker.map(|finding| finding.cure);
@@ -282,25 +319,4 @@ fn not_ready_cure(kind: Kind, why: &str, broker: Option<String>) -> String {
         cure += ", or run `rollback` to undo the change";
     }
     cure
-}
-
-/// Tells what a Connection Manager's operator needs next.
-fn tell_next(wanted: &Wanted, paths: &Paths, screen: &Screen) {
-    if wanted.connection_manager.is_some() {
-        let certificate = layout::verifying_certificates(paths);
-        let words = layout::words(paths, wanted.place.runtime);
-        // The other host has no such folder.
-        let there = if wanted.place.is_swarm() { "" } else { " --runtime=host" };
-        screen.data(&format!(
-            "\nGateways on other hosts verify this connection manager with\n  {}\n\
-             Copy it there and run\n  \
-             pcoip-cmsg-setup install{there} --enable-connection-manager=false --external-pcoip-ip IP \
-             --jwt-verifying-cert FILE --self-signed --accept-policies\n\
-             There `openssl x509 -noout -fingerprint -sha256 -in {}` tells what is trusted here by\n  \
-             pcoip-cmsg-setup configure{words} --external-sg-ip IP --external-sg-pin \
-             IP=sha256:FINGERPRINT",
-            certificate.display(),
-            layout::certificate(&Paths::under("/")).display()
-        ));
-    }
 }

@@ -30,7 +30,7 @@ pub(super) fn recover(paths: &Paths, system: &mut dyn System) -> Result<Option<F
     let what = interrupted::told(&journal, false);
     let left = apply::recover(&journal, paths, system);
     if left.is_empty() {
-        let cure = format!("nothing: {how}");
+        let cure = format!("nothing to do: {how}");
         return Ok(Some(Finding::warning("installation.interrupted", what, cure)));
     }
     let hint = hint(paths, &left);
@@ -82,7 +82,7 @@ fn first_hint(broken: &Broken) -> String {
         _ if !broken.left.is_empty() => "not everything is undone".to_owned(),
         (None, StepError::Interrupted) => "everything is undone".to_owned(),
         (cure, _) => {
-            let cure = cure.as_deref().unwrap_or("mend the cause");
+            let cure = cure.as_deref().unwrap_or("fix the cause");
             format!("everything is undone; {cure} and run the command again")
         }
     }
@@ -103,13 +103,13 @@ fn hint(paths: &Paths, left: &[Left]) -> String {
     let by_hand: Vec<_> = left.iter().map(|left| left.by_hand.as_str()).collect();
     let by_hand = by_hand.join(", ");
     let needs_engine = left.iter().any(|left| left.needs_engine);
-    let mend = if needs_engine && engine::connect().is_err() {
-        "start docker (`systemctl enable --now docker`)"
+    let fix = if needs_engine && engine::connect().is_err() {
+        "start Docker (`systemctl enable --now docker`)"
     } else {
-        "mend the cause"
+        "fix the cause"
     };
     format!(
-        "{mend} and run the command again, which tries again; or {by_hand} yourself, and then remove \
+        "{fix} and run the command again, which retries; or {by_hand} by hand, and then remove \
          `{}`",
         apply::journal::path(paths).display()
     )

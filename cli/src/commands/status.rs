@@ -55,7 +55,7 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
         screen.document(&page.document(&findings, &found.answers.document()));
         return Ok(exit);
     }
-    screen.data(&page.lines(screen.columns()).join("\n"));
+    screen.data(&page.lines(screen.width()).join("\n"));
     screen.findings(&findings);
     Ok(exit)
 }

@@ -49,7 +49,7 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
     if let Ok(planned) = Planned::read(&found.paths, None, uninstall.purge)
         && !screen.is_json
     {
-        let lines = planned.removal(&found.paths, uninstall.purge).lines(screen.columns());
+        let lines = planned.removal(&found.paths, uninstall.purge).lines(screen.width());
         lines.iter().for_each(|line| screen.note(line));
     }
     if is_asked && !is_confirmed(uninstall, &found.paths, (screen, &mut system))? {

@@ -32,8 +32,7 @@ pub(super) fn run(validate: &Validate, global: &Global, screen: &Screen) -> Resu
         Err(Ended::Interrupted) => return Err(Ended::Interrupted),
         Err(Ended::Failed(error, hint)) => {
             let hint = hint.or_else(|| super::right_hint(&error).map(str::to_owned));
-            let cure =
-                hint.unwrap_or_else(|| "mend the cause and run the command again".to_owned());
+            let cure = hint.unwrap_or_else(|| "fix the cause and run the command again".to_owned());
             vec![Finding::error("failed", format!("{error:#}"), cure)]
         }
     };

@@ -71,10 +71,12 @@ impl Edit {
     /// What is different afterwards.
     pub(crate) fn change(&self) -> String {
         match self {
-            Self::Define { after, .. } if after.is_empty() => format!("no service `{SERVICE}`"),
-            Self::Define { after, .. } => format!("service `{SERVICE}` for {}", after.join(", ")),
-            Self::Add(entry) => format!("new {}", entry.name()),
-            Self::Remove(entry) => format!("removed {}", entry.name()),
+            Self::Define { after, .. } if after.is_empty() => format!("remove service `{SERVICE}`"),
+            Self::Define { after, .. } => {
+                format!("define service `{SERVICE}` with {}", after.join(", "))
+            }
+            Self::Add(entry) => format!("add {}", entry.name()),
+            Self::Remove(entry) => format!("remove {}", entry.name()),
         }
     }
 
@@ -97,8 +99,8 @@ impl Edit {
 impl Entry {
     fn name(&self) -> String {
         let when = match self.scope {
-            Scope::Now => "at once",
-            Scope::Kept => "for good",
+            Scope::Now => "runtime",
+            Scope::Kept => "permanent",
         };
         let rule = match &self.rule {
             Rule::Service => format!("service `{SERVICE}`"),
@@ -106,7 +108,7 @@ impl Entry {
             Rule::Forward(text) => format!("forward `{text}`"),
             Rule::Rich(text) => format!("`{text}`"),
         };
-        format!("in zone `{}` {when}: {rule}", self.zone)
+        format!("{rule} in zone `{}` ({when})", self.zone)
     }
 
     fn by_hand(&self, verb: &str) -> String {

@@ -1,18 +1,17 @@
 //! Text in columns and at a given width: entries with a label, and tables.
 
+use crate::screen::wrap::{Width, between};
+
 /// The width of labels.
 const LABEL: usize = 14;
 
 /// A label with values beside it. A value that is too long continues on the next line.
-pub(super) fn entry(label: &str, values: &[String], width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    for value in values {
-        for line in wrap(value, width.saturating_sub(LABEL)) {
-            let label = if lines.is_empty() { label } else { "" };
-            lines.push(format!("{label:LABEL$}{line}"));
-        }
-    }
-    lines
+pub(super) fn entry(label: &str, values: &[String], width: Width) -> Vec<String> {
+    let line = |(index, value): (usize, &String)| {
+        let label = if index == 0 { label } else { "" };
+        wrap(&format!("{label:LABEL$}"), value, width)
+    };
+    values.iter().enumerate().flat_map(line).collect()
 }
 
 /// Rows of cells, each column as wide as its widest cell.
@@ -26,25 +25,13 @@ pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> Vec<Str
     rows.iter().map(line).collect()
 }
 
-/// Lines of at most that width where words allow it; lines after the first are indented, so that they
-/// are not taken for another value.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+/// The lines of a text behind a label. Lines after the first are indented further than the text, so that
+/// they are not taken for another value.
+pub(super) fn wrap(label: &str, text: &str, width: Width) -> Vec<String> {
     let words = text.trim_start_matches(' ');
-    let indent = " ".repeat(text.len() - words.len());
-    let mut lines: Vec<String> = Vec::new();
-    let mut line = indent.clone();
-    for (index, word) in words.split(' ').enumerate() {
-        if index > 0 && line.chars().count() + 1 + word.chars().count() > width {
-            lines.push(std::mem::replace(&mut line, format!("{indent}  {word}")));
-            continue;
-        }
-        if index > 0 {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    lines.push(line);
-    lines
+    let first = format!("{label}{}", &text[..text.len() - words.len()]);
+    let rest = " ".repeat(first.chars().count() + 2);
+    between([&first, &rest], words, width).lines().map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -65,14 +52,20 @@ pub(super) mod tests {
 
     #[test]
     fn a_value_continues_below_itself_and_a_long_word_stays_whole() {
-        let values = ["one two three".to_owned(), "0123456789012345".to_owned()];
+        let values = ["one two three".to_owned(), "x".repeat(50)];
+        let width = Width::of_columns(40);
+        let long = |value: &str| entry("Broker", &[value.to_owned()], width);
 
         assert_eq!(
-            entry("Broker", &values, LABEL + 8),
-            ["Broker        one two", "                three", "              0123456789012345"]
+            entry("Broker", &values, width),
+            ["Broker        one two three".to_owned(), format!("              {}", "x".repeat(50)),]
         );
-        assert_eq!(wrap("a value", usize::MAX), ["a value"]);
-        assert_eq!(wrap("  a value", 5), ["  a", "    value"]);
+        assert_eq!(
+            long("a value that is longer than one line"),
+            ["Broker        a value that is longer than", "                one line"]
+        );
+        assert_eq!(long("  a value").join("\n"), "Broker          a value");
+        assert_eq!(wrap("", "a value", Width::UNLIMITED), ["a value"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use cmsg_config::{
 };
 
 use super::page::entry;
+use crate::screen::wrap::Width;
 use crate::{
     installation::{account::NAME, installed::Installed, layout},
     plan::Plan,
@@ -29,7 +30,7 @@ pub(crate) struct Removal<'a> {
 
 impl Removal<'_> {
     /// The lines, ten at most where the width allows it.
-    pub(crate) fn lines(&self, width: usize) -> Vec<String> {
+    pub(crate) fn lines(&self, width: Width) -> Vec<String> {
         let place = layout::place(self.paths.root());
         let mut lines = vec![format!("This removes the installation {place}:")];
         lines.extend(entry("  Removed", &self.removed(), width));
@@ -176,7 +177,7 @@ mod tests {
             let plan = Plan { steps, restarts: Vec::new() };
             for width in [80, 120] {
                 let removal = Removal { paths: &under, installed: &there, plan: &plan, purges };
-                let lines = removal.lines(width);
+                let lines = removal.lines(Width::of_columns(width));
                 assert!(lines.len() <= 10, "{lines:#?}");
                 let _ = write!(pages, "== {scene}, {width} columns\n{}\n\n", lines.join("\n"));
             }

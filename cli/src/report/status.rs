@@ -14,6 +14,7 @@ use crate::{
     finding::Finding,
     installation::{Runtime, record::LastChange},
     pki::inspect,
+    screen::wrap::Width,
 };
 
 /// An installation as `status` reports it.
@@ -56,7 +57,7 @@ pub(crate) struct CertificateFile {
 
 impl StatusPage {
     /// The lines for people.
-    pub(crate) fn lines(&self, width: usize) -> Vec<String> {
+    pub(crate) fn lines(&self, width: Width) -> Vec<String> {
         let mut lines = self.roles_table(width);
         lines.push(String::new());
         let one = |label, value: Option<String>| entry(label, value.as_slice(), width);
@@ -97,7 +98,7 @@ impl StatusPage {
         })
     }
 
-    fn roles_table(&self, width: usize) -> Vec<String> {
+    fn roles_table(&self, width: Width) -> Vec<String> {
         let head = ["ROLE", "STATE", "UPTIME", "SESSIONS"].map(str::to_owned);
         let rows: Vec<_> = self.roles.iter().map(|role| self.row(role)).collect();
         let mut rows = table(&[vec![head], rows].concat()).into_iter();
@@ -105,8 +106,7 @@ impl StatusPage {
         for (role, row) in self.roles.iter().zip(rows) {
             lines.push(row);
             let reasons = reasons(role);
-            let wrapped = reasons.iter().flat_map(|text| wrap(text, width.saturating_sub(2)));
-            lines.extend(wrapped.map(|line| format!("  {line}")));
+            lines.extend(reasons.iter().flat_map(|text| wrap("  ", text, width)));
         }
         lines
     }

@@ -49,15 +49,15 @@ fn the_document_has_the_documented_shape() {
             }],
             "plan": [
                 {
-                    "step": "stop the roles",
-                    "changes": "sessions end; clients cannot connect for some seconds",
-                    "undo": "the roles are started again",
+                    "step": "stop the services",
+                    "changes": "sessions end; clients cannot connect for a few seconds",
+                    "undo": "the services are started again",
                     "done": true,
                 },
                 {
                     "step": "write file",
                     "changes": "changed: `/r/file`",
-                    "undo": "the old file is put back",
+                    "undo": "the previous file is restored",
                     "done": false,
                 },
             ],
@@ -82,12 +82,12 @@ fn a_refusal_and_a_failure_have_the_same_shape() {
 }
 
 #[test]
-fn the_plan_is_told_in_lines() {
+fn a_plan_is_listed_by_steps_in_groups() {
     assert_eq!(
         plan_lines(&report().plan),
-        " 1. stop the roles: sessions end; clients cannot connect for some seconds\n \
-         2. write file: changed: `/r/file`\nThe connection manager restarts.\n\
-         The security gateway restarts."
+        "Deployment\n  1. Stop the services: sessions end; clients cannot connect for a few seconds\n\
+         Configuration\n  2. Write file: changed: `/r/file`\n\
+         Restarts: connection manager and security gateway"
     );
 }
 
@@ -259,10 +259,14 @@ fn a_role_that_has_just_started_is_asked_until_it_has_looked_around() {
 #[test]
 fn a_pin_that_changes_is_a_change_though_it_is_no_saved_setting() {
     let answers = Answers::resolve(&[]);
-    let lines =
-        |old: &str, new: &str| changed_lines(&answers, &answers, [old.to_owned(), new.to_owned()]);
+    let of = |old: &str, new: &str| changes(&answers, &answers, [old.to_owned(), new.to_owned()]);
+    let change = |before: &str, after: &str| Change {
+        setting: "broker-pin".to_owned(),
+        before: before.to_owned(),
+        after: after.to_owned(),
+    };
 
-    assert_eq!(lines("sha256:aa", "sha256:aa"), ["no setting changes"]);
-    assert_eq!(lines("", "sha256:aa"), ["changed: `broker-pin` was (none), is sha256:aa"]);
-    assert_eq!(lines("sha256:aa", ""), ["changed: `broker-pin` was sha256:aa, is (none)"]);
+    assert_eq!(of("sha256:aa", "sha256:aa"), []);
+    assert_eq!(of("", "sha256:aa"), [change("", "sha256:aa")]);
+    assert_eq!(of("sha256:aa", ""), [change("sha256:aa", "")]);
 }

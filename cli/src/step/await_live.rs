@@ -2,8 +2,11 @@
 
 use cmsg_config::Paths;
 
-use super::{error::StepError, kind::Kind, live};
-use crate::system::{Awaited, System};
+use super::{error::StepError, kind::Kind, live, words::named};
+use crate::{
+    progress::stage::{Group, Stage},
+    system::{Awaited, System},
+};
 
 /// Waits until the roles answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,15 +20,23 @@ pub(crate) struct AwaitLive {
 
 impl<T> Kind<T> for AwaitLive {
     fn name(&self) -> String {
-        "wait until live".to_owned()
+        "wait until the services are healthy".to_owned()
     }
 
     fn changes(&self) -> String {
-        format!("nothing; the roles listen on {}", self.listens.join(", "))
+        format!("nothing; the services listen on {}", self.listens.join(", "))
     }
 
     fn undoing(&self) -> &'static str {
         "nothing to undo"
+    }
+
+    fn stage(&self) -> Stage {
+        let finished = match &self.roles[..] {
+            [only] => format!("The {} is healthy", named(only.role)),
+            _ => "Both services are healthy".to_owned(),
+        };
+        Stage::new(Group::Health, "Waiting for the services to become healthy", finished)
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

@@ -7,7 +7,10 @@ use super::{
     file::{self, FileTrace, put_aside},
     kind::Kind,
 };
-use crate::system::System;
+use crate::{
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Copies the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +31,11 @@ impl<T: FileTrace> Kind<T> for CopyDaemon {
     }
 
     fn undoing(&self) -> &'static str {
-        if self.replaces { "the old daemon is put back" } else { "the daemon is removed" }
+        if self.replaces { "the previous daemon is restored" } else { "the daemon is removed" }
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Deployment, "Copying the daemon", "Daemon copied")
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

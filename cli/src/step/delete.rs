@@ -8,7 +8,11 @@ use super::{
     kind::Kind,
     words::List,
 };
-use crate::{installation::layout::aside, system::System};
+use crate::{
+    installation::layout::aside,
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Deletes the files and whole folders at these paths. What is not there need not go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,11 +24,15 @@ impl<T: FileTrace> Kind<T> for Delete {
     }
 
     fn changes(&self) -> String {
-        format!("gone: {}", List(&self.0))
+        format!("removed: {}", List(&self.0))
     }
 
     fn undoing(&self) -> &'static str {
-        "all is put back"
+        "they are restored"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Configuration, "Removing files", "Files removed")
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

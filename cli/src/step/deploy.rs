@@ -9,7 +9,11 @@ use super::{
     error::StepError,
     kind::{Kind, Undo},
 };
-use crate::{installation::layout, system::System};
+use crate::{
+    installation::layout,
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Brings the services to what the files say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +36,7 @@ impl<T: From<NewServices>> Kind<T> for Deploy {
         if self.is_first {
             "the services start".to_owned()
         } else {
-            "services that have changed start anew".to_owned()
+            "changed services restart".to_owned()
         }
     }
 
@@ -40,8 +44,12 @@ impl<T: From<NewServices>> Kind<T> for Deploy {
         if self.is_first {
             "the services are removed"
         } else {
-            "the services are deployed as they were"
+            "the previous services are deployed again"
         }
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Deployment, "Deploying the services", "Services deployed")
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

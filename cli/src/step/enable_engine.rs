@@ -6,7 +6,10 @@ use super::{
     error::StepError,
     kind::{Kind, Undo},
 };
-use crate::system::System;
+use crate::{
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Has the Docker engine start at boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,15 +21,23 @@ pub(crate) struct Enabled;
 
 impl<T: From<Enabled>> Kind<T> for EnableEngine {
     fn name(&self) -> String {
-        "enable docker".to_owned()
+        "enable Docker".to_owned()
     }
 
     fn changes(&self) -> String {
-        "docker, and with it the services, starts at boot".to_owned()
+        "Docker and the services start at boot".to_owned()
     }
 
     fn undoing(&self) -> &'static str {
-        "docker does not start at boot"
+        "Docker no longer starts at boot"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Host, "Enabling Docker", "Docker enabled at boot")
+    }
+
+    fn on_host(&self) -> Option<String> {
+        Some("Docker starts at boot".to_owned())
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

@@ -7,7 +7,11 @@ use super::{
     error::StepError,
     kind::{Kind, Undo},
 };
-use crate::{installation::firewall::Edit, system::System};
+use crate::{
+    installation::firewall::Edit,
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Rules that change, in this order. A trace of it says that they were others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +23,7 @@ pub(crate) struct FirewallStep {
 
 impl<T: From<Self>> Kind<T> for FirewallStep {
     fn name(&self) -> String {
-        "set the firewall".to_owned()
+        "configure the firewall".to_owned()
     }
 
     fn changes(&self) -> String {
@@ -27,7 +31,15 @@ impl<T: From<Self>> Kind<T> for FirewallStep {
     }
 
     fn undoing(&self) -> &'static str {
-        "the rules are set as they were"
+        "the previous rules are restored"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Host, "Configuring the firewall", "Firewall configured")
+    }
+
+    fn on_host(&self) -> Option<String> {
+        Some("firewall rules".to_owned())
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     installation::account::{AccessChange, Ownership},
+    progress::stage::{Group, Stage},
     system::System,
 };
 
@@ -25,7 +26,7 @@ pub(crate) struct HandedOver(pub(crate) PathBuf, pub(crate) Ownership);
 
 impl<T: From<HandedOver>> Kind<T> for HandOver {
     fn name(&self) -> String {
-        "give files to the account".to_owned()
+        "set file permissions".to_owned()
     }
 
     fn changes(&self) -> String {
@@ -34,7 +35,11 @@ impl<T: From<HandedOver>> Kind<T> for HandOver {
     }
 
     fn undoing(&self) -> &'static str {
-        "owners and modes are set as they were"
+        "the previous owners and modes are restored"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Host, "Setting file permissions", "File permissions set")
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

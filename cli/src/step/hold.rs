@@ -1,7 +1,10 @@
 //! Holds traces that come into effect when everything after this step is undone.
 
 use super::{error::StepError, kind::Kind, trace::Trace};
-use crate::system::System;
+use crate::{
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Changes nothing; its traces are undone after those of all steps that follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,7 +12,7 @@ pub(crate) struct Hold(pub(crate) Vec<Trace>);
 
 impl Kind<Trace> for Hold {
     fn name(&self) -> String {
-        "note what runs".to_owned()
+        "record the running services".to_owned()
     }
 
     fn changes(&self) -> String {
@@ -17,7 +20,11 @@ impl Kind<Trace> for Hold {
     }
 
     fn undoing(&self) -> &'static str {
-        "it runs as before"
+        "the services run as before"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::hidden(Group::Deployment)
     }
 
     fn perform(&self, _system: &mut dyn System) -> Result<(), StepError> {

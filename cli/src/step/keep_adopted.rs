@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 
 use super::{error::StepError, kind::Kind};
-use crate::{content::Content, system::System};
+use crate::{
+    content::Content,
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Copies the files of another installation. It leaves no trace: the copies stay.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +20,7 @@ pub(crate) struct KeepAdopted {
 
 impl<T> Kind<T> for KeepAdopted {
     fn name(&self) -> String {
-        "keep a way back".to_owned()
+        "back up the existing installation".to_owned()
     }
 
     fn changes(&self) -> String {
@@ -24,7 +28,15 @@ impl<T> Kind<T> for KeepAdopted {
     }
 
     fn undoing(&self) -> &'static str {
-        "the copies stay"
+        "the backup stays"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(
+            Group::Configuration,
+            "Backing up the existing installation",
+            "Existing installation backed up",
+        )
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

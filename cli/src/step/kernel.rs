@@ -7,7 +7,11 @@ use super::{
     error::StepError,
     kind::{Kind, Undo},
 };
-use crate::{installation::surroundings::KernelKey, system::System};
+use crate::{
+    installation::surroundings::KernelKey,
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Settings that change. A trace of it says that they had other values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,18 +35,30 @@ pub(crate) struct KernelSetting {
 
 impl<T: From<Self>> Kind<T> for KernelStep {
     fn name(&self) -> String {
-        "set the kernel".to_owned()
+        "set kernel parameters".to_owned()
     }
 
     fn changes(&self) -> String {
         let change = |it: &KernelSetting| {
-            format!("`{}` from `{}` to `{}`", it.key.name(), it.before, it.after)
+            let before = if it.before.is_empty() { "empty" } else { &it.before };
+            format!("`{}` to `{}` (was {before})", it.key.name(), it.after)
         };
         self.settings.iter().map(change).collect::<Vec<_>>().join(", ")
     }
 
     fn undoing(&self) -> &'static str {
-        "the values are set as they were"
+        "the previous values are restored"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Host, "Setting kernel parameters", "Kernel parameters set")
+    }
+
+    fn on_host(&self) -> Option<String> {
+        Some(match &self.settings[..] {
+            [only] => format!("kernel parameter `{}`", only.key.name()),
+            all => format!("{} kernel parameters", all.len()),
+        })
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

@@ -4,7 +4,7 @@
 use cmsg_config::Paths;
 
 use super::error::StepError;
-use crate::system::System;
+use crate::{progress::stage::Stage, system::System};
 
 /// A kind of step. `T` is the list of all traces: a kind requires only that `T` holds its own, and so
 /// does not depend on the others.
@@ -17,6 +17,15 @@ pub(crate) trait Kind<T> {
 
     /// What undoing does.
     fn undoing(&self) -> &'static str;
+
+    /// The stage that progress shows it in.
+    fn stage(&self) -> Stage;
+
+    /// What it changes on the host beyond the installation's own files, as a noun, for the summary of
+    /// a plan.
+    fn on_host(&self) -> Option<String> {
+        None
+    }
 
     /// Performs it. What it replaces or removes waits aside.
     ///

@@ -8,7 +8,10 @@ use super::{
     error::StepError,
     kind::{Kind, NOTHING, Undo},
 };
-use crate::system::System;
+use crate::{
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Removes, when all else is done, what nothing of ours needs any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,7 +45,7 @@ impl LeaveEngine {
 
 impl<T: From<ImagesGo> + From<NetworkGoes> + From<SwarmGoes>> Kind<T> for LeaveEngine {
     fn name(&self) -> String {
-        "clean up at the docker engine".to_owned()
+        "clean up Docker".to_owned()
     }
 
     fn changes(&self) -> String {
@@ -50,11 +53,15 @@ impl<T: From<ImagesGo> + From<NetworkGoes> + From<SwarmGoes>> Kind<T> for LeaveE
         let swarm = self.swarm.then(|| "the swarm of this host".to_owned());
         let images = self.images.iter().cloned();
         let gone: Vec<_> = network.into_iter().chain(images).chain(swarm).collect();
-        format!("gone: {}", gone.join(", "))
+        format!("removed: {}", gone.join(", "))
     }
 
     fn undoing(&self) -> &'static str {
-        "all of it stays until all else is done"
+        "nothing is removed before all other steps are done"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::hidden(Group::Deployment)
     }
 
     fn perform(&self, _system: &mut dyn System) -> Result<(), StepError> {

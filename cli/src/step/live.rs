@@ -49,7 +49,7 @@ impl fmt::Display for NotLive {
             let comma = if index == 0 { "" } else { ", " };
             // Of a role that answers its own reason is the cause.
             let cause = cause.as_ref().filter(|_| !why.starts_with(WAS_READY)).unwrap_or(why);
-            write!(f, "{comma}the {} is not live: {cause}", role.command().replace('-', " "))?;
+            write!(f, "{comma}the {} is not healthy: {cause}", role.command().replace('-', " "))?;
         }
         Ok(())
     }
@@ -84,11 +84,11 @@ impl Awaited {
             Err(error) => return Some(one_line(&cause::of_socket(&error))),
         };
         if self.deployment.is_some() && status.deployment != self.deployment {
-            return Some("the one before still runs".to_owned());
+            return Some("the previous one is still running".to_owned());
         }
         if self.was_ready && !status.ready {
-            let why = status.reason.unwrap_or_else(|| "it does not say why".to_owned());
-            return Some(format!("{WAS_READY}, and is not: {}", one_line(&why)));
+            let why = status.reason.unwrap_or_else(|| "it reports no reason".to_owned());
+            return Some(format!("{WAS_READY} and is not ready now: {}", one_line(&why)));
         }
         None
     }
@@ -278,11 +278,11 @@ mod tests {
             "  caused by: Not a directory (os error 20)",
             "WARN Ended, starting again",
         ];
-        let ready = "it was ready before, and is not: no gateway";
+        let ready = "it was ready before and is not ready now: no gateway";
         let table = [
             (
                 not_live(None, silent, &log),
-                "the security gateway is not live: creating log file `/x`: Not a directory (os \
+                "the security gateway is not healthy: creating log file `/x`: Not a directory (os \
                  error 20)",
             ),
             (
@@ -291,7 +291,7 @@ mod tests {
             ),
             (
                 not_live(None, ready, &log),
-                "the security gateway is not live: it was ready before, and is not: no gateway",
+                "the security gateway is not healthy: it was ready before and is not ready now: no gateway",
             ),
             (
                 not_live(Some("exit status: 3"), silent, &["cannot go on: broken on purpose"]),

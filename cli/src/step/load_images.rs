@@ -7,8 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::StepError,
     kind::{Kind, Undo},
+    words::new_images,
 };
-use crate::system::System;
+use crate::{
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Loads images from an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +38,14 @@ impl<T: From<NewImages>> Kind<T> for LoadImages {
 
     fn undoing(&self) -> &'static str {
         "the images are removed"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Deployment, "Loading images", "Images loaded")
+    }
+
+    fn on_host(&self) -> Option<String> {
+        Some(new_images(self.images.len()))
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

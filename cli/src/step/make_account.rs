@@ -6,7 +6,11 @@ use super::{
     error::StepError,
     kind::{Kind, Undo},
 };
-use crate::{installation::account::NAME, system::System};
+use crate::{
+    installation::account::NAME,
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Makes the account that runs the roles.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,15 +22,27 @@ pub(crate) struct NewAccount;
 
 impl<T: From<NewAccount>> Kind<T> for MakeAccount {
     fn name(&self) -> String {
-        format!("make the account {NAME}")
+        format!("create the account {NAME}")
     }
 
     fn changes(&self) -> String {
-        format!("new: the system user and group `{NAME}`, which run the roles")
+        format!("new: the system user and group `{NAME}`, which run the services")
     }
 
     fn undoing(&self) -> &'static str {
         "the account is removed"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(
+            Group::Host,
+            format!("Creating the account `{NAME}`"),
+            format!("Account `{NAME}` created"),
+        )
+    }
+
+    fn on_host(&self) -> Option<String> {
+        Some(format!("account `{NAME}`"))
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

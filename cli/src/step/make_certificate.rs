@@ -11,6 +11,7 @@ use super::{
 use crate::{
     content::Content,
     pki::generate::{Key, Request, SIGNING_DAYS, TLS_DAYS},
+    progress::stage::{Group, Stage},
     system::System,
 };
 
@@ -33,7 +34,7 @@ pub(crate) struct MakeCertificate {
 
 impl<T: FileTrace> Kind<T> for MakeCertificate {
     fn name(&self) -> String {
-        format!("make {}", file_name(&self.certificate))
+        format!("create {}", file_name(&self.certificate))
     }
 
     fn changes(&self) -> String {
@@ -43,10 +44,14 @@ impl<T: FileTrace> Kind<T> for MakeCertificate {
 
     fn undoing(&self) -> &'static str {
         if self.replaces_certificate {
-            "the old files are put back"
+            "the previous files are restored"
         } else {
             "both files are removed"
         }
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Certificates, "Creating certificates", "Certificates created")
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
@@ -74,12 +79,12 @@ impl MakeCertificate {
 fn pair(request: &Request) -> String {
     match &request.key {
         Key::NewRsa => format!(
-            "self-signed certificate with an RSA key of 3072 bits, valid for {TLS_DAYS} days, for {}",
+            "self-signed certificate (RSA, 3072 bits, valid for {TLS_DAYS} days) for {}",
             request.names.join(", ")
         ),
         Key::NewP256 => format!(
-            "key that signs announcements (P-256) and its certificate, valid for {SIGNING_DAYS} days"
+            "signing key for announcements (P-256) and its certificate, valid for {SIGNING_DAYS} days,"
         ),
-        Key::Given(_) => "certificate of the given key that signs announcements".to_owned(),
+        Key::Given(_) => "certificate of the given signing key".to_owned(),
     }
 }

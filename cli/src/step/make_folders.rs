@@ -10,7 +10,11 @@ use super::{
     kind::{Kind, Undo},
     words::List,
 };
-use crate::{installation::layout, system::System};
+use crate::{
+    installation::layout,
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Makes folders, outer ones first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +29,7 @@ pub(crate) struct Folders(pub(crate) Vec<PathBuf>);
 
 impl<T: From<Folders>> Kind<T> for MakeFolders {
     fn name(&self) -> String {
-        "make folders".to_owned()
+        "create directories".to_owned()
     }
 
     fn changes(&self) -> String {
@@ -33,7 +37,11 @@ impl<T: From<Folders>> Kind<T> for MakeFolders {
     }
 
     fn undoing(&self) -> &'static str {
-        "the folders are removed"
+        "the directories are removed"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Host, "Creating directories", "Directories created")
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

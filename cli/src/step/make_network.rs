@@ -9,7 +9,10 @@ use super::{
     error::StepError,
     kind::{Kind, Undo},
 };
-use crate::system::System;
+use crate::{
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Makes the network of the stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,22 +33,30 @@ pub(crate) struct WasNetwork(pub(crate) Ipv4Net);
 
 impl<T: From<NewNetwork> + From<WasNetwork>> Kind<T> for MakeNetwork {
     fn name(&self) -> String {
-        format!("make the network {NETWORK}")
+        format!("create the network {NETWORK}")
     }
 
     fn changes(&self) -> String {
         let network = self.network;
         match self.replaces {
             None => format!("new: {network}"),
-            Some(old) => format!("its range: {network} in place of {old}"),
+            Some(old) => format!("its range changes from {old} to {network}"),
         }
     }
 
     fn undoing(&self) -> &'static str {
         match self.replaces {
             None => "the network is removed",
-            Some(_) => "the network gets its old range",
+            Some(_) => "the network gets its previous range",
         }
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Deployment, "Creating the Docker network", "Docker network created")
+    }
+
+    fn on_host(&self) -> Option<String> {
+        Some(format!("network `{NETWORK}` ({})", self.network))
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

@@ -7,7 +7,10 @@ use super::{
     error::StepError,
     kind::{Kind, Undo},
 };
-use crate::system::System;
+use crate::{
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Makes a swarm of this host alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,18 +25,26 @@ pub(crate) struct NewSwarm;
 
 impl<T: From<NewSwarm>> Kind<T> for MakeSwarm {
     fn name(&self) -> String {
-        "make a swarm".to_owned()
+        "create a swarm".to_owned()
     }
 
     fn changes(&self) -> String {
         format!(
-            "docker manages a swarm of this host alone, on the loopback, with addresses of {}",
+            "Docker runs a single-node swarm on the loopback interface, with the address pool {}",
             self.pool
         )
     }
 
     fn undoing(&self) -> &'static str {
-        "the swarm is left"
+        "Docker leaves the swarm"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Deployment, "Creating a swarm", "Swarm created")
+    }
+
+    fn on_host(&self) -> Option<String> {
+        Some("single-node swarm".to_owned())
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

@@ -3,8 +3,11 @@
 use cmsg_config::socket::Role;
 use cmsg_engine::reference;
 
-use super::{error::StepError, kind::Kind, load_images::NewImages};
-use crate::system::{System, Who};
+use super::{error::StepError, kind::Kind, load_images::NewImages, words::new_images};
+use crate::{
+    progress::stage::{Group, Stage},
+    system::{System, Who},
+};
 
 /// Pulls images from a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +36,14 @@ impl<T: From<NewImages>> Kind<T> for PullImages {
 
     fn undoing(&self) -> &'static str {
         "the images are removed"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Deployment, "Pulling images", "Images pulled")
+    }
+
+    fn on_host(&self) -> Option<String> {
+        Some(new_images(self.roles.len()))
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

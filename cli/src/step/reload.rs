@@ -8,7 +8,10 @@ use super::{
     kind::{Kind, Undo},
     words::named,
 };
-use crate::system::System;
+use crate::{
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Has a role read its certificates and keys again. It leaves no trace: the plan holds [`Reloaded`]
 /// before the files change, so that roles read the former files after these are restored.
@@ -24,15 +27,19 @@ pub(crate) struct Reloaded(pub(crate) Vec<Role>);
 
 impl<T> Kind<T> for Reload {
     fn name(&self) -> String {
-        format!("tell the {} of new certificates", named(self.role))
+        format!("reload the certificates of the {}", named(self.role))
     }
 
     fn changes(&self) -> String {
-        "it shows them from then on; sessions go on".to_owned()
+        "it uses the new files; sessions continue".to_owned()
     }
 
     fn undoing(&self) -> &'static str {
-        "it reads the old ones again"
+        "it reloads the previous files"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Deployment, "Reloading certificates", "Certificates reloaded")
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
@@ -56,6 +63,6 @@ impl Undo for Reloaded {
     }
 
     fn undoing_by_hand(&self) -> String {
-        "restart the roles".to_owned()
+        "restart the services".to_owned()
     }
 }

@@ -6,9 +6,9 @@ use super::{
     error::StepError,
     file::{self, FileTrace, put_aside},
     kind::Kind,
-    words::{file_name, unwritten},
+    words::{file_name, file_stage, unwritten},
 };
-use crate::system::System;
+use crate::{progress::stage::Stage, system::System};
 
 /// Removes the file at this path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,10 @@ impl<T: FileTrace> Kind<T> for Remove {
 
     fn undoing(&self) -> &'static str {
         unwritten(true)
+    }
+
+    fn stage(&self) -> Stage {
+        file_stage(&self.0)
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

@@ -6,7 +6,11 @@ use super::{
     error::StepError,
     kind::{Kind, NOTHING, Undo},
 };
-use crate::{installation::account::NAME, system::System};
+use crate::{
+    installation::account::NAME,
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Removes the account when all else is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,11 +26,15 @@ impl<T: From<AccountGoes>> Kind<T> for RemoveAccount {
     }
 
     fn changes(&self) -> String {
-        format!("gone: the user and group `{NAME}`")
+        format!("removed: the user and group `{NAME}`")
     }
 
     fn undoing(&self) -> &'static str {
-        "it stays until all else is done"
+        "it is not removed before all other steps are done"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::hidden(Group::Host)
     }
 
     /// It goes when what is aside is gone.

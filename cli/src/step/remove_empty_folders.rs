@@ -10,7 +10,10 @@ use super::{
     kind::{Kind, NOTHING, Undo},
     words::List,
 };
-use crate::system::System;
+use crate::{
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Removes folders that are empty when all else is done, inner ones first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,15 +25,19 @@ pub(crate) struct Emptied(pub(crate) Vec<PathBuf>);
 
 impl<T: From<Emptied>> Kind<T> for RemoveEmptyFolders {
     fn name(&self) -> String {
-        "remove empty folders".to_owned()
+        "remove empty directories".to_owned()
     }
 
     fn changes(&self) -> String {
-        format!("gone, if empty: {}", List(&self.0))
+        format!("removed, if empty: {}", List(&self.0))
     }
 
     fn undoing(&self) -> &'static str {
-        "they stay until all else is done"
+        "nothing is removed before all other steps are done"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::hidden(Group::Host)
     }
 
     /// They go when what is aside is gone.

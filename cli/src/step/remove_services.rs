@@ -11,7 +11,10 @@ use super::{
     kind::{Kind, Undo},
     live,
 };
-use crate::system::System;
+use crate::{
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Removes the services.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +41,10 @@ impl<T: From<Deployed>> Kind<T> for RemoveServices {
 
     fn undoing(&self) -> &'static str {
         "the services are deployed again"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Deployment, "Removing the services", "Services removed")
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

@@ -7,7 +7,11 @@ use super::{
     error::StepError,
     kind::{Kind, Undo},
 };
-use crate::{installation::layout, system::System};
+use crate::{
+    installation::layout,
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Starts the supervisor, which starts the roles.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,16 +30,20 @@ pub(crate) struct Started {
 
 impl<T: From<Started>> Kind<T> for Start {
     fn name(&self) -> String {
-        "start the roles".to_owned()
+        "start the services".to_owned()
     }
 
     fn changes(&self) -> String {
         let log = layout::supervise_log(&self.paths);
-        format!("a supervisor runs the roles and logs to `{}`", log.display())
+        format!("a supervisor runs the services and logs to `{}`", log.display())
     }
 
     fn undoing(&self) -> &'static str {
-        "the roles are stopped"
+        "the services are stopped"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Deployment, "Starting the services", "Services started")
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
@@ -59,6 +67,6 @@ impl Undo for Started {
     }
 
     fn undoing_by_hand(&self) -> String {
-        "stop the roles".to_owned()
+        "stop the services".to_owned()
     }
 }

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::StepError,
     kind::{Kind, Undo},
-    words::named,
+    words::{named, role_stage},
 };
-use crate::system::System;
+use crate::{progress::stage::Stage, system::System};
 
 /// Starts one role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,11 +27,15 @@ impl<T: From<StartedRole>> Kind<T> for StartRole {
     }
 
     fn changes(&self) -> String {
-        "it reads its files, and runs".to_owned()
+        "it starts with the planned configuration".to_owned()
     }
 
     fn undoing(&self) -> &'static str {
         "it is stopped"
+    }
+
+    fn stage(&self) -> Stage {
+        role_stage(self.role, "Starting", "started")
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

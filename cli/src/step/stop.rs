@@ -8,7 +8,10 @@ use super::{
     kind::{Kind, Undo},
     live,
 };
-use crate::system::System;
+use crate::{
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Stops the supervisor and with it the roles.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,15 +27,19 @@ pub(crate) struct RolesRan(pub(crate) Vec<Role>);
 
 impl<T: From<RolesRan>> Kind<T> for Stop {
     fn name(&self) -> String {
-        "stop the roles".to_owned()
+        "stop the services".to_owned()
     }
 
     fn changes(&self) -> String {
-        "sessions end; clients cannot connect for some seconds".to_owned()
+        "sessions end; clients cannot connect for a few seconds".to_owned()
     }
 
     fn undoing(&self) -> &'static str {
-        "the roles are started again"
+        "the services are started again"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Deployment, "Stopping the services", "Services stopped")
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {
@@ -51,6 +58,6 @@ impl Undo for RolesRan {
     }
 
     fn undoing_by_hand(&self) -> String {
-        "start the roles".to_owned()
+        "start the services".to_owned()
     }
 }

@@ -7,9 +7,9 @@ use super::{
     error::StepError,
     kind::{Kind, Undo},
     live,
-    words::named,
+    words::{named, role_stage},
 };
-use crate::system::System;
+use crate::{progress::stage::Stage, system::System};
 
 /// Stops one role; the other runs on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,13 +29,17 @@ impl<T: From<StoppedRole>> Kind<T> for StopRole {
 
     fn changes(&self) -> String {
         match self.role {
-            Role::Cm => "nobody can log on for some seconds; sessions go on".to_owned(),
-            Role::Sg => "sessions through the gateway pause for some seconds".to_owned(),
+            Role::Cm => "users cannot log in for a few seconds; sessions continue".to_owned(),
+            Role::Sg => "sessions through the gateway pause for a few seconds".to_owned(),
         }
     }
 
     fn undoing(&self) -> &'static str {
         "it is started again"
+    }
+
+    fn stage(&self) -> Stage {
+        role_stage(self.role, "Stopping", "stopped")
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

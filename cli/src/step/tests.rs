@@ -192,6 +192,14 @@ fn listed(texts: &[String]) -> String {
     if texts.is_empty() { "nothing".to_owned() } else { texts.join(", ").trim_end().to_owned() }
 }
 
+/// What progress and a summary say of a step.
+fn shown(step: &Step) -> String {
+    let Stage { group, running, finished } = step.stage();
+    let on_host = step.on_host().map(|it| format!("; on the host: {it}")).unwrap_or_default();
+    let stage = if running.is_empty() { String::new() } else { format!(": {running}; {finished}") };
+    format!("shown: {group}{stage}{on_host}")
+}
+
 /// What a step says, does and leaves, on a host that has all that it replaces.
 fn block(step: &Step) -> String {
     let mut system = Recorder::default();
@@ -206,6 +214,7 @@ fn block(step: &Step) -> String {
     let lines = [
         format!("{}: {}", step.name(), step.changes()),
         format!("to undo: {}", step.undoing()),
+        shown(step),
         format!("does: {}", listed(&system.calls)),
         format!("leaves: {}", listed(&traces)),
     ];
@@ -221,5 +230,10 @@ fn every_kind_of_step_says_what_it_does_and_leaves_how_to_undo_it() {
         assert!(steps.iter().any(|step| is_kind(step, name)), "{name} is not among them");
     }
 
+    if std::env::var_os("UPDATE_SCREENS").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/step/tests/kinds.txt");
+        let mut file = std::fs::File::create(path).unwrap();
+        std::io::Write::write_all(&mut file, (blocks.join("\n\n") + "\n").as_bytes()).unwrap();
+    }
     assert_eq!(blocks.join("\n\n"), include_str!("tests/kinds.txt").trim_end());
 }

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     content::Content,
     installation::{account, layout},
+    progress::stage::{Group, Stage},
     system::System,
 };
 
@@ -60,7 +61,7 @@ impl Units {
 
 impl<T: FileTrace + From<UnitsTrace>> Kind<T> for Units {
     fn name(&self) -> String {
-        "change the units of systemd".to_owned()
+        "update the systemd units".to_owned()
     }
 
     fn changes(&self) -> String {
@@ -75,17 +76,26 @@ impl<T: FileTrace + From<UnitsTrace>> Kind<T> for Units {
         ];
         let files = files.into_iter().filter(|(_, paths)| !paths.is_empty());
         let files = files.map(|(how, paths)| format!("{how}: {}", List(&paths)));
-        let roles = [("from now on", &self.enables), ("not any more", &self.disables)];
+        let roles =
+            [("starts at boot", &self.enables), ("no longer starts at boot", &self.disables)];
         let roles = roles.into_iter().filter(|(_, roles)| !roles.is_empty());
         let roles = roles.map(|(how, roles)| {
             let names: Vec<_> = roles.iter().map(|role| named(*role)).collect();
-            format!("starts at boot {how}: {}", names.join(", "))
+            format!("{how}: {}", names.join(", "))
         });
         files.chain(roles).collect::<Vec<_>>().join("; ")
     }
 
     fn undoing(&self) -> &'static str {
-        "the units are as they were"
+        "the previous units are restored"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Deployment, "Updating the systemd units", "systemd units updated")
+    }
+
+    fn on_host(&self) -> Option<String> {
+        Some("systemd units".to_owned())
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

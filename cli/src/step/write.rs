@@ -6,9 +6,9 @@ use super::{
     error::StepError,
     file::{self, FileTrace, put_aside},
     kind::Kind,
-    words::{file_name, unwritten, written},
+    words::{file_name, file_stage, unwritten, written},
 };
-use crate::{content::Content, system::System};
+use crate::{content::Content, progress::stage::Stage, system::System};
 
 /// Writes a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,10 @@ impl<T: FileTrace> Kind<T> for Write {
 
     fn undoing(&self) -> &'static str {
         unwritten(self.replaces)
+    }
+
+    fn stage(&self) -> Stage {
+        file_stage(&self.path)
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

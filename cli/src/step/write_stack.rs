@@ -12,7 +12,12 @@ use super::{
     kind::Kind,
     words::{unwritten, written},
 };
-use crate::{content::Content, installation::layout, system::System};
+use crate::{
+    content::Content,
+    installation::layout,
+    progress::stage::{Group, Stage},
+    system::System,
+};
 
 /// Writes the stack file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +50,10 @@ impl<T: FileTrace> Kind<T> for WriteStack {
 
     fn undoing(&self) -> &'static str {
         unwritten(self.replaces)
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::new(Group::Deployment, "Deploying the services", "Services deployed")
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

@@ -42,15 +42,15 @@ fn a_dry_run_says_what_would_be_done_and_who_said_so() {
     assert_eq!(
         steps,
         [
-            "make folders",
+            "create directories",
             "write installation.json",
             "write answers.yaml",
             "write jwt-verifying.crt",
-            "make cmsg.crt",
+            "create cmsg.crt",
             "write SecurityGateway.conf",
             "copy the daemon",
-            "start the roles",
-            "wait until live",
+            "start the services",
+            "wait until the services are healthy",
         ]
     );
     assert!(document.plan.iter().all(|step| step.is_told() && !step.done));
@@ -226,7 +226,7 @@ fn a_removal_is_planned_in_the_same_shape() {
 
     assert_eq!((code, document.schema, document.outcome), (0, 1, Outcome::Planned));
     let steps: Vec<_> = document.plan.iter().map(|step| step.step.as_str()).collect();
-    assert_eq!(steps, ["stop the roles", "delete files"]);
+    assert_eq!(steps, ["stop the services", "delete files"]);
     assert!(document.plan.iter().all(|step| step.is_told() && !step.done));
     assert_eq!(document.settings["runtime"].from, From::Saved);
     assert!(document.findings.is_empty() && document.restarts.is_empty());

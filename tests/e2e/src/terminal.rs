@@ -21,7 +21,8 @@ pub const CTRL_D: &str = "\u{4}";
 
 /// A timeout for the slowest machine.
 const WAIT: Duration = Duration::from_secs(120);
-const SIZE: Winsize = Winsize { ws_row: 50, ws_col: 160, ws_xpixel: 0, ws_ypixel: 0 };
+/// Wide enough for most texts.
+const COLUMNS: u16 = 160;
 
 /// The terminal. It needs [`crate::needs::Need::Tool`] with `setsid`.
 #[derive(Debug)]
@@ -42,7 +43,18 @@ impl Terminal {
     /// If there is no terminal, or no such program.
     #[must_use]
     pub fn run(command: &Command) -> Self {
-        let ends = openpty(&SIZE, None).expect("there is a terminal");
+        Self::run_in(COLUMNS, command)
+    }
+
+    /// The same in a terminal with so many columns.
+    ///
+    /// # Panics
+    ///
+    /// As above.
+    #[must_use]
+    pub fn run_in(columns: u16, command: &Command) -> Self {
+        let size = Winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let ends = openpty(&size, None).expect("there is a terminal");
         // Child processes of the program must not keep either end open.
         for end in [&ends.master, &ends.slave] {
             fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).expect("it can be kept from others");

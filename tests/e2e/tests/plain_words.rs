@@ -44,9 +44,35 @@ fn a_dumb_terminal_gets_plain_text() {
     let (code, shown) = Terminal::run(&command).ended();
 
     assert_eq!(code, 0, "{shown}");
-    assert!(shown.contains("wait until live …\r\n"), "{shown}");
+    assert!(shown.contains("[ok] Both services are healthy\r\n"), "{shown}");
     assert!(!shown.contains('\u{1b}'), "{shown:?}");
     assert!(!shown.replace("\r\n", "").contains('\r'), "{shown:?}");
+}
+
+#[test]
+fn lines_are_as_wide_as_the_terminal_and_end_between_words() {
+    if !met(&[Need::Tool("setsid")]) {
+        return;
+    }
+    let site = Installation::start();
+    // The words are those of a log, where no line is wrapped.
+    let words = ["install", "--dry-run", "--agent-port=6000"];
+    let (code, planned, found) = texts(&site, &words);
+    assert_eq!(code, Some(0), "{found}");
+    let expected = format!("{found}{planned}");
+    for columns in [80, 120] {
+        let mut command = binaries::command("pcoip-cmsg-setup");
+        command.args(words).arg("--root").arg(site.root()).env("TERM", "dumb");
+
+        let (code, shown) = Terminal::run_in(columns, &command).ended();
+
+        assert_eq!(code, 0, "{shown}");
+        let widest = shown.lines().map(|line| line.trim_end().chars().count()).max();
+        assert!(widest <= Some(columns.into()), "{widest:?}: {shown}");
+        let all = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(all(&shown), all(&expected));
+        assert!(expected.lines().any(|line| line.len() > columns.into()), "nothing is wrapped");
+    }
 }
 
 #[test]
@@ -69,7 +95,7 @@ fn the_first_error_of_a_change_that_is_undone_says_why_the_role_failed() {
     assert_eq!(code, Some(4), "{said}");
     let first = said.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
     assert!(
-        first.starts_with("error: the security gateway is not live: in configuration"),
+        first.starts_with("error: the security gateway is not healthy: in configuration"),
         "{said}"
     );
     assert!(first.contains("`LogDirectory`: creating log file"), "{said}");
@@ -87,8 +113,8 @@ fn an_update_to_the_same_version_says_so_and_does_nothing() {
     let (code, _, said) = texts(&site, &["update"]);
 
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("version 0.1.0 is installed already\nnothing to do\n"), "{said}");
-    assert!(!said.contains("[1/"), "{said}");
+    assert!(said.contains("version 0.1.0 is already installed; nothing to do\n"), "{said}");
+    assert!(!said.contains("healthy"), "{said}");
     let document = site.done(&["update"]);
     assert_eq!((&document["outcome"], &document["plan"]), (&json!("done"), &json!([])));
     assert_eq!(site.pids(), before);
@@ -119,7 +145,7 @@ fn commands_in_hints_name_the_root() {
     let changed = site.done(&["configure", "--agent-port=6000"]);
     let cure = format!("run `pcoip-cmsg-setup resume --root {root}` to accept new sessions");
     assert_eq!(cures(&changed, "role.not-ready"), [cure.as_str(), &cure]);
-    let (_, shown, _) = texts(&site, &["install"]);
+    let (_, shown, _) = texts(&site, &["install", "--verbose"]);
     assert!(shown.contains("pcoip-cmsg-setup install --runtime=host --enable-conn"), "{shown}");
     assert!(shown.contains(&format!("pcoip-cmsg-setup configure --root {root} ")), "{shown}");
 }

@@ -38,7 +38,7 @@ fn only_steps_that_were_begun_have_left_something() {
     let replaced = |path: &str| Trace::Replaced(Replaced(path.into()));
     let table = [
         (0, vec![], "its beginning"),
-        (1, vec![folders.clone()], "make folders"),
+        (1, vec![folders.clone()], "create directories"),
         (2, vec![folders.clone(), replaced("/r/key")], "write key"),
         (3, vec![folders, replaced("/r/key"), replaced("/r/a"), replaced("/r/b")], "delete files"),
     ];
@@ -79,7 +79,7 @@ fn a_journal_that_another_build_wrote_is_read_and_written_alike() {
       ]
     },
     {
-      "name": "start the roles",
+      "name": "start the services",
       "traces": [
         {
           "started": {
@@ -112,6 +112,6 @@ fn a_journal_that_another_build_wrote_is_read_and_written_alike() {
     let journal = Journal::parse(WRITTEN).unwrap();
 
     assert_eq!(text(&journal), WRITTEN);
-    assert_eq!(journal.last(), "start the roles");
+    assert_eq!(journal.last(), "start the services");
     assert_eq!(journal.traces().count(), 2);
 }

@@ -85,7 +85,7 @@ impl Answered<'_> {
         let Self { locked: Locked { located, lock, interrupted }, adoption, back_to, .. } = self;
         let (target, export) = (located.target.clone(), located.export.clone());
         let read = || Facts::read(wanted, target, installed, export, back_to.clone());
-        let mut facts = system.progress().during("look at the host", read);
+        let mut facts = system.progress().during("Checking the host", read);
         facts.edits.clone_from(&self.edits);
         facts.given.extend(secrets.contents().map(|(setting, content)| (setting, Ok(content))));
         if !located.request.looking.takes_daemon && wanted.daemon.is_none() {

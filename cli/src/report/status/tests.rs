@@ -168,7 +168,7 @@ fn each_state_has_its_page() {
     let mut pages = String::new();
     for (scene, page) in scenes {
         for width in [80, 120] {
-            let lines = page.lines(width);
+            let lines = page.lines(Width::of_columns(width));
             let _ = write!(pages, "== {scene}, {width} columns\n{}\n\n", lines.join("\n"));
         }
     }

@@ -91,9 +91,9 @@ fn installing_again_on_the_machine_changes_nothing_and_mends_what_was_opened() {
         steps.iter().map(|step| step["step"].clone()).collect::<Vec<_>>()
     };
 
-    assert_eq!(steps(&["--runtime=host"]), [json!("wait until live")]);
+    assert_eq!(steps(&["--runtime=host"]), [json!("wait until the services are healthy")]);
     site.machine.tell("chmod", &["644", "/opt/teradici/pcoipcm_data/certs/cmsg.key"]);
-    let mends = [json!("give files to the account"), json!("wait until live")];
+    let mends = [json!("set file permissions"), json!("wait until the services are healthy")];
     assert_eq!(steps(&["--runtime=host"]), mends);
     let again = site.run(&["install"]);
 

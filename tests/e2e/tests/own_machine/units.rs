@@ -97,7 +97,7 @@ fn a_changed_flag_restarts_its_unit_alone_and_what_is_down_is_started() {
     let Some(site) = booted() else { return };
     assert_eq!(site.install(&[]).0, Some(0));
     let planned = document(&site.run(&["install", "--dry-run", "--runtime=host"]));
-    assert_eq!(steps(&planned), ["wait until live"]);
+    assert_eq!(steps(&planned), ["wait until the services are healthy"]);
     let gateway = pid(&site, "security-gateway");
     site.calls();
 

@@ -12,17 +12,17 @@ use serde_json::json;
 use crate::site::{INSTALL, PURGE, Site};
 
 const LOAD: &str = "load the images";
-const SWARM: &str = "make a swarm";
-const NETWORK: &str = "make the network pcoipcm_network";
-const FOLDERS: &str = "make folders";
-const HOLD: &str = "note what runs";
+const SWARM: &str = "create a swarm";
+const NETWORK: &str = "create the network pcoipcm_network";
+const FOLDERS: &str = "create directories";
+const HOLD: &str = "record the running services";
 const STACK: &str = "write the stack file";
 const DEPLOY: &str = "deploy the stack";
-const RELOAD: &str = "tell the security gateway of new certificates";
-const AWAIT: &str = "wait until live";
+const RELOAD: &str = "reload the certificates of the security gateway";
+const AWAIT: &str = "wait until the services are healthy";
 const REMOVE: &str = "remove the services";
 const DELETE: &str = "delete files";
-const LEAVE: &str = "clean up at the docker engine";
+const LEAVE: &str = "clean up Docker";
 
 #[test]
 fn an_installation_killed_after_a_step_of_the_engine_is_carried_out_by_the_next() {

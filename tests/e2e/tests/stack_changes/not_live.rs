@@ -72,7 +72,7 @@ fn an_installation_whose_port_is_taken_on_the_way_ends_with_4_and_leaves_nothing
     let finding = error(&output);
     assert_eq!(finding["id"], json!("role.not-live"), "{finding}");
     let what = finding["what"].to_string();
-    assert!(what.contains("the connection manager is not live"), "{what}");
+    assert!(what.contains("the connection manager is not healthy"), "{what}");
     assert!(said.contains("0.0.0.0:443") && said.contains("in use"), "{said}");
     site.is_as(&before, "rolled back");
 }

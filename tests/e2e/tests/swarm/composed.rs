@@ -181,7 +181,7 @@ fn an_installation_with_a_compose_file_that_was_killed_is_carried_out_by_the_nex
         site.until(&RUNNING);
         assert_eq!(site.bash(&format!("cat {COPY}")), MINE, "{step}");
     };
-    for step in ["deploy the stack", "wait until live"] {
+    for step in ["deploy the stack", "wait until the services are healthy"] {
         kill(&words, step);
         recovered(&words, step);
         let (code, document) = site.setup(&PURGE);
@@ -190,7 +190,7 @@ fn an_installation_with_a_compose_file_that_was_killed_is_carried_out_by_the_nex
     }
     let (code, document) = site.setup(&words);
     assert_eq!(code, Some(0), "{document:#}");
-    let step = "wait until live";
+    let step = "wait until the services are healthy";
     kill(&["configure", "--compose-file="], step);
     recovered(&["configure"], step);
 }

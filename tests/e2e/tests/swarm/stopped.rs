@@ -90,10 +90,10 @@ fn an_engine_that_does_not_run_is_started_where_that_is_agreed_to_and_not_else()
     site.0.tell("rm", &["/run/systemd/docker/enabled"]);
     let (code, document) = site.setup(&["configure", "--agent-port=60444"]);
     assert_eq!(code, Some(0), "{document:#}");
-    assert_eq!(document["plan"][0]["step"], "enable docker", "{document:#}");
+    assert_eq!(document["plan"][0]["step"], "enable Docker", "{document:#}");
     assert_eq!(site.calls(), "enable docker\n");
     let (_, document) = site.setup(&["configure"]);
-    assert!(!document["plan"].to_string().contains("enable docker"), "{document:#}");
+    assert!(!document["plan"].to_string().contains("enable Docker"), "{document:#}");
 }
 
 #[test]

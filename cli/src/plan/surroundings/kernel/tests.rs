@@ -154,8 +154,8 @@ fn where_the_machine_lacks_a_setting_or_the_folder_nothing_is_done_about_it() {
     let steps = change.steps(&kernel, &Paths::under("/"), &mut ours);
 
     let names: Vec<_> = steps.iter().map(Step::name).collect();
-    assert_eq!(names, ["set the kernel"]);
-    assert_eq!(steps[0].changes(), "`net.ipv4.ip_local_reserved_ports` from `` to `55000`");
+    assert_eq!(names, ["set kernel parameters"]);
+    assert_eq!(steps[0].changes(), "`net.ipv4.ip_local_reserved_ports` to `55000` (was empty)");
     assert_eq!(ours.port, Some(55_000));
 }
 
