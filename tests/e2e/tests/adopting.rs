@@ -29,7 +29,10 @@ fn services_are_taken_over_with_all_they_had_and_can_be_gone_back_to() {
     let steps = told["plan"].as_array().expect("there is a plan").iter();
     let steps: Vec<_> = steps.filter_map(|step| step["step"].as_str()).collect();
     let place = |name| steps.iter().position(|step| *step == name).expect(name);
-    assert!(place("back up the existing installation") < place("write ConnectionManager.conf"), "{steps:?}");
+    assert!(
+        place("back up the existing installation") < place("write ConnectionManager.conf"),
+        "{steps:?}"
+    );
     assert_eq!(
         place("remove the existing services") + 1,
         place("create the network pcoipcm_network"),

@@ -167,7 +167,12 @@ fn an_update_killed_in_a_step_of_the_engine_is_undone_by_the_old_version_or_carr
         return;
     }
     let site = Site::start();
-    let steps = ["load the images", "write the stack file", "deploy the stack", "wait until the services are healthy"];
+    let steps = [
+        "load the images",
+        "write the stack file",
+        "deploy the stack",
+        "wait until the services are healthy",
+    ];
     let versions = ["9.0.0", "9.1.0", "9.2.0", "9.3.0", "9.4.0"];
     let packages = versions.map(|version| package(&site.folder, version, &daemon()));
     site.run(&packages[0], &INSTALL, 0);

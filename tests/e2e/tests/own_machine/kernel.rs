@@ -65,7 +65,10 @@ fn without_a_gateway_and_after_a_failure_the_kernel_is_as_it_was() {
     let planned = site.run(&["uninstall", "--dry-run", "--yes"]);
     let planned = e2e::installer::document(&planned);
     let steps: Vec<_> = planned["plan"].as_array().into_iter().flatten().collect();
-    assert!(!steps.iter().any(|step| step["step"] == json!("set kernel parameters")), "{planned:#}");
+    assert!(
+        !steps.iter().any(|step| step["step"] == json!("set kernel parameters")),
+        "{planned:#}"
+    );
 }
 
 #[test]
