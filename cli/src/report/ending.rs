@@ -49,19 +49,23 @@ impl Ending<'_> {
     fn next(&self, width: Width) -> String {
         let Self { wanted, facts, .. } = *self;
         let words = layout::words(&wanted.place.paths(), wanted.place.runtime);
-        let mut lines = Vec::new();
+        let mut steps = Vec::new();
         if clients::url(wanted, facts, When::Installed).is_some() {
-            lines.push("Log in with a PCoIP client".to_owned());
+            steps.push(("Log in with a PCoIP client", None));
         }
         if wanted.certificate == Certificate::SelfSigned {
             let command =
                 format!("pcoip-cmsg-setup configure{words} --ssl-cert FILE --ssl-key FILE");
-            lines.push(format!("Replace the self-signed certificate: `{command}`"));
+            steps.push(("Replace the self-signed certificate:", Some(command)));
         }
-        lines.push(format!("Check the services: `pcoip-cmsg-setup status{words}`"));
+        let status = format!("pcoip-cmsg-setup status{words}");
+        steps.push(("Check the services at any time:", Some(status)));
         let mut text = "\n\nNext steps".to_owned();
-        for line in lines {
-            text = format!("{text}\n{}", wrap::text(&format!("  - {line}"), width));
+        for (what, command) in steps {
+            text = format!("{text}\n{}", wrap::text(&format!("  - {what}"), width));
+            if let Some(command) = command {
+                text = format!("{text}\n{}", wrap::command(&command, 4, width));
+            }
         }
         text + &self.gateways(&words, width) + &self.manager(width)
     }

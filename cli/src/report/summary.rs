@@ -91,7 +91,8 @@ impl Summary {
 
     /// As wide as that.
     pub(crate) fn lines(&self, width: Width) -> String {
-        format!("{}\n{}", self.title, wrap::table(&self.rows, 2, width))
+        let title = wrap::text(&self.title, width);
+        format!("{title}\n{}", wrap::table(&self.rows, 2, width))
     }
 }
 

@@ -23,7 +23,7 @@ impl Width {
     }
 }
 
-/// Wraps each line of a text. The rest of a line is indented as the line is, behind its `-` or `1.`.
+/// Wraps each line of a text. The rest of a line is indented as the line is, behind its `-`, `1.` or `|`.
 pub(crate) fn text(text: &str, width: Width) -> String {
     let lines = text.lines().map(|line| {
         let (indent, rest) = line.split_at(hanging(line));
@@ -80,7 +80,9 @@ fn hanging(line: &str) -> usize {
     let marker = text.find(' ').filter(|end| {
         let word = &text[..*end];
         let number = word.strip_suffix(['.', ')']);
-        word == "-" || number.is_some_and(|it| it.bytes().all(|byte| byte.is_ascii_digit()))
+        word == "-"
+            || word == "|"
+            || number.is_some_and(|it| it.bytes().all(|byte| byte.is_ascii_digit()))
     });
     line.len() - text.len() + marker.map_or(0, |end| end + 1)
 }

@@ -36,7 +36,7 @@ impl<T> Kind<T> for AwaitLive {
             [only] => format!("The {} is healthy", named(only.role)),
             _ => "Both services are healthy".to_owned(),
         };
-        Stage::new(Group::Health, "Waiting for the services to become healthy", finished)
+        Stage::new(Group::Health, "Checking the services", finished)
     }
 
     fn perform(&self, system: &mut dyn System) -> Result<(), StepError> {

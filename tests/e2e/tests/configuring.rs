@@ -97,7 +97,8 @@ fn a_new_certificate_is_shown_and_nothing_restarts() {
     assert_eq!(second["restarts"], json!([]));
     assert_eq!(site.pids(), before);
     let steps = second["plan"].as_array().expect("there is a plan").iter();
-    let told = steps.filter(|it| it["step"].to_string().contains("of new certificates")).count();
+    let told =
+        steps.filter(|it| it["step"].to_string().contains("reload the certificates")).count();
     assert_eq!(told, 2, "{second:#}");
     // Reloaded certificates do not cause a later restart.
     let later = site.done(&["configure", "--agent-port=6000"]);
