@@ -1,11 +1,15 @@
 //! The only module that prints. Standard output is data, standard error is everything else; meaning
-//! is never told by colour alone.
+//! is never told by colour alone. Text for people is as wide as the terminal.
+
+pub(crate) mod wrap;
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
     sync::OnceLock,
 };
 
+use anstyle::{AnsiColor, Style};
+use console::Term;
 use serde_json::Value;
 
 use crate::{
@@ -14,11 +18,11 @@ use crate::{
     finding::{Finding, Level},
     shown::{in_json, plain},
 };
+use wrap::Width;
 
-const RED: &str = "\u{1b}[1;31m";
-const YELLOW: &str = "\u{1b}[1;33m";
-const CYAN: &str = "\u{1b}[36m";
-const PLAIN: &str = "\u{1b}[0m";
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+const CYAN: Style = AnsiColor::Cyan.on_default();
 
 /// What the operator sees.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +30,8 @@ pub(crate) struct Screen {
     /// Whether the outcome is one JSON document.
     pub(crate) is_json: bool,
     is_quiet: bool,
-    is_verbose: bool,
+    /// Whether details are shown.
+    pub(crate) is_verbose: bool,
     is_coloured: bool,
 }
 
@@ -57,8 +62,18 @@ impl Screen {
         !self.is_quiet && !self.is_verbose && io::stderr().is_terminal() && !is_dumb()
     }
 
+    /// How wide data for people is.
+    pub(crate) fn width(&self) -> Width {
+        width(&Term::stdout())
+    }
+
     /// Prints data for people; a quiet screen has none.
     pub(crate) fn data(&self, text: &str) {
+        self.block(&wrap::text(&plain(text), self.width()));
+    }
+
+    /// Prints data for people that is as wide as it should be.
+    pub(crate) fn block(&self, text: &str) {
         if !self.is_quiet && !self.is_json {
             out(&plain(text));
         }
@@ -77,14 +92,14 @@ impl Screen {
     /// Tells what is being done.
     pub(crate) fn note(&self, text: &str) {
         if !self.is_quiet {
-            err(&plain(text));
+            err(&wrap::text(&plain(text), self.err_width()));
         }
     }
 
     /// Tells more of what is being done.
     pub(crate) fn detail(&self, text: &str) {
         if self.is_verbose {
-            err(&plain(text));
+            self.note(text);
         }
     }
 
@@ -95,14 +110,16 @@ impl Screen {
             Level::Warning if self.is_quiet => return,
             Level::Warning => (YELLOW, "warning"),
         };
-        err(&format!("{}: {}", self.paint(colour, word), plain(&finding.what)));
-        self.hint(&finding.cure);
+        self.labelled(colour, word, &finding.what);
+        self.labelled(CYAN, "hint", &finding.cure);
     }
 
-    /// Shows findings that the document has too; a program reads them there.
+    /// Shows findings that the document has too, errors first; a program reads them there.
     pub(crate) fn findings(&self, findings: &[Finding]) {
         if !self.is_json {
-            findings.iter().for_each(|finding| self.finding(finding));
+            let (errors, warnings): (Vec<_>, Vec<_>) =
+                findings.iter().partition(|finding| finding.is_error());
+            errors.into_iter().chain(warnings).for_each(|finding| self.finding(finding));
         }
     }
 
@@ -113,27 +130,39 @@ impl Screen {
 
     /// Tells an error with its causes.
     pub(crate) fn failure(&self, error: &anyhow::Error, hint: Option<&str>) {
-        err(&format!("{}: {}", self.paint(RED, "error"), plain(&error.to_string())));
+        self.labelled(RED, "error", &error.to_string());
         for cause in error.chain().skip(1) {
-            err(&format!("  caused by: {}", plain(&cause.to_string())));
+            let cause = plain(&cause.to_string());
+            err(&wrap::labelled("  caused by:", &cause, self.err_width()));
         }
         if let Some(hint) = hint {
-            self.hint(hint);
+            self.labelled(CYAN, "hint", hint);
         }
     }
 
-    fn hint(&self, hint: &str) {
-        err(&format!("\n{}: {}\n", self.paint(CYAN, "hint"), plain(hint)));
+    /// How wide everything else is.
+    fn err_width(&self) -> Width {
+        width(&Term::stderr())
     }
 
-    fn paint(&self, colour: &str, word: &str) -> String {
-        if self.is_coloured { format!("{colour}{word}{PLAIN}") } else { word.to_owned() }
+    fn labelled(&self, colour: Style, word: &str, text: &str) {
+        let label = format!("{}:", self.paint(colour, word));
+        err(&wrap::labelled(&label, &plain(text), self.err_width()));
+    }
+
+    fn paint(&self, colour: Style, word: &str) -> String {
+        if self.is_coloured { format!("{colour}{word}{colour:#}") } else { word.to_owned() }
     }
 }
 
+/// Whether colours are wanted: `NO_COLOR`, `CLICOLOR_FORCE` and `TERM` say so, or a terminal.
 fn takes_colour() -> bool {
-    let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    io::stderr().is_terminal() && !is_refused && !is_dumb()
+    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+}
+
+fn width(term: &Term) -> Width {
+    let columns = term.is_term().then(|| term.size_checked()).flatten();
+    columns.map_or(Width::UNLIMITED, |(_, columns)| Width::of_columns(columns.into()))
 }
 
 /// Whether the terminal shows text and nothing else.
