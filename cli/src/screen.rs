@@ -96,6 +96,11 @@ impl Screen {
         }
     }
 
+    /// Prints what a question is about.
+    pub(crate) fn show(&self, text: &str) {
+        err(&wrap::text(&plain(text), self.err_width()));
+    }
+
     /// Tells more of what is being done.
     pub(crate) fn detail(&self, text: &str) {
         if self.is_verbose {
@@ -121,6 +126,16 @@ impl Screen {
                 findings.iter().partition(|finding| finding.is_error());
             errors.into_iter().chain(warnings).for_each(|finding| self.finding(finding));
         }
+    }
+
+    /// An error that a check found, as it is printed.
+    pub(crate) fn lines(&self, finding: &Finding) -> String {
+        let labelled = |colour, word: &str, text: &str| {
+            let label = format!("{}:", self.paint(colour, word));
+            wrap::labelled(&label, &plain(text), self.err_width())
+        };
+        let what = labelled(RED, "error", &finding.what);
+        format!("{what}\n{}", labelled(CYAN, "hint", &finding.cure))
     }
 
     /// Prints how the words have to be, as clap says it.

@@ -15,9 +15,8 @@ use crate::{
 /// systemd waits for it; what it has left behind may take it longer.
 const START: Duration = Duration::from_secs(60);
 const EVERY: Duration = Duration::from_millis(100);
-const QUESTION: &str = "Docker does not run. Start it, now and at every boot \
-                        (systemctl enable --now docker, --yes)?";
-const CURE: &str = "look at `journalctl -u docker`, mend what ails it, and run the command again";
+const QUESTION: &str = "Docker is not running. Start it now and at every boot (--yes)?";
+const CURE: &str = "check `journalctl -u docker`, fix the problem and run the command again";
 
 /// Starts it, where that is needed, possible and agreed to.
 pub(super) fn start(

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{Read as _, Write as _},
+    num::NonZero,
     os::fd::{AsFd as _, OwnedFd},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -12,22 +13,31 @@ use nix::{
     fcntl::{FcntlArg, FdFlag, fcntl},
     poll::{PollFd, PollFlags, PollTimeout, poll},
     pty::{Winsize, openpty},
+    sys::{
+        signal::{Signal, kill},
+        termios::{Termios, tcgetattr},
+    },
+    unistd::Pid,
 };
 
 /// The key that interrupts.
 pub const CTRL_C: &str = "\u{3}";
 /// The key that ends the input.
 pub const CTRL_D: &str = "\u{4}";
+/// The key that goes down in a list.
+pub const DOWN: &str = "\u{1b}[B";
 
 /// Waits are for the slowest machine.
 const WAIT: Duration = Duration::from_secs(120);
-const SIZE: Winsize = Winsize { ws_row: 50, ws_col: 160, ws_xpixel: 0, ws_ypixel: 0 };
+const ROWS: u16 = 200;
+const COLUMNS: u16 = 160;
 
 /// The terminal. It needs [`crate::needs::Need::Tool`] with `setsid`.
 #[derive(Debug)]
 pub struct Terminal {
     program: Child,
     keys: File,
+    columns: u16,
     /// All that was shown.
     shown: String,
     /// How much of it was expected.
@@ -42,13 +52,63 @@ impl Terminal {
     /// Where there is no terminal, or no such program.
     #[must_use]
     pub fn run(command: &Command) -> Self {
-        let ends = openpty(&SIZE, None).expect("there is a terminal");
+        Self::run_at(COLUMNS, command)
+    }
+
+    /// The same, in a terminal with so many columns.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no terminal, or no such program.
+    #[must_use]
+    pub fn run_at(columns: u16, command: &Command) -> Self {
+        let size = Winsize { ws_row: ROWS, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let ends = openpty(&size, None).expect("there is a terminal");
         // What the program starts is to keep neither of them open.
         for end in [&ends.master, &ends.slave] {
             fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).expect("it can be kept from others");
         }
         let program = start(command, &ends.slave);
-        Self { program, keys: File::from(ends.master), shown: String::new(), met: 0 }
+        Self { program, keys: File::from(ends.master), columns, shown: String::new(), met: 0 }
+    }
+
+    /// The terminal's modes, such as whether it shows what is typed.
+    ///
+    /// # Panics
+    ///
+    /// Where they cannot be read.
+    #[must_use]
+    pub fn modes(&self) -> Termios {
+        tcgetattr(&self.keys).expect("a terminal has modes")
+    }
+
+    /// What a person sees.
+    #[must_use]
+    pub fn screen(&self) -> String {
+        self.interpreted().screen().contents()
+    }
+
+    /// Whether a person sees the cursor.
+    #[must_use]
+    pub fn has_cursor(&self) -> bool {
+        !self.interpreted().screen().hide_cursor()
+    }
+
+    fn interpreted(&self) -> vt100::Parser {
+        let size = |number| NonZero::new(number).expect("a terminal has rows and columns");
+        let mut parser = vt100::Parser::new(size(ROWS), size(self.columns), 0);
+        parser.process(self.shown.as_bytes());
+        parser
+    }
+
+    /// Sends the program a signal.
+    ///
+    /// # Panics
+    ///
+    /// Where it has ended.
+    pub fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.program.id()).expect("a process id is small");
+        kill(Pid::from_raw(id), signal).expect("the program runs");
     }
 
     /// Waits until a text is shown, after the last that was expected.
@@ -90,12 +150,21 @@ impl Terminal {
     /// Where it does not end.
     #[must_use]
     pub fn ended(mut self) -> (i32, String) {
+        (self.end(), std::mem::take(&mut self.shown))
+    }
+
+    /// Waits until the program has ended; returns its exit code.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not end.
+    pub fn end(&mut self) -> i32 {
         let begun = Instant::now();
         while self.read() {
             assert!(begun.elapsed() < WAIT, "it does not end:\n{}", self.shown);
         }
         let status = self.program.wait().expect("its end can be waited for");
-        (status.code().expect("it ends by itself"), std::mem::take(&mut self.shown))
+        status.code().expect("it ends by itself")
     }
 
     /// Reads what is shown next; false where nothing will be.

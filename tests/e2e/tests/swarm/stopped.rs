@@ -101,7 +101,7 @@ fn at_a_terminal_silence_leaves_a_stopped_engine_alone_and_a_yes_starts_it() {
     if !met(NEEDS) {
         return;
     }
-    const QUESTION: &str = "(systemctl enable --now docker, --yes)? [y/N] ";
+    const QUESTION: &str = "Start it now and at every boot (--yes)? [y/N] ";
     let site = Site::boot();
     let mut command = site.command();
     command.args(INSTALL);
