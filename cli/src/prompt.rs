@@ -23,7 +23,7 @@ use crate::{
     finding::Finding,
 };
 pub(crate) use broker::{Before, Trust, how_to_trust};
-pub(crate) use missing::{Unanswered, ask_for_missing};
+pub(crate) use missing::{Unanswered, ask_for_missing, is_complete};
 pub(crate) use terminal::Terminal;
 
 /// Somebody who answers questions. The provided methods ask line by line.

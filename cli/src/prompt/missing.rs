@@ -98,6 +98,11 @@ pub(crate) fn ask_for_missing(
     Ok(())
 }
 
+/// Whether nothing has to be asked.
+pub(crate) fn is_complete(answers: &Answers) -> bool {
+    Question::next(answers).is_none()
+}
+
 /// Asks for the value of a setting until it has one. Where a file does not belong to those that were
 /// answered before, these answers are removed and offered again.
 ///

@@ -3,7 +3,7 @@
 #[path = "questions/screens.rs"]
 mod screens;
 
-use std::{path::Path, process::Command};
+use std::{net::TcpListener, path::Path, process::Command};
 
 use e2e::{
     binaries,
@@ -192,6 +192,25 @@ fn a_terminal_without_a_cursor_gets_plain_lines() {
         assert!(!shown.contains('\u{1b}'), "{shown:?}");
         assert!(!root.exists(), "{shown}");
     }
+}
+
+#[test]
+fn what_no_answer_changes_is_refused_before_the_first_question() {
+    if !met(&[Need::Tool("setsid")]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = binaries::command("pcoip-cmsg-setup");
+    command.args(["install", "--runtime=host", "--ignore-disk-req", "--root"]);
+    command.arg(folder.path().join("site"));
+    command.arg(format!("--listen=pcoip={}", taken.local_addr().unwrap()));
+
+    let (code, shown) = Terminal::run_at(80, &command).ended();
+
+    assert_eq!(code, 3, "{shown}");
+    assert!(shown.contains("is taken by"), "{shown}");
+    assert!(!shown.contains("[y/N]"), "{shown}");
 }
 
 #[test]
