@@ -79,7 +79,9 @@ impl Dialog {
         });
         let select = Select::with_theme(&Plain).items(items).default(0).report(false);
         let index = select.interact_on(&self.terminal).map_err(|_| self.leave())?;
-        self.show(&format!("{MARK}{}", choices.get(index).ok_or(Gone)?))?;
+        let chosen = plain(choices.get(index).ok_or(Gone)?);
+        let chosen = wrap::labelled(MARK.trim_end(), &chosen, self.width(0));
+        self.terminal.write_line(&chosen).map_err(|_| Gone)?;
         Ok(index)
     }
 
