@@ -29,7 +29,9 @@ pub const DOWN: &str = "\u{1b}[B";
 
 /// Waits are for the slowest machine.
 const WAIT: Duration = Duration::from_secs(120);
+/// High enough for a whole plan.
 const ROWS: u16 = 200;
+/// Wide enough for most texts.
 const COLUMNS: u16 = 160;
 
 /// The terminal. It needs [`crate::needs::Need::Tool`] with `setsid`.
@@ -52,16 +54,16 @@ impl Terminal {
     /// Where there is no terminal, or no such program.
     #[must_use]
     pub fn run(command: &Command) -> Self {
-        Self::run_at(COLUMNS, command)
+        Self::run_in(COLUMNS, command)
     }
 
-    /// The same, in a terminal with so many columns.
+    /// The same in a terminal with so many columns.
     ///
     /// # Panics
     ///
-    /// Where there is no terminal, or no such program.
+    /// As above.
     #[must_use]
-    pub fn run_at(columns: u16, command: &Command) -> Self {
+    pub fn run_in(columns: u16, command: &Command) -> Self {
         let size = Winsize { ws_row: ROWS, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let ends = openpty(&size, None).expect("there is a terminal");
         // What the program starts is to keep neither of them open.

@@ -66,7 +66,7 @@ fn leaving_any_question_restores_the_terminal_and_changes_nothing() {
         [&|terminal| terminal.press(CTRL_C), &|terminal| terminal.signal(Signal::SIGTERM)];
     for (flags, answers, question) in KINDS {
         for leave in leave {
-            let mut terminal = Terminal::run_at(80, &install(&root, flags));
+            let mut terminal = Terminal::run_in(80, &install(&root, flags));
             let modes = terminal.modes();
 
             answers.iter().for_each(|(question, answer)| terminal.answer(question, answer));
@@ -93,7 +93,7 @@ fn a_default_is_accepted_with_enter() {
     }
     let folder = tempfile::tempdir().unwrap();
     let flags = ["--accept-policies", "--self-signed", "--broker-url=https://b.example"];
-    let mut terminal = Terminal::run_at(80, &install(&folder.path().join("site"), &flags));
+    let mut terminal = Terminal::run_in(80, &install(&folder.path().join("site"), &flags));
 
     terminal.answer("clients reach it [192.0.2.7]  --external-pcoip-ip\r\n> ", "");
     terminal.expect("(--yes)? [y/N] ");
@@ -111,7 +111,7 @@ fn a_wrong_value_is_refused_in_place_until_it_is_right() {
     // Longer than a line.
     let long = format!("broker.example/{}", "x".repeat(100));
     let mut terminal =
-        Terminal::run_at(80, &install(&folder.path().join("site"), &["--accept-policies"]));
+        Terminal::run_in(80, &install(&folder.path().join("site"), &["--accept-policies"]));
 
     for wrong in ["broker.example", &long] {
         terminal.answer(VALUE, wrong);
@@ -146,7 +146,7 @@ fn colours_are_for_terminals_that_want_them() {
     let shown = |variable: Option<(&str, &str)>| {
         let mut command = install(&folder.path().join("site"), &["--accept-policies"]);
         command.envs(variable);
-        let mut terminal = Terminal::run_at(80, &command);
+        let mut terminal = Terminal::run_in(80, &command);
         terminal.answer(VALUE, "broker.example");
         terminal.expect("hint");
         terminal.press(CTRL_C);
@@ -181,7 +181,7 @@ fn a_terminal_without_a_cursor_gets_plain_lines() {
     for left in 0..answers.len() {
         let mut command = install(&root, &[]);
         command.env("TERM", "dumb");
-        let mut terminal = Terminal::run_at(80, &command);
+        let mut terminal = Terminal::run_in(80, &command);
 
         answers[..left].iter().for_each(|(question, answer)| terminal.answer(question, answer));
         terminal.expect(answers[left].0);
@@ -206,7 +206,7 @@ fn what_no_answer_changes_is_refused_before_the_first_question() {
     command.arg(folder.path().join("site"));
     command.arg(format!("--listen=pcoip={}", taken.local_addr().unwrap()));
 
-    let (code, shown) = Terminal::run_at(80, &command).ended();
+    let (code, shown) = Terminal::run_in(80, &command).ended();
 
     assert_eq!(code, 3, "{shown}");
     assert!(shown.contains("is taken by"), "{shown}");
@@ -220,7 +220,7 @@ fn keys_that_are_pressed_early_are_not_lost() {
     }
     let folder = tempfile::tempdir().unwrap();
     let flags = ["--external-pcoip-ip=192.0.2.7"];
-    let mut terminal = Terminal::run_at(80, &install(&folder.path().join("site"), &flags));
+    let mut terminal = Terminal::run_in(80, &install(&folder.path().join("site"), &flags));
 
     terminal.expect(POLICIES);
     terminal.press(&format!("y\rhttps://b.example\r{DOWN}\r"));

@@ -48,7 +48,7 @@ fn screens(columns: u16) -> Vec<(&'static str, String)> {
     let root = folder.path().join("site");
     let mut screens = Vec::new();
 
-    let mut terminal = Terminal::run_at(columns, &install(&root, &[]));
+    let mut terminal = Terminal::run_in(columns, &install(&root, &[]));
     terminal.answer(POLICIES, "y");
     terminal.answer(BROKER, "broker.example");
     terminal.expect("hint");
@@ -63,7 +63,7 @@ fn screens(columns: u16) -> Vec<(&'static str, String)> {
 
     let flags = ["--accept-policies", "--broker-url=https://b.example", "--docker-username=me"];
     let files = [&flags[..], &["--external-pcoip-ip=192.0.2.7"]].concat();
-    let mut terminal = Terminal::run_at(columns, &install(&root, &files));
+    let mut terminal = Terminal::run_in(columns, &install(&root, &files));
     let (certificate, key) = pair(folder.path());
     terminal.answer(CERTIFICATES, "");
     terminal.answer("--ssl-cert\r\n> ", &certificate);
@@ -75,7 +75,7 @@ fn screens(columns: u16) -> Vec<(&'static str, String)> {
 
     let flags = ["--accept-policies", "--self-signed", "--enable-connection-manager=false"];
     let gateway = [&flags[..], &["--external-pcoip-ip=192.0.2.7"]].concat();
-    let mut terminal = Terminal::run_at(columns, &install(&root, &gateway));
+    let mut terminal = Terminal::run_in(columns, &install(&root, &gateway));
     terminal.expect("--jwt-verifying-cert");
     terminal.expect(VALUE);
     screens.push(("A gateway on a host of its own", left(terminal)));
@@ -120,7 +120,7 @@ fn broker(columns: u16, root: &Path) -> String {
     command.args(["install", "--runtime=host", "--ignore-disk-req", "--accept-policies"]);
     command.args(["--self-signed", "--enable-security-gateway=false", "--dry-run", "--root"]);
     command.arg(root).arg(format!("--broker-url=https://{address}"));
-    let mut terminal = Terminal::run_at(columns, &command);
+    let mut terminal = Terminal::run_in(columns, &command);
     terminal.expect("(--broker-cert-check=false)\r\n");
     let screen = left(terminal).replace(&address, "127.0.0.1:44444");
     let mut parts = screen.split("sha256:");
