@@ -142,6 +142,11 @@ impl Screen {
         if self.is_ascii { "->" } else { "\u{2192}" }
     }
 
+    /// Prints what a question is about.
+    pub(crate) fn show(&self, text: &str) {
+        err(&wrap::text(&plain(text), self.err_width()));
+    }
+
     /// Tells more of what is being done.
     pub(crate) fn detail(&self, text: &str) {
         if self.is_verbose {

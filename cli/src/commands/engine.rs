@@ -15,8 +15,7 @@ use crate::{
 /// systemd waits for it; what it has left behind may take it longer.
 const START: Duration = Duration::from_secs(60);
 const EVERY: Duration = Duration::from_millis(100);
-const QUESTION: &str =
-    "Docker is not running. Start it now and at every boot (systemctl enable --now docker)?";
+const QUESTION: &str = "Docker is not running. Start it now and at every boot (--yes)?";
 const CURE: &str = "check `journalctl -u docker`, fix the problem and run the command again";
 
 /// Starts it, where that is needed, possible and agreed to.

@@ -1,8 +1,9 @@
-//! A broker whose certificate cannot be verified, or is not the pinned one: how to trust it.
+//! Asks how to trust a broker whose certificate cannot be verified or is not the pinned one.
 
 use super::{
-    Gone, Person, choose,
+    Gone, Person,
     missing::{Offers, ask_for, say},
+    questions::Question,
 };
 use crate::{
     answers::{Origin, sources::Sources},
@@ -15,24 +16,28 @@ use crate::{
 /// How a broker is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// As it was checked; by the key that it presents now, if nothing else vouches for it.
+    /// As checked; by the key that it presents now, if its certificate cannot be verified.
     Pin,
-    /// By the file that was answered, if that vouches for it when it is checked again.
+    /// By the authority's file that the person named; to be checked again.
     Listed,
-    /// As the answers say now; to be checked again.
+    /// As the changed answers say; to be checked again.
     Anew,
 }
 
 /// How the broker was trusted so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Before {
-    /// It is met for the first time: its key is pinned unless somebody objects.
+    /// This is the first connection: its key is pinned by default.
     New,
-    /// By other means, which do not vouch for its certificate. Its key is pinned only by an answer.
+    /// By other means than a pin, which do not verify its certificate. Its key is pinned only by an
+    /// answer.
     Untrusted,
-    /// By a pin, and it presents another key.
+    /// By a pin, but it presents another key.
     Changed,
 }
+
+const QUESTION: &str =
+    "Compare these fingerprints with the broker's own. How should it be trusted?";
 
 #[derive(Debug, Clone, Copy)]
 enum Choice {
@@ -41,13 +46,13 @@ enum Choice {
     Off,
 }
 
-/// Asks for it, and shows what the broker presents. What was said in another way is not offered. After
-/// a file that was answered and does not vouch for it, that answer is taken back in place of a
-/// question: what is offered next is the same as before, by the same numbers.
+/// Shows what the broker presents, and asks how to trust it. Settings that have a value already are not
+/// offered. If the authority's file that the person named does not verify the certificate, that answer
+/// is removed without a question, so that the same choices are offered again.
 ///
 /// # Errors
 ///
-/// Where the person goes away.
+/// The person leaves.
 pub(crate) fn how_to_trust(
     person: &mut dyn Person,
     sources: &mut Sources,
@@ -77,14 +82,17 @@ pub(crate) fn how_to_trust(
         return Ok(Trust::Pin);
     }
     person.tell(&shown(broker, seen, known, authority));
-    match choose(person, &choices)? {
+    let (choices, texts): (Vec<_>, Vec<_>) = choices.into_iter().unzip();
+    let chosen = choices[person.choose(QUESTION, &texts)?];
+    person.tell("");
+    match chosen {
         Choice::Pin if known == Before::New => Ok(Trust::Pin),
         Choice::Pin => {
             say(person, sources, around, (Setting::BrokerPin, seen.key.to_string()));
             Ok(Trust::Anew)
         }
         Choice::Authority => {
-            ask_for(person, sources, around, Setting::CaCert, &mut Offers::new())?;
+            ask_for(person, sources, around, Question::CaCert, &mut Offers::new())?;
             Ok(Trust::Listed)
         }
         Choice::Off => {
@@ -97,13 +105,13 @@ pub(crate) fn how_to_trust(
 fn not_vouched(file: &str, trouble: &str) -> Finding {
     Finding::error(
         "broker.authority",
-        format!("`{file}` does not vouch for the broker's certificate: {trouble}"),
-        "give the certificates of the authority that issued it, or choose another way",
+        format!("the broker's certificate cannot be verified with `{file}`: {trouble}"),
+        "name a file with the certificates of the issuing authority, or choose another way",
     )
 }
 
-/// What there is to compare, and which file was of no use. What a stranger chose comes last, so that
-/// it cannot stand for the fingerprints.
+/// What the person compares. Text that the broker chose comes last, so that it cannot imitate the
+/// fingerprints.
 fn shown(broker: &str, seen: &Seen, known: Before, authority: Option<&String>) -> String {
     let Seen { key, certificate, names, trouble } = seen;
     let trouble = trouble.as_deref().unwrap_or_default();
@@ -111,15 +119,16 @@ fn shown(broker: &str, seen: &Seen, known: Before, authority: Option<&String>) -
     let what = match known {
         Before::Changed => format!(
             "The broker {broker} presents another certificate than the pinned one. If nobody \
-             replaced it,\nsomebody may be intercepting the connection."
+             replaced it, \
+             somebody may be intercepting the connection."
         ),
         Before::New | Before::Untrusted => {
             format!("The certificate of the broker {broker} cannot be verified{by}.")
         }
     };
     format!(
-        "{what}\n  certificate: {certificate}\n  key:         {key}\n  problem:     {trouble}\n  \
-         names:       {names}\nCompare these fingerprints with the broker's. How should it be trusted?"
+        "{what}\n  key:\n    {key}\n  certificate:\n    {certificate}\n  problem: {trouble}\n  \
+         names: {names}"
     )
 }
 
@@ -189,7 +198,7 @@ mod tests {
         let told = &person.told[0];
         let at = |text: &str| told.find(text).unwrap_or_else(|| panic!("{text}: {told}"));
         for fingerprint in [sha256(b"key"), sha256(b"certificate")] {
-            for strangers in ["UnknownIssuer", "  names:       b.example\n"] {
+            for strangers in ["UnknownIssuer", "  names: b.example"] {
                 assert!(at(&fingerprint.to_string()) < at(strangers), "{told}");
             }
         }
@@ -217,12 +226,13 @@ mod tests {
         let second = ask(&mut person, &mut sources, first).unwrap();
 
         assert_eq!((first, second), (Trust::Listed, Trust::Anew));
-        let what = format!("`{path}` does not vouch for the broker's certificate: UnknownIssuer");
+        let what =
+            format!("the broker's certificate cannot be verified with `{path}`: UnknownIssuer");
         assert_eq!(person.refused, [what]);
         assert_eq!(sources.resolve(&Layer::new()).of(Setting::CaCert).from, Origin::Default);
         assert_eq!(ask(&mut person, &mut sources, second), Ok(Trust::Listed));
         assert_eq!(person.told, offered);
-        assert!(offered[2].starts_with("  2) Verify it with its authority"), "{offered:?}");
+        assert!(offered[3].starts_with("  2) Verify it with its authority"), "{offered:?}");
     }
 
     #[test]

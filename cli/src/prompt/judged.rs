@@ -1,4 +1,4 @@
-//! What is wrong with an answer as it was typed: what the same value of the flag would be refused for.
+//! Checks an answer as the value of its flag is checked.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::{
     wanted::{Location, Wanted},
 };
 
-/// Files that are looked into at once.
+/// The files that are read when they are named.
 const FILES: [Setting; 5] = [
     Setting::SslCert,
     Setting::SslKey,
@@ -23,11 +23,11 @@ const FILES: [Setting; 5] = [
     Setting::JwtVerifyingCert,
 ];
 
-/// Takes an answer, unless it is wrong.
+/// Accepts an answer, unless it is invalid.
 ///
 /// # Errors
 ///
-/// What is wrong with it; then nothing is answered.
+/// What is wrong with it; the setting then has no answer.
 pub(super) fn answer(
     sources: &mut Sources,
     saved: &Layer,
@@ -45,7 +45,7 @@ pub(super) fn answer(
     Err(added)
 }
 
-/// What is wrong with what was said. What was not said is another matter.
+/// The errors of the settings that have a value.
 fn errors(answers: &Answers, place: &Location) -> Vec<Finding> {
     let (_, mut findings) = Wanted::read(answers, place.clone());
     findings.extend(of_files(answers));

@@ -1,8 +1,8 @@
-//! Asks for what an installation needs and nobody has said.
+//! Asks for the required settings that have no value.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use super::{Gone, Person, choose, confirm, judged, questions::Question};
+use super::{Gone, Person, ValueQuestion, judged, questions::Question};
 use crate::{
     answers::{Answers, Origin, sources::Sources},
     args::settings::{Kind, Layer, Setting},
@@ -11,27 +11,33 @@ use crate::{
 };
 
 const POLICIES: &str = "\
-Licence: Apache-2.0. You may use, change and pass on this software; it comes without warranty. The
-whole text: https://www.apache.org/licenses/LICENSE-2.0
-Privacy: nothing is collected, and nothing is sent to anybody but the hosts that you name.";
+Licence: Apache-2.0. You may use, change and distribute this software. It comes without warranty \
+(https://www.apache.org/licenses/LICENSE-2.0).
+Privacy: this software collects no data and connects only to the hosts that you configure.";
 
 const GATEWAY: &str = "\
-Clients' sessions come to the gateway on this host, at an address of its own or one that is forwarded
-to it; never at a load balancer's.";
+Clients connect directly to the gateway on this host. Enter the host's own address or one that is \
+forwarded to it, not the address of a load balancer.";
 
 const AGAIN: &str = "\
-Any of these files may be the wrong one, so they are asked for again; an empty line keeps the one in
-brackets.";
+Any of these files may be the wrong one. You are asked for each of them again: press Enter to keep \
+the file in brackets.";
 
-/// What an empty line answers to the question for a setting.
+/// What `--self-signed` is for each choice.
+const CERTIFICATES: [(&str, &str); 2] = [
+    ("false", "My own certificate, from files (--ssl-cert, --ssl-key, --ca-cert)"),
+    ("true", "A self-signed certificate, for testing (--self-signed)"),
+];
+
+/// The defaults that are offered for settings.
 pub(super) type Offers = BTreeMap<Setting, String>;
 
-/// Why not all was answered.
+/// Why a question was not answered.
 #[derive(Debug)]
 pub(crate) enum Unanswered {
-    /// The person went away.
+    /// The person left.
     Gone,
-    /// The answer refuses the installation.
+    /// The person does not accept the policies.
     Refused(Vec<Finding>),
 }
 
@@ -41,11 +47,11 @@ impl From<Gone> for Unanswered {
     }
 }
 
-/// Asks until nothing is open; `addresses` are those of this host.
+/// Asks until nothing is missing; `addresses` are those of this host.
 ///
 /// # Errors
 ///
-/// Where the person goes away, or does not accept the policies.
+/// The person leaves or does not accept the policies.
 pub(crate) fn ask_for_missing(
     person: &mut dyn Person,
     sources: &mut Sources,
@@ -55,76 +61,83 @@ pub(crate) fn ask_for_missing(
     let mut offers: Offers =
         offer(addresses).map(|best| (Setting::ExternalPcoipIp, best)).into_iter().collect();
     while let Some(question) = Question::next(&sources.resolve(saved)) {
+        let around = (saved, place);
         match question {
             Question::Policies => {
                 person.tell(POLICIES);
-                if !confirm(person, &format!("{}?", question.words()))? {
+                let text = format!("{} ({})?", question.text(), question.flag());
+                if !person.confirm(&text)? {
                     return Err(Unanswered::Refused(not_accepted(sources, saved, place)));
                 }
-                say(person, sources, (saved, place), (Setting::AcceptPolicies, "true".into()));
+                say(person, sources, around, (Setting::AcceptPolicies, "true".into()));
             }
             Question::Certificate => {
-                person.tell(&format!("{}?", question.words()));
-                let choices = [
-                    ("false", "your own, from files (--ssl-cert, --ssl-key, --ca-cert)"),
-                    ("true", "a self-signed one, for testing (--self-signed)"),
-                ];
-                let answer = choose(person, &choices)?;
-                say(person, sources, (saved, place), (Setting::SelfSigned, answer.into()));
+                let (answers, texts): (Vec<_>, Vec<_>) = CERTIFICATES.into_iter().unzip();
+                let chosen = person.choose(question.text(), &texts)?;
+                say(person, sources, around, (Setting::SelfSigned, answers[chosen].to_owned()));
             }
-            Question::Value(setting) => {
-                if setting == Setting::ExternalPcoipIp {
+            Question::BrokerUrl
+            | Question::ExternalPcoipIp
+            | Question::SslCert
+            | Question::SslKey
+            | Question::CaCert
+            | Question::JwtVerifyingCert => {
+                if question == Question::ExternalPcoipIp {
                     person.tell(GATEWAY);
                 }
-                ask_for(person, sources, (saved, place), setting, &mut offers)?;
+                ask_for(person, sources, around, question, &mut offers)?;
             }
-            Question::Password(setting) => {
-                let typed = person.ask(&format!("{}: ", question.words()), true)?;
-                say(person, sources, (saved, place), (setting, (*typed).clone()));
+            Question::DockerPassword | Question::SsoEnrollmentPassword => {
+                let text = format!("{}  {}\n> ", question.text(), question.flag());
+                let typed = person.ask(&text, true)?;
+                say(person, sources, around, (question.setting(), (*typed).clone()));
             }
         }
+        person.tell("");
     }
     Ok(())
 }
 
-/// Asks for the value of a setting until it has one; an empty line takes what is offered. Where a file
-/// does not go with what was answered before, that is taken back too, and offered.
+/// Whether nothing has to be asked.
+pub(crate) fn is_complete(answers: &Answers) -> bool {
+    Question::next(answers).is_none()
+}
+
+/// Asks for the value of a setting until it has one. Where a file does not belong to those that were
+/// answered before, these answers are removed and offered again.
 ///
 /// # Errors
 ///
-/// Where the person goes away.
+/// The person leaves.
 pub(super) fn ask_for(
     person: &mut dyn Person,
     sources: &mut Sources,
     around: (&Layer, &Location),
-    setting: Setting,
+    question: Question,
     offers: &mut Offers,
 ) -> Result<(), Gone> {
-    let words = Question::Value(setting).words();
-    let offered = offers.get(&setting).cloned().unwrap_or_default();
-    let brackets = if offered.is_empty() { String::new() } else { format!(" [{offered}]") };
-    loop {
-        let typed = person.ask(&format!("{words}{brackets}: "), false)?;
-        let text = if typed.is_empty() { &offered } else { &*typed };
-        if text.is_empty() {
-            person.tell("an answer is needed; Ctrl-C stops, and nothing is changed");
-            continue;
-        }
-        let wrong = say(person, sources, around, (setting, text.clone()));
-        if wrong.is_empty() {
-            return Ok(());
-        }
+    let setting = question.setting();
+    let default = offers.get(&setting).cloned().unwrap_or_default();
+    let asked = ValueQuestion { text: question.text(), flag: question.flag(), default };
+    let mut apart = None;
+    let answer = person.value(&asked, &mut |text| {
+        let wrong = wrong(sources, around, (setting, text.to_owned()));
         let before = answered_with(setting, &wrong, &sources.resolve(around.0));
-        if !before.is_empty() {
-            person.tell(AGAIN);
-            offers.insert(setting, text.clone());
-            for (setting, text) in before {
-                sources.forget(setting);
-                offers.insert(setting, text);
-            }
-            return Ok(());
+        if before.is_empty() {
+            return wrong;
         }
+        apart = Some((wrong, before));
+        Vec::new()
+    })?;
+    let Some((wrong, before)) = apart else { return Ok(()) };
+    wrong.iter().for_each(|finding| person.refuse(finding));
+    person.tell(AGAIN);
+    offers.insert(setting, answer);
+    for (setting, text) in before {
+        sources.forget(setting);
+        offers.insert(setting, text);
     }
+    Ok(())
 }
 
 /// What the person answered before and may be as wrong as the answer to this setting; nothing where the
@@ -145,9 +158,18 @@ fn answered_with(setting: Setting, wrong: &[Finding], answers: &Answers) -> Offe
     [Setting::SslCert, Setting::SslKey].into_iter().filter_map(answered).collect()
 }
 
-/// Takes an answer, or tells what is wrong with it, and returns that.
+/// Takes an answer, or shows what is wrong with it.
 pub(super) fn say(
     person: &mut dyn Person,
+    sources: &mut Sources,
+    around: (&Layer, &Location),
+    answer: (Setting, String),
+) {
+    wrong(sources, around, answer).iter().for_each(|finding| person.refuse(finding));
+}
+
+/// Takes an answer, or returns what is wrong with it.
+fn wrong(
     sources: &mut Sources,
     (saved, place): (&Layer, &Location),
     (setting, text): (Setting, String),
@@ -156,9 +178,7 @@ pub(super) fn say(
         Kind::List => text.split([',', ' ']).filter(|t| !t.is_empty()).map(Into::into).collect(),
         _ => vec![text],
     };
-    let wrong = judged::answer(sources, saved, place, (setting, texts)).err().unwrap_or_default();
-    wrong.iter().for_each(|finding| person.refuse(finding));
-    wrong
+    judged::answer(sources, saved, place, (setting, texts)).err().unwrap_or_default()
 }
 
 /// The address that most clients can reach: a public one before one of a private network.

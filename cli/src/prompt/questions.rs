@@ -1,5 +1,5 @@
-//! Which questions are open: what an installation needs and nobody has said. Where somebody has said
-//! that a value is to be empty, that is an answer.
+//! The questions, and which of them are open: those for required settings that have no value. A setting
+//! that was set to an empty value is not asked for.
 
 use cmsg_config::values::Switch;
 
@@ -8,21 +8,25 @@ use crate::{
     args::settings::Setting,
 };
 
-/// Something to ask.
+/// A question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Question {
     /// Whether the policies are accepted.
     Policies,
-    /// Whose certificate clients are shown.
+    BrokerUrl,
+    ExternalPcoipIp,
+    /// Which certificate clients see.
     Certificate,
-    /// The value of a setting.
-    Value(Setting),
-    /// A password.
-    Password(Setting),
+    SslCert,
+    SslKey,
+    CaCert,
+    JwtVerifyingCert,
+    DockerPassword,
+    SsoEnrollmentPassword,
 }
 
 impl Question {
-    /// The first that is open.
+    /// The first open question.
     pub(super) fn next(answers: &Answers) -> Option<Self> {
         let is_on = |setting| {
             let value = answers.of(setting).texts.first();
@@ -33,13 +37,13 @@ impl Question {
             (is_on(Setting::EnableConnectionManager), is_on(Setting::EnableSecurityGateway));
         let is_open = |question: &Self| match question {
             Self::Policies => true,
+            Self::BrokerUrl => manager,
+            Self::ExternalPcoipIp => gateway,
             Self::Certificate => !is_given(Setting::SslCert) && !is_given(Setting::SslKey),
-            Self::Value(Setting::BrokerUrl) => manager,
-            Self::Value(Setting::ExternalPcoipIp) => gateway,
-            Self::Value(Setting::JwtVerifyingCert) => gateway && !manager,
-            Self::Value(_) => !is_on(Setting::SelfSigned),
-            Self::Password(Setting::DockerPassword) => is_given(Setting::DockerUsername),
-            Self::Password(_) => {
+            Self::SslCert | Self::SslKey | Self::CaCert => !is_on(Setting::SelfSigned),
+            Self::JwtVerifyingCert => gateway && !manager,
+            Self::DockerPassword => is_given(Setting::DockerUsername),
+            Self::SsoEnrollmentPassword => {
                 is_on(Setting::EnableSso) && is_given(Setting::SsoEnrollmentUsername)
             }
         };
@@ -47,48 +51,56 @@ impl Question {
         ALL.into_iter().find(|question| !said(question) && is_open(question))
     }
 
-    /// The setting that the answer is of.
-    pub(super) fn setting(&self) -> Setting {
+    /// The setting that it asks for.
+    pub(super) fn setting(self) -> Setting {
         match self {
             Self::Policies => Setting::AcceptPolicies,
+            Self::BrokerUrl => Setting::BrokerUrl,
+            Self::ExternalPcoipIp => Setting::ExternalPcoipIp,
             Self::Certificate => Setting::SelfSigned,
-            Self::Value(setting) | Self::Password(setting) => *setting,
+            Self::SslCert => Setting::SslCert,
+            Self::SslKey => Setting::SslKey,
+            Self::CaCert => Setting::CaCert,
+            Self::JwtVerifyingCert => Setting::JwtVerifyingCert,
+            Self::DockerPassword => Setting::DockerPassword,
+            Self::SsoEnrollmentPassword => Setting::SsoEnrollmentPassword,
         }
     }
 
-    /// The question, with its flag.
-    pub(super) fn words(&self) -> String {
-        let setting = self.setting();
-        let words = match setting {
-            Setting::AcceptPolicies => "Do you accept both",
-            Setting::BrokerUrl => "Connection broker, https://HOST[:PORT]",
-            Setting::ExternalPcoipIp => "Address of this host's gateway, as clients see it",
-            Setting::SelfSigned => "Which certificate do clients see",
-            Setting::SslCert => "File with the certificate, followed by its chain (PEM)",
-            Setting::SslKey => "File with its key (PEM)",
-            Setting::CaCert => "File with the certificates of the authority (PEM)",
-            Setting::JwtVerifyingCert => {
-                "File with the connection managers' verifying certificates (PEM)"
-            }
-            Setting::DockerPassword => "Password at the registry",
-            _ => "Password of the user who enrolls",
-        };
-        format!("{words} (--{setting})")
+    /// The question, without its flag.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Policies => "Accept the licence and the privacy statement",
+            Self::BrokerUrl => "Connection broker URL (https://HOST[:PORT])",
+            Self::ExternalPcoipIp => "Address of this host as clients reach it",
+            Self::Certificate => "Which certificate should clients see?",
+            Self::SslCert => "Certificate file (PEM, with the intermediate certificates)",
+            Self::SslKey => "Private key file (PEM)",
+            Self::CaCert => "CA certificate file (PEM)",
+            Self::JwtVerifyingCert => "Verifying certificates of the connection managers (PEM)",
+            Self::DockerPassword => "Password for the registry",
+            Self::SsoEnrollmentPassword => "Password of the enrollment user",
+        }
+    }
+
+    /// The flag that answers it.
+    pub(super) fn flag(self) -> String {
+        format!("--{}", self.setting())
     }
 }
 
 /// All, in the order in which they are asked.
 const ALL: [Question; 10] = [
     Question::Policies,
-    Question::Value(Setting::BrokerUrl),
-    Question::Value(Setting::ExternalPcoipIp),
+    Question::BrokerUrl,
+    Question::ExternalPcoipIp,
     Question::Certificate,
-    Question::Value(Setting::SslCert),
-    Question::Value(Setting::SslKey),
-    Question::Value(Setting::CaCert),
-    Question::Value(Setting::JwtVerifyingCert),
-    Question::Password(Setting::DockerPassword),
-    Question::Password(Setting::SsoEnrollmentPassword),
+    Question::SslCert,
+    Question::SslKey,
+    Question::CaCert,
+    Question::JwtVerifyingCert,
+    Question::DockerPassword,
+    Question::SsoEnrollmentPassword,
 ];
 
 #[cfg(test)]
@@ -151,15 +163,6 @@ mod tests {
         ];
         for (flags, certificate, names) in table {
             assert_eq!(asked(flags, certificate), names, "{flags}");
-        }
-    }
-
-    #[test]
-    fn every_question_names_its_flag() {
-        for question in ALL {
-            let words = question.words();
-
-            assert!(words.ends_with(&format!(" (--{})", question.setting())), "{words}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A person of the tests, whose answers are written down before.
+//! A person in tests, whose answers are known in advance.
 
 use std::collections::VecDeque;
 
@@ -7,20 +7,20 @@ use zeroize::Zeroizing;
 use super::{Gone, Person};
 use crate::finding::Finding;
 
-/// Gives the answers in their order, and goes away after the last.
+/// Gives the answers in order, and leaves after the last.
 #[derive(Debug, Default)]
 pub(super) struct Scripted {
     answers: VecDeque<String>,
     /// What was asked.
     pub(super) asked: Vec<String>,
-    /// What was told.
+    /// What was shown, without blank lines.
     pub(super) told: Vec<String>,
     /// What was wrong with answers.
     pub(super) refused: Vec<String>,
 }
 
 impl Scripted {
-    /// Has these answers.
+    /// Will give these answers.
     pub(super) fn answering(answers: &[&str]) -> Self {
         let answers = answers.iter().map(ToString::to_string).collect();
         Self { answers, ..Self::default() }
@@ -29,7 +29,9 @@ impl Scripted {
 
 impl Person for Scripted {
     fn tell(&mut self, text: &str) {
-        self.told.push(text.to_owned());
+        if !text.is_empty() {
+            self.told.push(text.to_owned());
+        }
     }
 
     fn refuse(&mut self, finding: &Finding) {

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{Read as _, Write as _},
+    num::NonZero,
     os::fd::{AsFd as _, OwnedFd},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -12,15 +13,24 @@ use nix::{
     fcntl::{FcntlArg, FdFlag, fcntl},
     poll::{PollFd, PollFlags, PollTimeout, poll},
     pty::{Winsize, openpty},
+    sys::{
+        signal::{Signal, kill},
+        termios::{Termios, tcgetattr},
+    },
+    unistd::Pid,
 };
 
 /// The key that interrupts.
 pub const CTRL_C: &str = "\u{3}";
 /// The key that ends the input.
 pub const CTRL_D: &str = "\u{4}";
+/// The key that goes down in a list.
+pub const DOWN: &str = "\u{1b}[B";
 
 /// A timeout for the slowest machine.
 const WAIT: Duration = Duration::from_secs(120);
+/// High enough for a whole plan.
+const ROWS: u16 = 200;
 /// Wide enough for most texts.
 const COLUMNS: u16 = 160;
 
@@ -29,6 +39,7 @@ const COLUMNS: u16 = 160;
 pub struct Terminal {
     program: Child,
     keys: File,
+    columns: u16,
     /// All that was shown.
     shown: String,
     /// How much of it was expected so far.
@@ -53,14 +64,53 @@ impl Terminal {
     /// As above.
     #[must_use]
     pub fn run_in(columns: u16, command: &Command) -> Self {
-        let size = Winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = Winsize { ws_row: ROWS, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let ends = openpty(&size, None).expect("there is a terminal");
         // Child processes of the program must not keep either end open.
         for end in [&ends.master, &ends.slave] {
             fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).expect("it can be kept from others");
         }
         let program = start(command, &ends.slave);
-        Self { program, keys: File::from(ends.master), shown: String::new(), met: 0 }
+        Self { program, keys: File::from(ends.master), columns, shown: String::new(), met: 0 }
+    }
+
+    /// The terminal's modes, such as whether it shows what is typed.
+    ///
+    /// # Panics
+    ///
+    /// Where they cannot be read.
+    #[must_use]
+    pub fn modes(&self) -> Termios {
+        tcgetattr(&self.keys).expect("a terminal has modes")
+    }
+
+    /// What a person sees.
+    #[must_use]
+    pub fn screen(&self) -> String {
+        self.interpreted().screen().contents()
+    }
+
+    /// Whether a person sees the cursor.
+    #[must_use]
+    pub fn has_cursor(&self) -> bool {
+        !self.interpreted().screen().hide_cursor()
+    }
+
+    fn interpreted(&self) -> vt100::Parser {
+        let size = |number| NonZero::new(number).expect("a terminal has rows and columns");
+        let mut parser = vt100::Parser::new(size(ROWS), size(self.columns), 0);
+        parser.process(self.shown.as_bytes());
+        parser
+    }
+
+    /// Sends the program a signal.
+    ///
+    /// # Panics
+    ///
+    /// Where it has ended.
+    pub fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.program.id()).expect("a process id is small");
+        kill(Pid::from_raw(id), signal).expect("the program runs");
     }
 
     /// Waits until a text is shown after the previously expected one.
@@ -102,12 +152,21 @@ impl Terminal {
     /// If it does not end.
     #[must_use]
     pub fn ended(mut self) -> (i32, String) {
+        (self.end(), std::mem::take(&mut self.shown))
+    }
+
+    /// Waits until the program has ended; returns its exit code.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not end.
+    pub fn end(&mut self) -> i32 {
         let begun = Instant::now();
         while self.read() {
             assert!(begun.elapsed() < WAIT, "it does not end:\n{}", self.shown);
         }
         let status = self.program.wait().expect("its end can be waited for");
-        (status.code().expect("it ends by itself"), std::mem::take(&mut self.shown))
+        status.code().expect("it ends by itself")
     }
 
     /// Reads more output; false at its end.

@@ -7,7 +7,7 @@ use e2e::{
     installation::Installation,
     installer::document,
     needs::{Need, met},
-    terminal::{CTRL_C, CTRL_D, Terminal},
+    terminal::{CTRL_C, DOWN, Terminal},
 };
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
@@ -15,9 +15,9 @@ use serde_json::json;
 /// Every question of an installation of both roles, with its answer.
 const ANSWERS: [(&str, &str); 5] = [
     ("(--accept-policies)? [y/N] ", "y"),
-    ("(--broker-url): ", "https://127.0.0.1:1"),
-    ("(--external-pcoip-ip)", "192.0.2.1"),
-    ("1 to 2: ", "2"),
+    ("  --broker-url\r\n> ", "https://127.0.0.1:1"),
+    ("  --external-pcoip-ip\r\n> ", "192.0.2.1"),
+    ("A self-signed certificate, for testing (--self-signed)\r\n", DOWN),
     ("(--yes)? [y/N] ", "y"),
 ];
 
@@ -48,7 +48,8 @@ fn an_installation_is_answered_by_hand_and_asks_nothing_twice() {
     terminal.answer(policies.0, policies.1);
     terminal.answer(broker.0, "broker.example");
     terminal.expect("`--broker-url`: `broker.example` is not a URL of the form");
-    for (question, answer) in [broker, gateway, certificate, plan] {
+    terminal.answer("> ", broker.1);
+    for (question, answer) in [gateway, certificate, plan] {
         terminal.answer(question, answer);
     }
     terminal.expect("Directories created");
@@ -98,21 +99,19 @@ fn who_leaves_at_a_question_leaves_nothing_behind() {
     }
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("site");
-    for key in [CTRL_C, CTRL_D] {
-        for last in 0..ANSWERS.len() {
-            let mut terminal = Terminal::run(&install(&root));
+    for last in 0..ANSWERS.len() {
+        let mut terminal = Terminal::run(&install(&root));
 
-            for (question, answer) in &ANSWERS[..last] {
-                terminal.answer(question, answer);
-            }
-            terminal.expect(ANSWERS[last].0);
-            terminal.press(key);
-
-            let (code, shown) = terminal.ended();
-            assert_eq!(code, 130, "{shown}");
-            assert!(shown.contains("interrupted; nothing is changed"), "{shown}");
-            assert!(!root.exists(), "{shown}");
+        for (question, answer) in &ANSWERS[..last] {
+            terminal.answer(question, answer);
         }
+        terminal.expect(ANSWERS[last].0);
+        terminal.press(CTRL_C);
+
+        let (code, shown) = terminal.ended();
+        assert_eq!(code, 130, "{shown}");
+        assert!(shown.contains("interrupted; nothing is changed"), "{shown}");
+        assert!(!root.exists(), "{shown}");
     }
 }
 
@@ -154,9 +153,9 @@ fn a_password_is_not_shown() {
     command.args(["--broker-url=https://127.0.0.1:1", "--docker-username=me"]);
     let mut terminal = Terminal::run(&command);
 
-    terminal.answer("(--docker-password): ", "");
+    terminal.answer("  --docker-password\r\n> ", "");
     terminal.expect("the password is empty");
-    terminal.answer("(--docker-password): ", "hunter2");
+    terminal.answer("  --docker-password\r\n> ", "hunter2");
     terminal.expect("write docker-password");
     terminal.expect("(--yes)? [y/N] ");
     terminal.press(CTRL_C);
@@ -171,6 +170,7 @@ fn a_broker_that_cannot_be_verified_is_pinned_listed_or_not_verified() {
     if !is_ready() {
         return;
     }
+    const LAST: &str = "(--broker-cert-check=false)\r\n";
     // The Connection Manager presents a self-signed certificate, like such a broker.
     let site = Installation::start();
     let conf = site.paths().connection_manager_conf();
@@ -188,7 +188,7 @@ fn a_broker_that_cannot_be_verified_is_pinned_listed_or_not_verified() {
         command.args(["--accept-policies", "--self-signed", "--enable-security-gateway=false"]);
         command.args([&*broker, "--dry-run"]);
         let mut terminal = Terminal::run(&command);
-        terminal.expect("key:         sha256:");
+        terminal.expect("key:\r\n    sha256:");
         terminal.expect("How should it be trusted?");
         terminal
     };
@@ -196,18 +196,18 @@ fn a_broker_that_cannot_be_verified_is_pinned_listed_or_not_verified() {
         answers.iter().for_each(|(question, answer)| terminal.answer(question, answer));
         let (code, shown) = terminal.ended();
         assert_eq!(code, 0, "{shown}");
-        // A terminal wraps it.
         shown.split_whitespace().collect::<Vec<_>>().join(" ")
     };
 
-    let pinned = plan(begin(), &[("1 to 3: ", "1")]);
-    let listed = plan(begin(), &[("1 to 3: ", "2"), ("(--ca-cert): ", &certificate)]);
-    let unverified = plan(begin(), &[("1 to 3: ", "3")]);
+    let pinned = plan(begin(), &[(LAST, "")]);
+    let listed = plan(begin(), &[(LAST, DOWN), ("  --ca-cert\r\n> ", &certificate)]);
+    let unverified = plan(begin(), &[(LAST, &format!("{DOWN}{DOWN}"))]);
     let mut mistaken = begin();
-    mistaken.answer("1 to 3: ", "2");
-    mistaken.answer("(--ca-cert): ", &wrong);
-    mistaken.expect(&format!("`{wrong}` does not vouch for the broker's certificate: "));
-    let pinned_then = plan(mistaken, &[("1 to 3: ", "1")]);
+    mistaken.answer(LAST, DOWN);
+    mistaken.answer("  --ca-cert\r\n> ", &wrong);
+    mistaken.expect("the broker's certificate cannot be verified with");
+    mistaken.expect(&format!("`{wrong}`: "));
+    let pinned_then = plan(mistaken, &[(LAST, "")]);
 
     const WARNING: &str = "so its key is trusted as it is: sha256:";
     assert!(pinned.contains(WARNING), "{pinned}");
@@ -231,7 +231,7 @@ fn a_removal_is_confirmed_by_hand() {
         terminal.ended()
     };
 
-    for (answer, code) in [("\r", 1), (CTRL_C, 130), (CTRL_D, 130)] {
+    for (answer, code) in [("\r", 1), (CTRL_C, 130)] {
         let (ended, shown) = remove(answer);
 
         assert_eq!(ended, code, "{shown}");

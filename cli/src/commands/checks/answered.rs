@@ -22,7 +22,7 @@ use crate::{
         previous::{BackTo, Previous},
     },
     preflight,
-    prompt::{Terminal, ask_for_missing},
+    prompt::{Terminal, ask_for_missing, is_complete},
     screen::Screen,
     system::Real,
     wanted::{Location, Wanted, later::UNSUPPORTED},
@@ -62,16 +62,39 @@ impl<'a> Answered<'a> {
         let saved = if starts_over { Layer::new() } else { saved(back_to.as_ref(), place)? };
         let edits = edited(&paths, back_to.as_ref(), (sources, &saved), starts_over);
         let asks = looking.asks.filter(|_| located.can_change);
-        if let Some(screen) = asks {
-            let answers = sources.resolve(&saved);
-            let place = Location::read(&answers)?;
-            is_supported(&answers, &place)?;
-            let mut person = Terminal::new(screen, system);
-            let around = (&saved, &place);
-            ask_for_missing(&mut person, sources, around, &networks::addresses())?;
-        }
-        Ok(Self { locked, adoption, back_to, saved, edits, asks })
+        let mut answered = Self { locked, adoption, back_to, saved, edits, asks };
+        answered.ask(system)?;
+        Ok(answered)
     }
+
+    /// Asks for what is missing. What no answer can change is checked before the first question.
+    fn ask(&mut self, system: &mut Real) -> Result<(), Ended> {
+        let Some(screen) = self.asks else { return Ok(()) };
+        let answers = self.locked.located.sources.resolve(&self.saved);
+        let place = Location::read(&answers)?;
+        is_supported(&answers, &place)?;
+        if is_complete(&answers) {
+            return Ok(());
+        }
+        let mut findings = self.judge(system)?.findings;
+        findings.retain(|finding| finding.is_error() && no_answer_changes(finding));
+        if !findings.is_empty() {
+            return Err(findings.into());
+        }
+        let mut person = Terminal::new(screen, system);
+        let (sources, around) = (&mut self.locked.located.sources, (&self.saved, &place));
+        Ok(ask_for_missing(&mut person, sources, around, &networks::addresses())?)
+    }
+}
+
+/// Whether a finding stays, whatever the missing settings are.
+fn no_answer_changes(finding: &Finding) -> bool {
+    /// Families of findings about the host. The others may be about files that are asked for.
+    const FAMILIES: [&str; 12] = [
+        "bundle.", "compose.", "daemon.", "docker.", "host.", "images.", "network.", "port.",
+        "runtime.", "stack.", "swarm.", "target.",
+    ];
+    FAMILIES.iter().any(|family| finding.id.starts_with(family))
 }
 
 /// Refuses what cannot be read, or is not supported by this version, before anybody is asked.

@@ -38,7 +38,7 @@ impl Answered<'_> {
     }
 
     /// Checks one set of answers.
-    fn judge(&self, system: &Real) -> Result<Checked, Ended> {
+    pub(super) fn judge(&self, system: &Real) -> Result<Checked, Ended> {
         let Self { locked: Locked { located, lock, interrupted }, adoption, saved, .. } = self;
         let paths = located.place.paths();
         let mut answers = located.sources.resolve(saved);

@@ -56,8 +56,11 @@ fn a_wrong_answer_is_told_as_the_flags_would_be_and_asked_again() {
     outcome.unwrap();
     assert_eq!(typed(&sources, Setting::ExternalPcoipIp), ["203.0.113.1"]);
     assert_eq!(person.asked.len(), 6);
-    let [broker, loopback, several] = &person.refused[..] else { panic!("{:?}", person.refused) };
+    let [broker, empty, loopback, several] = &person.refused[..] else {
+        panic!("{:?}", person.refused)
+    };
     assert!(broker.starts_with("`--broker-url`: `broker.example` "), "{broker}");
+    assert_eq!(empty, "a value is required");
     assert!(loopback.contains("which is a loopback address"), "{loopback}");
     assert_eq!(several, "`--external-pcoip-ip` gives 2 addresses of IPv4");
 }
@@ -81,7 +84,10 @@ fn a_file_is_looked_into_when_it_is_named() {
     let [folder_told, odd_told] = &person.refused[..] else { panic!("{:?}", person.refused) };
     assert!(folder_told.ends_with("is not a regular file"), "{folder_told}");
     assert!(odd_told.contains(&*odd.to_string_lossy()), "{odd_told}");
-    assert_eq!(person.asked[1..].iter().filter(|asked| asked.contains("--ssl-cert")).count(), 3);
+    assert_eq!(
+        person.asked[1..].iter().filter(|asked| asked.ends_with("--ssl-cert\n> ")).count(),
+        3
+    );
 }
 
 /// A certificate that vouches for itself, and its key.
@@ -116,8 +122,8 @@ fn a_key_of_another_certificate_asks_for_the_certificate_again() {
         let what = format!("the key of `--ssl-key {b_key}` does not belong to the certificate");
         assert_eq!(person.refused, [what]);
         assert_eq!(person.told, [AGAIN]);
-        assert!(person.asked[2].ends_with(&format!("(--ssl-cert) [{a_crt}]: ")), "{person:?}");
-        assert!(person.asked[3].ends_with(&format!("(--ssl-key) [{b_key}]: ")), "{person:?}");
+        assert!(person.asked[2].ends_with(&format!(" [{a_crt}]  --ssl-cert\n> ")), "{person:?}");
+        assert!(person.asked[3].ends_with(&format!(" [{b_key}]  --ssl-key\n> ")), "{person:?}");
     }
 }
 
@@ -178,7 +184,7 @@ fn a_password_is_asked_for_unseen_and_stands_nowhere() {
 
     outcome.unwrap();
     assert_eq!(typed(&sources, Setting::DockerPassword), ["(hidden)"]);
-    assert_eq!(person.asked, ["Password at the registry (--docker-password):  (unseen)"; 2]);
+    assert_eq!(person.asked, ["Password for the registry  --docker-password\n>  (unseen)"; 2]);
     assert_eq!(person.refused, ["`--docker-password`: the password is empty"]);
     assert!(!format!("{sources:?}").contains("hunter2"));
 }

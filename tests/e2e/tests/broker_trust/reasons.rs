@@ -124,9 +124,9 @@ async fn a_new_key_is_pinned_at_a_terminal_and_not_by_silence() {
 
     let mut terminal = Terminal::run(&command);
     terminal.expect("presents another certificate than the pinned one");
-    terminal.expect("key:         ");
+    terminal.expect("key:\r\n    sha256:");
     terminal.expect("How should it be trusted?");
-    terminal.answer("1 to 3: ", "1");
+    terminal.answer("(--broker-cert-check=false)\r\n", "");
 
     let (code, shown) = terminal.ended();
     assert_eq!(code, 0, "{shown}");

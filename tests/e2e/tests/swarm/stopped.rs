@@ -19,6 +19,8 @@ use serde_json::Value;
 
 use super::NEEDS;
 
+const QUESTION: &str = "Start it now and at every boot (--yes)? [y/N] ";
+
 struct Site(Machine);
 
 impl Site {
@@ -101,7 +103,6 @@ fn at_a_terminal_silence_leaves_a_stopped_engine_alone_and_a_yes_starts_it() {
     if !met(NEEDS) {
         return;
     }
-    const QUESTION: &str = "(systemctl enable --now docker, --yes)? [y/N] ";
     let site = Site::boot();
     let mut command = site.command();
     command.args(INSTALL);
@@ -119,4 +120,22 @@ fn at_a_terminal_silence_leaves_a_stopped_engine_alone_and_a_yes_starts_it() {
     let (code, shown) = terminal.ended();
     assert_eq!(code, 1, "{shown}");
     assert_eq!(site.calls(), "enable --now docker\n");
+}
+
+#[test]
+fn who_leaves_the_engine_stopped_is_asked_nothing_else() {
+    if !met(NEEDS) {
+        return;
+    }
+    let site = Site::boot();
+    let mut command = site.command();
+    command.args(["install", "--ignore-disk-req"]);
+
+    let mut terminal = Terminal::run(&command);
+    terminal.answer(QUESTION, "");
+
+    let (code, shown) = terminal.ended();
+    assert_eq!(code, 3, "{shown}");
+    assert!(shown.contains("there is no docker engine"), "{shown}");
+    assert!(!shown.contains("--accept-policies)?"), "{shown}");
 }
