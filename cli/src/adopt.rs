@@ -25,7 +25,6 @@ pub(crate) use look::look;
 /// What was found of it, all of it unjudged.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Vendor {
-    /// Its services.
     pub(crate) services: Vec<ServiceFact>,
     /// The same and its networks, as the engine shows them.
     pub(crate) others: Others,

@@ -21,21 +21,16 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Origin {
-    /// Nobody.
     Default,
     /// A person who was asked.
     Prompt,
-    /// The last installation.
     Saved,
     /// The installation that is taken over.
     Adopted,
     /// The administrator, in the configuration files.
     Edited,
-    /// The answers file.
     Answers,
-    /// The environment.
     Environment,
-    /// The command line.
     Flag,
 }
 
@@ -44,7 +39,6 @@ pub(crate) enum Origin {
 pub(crate) struct Answer {
     /// The values; none where the setting is empty.
     pub(crate) texts: Vec<String>,
-    /// Who gave them.
     pub(crate) from: Origin,
 }
 

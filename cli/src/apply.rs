@@ -23,9 +23,7 @@ use journal::Journal;
 pub(crate) struct Work<'a> {
     /// The command that has planned it.
     pub(crate) command: &'a str,
-    /// The installation.
     pub(crate) paths: &'a Paths,
-    /// The plan.
     pub(crate) steps: &'a [Step],
 }
 
@@ -41,7 +39,6 @@ pub(crate) struct Broken {
 /// Something that could not be undone or finished.
 #[derive(Debug)]
 pub(crate) struct Left {
-    /// Why not.
     pub(crate) error: anyhow::Error,
     /// What an operator can do about it.
     pub(crate) by_hand: String,

@@ -38,7 +38,6 @@ use crate::{
     wanted::Location,
 };
 
-/// Runs the command.
 pub(crate) fn run(cli: &Cli) -> Exit {
     let screen = Screen::new(&cli.global);
     let outcome = match &cli.command {

@@ -10,7 +10,6 @@ use zeroize::Zeroizing;
 pub(crate) struct Content(Zeroizing<Vec<u8>>);
 
 impl Content {
-    /// The bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }

@@ -5,13 +5,11 @@ use std::process::ExitCode;
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// As asked.
     Done,
     /// It failed and was undone.
     Failed,
     /// The words could not be read.
     Usage,
-    /// The checks refused.
     Refused,
     /// It was performed, did not come to life and was undone.
     RolledBack,

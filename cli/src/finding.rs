@@ -19,14 +19,11 @@ pub(crate) struct Finding {
     pub(crate) id: &'static str,
     /// How bad it is.
     pub(crate) level: Level,
-    /// What is.
     pub(crate) what: String,
-    /// What to do.
     pub(crate) cure: String,
 }
 
 impl Finding {
-    /// Refuses.
     pub(crate) fn error(
         id: &'static str,
         what: impl Into<String>,
@@ -35,7 +32,6 @@ impl Finding {
         Self { id, level: Level::Error, what: what.into(), cure: cure.into() }
     }
 
-    /// Tells.
     pub(crate) fn warning(
         id: &'static str,
         what: impl Into<String>,
@@ -84,7 +80,6 @@ impl Finding {
         Self { cure, ..self }
     }
 
-    /// Whether it refuses.
     pub(crate) fn is_error(&self) -> bool {
         self.level == Level::Error
     }

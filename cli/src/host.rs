@@ -60,7 +60,6 @@ use target::Target;
 /// What a plan for an installation needs to know.
 #[derive(Debug)]
 pub(crate) struct Facts {
-    /// The present instant.
     pub(crate) now: OffsetDateTime,
     /// Whether the installer may do anything.
     pub(crate) is_root: bool,
@@ -78,7 +77,6 @@ pub(crate) struct Facts {
     pub(crate) free_disk: Option<u64>,
     /// Whether files can be made there.
     pub(crate) target: Target,
-    /// What is installed.
     pub(crate) installed: Installed,
     /// What was installed before, where that is to come back.
     pub(crate) back_to: Option<BackTo>,
@@ -133,7 +131,6 @@ impl Facts {
         }
     }
 
-    /// Reads the host.
     pub(crate) fn read(
         wanted: &Wanted,
         target: Target,

@@ -45,7 +45,6 @@ use turnover::Turnover;
 /// What will be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// In this order.
     pub(crate) steps: Vec<Step>,
     /// The roles whose sessions end on the way.
     pub(crate) restarts: Vec<Role>,
@@ -108,7 +107,6 @@ pub(crate) fn install(wanted: &Wanted, facts: &Facts, answers: &Answers) -> Plan
     Plan { steps, restarts }
 }
 
-/// The last step.
 fn await_live(wanted: &Wanted, facts: &Facts, deployments: &[(Role, String)]) -> Step {
     let listens = facts.listeners.iter().map(listen).collect();
     let roles = wanted.roles().into_iter().map(|role| awaited(role, facts, deployments)).collect();
@@ -131,7 +129,6 @@ fn awaited(role: Role, facts: &Facts, deployments: &[(Role, String)]) -> Awaited
 struct Files {
     /// Of those that the roles read, their program among them.
     read_by_roles: Vec<Step>,
-    /// Of the others.
     others: Vec<Step>,
 }
 

@@ -25,9 +25,7 @@ const LONG: Duration = Duration::from_secs(1);
 /// What is shown of a step.
 #[derive(Debug)]
 pub(crate) struct StepText {
-    /// Its stage.
     pub(crate) stage: Stage,
-    /// Its name.
     pub(crate) name: String,
     /// What is different afterwards.
     pub(crate) changes: String,
@@ -44,7 +42,6 @@ pub(crate) struct Progress {
     running: Arc<Mutex<Option<Running>>>,
 }
 
-/// The running stage.
 #[derive(Debug)]
 struct Running {
     stage: Stage,
@@ -75,13 +72,11 @@ impl Progress {
         Self { screen: *screen, line, running: Arc::default() }
     }
 
-    /// Shows nothing.
     #[cfg(test)]
     pub(crate) fn silent() -> Self {
         Self { screen: Screen::silent(), line: None, running: Arc::default() }
     }
 
-    /// A step begins.
     pub(crate) fn step(&self, step: &StepText) {
         self.begin(&step.stage);
         self.screen.detail(&format!("  {}: {}", capital(&step.name), step.changes));

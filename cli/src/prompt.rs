@@ -28,7 +28,6 @@ pub(crate) use terminal::Terminal;
 
 /// Somebody who answers questions. The provided methods ask line by line.
 pub(crate) trait Person {
-    /// Shows a text.
     fn tell(&mut self, text: &str);
 
     /// Shows what is wrong with an answer.

@@ -29,13 +29,11 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Outcome {
-    /// As planned.
     Done,
     /// Nothing was performed, as asked.
     Planned,
     /// Checks refused it; nothing was performed.
     Refused,
-    /// A step failed.
     Failed,
     /// Everything was performed, did not come to life and was undone.
     RolledBack,
@@ -44,11 +42,9 @@ pub(crate) enum Outcome {
 /// What is told of a command that changes something.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// How it went.
     pub(crate) outcome: Outcome,
     /// What the checks found, and what went wrong.
     pub(crate) findings: Vec<Finding>,
-    /// What was planned.
     pub(crate) plan: Plan,
     /// How many of the steps are done.
     pub(crate) done: usize,
@@ -64,7 +60,6 @@ impl Report {
         Self { outcome: Outcome::Planned, findings, plan, done: 0, settings, roles: Vec::new() }
     }
 
-    /// The document.
     pub(crate) fn document(&self) -> Value {
         let step = |(index, step): (usize, &Step)| {
             json!({
@@ -173,11 +168,9 @@ pub(crate) fn kept_lines(answers: &Answers) -> Vec<String> {
 /// A setting that changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Change {
-    /// Its name.
     pub(crate) setting: String,
     /// Its value before; empty for none.
     pub(crate) before: String,
-    /// Its value afterwards.
     pub(crate) after: String,
 }
 

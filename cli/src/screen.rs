@@ -41,9 +41,7 @@ pub(crate) struct Screen {
 /// What stands before a line about a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {
-    /// It is finished.
     Done,
-    /// It failed.
     Failed,
 }
 

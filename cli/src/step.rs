@@ -48,7 +48,6 @@ use kind::{Kind, kinds};
 use trace::Trace;
 
 kinds! {
-    /// One step.
     #[derive(Debug, Clone, PartialEq, Eq)]
     enum Step: dyn Kind<Trace> {
         MakeFolders(make_folders::MakeFolders),
@@ -96,7 +95,6 @@ impl Step {
         self.kind().changes()
     }
 
-    /// What undoing does.
     pub(crate) fn undoing(&self) -> &'static str {
         self.kind().undoing()
     }

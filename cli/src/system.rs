@@ -30,7 +30,6 @@ use units::Units;
 /// A role that is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Awaited {
-    /// Which.
     pub(crate) role: Role,
     /// What its deployment is called, in Docker Swarm; another one's answer does not count.
     pub(crate) deployment: Option<String>,
@@ -47,9 +46,7 @@ impl From<Role> for Awaited {
 /// Who asks a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Who {
-    /// The user.
     pub(crate) user: String,
-    /// The password.
     pub(crate) password: Content,
 }
 

@@ -47,10 +47,8 @@ impl Untrusted {
     }
 }
 
-/// A trusted file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trusted {
-    /// What it contains.
     pub(crate) content: Content,
     /// Whether nobody but its owner reads it.
     pub(crate) is_private: bool,

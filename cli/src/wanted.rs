@@ -40,12 +40,9 @@ pub(crate) struct Location {
     pub(crate) root: Option<PathBuf>,
 }
 
-/// One installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    /// Which one.
     pub(crate) place: Location,
-    /// One at least.
     roles: Vec<Role>,
     /// What the Connection Manager needs, where it is wanted.
     pub(crate) connection_manager: Option<ConnectionManager>,
@@ -55,7 +52,6 @@ pub(crate) struct Wanted {
     pub(crate) certificate: Certificate,
     /// A certificate without its key, or a key without its certificate: it is checked all the same.
     lone: Option<Given>,
-    /// The authority's certificates.
     pub(crate) ca_cert: Option<Given>,
     /// The key that signs announcements.
     pub(crate) jwt_signing_key: Option<Given>,
@@ -84,7 +80,6 @@ pub(crate) struct Wanted {
 /// What the Connection Manager needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ConnectionManager {
-    /// The connection broker.
     pub(crate) broker: BrokerUrl,
     /// Whether its certificate is verified, if that was said.
     pub(crate) broker_check: Option<bool>,
@@ -92,7 +87,6 @@ pub(crate) struct ConnectionManager {
     pub(crate) broker_pins: Option<Vec<Pin>>,
     /// Where agents are called, if that was said.
     pub(crate) agent_port: Option<Port>,
-    /// License servers.
     pub(crate) license_servers: Vec<LicenseServer>,
     /// Proxies that are believed what they say of their clients' addresses.
     pub(crate) trusted_proxies: Vec<given::Network>,
@@ -116,11 +110,9 @@ pub(crate) struct SecurityGateway {
 pub(crate) enum Certificate {
     /// Made by the installer.
     SelfSigned,
-    /// The operator's.
     Given {
         /// The certificate and its chain.
         certificate: Given,
-        /// Its key.
         key: Given,
     },
 }
@@ -130,7 +122,6 @@ pub(crate) enum Certificate {
 pub(crate) struct Given {
     /// The setting that names it.
     pub(crate) setting: Setting,
-    /// Where it lies.
     pub(crate) path: PathBuf,
     /// Whether the last installation named it; then the copy made at that time will do.
     pub(crate) is_kept: bool,
@@ -159,7 +150,6 @@ impl Location {
         self.runtime == Runtime::Swarm
     }
 
-    /// Where everything lies.
     pub(crate) fn paths(&self) -> Paths {
         Paths::under(self.root.clone().unwrap_or_else(|| PathBuf::from("/")))
     }

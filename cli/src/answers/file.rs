@@ -26,9 +26,7 @@ const MOST_BRACKETS: usize = 1000;
 pub(crate) enum Unusable {
     /// It cannot be read, or is none.
     Odd {
-        /// The file.
         path: PathBuf,
-        /// Why not.
         why: String,
         /// What to do about it.
         cure: String,

@@ -112,7 +112,6 @@ impl Sources {
         self.prompted.remove(&setting);
     }
 
-    /// Nothing but flags.
     #[cfg(test)]
     pub(crate) fn of_flags(flags: Layer) -> Self {
         Self {

@@ -21,17 +21,13 @@ const SCHEMA: u32 = 1;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Journal {
     schema: u32,
-    /// What wrote it.
     version: String,
-    /// The command.
     pub(crate) command: String,
-    /// Its process.
     pub(crate) pid: u32,
     /// How many of its steps were begun.
     begun: usize,
     /// Whether all were performed: there is nothing to undo, only to finish.
     pub(crate) is_settled: bool,
-    /// The steps.
     steps: Vec<Entry>,
 }
 
@@ -53,7 +49,6 @@ pub(crate) enum Unread {
     Foreign(String),
 }
 
-/// Where it lies.
 pub(crate) fn path(paths: &Paths) -> PathBuf {
     layout::beside(paths.root()).join(".pcoip-cmsg-setup.journal")
 }

@@ -25,11 +25,9 @@ use located::Located;
 pub(super) struct Checked {
     /// What is wanted; as far as it could be read, where the findings have errors.
     pub(super) wanted: Wanted,
-    /// Who said so.
     pub(super) answers: Answers,
     /// What the last installation had answered.
     pub(super) saved: Layer,
-    /// The host.
     pub(super) facts: Facts,
     /// All that is wrong or odd.
     pub(super) findings: Vec<Finding>,

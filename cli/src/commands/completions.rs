@@ -6,7 +6,6 @@ use clap_complete::{Shell, generate};
 use super::Ended;
 use crate::{args::Cli, exit::Exit, screen::Screen};
 
-/// Runs it.
 pub(super) fn run(shell: Shell, screen: &Screen) -> Result<Exit, Ended> {
     let mut script = Vec::new();
     generate(shell, &mut Cli::command(), "pcoip-cmsg-setup", &mut script);

@@ -32,7 +32,6 @@ const NO_DOCKER: &str = "for hosts that have Docker, nothing to do; else `dnf co
                          --add-repo https://download.docker.com/linux/centos/docker-ce.repo` and \
                          make the bundle again, or add the files of these packages with `--with-rpm`";
 
-/// Runs it.
 pub(super) fn run(
     asked: &CreateDarksiteBundle,
     global: &Global,

@@ -37,7 +37,6 @@ use crate::{
     wanted::Wanted,
 };
 
-/// Runs it.
 pub(super) fn run(install: &Install, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     change(&install.setup, global, screen, Way { is_dry_run: install.dry_run, kind: Kind::Install })
 }
@@ -47,7 +46,6 @@ pub(super) fn run(install: &Install, global: &Global, screen: &Screen) -> Result
 pub(super) struct Way {
     /// Whether nothing is performed.
     pub(super) is_dry_run: bool,
-    /// To what.
     pub(super) kind: Kind,
 }
 

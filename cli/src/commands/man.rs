@@ -8,7 +8,6 @@ use clap::CommandFactory as _;
 use super::Ended;
 use crate::{args::Cli, exit::Exit, screen::Screen};
 
-/// Runs it.
 pub(super) fn run(to: &Path, screen: &Screen) -> Result<Exit, Ended> {
     std::fs::create_dir_all(to).with_context(|| format!("failed to make `{}`", to.display()))?;
     let writing = || format!("failed to write manual pages to `{}`", to.display());

@@ -33,7 +33,6 @@ use crate::{
     wanted::Location,
 };
 
-/// Runs it.
 pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let sources = Sources::read(&status.flags.0, global.answers.as_deref())?;
     let place = Location::read(&sources.resolve(&Layer::new()))?;

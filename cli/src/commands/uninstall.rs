@@ -33,7 +33,6 @@ use crate::{
     system::Real,
 };
 
-/// Runs it.
 pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let sources = Sources::read(&uninstall.flags.0, global.answers.as_deref())?;
     let found = super::find(&sources)?;

@@ -15,7 +15,6 @@ use crate::{
     system::Real,
 };
 
-/// Runs it.
 pub(super) fn run(validate: &Validate, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let looking = Looking {
         locks: false,

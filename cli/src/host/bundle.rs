@@ -26,7 +26,6 @@ pub(crate) struct Bundle {
 /// What was found in a bundle.
 #[derive(Debug, Clone)]
 pub(crate) struct BundleFact {
-    /// What was named.
     pub(crate) path: PathBuf,
     /// What is in it, where all of it is as its manifest says.
     pub(crate) manifest: Result<Manifest, Arc<Problem>>,

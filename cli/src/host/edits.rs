@@ -42,7 +42,6 @@ const REQUIRED: [Setting; 2] = [Setting::BrokerUrl, Setting::ExternalPcoipIp];
 pub(crate) struct Edit {
     /// Whose file it is in.
     pub(crate) role: Role,
-    /// The key.
     pub(crate) key: String,
     /// What the installer wrote.
     pub(crate) written: Vec<String>,
@@ -67,7 +66,6 @@ pub(crate) enum Fate {
 pub(crate) struct Said<'a> {
     /// The values that flags, environment or answers file give to a setting.
     pub(crate) typed: &'a dyn Fn(Setting) -> Option<Vec<String>>,
-    /// The saved answers.
     pub(crate) saved: &'a Layer,
     /// Whether the files are to be as they were.
     pub(crate) goes_back: bool,
@@ -151,7 +149,6 @@ impl Edit {
         self.role == role && self.key.eq_ignore_ascii_case(key)
     }
 
-    /// The file.
     pub(crate) fn file(&self, installed: &Installed, paths: &Paths) -> PathBuf {
         let present = present_file(installed, paths, self.role);
         present.map_or_else(|| super::layout::conf(paths, self.role), |(path, _)| path)

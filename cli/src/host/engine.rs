@@ -35,7 +35,6 @@ pub(crate) enum EngineFact {
     None(NoEngine),
     /// It does not say how it is.
     Silent(String),
-    /// It is so.
     There(Box<EngineFacts>),
 }
 
@@ -94,7 +93,6 @@ pub(crate) fn called(network: &str) -> String {
 }
 
 impl Deploying {
-    /// Looks for it.
     pub(crate) fn read() -> Self {
         let has_command = has_command();
         let images = archive().and_then(ImageArchive::read).map_err(|why| format!("{why:#}"));

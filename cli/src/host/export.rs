@@ -14,7 +14,6 @@ use crate::{answers::file, files, installation::installed::InstalledFile};
 /// Where the answers are exported to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Export {
-    /// The file.
     pub(crate) path: PathBuf,
     /// The answers that it contains already, or why it cannot be written.
     pub(crate) found: Result<Option<InstalledFile>, String>,

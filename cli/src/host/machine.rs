@@ -23,13 +23,11 @@ const MAX_BYTES: u64 = 1024 * 1024;
 pub(crate) struct Machine {
     /// Whether the installation is the machine's own, for which the machine is prepared.
     pub(crate) is_prepared: bool,
-    /// Its operating system.
     pub(crate) system: Option<System>,
     /// Processors that may be used.
     pub(crate) processors: Option<usize>,
     /// Their highest clock speed.
     pub(crate) megahertz: Option<u64>,
-    /// Bytes of memory.
     pub(crate) memory: Option<u64>,
     /// Bytes of swap space.
     pub(crate) swap: Option<u64>,
@@ -55,12 +53,10 @@ pub(crate) struct Machine {
     pub(crate) other_engines: Vec<PathBuf>,
 }
 
-/// An operating system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct System {
     /// Its word for programs: `rocky`.
     pub(crate) id: String,
-    /// Its version: `9.4`.
     pub(crate) version: String,
     /// Its name for people.
     pub(crate) name: String,

@@ -16,7 +16,6 @@ const WIDEST: u8 = 8;
 /// A network in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Taken {
-    /// The network.
     pub(crate) network: Ipv4Net,
     /// What it is, as a sentence goes on.
     pub(crate) what: String,
@@ -91,7 +90,6 @@ fn interfaces() -> Vec<Taken> {
     getifaddrs().into_iter().flatten().filter_map(taken).collect()
 }
 
-/// The documented ranges.
 pub(crate) const PRIVATE: [Ipv4Net; 3] = [
     Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8),
     Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12),

@@ -30,19 +30,15 @@ const MAX_HEAD: usize = 16 * 1024;
 /// What a peer is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The connection broker.
     Broker,
-    /// A license server.
     LicenseServer,
     /// A gateway on another host, where it takes announcements.
     Gateway,
-    /// A DNS server.
     Resolver,
     /// The registry that images come from.
     Registry,
 }
 
-/// One peer's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PeerFact {
     /// What it is to us.

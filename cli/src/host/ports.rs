@@ -31,21 +31,17 @@ pub(crate) struct Listener {
 /// Why a port cannot be listened on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// Somebody else does.
     Taken {
-        /// `tcp` or `udp`.
         transport: &'static str,
         /// Who, where that is known.
         owner: Option<Owner>,
     },
     /// This user has no right to it.
     NotPermitted,
-    /// The system refuses.
     Refused(String),
 }
 
 impl Listener {
-    /// Its port.
     pub(crate) fn port(&self) -> Option<u16> {
         self.address.map(|address| address.port())
     }

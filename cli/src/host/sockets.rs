@@ -10,9 +10,7 @@ use procfs::{
 /// A process that holds a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Owner {
-    /// Its name.
     pub(crate) name: String,
-    /// Its number.
     pub(crate) pid: u32,
 }
 

@@ -16,7 +16,6 @@ use crate::{installation::layout, wanted::Location};
 /// The folders that an installation begins in: those that are there already.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Target {
-    /// Each once.
     pub(crate) folders: Vec<Folder>,
     /// The folder that the daemon's will be in, where its file system is mounted with `noexec`.
     pub(crate) noexec: Option<PathBuf>,
@@ -25,7 +24,6 @@ pub(crate) struct Target {
 /// What is there already of the way to a folder of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Folder {
-    /// Where it is.
     pub(crate) path: PathBuf,
     /// Why nothing can be made in it.
     pub(crate) obstacle: Option<Obstacle>,

@@ -20,7 +20,6 @@ pub(crate) const NAME: &str = "pcoip-cmsg";
 /// Who may do what with a file or folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Access {
-    /// Whose it is.
     pub(crate) owner: Owner,
     /// The bits of its mode.
     pub(crate) mode: u32,
@@ -33,7 +32,6 @@ pub(crate) enum Owner {
     Root,
     /// Root's, and of the account's group.
     RootForGroup,
-    /// The account's.
     Account,
 }
 
@@ -78,7 +76,6 @@ pub(crate) fn paths(paths: &Paths) -> Vec<PathBuf> {
 /// A path and its access.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AccessChange {
-    /// Which.
     pub(crate) path: PathBuf,
     /// What is to be.
     pub(crate) access: Access,
@@ -92,9 +89,7 @@ pub(crate) const UNIT: Access = Access { owner: Owner::Root, mode: 0o644 };
 /// The numbers of a user and its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ids {
-    /// The user's.
     pub(crate) user: u32,
-    /// The group's.
     pub(crate) group: u32,
 }
 
@@ -104,16 +99,13 @@ pub(crate) enum AccountFact {
     /// Under another root everything is the installing user's.
     #[default]
     NotUsed,
-    /// There is none.
     Missing,
-    /// There is one.
     There(Ids),
     /// What is there cannot be used.
     Odd(&'static str),
 }
 
 impl AccountFact {
-    /// Looks for it.
     pub(crate) fn look(is_machine: bool) -> Self {
         if !is_machine {
             return Self::NotUsed;
@@ -175,9 +167,7 @@ fn group(groups: &str) -> Option<u32> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ownership {
-    /// Its user's number.
     pub(crate) user: u32,
-    /// Its group's number.
     pub(crate) group: u32,
     /// The bits of its mode.
     pub(crate) mode: u32,

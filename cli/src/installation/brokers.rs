@@ -28,7 +28,6 @@ pub(crate) struct BrokerTrust {
     pub(crate) is_named: bool,
     /// Whether that broker is verified or pinned.
     pub(crate) is_checked: bool,
-    /// Its pins.
     pub(crate) pins: Vec<Pin>,
 }
 

@@ -10,12 +10,7 @@ pub(crate) const SERVICE: &str = "pcoip-cmsg";
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum Edit {
     /// Our service is for other ports: `443/tcp`. With none, there is no such service.
-    Define {
-        /// Those before.
-        before: Vec<String>,
-        /// Those afterwards.
-        after: Vec<String>,
-    },
+    Define { before: Vec<String>, after: Vec<String> },
     /// A rule is added.
     Add(Entry),
     /// A rule is removed.
@@ -26,11 +21,8 @@ pub(crate) enum Edit {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Entry {
-    /// When it holds.
     pub(crate) scope: Scope,
-    /// Its zone.
     pub(crate) zone: String,
-    /// The rule.
     pub(crate) rule: Rule,
 }
 
@@ -54,7 +46,6 @@ pub(crate) enum Rule {
     Port(String),
     /// A port is sent to another one: `port=443:proto=tcp:toport=8443:toaddr=`.
     Forward(String),
-    /// Anything else.
     Rich(String),
 }
 

@@ -49,7 +49,6 @@ pub(crate) struct Installed {
 /// A file of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InstalledFile {
-    /// What it contains.
     pub(crate) content: Content,
     /// Whether nobody but its owner reads it; on the machine itself `access` tells more.
     pub(crate) is_private: bool,

@@ -55,7 +55,6 @@ pub(crate) fn key(paths: &Paths) -> PathBuf {
     copy(paths, Setting::SslKey)
 }
 
-/// The authority's certificates.
 pub(crate) fn authority(paths: &Paths) -> PathBuf {
     copy(paths, Setting::CaCert)
 }
@@ -70,7 +69,6 @@ pub(crate) fn verifying_certificates(paths: &Paths) -> PathBuf {
     copy(paths, Setting::JwtVerifyingCert)
 }
 
-/// The saved answers.
 pub(crate) fn answers(paths: &Paths) -> PathBuf {
     paths.data().join("answers.yaml")
 }
@@ -95,7 +93,6 @@ pub(crate) fn secret(paths: &Paths, setting: Setting) -> PathBuf {
     secrets(paths).join(setting.as_str())
 }
 
-/// Where passwords lie.
 pub(crate) fn secrets(paths: &Paths) -> PathBuf {
     paths.data().join("secrets")
 }
@@ -120,7 +117,6 @@ pub(crate) fn copy(paths: &Paths, setting: Setting) -> PathBuf {
     paths.certs().join(name)
 }
 
-/// A role's configuration.
 pub(crate) fn conf(paths: &Paths, role: Role) -> PathBuf {
     match role {
         Role::Cm => paths.connection_manager_conf(),

@@ -16,7 +16,6 @@ use crate::{content::Content, files::MAX_BYTES};
 /// The form of the document.
 pub(crate) const SCHEMA: u32 = 1;
 
-/// The former state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Previous {
@@ -29,10 +28,8 @@ pub(crate) struct Previous {
     pub(crate) files: BTreeMap<PathBuf, Option<Kept>>,
 }
 
-/// What comes back.
 #[derive(Debug, Clone)]
 pub(crate) struct BackTo {
-    /// The former state.
     pub(crate) previous: Previous,
     /// The installation as it was then.
     pub(crate) base: Installed,

@@ -20,7 +20,6 @@ use crate::installation::{
 pub(crate) struct Record {
     /// The form of this document.
     schema: u32,
-    /// What installed it.
     pub(crate) version: String,
     /// What runs the roles.
     #[serde(default)]
@@ -80,7 +79,6 @@ pub(crate) struct Written {
     sg: Values,
 }
 
-/// Values by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Values(BTreeMap<String, Vec<String>>);
 
@@ -134,7 +132,6 @@ impl Record {
         }
     }
 
-    /// The document.
     pub(crate) fn render(&self) -> String {
         let text = serde_json::to_string_pretty(self).expect("strings and paths of UTF-8 are JSON");
         text + "\n"

@@ -9,9 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Runtime {
-    /// Docker Swarm.
     Swarm,
-    /// The host itself.
     #[default]
     Host,
 }

@@ -9,7 +9,6 @@ use super::firewall::Entry;
 /// What the installer has changed on the machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Surroundings {
-    /// Of firewalld's rules.
     #[serde(default)]
     pub(crate) firewall: FirewallChanges,
     /// Of the kernel's settings.
@@ -39,7 +38,6 @@ pub(crate) struct KernelChanges {
     pub(crate) raised: BTreeMap<KernelKey, String>,
 }
 
-/// A setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum KernelKey {

@@ -19,7 +19,6 @@ pub(crate) const SIGNING_DAYS: i64 = 3650;
 /// A self-signed certificate to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Request {
-    /// Its key.
     pub(crate) key: Key,
     /// Alternative names; those of a TLS certificate.
     pub(crate) names: Vec<String>,
@@ -41,9 +40,7 @@ pub(crate) enum Key {
 /// A key and its certificate, both PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pair {
-    /// The key.
     pub(crate) key: Content,
-    /// The certificate.
     pub(crate) certificate: Content,
 }
 

@@ -30,24 +30,17 @@ pub(crate) use form::{Form, Holds, has_private_key};
 pub(crate) use key::{KeyKind, LEAST_BITS, MOST_BITS, NoKey, PublicHalf, key};
 pub(crate) use names::{Constraints, Name};
 
-/// One certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Certificate {
-    /// Its bytes.
     pub(crate) der: Vec<u8>,
-    /// Whom it names.
     pub(crate) subject: String,
-    /// Who issued it.
     pub(crate) issuer: String,
     /// Whether it names the same as issuer.
     pub(crate) is_self_issued: bool,
     /// Alternative names: DNS names and addresses.
     pub(crate) names: Vec<Name>,
-    /// Valid from then.
     pub(crate) not_before: OffsetDateTime,
-    /// Valid until then.
     pub(crate) not_after: OffsetDateTime,
-    /// Its public key.
     pub(crate) key: PublicHalf,
     /// Whether it has version 3, the only one that says what it is for.
     pub(crate) is_version_3: bool,

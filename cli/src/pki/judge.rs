@@ -26,7 +26,6 @@ pub(crate) use pair::pair;
 pub(crate) struct Named<'a> {
     /// The setting that names it.
     pub(crate) setting: Setting,
-    /// Where it lies.
     pub(crate) path: &'a Path,
     /// What the file contains.
     pub(crate) bytes: &'a [u8],
@@ -39,13 +38,10 @@ pub(crate) struct Named<'a> {
 pub(crate) struct Tls<'a> {
     /// The certificate and its chain.
     pub(crate) certificate: Option<Named<'a>>,
-    /// Its key.
     pub(crate) key: Option<Named<'a>>,
-    /// The authority's certificates.
     pub(crate) authority: Option<Named<'a>>,
     /// By what clients call this host, with the flags that say so.
     pub(crate) names: Vec<(Setting, String)>,
-    /// The present instant.
     pub(crate) now: OffsetDateTime,
 }
 

@@ -33,9 +33,7 @@ const DATA_DIRECTORY: &str = "DataDirectory";
 /// The file of each wanted role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Configuration {
-    /// The Connection Manager's.
     pub(crate) cm: Option<ConfFile>,
-    /// The Security Gateway's.
     pub(crate) sg: Option<ConfFile>,
     /// What the installer writes into them, and wrote into the file of a role that is not wanted.
     pub(crate) written: Written,

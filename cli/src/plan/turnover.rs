@@ -26,9 +26,7 @@ use crate::{
 /// The steps around those that change files.
 #[derive(Debug, Default)]
 pub(super) struct Turnover {
-    /// Before them.
     pub(super) stops: Vec<Step>,
-    /// After them.
     pub(super) starts: Vec<Step>,
     /// The roles whose sessions end on the way.
     pub(super) restarts: Vec<Role>,

@@ -101,7 +101,6 @@ fn unsupported(wanted: &Wanted, file: &ConfFile) -> Vec<Finding> {
 struct Told {
     /// Whether the daemon refuses the file.
     refuses: bool,
-    /// What is odd.
     what: String,
     /// The line of a warning.
     line: Option<usize>,

@@ -15,7 +15,6 @@ use crate::{
     wanted::Wanted,
 };
 
-/// The documented minimum.
 const LEAST_VERSION: Version = Version { major: 20, minor: 10, patch: 0 };
 
 /// The other way, where nothing is installed yet.

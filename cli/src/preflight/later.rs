@@ -35,7 +35,6 @@ pub(crate) fn of_settings(answers: &Answers) -> Option<Finding> {
     Some(Finding::warning("settings.no-effect-yet", what, cure))
 }
 
-/// Judges the files.
 pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     let given = wanted.given();
     let named = |setting: Setting| {

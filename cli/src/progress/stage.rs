@@ -8,7 +8,6 @@ use std::fmt;
 pub(crate) enum Group {
     /// The machine: directories, account, kernel, firewall.
     Host,
-    /// Certificates and keys.
     Certificates,
     /// Settings and configuration files.
     Configuration,
@@ -30,14 +29,12 @@ impl fmt::Display for Group {
     }
 }
 
-/// One stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stage {
     /// What it is about.
     pub(crate) group: Group,
     /// While it runs: `Loading images`. Empty for a step that is not shown.
     pub(crate) running: String,
-    /// Afterwards: `Images loaded`.
     pub(crate) finished: String,
 }
 

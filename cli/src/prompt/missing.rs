@@ -11,7 +11,7 @@ use crate::{
 };
 
 const POLICIES: &str = "\
-Licence: Apache-2.0. You may use, change and distribute this software. It comes without warranty \
+License: Apache-2.0. You may use, change and distribute this software. It comes without warranty \
 (https://www.apache.org/licenses/LICENSE-2.0).
 Privacy: this software collects no data and connects only to the hosts that you configure.";
 
@@ -35,7 +35,6 @@ pub(super) type Offers = BTreeMap<Setting, String>;
 /// Why a question was not answered.
 #[derive(Debug)]
 pub(crate) enum Unanswered {
-    /// The person left.
     Gone,
     /// The person does not accept the policies.
     Refused(Vec<Finding>),

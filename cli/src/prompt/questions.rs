@@ -8,7 +8,6 @@ use crate::{
     args::settings::Setting,
 };
 
-/// A question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Question {
     /// Whether the policies are accepted.
@@ -70,7 +69,7 @@ impl Question {
     /// The question, without its flag.
     pub(super) fn text(self) -> &'static str {
         match self {
-            Self::Policies => "Accept the licence and the privacy statement",
+            Self::Policies => "Accept the license and the privacy statement",
             Self::BrokerUrl => "Connection broker URL (https://HOST[:PORT])",
             Self::ExternalPcoipIp => "Address of this host as clients reach it",
             Self::Certificate => "Which certificate should clients see?",

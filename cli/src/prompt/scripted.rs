@@ -11,7 +11,6 @@ use crate::finding::Finding;
 #[derive(Debug, Default)]
 pub(super) struct Scripted {
     answers: VecDeque<String>,
-    /// What was asked.
     pub(super) asked: Vec<String>,
     /// What was shown, without blank lines.
     pub(super) told: Vec<String>,

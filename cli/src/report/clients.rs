@@ -16,7 +16,6 @@ const HTTPS: u16 = 443;
 pub(crate) enum When {
     /// It is only planned.
     Planned,
-    /// It is installed.
     Installed,
 }
 

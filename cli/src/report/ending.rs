@@ -13,9 +13,7 @@ use crate::{
 /// Where everything is, and what an administrator does next.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ending<'a> {
-    /// What was wanted.
     pub(crate) wanted: &'a Wanted,
-    /// The host before.
     pub(crate) facts: &'a Facts,
     /// Whether it is the end of an `install`.
     pub(crate) is_install: bool,

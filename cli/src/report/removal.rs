@@ -18,7 +18,6 @@ use crate::{
 /// A removal that is planned.
 #[derive(Debug)]
 pub(crate) struct Removal<'a> {
-    /// The installation.
     pub(crate) paths: &'a Paths,
     /// Its services and files.
     pub(crate) installed: &'a Installed,

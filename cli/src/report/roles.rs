@@ -25,7 +25,6 @@ const EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum RoleState {
-    /// It accepts sessions.
     Healthy,
     /// It runs and accepts no sessions.
     NotReady,
@@ -42,7 +41,6 @@ pub(crate) enum RoleState {
 }
 
 impl RoleState {
-    /// For people.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
@@ -56,7 +54,6 @@ impl RoleState {
     }
 }
 
-/// One role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct RoleView {
     #[serde(skip)]
@@ -188,7 +185,6 @@ impl RoleView {
         }
     }
 
-    /// Which role.
     pub(crate) fn role(&self) -> Role {
         self.role
     }
@@ -248,7 +244,6 @@ impl RoleView {
         self.usage.filter(|_| self.live)
     }
 
-    /// All its sessions.
     pub(crate) fn sessions(&self) -> usize {
         self.sessions
     }
@@ -288,7 +283,6 @@ impl RoleView {
         }
     }
 
-    /// Lines for people.
     pub(crate) fn lines(&self) -> String {
         let mut text = format!("{}: {}", self.name(), self.state.words());
         if let Some(reason) = &self.reason {

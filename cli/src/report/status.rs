@@ -20,19 +20,16 @@ use crate::{
 /// An installation as `status` reports it.
 #[derive(Debug)]
 pub(crate) struct StatusPage {
-    /// The present time.
     pub(crate) now: OffsetDateTime,
     /// Where it is: `on this host`.
     pub(crate) place: String,
     /// What runs its services.
     pub(crate) runtime: Runtime,
-    /// The installed version.
     pub(crate) version: String,
     /// The version of this installer.
     pub(crate) installer: String,
     /// The last command that changed it, if that was recorded.
     pub(crate) last_change: Option<LastChange>,
-    /// Its services.
     pub(crate) roles: Vec<RoleView>,
     /// The broker's URL in the configuration, for a Connection Manager that does not answer.
     pub(crate) broker: Option<String>,
@@ -49,7 +46,6 @@ pub(crate) struct StatusPage {
 /// A file of certificates.
 #[derive(Debug)]
 pub(crate) struct CertificateFile {
-    /// Its path.
     pub(crate) path: PathBuf,
     /// What it contains, or why that cannot be read.
     pub(crate) held: Result<Vec<inspect::Certificate>, String>,

@@ -30,11 +30,8 @@ const MOST: usize = 5;
 /// What a plan comes from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Planned<'a> {
-    /// What is wanted.
     pub(crate) wanted: &'a Wanted,
-    /// The host before.
     pub(crate) facts: &'a Facts,
-    /// The plan.
     pub(crate) plan: &'a Plan,
     /// Stands between an old value and a new one.
     pub(crate) arrow: &'static str,

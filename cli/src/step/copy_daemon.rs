@@ -12,7 +12,6 @@ use crate::{
     system::System,
 };
 
-/// Copies the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CopyDaemon {
     pub(crate) from: PathBuf,

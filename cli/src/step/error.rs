@@ -7,7 +7,6 @@ use super::live::{Missed, NotLive};
 /// Why a step was not performed.
 #[derive(Debug)]
 pub(crate) enum StepError {
-    /// It failed.
     Failed(anyhow::Error),
     /// The roles do not answer.
     NotLive(NotLive),

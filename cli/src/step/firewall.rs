@@ -17,7 +17,6 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FirewallStep {
-    /// Which.
     pub(crate) edits: Vec<Edit>,
 }
 

@@ -17,19 +17,14 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KernelStep {
-    /// Which.
     pub(crate) settings: Vec<KernelSetting>,
 }
 
-/// One setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KernelSetting {
-    /// Which.
     pub(crate) key: KernelKey,
-    /// Its value before.
     pub(crate) before: String,
-    /// Its value afterwards.
     pub(crate) after: String,
 }
 

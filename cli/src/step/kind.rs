@@ -15,7 +15,6 @@ pub(crate) trait Kind<T> {
     /// What is different afterwards.
     fn changes(&self) -> String;
 
-    /// What undoing does.
     fn undoing(&self) -> &'static str;
 
     /// The stage that progress shows it in.

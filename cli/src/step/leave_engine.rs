@@ -37,7 +37,6 @@ pub(crate) struct NetworkGoes;
 pub(crate) struct SwarmGoes;
 
 impl LeaveEngine {
-    /// Nothing goes.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }

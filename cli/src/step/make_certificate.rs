@@ -18,7 +18,6 @@ use crate::{
 /// Makes a certificate, and its key unless that is given, and writes both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MakeCertificate {
-    /// What is made.
     pub(crate) request: Request,
     /// Certificates that stand behind it in the file.
     pub(crate) followed_by: Content,

@@ -17,7 +17,6 @@ use crate::{
 /// Makes the network of the stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MakeNetwork {
-    /// Its range.
     pub(crate) network: Ipv4Net,
     /// The range of one that is there.
     pub(crate) replaces: Option<Ipv4Net>,

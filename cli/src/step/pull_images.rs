@@ -12,7 +12,6 @@ use crate::{
 /// Pulls images from a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PullImages {
-    /// `HOST[:PORT][/PATH]`.
     pub(crate) registry: String,
     /// Who asks, where it is not open.
     pub(crate) who: Option<Who>,

@@ -16,7 +16,6 @@ use crate::{
     system::System,
 };
 
-/// Removes the services.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RemoveServices {
     pub(crate) paths: Paths,

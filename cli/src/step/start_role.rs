@@ -10,7 +10,6 @@ use super::{
 };
 use crate::{progress::stage::Stage, system::System};
 
-/// Starts one role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StartRole {
     pub(crate) paths: Paths,

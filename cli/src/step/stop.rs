@@ -21,7 +21,6 @@ pub(crate) struct Stop {
     pub(crate) roles: Vec<Role>,
 }
 
-/// These roles ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RolesRan(pub(crate) Vec<Role>);
 

@@ -18,7 +18,6 @@ pub(crate) struct StopRole {
     pub(crate) role: Role,
 }
 
-/// This role ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoppedRole(pub(crate) Role);
 

@@ -18,12 +18,9 @@ use crate::{
     system::System,
 };
 
-/// What changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Units {
-    /// Whose.
     pub(crate) paths: Paths,
-    /// The files.
     pub(crate) files: Vec<UnitFile>,
     /// What does not start at boot any more.
     pub(crate) disables: Vec<Role>,
@@ -31,7 +28,6 @@ pub(crate) struct Units {
     pub(crate) enables: Vec<Role>,
 }
 
-/// A unit's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnitFile {
     /// Which role it runs.

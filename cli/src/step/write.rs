@@ -10,7 +10,6 @@ use super::{
 };
 use crate::{content::Content, progress::stage::Stage, system::System};
 
-/// Writes a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Write {
     pub(crate) path: PathBuf,

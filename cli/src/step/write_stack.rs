@@ -31,7 +31,6 @@ pub(crate) struct WriteStack {
 /// A stack file whose numbers are known only when images and account are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Draft {
-    /// Where everything lies.
     pub(crate) paths: Paths,
     /// The services; their images by name.
     pub(crate) services: Vec<Service>,

@@ -12,7 +12,6 @@ use nix::fcntl::OFlag;
 
 use crate::installation::account::{Access, NAME, Owner, Ownership, is_there, numbers};
 
-/// Makes the account.
 pub(super) fn make() -> anyhow::Result<()> {
     const WORDS: [&str; 6] =
         ["--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", NAME];
@@ -40,7 +39,6 @@ pub(super) fn hand_over(path: &Path, access: Access) -> anyhow::Result<()> {
     set(path, user, group, access.mode)
 }
 
-/// Gives it back.
 pub(super) fn hand_back(path: &Path, before: Ownership) -> anyhow::Result<()> {
     set(path, before.user, before.group, before.mode)
 }

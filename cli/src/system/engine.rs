@@ -62,7 +62,6 @@ pub(crate) trait EngineSystem {
     /// Makes the network of the stack.
     fn make_network(&mut self, network: Ipv4Net) -> anyhow::Result<()>;
 
-    /// Removes it.
     fn remove_network(&mut self) -> anyhow::Result<()>;
 
     /// Removes networks by name, as soon as no container uses them.

@@ -43,7 +43,6 @@ impl FirewallSystem for super::Real {
 /// An answer of firewalld.
 struct Answer {
     code: Option<i32>,
-    /// What it printed.
     told: String,
     /// The command, and what it complained of.
     complaint: String,

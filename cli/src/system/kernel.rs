@@ -8,7 +8,6 @@ use crate::installation::surroundings::KernelKey;
 
 /// What steps do to the kernel.
 pub(crate) trait KernelSystem {
-    /// Sets a value.
     fn set_kernel(&mut self, key: KernelKey, value: &str) -> anyhow::Result<()>;
 }
 

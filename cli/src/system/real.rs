@@ -39,7 +39,6 @@ const STATUS_WAIT: Duration = Duration::from_millis(500);
 /// Files are read and judged before they count.
 const RELOAD_WAIT: Duration = Duration::from_secs(5);
 
-/// The host.
 #[derive(Debug)]
 pub(crate) struct Real {
     pub(super) interrupt: Interrupt,

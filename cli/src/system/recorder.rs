@@ -35,13 +35,11 @@ use firewall::Remembered;
 pub(crate) struct State {
     /// Files with what they contain; a program contains the name of the one it was copied from.
     pub(crate) files: BTreeMap<PathBuf, String>,
-    /// Folders.
     pub(crate) folders: BTreeSet<PathBuf>,
     /// Whether the account is there.
     pub(crate) has_account: bool,
     /// Whether the supervisor runs.
     pub(crate) runs: bool,
-    /// Rules of firewalld.
     pub(crate) firewall: Remembered,
     /// Settings of the kernel.
     pub(crate) kernel: BTreeMap<KernelKey, String>,

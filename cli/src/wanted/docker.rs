@@ -59,7 +59,6 @@ impl Registry {
         &self.0
     }
 
-    /// Where it listens.
     pub(crate) fn peer(&self) -> Option<HostPort> {
         let host = self.0.split('/').next().unwrap_or_default();
         host.parse().or_else(|_| format!("{host}:443").parse()).ok()

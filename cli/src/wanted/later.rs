@@ -15,7 +15,6 @@ pub(crate) use licence::Licence;
 pub(crate) use oauth::Oauth;
 pub(crate) use sso::Sso;
 
-/// All of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Later {
     /// Whether clients may share a session, if that was said.
@@ -31,7 +30,6 @@ pub(crate) struct Later {
 }
 
 impl Later {
-    /// Reads it.
     pub(super) fn read(reader: &mut Reader<'_>, paths: &Paths) -> Self {
         for (clear, settings) in CLEARING {
             if reader.switch(clear)

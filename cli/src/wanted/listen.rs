@@ -10,7 +10,6 @@ use cmsg_config::{connection_manager::MaybeAddress, socket::Role, values::BadVal
 
 use super::values::bad;
 
-/// One listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ListenKey {
     /// Clients at the Connection Manager; at a gateway without one, announcements and `/health`.
@@ -23,10 +22,8 @@ pub(crate) enum ListenKey {
     UdpSource,
 }
 
-/// One `--listen KEY=ADDR:PORT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ListenAt {
-    /// The listener.
     pub(crate) key: ListenKey,
     /// Its address; port 0 for a free one, none for off.
     pub(crate) address: Option<SocketAddr>,
@@ -44,11 +41,9 @@ pub(crate) struct ConfiguredListener {
 /// Where a listener is to be, before the host was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Choice {
-    /// There.
     At(SocketAddr),
     /// At that address, on a port that is free.
     AnyPort(IpAddr),
-    /// Nowhere.
     Off,
 }
 

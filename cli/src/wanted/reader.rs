@@ -57,7 +57,6 @@ impl<'a> Reader<'a> {
         self.path(setting).map(|path| Given { setting, path, is_kept })
     }
 
-    /// Who answered.
     pub(super) fn from(&self, setting: Setting) -> Origin {
         self.answers.of(setting).from
     }
@@ -113,7 +112,6 @@ impl<'a> Reader<'a> {
         self.findings.push(Finding::warning(id, what, cure));
     }
 
-    /// What was wrong.
     pub(super) fn finish(self) -> Vec<Finding> {
         self.findings
     }

@@ -8,9 +8,7 @@ use ipnet::Ipv4Net;
 /// How a peer is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Speaks {
-    /// HTTP over TLS.
     Https,
-    /// HTTP.
     Http,
     /// Something else over TCP.
     Tcp,
@@ -28,7 +26,6 @@ impl FromStr for Ip {
     }
 }
 
-/// A network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Network(pub(super) Ipv4Net);
 

@@ -257,13 +257,13 @@ pub const CONNECTION_MANAGER: &[Key] = &[
     Key::path(
         "TrustedLicenseCertificate",
         "",
-        "kept for trusted licences; has no effect yet: PEM certificate of a trusted customer \
-         licence",
+        "kept for trusted licenses; has no effect yet: PEM certificate of a trusted customer \
+         license",
     ),
     Key::path(
         "TrustedLicenseKey",
         "",
-        "kept for trusted licences; has no effect yet: PEM key of that certificate",
+        "kept for trusted licenses; has no effect yet: PEM key of that certificate",
     ),
 ];
 

@@ -22,7 +22,7 @@ pub enum Problem {
     #[error(transparent)]
     Text(#[from] Undecodable),
     /// The file has no section of the requested kind.
-    #[error("holds no PEM {0}")]
+    #[error("contains no PEM {0}")]
     None(&'static str),
     /// A line has more than one marker, or a marker and other text.
     #[error(

@@ -151,7 +151,7 @@ fn a_hostile_file_gets_its_answer_at_once_and_takes_no_memory() {
         ("/dev/zero", "is not a regular file"),
         ("loop", "Too many levels of symbolic links"),
         ("none", "No such file or directory"),
-        ("garbage", "holds no PEM"),
+        ("garbage", "contains no PEM"),
         ("ten-thousand", "has more than 1048576 bytes"),
     ];
     for (file, why) in table {

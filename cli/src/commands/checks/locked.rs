@@ -48,7 +48,6 @@ impl<'a> Located<'a> {
 }
 
 impl<'a> Locked<'a> {
-    /// The next stage.
     pub(super) fn answer(self, system: &mut Real) -> Result<Answered<'a>, Ended> {
         Answered::settle(self, system)
     }

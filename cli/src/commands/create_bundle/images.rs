@@ -37,7 +37,6 @@ pub(super) enum Source {
 
 /// The archive of both.
 pub(super) enum Images {
-    /// The package's own.
     Packaged(PathBuf),
     /// One that goes when the bundle is made.
     Taken(NamedTempFile),

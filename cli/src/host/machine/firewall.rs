@@ -27,16 +27,13 @@ pub(crate) struct Firewall {
 /// One set of rules.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Rules {
-    /// All zones.
     pub(crate) zones: Vec<Zone>,
     /// The ports of our service; none where there is no such service.
     pub(crate) service: Vec<String>,
 }
 
-/// One zone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Zone {
-    /// Its name.
     pub(crate) name: String,
     /// Whether some interface or source is in it, or everything that is in no other.
     pub(crate) is_used: bool,
@@ -86,7 +83,6 @@ impl Rules {
         self.zones.iter().filter(|zone| zone.is_used)
     }
 
-    /// A zone.
     pub(crate) fn zone(&self, name: &str) -> Option<&Zone> {
         self.zones.iter().find(|zone| zone.name == name)
     }

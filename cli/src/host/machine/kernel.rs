@@ -17,7 +17,6 @@ const FOLDERS: [&str; 5] =
 const LAST: &str = "etc/sysctl.conf";
 
 impl KernelKey {
-    /// All of them.
     pub(crate) const ALL: [Self; 3] = [Self::ReservedPorts, Self::ReceiveBuffer, Self::SendBuffer];
 
     /// Its name for `sysctl`.
@@ -51,18 +50,14 @@ pub(crate) struct Kernel {
 /// One line of a file of others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
-    /// The file.
     pub(crate) path: PathBuf,
     /// Whether it is read after ours.
     pub(crate) is_after_ours: bool,
-    /// The setting.
     pub(crate) key: KernelKey,
-    /// Its value.
     pub(crate) value: String,
 }
 
 impl Kernel {
-    /// Reads them.
     pub(crate) fn read(root: &Path) -> Self {
         let value = |key: KernelKey| Some((key, changeable(&key.path())?));
         Self {

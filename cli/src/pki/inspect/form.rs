@@ -17,7 +17,6 @@ use x509_parser::{
 /// The form of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// Nothing, or blanks.
     Empty,
     /// Text in an encoding that is not read.
     Undecodable(Undecodable),
@@ -34,23 +33,18 @@ pub(crate) enum Form {
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Holds {
-    /// A certificate.
     Certificate,
     /// A certificate under a label that only OpenSSL reads.
     OtherCertificate,
     /// A request for one.
     Request,
-    /// Certificates in PKCS#7.
     Pkcs7,
-    /// A private key.
     Key,
     /// A private key for DSA in its own form.
     DsaKey,
     /// A private key that needs a passphrase.
     EncryptedKey,
-    /// A public key.
     PublicKey,
-    /// Something else.
     Other,
 }
 

@@ -39,7 +39,6 @@ pub(crate) struct PublicHalf {
 pub(crate) enum KeyKind {
     /// RSA with so many bits.
     Rsa(usize),
-    /// ECDSA on P-256.
     P256,
     /// Any other, by its name.
     Other(&'static str),

@@ -14,7 +14,6 @@ use x509_parser::{
 pub(crate) enum Name {
     /// A DNS name. One that looks like an address is none to clients.
     Dns(String),
-    /// An address.
     Address(IpAddr),
 }
 

@@ -15,13 +15,11 @@ use crate::{
 pub(super) struct Chain<'a> {
     /// The file that is shown.
     pub(super) file: Named<'a>,
-    /// Its certificates.
     pub(super) shown: &'a [Certificate],
     /// Which of them is the host's own.
     pub(super) leaf: usize,
     /// Those that it should lead to; none where they cannot be read.
     pub(super) authority: Option<&'a [Certificate]>,
-    /// The present instant.
     pub(super) now: OffsetDateTime,
 }
 
@@ -29,7 +27,6 @@ pub(super) struct Chain<'a> {
 const MOST_PATHS: usize = 64;
 
 impl<'a> Chain<'a> {
-    /// All findings.
     pub(super) fn judge(&self) -> Vec<Finding> {
         let above = self.above();
         let mut findings: Vec<Finding> = self.order(&above).into_iter().collect();

@@ -14,7 +14,6 @@ use crate::{finding::Finding, pki::inspect::Certificate};
 
 /// A certificate with those that a client knows or is sent.
 pub(super) struct Shown<'a> {
-    /// The host's own.
     pub(super) leaf: &'a Certificate,
     /// Those that lead to the roots.
     pub(super) between: Vec<&'a Certificate>,

@@ -12,7 +12,6 @@ use crate::{
 
 /// A configuration and the note of what the installer wrote into it.
 pub(super) struct Draft<'a> {
-    /// The file.
     pub(super) file: ConfFile,
     /// What the installer wrote the last time.
     before: &'a Values,

@@ -14,7 +14,6 @@ use crate::{
 /// How the rules are to change.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct FirewallPlan {
-    /// In this order.
     pub(super) edits: Vec<Edit>,
     /// What is ours afterwards.
     pub(super) ours: FirewallChanges,

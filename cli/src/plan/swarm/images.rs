@@ -17,15 +17,11 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Where they come from.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Source<'a> {
-    /// An archive.
     Archive(&'a ImageArchive),
-    /// A registry.
     Registry(&'a Registry),
 }
 
-/// One of them.
 pub(super) struct Image {
-    /// Its name.
     pub(super) name: String,
     /// What tells it from another one of that name, as far as that is known before it is there.
     pub(super) build: String,

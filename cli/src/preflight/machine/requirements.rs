@@ -4,7 +4,6 @@ use crate::{finding::Finding, host::machine::Machine};
 
 const GIGABYTE: u64 = 1_000_000_000;
 const LEAST_PROCESSORS: usize = 2;
-/// 2.5 GHz, measured.
 const LEAST_MEGAHERTZ: u64 = 2_450;
 /// 4 GB, less what the kernel keeps for itself and for its crash dumps.
 const LEAST_MEMORY: u64 = 3_500_000_000;

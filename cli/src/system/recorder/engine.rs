@@ -27,7 +27,6 @@ pub(crate) struct EngineState {
     pub(crate) swarm: Option<Ipv4Net>,
     /// The network of the stack.
     pub(crate) network: Option<Ipv4Net>,
-    /// Networks of others.
     pub(crate) others: BTreeSet<String>,
     /// What the files said that were deployed last, by path.
     pub(crate) services: BTreeMap<PathBuf, String>,
@@ -56,7 +55,6 @@ impl EngineState {
         Ok(id(image))
     }
 
-    /// Deploys files.
     pub(crate) fn deploy(
         &mut self,
         files: &[PathBuf],
@@ -116,7 +114,6 @@ impl EngineState {
         }
     }
 
-    /// Makes the network.
     pub(crate) fn make_network(&mut self, network: Ipv4Net) -> anyhow::Result<()> {
         if self.network.is_some() {
             bail!("the network is there");

@@ -6,14 +6,12 @@ use crate::{
     installation::firewall::{Edit, Entry, Rule, SERVICE, Scope},
 };
 
-/// Its rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Remembered {
     /// The ports of our service in its files.
     pub(crate) service: Vec<String>,
     /// The ports of our service when it loaded them.
     pub(crate) loaded: Vec<String>,
-    /// All rules, sorted.
     pub(crate) rules: Vec<Entry>,
 }
 
@@ -29,7 +27,6 @@ impl Remembered {
         all
     }
 
-    /// Makes a change.
     pub(crate) fn edit(&mut self, edit: &Edit) {
         match edit {
             Edit::Define { after, .. } => self.service.clone_from(after),
@@ -42,7 +39,6 @@ impl Remembered {
         }
     }
 
-    /// Loads its files.
     pub(crate) fn reload(&mut self) {
         self.loaded.clone_from(&self.service);
         self.rules.retain(|entry| entry.scope == Scope::Kept);

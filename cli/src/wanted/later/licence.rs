@@ -8,12 +8,9 @@ use crate::{
     wanted::{Given, Reader},
 };
 
-/// Both files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Licence {
-    /// The certificate.
     pub(crate) certificate: Given,
-    /// Its key.
     pub(crate) key: Given,
 }
 

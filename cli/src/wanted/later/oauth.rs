@@ -14,7 +14,6 @@ pub(crate) const WITHOUT: &str =
 pub(crate) struct Oauth {
     /// Whether it is wanted.
     pub(crate) is_enabled: bool,
-    /// The provider.
     pub(crate) provider: Option<HttpsUrl>,
     /// What it calls us.
     pub(crate) client_id: Option<Name>,

@@ -26,7 +26,6 @@ pub(crate) struct Sso {
     pub(crate) url: Option<HttpsUrl>,
     /// The domain of the user.
     pub(crate) domain: Option<Domain>,
-    /// The user.
     pub(crate) username: Option<Name>,
     /// Whether the user has a password.
     pub(crate) has_password: bool,

@@ -182,7 +182,7 @@ fn a_disk_that_becomes_full_at_any_step_is_told_and_everything_undone() {
         let findings = document["findings"].as_array().expect("there are findings");
         let errors: Vec<_> = findings.iter().filter(|it| it["level"] == "error").collect();
         const TOLD: [&str; 3] =
-            ["No space left on device", "MB free, and the installation needs", "no free inodes"];
+            ["No space left on device", "MB free, but the installation needs", "no free inodes"];
         let is_told = |what: &str| TOLD.iter().any(|told| what.contains(told));
         let told = errors.iter().any(|it| it["what"].as_str().is_some_and(is_told));
         assert!(told && errors.len() == 1, "{size}: {errors:#?}");

@@ -51,7 +51,6 @@ pub(super) struct Host {
     pub(super) known: BTreeMap<&'static str, Vec<u8>>,
     /// The roles that systemd starts at boot.
     pub(super) enabled: BTreeSet<&'static str>,
-    /// Rules of firewalld.
     pub(super) firewall: Remembered,
     /// Settings of the kernel.
     pub(super) kernel: BTreeMap<KernelKey, String>,
@@ -109,7 +108,6 @@ pub(super) struct Death {
     pub(super) amid: bool,
 }
 
-/// A process.
 pub(super) struct Mortal<'a> {
     host: &'a mut Host,
     death: Option<Death>,

@@ -7,9 +7,7 @@ use crate::{host::ports::Listener, wanted::listen::ListenKey};
 /// A port that clients connect to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OpenPort {
-    /// Its number.
     pub(crate) port: u16,
-    /// `tcp` or `udp`.
     pub(crate) transport: &'static str,
 }
 
