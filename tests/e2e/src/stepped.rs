@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The smallest pipe. Each write to a pipe in packet mode takes a page.
 const ONE_PAGE: i32 = 4096;
 
+/// How the last line of a step begins before it is performed, where every step is listed.
+const LAST_WORDS: &str = "    to undo: ";
+
 /// Where the installer of a machine keeps its journal.
 pub const JOURNAL: &str = "/var/lib/.pcoip-cmsg-setup.journal";
 
@@ -50,6 +53,8 @@ impl Stepped {
     pub fn start(mut command: Command, journal: PathBuf) -> Self {
         let (errors, write) = pipe2(OFlag::O_DIRECT | OFlag::O_CLOEXEC).expect("a pipe is made");
         fcntl(&write, FcntlArg::F_SETPIPE_SZ(ONE_PAGE)).expect("its size can be set");
+        // It then tells of every step, and not only of every stage.
+        command.arg("--verbose");
         let child = command.stdout(Stdio::piped()).stderr(write).spawn();
         Self {
             child: child.expect("the installer starts"),
@@ -187,7 +192,7 @@ impl Stepped {
                 length => line.push_str(&String::from_utf8_lossy(&packet[..length])),
             }
         }
-        self.told += usize::from(line.starts_with('[') && line.ends_with(" …\n"));
+        self.told += usize::from(line.starts_with(LAST_WORDS));
         self.said.push_str(&line);
         true
     }

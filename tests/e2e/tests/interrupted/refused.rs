@@ -187,7 +187,7 @@ fn a_disk_that_becomes_full_at_any_step_is_told_and_everything_undone() {
         let told = errors.iter().any(|it| it["what"].as_str().is_some_and(is_told));
         assert!(told && errors.len() == 1, "{size}: {errors:#?}");
         assert_eq!(listed(&machine, root), before, "{size}");
-        let last = complaint.lines().rfind(|line| line.starts_with('[')).unwrap_or("none");
+        let last = complaint.lines().rfind(|line| line.contains(" failed (")).unwrap_or("none");
         steps.insert(last.to_owned());
         machine.tell("umount", &[root]);
     }
