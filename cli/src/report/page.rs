@@ -62,7 +62,7 @@ pub(super) mod tests {
         );
         assert_eq!(
             long("a value that is longer than one line"),
-            ["Broker        a value that is longer than", "                one line"]
+            ["Broker        a value that is longer", "                than one line"]
         );
         assert_eq!(long("  a value").join("\n"), "Broker          a value");
         assert_eq!(wrap("", "a value", Width::UNLIMITED), ["a value"]);
