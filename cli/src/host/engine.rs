@@ -149,7 +149,7 @@ pub(crate) fn connect() -> anyhow::Result<Engine> {
 pub(crate) fn told(why: &NoEngine) -> String {
     match why {
         NoEngine::Absent(socket) => {
-            format!("Docker is not installed: `{}` does not exist", socket.display())
+            format!("Docker is not running: `{}` does not exist", socket.display())
         }
         NoEngine::Silent(socket) => {
             format!("Docker does not answer at `{}`", socket.display())

@@ -122,12 +122,15 @@ fn of_text(text: &str) -> Option<String> {
 
 /// Whether a link of a chain says only that a request or a connection failed.
 fn is_wrapper(text: &str) -> bool {
-    const WRAPPERS: [&str; 5] = [
+    const WRAPPERS: [&str; 8] = [
         "error sending request",
         "client error (",
         "tcp connect error",
         "dns error",
         "connection error",
+        "error decoding response body",
+        "request or response body error",
+        "error reading a body from connection",
     ];
     WRAPPERS.iter().any(|start| text.starts_with(start))
 }
@@ -257,6 +260,16 @@ mod tests {
                 link("error sending request", closed),
                 "the peer closed the connection before it answered (connection closed before \
                  message completed)",
+            ),
+            (
+                link(
+                    "error decoding response body",
+                    link(
+                        "error reading a body from connection",
+                        io::Error::new(io::ErrorKind::UnexpectedEof, "end of file"),
+                    ),
+                ),
+                "the peer closed the connection (end of file)",
             ),
             (unknown, "error sending request: operation was canceled"),
         ];

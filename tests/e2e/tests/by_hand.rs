@@ -156,7 +156,6 @@ fn a_password_is_not_shown() {
     terminal.answer("  --docker-password\r\n> ", "");
     terminal.expect("the password is empty");
     terminal.answer("  --docker-password\r\n> ", "hunter2");
-    terminal.expect("write docker-password");
     terminal.expect("(--yes)? [y/N] ");
     terminal.press(CTRL_C);
 

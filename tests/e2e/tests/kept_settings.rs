@@ -201,9 +201,9 @@ fn what_is_no_password_is_refused_without_telling_it() {
         (
             &["--docker-password=-", sso],
             3,
-            "standard input is read for `--docker-password` already",
+            "standard input is already used for `--docker-password`",
         ),
-        (&[&answers], 3, "`docker-password` stands in the answers file itself"),
+        (&[&answers], 3, "the answers file contains the password `docker-password` itself"),
         (&["–docker-password=hunter2-hunter2"], 2, "which is no hyphen"),
     ];
     for (words, code, what) in table {

@@ -204,8 +204,8 @@ fn a_registry_is_asked_by_the_engine_of_this_host_and_by_whom_is_said_in_whole()
         (
             Some(3),
             "docker.not-running".to_owned(),
-            "there is no docker engine: `/nowhere.sock` does not exist".to_owned(),
-            "start it: `systemctl enable --now docker`".to_owned(),
+            "Docker is not running: `/nowhere.sock` does not exist".to_owned(),
+            "start it with `systemctl enable --now docker`".to_owned(),
         )
     );
     assert_eq!(

@@ -134,7 +134,7 @@ fn an_archive_with_links_devices_or_ways_out_is_refused_by_their_names() {
             "bundle.path",
             "`teradici-pcoip-cmsg-bundle/../out` is outside the directory",
         ),
-        (changed("echo > ../out", "$PWD/out"), "bundle.path", "/out` leads out"),
+        (changed("echo > ../out", "$PWD/out"), "bundle.path", "/out` is outside the directory"),
     ]);
 }
 
@@ -217,7 +217,7 @@ fn a_bundle_older_than_what_is_installed_changes_nothing() {
     for words in [&FLAGS[..], &["update", "--runtime=host"]] {
         let findings = refused(&site, words, &older);
 
-        let what = format!("the bundle has version 0.0.9, and version {OWN} is installed");
+        let what = format!("the bundle has version 0.0.9, but the newer version {OWN} is installed");
         assert_eq!(errors(&findings), [("bundle.older".to_owned(), what)]);
     }
     assert!(contents(&site.root()) == before);

@@ -49,7 +49,7 @@ fn authentication_that_was_saved_only_warns_and_can_be_switched_off() {
     let shown = shown(&site, &["configure", "--agent-port=6001"]);
     let off = site.done(&["configure", "--enable-oauth=false"], &[], "");
 
-    const WARNING: &str = "warning: `enable-oauth` in the saved answers has no effect";
+    const WARNING: &str = "warning: `enable-oauth` in the saved settings has no effect";
     let (start, end) = shown.split_once("6001").expect("the change is told");
     assert!(start.contains(WARNING) && end.contains(WARNING), "{shown}");
     assert_eq!(ids(&off), ["settings.no-effect-yet"]);

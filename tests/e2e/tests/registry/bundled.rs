@@ -158,7 +158,7 @@ fn a_wrong_password_makes_no_bundle_and_the_right_one_is_in_nothing_that_is_left
     );
     assert_eq!((id, cure), ("failed", "check `--docker-username` and `--docker-password`"));
     assert!(what.starts_with(&told), "{what}");
-    let warning = "warning: everybody on this host could read the value of `--docker-password`";
+    let warning = "warning: every user of this host could read the value of `--docker-password`";
     assert!(said.contains(warning), "{said}");
     assert!(!said.contains("wrong-5b2e") && !document.to_string().contains("wrong-5b2e"));
     staging.is_as_before();

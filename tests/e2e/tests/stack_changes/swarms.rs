@@ -23,7 +23,7 @@ fn says(finding: &Value, id: &str, what: &str, cure: &str) {
 }
 
 fn says_several(finding: &Value, cure: &str) {
-    let what = "this host's swarm has 2 hosts, and a service could start on another one";
+    let what = "this host's swarm has 2 hosts, so a service could start on another host";
     says(finding, "swarm.several-nodes", what, cure);
 }
 
@@ -36,7 +36,7 @@ fn no_host_of_a_swarm_of_two_is_installed_on_until_it_is_one_again() {
     let (of_two, works) = (manager.fails(&INSTALL, 3), worker.fails(&INSTALL, 3));
 
     let cure =
-        "use a host of its own, or run the services on the host itself with `--runtime=host`";
+        "use a separate host, or run the services on the host itself with `--runtime=host`";
     says_several(&of_two, cure);
     let what = "this host is a worker in a swarm that another host manages";
     let cure = "use another host, or stop its containers on this host and run `docker swarm leave`";
