@@ -1,16 +1,32 @@
 #!/usr/bin/env bash
 # Installs the Connection Manager and the Security Gateway from this directory, without a network.
-#
-#   sudo ./pcoip-cmsg-setup-offline.sh [-d] [FLAGS of `pcoip-cmsg-setup install`]
-#
-#   -d   installs only the packages; run `pcoip-cmsg-setup install --darksite-bundle-path DIRECTORY` afterwards
 set -euo pipefail
 export LC_ALL=C
 
 here=$(dirname -- "$(readlink -f -- "$0")")
 
+usage() {
+  cat <<'END'
+Install the Connection Manager and Security Gateway from this bundle, without a network
+
+Usage: sudo ./pcoip-cmsg-setup-offline.sh [-d] [INSTALL FLAGS]
+
+Verifies the bundle, installs its packages with dnf and runs `pcoip-cmsg-setup install` with the given
+flags, which `pcoip-cmsg-setup install --help` lists.
+
+Options:
+  -d          Install only the packages; continue with
+              `pcoip-cmsg-setup install --darksite-bundle-path DIRECTORY`
+  -h, --help  Print this help
+
+Example:
+  sudo ./pcoip-cmsg-setup-offline.sh --accept-policies --self-signed \
+    --broker-url https://broker.example --external-pcoip-ip 203.0.113.7
+END
+}
+
 fail() {
-  printf 'error: %s\n\nhint: %s\n' "$1" "$2" >&2
+  printf 'error: %s\nhint: %s\n' "$1" "$2" >&2
   exit "${3:-3}"
 }
 
@@ -65,7 +81,7 @@ if [ "${1:-}" = -d ]; then
   shift
 fi
 case "${1:-}" in -h | --help)
-  sed -n 's/^# \{0,1\}//p' "$0"
+  usage
   exit 0
   ;;
 esac

@@ -227,3 +227,20 @@ fn an_interrupted_build_leaves_nothing() {
     assert_eq!(fs::read_dir(staging.folder.path()).unwrap().count(), before);
     assert_eq!(fs::read_dir(room.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn the_script_prints_its_help_and_not_its_source() {
+    for flags in [&["--help"][..], &["-h"], &["-d", "--help"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join(SCRIPT);
+        put(&script, SCRIPT_TEXT.as_bytes());
+        let output = std::process::Command::new("bash").arg(&script).args(flags).output().unwrap();
+
+        let help = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{flags:?}");
+        assert!(help.contains("Usage: sudo ./pcoip-cmsg-setup-offline.sh [-d]"), "{help}");
+        // Nothing of the source, and no line wider than a terminal of 100 columns.
+        assert!(!help.contains("printf") && !help.contains("env bash"), "{help}");
+        assert!(help.lines().all(|line| line.len() <= 100), "{help}");
+    }
+}

@@ -17,13 +17,17 @@ use crate::{binaries::Binaries, screen};
 const COLUMNS: NonZeroU16 = NonZeroU16::new(80).unwrap();
 /// More than any of the screens has.
 const ROWS: NonZeroU16 = NonZeroU16::new(200).unwrap();
-/// Stands in for the temporary root, so that the pictures are the same each time.
-const ROOT: &str = "/srv/pcoip";
+/// Replaces the temporary root. It is as long, so that lines end where the installer ended them.
+const ROOT: &str = "/srv/pcoip-gw";
+/// The findings above this line are about the host that draws the pictures.
+const PLAN: &str = "Install the ";
 
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let folder = Path::new("docs/pictures");
     fs::create_dir_all(folder).context("creating `docs/pictures`")?;
-    let mut site = Site::new(Binaries::build()?, false)?;
+    let temporary = tempfile::Builder::new().prefix("").rand_bytes(3).tempdir_in("/tmp");
+    let temporary = temporary.context("creating a temporary directory")?;
+    let mut site = Site::below(temporary, Binaries::build()?, false)?;
     let mut error = None;
     if let Err(failed) = draw(&mut site, folder) {
         error = Some(format!("{failed:#}"));
@@ -39,11 +43,16 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
 fn draw(site: &mut Site, folder: &Path) -> anyhow::Result<()> {
     site.start_simulators("little")?;
     let typed = "pcoip-cmsg-setup install --accept-policies --self-signed \\\n    --runtime=host --root \
-                 /srv/pcoip --broker-url https://broker.example \\\n    --external-pcoip-ip 203.0.113.7";
+                 /srv/pcoip-gw --broker-url https://broker.example \\\n    --external-pcoip-ip 203.0.113.7";
     let install = site.install_command("203.0.113.7");
     picture(site, &install, typed, &folder.join("install.svg"))?;
     let status = site.status_command();
-    picture(site, &status, "pcoip-cmsg-setup status --root /srv/pcoip", &folder.join("status.svg"))
+    picture(
+        site,
+        &status,
+        "pcoip-cmsg-setup status --root /srv/pcoip-gw",
+        &folder.join("status.svg"),
+    )
 }
 
 /// Runs a command at a terminal and draws what is on the screen when it has ended.
@@ -61,7 +70,10 @@ fn picture(site: &Site, command: &Command, typed: &str, to: &Path) -> anyhow::Re
         .context("starting `script`, of the package `bsdutils` or `util-linux`")?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "`{typed}` failed:\n{text}");
-    let text = text.replace(&site.root().display().to_string(), ROOT);
+    let root = site.root().display().to_string();
+    ensure!(root.len() == ROOT.len(), "`{root}` is not as long as `{ROOT}`");
+    let text = text.replace(&root, ROOT);
+    let text = text.find(PLAN).map_or(&*text, |plan| &text[plan..]);
     let text = text.replace(site.broker(), "https://broker.example");
     let mut terminal = vt100::Parser::new(ROWS, COLUMNS, 0);
     terminal.process(text.as_bytes());

@@ -45,7 +45,11 @@ pub(super) struct Site {
 impl Site {
     pub(super) fn new(binaries: Binaries, keep: bool) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("pcoip-demo-").tempdir();
-        let folder = folder.context("making a temporary folder")?;
+        Self::below(folder.context("creating a temporary directory")?, binaries, keep)
+    }
+
+    /// A site below this directory.
+    pub(super) fn below(folder: TempDir, binaries: Binaries, keep: bool) -> anyhow::Result<Self> {
         let root = folder.path().join("root");
         std::fs::create_dir(&root).context("making a temporary root")?;
         Ok(Self {
