@@ -57,7 +57,7 @@ fn an_installation_whose_swarm_another_host_joins_runs_on_and_can_be_removed() {
     other.shell(&join);
 
     for words in [&["configure", "--agent-port=6001"][..], &INSTALL] {
-        says_several(&manager.fails(words, 3), "use a host of its own");
+        says_several(&manager.fails(words, 3), "use a separate host");
     }
 
     manager.is_live();
