@@ -209,7 +209,7 @@ fn what_no_answer_changes_is_refused_before_the_first_question() {
     let (code, shown) = Terminal::run_in(80, &command).ended();
 
     assert_eq!(code, 3, "{shown}");
-    assert!(shown.contains("is taken by"), "{shown}");
+    assert!(shown.contains("is in use by"), "{shown}");
     assert!(!shown.contains("[y/N]"), "{shown}");
 }
 

@@ -217,7 +217,8 @@ fn a_bundle_older_than_what_is_installed_changes_nothing() {
     for words in [&FLAGS[..], &["update", "--runtime=host"]] {
         let findings = refused(&site, words, &older);
 
-        let what = format!("the bundle has version 0.0.9, but the newer version {OWN} is installed");
+        let what =
+            format!("the bundle has version 0.0.9, but the newer version {OWN} is installed");
         assert_eq!(errors(&findings), [("bundle.older".to_owned(), what)]);
     }
     assert!(contents(&site.root()) == before);

@@ -35,8 +35,7 @@ fn no_host_of_a_swarm_of_two_is_installed_on_until_it_is_one_again() {
 
     let (of_two, works) = (manager.fails(&INSTALL, 3), worker.fails(&INSTALL, 3));
 
-    let cure =
-        "use a separate host, or run the services on the host itself with `--runtime=host`";
+    let cure = "use a separate host, or run the services on the host itself with `--runtime=host`";
     says_several(&of_two, cure);
     let what = "this host is a worker in a swarm that another host manages";
     let cure = "use another host, or stop its containers on this host and run `docker swarm leave`";
