@@ -7,12 +7,13 @@ here=$(dirname -- "$(readlink -f -- "$0")")
 
 usage() {
   cat <<'END'
-Install the Connection Manager and Security Gateway from this bundle, without a network
+Install the Connection Manager and Security Gateway without a network
 
 Usage: sudo ./pcoip-cmsg-setup-offline.sh [-d] [INSTALL FLAGS]
 
-Verifies the bundle, installs its packages with dnf and runs `pcoip-cmsg-setup install` with the given
-flags, which `pcoip-cmsg-setup install --help` lists.
+Verifies the bundle, installs its packages with dnf and runs
+`pcoip-cmsg-setup install` with the given flags, which
+`pcoip-cmsg-setup install --help` lists.
 
 Options:
   -d          Install only the packages; continue with

@@ -239,8 +239,8 @@ fn the_script_prints_its_help_and_not_its_source() {
         let help = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{flags:?}");
         assert!(help.contains("Usage: sudo ./pcoip-cmsg-setup-offline.sh [-d]"), "{help}");
-        // Nothing of the source, and no line wider than a terminal of 100 columns.
+        // Nothing of the source, and no line wider than 80 columns.
         assert!(!help.contains("printf") && !help.contains("env bash"), "{help}");
-        assert!(help.lines().all(|line| line.len() <= 100), "{help}");
+        assert!(help.lines().all(|line| line.len() <= 80), "{help}");
     }
 }

@@ -287,7 +287,7 @@ mod tests {
             ),
             (
                 not_live(None, silent, &[]),
-                "the security gateway is not live: its socket does not exist",
+                "the security gateway is not healthy: its socket does not exist",
             ),
             (
                 not_live(None, ready, &log),
