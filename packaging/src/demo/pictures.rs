@@ -77,8 +77,10 @@ fn picture(site: &Site, command: &Command, typed: &str, to: &Path) -> anyhow::Re
     let text = text.replace(site.broker(), "https://broker.example");
     let mut terminal = vt100::Parser::new(ROWS, COLUMNS, 0);
     terminal.process(text.as_bytes());
-    let rows: Vec<_> = terminal.screen().rows_formatted(0, COLUMNS.get()).collect();
-    let screen_text = format!("$ {typed}\n{}", rows.join("\u{1b}[0m\n").trim_end());
+    let used = terminal.screen().contents().lines().count();
+    let rows = terminal.screen().rows_formatted(0, COLUMNS.get()).take(used);
+    let rows: Vec<_> = rows.collect();
+    let screen_text = format!("$ {typed}\n{}", rows.join("\u{1b}[0m\n"));
     write(to, &Term::new().render_svg(&screen_text))?;
     screen::note(&format!("drew {}", to.display()));
     Ok(())
