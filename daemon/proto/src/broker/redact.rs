@@ -93,7 +93,7 @@ const HARMLESS: [&str; 6] = ["username", "domain", "id", "button-id", "result-id
 /// Attributes of other messages that are shown.
 const HARMLESS_ATTRIBUTES: [&str; 2] = ["method", "do-not-log"];
 
-/// The document in one line, with secrets masked, truncated to [`MAX_LOGGED`] bytes.
+/// The document in one line, with secrets masked, truncated to `MAX_LOGGED` bytes.
 #[must_use]
 pub fn document(document: &Document<'_>) -> String {
     if document.is_outline() {
