@@ -111,7 +111,7 @@ fn at_a_terminal_silence_leaves_a_stopped_engine_alone_and_a_yes_starts_it() {
     terminal.answer(QUESTION, "");
     let (code, shown) = terminal.ended();
     assert_eq!(code, 3, "{shown}");
-    assert!(shown.contains("there is no docker engine"), "{shown}");
+    assert!(shown.contains("Docker is not installed"), "{shown}");
     assert_eq!(site.calls(), "");
 
     let mut terminal = Terminal::run(&command);
@@ -136,6 +136,6 @@ fn who_leaves_the_engine_stopped_is_asked_nothing_else() {
 
     let (code, shown) = terminal.ended();
     assert_eq!(code, 3, "{shown}");
-    assert!(shown.contains("there is no docker engine"), "{shown}");
+    assert!(shown.contains("Docker is not installed"), "{shown}");
     assert!(!shown.contains("--accept-policies)?"), "{shown}");
 }
