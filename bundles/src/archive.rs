@@ -241,11 +241,11 @@ fn end<R: io::BufRead>(plain: GzDecoder<R>) -> Result<(), Problem> {
     let of_archive = |why| Problem::of_archive(&why);
     let padding = io::copy(&mut plain.by_ref().take(PADDING + 1), &mut io::sink());
     if padding.map_err(of_archive)? > PADDING {
-        return Err(Problem::Damaged("data follows its end".to_owned()));
+        return Err(Problem::Damaged("there is data after its end".to_owned()));
     }
     let mut file = plain.into_inner();
     if !file.fill_buf().map_err(of_archive)?.is_empty() {
-        return Err(Problem::Damaged("data follows its end".to_owned()));
+        return Err(Problem::Damaged("there is data after its end".to_owned()));
     }
     Ok(())
 }

@@ -151,7 +151,7 @@ fn fitting(file: &str, architecture: &str) -> Result<PackageName, String> {
         return Err(format!("its file's name is longer than {LONGEST} bytes"));
     }
     if ![architecture, "noarch"].contains(&name.architecture.as_str()) {
-        return Err(format!("it is for `{}`, and not for `{architecture}`", name.architecture));
+        return Err(format!("it is for `{}`, not for `{architecture}`", name.architecture));
     }
     Ok(name)
 }

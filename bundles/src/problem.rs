@@ -22,11 +22,11 @@ pub enum Problem {
     /// The archive is truncated.
     #[error("the archive ends early")]
     Truncated,
-    /// The archive's own checksum does not match, or data follows its end.
+    /// The archive's own checksum does not match, or there is data after its end.
     #[error("the archive is damaged: {0}")]
     Damaged(String),
     /// A file in the manifest is missing.
-    #[error("`{0}` stands in `{MANIFEST}`, and is missing")]
+    #[error("`{0}` is listed in `{MANIFEST}` but is missing")]
     Missing(String),
     /// A file is not in the manifest.
     #[error("`{0}` is not in `{MANIFEST}`")]
@@ -42,7 +42,7 @@ pub enum Problem {
     #[error("`{0}` is outside the directory `{FOLDER}`")]
     LeadsOut(String),
     /// The size of a file differs from the manifest.
-    #[error("`{path}` has {found} bytes, and `{MANIFEST}` says {expected}")]
+    #[error("`{path}` has {found} bytes, but `{MANIFEST}` says {expected}")]
     Size {
         path: String,
         /// Size in the manifest.
@@ -51,7 +51,7 @@ pub enum Problem {
         found: u64,
     },
     /// The digest of a file differs from the manifest.
-    #[error("`{path}` has the SHA-256 digest {found}, and `{MANIFEST}` says {expected}")]
+    #[error("`{path}` has the SHA-256 digest {found}, but `{MANIFEST}` says {expected}")]
     Digest {
         path: String,
         /// Digest in the manifest.
@@ -60,7 +60,7 @@ pub enum Problem {
         found: String,
     },
     /// The total size of the files is above the limit.
-    #[error("its files would take {0} bytes, more than any bundle")]
+    #[error("its files would need {0} bytes, more than a bundle may hold")]
     TooLarge(u64),
     /// A package cannot be part of a bundle.
     #[error("the package `{name}` cannot be in a bundle: {why}")]

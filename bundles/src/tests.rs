@@ -193,7 +193,7 @@ fn an_unsuitable_package_is_refused() {
     let long = format!("{}-1-2.noarch.rpm", "a".repeat(100));
     let table = [
         ("setup.rpm", "its file is not named `NAME-VERSION-RELEASE.ARCHITECTURE.rpm`"),
-        ("a-1-2.aarch64.rpm", "it is for `aarch64`, and not for `x86_64`"),
+        ("a-1-2.aarch64.rpm", "it is for `aarch64`, not for `x86_64`"),
         (&long, "its file's name is longer than 100 bytes"),
     ];
     for (name, why) in table {

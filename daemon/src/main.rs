@@ -160,7 +160,7 @@ fn healthcheck(run: &Path, role: RoleName) -> anyhow::Result<()> {
             format!("requesting the status at `{}`", run.join(role.socket()).display())
         })?;
     if answer["live"] != true {
-        bail!("the role answers, but is not healthy");
+        bail!("the service answers but is not healthy");
     }
     Ok(())
 }
@@ -177,7 +177,7 @@ fn tell_ready(listens: &[socket::Listen]) {
         info!(key = listen.key, transport = listen.transport, address = %listen.address, "Listening");
     }
     if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
-        warn!(%error, "Failed to notify systemd that the role is ready");
+        warn!(%error, "Failed to notify systemd that the service is ready");
     }
 }
 
@@ -244,7 +244,7 @@ fn follow(supervisor: Option<i32>) -> anyhow::Result<()> {
     let Some(supervisor) = supervisor else { return Ok(()) };
     prctl::set_pdeathsig(Signal::SIGTERM).context("watching the supervisor")?;
     if getppid() != Pid::from_raw(supervisor) {
-        bail!("the supervisor stopped before the role started");
+        bail!("the supervisor stopped before the service started");
     }
     Ok(())
 }

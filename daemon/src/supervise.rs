@@ -172,7 +172,7 @@ fn restarts(role: Role, status: std::io::Result<ExitStatus>) -> bool {
         Ok(status) if status.code() == Some(EXIT_CODE.into()) => {
             warn!(
                 ?role,
-                "The configuration is invalid; the role stays stopped until you fix it and start the role again"
+                "The configuration is invalid; the service stays stopped until you fix it and start the service again"
             );
             return false;
         }

@@ -92,18 +92,18 @@ fn all_are_refused<const N: usize>(table: [(Vec<Crafted<'_>>, &str); N]) {
 #[test]
 fn files_that_differ_from_the_manifest_are_refused_by_name() {
     let digests = format!(
-        "`a` has the SHA-256 digest {}, and `manifest.json` says {}",
+        "`a` has the SHA-256 digest {}, but `manifest.json` says {}",
         digest_of(b"ab"),
         digest_of(b"aa")
     );
     all_are_refused([
-        (vec![file("a", b"aa")], "`b` stands in `manifest.json`, and is missing"),
+        (vec![file("a", b"aa")], "`b` is listed in `manifest.json` but is missing"),
         (
             vec![file("a", b"aa"), file("b", b"bb"), file("c", b"cc")],
             "`c` is not in `manifest.json`",
         ),
         (vec![file("a", b"aa"), file("a", b"aa")], "`a` is not in `manifest.json`"),
-        (vec![file("a", b"aaa")], "`a` has 3 bytes, and `manifest.json` says 2"),
+        (vec![file("a", b"aaa")], "`a` has 3 bytes, but `manifest.json` says 2"),
         (vec![file("a", b"ab")], &digests),
     ]);
 }
@@ -200,7 +200,7 @@ fn a_manifest_above_the_size_limit_is_refused() {
         let said = refused_with(r#""size":2"#, &format!(r#""size":{size}"#));
 
         let total = size.saturating_add(size);
-        let expected = format!("its files would take {total} bytes, more than any bundle");
+        let expected = format!("its files would need {total} bytes, more than a bundle may hold");
         assert_eq!(said, expected);
     }
 }
@@ -225,7 +225,7 @@ fn unpacking_stops_where_an_entry_exceeds_the_manifest() {
     add("a", 1 << 40, &vec![0; 64 << 20]);
     gzip.finish().unwrap();
 
-    let said = format!("`a` has {} bytes, and `manifest.json` says 2", 1_u64 << 40);
+    let said = format!("`a` has {} bytes, but `manifest.json` says 2", 1_u64 << 40);
     assert_eq!(refused(&path), said);
 }
 
@@ -237,13 +237,13 @@ fn data_after_the_end_is_refused() {
     let more = staging.folder.path().join("more.tar.gz");
 
     put(&more, &[&whole[..], b"x"].concat());
-    assert_eq!(refused(&more), "the archive is damaged: data follows its end");
+    assert_eq!(refused(&more), "the archive is damaged: there is data after its end");
 
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(&manifest_only()).unwrap();
     gzip.write_all(&vec![0; 2 << 20]).unwrap();
     put(&more, &gzip.finish().unwrap());
-    assert_eq!(refused(&more), "the archive is damaged: data follows its end");
+    assert_eq!(refused(&more), "the archive is damaged: there is data after its end");
 }
 
 /// The tar archive of a bundle with an empty manifest, without gzip.
@@ -308,11 +308,11 @@ fn a_damaged_directory_is_refused_with_the_file_name() {
     let none: Harm = |it| fs::remove_file(it.join(MANIFEST)).unwrap();
     let only = |what: &str| format!("`{IMAGES}` is {what}; a bundle has regular files only");
     let table = [
-        (missing, format!("`{RPM}` stands in `manifest.json`, and is missing")),
+        (missing, format!("`{RPM}` is listed in `manifest.json` but is missing")),
         (besides, "`dependencies/more.rpm` is not in `manifest.json`".to_owned()),
         (folder, "`more` is not in `manifest.json`".to_owned()),
         (other, format!("`{RPM}` has the SHA-256 digest ")),
-        (shorter, format!("`{RPM}` has 8 bytes, and `manifest.json` says 9")),
+        (shorter, format!("`{RPM}` has 8 bytes, but `manifest.json` says 9")),
         (link, only("a symbolic link")),
         (pipe, only("a pipe")),
         (folder_instead, only("a directory")),

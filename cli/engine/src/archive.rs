@@ -72,7 +72,7 @@ impl ImageArchive {
         let mut small = small_files(file).with_context(reading)?;
         let Some(list) = small.remove("manifest.json") else {
             let path = source.path().display();
-            bail!("`{path}` is no archive of images: it has no `manifest.json`");
+            bail!("`{path}` is not an image archive: it has no `manifest.json`");
         };
         let list: Vec<Listed> = serde_json::from_slice(&list).with_context(reading)?;
         let images: anyhow::Result<Vec<_>> =
@@ -103,17 +103,17 @@ fn small_files(file: File) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
 }
 
 fn image(listed: &Listed, small: &BTreeMap<String, Vec<u8>>) -> anyhow::Result<ArchivedImage> {
-    let [tag] = listed.tags.as_slice() else { bail!("an image has not one name") };
+    let [tag] = listed.tags.as_slice() else { bail!("an image does not have exactly one name") };
     let configuration = small.get(&listed.config).context("a configuration is missing")?;
     let configuration: Configuration = serde_json::from_slice(configuration)?;
     let Some(layer) = configuration.config.labels.get(LAYER_LABEL) else {
-        bail!("the image `{tag}` is none of this product");
+        bail!("the image `{tag}` does not belong to this product");
     };
     let name = tag.rsplit_once(':').map_or(tag.as_str(), |(name, _)| name);
     let role = match name.rsplit('/').next() {
         Some("pcoip-cm") => Role::Cm,
         Some("sg") => Role::Sg,
-        _ => bail!("the image `{tag}` is for no service of this product"),
+        _ => bail!("the image `{tag}` belongs to no service of this product"),
     };
     Ok(ArchivedImage { role, tag: tag.clone(), layer: layer.clone() })
 }
@@ -173,14 +173,14 @@ mod tests {
             ),
             (
                 &[("a.json", foreign), ("manifest.json", json!([listed("a.json", "r/sg:1")]))],
-                "the image `r/sg:1` is none of this product",
+                "the image `r/sg:1` does not belong to this product",
             ),
             (
                 &[
                     ("a.json", configuration("l")),
                     ("manifest.json", json!([listed("a.json", "r/nginx:1")])),
                 ],
-                "the image `r/nginx:1` is for no service of this product",
+                "the image `r/nginx:1` belongs to no service of this product",
             ),
         ];
         for (files, expected) in table {

@@ -91,7 +91,7 @@ pub struct ImageFact {
 
 /// Queries the engine behind this socket.
 pub(super) async fn read(docker: &Docker, socket: &Path) -> anyhow::Result<EngineFacts> {
-    let version = docker.version().await.context("asking the docker engine for its version")?;
+    let version = docker.version().await.context("querying Docker's version")?;
     let components = version.components.unwrap_or_default();
     let is_podman = components.iter().any(|component| component.name.contains("Podman"));
     let info = swarm::settled(docker).await?;
@@ -101,7 +101,7 @@ pub(super) async fn read(docker: &Docker, socket: &Path) -> anyhow::Result<Engin
         _ => Vec::new(),
     };
     let networks = docker.list_networks(None::<ListNetworksOptions>).await;
-    let networks = networks.context("asking for the networks")?;
+    let networks = networks.context("listing the networks")?;
     let others = match swarm.fact {
         SwarmFact::Manager { .. } => swarm::others(docker, &networks).await?,
         _ => Vec::new(),
@@ -162,7 +162,7 @@ fn network(network: Network) -> NetworkFact {
 
 async fn images(docker: &Docker) -> anyhow::Result<Vec<ImageFact>> {
     let images = docker.list_images(None::<ListImagesOptions>).await;
-    let images = images.context("asking for the images")?;
+    let images = images.context("listing the images")?;
     Ok(images
         .into_iter()
         .map(|image| ImageFact {

@@ -76,7 +76,7 @@ impl Engine {
     pub fn image_id(&self, name: &str) -> anyhow::Result<Option<String>> {
         let found = self.runtime.block_on(self.docker.inspect_image(name));
         let found = unless_absent(found.map(Some))
-            .with_context(|| format!("asking for the image `{name}`"))?;
+            .with_context(|| format!("inspecting the image `{name}`"))?;
         Ok(found.and_then(|ImageInspect { id, .. }| id))
     }
 
@@ -88,7 +88,7 @@ impl Engine {
     /// If the image does not exist, or the name is invalid.
     pub fn tag_image(&self, image: &str, name: &str) -> anyhow::Result<()> {
         let tagged = self.runtime.block_on(self.docker.tag_image(image, Some(tag(name))));
-        tagged.with_context(|| format!("calling the image `{image}` `{name}`"))
+        tagged.with_context(|| format!("tagging the image `{image}` `{name}`"))
     }
 
     /// Removes a name of an image, and the image with its last name. Succeeds if there is none.
@@ -114,7 +114,7 @@ impl Engine {
             ..ListContainersOptions::default()
         };
         let containers = self.runtime.block_on(self.docker.list_containers(Some(options)));
-        let containers = containers.context("asking who uses an image")?;
+        let containers = containers.context("finding the containers of an image")?;
         Ok(containers.iter().any(|container| {
             let stack = container.labels.as_ref().and_then(|labels| labels.get(NAMESPACE));
             stack.is_none_or(|stack| stack != STACK)

@@ -215,7 +215,7 @@ mod tests {
         let refused = |status_code, message: &str| {
             let message = message.to_owned();
             anyhow::Error::from(Error::DockerResponseServerError { status_code, message })
-                .context("making the network `n`")
+                .context("creating the network `n`")
         };
         // The message of Docker 20.10.24. Workers, and managers without a majority, respond with 503.
         const SAID: &str = "This node is not a swarm manager. Use \"docker swarm init\" or \"docker \

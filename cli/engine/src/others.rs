@@ -80,7 +80,7 @@ impl Engine {
         let words = [kind, "inspect", "--"].map(str::to_owned);
         let output = self.output(docker, &[&words, names].concat())?;
         serde_json::from_str(&output)
-            .with_context(|| format!("reading what `docker {kind} inspect` says"))
+            .with_context(|| format!("reading the output of `docker {kind} inspect`"))
     }
 
     fn output(&self, docker: &Path, words: &[String]) -> anyhow::Result<String> {

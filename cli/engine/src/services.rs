@@ -79,7 +79,7 @@ impl Engine {
             let options =
                 ListServicesOptions { filters: Some(of_stack()), ..ListServicesOptions::default() };
             let services = self.docker.list_services(Some(options)).await;
-            for service in services.context("asking for the stack's services")? {
+            for service in services.context("listing the stack's services")? {
                 let Some(id) = service.id else { continue };
                 let removed = self.docker.delete_service(&id).await;
                 unless_absent(removed).context("removing a service of the stack")?;
@@ -105,7 +105,7 @@ impl Engine {
         };
         self.runtime.block_on(async {
             let containers = self.docker.list_containers(Some(options)).await;
-            for container in containers.context("asking for the stack's ended containers")? {
+            for container in containers.context("listing the stack's stopped containers")? {
                 // Swarm may remove the container at the same time.
                 let id = container.id.unwrap_or_default();
                 let _ = self.docker.remove_container(&id, None::<RemoveContainerOptions>).await;
@@ -126,7 +126,7 @@ impl Engine {
             ..ListContainersOptions::default()
         };
         let containers = self.runtime.block_on(self.docker.list_containers(Some(options)));
-        Ok(containers.context("asking for the stack's containers")?.len())
+        Ok(containers.context("listing the stack's containers")?.len())
     }
 
     /// The last log lines of a service's tasks.
@@ -145,7 +145,7 @@ impl Engine {
         let said: Vec<LogOutput> = self
             .runtime
             .block_on(said.try_collect())
-            .with_context(|| format!("asking for the log of `{service}`"))?;
+            .with_context(|| format!("reading the log of `{service}`"))?;
         Ok(said.iter().map(failures::line).collect())
     }
 }
@@ -156,8 +156,8 @@ fn run(mut command: Command, called: &str) -> anyhow::Result<()> {
     let mut child = command.spawn().with_context(|| format!("starting `{called}`"))?;
     let mut said = Vec::new();
     if let Some(mut stderr) = child.stderr.take() {
-        stderr.by_ref().take(SAID as u64).read_to_end(&mut said).context("reading what it says")?;
-        std::io::copy(&mut stderr, &mut std::io::sink()).context("reading what it says")?;
+        stderr.by_ref().take(SAID as u64).read_to_end(&mut said).context("reading its output")?;
+        std::io::copy(&mut stderr, &mut std::io::sink()).context("reading its output")?;
     }
     if !child.wait().with_context(|| format!("waiting for `{called}`"))?.success() {
         bail!("`{called}` failed: {}", plain(&String::from_utf8_lossy(&said), SAID));

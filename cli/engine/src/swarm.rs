@@ -46,9 +46,9 @@ impl Engine {
                 spec: Some(SwarmSpec { labels: Some(ours()), ..spec(0) }),
                 ..SwarmInitRequest::default()
             };
-            self.docker.init_swarm(request).await.context("making a swarm")?;
+            self.docker.init_swarm(request).await.context("creating a swarm")?;
             // The first certificate was created before its validity was set.
-            let swarm = self.docker.inspect_swarm().await.context("asking for the new swarm")?;
+            let swarm = self.docker.inspect_swarm().await.context("querying the new swarm")?;
             let version = swarm.version.and_then(|version| version.index).unwrap_or_default();
             let options = UpdateSwarmOptions {
                 version: i64::try_from(version).context("the swarm's version is too large")?,
@@ -56,7 +56,10 @@ impl Engine {
             };
             let wanted =
                 SwarmSpec { ca_config: spec(1).ca_config, ..swarm.spec.unwrap_or_default() };
-            self.docker.update_swarm(wanted, options).await.context("making its certificates last")
+            self.docker
+                .update_swarm(wanted, options)
+                .await
+                .context("extending the lifetime of its certificates")
         })
     }
 
@@ -107,7 +110,7 @@ impl Engine {
             ..NetworkCreateRequest::default()
         };
         let made = self.runtime.block_on(self.docker.create_network(request));
-        made.with_context(|| format!("making the network `{name}`")).map(drop)
+        made.with_context(|| format!("creating the network `{name}`")).map(drop)
     }
 
     /// Removes a network. Succeeds if it does not exist.

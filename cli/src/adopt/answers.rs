@@ -89,7 +89,7 @@ impl Reading {
                         "`{}` runs `{}`, which is neither a Connection Manager nor a Security Gateway: it is removed without a replacement",
                         service.name, service.image
                     ),
-                    "accept that, or move it to a stack with another name",
+                    "if it is still needed, move it to another stack first",
                 )),
             }
         }

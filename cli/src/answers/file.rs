@@ -110,7 +110,7 @@ pub(crate) fn parse(text: &str) -> Result<Layer, String> {
         _ => return Err("is not a list of `name: value`".to_owned()),
     };
     let row = |(name, value): (serde_yaml::Value, serde_yaml::Value)| {
-        let name = scalar(&name).ok_or("a name is not a word")?;
+        let name = scalar(&name).ok_or("a name is not a string")?;
         let Some(setting) = Setting::find(&name) else {
             let line = line_of(&name, text).map(|line| format!(" (line {line})"));
             return Err(format!("there is no setting `{name}`{}", line.unwrap_or_default()));
@@ -281,7 +281,7 @@ mod tests {
             ("broker-url: [a, b]", "`broker-url` takes one value"),
             ("external-sg-ip: {a: b}", "`external-sg-ip` takes a list of values"),
             ("- broker-url", "is not a list of `name: value`"),
-            ("[a]: b", "a name is not a word"),
+            ("[a]: b", "a name is not a string"),
         ];
         for (text, why) in table {
             assert_eq!(parse(text), Err(why.to_owned()), "{text}");

@@ -43,13 +43,13 @@ pub(crate) fn finding(paths: &Paths) -> Option<Finding> {
 }
 
 /// What to do about a journal that cannot be used.
-pub(crate) const BY_HAND: &str = "use the version that wrote it, or undo by hand what it lists \
-                                  as begun, and remove it";
+pub(crate) const BY_HAND: &str = "use the version that wrote it, or undo the steps that it lists as \
+                                  begun by hand, then remove it";
 
 /// What happened, for people.
 pub(crate) fn told(journal: &Journal, may_be_at_work: bool) -> String {
     let Journal { command, pid, .. } = journal;
-    let how = if may_be_at_work { "is at work, or was interrupted" } else { "was interrupted" };
+    let how = if may_be_at_work { "is running, or was interrupted" } else { "was interrupted" };
     if journal.is_settled {
         return format!("`{command}` (process {pid}) {how} while it was cleaning up");
     }

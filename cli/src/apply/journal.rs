@@ -42,10 +42,10 @@ struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unread {
     /// It is none, or only a part of one.
-    #[error("is no journal: {0}")]
+    #[error("is not a journal: {0}")]
     Torn(String),
     /// Another version wrote it.
-    #[error("was written by version {0}, in a form that this version does not know")]
+    #[error("was written by version {0}, in a format that this version does not support")]
     Foreign(String),
 }
 

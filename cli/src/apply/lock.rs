@@ -38,7 +38,7 @@ struct Note {
 
 /// Another installer holds the lock.
 #[derive(Debug, thiserror::Error)]
-#[error("another installer{} is at work {}", process(*.pid), layout::place(.root))]
+#[error("another installer{} is running {}", process(*.pid), layout::place(.root))]
 pub(crate) struct Busy {
     pid: Option<u32>,
     root: PathBuf,
@@ -74,7 +74,7 @@ impl Lock {
             .recursive(true)
             .mode(0o700)
             .create(root)
-            .with_context(|| format!("failed to make `{}`", root.display()))?;
+            .with_context(|| format!("failed to create `{}`", root.display()))?;
 
         let path = path(root);
         // Somebody may have made the folder a moment before.
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(
             second.to_string(),
             format!(
-                "another installer (process {}) is at work under `{}`",
+                "another installer (process {}) is running under `{}`",
                 std::process::id(),
                 root.display()
             )

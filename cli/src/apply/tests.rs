@@ -171,7 +171,7 @@ fn a_file_that_is_gone_is_told_and_everything_is_put_back() {
 
     let broken = perform(&steps(), &mut system).unwrap_err();
 
-    assert_eq!(broken.why.into_error().to_string(), "`/r/gone` is gone since it was read");
+    assert_eq!(broken.why.into_error().to_string(), "`/r/gone` was removed after it was read");
     // The recorder's daemon keeps the outer folder from being empty.
     start.folders.insert("/r/opt".into());
     assert_eq!(system.state, start);

@@ -47,7 +47,7 @@ fn typo(word: &str, flag: Option<&str>) -> Option<Finding> {
     if let Some(dash) = word.chars().take_while(|c| is_dash(*c)).find(|c| *c != '-') {
         return Some(Finding::error(
             "usage.dash",
-            format!("`{word}` begins with `{dash}` (U+{:04X}), which is no hyphen", dash as u32),
+            format!("`{word}` begins with `{dash}` (U+{:04X}), which is not a hyphen", dash as u32),
             format!("write `--{}`", word.trim_start_matches(is_dash)),
         ));
     }
@@ -114,17 +114,17 @@ mod tests {
         let table = [
             (
                 "–broker-url",
-                "`–broker-url` begins with `–` (U+2013), which is no hyphen",
+                "`–broker-url` begins with `–` (U+2013), which is not a hyphen",
                 "write `--broker-url`",
             ),
-            ("-—yes", "`-—yes` begins with `—` (U+2014), which is no hyphen", "write `--yes`"),
+            ("-—yes", "`-—yes` begins with `—` (U+2014), which is not a hyphen", "write `--yes`"),
             ("-self-signed", "`-self-signed` begins with one hyphen", "write `--self-signed`"),
             (
                 "-ca-cert=/ca.pem",
                 "`-ca-cert=/ca.pem` begins with one hyphen",
                 "write `--ca-cert=/ca.pem`",
             ),
-            ("−−yes", "`−−yes` begins with `−` (U+2212), which is no hyphen", "write `--yes`"),
+            ("−−yes", "`−−yes` begins with `−` (U+2212), which is not a hyphen", "write `--yes`"),
             ("--root\u{a0}", "`--root\u{a0}` has a space where none belongs", "write `--root`"),
             (
                 "--ca-cert =/ca.pem",
@@ -176,11 +176,11 @@ mod tests {
             (&["--docker-password", "=hunter2"], &[]),
             (
                 &["–docker-password=hunter2"],
-                &["`–docker-password` begins with `–` (U+2013), which is no hyphen"],
+                &["`–docker-password` begins with `–` (U+2013), which is not a hyphen"],
             ),
             (
                 &["–docker-password", "hunter2 "],
-                &["`–docker-password` begins with `–` (U+2013), which is no hyphen"],
+                &["`–docker-password` begins with `–` (U+2013), which is not a hyphen"],
             ),
         ];
         for (words, expected) in table {

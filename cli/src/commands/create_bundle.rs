@@ -26,8 +26,8 @@ use crate::{
 const OWN: &str = env!("CARGO_PKG_VERSION");
 const PRODUCT: &str = "pcoip-cmsg-setup";
 const DOCKER: [&str; 3] = ["docker-ce", "docker-ce-cli", "containerd.io"];
-const NO_DNF: &str = "on RHEL or Rocky Linux `dnf install 'dnf-command(download)'`, and see that its \
-                      repositories answer; or name the package's file in place of its name";
+const NO_DNF: &str = "on RHEL or Rocky Linux `dnf install 'dnf-command(download)'`, and check that its \
+                      repositories are reachable; or give the package's file instead of its name";
 const NO_DOCKER: &str = "for hosts that have Docker, nothing to do; else `dnf config-manager \
                          --add-repo https://download.docker.com/linux/centos/docker-ce.repo` and \
                          make the bundle again, or add the files of these packages with `--with-rpm`";
@@ -99,7 +99,8 @@ fn find_packages(
     let missing: Vec<_> = DOCKER.iter().filter(|name| !docker.contains(name)).collect();
     if !missing.is_empty() {
         let names: Vec<_> = missing.iter().map(|name| format!("`{name}`")).collect();
-        let what = format!("no repository has {}; the bundle goes without", names.join(", "));
+        let what =
+            format!("no repository has {}; the bundle does not include them", names.join(", "));
         findings.push(Finding::warning("bundle.docker", what, NO_DOCKER));
     }
     let names = [&[name.as_str()], &docker[..]].concat();
@@ -130,10 +131,10 @@ fn version(packages: &[PathBuf]) -> Result<String, Ended> {
     };
     if let Some(other) = ours.iter().find(|package| package.version != OWN) {
         let what = format!(
-            "the package has version {}, and this program and its images have {OWN}",
+            "the package has version {}, but this program and its images have {OWN}",
             other.version
         );
-        let cure = format!("`dnf upgrade {PRODUCT}` here first, or take the package {OWN}");
+        let cure = format!("`dnf upgrade {PRODUCT}` here first, or use the package {OWN}");
         return Err(vec![Finding::error("bundle.package", what, cure)].into());
     }
     Ok(first.version.clone())
@@ -146,7 +147,7 @@ fn failed(problem: Problem) -> Ended {
         Problem::Package { .. } => "give the files as `dnf download` names them",
         Problem::Unwritable { .. } => "free some space, or name another file with `--to`",
         Problem::Size { .. } | Problem::Digest { .. } => {
-            "a file changed meanwhile; run the command again"
+            "run the command again: a file changed in the meantime"
         }
         _ => "check that the file exists and is readable",
     };

@@ -179,7 +179,7 @@ fn count(paths: &Paths, roles: &[Role]) -> Result<Counts, Ended> {
 fn down(role: Role, error: io::Error, paths: &Paths) -> Ended {
     let is_away = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
     let error = if is_away.contains(&error.kind()) {
-        anyhow!("the {} does not run", name(role))
+        anyhow!("the {} is not running", name(role))
     } else {
         anyhow::Error::from(error).context(format!("the {} does not answer", name(role)))
     };

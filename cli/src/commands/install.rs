@@ -307,7 +307,7 @@ fn check_roles(
 /// What to do about a role that is not ready.
 fn not_ready_cure(kind: Kind, why: &str, broker: Option<String>) -> String {
     let is_changed = kind == Kind::Configure && broker.is_none();
-    let mut cure = broker.unwrap_or_else(|| "run `status` to look again".to_owned());
+    let mut cure = broker.unwrap_or_else(|| "run `status` to check again".to_owned());
     if why.contains(NO_GATEWAY) && why.contains(" certificate ") {
         cure += "; a gateway's own certificate is trusted by its fingerprint, `--external-sg-pin \
                  IP=sha256:…`, or by its authority, `--ca-cert FILE`";

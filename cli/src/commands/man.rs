@@ -9,7 +9,7 @@ use super::Ended;
 use crate::{args::Cli, exit::Exit, screen::Screen};
 
 pub(super) fn run(to: &Path, screen: &Screen) -> Result<Exit, Ended> {
-    std::fs::create_dir_all(to).with_context(|| format!("failed to make `{}`", to.display()))?;
+    std::fs::create_dir_all(to).with_context(|| format!("failed to create `{}`", to.display()))?;
     let writing = || format!("failed to write manual pages to `{}`", to.display());
     // Every page lists the flags that all commands take.
     let mut program = Cli::command().disable_help_subcommand(true);

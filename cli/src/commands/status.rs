@@ -137,7 +137,7 @@ fn full(paths: &Paths) -> Option<Finding> {
          written",
         folder.display()
     );
-    let cure = "free some space on that file system; the services go on by themselves";
+    let cure = "free some space on that file system; the services recover by themselves";
     Some(Finding::warning("host.disk", what, cure))
 }
 

@@ -126,7 +126,7 @@ fn left(paths: &Paths) -> Vec<String> {
     let mut lines: Vec<_> =
         foreign.iter().take(MOST).map(|path| kept(path, "the installer did not create")).collect();
     if let Some(more @ 1..) = foreign.len().checked_sub(MOST) {
-        lines.push(format!("kept: {more} more files and folders beside these"));
+        lines.push(format!("kept: {more} more files and directories besides these"));
     }
     // Of a folder that we did not make, the services' files stay as well.
     let with_files: BTreeSet<_> = own.iter().filter_map(|path| path.parent()).collect();
@@ -145,7 +145,7 @@ fn kept(paths: &Paths, installed: &Installed, purges: bool) -> Vec<String> {
         let mut lines = left(paths);
         if account && installed.contents.has_foreign_in_any(&folders) {
             lines.push(format!(
-                "kept: the account `{NAME}`, which owns folders of these files; `userdel {NAME}` \
+                "kept: the account `{NAME}`, which owns directories of these files; `userdel {NAME}` \
                  removes it"
             ));
         }
@@ -167,9 +167,9 @@ fn unreachable(engine: &EngineFact) -> Option<Finding> {
         EngineFact::NotAsked => return None,
         EngineFact::There(engine) => return preflight::engine::mute(&engine.swarm),
         EngineFact::None(why) => engine::told(why),
-        EngineFact::Silent(why) => format!("the docker engine does not say how it is: {why}"),
+        EngineFact::Silent(why) => format!("Docker does not report its state: {why}"),
     };
-    let cure = "start it (`systemctl start docker`), and run the command again; where docker is gone \
+    let cure = "start it (`systemctl start docker`) and run the command again; if Docker was removed \
                 for good, `rm -r /opt/teradici /var/log/Teradici` removes what is left";
     Some(Finding::error("docker.not-running", what, cure))
 }
@@ -177,7 +177,7 @@ fn unreachable(engine: &EngineFact) -> Option<Finding> {
 fn unconfirmed() -> Finding {
     Finding::error(
         "usage.confirmation",
-        "nobody can be asked whether the installation may be removed",
+        "removing the installation needs confirmation, but there is no terminal",
         "confirm it with `--yes`",
     )
 }

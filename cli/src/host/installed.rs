@@ -102,7 +102,7 @@ fn rejected(paths: &Paths, live: &[Status]) -> Vec<Role> {
 fn is_file(path: &Path) -> anyhow::Result<bool> {
     let file = trusted::open(path);
     file.map(|file| file.is_some())
-        .with_context(|| format!("failed to look at `{}`", path.display()))
+        .with_context(|| format!("failed to inspect `{}`", path.display()))
 }
 
 fn read(path: &Path) -> anyhow::Result<Option<InstalledFile>> {

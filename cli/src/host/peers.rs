@@ -211,7 +211,7 @@ fn ask_resolver(server: SocketAddr) -> Result<(), String> {
             Ok(count) if count >= 12 && answer.starts_with(&ID) && answer[2] & 0x80 != 0 => {
                 return Ok(());
             }
-            Ok(_) => return Err("what it answers is not DNS".to_owned()),
+            Ok(_) => return Err("its answer is not a DNS message".to_owned()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(cause::of_io(&error)),
         }

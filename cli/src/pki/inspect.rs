@@ -86,9 +86,9 @@ pub(crate) fn certificates(bytes: &[u8]) -> Result<Vec<Certificate>, Problem> {
 /// What is wrong with it, in one line.
 pub(crate) fn certificate(der: &[u8]) -> Result<Certificate, String> {
     let (rest, parsed) =
-        X509Certificate::from_der(der).map_err(|error| format!("no certificate: {error}"))?;
+        X509Certificate::from_der(der).map_err(|error| format!("not a certificate: {error}"))?;
     if !rest.is_empty() {
-        return Err(format!("{} bytes follow a certificate in its section", rest.len()));
+        return Err(format!("{} extra bytes follow a certificate in its PEM section", rest.len()));
     }
     let validity = parsed.validity();
     Ok(Certificate {

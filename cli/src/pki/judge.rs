@@ -119,7 +119,7 @@ fn chained(
     if shown.len() > MOST_CERTIFICATES {
         findings.push(Finding::error(
             "certificate.too-many",
-            format!("{} holds {} certificates; no chain is that long", file.flag(), shown.len()),
+            format!("{} contains {} certificates, too many for a chain", file.flag(), shown.len()),
             "leave only the certificate and the authorities between it and the root",
         ));
     } else {
@@ -158,7 +158,7 @@ fn authorities(
         findings.push(Finding::error(
             "certificate.authority-expired",
             format!("every certificate of {} is expired", file.flag()),
-            "give the authority's present certificate",
+            "give the authority's current certificate",
         ));
     }
     // A root from before version 3 cannot say it, and clients believe it.
@@ -170,15 +170,15 @@ fn authorities(
         findings.push(Finding::warning(
             "certificate.not-authority",
             format!(
-                "{} of {} certificates in {} are no authority's: they vouch for nobody but \
+                "{} of {} certificates in {} are not CA certificates and verify nothing but \
                  themselves; the first is `{}`",
                 others.len(),
                 all.len(),
                 file.flag(),
                 first.subject
             ),
-            "give the authority's certificate, which has `CA:TRUE`; leave others only where a \
-             peer is to be trusted by its own certificate",
+            "give the authority's certificate, which has `CA:TRUE`; keep other certificates only \
+             for peers that are trusted by their own",
         ));
     }
     findings

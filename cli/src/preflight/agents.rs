@@ -50,9 +50,9 @@ fn not_verified(wanted: &Wanted, facts: &Facts) -> Option<Finding> {
     }
     Some(Finding::warning(
         "agent.not-verified",
-        "the certificates of agents are not verified, since agents sign them themselves by default",
+        "the certificates of agents are not verified, because agents use self-signed ones by default",
         format!(
-            "where an authority signs them, give it with `--ca-cert FILE` and set \
+            "if an authority signs them, give its certificate with `--ca-cert FILE` and set \
              `AgentCertCheck = true` in {}",
             files.join(" and ")
         ),

@@ -58,7 +58,7 @@ fn pinned(seen: &Seen) -> Finding {
     Finding::warning(
         PINNED,
         format!(
-            "the broker's certificate cannot be verified ({}), so its key is trusted as it is: {}, \
+            "the broker's certificate cannot be verified ({}), so its key is trusted without verification: {}, \
              for {}",
             seen.trouble.as_deref().unwrap_or_default(),
             seen.key,

@@ -169,7 +169,7 @@ mod tests {
             (
                 Problem::Missing("a".to_owned()),
                 "bundle.missing",
-                "`/b`: `a` stands in `manifest.json`, and is missing",
+                "`/b`: `a` is listed in `manifest.json` but is missing",
             ),
         ];
         for (problem, id, what) in table {

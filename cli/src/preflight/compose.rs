@@ -146,7 +146,7 @@ mod tests {
             (
                 "\"3.8\"",
                 "\"2\"",
-                ("compose.version", true, "the compose file is of version `2`, not of 3"),
+                ("compose.version", true, "the compose file has version `2`, not 3"),
             ),
             ("  sg:", "  gw:", ("compose.service", true, "the service `sg` is missing")),
             (
@@ -155,7 +155,7 @@ mod tests {
                 (
                     "compose.ignored",
                     false,
-                    "the service `sg` has `restart`, which `docker stack deploy` passes over",
+                    "the service `sg` has `restart`, which `docker stack deploy` ignores",
                 ),
             ),
             (
@@ -164,7 +164,7 @@ mod tests {
                 (
                     "compose.variable",
                     true,
-                    "the compose file names the variable `NET`, which has no value",
+                    "the compose file uses the variable `NET`, which has no value",
                 ),
             ),
         ];

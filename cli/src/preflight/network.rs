@@ -40,7 +40,7 @@ fn judge(network: Ipv4Net, taken: &[Taken]) -> Vec<Finding> {
         findings.push(refuse("network.not-private", what.to_owned()));
     }
     if !is_sized {
-        let what = format!("is not of a size from /{WIDEST} to /{NARROWEST}");
+        let what = format!("does not have a prefix length from /{WIDEST} to /{NARROWEST}");
         findings.push(refuse("network.size", what));
     }
     let others: Vec<_> = taken

@@ -20,7 +20,7 @@ pub(crate) fn finding(broker: &BrokerStatus, words: &str) -> Option<Finding> {
     let (id, cure) = match &broker.refused {
         None => (
             "broker.unreachable",
-            "check that the broker runs, and any firewall in between".to_owned(),
+            "check that the broker is running and that no firewall blocks it".to_owned(),
         ),
         Some(refused) if refused.problem == Problem::NotPinned => (CHANGED, pin(refused, words)),
         Some(refused) => (UNTRUSTED, cure(refused, words)),
@@ -34,7 +34,7 @@ pub(crate) fn refusal((gateway, refusal): &(String, LastRefusal)) -> Finding {
     let what = format!("the gateway {gateway} refused the last session, at {at}: {reason}");
     // Its own words, and those of gateways that are not ours.
     let is_clock = ["clock", "expired", "not valid yet"].iter().any(|word| reason.contains(word));
-    let cure = if is_clock { CLOCKS } else { "see the log of the gateway" };
+    let cure = if is_clock { CLOCKS } else { "check the gateway's log" };
     Finding::warning("gateway.refuses", what, cure)
 }
 
@@ -122,7 +122,7 @@ mod tests {
     fn a_refused_session_is_told_with_the_clocks_where_they_are_the_cause() {
         let table = [
             ("it refuses: the token has expired: it was signed 120 seconds ago", CLOCKS),
-            ("it refuses: too many sessions", "see the log of the gateway"),
+            ("it refuses: too many sessions", "check the gateway's log"),
         ];
         for (reason, cure) in table {
             let at = "2026-11-30T20:00:00Z".to_owned();

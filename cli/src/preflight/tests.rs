@@ -319,10 +319,10 @@ fn that_agents_are_not_verified_is_told_when_a_role_is_new() {
     let finding = |files: &str| {
         Finding::warning(
             "agent.not-verified",
-            "the certificates of agents are not verified, since agents sign them themselves by \
+            "the certificates of agents are not verified, because agents use self-signed ones by \
              default",
             format!(
-                "where an authority signs them, give it with `--ca-cert FILE` and set \
+                "if an authority signs them, give its certificate with `--ca-cert FILE` and set \
                  `AgentCertCheck = true` in {files}"
             ),
         )

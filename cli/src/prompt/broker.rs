@@ -118,9 +118,8 @@ fn shown(broker: &str, seen: &Seen, known: Before, authority: Option<&String>) -
     let by = authority.map(|file| format!(", not even with `{file}`")).unwrap_or_default();
     let what = match known {
         Before::Changed => format!(
-            "The broker {broker} presents another certificate than the pinned one. If nobody \
-             replaced it, \
-             somebody may be intercepting the connection."
+            "The broker {broker} presents another certificate than the pinned one. If it \
+             was not replaced on purpose, the connection may be intercepted."
         ),
         Before::New | Before::Untrusted => {
             format!("The certificate of the broker {broker} cannot be verified{by}.")

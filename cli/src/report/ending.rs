@@ -49,7 +49,7 @@ impl Ending<'_> {
         let words = layout::words(&wanted.place.paths(), wanted.place.runtime);
         let mut steps = Vec::new();
         if clients::url(wanted, facts, When::Installed).is_some() {
-            steps.push(("Log in with a PCoIP client", None));
+            steps.push(("Log on with a PCoIP client", None));
         }
         if wanted.certificate == Certificate::SelfSigned {
             let command =

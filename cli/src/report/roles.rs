@@ -209,7 +209,7 @@ impl RoleView {
 
     /// Why it cannot do its work although it lives, where that is so.
     pub(crate) fn why_not_ready(&self) -> Option<&str> {
-        let why = || self.reason.as_deref().unwrap_or("it does not say why");
+        let why = || self.reason.as_deref().unwrap_or("it reports no reason");
         (self.live && !self.ready).then(why)
     }
 

@@ -170,9 +170,9 @@ fn a_failed_validation_has_its_errors_first() {
     let findings = [
         Finding::warning(
             "agent.not-verified",
-            "the certificates of agents are not verified, since agents sign them themselves by default",
+            "the certificates of agents are not verified, because agents use self-signed ones by default",
             format!(
-                "where an authority signs them, give it with `--ca-cert FILE` and set \
+                "if an authority signs them, give its certificate with `--ca-cert FILE` and set \
                  `AgentCertCheck = true` in `{}`",
                 conf.display()
             ),
@@ -181,7 +181,7 @@ fn a_failed_validation_has_its_errors_first() {
             "certificate.unreadable",
             "`--ssl-cert /etc/pki/tls/certs/pcoip-gateway.example.com.crt`: No such file or directory \
              (os error 2)",
-            "name a file that can be read",
+            "name a readable file",
         ),
     ];
 

@@ -172,7 +172,7 @@ pub(crate) fn is_running(paths: &Paths) -> io::Result<bool> {
 pub(crate) fn stop(paths: &Paths, started: Option<Started>) -> anyhow::Result<()> {
     let pid = match &started {
         Some(Started { child, .. }) => {
-            i32::try_from(child.id()).context("its number is too large")?
+            i32::try_from(child.id()).context("its process ID is too large")?
         }
         None if is_running(paths).context("failed to query the supervisor")? => {
             match pid(paths).and_then(|pid| refuse_other(pid, paths).map(|()| pid)) {
@@ -196,7 +196,7 @@ pub(crate) fn stop(paths: &Paths, started: Option<Started>) -> anyhow::Result<()
     end_now(pid, is_named.then_some(paths)).context("failed to kill the supervisor")?;
     match is_gone.recv_timeout(KILL_WAIT) {
         Ok(outcome) => outcome.context("failed to wait for the supervisor"),
-        Err(_) => bail!("the supervisor {pid} does not end"),
+        Err(_) => bail!("the supervisor {pid} does not stop"),
     }
 }
 
@@ -237,7 +237,7 @@ pub(crate) fn order(paths: &Paths, role: Role, order: Order) -> anyhow::Result<(
         Order::Stop => "stop",
     };
     socket::order(&paths.run(), role, order, STOP_WAIT)
-        .with_context(|| format!("failed to have the supervisor {what} the {}", role.command()))
+        .with_context(|| format!("the supervisor failed to {what} the {}", role.command()))
 }
 
 /// The last lines of a log from there on.
@@ -274,18 +274,18 @@ fn pid(paths: &Paths) -> anyhow::Result<i32> {
         Ok(text)
     };
     let text = read().with_context(|| {
-        format!("failed to read the supervisor's number in `{}`", file.display())
+        format!("failed to read the supervisor's process ID from `{}`", file.display())
     })?;
     match text.trim().parse() {
         Ok(pid) if pid > 1 => Ok(pid),
-        _ => bail!("`{}` holds no process number", file.display()),
+        _ => bail!("`{}` contains no process ID", file.display()),
     }
 }
 
 /// The number may be a former supervisor's, and on the machine itself the account writes it down: it
 /// is not to have anything else stopped.
 fn refuse_other(pid: i32, paths: &Paths) -> anyhow::Result<()> {
-    let looking = || format!("failed to look at process {pid}");
+    let looking = || format!("failed to inspect process {pid}");
     let words = fs::read(format!("/proc/{pid}/cmdline")).with_context(looking)?;
     let mut is_supervisor = supervises(&words, paths);
     if layout::is_machine(paths) {
@@ -295,7 +295,7 @@ fn refuse_other(pid: i32, paths: &Paths) -> anyhow::Result<()> {
         is_supervisor &= user == Some(&account::numbers()?.user.to_string());
     }
     if !is_supervisor {
-        bail!("process {pid}, which `{}` names, is no supervisor", pidfile(paths).display());
+        bail!("process {pid}, which `{}` names, is not the supervisor", pidfile(paths).display());
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ pub(super) fn put_aside(
     system: &mut dyn System,
 ) -> anyhow::Result<()> {
     if is_there && !system.rename(path, &aside(path))? {
-        bail!("`{}` is gone since it was read", path.display());
+        bail!("`{}` was removed after it was read", path.display());
     }
     Ok(())
 }
@@ -52,7 +52,7 @@ impl Undo for Replaced {
 
     fn undoing_by_hand(&self) -> String {
         let (from, to) = (aside(&self.0), self.0.display());
-        format!("move `{}`, if it is there, to `{to}`", from.display())
+        format!("move `{}`, if it exists, to `{to}`", from.display())
     }
 
     fn finish(&self, system: &mut dyn System) -> anyhow::Result<()> {

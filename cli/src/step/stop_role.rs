@@ -28,7 +28,7 @@ impl<T: From<StoppedRole>> Kind<T> for StopRole {
 
     fn changes(&self) -> String {
         match self.role {
-            Role::Cm => "users cannot log in for a few seconds; sessions continue".to_owned(),
+            Role::Cm => "users cannot log on for a few seconds; sessions continue".to_owned(),
             Role::Sg => "sessions through the gateway pause for a few seconds".to_owned(),
         }
     }

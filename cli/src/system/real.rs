@@ -71,7 +71,7 @@ impl System for Real {
             }
             result => result
                 .and_then(|()| sync_folder_of(path))
-                .with_context(|| format!("failed to make `{}`", path.display())),
+                .with_context(|| format!("failed to create `{}`", path.display())),
         }
     }
 
@@ -130,7 +130,7 @@ impl System for Real {
     }
 
     fn make_pair(&mut self, request: &Request) -> anyhow::Result<Pair> {
-        generate::pair(request).context("failed to make a certificate")
+        generate::pair(request).context("failed to create a certificate")
     }
 
     fn start(&mut self, paths: &Paths) -> anyhow::Result<()> {
@@ -182,7 +182,7 @@ impl System for Real {
 
     fn reload(&mut self, paths: &Paths, role: Role) -> anyhow::Result<()> {
         socket::tell(&paths.run(), role, "/reload", RELOAD_WAIT)
-            .with_context(|| format!("failed to have the {} read its files", role.command()))
+            .with_context(|| format!("failed to make the {} reload its files", role.command()))
     }
 
     fn log_tail(&mut self, paths: &Paths, roles: &[Awaited]) -> Vec<String> {

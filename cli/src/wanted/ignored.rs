@@ -70,7 +70,7 @@ pub(super) fn warn(reader: &mut Reader<'_>, roles: &[Role], runtime: Runtime, li
 fn warn_of(reader: &mut Reader<'_>, setting: Setting, why: &str) {
     if is_given(reader, setting) {
         let what = format!("`--{setting}` is ignored because {why}");
-        reader.warn("settings.ignored", what, "omit it, or enable what it is for");
+        reader.warn("settings.ignored", what, "omit it, or enable the feature that uses it");
     }
 }
 

@@ -72,12 +72,13 @@ fn unsupported(reader: &mut Reader<'_>, setting: Setting, without: &str) -> bool
             let what = format!("{source} has no effect: {without}");
             let cure = format!(
                 "run `pcoip-cmsg-setup configure --{setting}=false` if that is acceptable; \
-                 otherwise let no user log on here"
+                 otherwise do not let users log on here"
             );
             reader.warn(UNSUPPORTED, what, cure);
         }
         Origin::Adopted => {
-            let what = format!("{source} is on, and this version does not support it: {without}");
+            let what =
+                format!("{source} is enabled, but this version does not support it: {without}");
             let cure = format!(
                 "add `--{setting}=false` if that is acceptable; otherwise keep the other product"
             );

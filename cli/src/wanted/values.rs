@@ -37,7 +37,7 @@ impl FromStr for Network {
         // Docker refuses an address of a host where it needs a network.
         let network = network.filter(|network| network.trunc() == *network);
         network.map(Self).ok_or_else(|| {
-            bad(text, "a network such as `10.101.0.0/24`, whose bits behind the prefix are 0")
+            bad(text, "a network such as `10.101.0.0/24` with only zero bits after the prefix")
         })
     }
 }

@@ -59,7 +59,7 @@ fn of_tls(error: &rustls::Error) -> Option<String> {
         }
         Error::AlertReceived(_) => "the peer refused the TLS handshake".to_owned(),
         Error::PeerIncompatible(_) => {
-            "the peer supports no TLS version and cipher suite that are accepted here".to_owned()
+            "the peer supports none of the accepted TLS versions and cipher suites".to_owned()
         }
         Error::InvalidMessage(_) => "the peer does not speak TLS on this port".to_owned(),
         _ => return None,
@@ -191,13 +191,13 @@ mod tests {
         let table = [
             (
                 unknown.clone(),
-                "its certificate cannot be verified: no authority that is trusted here issued it \
+                "its certificate cannot be verified: it was not issued by a trusted authority \
                  (invalid peer certificate: UnknownIssuer)",
             ),
             (
                 CertificateError::BadSignature.into(),
-                "its certificate cannot be verified: the authority that is trusted here has its \
-                 issuer's name, but another key (invalid peer certificate: BadSignature)",
+                "its certificate cannot be verified: the trusted authority with its issuer's name \
+                 has a different key (invalid peer certificate: BadSignature)",
             ),
             (
                 CertificateError::Expired.into(),

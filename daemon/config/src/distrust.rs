@@ -72,8 +72,7 @@ impl Distrust {
             CertificateError::Revoked => Self::Other("it is revoked".to_owned()),
             CertificateError::Other(other) => Self::Other(match other.0.to_string().as_str() {
                 "CaUsedAsEndEntity" => {
-                    "it is an authority's certificate, and only a pin can make it trusted"
-                        .to_owned()
+                    "it is a CA certificate, which is trusted only if it is pinned".to_owned()
                 }
                 "UnsupportedCertVersion" => "it is not an X.509 version 3 certificate".to_owned(),
                 other => other.to_owned(),
@@ -101,20 +100,20 @@ impl fmt::Display for Distrust {
             Self::Expired(at) => write!(f, "it expired at {}", date(*at)),
             Self::NotYetValid(from, now) => write!(
                 f,
-                "it is not valid before {}, and the clock of this host says {}",
+                "it is not valid before {}, but this host's clock says {}",
                 date(*from),
                 date(*now)
             ),
             Self::OtherName(called, names) if names.is_empty() => {
-                write!(f, "it has no names, and `{called}` was called")
+                write!(f, "it has no names, but `{called}` was requested")
             }
             Self::OtherName(called, names) => {
-                write!(f, "it is for {}, and not for `{called}`", quoted(names))
+                write!(f, "it is for {}, not for `{called}`", quoted(names))
             }
-            Self::UnknownAuthority => f.write_str("no authority that is trusted here issued it"),
-            Self::OtherAuthority => f.write_str(
-                "the authority that is trusted here has its issuer's name, but another key",
-            ),
+            Self::UnknownAuthority => f.write_str("it was not issued by a trusted authority"),
+            Self::OtherAuthority => {
+                f.write_str("the trusted authority with its issuer's name has a different key")
+            }
             Self::Other(why) => f.write_str(why),
         }
     }
@@ -190,23 +189,23 @@ mod tests {
             ),
             (
                 CertificateError::NotValidYetContext { time: at(0), not_before: at(1_000) },
-                "it is not valid before 1970-01-01T00:16:40Z, and the clock of this host says \
+                "it is not valid before 1970-01-01T00:16:40Z, but this host's clock says \
                  1970-01-01T00:00:00Z",
                 Problem::NotYetValid,
             ),
             (
                 CertificateError::NotValidForNameContext { expected, presented },
-                "it is for `a.example`, `192.0.2.1`, and not for `b.example`",
+                "it is for `a.example`, `192.0.2.1`, not for `b.example`",
                 Problem::OtherName,
             ),
             (
                 CertificateError::UnknownIssuer,
-                "no authority that is trusted here issued it",
+                "it was not issued by a trusted authority",
                 Problem::UnknownAuthority,
             ),
             (
                 CertificateError::BadSignature,
-                "the authority that is trusted here has its issuer's name, but another key",
+                "the trusted authority with its issuer's name has a different key",
                 Problem::UnknownAuthority,
             ),
             (CertificateError::BadEncoding, "it is damaged", Problem::Other),
@@ -228,7 +227,7 @@ mod tests {
         let text = Distrust::of(&error.into()).to_string();
 
         assert!(!text.contains("fix=") && !text.contains('\n') && !text.contains("  "), "{text}");
-        assert!(text.ends_with(" and 12 more, and not for `b.example`"), "{text}");
+        assert!(text.ends_with(" and 12 more, not for `b.example`"), "{text}");
         assert!(text.len() < 9 * 260, "{}", text.len());
     }
 }

@@ -56,12 +56,12 @@ pub struct Signing {
     pub crl: Option<PathBuf>,
 }
 
-/// The web enrolment service of a certification authority.
+/// The web enrollment service of a certification authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enrollment {
     /// URL of the service.
     pub url: Option<HttpsUrl>,
-    /// Windows domain of the account that enrols.
+    /// Windows domain of the enrollment account.
     pub domain: Option<Domain>,
     /// Name of the account that enrols.
     pub username: Option<Name>,

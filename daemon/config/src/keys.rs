@@ -224,19 +224,19 @@ pub const CONNECTION_MANAGER: &[Key] = &[
         "",
         "https://HOST[:PORT][/PATH]",
         "kept for single sign-on; has no effect yet: URL of the certification authority's web \
-         enrolment service",
+         enrollment service",
     ),
     Key::new(
         "SsoEnrollmentDomain",
         "",
         "domain",
-        "kept for single sign-on; has no effect yet: domain of the account that enrols",
+        "kept for single sign-on; has no effect yet: domain of the enrollment account",
     ),
     Key::new(
         "SsoEnrollmentUsername",
         "",
         "text",
-        "kept for single sign-on; has no effect yet: name of the account that enrols",
+        "kept for single sign-on; has no effect yet: name of the enrollment account",
     ),
     Key::path(
         "SsoEnrollmentPasswordFile",
@@ -286,7 +286,7 @@ pub const SECURITY_GATEWAY: &[Key] = &[
         "HttpsListenAddress",
         "off",
         "IP:PORT or off",
-        "where a gateway without a connection manager beside it takes announcements and answers \
+        "HTTPS listening address of a gateway without a local connection manager, for announcements and \
          `/health`",
     ),
     Key::new(
@@ -316,7 +316,7 @@ pub const SECURITY_GATEWAY: &[Key] = &[
         "PEM file of the certificates of connection managers whose announcements are accepted",
     ),
     Key::new("RewriteAddresses", "off", "off", "control bytes are relayed unchanged"),
-    Key::seconds("TlsHandshakeSeconds", "10", "longest TLS handshake"),
+    Key::seconds("TlsHandshakeSeconds", "10", "timeout of a TLS handshake"),
     HTTP_HEAD_SECONDS,
     Key::seconds(
         "TagSeconds",

@@ -55,7 +55,7 @@ pub enum Problem {
         label: String,
     },
     /// The file has more than one private key.
-    #[error("holds {0} private keys, and only one can be used")]
+    #[error("contains {0} private keys, but only one can be used")]
     SeveralKeys(usize),
     /// A section cannot be decoded.
     #[error("{0}")]

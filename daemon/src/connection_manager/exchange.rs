@@ -226,7 +226,12 @@ impl Exchange<'_> {
             self.request.kind()
             && !logon.fits()
         {
-            record!(warn, self.log, CLIENT, "The logon is too long for an agent and was discarded");
+            record!(
+                warn,
+                self.log,
+                CLIENT,
+                "The log-on is too long for an agent and was discarded"
+            );
         }
     }
 

@@ -167,8 +167,8 @@ mod tests {
     fn without_a_pin_the_refusal_has_the_verifiers_reason() {
         let text = refused(&["b.example"], CertificateError::UnknownIssuer, false).to_string();
 
-        const START: &str = "presents a certificate that cannot be verified: no authority that is \
-                             trusted here issued it; certificate sha256:";
+        const START: &str = "presents a certificate that cannot be verified: it was not issued \
+                             by a trusted authority; certificate sha256:";
         assert!(text.starts_with(START), "{text}");
     }
 

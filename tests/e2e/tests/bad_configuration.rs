@@ -253,7 +253,8 @@ fn a_rejected_configuration_is_not_retried() {
     let log = log.expect("the supervisor logs");
     assert_eq!(log.matches("error: in configuration").count(), 1, "{log}");
     assert_eq!(
-        log.matches("the role stays stopped until you fix it and start the role again").count(),
+        log.matches("the service stays stopped until you fix it and start the service again")
+            .count(),
         1,
         "{log}"
     );

@@ -208,7 +208,7 @@ fn a_broker_that_cannot_be_verified_is_pinned_listed_or_not_verified() {
     mistaken.expect(&format!("`{wrong}`: "));
     let pinned_then = plan(mistaken, &[(LAST, "")]);
 
-    const WARNING: &str = "so its key is trusted as it is: sha256:";
+    const WARNING: &str = "so its key is trusted without verification: sha256:";
     assert!(pinned.contains(WARNING), "{pinned}");
     assert!(listed.contains("Write ca.crt") && !listed.contains(WARNING), "{listed}");
     assert!(!unverified.contains(WARNING), "{unverified}");

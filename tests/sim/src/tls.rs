@@ -45,7 +45,7 @@ pub enum Trust {
 #[derive(Debug, Error)]
 pub enum TlsError {
     /// A certificate could not be made.
-    #[error("failed to make a certificate")]
+    #[error("failed to create a certificate")]
     Certificate(#[from] rcgen::Error),
     /// A configuration could not be made.
     #[error("failed to set up TLS")]

@@ -69,7 +69,10 @@ pub fn rewrite(saved: &File, version: &str, to: impl Write) -> anyhow::Result<()
         let name = format!("{}.tar", image.layer.trim_start_matches("sha256:"));
         if !entries.iter().any(|entry| entry.layers[0] == name) {
             let Some(Layer { place, size }) = layers.get(&image.layer) else {
-                bail!("the layer of the image `{}` is not the one that it names", image.tag);
+                bail!(
+                    "the layer of the image `{}` does not match the one that it lists",
+                    image.tag
+                );
             };
             append(&mut archive, &name, *size, saved.layer(*place)?)?;
         }
@@ -125,7 +128,7 @@ impl<'a> Saved<'a> {
                 return Ok((image, small.into_values().next().unwrap_or_default()));
             }
         }
-        bail!("it has no image of the {}", role.command())
+        bail!("it has no image for the {}", role.command())
     }
 
     /// Reads a list or a configuration.

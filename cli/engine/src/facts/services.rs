@@ -61,7 +61,7 @@ pub struct MountFact {
 pub(super) async fn read(docker: &Docker) -> anyhow::Result<Vec<ServiceFact>> {
     let options = ListServicesOptions { status: Some(true), ..ListServicesOptions::default() };
     let services = docker.list_services(Some(options)).await;
-    Ok(services.context("asking for the swarm's services")?.into_iter().map(service).collect())
+    Ok(services.context("listing the swarm's services")?.into_iter().map(service).collect())
 }
 
 fn service(service: Service) -> ServiceFact {

@@ -107,10 +107,10 @@ async fn managed(docker: &Docker, own: Option<&str>) -> anyhow::Result<Swarm> {
         Err(Error::DockerResponseServerError { status_code: 500.., message }) => {
             return Ok(Swarm { fact: SwarmFact::Broken(message), ..Swarm::default() });
         }
-        Err(error) => return Err(error).context("asking for the swarm"),
+        Err(error) => return Err(error).context("querying the swarm"),
     };
     let nodes = docker.list_nodes(None::<ListNodesOptions>).await;
-    let nodes = nodes.context("asking for the swarm's nodes")?;
+    let nodes = nodes.context("listing the swarm's nodes")?;
     let labels = swarm.spec.and_then(|spec| spec.labels);
     Ok(Swarm {
         fact: SwarmFact::Manager { is_ours: super::is_ours(labels.as_ref()), nodes: nodes.len() },
@@ -131,10 +131,10 @@ pub(super) async fn others(docker: &Docker, networks: &[Network]) -> anyhow::Res
         |network: &Network| format!("network {}", network.name.as_deref().unwrap_or_default());
     let mut all: Vec<_> = networks.iter().filter(is_others).map(name).collect();
     let secrets = docker.list_secrets(None::<ListSecretsOptions>).await;
-    let secrets = secrets.context("asking for the swarm's secrets")?.into_iter();
+    let secrets = secrets.context("listing the swarm's secrets")?.into_iter();
     let secrets = secrets.filter_map(|it| it.spec).map(|it| ("secret", it.name, it.labels));
     let configs = docker.list_configs(None::<ListConfigsOptions>).await;
-    let configs = configs.context("asking for the swarm's configs")?.into_iter();
+    let configs = configs.context("listing the swarm's configs")?.into_iter();
     let configs = configs.filter_map(|it| it.spec).map(|it| ("config", it.name, it.labels));
     let objects = secrets.chain(configs).filter(|(_, _, labels)| !is_of_stack(labels.as_ref()));
     all.extend(objects.map(|(kind, name, _)| format!("{kind} {}", name.unwrap_or_default())));

@@ -22,11 +22,13 @@ pub enum Foreign {
 impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unmarked => f.write_str("it is no image of this product"),
-            Self::Version(Some(version)) => write!(f, "it is of version `{version}`"),
-            Self::Version(None) => f.write_str("it does not say of which version it is"),
+            Self::Unmarked => f.write_str("it is not an image of this product"),
+            Self::Version(Some(version)) => write!(f, "its version is `{version}`"),
+            Self::Version(None) => f.write_str("it does not specify its version"),
             Self::Platform(platform) => write!(f, "it is for `{platform}`"),
-            Self::Changed => f.write_str("it was changed: its layers are not the ones it names"),
+            Self::Changed => {
+                f.write_str("it was changed: its layers do not match the ones that it lists")
+            }
         }
     }
 }

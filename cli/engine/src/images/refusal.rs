@@ -133,7 +133,7 @@ impl PullError {
                 "check `--docker-username` and `--docker-password`".to_owned()
             }
             Refusal::Denied => {
-                "the user needs the right to pull it; check `--docker-registry` and \
+                "grant the user the right to pull it, or check `--docker-registry` and \
                  `--docker-username`"
                     .to_owned()
             }
@@ -144,28 +144,28 @@ impl PullError {
             Refusal::UnknownAuthority => format!(
                 "put the certificate of its authority into `/etc/docker/certs.d/{host}/ca.crt`"
             ),
-            Refusal::CertificateName => "name the registry as its certificate does".to_owned(),
+            Refusal::CertificateName => "use a registry name that its certificate lists".to_owned(),
             Refusal::CertificateExpired => {
                 "renew the registry's certificate, or set this host's clock".to_owned()
             }
             Refusal::PlainHttp => format!(
                 "give the registry a certificate, or put `\"insecure-registries\": [\"{host}\"]` \
-                 into `/etc/docker/daemon.json` and restart docker"
+                 into `/etc/docker/daemon.json` and restart Docker"
             ),
             Refusal::UnknownHost => {
                 format!(
-                    "check `--docker-registry` and this host's name servers: `getent hosts {}`",
+                    "check `--docker-registry` and this host's DNS servers: `getent hosts {}`",
                     host.rsplit_once(':').map_or(host, |(name, _)| name)
                 )
             }
             Refusal::Unreachable | Refusal::TimedOut => format!(
-                "check that the registry runs and that no firewall is in between: \
+                "check that the registry is running and that no firewall blocks it: \
                  `curl https://{host}/v2/`"
             ),
-            Refusal::Failing => "look at the log of the registry".to_owned(),
+            Refusal::Failing => "check the registry's log".to_owned(),
             Refusal::RateLimited => "wait, or give `--docker-username`".to_owned(),
             Refusal::DiskFull => {
-                "make room where docker keeps images: `docker system df`".to_owned()
+                "free some space where Docker stores images: `docker system df`".to_owned()
             }
             Refusal::NoPlatform | Refusal::Foreign(_) => {
                 "push the image that belongs to this version of the installer".to_owned()
@@ -188,28 +188,28 @@ impl std::error::Error for PullError {}
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoCredentials => "the registry asks for a user and a password",
-            Self::WrongCredentials => "the registry refuses the user or the password",
-            Self::Denied => "the registry does not give it to this user",
+            Self::NoCredentials => "the registry requires a user name and a password",
+            Self::WrongCredentials => "the registry rejected the user name or the password",
+            Self::Denied => "the registry does not allow this user to pull it",
             Self::NotFound => "the registry does not have it",
-            Self::NoPlatform => "the registry has it for other processors only",
+            Self::NoPlatform => "the registry has it only for other architectures",
             Self::UnknownAuthority => {
-                "the registry's certificate is of an authority that docker does not trust"
+                "the registry's certificate was issued by an authority that Docker does not trust"
             }
             Self::CertificateName => "the registry's certificate is for another name",
             Self::CertificateExpired => {
                 "the registry's certificate has expired or is not valid yet"
             }
             Self::PlainHttp => "the registry speaks HTTP without TLS",
-            Self::UnknownHost => "no name server knows the registry",
+            Self::UnknownHost => "no DNS server knows the registry",
             Self::Unreachable => "the registry cannot be reached",
-            Self::TimedOut => "the registry does not answer in time",
-            Self::Failing => "something is wrong with the registry",
-            Self::RateLimited => "the registry was asked too often",
+            Self::TimedOut => "the registry did not answer in time",
+            Self::Failing => "the registry reported an internal error",
+            Self::RateLimited => "the registry received too many requests",
             Self::DiskFull => "the disk is full",
             Self::Foreign(foreign) => return foreign.fmt(f),
             Self::Cancelled => "it was interrupted",
-            Self::Other => "docker cannot pull it",
+            Self::Other => "Docker cannot pull it",
         })
     }
 }
@@ -301,8 +301,8 @@ mod tests {
 
         assert_eq!(
             error.to_string(),
-            "pulling the image `mirror:5000/a/sg:1`: the registry's certificate is of an authority \
-             that docker does not trust (x509: certificate signed by unknown authority [2J)"
+            "pulling the image `mirror:5000/a/sg:1`: the registry's certificate was issued by an authority \
+             that Docker does not trust (x509: certificate signed by unknown authority [2J)"
         );
         assert_eq!(
             error.hint().unwrap(),

@@ -74,7 +74,7 @@ async fn save(
                 heard = Instant::now();
             }
             Err(_) if heard.elapsed() > QUIET => {
-                bail!("{}: the docker engine does not go on", saving());
+                bail!("{}: Docker makes no progress", saving());
             }
             Err(_) => {}
         }

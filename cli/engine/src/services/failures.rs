@@ -65,7 +65,7 @@ impl Engine {
                 failure.log = self
                     .last_words(container, lines)
                     .await
-                    .with_context(|| format!("asking for the log of `{service}`"))?;
+                    .with_context(|| format!("reading the log of `{service}`"))?;
                 if !failure.log.is_empty() {
                     break;
                 }
@@ -78,7 +78,7 @@ impl Engine {
         let filters = HashMap::from([("service".to_owned(), vec![service.to_owned()])]);
         let options = ListTasksOptions { filters: Some(filters) };
         let tasks = unless_absent(self.docker.list_tasks(Some(options)).await);
-        let tasks = tasks.with_context(|| format!("asking for tasks of `{service}`"))?;
+        let tasks = tasks.with_context(|| format!("listing the tasks of `{service}`"))?;
         Ok(newest_first(tasks))
     }
 

@@ -90,7 +90,7 @@ impl Engine {
         let options = of_service(name, Some("running"));
         let containers = self.runtime.block_on(self.docker.list_containers(Some(options)));
         let containers =
-            containers.with_context(|| format!("asking for containers of `{name}`"))?;
+            containers.with_context(|| format!("listing the containers of `{name}`"))?;
         Ok(containers
             .into_iter()
             .map(|container| Running {
@@ -111,7 +111,7 @@ impl Engine {
         self.runtime.block_on(async {
             loop {
                 let left = self.docker.list_containers(Some(of_service(name, status))).await;
-                if left.with_context(|| format!("asking for containers of `{name}`"))?.is_empty() {
+                if left.with_context(|| format!("listing the containers of `{name}`"))?.is_empty() {
                     return Ok(true);
                 }
                 if begun.elapsed() > time {

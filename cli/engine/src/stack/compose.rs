@@ -56,7 +56,7 @@ pub fn load(path: &Path) -> anyhow::Result<String> {
     let reading = || format!("reading the compose file `{}`", path.display());
     let file = File::open(path).with_context(reading)?;
     if !file.metadata().with_context(reading)?.is_file() {
-        bail!("the compose file `{}` is no file", path.display());
+        bail!("the compose file `{}` is not a regular file", path.display());
     }
     let mut bytes = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut bytes).with_context(reading)?;

@@ -100,7 +100,7 @@ fn pulled(
 ) -> Result<NamedTempFile, Ended> {
     let engine = Engine::connect().map_err(|why| vec![preflight::engine::away(&why)])?;
     let room = bundle::room();
-    let no_room = || format!("failed to make a file in `{}`", room.display());
+    let no_room = || format!("failed to create a file in `{}`", room.display());
     let mut saved = tempfile::tempfile_in(&room).with_context(no_room)?;
     let own = tempfile::Builder::new().prefix("pcoip-cmsg-bundle-").tempfile_in(&room);
     let own = own.with_context(no_room)?;
@@ -120,7 +120,7 @@ fn pulled(
     let take = || engine.take(&pulls, &mut saved, &mut tell);
     progress.during("take the images from the registry", take).map_err(failed)?;
     rewrite(&saved, OWN, BufWriter::new(own.as_file()))
-        .context("reading the images that the docker engine saved")?;
+        .context("reading the images that Docker saved")?;
     Ok(own)
 }
 

@@ -52,10 +52,10 @@ pub(crate) fn download(
     let told = dnf(&[&["-q"], &DOWNLOAD[..], &["--url"]].concat(), names, None, pause)?;
     let files: BTreeSet<_> = told.lines().filter_map(file_of).collect();
     if files.is_empty() {
-        bail!("`dnf` names no file to download for {}", names.join(", "));
+        bail!("`dnf` lists no file to download for {}", names.join(", "));
     }
     std::fs::create_dir_all(folder)
-        .with_context(|| format!("failed to make `{}`", folder.display()))?;
+        .with_context(|| format!("failed to create `{}`", folder.display()))?;
     dnf(&DOWNLOAD, names, Some(folder), pause)?;
     Ok(files.into_iter().map(|file| folder.join(file)).collect())
 }
@@ -135,7 +135,7 @@ pub(crate) fn sign(bytes: &[u8], key: &Path) -> io::Result<Vec<u8>> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().next().unwrap_or_default();
-    Err(io::Error::other(format!("`openssl` does not sign with `{}`: {said}", key.display())))
+    Err(io::Error::other(format!("`openssl` cannot sign with `{}`: {said}", key.display())))
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ fn a_dns_server_answers_with_an_answer() {
     });
 
     assert_eq!(ask_resolver(at), Ok(()));
-    assert_eq!(ask_resolver(at), Err("what it answers is not DNS".to_owned()));
+    assert_eq!(ask_resolver(at), Err("its answer is not a DNS message".to_owned()));
     asked.join().unwrap();
     assert_eq!(ask_resolver(at), Err(REFUSED.to_owned()));
 }

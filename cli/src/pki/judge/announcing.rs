@@ -23,10 +23,10 @@ pub(crate) fn announcing(key: Option<Named<'_>>, certificates: Option<Named<'_>>
     {
         findings.push(Finding::error(
             "key.mismatch",
-            format!("no certificate in {} is that of the key of {}", file.flag(), key.flag()),
+            format!("no certificate in {} matches the key of {}", file.flag(), key.flag()),
             format!(
                 "put the key's own certificate first in that file; `openssl req -x509 -key {} \
-                 -subj /CN=cm -days 3650` makes one",
+                 -subj /CN=cm -days 3650` creates one",
                 key.file()
             ),
         ));

@@ -205,7 +205,7 @@ impl<'a> Chain<'a> {
             Finding::warning(
                 "certificate.intermediate-not-sent",
                 format!(
-                    "`{}` issued the certificate and is not a root, but clients are not sent it",
+                    "`{}` issued the certificate and is not a root, but its certificate is not sent to clients",
                     last.subject
                 ),
                 format!("append it to {}", self.file.flag()),

@@ -156,7 +156,7 @@ fn no_key(file: Named<'_>, why: &NoKey) -> Finding {
             let cure = format!(
                 "copy the file again; `openssl pkey -in {name} -noout -check` must find it valid"
             );
-            refused("key.unreadable", "is damaged, or of a kind that is not supported", cure)
+            refused("key.unreadable", "is damaged or of an unsupported type", cure)
         }
         NoKey::Form(Form::Der(Holds::Key)) => {
             let cure = format!("convert it: `openssl pkey -inform DER -in {name} -out {name}.pem`");

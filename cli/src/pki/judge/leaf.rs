@@ -29,7 +29,7 @@ pub(super) fn judge(
     if !leaf.is_version_3 {
         findings.push(Finding::error(
             "certificate.version",
-            "the certificate is of X.509 version 1 or 2, which cannot name hosts",
+            "the certificate is of X.509 version 1 or 2, which cannot list host names",
             "request it with `subjectAltName`; `openssl x509 -req` needs `-extfile FILE` for that",
         ));
     }
@@ -62,7 +62,7 @@ pub(super) fn usage(certificate: &Certificate, who: &str) -> Option<Finding> {
     (!certificate.may_serve).then(|| {
         Finding::error(
             "certificate.usage",
-            format!("{who} is not for use by a server"),
+            format!("{who} is not valid for server authentication"),
             "request one with `extendedKeyUsage = serverAuth`",
         )
     })

@@ -33,7 +33,7 @@ fn processors(machine: &Machine) -> Option<Finding> {
     Some(Finding::warning(
         "host.processors",
         format!("the host has {count} processor, but {LEAST_PROCESSORS} are required"),
-        "give it more",
+        "add processors",
     ))
 }
 
@@ -51,7 +51,7 @@ fn memory(machine: &Machine) -> Option<Finding> {
     Some(Finding::warning(
         "host.memory",
         format!("the host has {} of memory, but 4 GB are required", gigabytes(bytes)),
-        "give it more",
+        "add memory",
     ))
 }
 

@@ -22,15 +22,15 @@ pub(crate) fn give_up(ids: Ids) -> anyhow::Result<()> {
     let (user, group) = (Uid::from_raw(ids.user), Gid::from_raw(ids.group));
     // To leave the bounding set takes a right that is gone afterwards.
     for right in caps::runtime::thread_all_supported().difference(&kept) {
-        caps::drop(None, CapSet::Bounding, *right).context("failed to limit the rights")?;
+        caps::drop(None, CapSet::Bounding, *right).context("failed to limit the capabilities")?;
     }
-    prctl::set_keepcaps(true).context("failed to keep a right")?;
+    prctl::set_keepcaps(true).context("failed to keep a capability")?;
     setgroups(&[]).context("failed to leave the groups of root")?;
     setresgid(group, group, group).context("failed to change the group")?;
     setresuid(user, user, user).context("failed to change the user")?;
     // Ambient rights are those that a program keeps when it becomes another.
     for set in [CapSet::Effective, CapSet::Inheritable, CapSet::Permitted, CapSet::Ambient] {
-        caps::set(None, set, &kept).context("failed to give up the rights of root")?;
+        caps::set(None, set, &kept).context("failed to drop root's capabilities")?;
     }
-    prctl::set_no_new_privs().context("failed to forbid new rights")
+    prctl::set_no_new_privs().context("failed to forbid new privileges")
 }

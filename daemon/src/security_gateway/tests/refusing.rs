@@ -125,7 +125,7 @@ async fn an_untrusted_certificate_of_an_agent_is_reported() {
     };
 
     let told = warning("AgentCertCheck = true", refused(tls.clone()).await).await;
-    let stranger = "TLS handshake with the agent: its certificate cannot be verified: no authority that is trusted here issued it (invalid peer certificate: UnknownIssuer)";
+    let stranger = "TLS handshake with the agent: its certificate cannot be verified: it was not issued by a trusted authority (invalid peer certificate: UnknownIssuer)";
     assert_eq!(told, stranger);
 
     let keys = format!("AgentCertCheck = true\nCaCertificate = {}", root.display());

@@ -56,13 +56,13 @@ fn table() -> [Row; 4] {
         (
             Presented { name: "other.example", ..RIGHT },
             "other-name",
-            "it is for `other.example`, and not for `localhost`",
+            "it is for `other.example`, not for `localhost`",
             "set `--broker-url` to a name of the certificate",
         ),
         (
             Presented { is_issued: false, ..RIGHT },
             "unknown-authority",
-            "no authority that is trusted here issued it",
+            "it was not issued by a trusted authority",
             "give the certificates of its authority with `--ca-cert FILE`",
         ),
         (

@@ -146,7 +146,7 @@ fn what_no_repository_has_is_told_with_what_to_do() {
     let made = done(&site.create(&["pcoip-cmsg-setup"]));
     let finding = &made["findings"][0];
     assert_eq!((&finding["id"], &finding["level"]), (&json!("bundle.docker"), &json!("warning")));
-    let what = "no repository has `docker-ce`, `docker-ce-cli`; the bundle goes without";
+    let what = "no repository has `docker-ce`, `docker-ce-cli`; the bundle does not include them";
     assert_eq!(finding["what"], what);
 
     let output = site.create(&["of-nobody", "--to=none.tar.gz"]);

@@ -105,7 +105,7 @@ fn an_archive_of_other_files_than_its_manifest_says_is_refused_by_their_names() 
         (
             changed("truncate -s 1G pcoip-cmsg-images.tar", ""),
             "bundle.changed",
-            "`pcoip-cmsg-images.tar` has 1073741824 bytes, and `manifest.json` says 200000",
+            "`pcoip-cmsg-images.tar` has 1073741824 bytes, but `manifest.json` says 200000",
         ),
         (
             changed("sed -i 's/:200000,/:20000000000,/' manifest.json", ""),

@@ -25,7 +25,7 @@ fn a_second_installer_is_refused_and_the_first_goes_on() {
     assert!(first.after(3));
     let during = site.tree();
     let what = format!(
-        "another installer (process {}) is at work under `{}`",
+        "another installer (process {}) is running under `{}`",
         first.id(),
         site.root().display()
     );
@@ -108,7 +108,7 @@ fn a_file_that_is_gone_before_it_is_replaced_is_told_and_everything_else_undone(
     let (output, said) = installer.end();
 
     assert_eq!(output.status.code(), Some(1), "{said}");
-    let gone = format!("`{}` is gone since it was read", answers.display());
+    let gone = format!("`{}` was removed after it was read", answers.display());
     assert!(said.contains(&format!("error: {gone}\n")), "{said}");
     before.retain(|path, _| !path.starts_with(".pcoip-cmsg-setup.journal"));
     before.retain(|path, _| !path.starts_with(".pcoip-cmsg-setup.lock"));

@@ -196,8 +196,11 @@ fn a_held_lock_with_the_number_of_something_else_ends_nothing_else() {
     assert_eq!(innocent.try_wait().expect("it is ours"), None, "it was not meant");
     assert_eq!(refused.status.code(), Some(1));
     let complaint = String::from_utf8_lossy(&refused.stderr);
-    let what =
-        format!("process {}, which `{}` names, is no supervisor", innocent.id(), file.display());
+    let what = format!(
+        "process {}, which `{}` names, is not the supervisor",
+        innocent.id(),
+        file.display()
+    );
     assert!(complaint.contains(&what), "{complaint}");
     site.is_live();
     innocent.kill().expect("it is ours");

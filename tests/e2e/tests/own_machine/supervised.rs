@@ -178,6 +178,6 @@ fn two_installers_on_the_machine_do_not_meet() {
 
     assert_eq!(refused.status.code(), Some(3));
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(told.contains("error: another installer is at work on this host"), "{told}");
+    assert!(told.contains("error: another installer is running on this host"), "{told}");
     assert_eq!(site.runs_as().len(), 3);
 }

@@ -153,7 +153,7 @@ fn a_wrong_password_makes_no_bundle_and_the_right_one_is_in_nothing_that_is_left
     assert_eq!(code, Some(1), "{document:#}");
     let [id, what, cure] = refusal(&document);
     let told = format!(
-        "pulling the image `{REGISTRY}/pcoip-cm:{VERSION}`: the registry refuses the user or the \
+        "pulling the image `{REGISTRY}/pcoip-cm:{VERSION}`: the registry rejected the user name or the \
          password"
     );
     assert_eq!((id, cure), ("failed", "check `--docker-username` and `--docker-password`"));

@@ -118,7 +118,7 @@ fn a_wrong_password_is_undone_and_the_right_one_stays_between_installer_and_regi
     assert_eq!(id, "step.failed");
     let image = format!("127.0.0.1:5000/pcoip-cm:{VERSION}");
     let told =
-        format!("pulling the image `{image}`: the registry refuses the user or the password");
+        format!("pulling the image `{image}`: the registry rejected the user name or the password");
     assert!(what.starts_with(&told), "{what}");
     let expected = "everything is undone; check `--docker-username` and `--docker-password` and run \
                     the command again";

@@ -141,13 +141,13 @@ fn an_incomplete_output_is_refused_with_the_reason() {
     let two = listed("b.json", "r/sg:1", "l.tar");
     let layer = |content: &[u8]| Regular("l.tar", content.to_vec());
     let both = || json_of("manifest.json", &json!([one, two]));
-    let unnamed = "the layer of the image `r/pcoip-cm:1` is not the one that it names";
+    let unnamed = "the layer of the image `r/pcoip-cm:1` does not match the one that it lists";
     let table: [(&[Part<'_>], &str); 6] = [
         (&[manager(), gateway(), layer(LAYER)], "it has no `manifest.json`"),
         (&[manager(), layer(LAYER), both()], "it has no `b.json`"),
         (
             &[manager(), layer(LAYER), json_of("manifest.json", &json!([one]))],
-            "it has no image of the security-gateway",
+            "it has no image for the security-gateway",
         ),
         (&[manager(), gateway(), layer(b"changed"), both()], unnamed),
         (&[manager(), gateway(), both()], unnamed),

@@ -98,25 +98,25 @@ impl fmt::Display for Lack {
         match self {
             Self::Unreadable(why) => write!(f, "cannot be read: {why}"),
             Self::NoVersion => f.write_str("has no `version`, e.g. `version: \"3.8\"`"),
-            Self::Version(version) => write!(f, "is of version `{version}`, not of 3"),
+            Self::Version(version) => write!(f, "has version `{version}`, not 3"),
             Self::NewVersion(version) => {
-                write!(f, "is of version `{version}`, which docker 20.10 does not know")
+                write!(f, "has version `{version}`, which Docker 20.10 does not support")
             }
-            Self::Variable(name) => write!(f, "names the variable `{name}`, which has no value"),
+            Self::Variable(name) => write!(f, "uses the variable `{name}`, which has no value"),
             Self::NetworkName => {
-                write!(f, "makes the network `{}`, which the installer makes", super::NETWORK)
+                write!(f, "creates the network `{}`, which the installer creates", super::NETWORK)
             }
             Self::NoService => f.write_str("is missing"),
             Self::UnwantedService => f.write_str("is for a role that is not installed"),
-            Self::NoImage => f.write_str("names no `image`"),
+            Self::NoImage => f.write_str("has no `image`"),
             Self::OtherRolesImage(image) => write!(f, "has the other service's image `{image}`"),
             Self::ForeignImage(image) => {
-                write!(f, "has an image that is not called as ours are: `{image}`")
+                write!(f, "has an image whose name is not the product's: `{image}`")
             }
-            Self::OtherCommand(wanted) => write!(f, "has not the command `{wanted}`"),
+            Self::OtherCommand(wanted) => write!(f, "does not run the command `{wanted}`"),
             Self::NotPublished(port, carried) => write!(
                 f,
-                "is neither in the network `host` nor publishes {port}/{carried} with `mode: host`"
+                "is neither attached to the network `host` nor publishes {port}/{carried} with `mode: host`"
             ),
             Self::ThroughIngress(port, carried) => write!(
                 f,
@@ -127,21 +127,23 @@ impl fmt::Display for Lack {
                 write!(f, "mounts `{}` in place of `{}`", source.display(), folder.display())
             }
             Self::ReadOnly(folder) => write!(f, "cannot write to `{}`", folder.display()),
-            Self::OtherUser(user) => write!(f, "runs as `{user}`, whom our files do not belong to"),
+            Self::OtherUser(user) => {
+                write!(f, "runs as `{user}`, who does not own the installed files")
+            }
             Self::NoCapability => f.write_str(
-                "drops capabilities without `cap_add: [NET_BIND_SERVICE]`, and does not start",
+                "drops capabilities without `cap_add: [NET_BIND_SERVICE]`, so it cannot start",
             ),
             Self::ShellHealthcheck => {
-                f.write_str("has a health check that wants a shell, which the image does not have")
+                f.write_str("has a health check that needs a shell, which the image does not have")
             }
             Self::Replicas(count) => write!(f, "has {count} replicas, not one"),
             Self::StartFirst => {
-                f.write_str("has `order: start-first`, but two of it want the same ports")
+                f.write_str("has `order: start-first`, but two instances need the same ports")
             }
             Self::NoAuthorities => {
-                f.write_str("has no `SSL_CERT_FILE`, and trusts none of the host's authorities")
+                f.write_str("has no `SSL_CERT_FILE`, so it trusts none of the host's authorities")
             }
-            Self::Ignored(key) => write!(f, "has `{key}`, which `docker stack deploy` passes over"),
+            Self::Ignored(key) => write!(f, "has `{key}`, which `docker stack deploy` ignores"),
         }
     }
 }

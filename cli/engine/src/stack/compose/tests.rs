@@ -59,26 +59,26 @@ fn the_example_in_the_documentation_has_no_problems() {
 /// Replacements in the valid file, and the expected problem.
 const CHANGES: &[(&str, &str, &str, bool)] = &[
     ("version: \"3.8\"", "", "the compose file has no `version`, e.g. `version: \"3.8\"`", true),
-    ("\"3.8\"", "\"2.4\"", "the compose file is of version `2.4`, not of 3", true),
+    ("\"3.8\"", "\"2.4\"", "the compose file has version `2.4`, not 3", true),
     (
         "\"3.8\"",
         "\"3.12\"",
-        "the compose file is of version `3.12`, which docker 20.10 does not know",
+        "the compose file has version `3.12`, which Docker 20.10 does not support",
         false,
     ),
     (
         "outside: {external: true, name: host}",
         "outside: {external: {name: host}}\n  network: {driver: overlay}",
-        "the compose file makes the network `pcoipcm_network`, which the installer makes",
+        "the compose file creates the network `pcoipcm_network`, which the installer creates",
         true,
     ),
     (
         "${DATA:-/opt}",
         "${DATUM:?give it}",
-        "the compose file names the variable `DATUM`, which has no value",
+        "the compose file uses the variable `DATUM`, which has no value",
         true,
     ),
-    ("image: ${PCOIP_SG_IMAGE}", "", "the service `sg` names no `image`", true),
+    ("image: ${PCOIP_SG_IMAGE}", "", "the service `sg` has no `image`", true),
     (
         "${PCOIP_SG_IMAGE}",
         "${PCOIP_CM_IMAGE}",
@@ -88,50 +88,50 @@ const CHANGES: &[(&str, &str, &str, bool)] = &[
     (
         "${PCOIP_SG_IMAGE}",
         "r:5000/gateway:1",
-        "the service `sg` has an image that is not called as ours are: `r:5000/gateway:1`",
+        "the service `sg` has an image whose name is not the product's: `r:5000/gateway:1`",
         false,
     ),
     (
         "security-gateway --config=",
         "security-gateway --configuration=",
-        "the service `sg` has not the command `security-gateway --config /opt/teradici/pcoipcm_data/data/SecurityGateway.conf`",
+        "the service `sg` does not run the command `security-gateway --config /opt/teradici/pcoipcm_data/data/SecurityGateway.conf`",
         true,
     ),
     (
         "user: \"977:976\"",
         "user: 0",
-        "the service `sg` runs as `0`, whom our files do not belong to",
+        "the service `sg` runs as `0`, who does not own the installed files",
         false,
     ),
     (
         "cap_add: [CAP_NET_BIND_SERVICE]",
         "",
-        "the service `sg` drops capabilities without `cap_add: [NET_BIND_SERVICE]`, and does not start",
+        "the service `sg` drops capabilities without `cap_add: [NET_BIND_SERVICE]`, so it cannot start",
         true,
     ),
     (
         "cap_drop: [ALL]",
         "healthcheck: {test: curl -k https://localhost/health}",
-        "the service `sg` has a health check that wants a shell, which the image does not have",
+        "the service `sg` has a health check that needs a shell, which the image does not have",
         true,
     ),
     ("cap_drop: [ALL]", "deploy: {replicas: 2}", "the service `sg` has 2 replicas, not one", true),
     (
         "cap_drop: [ALL]",
         "deploy: {update_config: {order: start-first}}",
-        "the service `sg` has `order: start-first`, but two of it want the same ports",
+        "the service `sg` has `order: start-first`, but two instances need the same ports",
         false,
     ),
     (
         "SSL_CERT_FILE",
         "OTHER",
-        "the service `sg` has no `SSL_CERT_FILE`, and trusts none of the host's authorities",
+        "the service `sg` has no `SSL_CERT_FILE`, so it trusts none of the host's authorities",
         false,
     ),
     (
         "cap_drop: [ALL]",
         "restart: always",
-        "the service `sg` has `restart`, which `docker stack deploy` passes over",
+        "the service `sg` has `restart`, which `docker stack deploy` ignores",
         false,
     ),
     (
@@ -175,7 +175,7 @@ fn without_the_hosts_network_ports_are_on_the_host() {
         let text = WHOLE.replace("networks: [outside]", &format!("ports: {ports}"));
         lacks(&text, &[Role::Sg]).into_iter().map(|(lack, _)| lack).collect::<Vec<_>>()
     };
-    let none = "is neither in the network `host` nor publishes";
+    let none = "is neither attached to the network `host` nor publishes";
     let ingress = "without `mode: host`, which hides clients' addresses";
     let host =
         |carried| format!("{{target: 4172, published: 4172, protocol: {carried}, mode: host}}");
@@ -231,6 +231,6 @@ fn the_size_of_a_file_is_limited() {
     let error = load(file.path()).unwrap_err().to_string();
 
     assert!(error.ends_with("is larger than 256 KiB"), "{error}");
-    assert!(load(Path::new("/proc")).unwrap_err().to_string().ends_with("is no file"));
+    assert!(load(Path::new("/proc")).unwrap_err().to_string().ends_with("is not a regular file"));
     assert!(load(Path::new("/nowhere")).is_err());
 }
