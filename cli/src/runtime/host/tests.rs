@@ -113,7 +113,7 @@ fn a_process_that_has_the_number_of_a_supervisor_that_ended_is_not_killed() {
 
     let refused = end_now(pid, Some(&paths)).unwrap_err().to_string();
 
-    assert!(refused.ends_with("is no supervisor"), "{refused}");
+    assert!(refused.ends_with("is not the supervisor"), "{refused}");
     assert!(other.try_wait().unwrap().is_none());
     end_now(pid, None).unwrap();
     other.wait().unwrap();
