@@ -204,7 +204,7 @@ fn what_is_no_password_is_refused_without_telling_it() {
             "standard input is already used for `--docker-password`",
         ),
         (&[&answers], 3, "the answers file contains the password `docker-password` itself"),
-        (&["–docker-password=hunter2-hunter2"], 2, "which is no hyphen"),
+        (&["–docker-password=hunter2-hunter2"], 2, "which is not a hyphen"),
     ];
     for (words, code, what) in table {
         let words = [&INSTALL[..], &["--docker-username=me"], words].concat();
