@@ -161,7 +161,7 @@ fn what_no_repository_has_is_told_with_what_to_do() {
 fn a_package_of_another_version_or_none_of_ours_makes_no_bundle() {
     let site = Site::with(&[]);
     let table = [
-        ("./pcoip-cmsg-setup-0.0.9-1.el9.x86_64.rpm", "the package has version 0.0.9, and"),
+        ("./pcoip-cmsg-setup-0.0.9-1.el9.x86_64.rpm", "the package has version 0.0.9, but"),
         ("./other-1-1.el9.x86_64.rpm", "there is no package `pcoip-cmsg-setup-VERSION-"),
     ];
     for (file, expected) in table {

@@ -110,7 +110,7 @@ fn an_archive_of_other_files_than_its_manifest_says_is_refused_by_their_names() 
         (
             changed("sed -i 's/:200000,/:20000000000,/' manifest.json", ""),
             "bundle.too-large",
-            "more than any bundle",
+            "more than a bundle may hold",
         ),
     ]);
 }

@@ -150,7 +150,7 @@ fn a_purge_leaves_files_of_others_and_the_account_that_their_folders_belong_to()
     for path in &foreign {
         assert!(told.contains(&format!("kept: `{path}`, which the installer did not")), "{told}");
     }
-    assert!(told.contains("kept: the account `pcoip-cmsg`, which owns folders of"), "{told}");
+    assert!(told.contains("kept: the account `pcoip-cmsg`, which owns directories of"), "{told}");
     let find =
         site.machine.command("find").args([base, "/var/log/Teradici", "-type", "f"]).output();
     let left = String::from_utf8_lossy(&find.expect("`find` starts").stdout).into_owned();
