@@ -53,7 +53,7 @@ fn flags() -> String {
 fn keys(keys: &[Key]) -> String {
     let mut table = "| key | value | default | what it does |\n|---|---|---|---|\n".to_owned();
     for Key { name, default, repeats, shape, meaning } in keys {
-        let again = if *repeats { "; may stand more than once" } else { "" };
+        let again = if *repeats { "; repeatable" } else { "" };
         let (shape, meaning) = (cell(shape), cell(meaning));
         let _ = writeln!(table, "| `{name}` | {shape}{again} | {} | {meaning} |", code(default));
     }

@@ -46,7 +46,7 @@ impl<T: From<NewNetwork> + From<WasNetwork>> Kind<T> for MakeNetwork {
     fn undoing(&self) -> &'static str {
         match self.replaces {
             None => "the network is removed",
-            Some(_) => "the network gets its previous range",
+            Some(_) => "the previous range of the network is restored",
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) fn give_up(ids: Ids) -> anyhow::Result<()> {
         caps::drop(None, CapSet::Bounding, *right).context("failed to limit the capabilities")?;
     }
     prctl::set_keepcaps(true).context("failed to keep a capability")?;
-    setgroups(&[]).context("failed to leave the groups of root")?;
+    setgroups(&[]).context("failed to drop root's supplementary groups")?;
     setresgid(group, group, group).context("failed to change the group")?;
     setresuid(user, user, user).context("failed to change the user")?;
     // Ambient rights are those that a program keeps when it becomes another.
