@@ -155,6 +155,17 @@ impl Terminal {
         (self.end(), std::mem::take(&mut self.shown))
     }
 
+    /// Whether the program ends in this time.
+    pub fn ends_within(&mut self, time: Duration) -> bool {
+        let begun = Instant::now();
+        while self.read() {
+            if begun.elapsed() > time {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Waits until the program has ended; returns its exit code.
     ///
     /// # Panics
