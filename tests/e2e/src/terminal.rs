@@ -207,8 +207,8 @@ fn start(command: &Command, slave: &OwnedFd) -> Child {
     let end = || Stdio::from(slave.try_clone().expect("a descriptor can be copied"));
     let mut setsid = Command::new("setsid");
     setsid.arg("--ctty").arg(command.get_program()).args(command.get_args());
-    setsid.env("TERM", "xterm");
+    crate::installer::plain(&mut setsid).env("TERM", "xterm");
     setsid.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     setsid.stdin(end()).stdout(end()).stderr(end());
-    crate::installer::plain(&mut setsid).spawn().expect("the program can be run")
+    setsid.spawn().expect("the program can be run")
 }
