@@ -1,13 +1,20 @@
 //! The Security Gateway: relays announced sessions between clients and agents over TLS and UDP.
 //! `cmsg_proto::gateway` has the rules; this module has the sockets.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    io::{self, PipeWriter},
+    pin::pin,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use cmsg_config::socket::{self, Connections, Listen, Role, Status};
-use cmsg_proto::gateway::{Journal, Side};
-use tokio::time::timeout;
+use cmsg_proto::gateway::Journal;
+use cmsg_udp::Socket;
+use tokio::{sync::oneshot, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -23,7 +30,7 @@ use accept::ControlAcceptor;
 use announce::AnnouncementHandler;
 use datagrams::Worker;
 use https::Https;
-use sockets::{Datagrams, Sockets};
+use sockets::Sockets;
 use state::GatewayState;
 
 mod accept;
@@ -33,10 +40,12 @@ mod datagrams;
 mod ends;
 mod https;
 mod relay;
+mod runs;
 mod sockets;
 mod state;
 #[cfg(test)]
 mod tests;
+mod undecided;
 
 /// The file in the data directory that lets sessions survive a restart. It contains no tags and no
 /// keys.
@@ -66,12 +75,22 @@ pub struct SecurityGatewayRole {
 ///
 /// If a file is invalid, or a port cannot be bound.
 pub async fn bind(config: cmsg_config::SecurityGateway) -> anyhow::Result<SecurityGatewayRole> {
+    // The number stays the same, since another one would move flows between the workers.
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    bind_with(config, workers).await
+}
+
+/// Does so with this number of workers.
+async fn bind_with(
+    config: cmsg_config::SecurityGateway,
+    workers: usize,
+) -> anyhow::Result<SecurityGatewayRole> {
     let files = Files::default();
     let certificates = config.jwt_verifying_certificate.clone();
     let verifier = files.keep(move || Verifier::load(&certificates))?;
-    let sockets = Sockets::bind(&config)?;
+    let sockets = Sockets::bind(&config, workers)?;
     former::copy(KEPT, &config.data_directory);
-    let gateway = Arc::new(GatewayState::new(&config, sockets.clients.address()?));
+    let gateway = Arc::new(GatewayState::new(&config, sockets.address()?));
     let acceptor = ControlAcceptor::new(Arc::clone(&gateway), &config, &files)?;
     let https = Https::bind(&config, &files)?;
     let mut listens = sockets.listens()?;
@@ -119,8 +138,8 @@ impl SecurityGatewayRole {
         let (changes, settled) = (gateway.revisions(), gateway.settled());
         let journal = tokio::spawn(journal.keep(changes, settled, render, finished.clone()));
         let Sockets { tcp, clients, agents } = sockets;
-        let udp = [clients, agents].map(Arc::new);
-        forward(&gateway, &udp, &tasks, &stop);
+        let workers = workers(&gateway, clients, agents);
+        let working = forward(&workers, &tasks, &stop)?;
         let reporting = Arc::clone(&gateway);
         let reporting = async move { reporting.ends.keep_reporting().await };
         tasks.spawn(stop.clone().run_until_cancelled_owned(reporting));
@@ -141,6 +160,7 @@ impl SecurityGatewayRole {
         };
         gateway.stop();
         stop.cancel();
+        drop(working);
         let served = match ended {
             Some(served) => served,
             None => timeout(GRACE, answering).await.unwrap_or(Ok(())),
@@ -150,32 +170,47 @@ impl SecurityGatewayRole {
         finished.cancel();
         journal.await.context("persisting the sessions")?;
         // While this process holds a port, no other gateway reads the journal.
-        drop(udp);
+        drop(workers);
         served
     }
 }
 
-/// Starts the workers, which forward datagrams in both directions, and the task that decides about
-/// datagrams without a route.
+/// The workers, each with its pair of sockets.
+fn workers(gateway: &Arc<GatewayState>, clients: Vec<Socket>, agents: Vec<Socket>) -> Vec<Worker> {
+    let undecided = Arc::default();
+    let worker = |sockets| Worker {
+        gateway: Arc::clone(gateway),
+        sockets: Arc::new(sockets),
+        undecided: Arc::clone(&undecided),
+    };
+    clients.into_iter().zip(agents).map(|(client, agent)| worker([client, agent])).collect()
+}
+
+/// Starts the workers, and the task that decides about datagrams without a route. The workers end
+/// when the result is dropped.
 fn forward(
-    gateway: &Arc<GatewayState>,
-    [clients, agents]: &[Arc<Datagrams>; 2],
+    workers: &[Worker],
     tasks: &TaskTracker,
     stop: &CancellationToken,
-) {
-    let worker = |side, from, to| Worker {
-        side,
-        gateway: Arc::clone(gateway),
-        from: Arc::clone(from),
-        to: Arc::clone(to),
-    };
-    let workers = [worker(Side::Client, clients, agents), worker(Side::Agent, agents, clients)];
-    let (misses, asked) = datagrams::queue();
-    let deciding = datagrams::decide(asked, workers.clone());
-    tasks.spawn(stop.clone().run_until_cancelled_owned(deciding));
-    for worker in workers {
-        tasks.spawn(stop.clone().run_until_cancelled_owned(worker.work(misses.clone())));
+) -> anyhow::Result<PipeWriter> {
+    let (ended, end) = io::pipe().context("creating a pipe")?;
+    let ended = Arc::new(ended);
+    for (number, worker) in workers.iter().cloned().enumerate() {
+        let ended = Arc::clone(&ended);
+        let name = format!("datagrams-{number}");
+        let (done, waited) = oneshot::channel::<()>();
+        let work = move || {
+            worker.work(&ended);
+            drop(done);
+        };
+        thread::Builder::new().name(name).spawn(work).context("starting a thread")?;
+        tasks.spawn(waited);
+        if number == 0 {
+            let deciding = datagrams::decide(workers[0].clone());
+            tasks.spawn(stop.clone().run_until_cancelled_owned(deciding));
+        }
     }
+    Ok(end)
 }
 
 /// How long open connections may take to close at the shutdown.

@@ -6,10 +6,10 @@
 //! [`Search`] and the retained bytes need none.
 
 pub use admission::{
-    Admission, Admitted, Announcement, Arrival, Control, Dropped, End, Event, Journal, Refusal,
-    Rules, Seen, Timeouts, Unreadable, Usage, View,
+    Admission, Admitted, Announcement, Control, Dropped, End, Event, Journal, Local, Origin,
+    Refusal, Rules, Seen, Timeouts, Unreadable, Usage, View,
 };
-pub use routes::{Destination, FlowId, Key, RouteChange, Routes, Slot};
+pub use routes::{Destination, FlowId, Key, RouteChange, Routes, RoutesReader, Slot};
 pub use search::{Search, Shown};
 pub use spi::{Spi, SpiCandidates};
 

@@ -1,14 +1,19 @@
 //! Accepts connections on TCP 4172: a TLS handshake, then a session tag in the first plaintext,
 //! each with a timeout. An admitted client is passed to the relay.
 
-use std::{cmp::Reverse, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    cmp::Reverse,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use cmsg_config::{security_gateway::Timeouts, values::Host};
 use cmsg_proto::{
     TagDigest,
     gateway::{
-        Admitted, Arrival, Search, Shown, canonical,
+        Admitted, Search, Shown, canonical,
         chunks::{Item, Reader},
     },
     shares::{Order, Worth},
@@ -27,7 +32,6 @@ use zeroize::Zeroizing;
 use super::{
     counters::count,
     relay::{self, Agents},
-    sockets::seen_at,
     state::GatewayState,
 };
 use crate::{
@@ -110,7 +114,6 @@ impl ControlAcceptor {
         permit: &Permit,
     ) -> anyhow::Result<(TlsStream<TcpStream>, relay::Start)> {
         relay::keep_alive(&stream);
-        let arrival = Arrival { from: peer.ip(), at: seen_at(&stream, peer) };
         let refusals = &self.gateway.counters.refusals;
         let handshake = timeout(self.timeouts.tls_handshake, async {
             proxy_header::look(&stream, peer.ip()).await;
@@ -121,7 +124,7 @@ impl ControlAcceptor {
             .and_then(|client| client.context("TLS handshake"))
             .inspect_err(|_| count(&refusals.no_tls))?;
         permit.set_worth(Worth::Started);
-        let admission = timeout(self.timeouts.tag, self.admit(&mut client, arrival)).await;
+        let admission = timeout(self.timeouts.tag, self.admit(&mut client, peer.ip())).await;
         let admission = admission.context("timed out waiting for a session tag");
         let (admitted, ended, first) =
             admission.flatten().inspect_err(|_| count(&refusals.no_tag))?;
@@ -133,7 +136,7 @@ impl ControlAcceptor {
     async fn admit(
         &self,
         client: &mut TlsStream<TcpStream>,
-        arrival: Arrival,
+        from: IpAddr,
     ) -> anyhow::Result<(Admitted, CancellationToken, Zeroizing<Vec<u8>>)> {
         let mut announcements = self.gateway.announcements();
         let mut seen = Zeroizing::new(vec![0; Search::MAX_BYTES]);
@@ -147,7 +150,7 @@ impl ControlAcceptor {
                 Some(found)
                     if found.is_whole || length == seen.len() || is_over(open, found.tag) =>
                 {
-                    if let Some((admitted, ended)) = self.gateway.admit(&[found.tag], arrival) {
+                    if let Some((admitted, ended)) = self.gateway.admit(&[found.tag], from) {
                         seen.truncate(length);
                         return Ok((admitted, ended, seen));
                     }

@@ -55,9 +55,10 @@ impl Counters {
         }
     }
 
-    pub(super) fn datagram(&self, flow: FlowId, bytes: usize) {
-        if let Some(flow) = self.flows.get(flow.index()) {
-            flow.datagrams.fetch_add(1, Relaxed);
+    /// Counts forwarded datagrams of the flow with this index.
+    pub(super) fn forwarded(&self, flow: usize, datagrams: usize, bytes: usize) {
+        if let Some(flow) = self.flows.get(flow) {
+            flow.datagrams.fetch_add(datagrams as u64, Relaxed);
             flow.bytes.fetch_add(bytes as u64, Relaxed);
         }
     }
@@ -152,7 +153,11 @@ pub(super) fn since(now: Traffic, before: Traffic) -> Traffic {
 }
 
 pub(super) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Relaxed);
+    count_all(counter, 1);
+}
+
+pub(super) fn count_all(counter: &AtomicU64, number: usize) {
+    counter.fetch_add(number as u64, Relaxed);
 }
 
 #[cfg(test)]
@@ -174,14 +179,13 @@ mod tests {
     #[test]
     fn a_session_has_the_traffic_since_its_start() {
         let counters = Counters::new(2);
-        let flow = |side| Slot(1).flows(side).last().unwrap();
-        counters.datagram(flow(Side::Client), 100);
+        let flow = |side| Slot(1).flows(side).last().unwrap().index();
+        counters.forwarded(flow(Side::Client), 1, 100);
         counters.control(Slot(1), Side::Agent, 7);
         let before = counters.traffic(Slot(1));
 
-        counters.datagram(flow(Side::Client), 10);
-        counters.datagram(flow(Side::Client), 20);
-        counters.datagram(flow(Side::Agent), 30);
+        counters.forwarded(flow(Side::Client), 2, 30);
+        counters.forwarded(flow(Side::Agent), 1, 30);
         counters.control(Slot(1), Side::Client, 5);
 
         let expected = Traffic {

@@ -1,158 +1,189 @@
-//! Forwards datagrams. Workers forward those with a route, without a lock or an allocation. Those
-//! without a route that may get one wait in a short queue for a decision. A datagram that cannot be
-//! sent immediately is dropped and counted, as a network would do.
+//! Forwards datagrams. Each worker has a thread and a pair of sockets, and forwards datagrams with a
+//! route in batches, without a lock, an allocation or a copy. Those without a route that may get one
+//! wait for a decision. A datagram that cannot be sent is dropped and counted, as a network would do.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io::{ErrorKind, PipeReader},
+    os::fd::AsFd as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use cmsg_proto::gateway::{Destination, Routes, Side, SpiCandidates};
+use cmsg_proto::gateway::{Destination, RoutesReader, Side, SpiCandidates};
+use cmsg_udp::{Batch, Outbox, Part, Report, Sent, Socket, Target, Train};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 use tokio::{
-    sync::mpsc,
-    task::{coop::consume_budget, yield_now},
+    task::consume_budget,
     time::{MissedTickBehavior, interval},
 };
-use tracing::trace;
+use tracing::{trace, warn};
 
 use super::{
-    counters::count,
-    sockets::{Datagrams, Received, control_room},
+    counters::{count, count_all},
+    runs::{Route, Run, runs},
     state::GatewayState,
+    undecided::{Queue, Undecided},
 };
 
-/// Forwards the datagrams of one socket through another.
+/// The sockets of a worker: that of clients, and that of agents.
+pub(super) type Pair = [Socket; 2];
+
+/// Forwards datagrams between its two sockets.
 #[derive(Debug, Clone)]
 pub(super) struct Worker {
-    /// The side whose datagrams the socket receives.
-    pub(super) side: Side,
     pub(super) gateway: Arc<GatewayState>,
-    pub(super) from: Arc<Datagrams>,
-    pub(super) to: Arc<Datagrams>,
+    pub(super) sockets: Arc<Pair>,
+    pub(super) undecided: Arc<Queue>,
 }
 
-/// A datagram without a route.
-#[derive(Debug)]
-pub(super) struct Miss {
-    side: Side,
-    received: Received,
-    bytes: [u8; Miss::MAX_BYTES],
-}
+/// Number of trains that one system call receives. More would not fit into the processor's cache.
+const PLACES: usize = 32;
 
-impl Miss {
-    /// The first datagrams of a session are not larger than its path MTU.
-    const MAX_BYTES: usize = 2048;
-}
-
-/// Maximum number of datagrams that wait for a decision.
-const QUEUE: usize = 256;
-
-/// Number of datagrams that are forwarded with the same snapshot of the routes.
-const BATCH: usize = 64;
-
-/// Maximum size of a UDP datagram.
-const BUFFER: usize = 65_536;
+/// How many batches are forwarded before the worker looks for the end.
+const ROUNDS: usize = 16;
 
 /// How often deadlines of sessions are checked.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The queue between the workers and [`decide`].
-pub(super) fn queue() -> (mpsc::Sender<Miss>, mpsc::Receiver<Miss>) {
-    mpsc::channel(QUEUE)
-}
+/// Number of decisions before other tasks have their turn.
+const DECISIONS: usize = 64;
 
 impl Worker {
-    pub(super) async fn work(self, misses: mpsc::Sender<Miss>) {
-        let (mut buffer, mut control) = (vec![0; BUFFER], control_room());
-        // Tokio only attempts to send after the socket was reported writable once.
-        let _ = self.to.writable().await;
+    /// Forwards datagrams until the other end of `stop` is closed.
+    pub(super) fn work(&self, stop: &PipeReader) {
+        let mut batch = Batch::new(PLACES);
+        let mut outboxes = [Outbox::default(), Outbox::default()];
         loop {
-            if self.from.readable().await.is_err() {
-                count(&self.gateway.counters.drops.failed);
-                yield_now().await;
+            let [clients, agents] = &*self.sockets;
+            let mut waiting = [clients.as_fd(), agents.as_fd(), stop.as_fd()]
+                .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
+            match poll(&mut waiting, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                Err(error) => return warn!(%error, "Datagrams are not forwarded any more"),
+                Ok(_) => {}
             }
-            let routes = self.gateway.routes();
-            for _ in 0..BATCH {
-                match self.from.receive(&mut buffer, &mut control) {
-                    Ok(received) => self.forward(&routes, received, &buffer, &misses),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(_) => count(&self.gateway.counters.drops.failed),
+            let mut ready = waiting.map(|waiting| waiting.any().unwrap_or(true));
+            if ready[2] {
+                return;
+            }
+            for _ in 0..ROUNDS {
+                for (side, outbox) in Side::BOTH.into_iter().zip(&mut outboxes) {
+                    let ready = &mut ready[side as usize];
+                    *ready = *ready && self.forward(side, &mut batch, outbox);
                 }
             }
-            // A socket that is always readable would starve all other tasks.
-            consume_budget().await;
         }
     }
 
-    fn forward(
-        &self,
-        routes: &Routes,
-        received: Received,
-        buffer: &[u8],
-        misses: &mpsc::Sender<Miss>,
-    ) {
-        let Received { length, from, tos } = received;
-        let datagram = &buffer[..length];
-        let drops = &self.gateway.counters.drops;
-        let Some(candidates) = SpiCandidates::of(datagram) else { return count(&drops.unknown) };
-        if let Some((found, sequence)) = routes.find_numbered(self.side, from, candidates) {
-            return self.send((datagram, tos), found, sequence);
+    /// Forwards a batch from one side. Returns whether there may be more.
+    fn forward(&self, side: Side, batch: &mut Batch, outbox: &mut Outbox) -> bool {
+        match batch.receive(&self.sockets[side as usize]) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+            Err(_) => {
+                count(&self.gateway.counters.drops.failed);
+                return false;
+            }
         }
-        if !routes.expects(self.side, from.ip()) {
-            return count(&drops.unknown);
+        let routes = self.gateway.routes.read();
+        for train in batch.trains() {
+            self.sort(side, &routes, &train, outbox);
         }
-        let mut miss = Miss { side: self.side, received, bytes: [0; Miss::MAX_BYTES] };
-        let Some(room) = miss.bytes.get_mut(..length) else { return count(&drops.undecided) };
-        room.copy_from_slice(datagram);
-        if misses.try_send(miss).is_err() {
-            count(&drops.undecided);
-        }
+        drop(routes);
+        let to = &self.sockets[side.other() as usize];
+        outbox.send(batch, to, Instant::now(), |report| self.count(report));
+        batch.is_full()
     }
 
-    fn send(&self, (datagram, tos): (&[u8], u8), destination: Destination, sequence: Option<u32>) {
+    /// Puts the datagrams of a train with a route into the outbox.
+    fn sort(&self, side: Side, routes: &RoutesReader<'_>, train: &Train<'_>, outbox: &mut Outbox) {
         let counters = &self.gateway.counters;
-        counters.sequence(destination.flow, sequence);
-        match self.to.send(datagram, destination, tos) {
-            Ok(_) => counters.datagram(destination.flow, datagram.len()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                count(&counters.drops.congested);
+        runs(side, routes, train, |Run { route, start, length }| {
+            let part = Part { train: train.index, start, length, segment: train.segment };
+            match route {
+                Route::To(destination, sequence) => {
+                    counters.sequence(destination.flow, sequence);
+                    outbox.push(destination.flow.index(), target(destination, train.tos), part);
+                }
+                Route::Undecided => {
+                    self.ask(side, train, &train.bytes[start..start + length]);
+                }
+                Route::None => {
+                    count_all(&counters.drops.unknown, length.div_ceil(train.segment.max(1)));
+                }
             }
-            Err(error) => {
-                trace!(%error, "Datagram not sent");
-                count(&counters.drops.failed);
+        });
+    }
+
+    /// Has a decision made about these datagrams.
+    fn ask(&self, side: Side, train: &Train<'_>, bytes: &[u8]) {
+        for datagram in bytes.chunks(train.segment.max(1)) {
+            let is_queued = datagram.len() <= Undecided::MAX_BYTES
+                && !self.undecided.is_full_for(side, train.from)
+                && self.undecided.push(Undecided {
+                    side,
+                    from: train.from,
+                    at: train.at,
+                    tos: train.tos,
+                    bytes: datagram.to_vec(),
+                });
+            if !is_queued {
+                count(&self.gateway.counters.drops.undecided);
             }
         }
     }
 
-    fn decide(&self, miss: &Miss) {
-        let Received { length, from, tos } = miss.received;
-        let datagram = &miss.bytes[..length];
-        let Some(candidates) = SpiCandidates::of(datagram) else { return };
-        if let Some((found, sequence)) = self.gateway.decide(self.side, from, candidates) {
-            self.send((datagram, tos), found, sequence);
+    fn decide(&self, waiting: &Undecided) {
+        let Undecided { side, from, at, tos, bytes } = waiting;
+        let Some(candidates) = SpiCandidates::of(bytes) else { return };
+        let decided = self.gateway.decide(*side, (*from, *at), candidates);
+        let Some((destination, sequence)) = decided else { return };
+        self.gateway.counters.sequence(destination.flow, sequence);
+        let sent = match self.sockets[side.other() as usize].send(bytes, target(destination, *tos))
+        {
+            Ok(()) => Sent::Done,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Sent::Congested,
+            Err(error) => Sent::Failed(error),
+        };
+        let key = destination.flow.index();
+        self.count(Report { key, datagrams: 1, bytes: bytes.len(), sent });
+    }
+
+    fn count(&self, Report { key, datagrams, bytes, sent }: Report) {
+        let counters = &self.gateway.counters;
+        match sent {
+            Sent::Done => counters.forwarded(key, datagrams, bytes),
+            Sent::Congested => count_all(&counters.drops.congested, datagrams),
+            Sent::Failed(error) => {
+                trace!(%error, "Datagram not sent");
+                count_all(&counters.drops.failed, datagrams);
+            }
         }
     }
 }
 
-/// Decides forever about datagrams without a route, and applies deadlines. Publishes changed
-/// routes.
-pub(super) async fn decide(mut misses: mpsc::Receiver<Miss>, workers: [Worker; 2]) {
-    let [first, _] = &workers;
-    let gateway = Arc::clone(&first.gateway);
+fn target(Destination { to, from, .. }: Destination, tos: u8) -> Target {
+    Target { to, from, tos }
+}
+
+/// Decides forever about datagrams without a route, and applies deadlines.
+pub(super) async fn decide(worker: Worker) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let decide = |miss: &Miss| {
-        workers.iter().filter(|worker| worker.side == miss.side).for_each(|w| w.decide(miss));
-    };
     loop {
         tokio::select! {
-            Some(miss) = misses.recv() => {
-                decide(&miss);
-                for _ in 1..BATCH {
-                    let Ok(miss) = misses.try_recv() else { break };
-                    decide(&miss);
+            _ = ticks.tick() => worker.gateway.tick(),
+            waiting = worker.undecided.next() => {
+                worker.decide(&waiting);
+                for _ in 1..DECISIONS {
+                    let Some(waiting) = worker.undecided.take() else { break };
+                    worker.decide(&waiting);
                 }
+                consume_budget().await;
             }
-            () = gateway.changed() => {}
-            _ = ticks.tick() => gateway.tick(),
         }
-        gateway.publish();
     }
 }

@@ -1,59 +1,46 @@
-//! The gateway's ports. None is shared, so a second gateway cannot bind them.
+//! The gateway's ports. A second gateway cannot bind them.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6},
-    os::fd::AsRawFd as _,
-};
+use std::{io, net::SocketAddr};
 
 use anyhow::Context as _;
 use cmsg_config::{security_gateway::DATAGRAM_BUFFER, socket::Listen};
-use cmsg_proto::gateway::{Destination, canonical};
-use nix::sys::socket::{
-    setsockopt,
-    sockopt::{IpRecvTos, Ipv6RecvTClass},
-};
+use cmsg_udp::Socket;
 use socket2::{Protocol, Type};
-use tokio::{
-    io::Interest,
-    net::{TcpListener, TcpStream, UdpSocket},
-};
+use tokio::net::TcpListener;
 
-use crate::{listen, own_addresses::usual_source};
-
-pub(super) use message::{Received, control_room};
-
-mod message;
+use crate::listen;
 
 #[derive(Debug)]
 pub(super) struct Sockets {
     pub(super) tcp: TcpListener,
-    /// Datagrams of clients, on the same port as TCP.
-    pub(super) clients: Datagrams,
-    /// Datagrams of agents.
-    pub(super) agents: Datagrams,
-}
-
-/// A UDP socket. On a dual-stack socket, IPv4 addresses are mapped to IPv6.
-#[derive(Debug)]
-pub(super) struct Datagrams {
-    socket: UdpSocket,
-    mapped: bool,
+    /// Datagrams of clients, on the same port as TCP; one socket a worker.
+    pub(super) clients: Vec<Socket>,
+    /// Datagrams of agents, one socket a worker.
+    pub(super) agents: Vec<Socket>,
 }
 
 impl Sockets {
-    pub(super) fn bind(config: &cmsg_config::SecurityGateway) -> anyhow::Result<Self> {
-        let (tcp, clients) = pair(config.listen)?;
-        let agents = Datagrams::bind(config.udp_source)
+    /// Binds the ports for this number of workers.
+    pub(super) fn bind(
+        config: &cmsg_config::SecurityGateway,
+        workers: usize,
+    ) -> anyhow::Result<Self> {
+        let (tcp, clients) = pair(config.listen, workers)?;
+        let agents = datagrams(config.udp_source, workers)
             .with_context(|| format!("binding `UdpSourceAddress` {} (UDP)", config.udp_source))?;
         Ok(Self { tcp, clients, agents })
+    }
+
+    /// The address at which clients reach the gateway.
+    pub(super) fn address(&self) -> anyhow::Result<SocketAddr> {
+        bound(&self.clients).context("reading a bound address")
     }
 
     pub(super) fn listens(&self) -> anyhow::Result<Vec<Listen>> {
         let bound = [
             ("pcoip", "tcp", self.tcp.local_addr()),
-            ("pcoip", "udp", self.clients.socket.local_addr()),
-            ("udp-source", "udp", self.agents.socket.local_addr()),
+            ("pcoip", "udp", bound(&self.clients)),
+            ("udp-source", "udp", bound(&self.agents)),
         ];
         bound
             .into_iter()
@@ -66,13 +53,13 @@ impl Sockets {
 }
 
 /// Binds TCP and UDP on the same port. For port 0, finds one that is free for both.
-fn pair(address: SocketAddr) -> anyhow::Result<(TcpListener, Datagrams)> {
+fn pair(address: SocketAddr, workers: usize) -> anyhow::Result<(TcpListener, Vec<Socket>)> {
     for left in (0..TRIES).rev() {
         let tcp = listen::tcp(address)
             .with_context(|| format!("binding `ListenAddress` {address} (TCP)"))?;
         let port = tcp.local_addr().context("reading a bound address")?.port();
         let same = SocketAddr::new(address.ip(), port);
-        match Datagrams::bind(same) {
+        match datagrams(same, workers) {
             Err(error) if address.port() == 0 && in_use(&error) && left > 0 => {}
             bound => {
                 let clients =
@@ -91,68 +78,34 @@ fn in_use(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrInUse
 }
 
-impl Datagrams {
-    fn bind(address: SocketAddr) -> io::Result<Self> {
+/// Binds as many UDP sockets on the same port. The kernel distributes flows among them.
+///
+/// The first one is bound alone, which fails if any other process has the port, with whatever
+/// options. The others can join it because they belong to the same user.
+fn datagrams(address: SocketAddr, workers: usize) -> io::Result<Vec<Socket>> {
+    let open = || -> io::Result<socket2::Socket> {
         let socket = listen::open(address, Type::DGRAM, Protocol::UDP)?;
         // The system may allow less, which is sufficient.
         let _ = socket.set_recv_buffer_size(DATAGRAM_BUFFER);
         let _ = socket.set_send_buffer_size(DATAGRAM_BUFFER);
-        setsockopt(&socket, IpRecvTos, &true)?;
-        if address.is_ipv6() {
-            setsockopt(&socket, Ipv6RecvTClass, &true)?;
-        }
-        socket.bind(&address.into())?;
-        Ok(Self { socket: UdpSocket::from_std(socket.into())?, mapped: address.is_ipv6() })
+        Ok(socket)
+    };
+    let first = open()?;
+    first.bind(&address.into())?;
+    let bound = first.local_addr()?;
+    first.set_reuse_port(workers > 1)?;
+    let mut sockets = vec![Socket::new(first)?];
+    for _ in 1..workers {
+        let socket = open()?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&bound)?;
+        sockets.push(Socket::new(socket)?);
     }
-
-    pub(super) fn address(&self) -> anyhow::Result<SocketAddr> {
-        self.socket.local_addr().context("reading a bound address")
-    }
-
-    pub(super) async fn readable(&self) -> io::Result<()> {
-        self.socket.readable().await
-    }
-
-    pub(super) async fn writable(&self) -> io::Result<()> {
-        self.socket.writable().await
-    }
-
-    /// Receives one datagram, without waiting.
-    pub(super) fn receive(&self, buffer: &mut [u8], control: &mut [u8]) -> io::Result<Received> {
-        self.socket.try_io(Interest::READABLE, || {
-            message::receive(self.socket.as_raw_fd(), buffer, control)
-        })
-    }
-
-    /// Sends one datagram with this type of service, without waiting.
-    pub(super) fn send(
-        &self,
-        datagram: &[u8],
-        Destination { to, from, .. }: Destination,
-        tos: u8,
-    ) -> io::Result<usize> {
-        let to = match to {
-            SocketAddr::V4(to) if self.mapped => mapped(to).into(),
-            to => to,
-        };
-        if from.is_none() && tos == 0 {
-            return self.socket.try_send_to(datagram, to);
-        }
-        self.socket.try_io(Interest::WRITABLE, || {
-            message::send(self.socket.as_raw_fd(), datagram, to, (from, tos))
-        })
-    }
+    Ok(sockets)
 }
 
-fn mapped(address: SocketAddrV4) -> SocketAddrV6 {
-    SocketAddrV6::new(address.ip().to_ipv6_mapped(), address.port(), 0, 0)
-}
-
-/// The local address to which a client connected, if the system would reply from another one. A
-/// host may have several addresses, from which the system chooses by its routes.
-pub(super) fn seen_at(stream: &TcpStream, client: SocketAddr) -> Option<IpAddr> {
-    let at = canonical(stream.local_addr().ok()?).ip();
-    (at != usual_source(client).ok()?).then_some(at)
+fn bound(sockets: &[Socket]) -> io::Result<SocketAddr> {
+    sockets.first().ok_or(io::ErrorKind::NotFound)?.address()
 }
 
 #[cfg(test)]

@@ -4,25 +4,21 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use arc_swap::{ArcSwap, Guard};
 use cmsg_config::socket::{Connection, EndReason, Traffic, TurnedAway, Usage};
 use cmsg_proto::{
     AllowedAgents, TagDigest,
     allowed::Forbidden,
     control::{AddConnection, Claims, ClaimsError, ReplayError, Replays},
     gateway::{
-        Admission, Admitted, Announcement, Arrival, Control, Destination, Dropped, Event, Journal,
-        Refusal, Routes, Rules, Side, Slot, SpiCandidates, Timeouts,
+        Admission, Admitted, Announcement, Control, Destination, Dropped, Event, Journal, Local,
+        Origin, Refusal, Routes, Rules, Side, Slot, SpiCandidates, Timeouts,
     },
 };
-use tokio::{
-    sync::{Notify, watch},
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -34,7 +30,7 @@ use crate::{
     clock,
     drain::{self, Drain},
     limiter::Files,
-    own_addresses::OwnAddresses,
+    own_addresses::{self, OwnAddresses},
 };
 
 mod agents;
@@ -48,8 +44,8 @@ pub(super) struct GatewayState {
     own: OwnAddresses,
     allowed: AllowedAgents,
     core: Mutex<Core>,
-    published: ArcSwap<Routes>,
-    changed: Notify,
+    /// Where datagrams go, as the workers read it. Only changed by the owner of the lock.
+    pub(super) routes: Routes,
     /// The current revision of the journal.
     revision: watch::Sender<u64>,
     /// The revision that was written to disk, or failed to be.
@@ -66,8 +62,6 @@ pub(super) struct GatewayState {
 struct Core {
     admission: Admission,
     replays: Replays,
-    routes: Routes,
-    unpublished: bool,
     /// Whether control connections close because the gateway is stopping.
     stopping: bool,
     /// Closes a control connection.
@@ -114,8 +108,6 @@ impl GatewayState {
         let core = Core {
             admission: Admission::new(Rules { max_connections, timeouts }),
             replays: Replays::new(REPLAYS),
-            routes: Routes::default(),
-            unpublished: false,
             stopping: false,
             closers: HashMap::new(),
             began: HashMap::new(),
@@ -127,8 +119,7 @@ impl GatewayState {
             own: OwnAddresses::new(config.external.iter().copied().chain([listen.ip()])),
             allowed: AllowedAgents::new(config.allowed_agents.clone()),
             core: Mutex::new(core),
-            published: ArcSwap::default(),
-            changed: Notify::new(),
+            routes: Routes::default(),
             revision: watch::Sender::new(0),
             settled: watch::Sender::new(0),
             announced: watch::Sender::new(0),
@@ -237,7 +228,7 @@ impl GatewayState {
     pub(super) fn admit(
         &self,
         tags: &[TagDigest],
-        client: Arrival,
+        client: IpAddr,
     ) -> Option<(Admitted, CancellationToken)> {
         let mut core = self.core();
         let admitted = core.admission.admit(tags, client, clock::now())?;
@@ -269,17 +260,20 @@ impl GatewayState {
     pub(super) fn decide(
         &self,
         side: Side,
-        from: SocketAddr,
+        (from, at): (SocketAddr, Option<IpAddr>),
         candidates: SpiCandidates,
     ) -> Option<(Destination, Option<u32>)> {
+        let is_usual = |at| own_addresses::usual_source(from).is_ok_and(|usual| usual == at);
+        let local = at.map(|at| Local { at, is_usual: is_usual(at) });
         let mut core = self.core();
         let seen = |flow| self.counters.seen(flow);
-        let decided = core.admission.datagram(side, from, candidates, (clock::now(), seen));
+        let origin = Origin { from, local };
+        let decided = core.admission.datagram(side, origin, candidates, (clock::now(), seen));
         self.settle(&mut core);
         let drops = &self.counters.drops;
         match decided {
             Ok(destination) => {
-                let numbered = core.routes.find_numbered(side, from, candidates);
+                let numbered = self.routes.read().find_numbered(side, from, candidates);
                 return Some((destination, numbered.and_then(|(_, sequence)| sequence)));
             }
             Err(Dropped::Unknown) => count(&drops.unknown),
@@ -299,23 +293,6 @@ impl GatewayState {
             let TurnedAway { datagrams, clients } = turned_away;
             debug!(?datagrams, ?clients, "Dropped datagrams and refused clients so far");
         }
-    }
-
-    /// Completes when routes have changed.
-    pub(super) async fn changed(&self) {
-        self.changed.notified().await;
-    }
-
-    /// Publishes the current routes to the workers.
-    pub(super) fn publish(&self) {
-        let mut core = self.core();
-        if std::mem::take(&mut core.unpublished) {
-            self.published.store(Arc::new(core.routes.clone()));
-        }
-    }
-
-    pub(super) fn routes(&self) -> Guard<Arc<Routes>> {
-        self.published.load()
     }
 
     pub(super) fn usage(&self) -> Usage {
@@ -373,11 +350,7 @@ impl GatewayState {
             }
         }
         for change in core.admission.take_changes() {
-            core.routes.apply(change);
-            core.unpublished = true;
-        }
-        if core.unpublished {
-            self.changed.notify_one();
+            self.routes.apply(change);
         }
         let revision = core.admission.revision();
         self.revision.send_if_modified(|current| std::mem::replace(current, revision) != revision);

@@ -38,6 +38,7 @@ mod https;
 mod refusing;
 mod relaying;
 mod restarting;
+mod trains;
 
 const EXTERNAL: &str = "203.0.113.7";
 
@@ -111,10 +112,15 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 
 impl World {
     async fn new(more: &str) -> Self {
+        Self::new_with(more, 2).await
+    }
+
+    /// A gateway with this number of workers.
+    async fn new_with(more: &str, workers: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         identity(&folder, "tls");
         let (_, key) = identity(&folder, "jwt");
-        let role = bind(config(&folder, more)).await.unwrap();
+        let role = bind_with(config(&folder, more), workers).await.unwrap();
         Self {
             signer: Signer::load(&key).unwrap(),
             listens: role.listens(),
@@ -127,7 +133,11 @@ impl World {
 
     /// Starts a gateway and serves it.
     async fn serving(more: &str) -> Self {
-        let mut world = Self::new(more).await;
+        Self::serving_with(more, 2).await
+    }
+
+    async fn serving_with(more: &str, workers: usize) -> Self {
+        let mut world = Self::new_with(more, workers).await;
         let role = world.role.take().unwrap();
         world.served = Some(tokio::spawn(role.serve(world.stop.clone())));
         world

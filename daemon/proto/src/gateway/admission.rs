@@ -10,13 +10,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
 };
 
 pub use journal::{Journal, Unreadable};
 pub use terms::{
-    Admitted, Announcement, Arrival, Control, Dropped, End, Event, Refusal, Rules, Seen, Timeouts,
-    View,
+    Admitted, Announcement, Control, Dropped, End, Event, Local, Origin, Refusal, Rules, Seen,
+    Timeouts, View,
 };
 pub use usage::Usage;
 
@@ -163,7 +163,7 @@ impl Admission {
     }
 
     /// Admits a client that sent one of these tags, if one of them belongs to a session.
-    pub fn admit(&mut self, tags: &[TagDigest], client: Arrival, now: Time) -> Option<Admitted> {
+    pub fn admit(&mut self, tags: &[TagDigest], client: IpAddr, now: Time) -> Option<Admitted> {
         let known = |tag| self.by_tag.get(tag).and_then(|slot| self.at(*slot));
         let fresh = |session: &Session| !session.is_over(now, &self.rules.timeouts);
         let (slot, _) = tags.iter().filter_map(known).find(|(_, session)| fresh(session))?;
@@ -176,7 +176,6 @@ impl Admission {
         }
         let before = session.client;
         self.changes.extend(session.connect(control.number, client, now));
-        let client = client.from;
         let admitted = session.admitted(control);
         if let Some(before) = before.filter(|before| *before != client) {
             self.unlist(Side::Client, before, slot);
@@ -214,7 +213,7 @@ impl Admission {
     pub fn datagram(
         &mut self,
         side: Side,
-        from: SocketAddr,
+        Origin { from, local }: Origin,
         candidates: SpiCandidates,
         (now, seen): (Time, impl Fn(FlowId) -> Seen),
     ) -> Result<Destination, Dropped> {
@@ -223,7 +222,7 @@ impl Admission {
         let (slot, placed) = judge::judge(&sessions, side, from, candidates)?;
         let session = self.sessions[slot.index()].as_mut().ok_or(Dropped::Unknown)?;
         session.look(side, now, seen);
-        let (destination, changes) = session.place(side, placed, now);
+        let (destination, changes) = session.place_at(side, placed, local, now);
         self.changes.extend(changes);
         destination
     }

@@ -1,9 +1,11 @@
-//! The routing table of datagrams. Its owner changes it; workers read an immutable snapshot.
+//! The routing table of datagrams. Its owner changes it while workers read it, without locks.
 
 use std::{
-    collections::{HashMap, HashSet},
+    hash::RandomState,
     net::{IpAddr, SocketAddr},
 };
+
+use papaya::{HashMap, HashMapRef, HashSet, HashSetRef, LocalGuard};
 
 use super::{Side, Spi, SpiCandidates};
 
@@ -25,6 +27,9 @@ pub struct Destination {
     pub to: SocketAddr,
     /// Local source address, if the system would choose another one.
     pub from: Option<IpAddr>,
+    /// The local address that datagrams of the flow come to, if it is known. Those to another one
+    /// have no route.
+    pub at: Option<IpAddr>,
     /// The flow, for the counters.
     pub flow: FlowId,
 }
@@ -36,6 +41,14 @@ pub struct Slot(pub u32);
 /// The slot of a flow. It is reused by another session some time after its own has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlowId(u32);
+
+impl Destination {
+    /// Whether a datagram that came to this local address has the route.
+    #[must_use]
+    pub fn accepts(&self, at: Option<IpAddr>) -> bool {
+        self.at.is_none() || self.at == at
+    }
+}
 
 impl Slot {
     /// Maximum number of flows that a session has from one end.
@@ -81,32 +94,48 @@ pub enum RouteChange {
     Unexpected(Side, IpAddr),
 }
 
-/// The table, with one entry for each flow of a session.
+/// The table, with one entry for each flow of a session. A change takes the same time for any number
+/// of entries, and workers see it at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routes {
     destinations: HashMap<Key, Destination>,
     expected: HashSet<(Side, IpAddr)>,
 }
 
+/// The table as one thread reads it. While it exists, the memory of removed entries is not freed.
+#[derive(Debug)]
+pub struct RoutesReader<'a> {
+    destinations: HashMapRef<'a, Key, Destination, RandomState, LocalGuard<'a>>,
+    expected: HashSetRef<'a, (Side, IpAddr), RandomState, LocalGuard<'a>>,
+}
+
 impl Routes {
     /// Applies a change that [`super::Admission`] emitted.
-    pub fn apply(&mut self, change: RouteChange) {
+    pub fn apply(&self, change: RouteChange) {
         match change {
             RouteChange::Added(key, destination) => {
-                self.destinations.insert(key, destination);
+                self.destinations.pin().insert(key, destination);
             }
             RouteChange::Removed(key) => {
-                self.destinations.remove(&key);
+                self.destinations.pin().remove(&key);
             }
             RouteChange::Expected(side, ip) => {
-                self.expected.insert((side, ip));
+                self.expected.pin().insert((side, ip));
             }
             RouteChange::Unexpected(side, ip) => {
-                self.expected.remove(&(side, ip));
+                self.expected.pin().remove(&(side, ip));
             }
         }
     }
 
+    /// Reads the table, for a batch of datagrams.
+    #[must_use]
+    pub fn read(&self) -> RoutesReader<'_> {
+        RoutesReader { destinations: self.destinations.pin(), expected: self.expected.pin() }
+    }
+}
+
+impl RoutesReader<'_> {
     /// The destination of a datagram, by its source and either of its possible SPIs.
     #[must_use]
     pub fn find(
@@ -118,7 +147,7 @@ impl Routes {
         self.find_numbered(side, from, candidates).map(|(found, _)| found)
     }
 
-    /// [`Routes::find`], with the sequence number after the SPI.
+    /// [`RoutesReader::find`], with the sequence number after the SPI.
     #[must_use]
     pub fn find_numbered(
         &self,
@@ -126,9 +155,21 @@ impl Routes {
         from: SocketAddr,
         candidates: SpiCandidates,
     ) -> Option<(Destination, Option<u32>)> {
+        let (found, spi) = self.find_by_spi(side, from, candidates)?;
+        Some((found, candidates.sequence(spi)))
+    }
+
+    /// [`RoutesReader::find`], with the word that is the SPI.
+    #[must_use]
+    pub fn find_by_spi(
+        &self,
+        side: Side,
+        from: SocketAddr,
+        candidates: SpiCandidates,
+    ) -> Option<(Destination, Spi)> {
         let at = |spi| {
             let found = self.destinations.get(&Key { side, from, spi });
-            found.map(|found| (*found, candidates.sequence(spi)))
+            found.map(|found| (*found, spi))
         };
         at(candidates.first).or_else(|| candidates.second.and_then(at))
     }
@@ -152,9 +193,10 @@ mod tests {
         let to = |flow: usize| Destination {
             to: "10.0.0.5:4172".parse().unwrap(),
             from: None,
+            at: None,
             flow: flows[flow],
         };
-        let mut routes = Routes::default();
+        let routes = Routes::default();
         for (spi, flow) in [(b"spi1", 0), (b"spi2", 1)] {
             let key = Key { side: Side::Client, from, spi: Spi::from_bytes(*spi) };
             routes.apply(RouteChange::Added(key, to(flow)));
@@ -170,11 +212,15 @@ mod tests {
         for (datagram, found) in table {
             let candidates = SpiCandidates::of(datagram);
             assert_eq!(
-                candidates.and_then(|candidates| routes.find(Side::Client, from, candidates)),
+                candidates.and_then(|candidates| routes.read().find(
+                    Side::Client,
+                    from,
+                    candidates
+                )),
                 found
             );
             assert_eq!(
-                candidates.and_then(|candidates| routes.find(Side::Agent, from, candidates)),
+                candidates.and_then(|candidates| routes.read().find(Side::Agent, from, candidates)),
                 None
             );
         }

@@ -9,8 +9,8 @@ use std::{
 use cmsg_proto::{
     SessionId, TagDigest, Time,
     gateway::{
-        Admission, Announcement, Arrival, Control, Event, FlowId, Journal, Routes, Rules, Seen,
-        Side, Slot, SpiCandidates, Timeouts,
+        Admission, Announcement, Control, Event, FlowId, Journal, Local, Origin, Routes, Rules,
+        Seen, Side, Slot, SpiCandidates, Timeouts,
     },
 };
 
@@ -111,8 +111,7 @@ impl World {
 
     fn admit(&mut self, input: &mut Input<'_>) {
         let tags = [tag(input.below(8)), tag(input.below(8))];
-        let at = input.flag().then(|| [203, 0, 113, 7].into());
-        let client = Arrival { from: input.ip().to_canonical(), at };
+        let client = input.ip().to_canonical();
         let Some(admitted) = self.admission.admit(&tags, client, self.now) else { return };
         let announced = &self.announced[&admitted.id];
         assert!(tags.contains(&announced.tag), "let in with a tag that is not its own");
@@ -142,31 +141,33 @@ impl World {
             Side::Client => cmsg_proto::gateway::canonical(input.socket()),
             Side::Agent => SocketAddr::new([10, 0, 0, input.below(3)].into(), 4172),
         };
+        let at = [203, 0, 113, input.below(2)].into();
+        let origin = Origin { from, local: Some(Local { at, is_usual: input.flag() }) };
         let bytes = [spi(input), spi(input)].concat();
         let Some(candidates) = SpiCandidates::of(&bytes[..if input.flag() { 8 } else { 4 }]) else {
             return;
         };
-        if let Some(to) = self.routes.find(side, from, candidates) {
+        if let Some(to) = self.routes.read().find(side, from, candidates) {
             self.leads_well(side, from, to.to, to.flow);
         }
         let (busy, now) = (input.flag(), self.now);
         let datagrams = if busy { now.as_millis() } else { 0 };
         let seen = |_| Seen { datagrams, sequence: Some(9) };
-        if !self.routes.expects(side, from.ip()) {
-            assert!(self.admission.datagram(side, from, candidates, (now, seen)).is_err());
+        if !self.routes.read().expects(side, from.ip()) {
+            assert!(self.admission.datagram(side, origin, candidates, (now, seen)).is_err());
             return;
         }
         if side == Side::Client {
             self.clients.insert(from);
         }
-        let Ok(to) = self.admission.datagram(side, from, candidates, (now, seen)) else {
+        let Ok(to) = self.admission.datagram(side, origin, candidates, (now, seen)) else {
             assert_eq!(self.admission.take_changes(), [], "what is dropped changes a route");
             return;
         };
         self.leads_well(side, from, to.to, to.flow);
         self.settle();
         assert_eq!(
-            self.routes.find(side, from, candidates),
+            self.routes.read().find(side, from, candidates),
             Some(to),
             "the next one goes elsewhere"
         );
@@ -180,7 +181,12 @@ impl World {
         let seen = |_| Seen { datagrams: self.now.as_millis(), sequence: Some(9) };
         let other = SocketAddr::new(from.ip(), from.port() ^ 0x4000);
         let around = self.admission.views().filter(|view| view.client == Some(from.ip())).count();
-        let intruding = self.admission.datagram(Side::Client, other, candidates, (self.now, seen));
+        let intruding = self.admission.datagram(
+            Side::Client,
+            Origin { from: other, local: None },
+            candidates,
+            (self.now, seen),
+        );
         if around == 1 && !self.clients.contains(&other) {
             let is_guess = intruding.is_ok_and(|to| to.to == agent);
             assert!(!is_guess, "a client is followed while it speaks");
@@ -248,8 +254,8 @@ impl World {
         self.revision = self.admission.revision();
         for view in self.admission.views().filter(|view| view.state == "connected") {
             let client = view.client.expect("who is connected is somewhere");
-            assert!(self.routes.expects(Side::Client, client));
-            assert!(self.routes.expects(Side::Agent, view.agent.ip()));
+            assert!(self.routes.read().expects(Side::Client, client));
+            assert!(self.routes.read().expects(Side::Agent, view.agent.ip()));
         }
     }
 

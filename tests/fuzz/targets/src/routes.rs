@@ -9,7 +9,7 @@ use crate::input::Input;
 /// Applies changes, and checks the table after each.
 pub fn run(data: &[u8]) {
     let input = &mut Input::new(data);
-    let mut routes = Routes::default();
+    let routes = Routes::default();
     let mut log = Vec::new();
     while !input.is_empty() && log.len() < 256 {
         let change = change(input);
@@ -20,10 +20,10 @@ pub fn run(data: &[u8]) {
         let candidates = SpiCandidates::of(datagram);
         assert_eq!(candidates.is_some(), datagram.len() >= 4);
         let Some(candidates) = candidates else { continue };
-        assert_eq!(routes.find(side, from, candidates), find(&log, side, from, datagram));
-        assert_eq!(routes.expects(side, from.ip()), expects(&log, side, from.ip()));
+        assert_eq!(routes.read().find(side, from, candidates), find(&log, side, from, datagram));
+        assert_eq!(routes.read().expects(side, from.ip()), expects(&log, side, from.ip()));
     }
-    let mut again = Routes::default();
+    let again = Routes::default();
     log.iter().for_each(|change| again.apply(*change));
     assert_eq!(again, routes);
 }
@@ -36,7 +36,7 @@ fn change(input: &mut Input<'_>) -> RouteChange {
         0 => {
             let flow = Slot(input.below(4).into()).flows(side).nth(input.below(4).into());
             let flow = flow.expect("a session may have four");
-            RouteChange::Added(key, Destination { to: input.socket(), from: None, flow })
+            RouteChange::Added(key, Destination { to: input.socket(), from: None, at: None, flow })
         }
         1 => RouteChange::Removed(key),
         2 => RouteChange::Expected(side, from.ip()),

@@ -95,16 +95,17 @@ pub(super) const SILENCE: Duration = Duration::from_secs(1);
 /// datagrams as may be lost in a pause.
 const WINDOW: u32 = 1 << 20;
 
-/// Destination of a side's datagrams, and their source address.
+/// Destination of a side's datagrams, their source address, and the local address that they come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Far {
     pub(super) to: SocketAddr,
     pub(super) from: Option<IpAddr>,
+    pub(super) at: Option<IpAddr>,
 }
 
 impl Far {
     pub(super) fn destination(self, flow: FlowId) -> Destination {
-        Destination { to: self.to, from: self.from, flow }
+        Destination { to: self.to, from: self.from, at: self.at, flow }
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     super::{Destination, FlowId, Key, RouteChange, Side, Slot, Spi},
-    Admitted, Announcement, Arrival, Control, Dropped, Timeouts, View,
+    Admitted, Announcement, Control, Dropped, Local, Timeouts, View,
     leg::{Because, Far, Flow, Learned, Leg, Placed},
     sources::Sources,
     terms::{Identity, Seen},
@@ -30,8 +30,8 @@ pub(super) struct Session {
     had_client: bool,
     /// Source of the client's datagrams, and destination of the agent's.
     sources: Sources,
-    /// The local address that the client connected to, if the system would reply from another one.
-    seen_at: Option<IpAddr>,
+    /// The local address to which the client sends datagrams.
+    local: Option<Local>,
     /// Until when control bytes are retained.
     learning: Option<Time>,
     legs: [Leg; 2],
@@ -79,7 +79,7 @@ impl Session {
             client,
             had_client: false,
             sources: Sources::default(),
-            seen_at: None,
+            local: None,
             learning: None,
             legs: Side::BOTH.map(|side| Leg::new(slot, side)),
         }
@@ -91,16 +91,15 @@ impl Session {
 
     /// Starts a control connection. Flows continue, and new ones are accepted. Nothing is relayed
     /// to or from the client's former address any more.
-    pub(super) fn connect(&mut self, number: u64, client: Arrival, now: Time) -> Vec<RouteChange> {
+    pub(super) fn connect(&mut self, number: u64, client: IpAddr, now: Time) -> Vec<RouteChange> {
         self.changing(|session| {
             session.state = State::Connected(number);
             session.learning = Some(now + LEARNING);
             session.legs.iter_mut().for_each(Leg::connect);
-            if session.client.replace(client.from) != Some(client.from) {
+            if session.client.replace(client) != Some(client) {
                 session.leg_mut(Side::Client).uproot();
                 session.sources.replace(None);
             }
-            session.seen_at = client.at;
         })
         .1
     }
@@ -208,8 +207,23 @@ impl Session {
         placed: Placed,
         now: Time,
     ) -> (Result<Destination, Dropped>, Vec<RouteChange>) {
+        self.place_at(side, placed, None, now)
+    }
+
+    /// The same for a datagram that came to this local address. The agent's datagrams leave from
+    /// where those of the client come to.
+    pub(super) fn place_at(
+        &mut self,
+        side: Side,
+        placed: Placed,
+        local: Option<Local>,
+        now: Time,
+    ) -> (Result<Destination, Dropped>, Vec<RouteChange>) {
         self.changing(|session| {
             session.follow(side, &placed, now)?;
+            if side == Side::Client && local.is_some() {
+                session.local = local;
+            }
             let flow = session.leg_mut(side).place(placed, now);
             if session.legs.iter().all(|leg| leg.learned() == Learned::Flow) {
                 session.learning = None;
@@ -317,8 +331,13 @@ impl Session {
     /// Destination of datagrams from that side.
     fn far(&self, side: Side) -> Option<Far> {
         match side {
-            Side::Client => Some(Far { to: self.agent, from: None }),
-            Side::Agent => Some(Far { to: self.sources.current()?, from: self.seen_at }),
+            Side::Client => {
+                Some(Far { to: self.agent, from: None, at: self.local.map(|local| local.at) })
+            }
+            Side::Agent => {
+                let from = self.local.filter(|local| !local.is_usual).map(|local| local.at);
+                Some(Far { to: self.sources.current()?, from, at: None })
+            }
         }
     }
 

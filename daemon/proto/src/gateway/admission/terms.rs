@@ -82,13 +82,22 @@ pub struct Control {
     pub number: u64,
 }
 
-/// The addresses of a client's connection.
+/// The source of a datagram, and the local address that it came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Arrival {
-    /// Source address of the TCP connection.
-    pub from: IpAddr,
-    /// Local address that the client connected to, if the system would reply from another one.
-    pub at: Option<IpAddr>,
+pub struct Origin {
+    /// Source address, canonical.
+    pub from: SocketAddr,
+    /// The local address, on a socket that receives datagrams to several.
+    pub local: Option<Local>,
+}
+
+/// A local address to which a client sends datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Local {
+    /// The address.
+    pub at: IpAddr,
+    /// Whether the system would send replies from it.
+    pub is_usual: bool,
 }
 
 /// What the gateway needs to connect an admitted client to its agent.

@@ -1,7 +1,11 @@
 //! A test environment for the rules: sessions have numbers, and the routes are updated as in a
 //! worker.
 
-use std::{collections::HashMap, net::IpAddr, time::Duration};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use super::*;
 use crate::gateway::Routes;
@@ -47,9 +51,13 @@ pub(super) fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-/// A client whose connection the system answers from the right address.
-pub(super) fn from(client: &str) -> Arrival {
-    Arrival { from: ip(client), at: None }
+pub(super) fn from(client: &str) -> IpAddr {
+    ip(client)
+}
+
+/// A datagram that came to an unknown local address.
+pub(super) fn origin(from: SocketAddr) -> Origin {
+    Origin { from, local: None }
 }
 
 pub(super) fn ip(text: &str) -> IpAddr {
@@ -133,17 +141,18 @@ impl World {
         candidates: SpiCandidates,
     ) -> Result<SocketAddr, Dropped> {
         let from = address(from);
-        let sent = match self.routes.find(side, from, candidates) {
+        let found = self.routes.read().find(side, from, candidates);
+        let sent = match found {
             Some(found) => Ok(found),
-            None if self.routes.expects(side, from.ip()) => {
+            None if self.routes.read().expects(side, from.ip()) => {
                 let seen = |flow| self.seen.get(&flow).copied().unwrap_or_default();
-                self.admission.datagram(side, from, candidates, (self.now, seen))
+                self.admission.datagram(side, origin(from), candidates, (self.now, seen))
             }
             None => Err(Dropped::Unknown),
         };
         self.follow();
         sent.map(|found| {
-            let numbered = self.routes.find_numbered(side, from, candidates);
+            let numbered = self.routes.read().find_numbered(side, from, candidates);
             let seen = self.seen.entry(found.flow).or_default();
             seen.datagrams += 1;
             seen.sequence = numbered.and_then(|(_, sequence)| sequence);

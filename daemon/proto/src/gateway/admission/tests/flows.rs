@@ -52,7 +52,7 @@ fn agent_datagrams_are_dropped_until_the_client_sends_one() {
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
 
     assert_eq!(early, Err(Dropped::NoDestination));
-    let found = world.routes.find(Side::Agent, address(AGENT), candidates(0xa001, 2));
+    let found = world.routes.read().find(Side::Agent, address(AGENT), candidates(0xa001, 2));
     assert_eq!(found.map(|found| found.to), Some(address(CLIENT)));
 }
 
@@ -65,7 +65,7 @@ fn datagrams_from_another_address_are_dropped_even_with_a_known_spi() {
         assert_eq!(world.send(side, from, candidates(0xc001, 1)), Err(Dropped::Unknown));
         let asked = world.admission.datagram(
             side,
-            address(from),
+            origin(address(from)),
             candidates(0xc001, 1),
             (world.now, |_| Seen::default()),
         );
@@ -161,7 +161,9 @@ fn a_guessed_flow_with_a_changing_header_is_recognized_by_its_second_word() {
         let sent = world.send(Side::Client, CLIENT, candidates(header, 0xc001));
         assert_eq!(sent, Ok(address(AGENT)), "{header:x}");
     }
-    assert!(world.routes.find(Side::Client, address(CLIENT), candidates(4, 0xc001)).is_some());
+    assert!(
+        world.routes.read().find(Side::Client, address(CLIENT), candidates(4, 0xc001)).is_some()
+    );
 }
 
 #[test]
@@ -170,8 +172,13 @@ fn a_reserved_value_is_not_guessed_as_an_spi() {
     world.connect(1, "192.0.2.1");
     world.send(Side::Client, CLIENT, candidates(0, 0xc001)).unwrap();
 
-    assert!(world.routes.find(Side::Client, address(CLIENT), candidates(1, 0xc001)).is_some());
-    assert_eq!(world.routes.find(Side::Client, address(CLIENT), candidates(0, 0xdddd)), None);
+    assert!(
+        world.routes.read().find(Side::Client, address(CLIENT), candidates(1, 0xc001)).is_some()
+    );
+    assert_eq!(
+        world.routes.read().find(Side::Client, address(CLIENT), candidates(0, 0xdddd)),
+        None
+    );
 }
 
 #[test]
@@ -186,7 +193,10 @@ fn a_known_spi_from_a_new_port_moves_both_directions() {
     assert_eq!(world.send(Side::Client, moved, candidates(0xc001, 2)), Ok(address(AGENT)));
 
     assert_eq!(world.send(Side::Agent, AGENT, candidates(0xa001, 2)), Ok(address(moved)));
-    assert_eq!(world.routes.find(Side::Client, address(CLIENT), candidates(0xc001, 3)), None);
+    assert_eq!(
+        world.routes.read().find(Side::Client, address(CLIENT), candidates(0xc001, 3)),
+        None
+    );
 }
 
 #[test]
@@ -313,7 +323,9 @@ fn a_route_exists_while_the_control_connection_does() {
     world.wait(3600);
     world.wait(3600);
 
-    assert!(world.routes.find(Side::Client, address(CLIENT), candidates(0xc001, 2)).is_some());
+    assert!(
+        world.routes.read().find(Side::Client, address(CLIENT), candidates(0xc001, 2)).is_some()
+    );
 }
 
 #[test]
@@ -341,10 +353,15 @@ fn a_silent_flow_ends_and_may_resume_while_its_session_waits() {
 
     world.wait(1);
     world.wait(59);
-    assert!(world.routes.find(Side::Client, address(CLIENT), candidates(0xc001, 2)).is_some());
+    assert!(
+        world.routes.read().find(Side::Client, address(CLIENT), candidates(0xc001, 2)).is_some()
+    );
     world.wait(1);
 
-    assert_eq!(world.routes.find(Side::Client, address(CLIENT), candidates(0xc001, 2)), None);
+    assert_eq!(
+        world.routes.read().find(Side::Client, address(CLIENT), candidates(0xc001, 2)),
+        None
+    );
     assert_eq!(world.send(Side::Client, CLIENT, candidates(0xc001, 3)), Ok(address(AGENT)));
 }
 
@@ -359,27 +376,37 @@ fn a_fifth_flow_of_a_side_replaces_the_one_silent_longest() {
     }
 
     let found =
-        spis.map(|spi| world.routes.find(Side::Client, address(CLIENT), candidates(spi, 2)));
+        spis.map(|spi| world.routes.read().find(Side::Client, address(CLIENT), candidates(spi, 2)));
     assert_eq!(found.map(|found| found.is_some()), [false, true, true, true, true]);
 }
 
 #[test]
-fn the_agents_datagrams_leave_from_where_the_client_connected() {
+fn the_agents_datagrams_leave_from_where_the_clients_come_to() {
     let (mut world, _) = revealed(chunks, &[0xc001]);
     world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
     world.send(Side::Agent, AGENT, candidates(0xc001, 1)).unwrap();
     let leaves = |world: &World| {
         world
             .routes
+            .read()
             .find(Side::Agent, address(AGENT), candidates(0xc001, 2))
             .map(|found| found.from)
     };
     assert_eq!(leaves(&world), Some(None), "the system chooses well");
 
-    let at = Some(ip("203.0.113.9"));
-    let arrival = Arrival { from: ip("192.0.2.1"), at };
-    world.admission.admit(&[tag(1)], arrival, world.now).unwrap();
-    world.wait(0);
+    let at = ip("203.0.113.9");
+    for (is_usual, expected) in [(false, Some(at)), (true, None)] {
+        let local = Some(Local { at, is_usual });
+        let origin = Origin { from: address(CLIENT), local };
+        let words = candidates(0xc001, 3);
+        let sent =
+            world.admission.datagram(Side::Client, origin, words, (world.now, |_| Seen::default()));
+        world.tick();
 
-    assert_eq!(leaves(&world), Some(at));
+        assert_eq!(leaves(&world), Some(expected));
+        let sent = sent.unwrap();
+        assert!(sent.accepts(Some(at)) && !sent.accepts(Some(ip("203.0.113.7"))));
+        let found = world.routes.read().find(Side::Client, address(CLIENT), words);
+        assert_eq!(found, Some(sent));
+    }
 }

@@ -114,7 +114,8 @@ impl Checked {
     fn client_sends(&mut self, session: u32, place: u8, port: u16) {
         let from = format!("192.0.2.{place}:{port}");
         let candidates = candidates(client_spi(session), 9);
-        let routed = self.world.routes.find(Side::Client, address(&from), candidates).is_some();
+        let routed =
+            self.world.routes.read().find(Side::Client, address(&from), candidates).is_some();
         let sent = self.world.send(Side::Client, &from, candidates);
         let Known { revealed, client, .. } = self.known[session as usize];
 
@@ -132,16 +133,17 @@ impl Checked {
     /// Invariants that hold after every event.
     fn check(&self) {
         assert!(self.world.admission.count() <= PLACES as usize);
-        let mut all = Routes::default();
+        let all = Routes::default();
         for session in self.world.admission.sessions.iter().flatten() {
             for (key, destination) in session.routes() {
                 assert!(
-                    all.find(
-                        key.side,
-                        key.from,
-                        SpiCandidates { first: key.spi, second: None, third: None }
-                    )
-                    .is_none()
+                    all.read()
+                        .find(
+                            key.side,
+                            key.from,
+                            SpiCandidates { first: key.spi, second: None, third: None }
+                        )
+                        .is_none()
                 );
                 all.apply(RouteChange::Added(key, destination));
             }

@@ -18,7 +18,7 @@ fn flowing() -> (World, Control) {
 }
 
 fn is_routed(world: &World, side: Side, from: &str, spi: u32) -> bool {
-    world.routes.find(side, address(from), candidates(spi, 7)).is_some()
+    world.routes.read().find(side, address(from), candidates(spi, 7)).is_some()
 }
 
 #[test]
