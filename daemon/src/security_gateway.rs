@@ -13,7 +13,6 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use cmsg_config::socket::{self, Connections, Listen, Role, Status};
 use cmsg_proto::gateway::Journal;
-use cmsg_udp::Socket;
 use tokio::{sync::oneshot, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -30,7 +29,7 @@ use accept::ControlAcceptor;
 use announce::AnnouncementHandler;
 use datagrams::Worker;
 use https::Https;
-use sockets::Sockets;
+use sockets::{Pair, Sockets};
 use state::GatewayState;
 
 mod accept;
@@ -38,6 +37,7 @@ mod announce;
 mod counters;
 mod datagrams;
 mod ends;
+mod floods;
 mod https;
 mod relay;
 mod runs;
@@ -90,7 +90,7 @@ async fn bind_with(
     let verifier = files.keep(move || Verifier::load(&certificates))?;
     let sockets = Sockets::bind(&config, workers)?;
     former::copy(KEPT, &config.data_directory);
-    let gateway = Arc::new(GatewayState::new(&config, sockets.address()?));
+    let gateway = Arc::new(GatewayState::new(&config, sockets.address()?, &sockets.pairs));
     let acceptor = ControlAcceptor::new(Arc::clone(&gateway), &config, &files)?;
     let https = Https::bind(&config, &files)?;
     let mut listens = sockets.listens()?;
@@ -137,8 +137,8 @@ impl SecurityGatewayRole {
         };
         let (changes, settled) = (gateway.revisions(), gateway.settled());
         let journal = tokio::spawn(journal.keep(changes, settled, render, finished.clone()));
-        let Sockets { tcp, clients, agents } = sockets;
-        let workers = workers(&gateway, clients, agents);
+        let Sockets { tcp, pairs } = sockets;
+        let workers = workers(&gateway, pairs);
         let working = forward(&workers, &tasks, &stop)?;
         let reporting = Arc::clone(&gateway);
         let reporting = async move { reporting.ends.keep_reporting().await };
@@ -176,14 +176,14 @@ impl SecurityGatewayRole {
 }
 
 /// The workers, each with its pair of sockets.
-fn workers(gateway: &Arc<GatewayState>, clients: Vec<Socket>, agents: Vec<Socket>) -> Vec<Worker> {
+fn workers(gateway: &Arc<GatewayState>, pairs: Vec<Arc<Pair>>) -> Vec<Worker> {
     let undecided = Arc::default();
     let worker = |sockets| Worker {
         gateway: Arc::clone(gateway),
-        sockets: Arc::new(sockets),
+        sockets,
         undecided: Arc::clone(&undecided),
     };
-    clients.into_iter().zip(agents).map(|(client, agent)| worker([client, agent])).collect()
+    pairs.into_iter().map(worker).collect()
 }
 
 /// Starts the workers, and the task that decides about datagrams without a route. The workers end

@@ -10,7 +10,7 @@ use std::{
 };
 
 use cmsg_proto::gateway::{Destination, RoutesReader, Side, SpiCandidates};
-use cmsg_udp::{Batch, Outbox, Part, Report, Sent, Socket, Target, Train};
+use cmsg_udp::{Batch, Outbox, Part, Report, Sent, Target, Train};
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -23,13 +23,12 @@ use tracing::{trace, warn};
 
 use super::{
     counters::{count, count_all},
+    floods,
     runs::{Route, Run, runs},
+    sockets::Pair,
     state::GatewayState,
     undecided::{Queue, Undecided},
 };
-
-/// The sockets of a worker: that of clients, and that of agents.
-pub(super) type Pair = [Socket; 2];
 
 /// Forwards datagrams between its two sockets.
 #[derive(Debug, Clone)]
@@ -171,11 +170,14 @@ fn target(Destination { to, from, .. }: Destination, tos: u8) -> Target {
 
 /// Decides forever about datagrams without a route, and applies deadlines.
 pub(super) async fn decide(worker: Worker) {
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let [mut ticks, mut checks] = [TICK, floods::INTERVAL].map(interval);
+    for interval in [&mut ticks, &mut checks] {
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    }
     loop {
         tokio::select! {
             _ = ticks.tick() => worker.gateway.tick(),
+            _ = checks.tick() => worker.gateway.check_flood(),
             waiting = worker.undecided.next() => {
                 worker.decide(&waiting);
                 for _ in 1..DECISIONS {

@@ -1,9 +1,10 @@
 //! The gateway's ports. A second gateway cannot bind them.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
 use cmsg_config::{security_gateway::DATAGRAM_BUFFER, socket::Listen};
+use cmsg_proto::gateway::Side;
 use cmsg_udp::Socket;
 use socket2::{Protocol, Type};
 use tokio::net::TcpListener;
@@ -13,11 +14,12 @@ use crate::listen;
 #[derive(Debug)]
 pub(super) struct Sockets {
     pub(super) tcp: TcpListener,
-    /// Datagrams of clients, on the same port as TCP; one socket a worker.
-    pub(super) clients: Vec<Socket>,
-    /// Datagrams of agents, one socket a worker.
-    pub(super) agents: Vec<Socket>,
+    /// The sockets of each worker for datagrams.
+    pub(super) pairs: Vec<Arc<Pair>>,
 }
+
+/// The sockets of a worker: that of clients, on the same port as TCP, and that of agents.
+pub(super) type Pair = [Socket; 2];
 
 impl Sockets {
     /// Binds the ports for this number of workers.
@@ -28,19 +30,25 @@ impl Sockets {
         let (tcp, clients) = pair(config.listen, workers)?;
         let agents = datagrams(config.udp_source, workers)
             .with_context(|| format!("binding `UdpSourceAddress` {} (UDP)", config.udp_source))?;
-        Ok(Self { tcp, clients, agents })
+        let pairs = clients.into_iter().zip(agents);
+        let pairs = pairs.map(|(clients, agents)| Arc::new([clients, agents])).collect();
+        Ok(Self { tcp, pairs })
     }
 
     /// The address at which clients reach the gateway.
     pub(super) fn address(&self) -> anyhow::Result<SocketAddr> {
-        bound(&self.clients).context("reading a bound address")
+        self.bound(Side::Client).context("reading a bound address")
+    }
+
+    fn bound(&self, side: Side) -> io::Result<SocketAddr> {
+        self.pairs.first().ok_or(io::ErrorKind::NotFound)?[side as usize].address()
     }
 
     pub(super) fn listens(&self) -> anyhow::Result<Vec<Listen>> {
         let bound = [
             ("pcoip", "tcp", self.tcp.local_addr()),
-            ("pcoip", "udp", bound(&self.clients)),
-            ("udp-source", "udp", bound(&self.agents)),
+            ("pcoip", "udp", self.bound(Side::Client)),
+            ("udp-source", "udp", self.bound(Side::Agent)),
         ];
         bound
             .into_iter()
@@ -102,10 +110,6 @@ fn datagrams(address: SocketAddr, workers: usize) -> io::Result<Vec<Socket>> {
         sockets.push(Socket::new(socket)?);
     }
     Ok(sockets)
-}
-
-fn bound(sockets: &[Socket]) -> io::Result<SocketAddr> {
-    sockets.first().ok_or(io::ErrorKind::NotFound)?.address()
 }
 
 #[cfg(test)]

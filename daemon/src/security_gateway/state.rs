@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use cmsg_proto::{
     control::{AddConnection, Claims, ClaimsError, ReplayError, Replays},
     gateway::{
         Admission, Admitted, Announcement, Control, Destination, Dropped, Event, Journal, Local,
-        Origin, Refusal, Routes, Rules, Side, Slot, SpiCandidates, Timeouts,
+        Origin, Refusal, RouteChange, Routes, Rules, Side, Slot, SpiCandidates, Timeouts,
     },
 };
 use tokio::{sync::watch, time::timeout};
@@ -25,6 +25,8 @@ use tracing::{debug, info, warn};
 use super::{
     counters::{Counters, count, since},
     ends::Ends,
+    floods::Floods,
+    sockets::Pair,
 };
 use crate::{
     clock,
@@ -55,6 +57,7 @@ pub(super) struct GatewayState {
     pub(super) counters: Counters,
     pub(super) drain: Drain,
     pub(super) ends: Ends,
+    floods: Floods,
 }
 
 /// The state behind the lock. Datagrams with a route do not need it.
@@ -97,7 +100,11 @@ const DISK_WAIT: Duration = Duration::from_secs(1);
 
 impl GatewayState {
     /// A gateway with this listening address.
-    pub(super) fn new(config: &cmsg_config::SecurityGateway, listen: SocketAddr) -> Self {
+    pub(super) fn new(
+        config: &cmsg_config::SecurityGateway,
+        listen: SocketAddr,
+        sockets: &[Arc<Pair>],
+    ) -> Self {
         let sessions = Files::Sessions.fit_configured(config.max_connections.as_usize());
         let timeouts = Timeouts {
             announced: config.timeouts.announced,
@@ -126,6 +133,7 @@ impl GatewayState {
             counters: Counters::new(sessions),
             drain: Drain::load(&config.data_directory, "security-gateway"),
             ends: Ends::new(config),
+            floods: Floods::new(sockets.to_vec()),
         }
     }
 
@@ -295,6 +303,14 @@ impl GatewayState {
         }
     }
 
+    /// Has the kernel drop a flood of datagrams, while there is one.
+    pub(super) fn check_flood(&self) {
+        let unknown = &self.counters.drops.unknown;
+        let expected = || self.routes.read().expected(Side::Client).collect();
+        let filtered = self.floods.check(unknown.load(Relaxed), expected, clock::now());
+        unknown.fetch_add(filtered, Relaxed);
+    }
+
     pub(super) fn usage(&self) -> Usage {
         let usage = self.core().admission.usage(clock::now());
         Usage { in_use: usage.in_use, resumable: usage.resumable }
@@ -351,6 +367,11 @@ impl GatewayState {
         }
         for change in core.admission.take_changes() {
             self.routes.apply(change);
+            match change {
+                RouteChange::Expected(Side::Client, ip) => self.floods.expect(ip),
+                RouteChange::Unexpected(Side::Client, _) => self.floods.forget(),
+                _ => {}
+            }
         }
         let revision = core.admission.revision();
         self.revision.send_if_modified(|current| std::mem::replace(current, revision) != revision);

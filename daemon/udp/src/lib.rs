@@ -6,10 +6,12 @@
 //! datagram is copied.
 
 pub use batch::{Batch, Train};
+pub use filter::SourceFilter;
 pub use outbox::{Outbox, Part, Report, Sent, Target};
 pub use socket::Socket;
 
 mod batch;
+mod filter;
 mod outbox;
 mod singly;
 mod socket;

@@ -11,7 +11,11 @@ use nix::sys::socket::{
     sockopt::{IpRecvTos, Ipv4PacketInfo, Ipv6RecvPacketInfo, Ipv6RecvTClass, UdpGroSegment},
 };
 
-use crate::{outbox::Target, system::send_one};
+use crate::{
+    filter::SourceFilter,
+    outbox::Target,
+    system::{dropped, send_one},
+};
 
 /// A UDP socket. It does not block.
 #[derive(Debug)]
@@ -62,6 +66,32 @@ impl Socket {
     /// `WouldBlock` if the socket's buffer is full; otherwise the error of the system call.
     pub fn send(&self, datagram: &[u8], target: Target) -> io::Result<()> {
         send_one(self, datagram, target)
+    }
+
+    /// Lets the kernel drop datagrams from other addresses than those of the filter, or from none.
+    ///
+    /// # Errors
+    ///
+    /// The error of the system call: `net.core.optmem_max` may be too small for the program. The former
+    /// filter stays.
+    pub fn set_filter(&self, filter: Option<&SourceFilter>) -> io::Result<()> {
+        match filter {
+            Some(filter) => self.inner.attach_filter(&filter.program()),
+            None => match self.inner.detach_filter() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                detached => detached,
+            },
+        }
+    }
+
+    /// The number of datagrams that the kernel has dropped, because of a filter or because the buffer
+    /// was full. It starts again at 0 after 4,294,967,295.
+    ///
+    /// # Errors
+    ///
+    /// The error of the system call.
+    pub fn dropped(&self) -> io::Result<u32> {
+        dropped(self)
     }
 
     /// The address as this socket has to be given it.

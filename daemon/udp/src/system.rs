@@ -295,6 +295,24 @@ pub(crate) fn send_one(socket: &Socket, datagram: &[u8], target: Target) -> io::
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// The number of datagrams that the kernel has dropped at this socket (`SO_MEMINFO`, `socket(7)`).
+pub(crate) fn dropped(socket: &Socket) -> io::Result<u32> {
+    let mut numbers = [0_u32; libc::SK_MEMINFO_DROPS as usize + 1];
+    let mut length = length_of::<[u32; libc::SK_MEMINFO_DROPS as usize + 1]>();
+    let descriptor = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel writes at most `length` bytes of numbers, for which there is room.
+    let code = unsafe {
+        libc::getsockopt(
+            descriptor,
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            numbers.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if code < 0 { Err(io::Error::last_os_error()) } else { Ok(numbers[numbers.len() - 1]) }
+}
+
 fn vector(batch: &Batch, piece: &Piece) -> iovec {
     let bytes = &batch.bytes(piece.train)[piece.start..][..piece.length];
     iovec { iov_base: bytes.as_ptr().cast_mut().cast::<c_void>(), iov_len: bytes.len() }

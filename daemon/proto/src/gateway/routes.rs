@@ -174,6 +174,12 @@ impl RoutesReader<'_> {
         at(candidates.first).or_else(|| candidates.second.and_then(at))
     }
 
+    /// The addresses from which new flows of that side are possible.
+    pub fn expected(&self, side: Side) -> impl Iterator<Item = IpAddr> {
+        let expected = self.expected.iter().filter(move |(other, _)| *other == side);
+        expected.map(|(_, ip)| *ip)
+    }
+
     /// Whether a datagram without a route may start a flow. Others are dropped without asking the
     /// owner.
     #[must_use]

@@ -205,8 +205,11 @@ async fn the_journal_is_private_and_without_secrets() {
 #[tokio::test]
 async fn rapid_changes_are_written_together() {
     let folder = tempfile::tempdir().unwrap();
-    let gateway =
-        Arc::new(GatewayState::new(&config(&folder, LOOPBACK), "127.0.0.1:1".parse().unwrap()));
+    let gateway = Arc::new(GatewayState::new(
+        &config(&folder, LOOPBACK),
+        "127.0.0.1:1".parse().unwrap(),
+        &[],
+    ));
     let announce = |number| {
         let announced = announcement(number, "127.0.0.1:4172".parse().unwrap());
         let external = EXTERNAL.parse().unwrap();
