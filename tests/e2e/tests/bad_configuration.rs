@@ -96,7 +96,7 @@ fn bad_lines(at: &str) -> [[String; 3]; 6] {
         [
             certificate.clone(),
             "SslCertificate = /none".to_owned(),
-            "line 4: `SslCertificate`: reading certificates from `/none`: the file does not exist \
+            "line 4: `SslCertificate`: reading certificates from `/none`: it does not exist \
              (No such file or directory, os error 2)"
                 .to_owned(),
         ],
