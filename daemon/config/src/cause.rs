@@ -232,8 +232,8 @@ mod tests {
             ),
             (
                 CertificateError::BadSignature.into(),
-                "its certificate cannot be verified: the trusted authority with its issuer's name \
-                 has a different key (invalid peer certificate: BadSignature)",
+                "its certificate cannot be verified: its issuer has the name of a trusted \
+                 authority, but a different key (invalid peer certificate: BadSignature)",
             ),
             (
                 CertificateError::Expired.into(),
@@ -242,7 +242,7 @@ mod tests {
             ),
             (
                 CertificateError::NotValidForName.into(),
-                "its certificate cannot be verified: it is for another name (invalid peer \
+                "its certificate cannot be verified: it is for a different name (invalid peer \
                  certificate: NotValidForName)",
             ),
             (

@@ -104,7 +104,8 @@ fn bad_lines(at: &str) -> [[String; 3]; 6] {
             certificate,
             format!("SslCertificate = {at}/empty.crt"),
             format!(
-                "line 4: `SslCertificate`: reading certificates from `{at}/empty.crt`: contains no PEM certificate; give a file with a certificate in PEM"
+                "line 4: `SslCertificate`: reading certificates from `{at}/empty.crt`: contains no \
+                 PEM certificate; use a PEM file that contains a certificate"
             ),
         ],
         [
