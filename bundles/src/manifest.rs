@@ -80,7 +80,7 @@ impl Manifest {
         let form: AnyForm =
             serde_json::from_slice(bytes).map_err(|why| not_one(why.to_string()))?;
         if form.product != PRODUCT {
-            return Err(not_one(format!("it is for another product, {:?}", form.product)));
+            return Err(not_one(format!("it is for a different product, {:?}", form.product)));
         }
         if form.schema != SCHEMA {
             return Err(not_one(format!(

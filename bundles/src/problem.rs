@@ -32,7 +32,7 @@ pub enum Problem {
     #[error("`{0}` is not in `{MANIFEST}`")]
     Besides(String),
     /// A file or entry is not a regular file.
-    #[error("`{path}` is {what}; a bundle has regular files only")]
+    #[error("`{path}` is {what}; a bundle contains only regular files")]
     NotRegular {
         path: String,
         /// Its kind, with an article.
@@ -42,7 +42,7 @@ pub enum Problem {
     #[error("`{0}` is outside the directory `{FOLDER}`")]
     LeadsOut(String),
     /// The size of a file differs from the manifest.
-    #[error("`{path}` has {found} bytes, but `{MANIFEST}` says {expected}")]
+    #[error("the size of `{path}` is {found}, but `{MANIFEST}` says {expected}")]
     Size {
         path: String,
         /// Size in the manifest.
@@ -60,7 +60,7 @@ pub enum Problem {
         found: String,
     },
     /// The total size of the files is above the limit.
-    #[error("its files would need {0} bytes, more than a bundle may hold")]
+    #[error("its files would need {0} bytes, more than a bundle can contain")]
     TooLarge(u64),
     /// A package cannot be part of a bundle.
     #[error("the package `{name}` cannot be in a bundle: {why}")]

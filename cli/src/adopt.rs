@@ -59,11 +59,12 @@ pub(crate) fn judge(vendor: &Vendor, paths: &Paths) -> Adoption {
         findings.push(Finding::warning(
             "adopt.way-back",
             format!(
-                "the file that deploys the services again does not say all of them: {}",
+                "the file that redeploys the old services does not describe them completely: {}",
                 written.lost.join(", ")
             ),
             format!(
-                "to go back, see `services.json` beside `{}`",
+                "before you return to the old services, compare `{}` with `services.json` in the \
+                 same directory",
                 layout::adopted_stack(paths).display()
             ),
         ));
@@ -143,7 +144,7 @@ pub(crate) fn configuration(mut file: ConfFile, facts: &Facts) -> ConfFile {
 fn unreadable(why: &anyhow::Error) -> Finding {
     Finding::error(
         "adopt.unreadable",
-        format!("what is to be taken over cannot be read: {why:#}"),
-        "mend the cause and run the command again",
+        format!("the existing installation cannot be read: {why:#}"),
+        "fix the cause and run the command again",
     )
 }

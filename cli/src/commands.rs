@@ -146,7 +146,7 @@ impl Ended {
         let error = anyhow::anyhow!("there is no installation {place}");
         Self::Failed(
             error,
-            Some("name its directory with `--root DIR`, or install first".to_owned()),
+            Some("specify its directory with `--root DIR`, or install first".to_owned()),
         )
     }
 }

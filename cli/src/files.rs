@@ -67,7 +67,7 @@ fn check(metadata: &Metadata) -> io::Result<()> {
 }
 
 fn too_long() -> io::Error {
-    io::Error::other(format!("has more than {MAX_BYTES} bytes"))
+    io::Error::other(format!("is larger than {MAX_BYTES} bytes"))
 }
 
 #[cfg(test)]
@@ -85,7 +85,7 @@ mod tests {
             (folder.path(), "is not a regular file"),
             (&pipe, "is not a regular file"),
             (Path::new("/dev/zero"), "is not a regular file"),
-            (&huge, "has more than 1048576 bytes"),
+            (&huge, "is larger than 1048576 bytes"),
             (&folder.path().join("none"), "No such file or directory (os error 2)"),
         ];
         for (path, why) in table {

@@ -15,6 +15,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use crate::{
     screen::{Mark, Screen},
     shown::capital,
+    shown::counted,
 };
 use stage::Stage;
 
@@ -98,8 +99,7 @@ impl Progress {
         let left = self.during("Undoing the changes", work);
         let (mark, text) = match left.len() {
             0 => (Mark::Done, format!("Changes undone{}", took(begun, 0))),
-            1 => (Mark::Failed, "1 change could not be undone".to_owned()),
-            count => (Mark::Failed, format!("{count} changes could not be undone")),
+            count => (Mark::Failed, format!("{} could not be undone", counted(count, "change"))),
         };
         self.screen.mark(mark, &text);
         left

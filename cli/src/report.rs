@@ -22,6 +22,7 @@ use crate::{
     report::roles::RoleView,
     screen::Screen,
     shown::capital,
+    shown::counted,
     step::Step,
 };
 
@@ -144,14 +145,10 @@ pub(crate) fn validation(findings: &[Finding]) -> Value {
 /// The outcome of a validation in one line.
 pub(crate) fn validation_line(findings: &[Finding]) -> String {
     let errors = findings.iter().filter(|finding| finding.is_error()).count();
-    let count = |count: usize, word: &str| match count {
-        1 => format!("1 {word}"),
-        _ => format!("{count} {word}s"),
-    };
-    let warnings = count(findings.len() - errors, "warning");
+    let warnings = counted(findings.len() - errors, "warning");
     match errors {
         0 => format!("`install` with the same flags can be run: no errors, {warnings}"),
-        _ => format!("`install` would be refused: {}, {warnings}", count(errors, "error")),
+        _ => format!("`install` would be refused: {}, {warnings}", counted(errors, "error")),
     }
 }
 

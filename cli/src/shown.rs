@@ -12,6 +12,11 @@ pub(crate) fn one_line(text: &str) -> String {
     plain(&spaced).replace('\n', "\\u{a}")
 }
 
+/// `1 file`, `2 files`: a count with its noun, whose plural ends in `s`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 /// The text as a sentence begins.
 pub(crate) fn capital(text: &str) -> String {
     let mut characters = text.chars();
@@ -47,6 +52,12 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+
+    #[test]
+    fn a_count_agrees_with_its_noun() {
+        let shown = [0, 1, 2].map(|count| counted(count, "file"));
+        assert_eq!(shown, ["0 files", "1 file", "2 files"]);
+    }
 
     #[test]
     fn what_others_say_gives_a_terminal_no_orders() {

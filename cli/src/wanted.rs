@@ -139,7 +139,7 @@ impl Location {
         let root = reader.path(Setting::Root);
         if root.as_deref().is_some_and(|root| root == "/") {
             let what = "`--root /` is the host itself";
-            reader.refuse("usage.value", what, "name another directory, or omit `--root`");
+            reader.refuse("usage.value", what, "specify another directory, or omit `--root`");
         }
         let findings = reader.finish();
         if findings.is_empty() { Ok(Self { runtime, root }) } else { Err(findings) }
@@ -285,11 +285,11 @@ fn security_gateway(
     for (is_v6, family) in [(false, "IPv4"), (true, "IPv6")] {
         let count = external.iter().filter(|address| address.is_ipv6() == is_v6).count();
         if count > 1 {
-            let what = format!("`--external-pcoip-ip` gives {count} addresses of {family}");
-            reader.refuse(ID, what, "give one address per family");
+            let what = format!("`--external-pcoip-ip` contains {count} {family} addresses");
+            reader.refuse(ID, what, "specify one address per family");
         }
         if is_v6 && count > 0 && !takes_ipv6 {
-            let what = "`--external-pcoip-ip` gives an IPv6 address, and IPv6 is not enabled";
+            let what = "`--external-pcoip-ip` contains an IPv6 address, but IPv6 is not enabled";
             reader.refuse(ID, what, "add `--enable-ipv6`");
         }
     }
@@ -304,8 +304,8 @@ fn certificate(reader: &mut Reader<'_>) -> Option<Certificate> {
     if settings.iter().all(|setting| reader.is_empty(*setting)) {
         reader.refuse(
             "settings.missing",
-            "no certificate is given",
-            "give `--ssl-cert FILE`, `--ssl-key FILE` and `--ca-cert FILE`, or `--self-signed`",
+            "no certificate was specified",
+            "add `--ssl-cert FILE`, `--ssl-key FILE` and `--ca-cert FILE`, or `--self-signed`",
         );
         return None;
     }
@@ -332,8 +332,8 @@ fn host_addresses(reader: &mut Reader<'_>) -> Vec<Host> {
     if ips > 1 || addresses.len() - ips > 1 {
         reader.refuse(
             "settings.host-address",
-            "`--host-address` gives more than one address or more than one name",
-            "give one address and one name",
+            "`--host-address` contains more than one address or more than one name",
+            "specify at most one address and one name",
         );
     }
     addresses
@@ -344,12 +344,14 @@ fn listen(reader: &mut Reader<'_>, takes_ipv6: bool) -> Vec<ListenAt> {
     let listen: Vec<ListenAt> = reader.many(Setting::Listen);
     for (index, one) in listen.iter().enumerate() {
         if listen[..index].iter().any(|other| other.key == one.key) {
-            let what = format!("`--listen` gives `{}` more than once", one.key);
-            reader.refuse(ID, what, "give it once");
+            let what = format!("`--listen` sets `{}` more than once", one.key);
+            reader.refuse(ID, what, "specify it only once");
         }
         if !takes_ipv6 && one.address.is_some_and(|address| address.is_ipv6()) {
-            let what =
-                format!("`--listen` gives `{}` an IPv6 address, and IPv6 is not enabled", one.key);
+            let what = format!(
+                "`--listen` sets `{}` to an IPv6 address, but IPv6 is not enabled",
+                one.key
+            );
             reader.refuse(ID, what, "add `--enable-ipv6`");
         }
     }

@@ -249,7 +249,7 @@ fn follow(supervisor: Option<i32>) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::print_stderr, reason = "the one place that speaks to who started the daemon")]
+#[expect(clippy::print_stderr, reason = "errors at startup go to standard error")]
 fn complain(error: &anyhow::Error) {
     eprintln!("error: {error}");
     for cause in error.chain().skip(1) {

@@ -55,7 +55,8 @@ pub fn judged(ended: anyhow::Result<()>, role: Role, conf: &Path) -> anyhow::Res
     };
     let rejected = Rejected { problems };
     if let Err(error) = write(&rejected, &run, role) {
-        warn!(folder = %run.display(), %error, "Failed to write why the configuration is invalid");
+        let directory = run.display();
+        warn!(%directory, %error, "Failed to write why the configuration is invalid");
     }
     let problems = Problems(rejected.problems);
     Err(BadConfiguration { file: conf.to_owned(), problems }.into())

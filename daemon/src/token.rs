@@ -108,7 +108,7 @@ impl Verifier {
     /// If no key matches the signature, or the payload is malformed.
     pub fn verify(&self, token: &str) -> anyhow::Result<Claims> {
         if token.len() > MAX_TOKEN {
-            bail!("the token has more than {MAX_TOKEN} bytes");
+            bail!("the token is longer than {MAX_TOKEN} bytes");
         }
         for (key, validation) in &self.keys {
             match decode::<Claims>(token, key, validation) {

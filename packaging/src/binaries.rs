@@ -30,7 +30,7 @@ impl Binaries {
             bail!("`cargo build` failed");
         }
         let own = std::env::current_exe().context("locating the executable")?;
-        let folder = own.parent().context("the own executable has no folder")?;
+        let folder = own.parent().context("this program's path has no directory")?;
         Ok(Self::at(folder))
     }
 
@@ -42,7 +42,7 @@ impl Binaries {
             bail!("`cargo build` failed");
         }
         let own = std::env::current_exe().context("locating the executable")?;
-        Ok(Self::at(own.parent().context("the own executable has no folder")?))
+        Ok(Self::at(own.parent().context("this program's path has no directory")?))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -85,7 +85,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let folder = options.to.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     fs::create_dir_all(folder).with_context(|| format!("making `{}`", folder.display()))?;
-    let work = tempfile::tempdir_in(folder).context("making a folder to work in")?;
+    let work = tempfile::tempdir_in(folder).context("creating a working directory")?;
     let (sources, made) = (work.path().join("sources"), work.path().join("made"));
     fs::create_dir(&made)?;
 
@@ -131,11 +131,14 @@ fn require(options: &Options) -> anyhow::Result<()> {
     let tools = ["rpmbuild", "createrepo_c"].iter().chain(signing).copied();
     let missing: Vec<_> = tools.filter(|tool| !is_installed(tool)).collect();
     if !missing.is_empty() {
-        bail!("packages cannot be made without: {}", missing.join(", "));
+        bail!("packages cannot be built without: {}", missing.join(", "));
     }
     let is_empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut all| all.next().is_none());
     if options.to.symlink_metadata().is_ok() && !is_empty(&options.to) {
-        bail!("`{}` is no empty folder: remove it, or name another one", options.to.display());
+        bail!(
+            "`{}` is not an empty directory: remove it, or specify another one",
+            options.to.display()
+        );
     }
     Ok(())
 }
@@ -148,10 +151,13 @@ fn epoch() -> anyhow::Result<u32> {
         Err(_) => {
             let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
             let said = output(Command::new("git").args(["-C", root, "log", "-1", "--format=%ct"]));
-            String::from_utf8_lossy(&said.context(format!("without a commit set `{NAME}`"))?).into()
+            String::from_utf8_lossy(
+                &said.context(format!("outside a Git repository, set `{NAME}`"))?,
+            )
+            .into()
         }
     };
-    text.trim().parse().with_context(|| format!("`{NAME}` is no number of seconds: {text}"))
+    text.trim().parse().with_context(|| format!("`{NAME}` is not a number of seconds: {text}"))
 }
 
 /// Collects the files of the packages.
@@ -182,7 +188,7 @@ fn words(sources: &Path) -> anyhow::Result<()> {
     let version = output(installer().arg("--version"))?;
     let version = String::from_utf8_lossy(&version);
     if version.trim() != format!("{} {VERSION}", statics::INSTALLER) {
-        bail!("the installer is of another version than {VERSION}: {}", version.trim());
+        bail!("the installer's version is not {VERSION}: {}", version.trim());
     }
     for shell in ["bash", "fish", "zsh"] {
         let script = output(installer().args(["completions", shell]))?;

@@ -61,7 +61,7 @@ fn write(to: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     std::io::Write::write_all(&mut file, bytes).context("writing the archive")?;
     let file = file.persist(to).with_context(|| format!("writing `{}`", to.display()))?;
     let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    file.set_permissions(everyone).context("letting others read the archive")
+    file.set_permissions(everyone).context("making the archive readable for all users")
 }
 
 #[cfg(test)]

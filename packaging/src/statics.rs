@@ -27,7 +27,7 @@ pub(crate) fn build(name: &str, profile: &str) -> anyhow::Result<PathBuf> {
     }
     // This executable is in `target/<profile>/`.
     let own = std::env::current_exe().context("locating the executable")?;
-    let target = own.ancestors().nth(2).context("the own executable has no folder")?;
+    let target = own.ancestors().nth(2).context("this program's path has no directory")?;
     let folder = if profile == "dev" { "debug" } else { profile };
     Ok(target.join(TARGET).join(folder).join(name))
 }
@@ -38,7 +38,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
         std::fs::read(path).with_context(|| format!("reading the program `{}`", path.display()))?;
     if !is_static(&binary) {
         bail!(
-            "`{}` is no static x86-64 program; there is nothing to load it with where it goes",
+            "`{}` is not a static x86-64 program: the image has no loader for it",
             path.display()
         );
     }

@@ -35,7 +35,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     build_statics()?;
-    let skips = tempfile::NamedTempFile::new().context("making a file for the skipped tests")?;
+    let skips =
+        tempfile::NamedTempFile::new().context("creating the file for the skipped tests")?;
     let mut tests = runner();
     tests.args(&options.rest).env(SKIPS, skips.path());
     if options.all {
@@ -85,7 +86,7 @@ fn tell_skipped(skips: &Path) -> anyhow::Result<()> {
     }
     screen::note(&format!("\n{} skipped:", skipped.len()));
     for line in skipped {
-        let (test, lacks) = line.split_once('\t').unwrap_or((line, "it does not say why"));
+        let (test, lacks) = line.split_once('\t').unwrap_or((line, "it does not report a reason"));
         screen::note(&format!("  {test}: {lacks}"));
     }
     Ok(())

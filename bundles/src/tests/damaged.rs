@@ -103,7 +103,7 @@ fn files_that_differ_from_the_manifest_are_refused_by_name() {
             "`c` is not in `manifest.json`",
         ),
         (vec![file("a", b"aa"), file("a", b"aa")], "`a` is not in `manifest.json`"),
-        (vec![file("a", b"aaa")], "`a` has 3 bytes, but `manifest.json` says 2"),
+        (vec![file("a", b"aaa")], "the size of `a` is 3, but `manifest.json` says 2"),
         (vec![file("a", b"ab")], &digests),
     ]);
 }
@@ -121,7 +121,7 @@ fn entries_other_than_regular_files_are_refused_by_name() {
         (EntryType::XHeader, "an extension entry"),
     ];
     for (kind, what) in table {
-        let said = format!("`a` is {what}; a bundle has regular files only");
+        let said = format!("`a` is {what}; a bundle contains only regular files");
         all_are_refused([(vec![odd(kind, "a")], &said)]);
     }
 }
@@ -186,7 +186,7 @@ fn an_invalid_manifest_is_refused_with_its_problem() {
         (r#""path":"a""#, r#""path":"b/c""#, "`b` is a file and a directory"),
         (&digest_of(b"aa"), "aa", r#""aa" is not a SHA-256 digest"#),
         (r#""schema": 1"#, r#""schema": 2"#, "it has schema 2, but this program reads schema 1"),
-        ("pcoip-cmsg", "nginx", r#"it is for another product, "nginx""#),
+        ("pcoip-cmsg", "nginx", r#"it is for a different product, "nginx""#),
     ];
     for (from, to, why) in table {
         let expected = format!("it is not a bundle: `manifest.json`: {why}");
@@ -200,7 +200,8 @@ fn a_manifest_above_the_size_limit_is_refused() {
         let said = refused_with(r#""size":2"#, &format!(r#""size":{size}"#));
 
         let total = size.saturating_add(size);
-        let expected = format!("its files would need {total} bytes, more than a bundle may hold");
+        let expected =
+            format!("its files would need {total} bytes, more than a bundle can contain");
         assert_eq!(said, expected);
     }
 }
@@ -225,7 +226,7 @@ fn unpacking_stops_where_an_entry_exceeds_the_manifest() {
     add("a", 1 << 40, &vec![0; 64 << 20]);
     gzip.finish().unwrap();
 
-    let said = format!("`a` has {} bytes, but `manifest.json` says 2", 1_u64 << 40);
+    let said = format!("the size of `a` is {}, but `manifest.json` says 2", 1_u64 << 40);
     assert_eq!(refused(&path), said);
 }
 
@@ -306,13 +307,13 @@ fn a_damaged_directory_is_refused_with_the_file_name() {
         fs::create_dir(it.join(IMAGES)).unwrap();
     };
     let none: Harm = |it| fs::remove_file(it.join(MANIFEST)).unwrap();
-    let only = |what: &str| format!("`{IMAGES}` is {what}; a bundle has regular files only");
+    let only = |what: &str| format!("`{IMAGES}` is {what}; a bundle contains only regular files");
     let table = [
         (missing, format!("`{RPM}` is listed in `manifest.json` but is missing")),
         (besides, "`dependencies/more.rpm` is not in `manifest.json`".to_owned()),
         (folder, "`more` is not in `manifest.json`".to_owned()),
         (other, format!("`{RPM}` has the SHA-256 digest ")),
-        (shorter, format!("`{RPM}` has 8 bytes, but `manifest.json` says 9")),
+        (shorter, format!("the size of `{RPM}` is 8, but `manifest.json` says 9")),
         (link, only("a symbolic link")),
         (pipe, only("a pipe")),
         (folder_instead, only("a directory")),

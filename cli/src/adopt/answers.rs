@@ -96,7 +96,7 @@ impl Reading {
         if roles.is_empty() {
             self.findings.push(Finding::error(
                 "adopt.nothing",
-                "no service of the stack `pcoipcm` is a Connection Manager or a Security Gateway",
+                "the stack `pcoipcm` contains neither a Connection Manager nor a Security Gateway",
                 "omit `--adopt` and remove the stack: `docker stack rm pcoipcm`",
             ));
         }
@@ -138,7 +138,7 @@ impl Reading {
         if path != layout::conf(paths, role) && !left.is_empty() {
             self.findings.push(Finding::warning(
                 "adopt.not-understood",
-                format!("these keys of {at} are not taken over: {}", left.join(", ")),
+                format!("these keys in {at} are not taken over: {}", left.join(", ")),
                 format!(
                     "if they matter, add them to `{}` afterwards",
                     layout::conf(paths, role).display()
@@ -166,8 +166,8 @@ impl Reading {
         if !left.is_empty() {
             self.findings.push(Finding::warning(
                 "adopt.not-understood",
-                format!("these parameters of {at} are not taken over: {}", left.join(", ")),
-                "if they matter, give the equivalent flags",
+                format!("these parameters in {at} are not taken over: {}", left.join(", ")),
+                "if they matter, use the equivalent flags",
             ));
         }
     }

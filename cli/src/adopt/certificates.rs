@@ -75,7 +75,10 @@ pub(super) fn find(
             Some(path) => found.push((Setting::CaCert, path.to_owned())),
             None => findings.push(Finding::warning(
                 "adopt.certificate",
-                format!("no file contains the authority of `{}`", certificate.path.display()),
+                format!(
+                    "no file contains the authority that issued `{}`",
+                    certificate.path.display()
+                ),
                 "set it with `--ca-cert FILE`",
             )),
         }
@@ -144,8 +147,8 @@ fn single<'a, 'b>(pairs: &'b [Pair<'a>]) -> Option<&'b Pair<'a>> {
 fn not_found(pairs: &[Pair<'_>]) -> Finding {
     let named: Vec<_> = pairs.iter().map(|it| format!("`{}`", it.key.display())).collect();
     let what = match named.is_empty() {
-        true => "no file contains the certificate of its services with its key".to_owned(),
-        false => format!("several keys have a certificate: {}", named.join(", ")),
+        true => "no certificate with a matching key was found".to_owned(),
+        false => format!("several keys have a matching certificate: {}", named.join(", ")),
     };
     Finding::warning(
         "adopt.certificate",

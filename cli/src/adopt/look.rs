@@ -99,7 +99,7 @@ fn planted(folder: &Path) -> Option<Finding> {
         Finding::error(
             "adopt.folder",
             format!("`{}` is not a directory that only root can enter", folder.display()),
-            "move it away",
+            "move it to another place",
         )
     })
 }
@@ -166,7 +166,7 @@ fn content(path: &Path, findings: &mut Vec<Finding>) -> Option<Content> {
             findings.push(Finding::warning(
                 "adopt.unreadable",
                 format!("`{}` is not taken over: {why}", path.display()),
-                "if it is needed, give it with its flag",
+                "if it is needed, set it with its flag",
             ));
         })
         .ok()

@@ -130,9 +130,8 @@ fn what_services_are_given_becomes_answers_and_the_rest_is_told_by_name() {
     );
     assert_eq!(
         told,
-        [
-            "these parameters of the service `pcoipcm_cm` are not taken over: `SELF_SIGNED`, `VENDOR_TOKEN`"
-        ]
+        ["these parameters in the service `pcoipcm_cm` are not taken over: `SELF_SIGNED`, \
+             `VENDOR_TOKEN`"]
     );
 }
 
@@ -153,7 +152,8 @@ fn what_is_not_understood_or_contradicts_is_told() {
         told,
         [
             "the value for `--agent-port` in `/opt/teradici/pcoipcm_data/data/ConnectionManager.conf` cannot be parsed: many",
-            "these keys of `/other/SecurityGateway.conf` are not taken over: `MaxConnections` (line 2)",
+            "these keys in `/other/SecurityGateway.conf` are not taken over: `MaxConnections` \
+             (line 2)",
             "the service `pcoipcm_cm` contradicts an earlier value of `--broker-url`",
             "its services publish port 9999 as 9998: nothing will listen there afterwards",
         ]
@@ -238,9 +238,12 @@ fn certificates_and_keys_are_found_by_what_is_in_them() {
             Setting::TrustedLicenseCertKey,
         ]
     );
-    assert_eq!(told, ["no file contains the certificate of its services with its key"]);
+    assert_eq!(told, ["no certificate with a matching key was found"]);
     let two = [&all[..2], &[("x.crt", &other.certificate), ("x.key", &other.key)][..]].concat();
-    assert_eq!(certificates(&two).1, ["several keys have a certificate: `/b.pem`, `/x.key`"]);
+    assert_eq!(
+        certificates(&two).1,
+        ["several keys have a matching certificate: `/b.pem`, `/x.key`"]
+    );
 }
 
 #[test]

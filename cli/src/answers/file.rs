@@ -37,7 +37,7 @@ pub(crate) enum Unusable {
 
 impl Unusable {
     fn unreadable(path: &Path, why: String) -> Self {
-        let cure = "name a readable file".to_owned();
+        let cure = "specify a readable file".to_owned();
         Self::Odd { path: path.to_owned(), why, cure }
     }
 
@@ -107,7 +107,7 @@ pub(crate) fn parse(text: &str) -> Result<Layer, String> {
     let rows = match document {
         serde_yaml::Value::Null => return Ok(Layer::new()),
         serde_yaml::Value::Mapping(rows) => rows,
-        _ => return Err("is not a list of `name: value`".to_owned()),
+        _ => return Err("is not a list of `name: value` pairs".to_owned()),
     };
     let row = |(name, value): (serde_yaml::Value, serde_yaml::Value)| {
         let name = scalar(&name).ok_or("a name is not a string")?;
@@ -189,7 +189,7 @@ fn texts(setting: Setting, value: &serde_yaml::Value) -> Result<Vec<String>, Str
     let texts: Option<Vec<_>> = values.iter().map(scalar).collect();
     texts.ok_or_else(|| {
         let wanted = if setting.kind() == Kind::List { "a list of values" } else { "one value" };
-        format!("`{setting}` takes {wanted}")
+        format!("`{setting}` expects {wanted}")
     })
 }
 
@@ -278,9 +278,9 @@ mod tests {
             ("# one\n\nbroker: https://b", "there is no setting `broker` (line 3)"),
             ("--broker-url: https://b", "there is no setting `--broker-url` (line 1)"),
             ("{\"broker\": x}", "there is no setting `broker`"),
-            ("broker-url: [a, b]", "`broker-url` takes one value"),
-            ("external-sg-ip: {a: b}", "`external-sg-ip` takes a list of values"),
-            ("- broker-url", "is not a list of `name: value`"),
+            ("broker-url: [a, b]", "`broker-url` expects one value"),
+            ("external-sg-ip: {a: b}", "`external-sg-ip` expects a list of values"),
+            ("- broker-url", "is not a list of `name: value` pairs"),
             ("[a]: b", "a name is not a string"),
         ];
         for (text, why) in table {

@@ -121,7 +121,7 @@ fn is_reference(from: Origin, text: &str) -> bool {
 /// What is to be told of a password that was given as it is.
 fn told(setting: Setting, from: Origin) -> Option<Finding> {
     let cure = format!(
-        "give it in a file (`@FILE`), on standard input (`-`), or as `{}` in the environment",
+        "pass it in a file (`@FILE`), on standard input (`-`), or in the environment variable `{}`",
         setting.variable()
     );
     match from {
@@ -132,7 +132,7 @@ fn told(setting: Setting, from: Origin) -> Option<Finding> {
         )),
         Origin::Answers => Some(Finding::error(
             "settings.secret",
-            format!("the answers file contains the password `{setting}` itself"),
+            format!("the answers file contains the password `{setting}` in plain text"),
             cure,
         )),
         Origin::Default
@@ -184,7 +184,7 @@ fn unusable(setting: Setting, why: &str) -> Finding {
     Finding::error(
         "settings.secret",
         format!("`--{setting}`: {why}"),
-        format!("give it in a file: `--{setting} @FILE`"),
+        format!("pass it in a file: `--{setting} @FILE`"),
     )
 }
 
@@ -193,7 +193,7 @@ fn usable(secret: SecretString) -> Result<SecretString, String> {
     let why = if text.is_empty() {
         "is empty"
     } else if u64::try_from(text.len()).is_ok_and(|length| length > MAX_BYTES) {
-        "has more than 4096 bytes"
+        "is longer than 4096 bytes"
     } else if text.contains(char::is_control) {
         "has more than one line, or a control character"
     } else {

@@ -43,8 +43,8 @@ pub(crate) fn finding(paths: &Paths) -> Option<Finding> {
 }
 
 /// What to do about a journal that cannot be used.
-pub(crate) const BY_HAND: &str = "use the version that wrote it, or undo the steps that it lists as \
-                                  begun by hand, then remove it";
+pub(crate) const BY_HAND: &str = "use the version that wrote it, or undo by hand the steps that it \
+                                  lists as begun, then remove it";
 
 /// What happened, for people.
 pub(crate) fn told(journal: &Journal, may_be_at_work: bool) -> String {

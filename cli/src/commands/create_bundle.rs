@@ -20,17 +20,20 @@ use crate::{
     progress::Progress,
     report,
     screen::Screen,
+    shown::counted,
     system::{Real, System as _},
 };
 
 const OWN: &str = env!("CARGO_PKG_VERSION");
 const PRODUCT: &str = "pcoip-cmsg-setup";
 const DOCKER: [&str; 3] = ["docker-ce", "docker-ce-cli", "containerd.io"];
-const NO_DNF: &str = "on RHEL or Rocky Linux `dnf install 'dnf-command(download)'`, and check that its \
-                      repositories are reachable; or give the package's file instead of its name";
-const NO_DOCKER: &str = "for hosts that have Docker, nothing to do; else `dnf config-manager \
-                         --add-repo https://download.docker.com/linux/centos/docker-ce.repo` and \
-                         make the bundle again, or add the files of these packages with `--with-rpm`";
+const NO_DNF: &str = "run `dnf install 'dnf-command(download)'` on RHEL or Rocky Linux, and check \
+                      that its repositories are reachable; or specify the package file instead of \
+                      its name";
+const NO_DOCKER: &str = "nothing to do if the target hosts have Docker; otherwise run `dnf \
+                         config-manager --add-repo \
+                         https://download.docker.com/linux/centos/docker-ce.repo` and create the \
+                         bundle again, or add the package files with `--with-rpm`";
 
 pub(super) fn run(
     asked: &CreateDarksiteBundle,
@@ -66,7 +69,7 @@ pub(super) fn run(
     let built = progress.during("Building the bundle", || build(&contents, &asked.to, &mut watch));
     let built = built.map_err(failed)?;
     screen.note(&format!(
-        "made of {} in {}",
+        "created from {} in {}",
         amount(built.manifest.bytes()),
         taken(built.manifest.bytes(), begun.elapsed())
     ));
@@ -108,9 +111,12 @@ fn find_packages(
     let download = || packages::download(&names, &asked.downloads, &mut pause);
     let files = progress.during("Downloading the packages", download).map_err(dnf)?;
     let bytes = files.iter().filter_map(|file| file.metadata().ok()).map(|it| it.len()).sum();
-    let (count, how) = (files.len(), taken(bytes, begun.elapsed()));
+    let (packages, how) = (counted(files.len(), "package"), taken(bytes, begun.elapsed()));
     let folder = asked.downloads.display();
-    screen.note(&format!("{count} packages, {}, are in `{folder}` after {how}", amount(bytes)));
+    screen.note(&format!(
+        "downloads complete: {packages} ({}) in `{folder}` after {how}",
+        amount(bytes)
+    ));
     Ok(files)
 }
 
@@ -126,7 +132,7 @@ fn version(packages: &[PathBuf]) -> Result<String, Ended> {
         packages.iter().filter_map(name).filter(|package| package.name == PRODUCT).collect();
     let Some(first) = ours.first() else {
         let what = format!("there is no package `{PRODUCT}-VERSION-RELEASE.{ARCH}.rpm` among them");
-        let cure = format!("give `--pcoip-cmsg-rpm-path {PRODUCT}`, or the package's file");
+        let cure = format!("use `--pcoip-cmsg-rpm-path {PRODUCT}`, or specify the package file");
         return Err(vec![Finding::error("bundle.package", what, cure)].into());
     };
     if let Some(other) = ours.iter().find(|package| package.version != OWN) {
@@ -143,9 +149,9 @@ fn version(packages: &[PathBuf]) -> Result<String, Ended> {
 fn failed(problem: Problem) -> Ended {
     let hint = match &problem {
         Problem::Interrupted => return Ended::Interrupted,
-        Problem::Unsigned(_) => "name a PEM key that `openssl dgst -sha256 -sign` accepts",
-        Problem::Package { .. } => "give the files as `dnf download` names them",
-        Problem::Unwritable { .. } => "free some space, or name another file with `--to`",
+        Problem::Unsigned(_) => "specify a PEM key that `openssl dgst -sha256 -sign` accepts",
+        Problem::Package { .. } => "use the file names that `dnf download` chooses",
+        Problem::Unwritable { .. } => "free some space, or specify another file with `--to`",
         Problem::Size { .. } | Problem::Digest { .. } => {
             "run the command again: a file changed in the meantime"
         }

@@ -37,7 +37,10 @@ pub(super) fn recover(paths: &Paths, system: &mut dyn System) -> Result<Option<F
     let mut causes: Vec<_> =
         left.into_iter().map(|left| format!("{:#}", in_words(left.error))).collect();
     causes.dedup();
-    let error = anyhow::anyhow!("{what}, and not all of it is undone: {}", causes.join("; "));
+    let error = anyhow::anyhow!(
+        "{what}, and not all of its changes could be undone: {}",
+        causes.join("; ")
+    );
     Err(Ended::Failed(error, Some(hint)))
 }
 
@@ -78,12 +81,14 @@ pub(super) fn tell_broken(paths: &Paths, broken: Broken, report: &mut Report, sc
 fn first_hint(broken: &Broken) -> String {
     let cure = broken.why.hint();
     match (cure, &broken.why) {
-        (Some(cure), _) if !broken.left.is_empty() => format!("{cure}; not everything is undone"),
-        _ if !broken.left.is_empty() => "not everything is undone".to_owned(),
-        (None, StepError::Interrupted) => "everything is undone".to_owned(),
+        (Some(cure), _) if !broken.left.is_empty() => {
+            format!("{cure}; not all changes were undone")
+        }
+        _ if !broken.left.is_empty() => "not all changes were undone".to_owned(),
+        (None, StepError::Interrupted) => "all changes were undone".to_owned(),
         (cure, _) => {
             let cure = cure.as_deref().unwrap_or("fix the cause");
-            format!("everything is undone; {cure} and run the command again")
+            format!("all changes were undone; {cure} and run the command again")
         }
     }
 }

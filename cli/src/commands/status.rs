@@ -133,8 +133,8 @@ fn full(paths: &Paths) -> Option<Finding> {
     let folder = folders.iter().find(short)?;
     let free = free_disk(folder)? / 1_000_000;
     let what = format!(
-        "{free} MB of disk space are free for `{}`; when the disk is full, sessions and logs are not \
-         written",
+        "{free} MB of disk space is free for `{}`; when the disk is full, sessions and logs are \
+         not written",
         folder.display()
     );
     let cure = "free some space on that file system; the services recover by themselves";

@@ -126,7 +126,7 @@ fn left(paths: &Paths) -> Vec<String> {
     let mut lines: Vec<_> =
         foreign.iter().take(MOST).map(|path| kept(path, "the installer did not create")).collect();
     if let Some(more @ 1..) = foreign.len().checked_sub(MOST) {
-        lines.push(format!("kept: {more} more files and directories besides these"));
+        lines.push(format!("kept: {more} more files and directories"));
     }
     // Of a folder that we did not make, the services' files stay as well.
     let with_files: BTreeSet<_> = own.iter().filter_map(|path| path.parent()).collect();

@@ -158,7 +158,7 @@ pub(crate) fn told(why: &NoEngine) -> String {
             format!("this user may not access Docker at `{}`", socket.display())
         }
         NoEngine::Elsewhere(host) => {
-            format!("`DOCKER_HOST` is `{host}`, which is not the Docker of this host")
+            format!("`DOCKER_HOST` is `{host}`, which is not the Docker engine on this host")
         }
         NoEngine::Odd(why) => format!("the program that answers is not Docker: {why}"),
     }

@@ -87,7 +87,7 @@ impl Named<'_> {
         if !self.is_copy {
             return cure;
         }
-        format!("restore it from a backup, or give the file again: `--{} FILE`", self.setting)
+        format!("restore it from a backup, or specify the file again: `--{} FILE`", self.setting)
     }
 
     /// The file's name in a command.
@@ -110,7 +110,7 @@ fn chained(
         findings.push(Finding::error(
             "key.mismatch",
             format!("the key of {} does not belong to the certificate", key.flag()),
-            "give the key for which the certificate was requested",
+            "use the key that the certificate was requested with",
         ));
     }
     let first = || shown.iter().position(|one| !one.is_authority);
@@ -142,7 +142,7 @@ fn unusable(certificate: Named<'_>, key: Named<'_>) -> Option<Finding> {
     Some(Finding::error(
         "certificate.unusable",
         format!("{} cannot be used: {error}", certificate.flag()),
-        "request another certificate with ordinary extensions",
+        "request another certificate with standard extensions",
     ))
 }
 
@@ -157,8 +157,8 @@ fn authorities(
     if all.iter().all(|certificate| certificate.not_after < now) {
         findings.push(Finding::error(
             "certificate.authority-expired",
-            format!("every certificate of {} is expired", file.flag()),
-            "give the authority's current certificate",
+            format!("all certificates in {} have expired", file.flag()),
+            "use the authority's current certificate",
         ));
     }
     // A root from before version 3 cannot say it, and clients believe it.
@@ -167,18 +167,21 @@ fn authorities(
     };
     let others: Vec<_> = all.iter().filter(|one| !one.is_authority && !is_old_root(one)).collect();
     if let [first, ..] = others[..] {
+        let verb = match others.len() {
+            1 => "is not a CA certificate and verifies nothing but itself",
+            _ => "are not CA certificates and verify nothing but themselves",
+        };
         findings.push(Finding::warning(
             "certificate.not-authority",
             format!(
-                "{} of {} certificates in {} are not CA certificates and verify nothing but \
-                 themselves; the first is `{}`",
+                "{} of {} certificates in {} {verb}; the first is `{}`",
                 others.len(),
                 all.len(),
                 file.flag(),
                 first.subject
             ),
-            "give the authority's certificate, which has `CA:TRUE`; keep other certificates only \
-             for peers that are trusted by their own",
+            "use the authority's certificate, which has `CA:TRUE`; keep other certificates only \
+             for peers that present exactly them",
         ));
     }
     findings

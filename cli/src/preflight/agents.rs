@@ -52,7 +52,7 @@ fn not_verified(wanted: &Wanted, facts: &Facts) -> Option<Finding> {
         "agent.not-verified",
         "the certificates of agents are not verified, because agents use self-signed ones by default",
         format!(
-            "if an authority signs them, give its certificate with `--ca-cert FILE` and set \
+            "if an authority signs them, add its certificate with `--ca-cert FILE` and set \
              `AgentCertCheck = true` in {}",
             files.join(" and ")
         ),

@@ -58,13 +58,13 @@ fn pinned(seen: &Seen) -> Finding {
     Finding::warning(
         PINNED,
         format!(
-            "the broker's certificate cannot be verified ({}), so its key is trusted without verification: {}, \
-             for {}",
+            "the broker's certificate cannot be verified ({}), so its key is trusted without \
+             verification: {}, issued for {}",
             seen.trouble.as_deref().unwrap_or_default(),
             seen.key,
             seen.names
         ),
-        "compare the key with the broker's own, or give its authority with `--ca-cert FILE`",
+        "compare the key with the broker's own, or add its authority with `--ca-cert FILE`",
     )
 }
 
@@ -74,14 +74,14 @@ fn untrusted(seen: &Seen, words: &str) -> Finding {
         UNTRUSTED,
         format!(
             "the broker's certificate cannot be verified ({}), so log-ons fail; certificate {}, \
-             key {}, for {}",
+             key {}, issued for {}",
             seen.trouble.as_deref().unwrap_or_default(),
             seen.certificate,
             seen.key,
             seen.names
         ),
         format!(
-            "have the broker's certificate renewed, give its authority with `--ca-cert FILE`, or \
+            "have the broker's certificate renewed, add its authority with `--ca-cert FILE`, or \
              compare the fingerprints with the broker's own and run `pcoip-cmsg-setup \
              configure{words} --broker-pin {}`",
             seen.key
@@ -95,7 +95,8 @@ fn changed(seen: &Seen, pins: usize, words: &str) -> Finding {
     Finding::error(
         CHANGED,
         format!(
-            "the broker presents another certificate than {pinned}: certificate {}, key {}, for {}",
+            "the broker presents a different certificate than {pinned}: certificate {}, key {}, \
+             issued for {}",
             seen.certificate, seen.key, seen.names
         ),
         format!(

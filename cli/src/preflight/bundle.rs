@@ -31,7 +31,7 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
     if wanted.docker.registry.is_some() {
         findings.push(Finding::error(
             "bundle.registry",
-            "a bundle and a registry are both given for the images",
+            "both a bundle and a registry are set",
             "remove the registry with `--docker-registry=`, or omit the bundle",
         ));
     }
@@ -47,13 +47,14 @@ fn of_problem(bundle: &BundleFact, problem: &Problem) -> Finding {
         source = cause.source();
     }
     let (id, cure) = match problem {
-        Problem::Unreadable { .. } => {
-            ("bundle.unreadable", "name the bundle, or the directory it was unpacked to".to_owned())
-        }
+        Problem::Unreadable { .. } => (
+            "bundle.unreadable",
+            "specify the bundle, or the directory it was unpacked to".to_owned(),
+        ),
         Problem::Unwritable { .. } => ("bundle.room", no_room()),
         Problem::NotOne(_) => (
             "bundle.not-one",
-            "name a bundle created by `pcoip-cmsg-setup create-darksite-bundle`".to_owned(),
+            "specify a bundle created by `pcoip-cmsg-setup create-darksite-bundle`".to_owned(),
         ),
         Problem::Truncated => ("bundle.truncated", AGAIN.to_owned()),
         Problem::Damaged(_) | Problem::Size { .. } | Problem::Digest { .. } => {
@@ -76,7 +77,8 @@ fn of_problem(bundle: &BundleFact, problem: &Problem) -> Finding {
 
 fn no_room() -> String {
     format!(
-        "free space in `{}`, or set `TMPDIR` to a directory with more; or unpack the bundle (`tar xzf`) and name its directory",
+        "free space in `{}`, set `TMPDIR` to a directory with more space, or unpack the bundle \
+         (`tar xzf`) and specify its directory",
         room().display()
     )
 }

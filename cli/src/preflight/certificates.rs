@@ -75,7 +75,7 @@ fn unreadable(given: &Given, facts: &Facts) -> Option<Finding> {
         _ => "certificate.unreadable",
     };
     let what = format!("`--{setting} {}`: {why}", path.display());
-    Some(Finding::error(id, what, "name a readable file"))
+    Some(Finding::error(id, what, "specify a readable file"))
 }
 
 fn exposed(given: &Given, facts: &Facts) -> Option<Finding> {

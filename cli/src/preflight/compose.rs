@@ -54,7 +54,9 @@ fn finding(problem: &Problem) -> Finding {
 
 fn words(lack: &Lack) -> (&'static str, &'static str) {
     match lack {
-        Lack::Unreadable(_) => ("compose.unreadable", "name a compose file with `--compose-file`"),
+        Lack::Unreadable(_) => {
+            ("compose.unreadable", "specify a compose file with `--compose-file`")
+        }
         Lack::NoVersion | Lack::Version(_) | Lack::NewVersion(_) => {
             ("compose.version", "begin the file with `version: \"3.8\"`")
         }

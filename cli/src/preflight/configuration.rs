@@ -73,9 +73,12 @@ fn not_shown(wanted: &Wanted, role: Role, file: &ConfFile) -> Option<Finding> {
     let conf = layout::conf(&paths, role);
     Some(Finding::warning(
         "certificate.not-shown",
-        format!("`{}` names the certificate `{other}`, not the one that is given", conf.display()),
         format!(
-            "to use the given one, remove the lines `{CERTIFICATE}` and `SslKey` from that file"
+            "`{}` names the certificate `{other}`, not the one that you specified",
+            conf.display()
+        ),
+        format!(
+            "to use your certificate, remove the lines `{CERTIFICATE}` and `SslKey` from that file"
         ),
     ))
 }

@@ -261,7 +261,8 @@ fn images(deploying: &Deploying) -> Option<Finding> {
     Some(Finding::error(
         "images.missing",
         format!("the images of the services cannot be read: {why}"),
-        "reinstall the package, put `pcoip-cmsg-images.tar` of this version next to this program, or name a registry with `--docker-registry`",
+        "reinstall the package, put `pcoip-cmsg-images.tar` of this version next to this program, \
+         or specify a registry with `--docker-registry`",
     ))
 }
 

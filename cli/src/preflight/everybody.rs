@@ -13,13 +13,13 @@ const TRUSTING: [(Role, &str, &str, &str); 3] = [
         Role::Cm,
         "TrustedProxies",
         "every client can claim any address with `X-Forwarded-For`",
-        "name only the networks of your proxies with `configure --trusted-proxies IP/BITS`",
+        "list only the networks of your proxies with `configure --trusted-proxies IP/BITS`",
     ),
     (Role::Cm, "AllowedAgents", ANY_AGENT, NAME_AGENTS),
     (Role::Sg, "AllowedAgents", ANY_AGENT, NAME_AGENTS),
 ];
 const ANY_AGENT: &str = "agents may have any address, loopback and link-local ones included";
-const NAME_AGENTS: &str = "name only the networks of your agents with `configure --allowed-agents \
+const NAME_AGENTS: &str = "list only the networks of your agents with `configure --allowed-agents \
                            IP/BITS`";
 
 /// Warns of `0.0.0.0/0` and `::/0`, by a flag or in a file.

@@ -8,6 +8,6 @@ pub(super) fn check(facts: &Facts) -> Option<Finding> {
     Some(Finding::error(
         "settings.save-answers",
         format!("`--save-answers`: `{}`: {why}", export.path.display()),
-        "name a new file in an existing directory, or an existing answers file",
+        "specify a new file in an existing directory, or an existing answers file",
     ))
 }

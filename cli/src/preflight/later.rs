@@ -57,7 +57,7 @@ fn revocations(setting: Setting, facts: &Facts) -> Option<Finding> {
         && why.is_skipped()
     {
         let what = format!("`--{setting}`: {why}");
-        let cure = "put every marker on a line of its own";
+        let cure = "put each marker on its own line";
         return Some(Finding::error("certificate.skipped", what, cure));
     }
     let lists = pem.unwrap_or_default();
@@ -70,7 +70,7 @@ fn revocations(setting: Setting, facts: &Facts) -> Option<Finding> {
         Finding::error(
             "certificate.no-revocation-list",
             format!("`--{setting}` is not a certificate revocation list"),
-            "give the list that the authority publishes, in PEM or DER",
+            "use the list that the authority publishes, in PEM or DER",
         )
     })
 }

@@ -48,12 +48,13 @@ fn daemon(daemon: &DaemonFact) -> Option<Finding> {
         DaemonFact::Missing(path) => Some(Finding::error(
             "daemon.missing",
             format!("the daemon `{}` does not exist or is not executable", path.display()),
-            "name it with `--daemon PATH`",
+            "specify it with `--daemon PATH`",
         )),
         DaemonFact::Foreign(foreign) => Some(Finding::error(
             "daemon.untrusted",
             foreign.to_string(),
-            "move this program to a directory of your own, or name the daemon with `--daemon PATH`",
+            "move this program to a directory of your own, or specify the daemon with `--daemon \
+             PATH`",
         )),
     }
 }
@@ -110,7 +111,7 @@ fn disk(wanted: &Wanted, facts: &Facts, is_under_root: bool) -> Option<Finding> 
     }
     let folder = wanted.place.root.as_deref().unwrap_or(Path::new("/var"));
     let what = format!(
-        "only {} GB of disk space are free for `{}`, but 10 GB are required",
+        "only {} GB of disk space is free for `{}`, but 10 GB is required",
         free / GIGABYTE,
         folder.display()
     );

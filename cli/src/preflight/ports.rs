@@ -21,8 +21,10 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
         if let Some(other) =
             earlier.iter().find(|(other, at)| overlap(*at, address) && share(*key, *other))
         {
-            let what =
-                format!("`{key}` cannot listen on {address} beside `{}` on {}", other.0, other.1);
+            let what = format!(
+                "`{key}` cannot listen on {address}, because `{}` listens on {}",
+                other.0, other.1
+            );
             findings.push(Finding::error("port.twice", what, cure.clone()));
         }
         earlier.push((*key, address));

@@ -28,7 +28,7 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Option<Finding> {
         "broker.client-address",
         "`X-Forwarded-For` is now ignored unless it comes from a trusted proxy: behind a load \
          balancer, the connection broker sees the load balancer's address instead of the client's",
-        "if clients connect through a load balancer or proxy that sends this header, name its \
+        "if clients connect through a load balancer or proxy that sends this header, add its \
          network with `configure --trusted-proxies IP/BITS`",
     ))
 }

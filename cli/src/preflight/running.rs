@@ -54,12 +54,12 @@ fn cure(refused: &RefusedCertificate, words: &str) -> String {
         Problem::Expired => format!("renew the broker's certificate, or {CLOCKS}"),
         Problem::NotYetValid => format!("{CLOCKS}, or have the broker's certificate replaced"),
         Problem::OtherName => format!(
-            "set `--broker-url` to a name of the certificate, or have the broker's certificate \
-             replaced by one for its name; else {}",
+            "set `--broker-url` to a name in the certificate, or have the broker's certificate \
+             replaced by one for its name; otherwise {}",
             pin(refused, words)
         ),
         Problem::UnknownAuthority => format!(
-            "give the certificates of its authority with `--ca-cert FILE`, or {}",
+            "add the certificates of its authority with `--ca-cert FILE`, or {}",
             pin(refused, words)
         ),
         Problem::NotPinned | Problem::Other => {
@@ -100,7 +100,7 @@ mod tests {
     fn each_problem_has_its_fix() {
         let table = [
             (Problem::NotPinned, "broker.key-changed", "compare the fingerprints", true),
-            (Problem::UnknownAuthority, "broker.untrusted", "give the certificates of its", true),
+            (Problem::UnknownAuthority, "broker.untrusted", "add the certificates of its", true),
             (Problem::OtherName, "broker.untrusted", "set `--broker-url` to a name", true),
             (Problem::Other, "broker.untrusted", "have the broker's certificate replaced", true),
             (Problem::Expired, "broker.untrusted", "renew the broker's certificate", false),
@@ -121,8 +121,8 @@ mod tests {
     #[test]
     fn a_refused_session_is_told_with_the_clocks_where_they_are_the_cause() {
         let table = [
-            ("it refuses: the token has expired: it was signed 120 seconds ago", CLOCKS),
-            ("it refuses: too many sessions", "check the gateway's log"),
+            ("it refused: the token has expired: it was signed 120 seconds ago", CLOCKS),
+            ("it refused: too many sessions", "check the gateway's log"),
         ];
         for (reason, cure) in table {
             let at = "2026-11-30T20:00:00Z".to_owned();

@@ -58,12 +58,12 @@ fn blocked(folder: &Folder) -> Option<Finding> {
         Obstacle::ReadOnly => Finding::error(
             "target.read-only",
             format!("nothing can be written under `{path}`: its file system is read-only"),
-            format!("see why (`findmnt --target {path}`, `dmesg`) and mount it writable"),
+            format!("find out why (`findmnt --target {path}`, `dmesg`) and mount it writable"),
         ),
         Obstacle::NotPermitted => Finding::error(
             "target.not-permitted",
             format!("this user cannot write under `{path}`"),
-            "run the command as the directory's owner or with `sudo`, or name another `--root DIR`",
+            "run the command as the directory's owner or with `sudo`, or use another `--root DIR`",
         ),
         Obstacle::Other(why) => Finding::error(
             "target.unusable",

@@ -125,7 +125,7 @@ fn two_listeners_cannot_share_a_port_of_one_transport() {
 fn a_shortage_of_disk_is_a_warning_under_another_root() {
     let found = found(|facts| facts.free_disk = Some(9_999_999_999));
 
-    let what = "only 9 GB of disk space are free for `/r`, but 10 GB are required".to_owned();
+    let what = "only 9 GB of disk space is free for `/r`, but 10 GB is required".to_owned();
     assert_eq!(found, [("host.disk", false, what)]);
 }
 
@@ -266,7 +266,7 @@ fn authentication_that_was_written_by_hand_and_does_not_work_is_a_warning() {
     assert_eq!(found.len(), 1, "{found:?}");
     let (id, is_error, what) = &found[0];
     assert_eq!((*id, *is_error), ("settings.unsupported", false));
-    assert!(what.contains("`OauthEnabled = true` has no effect: the broker alone"), "{what}");
+    assert!(what.contains("`OauthEnabled = true` has no effect: only the broker"), "{what}");
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn that_agents_are_not_verified_is_told_when_a_role_is_new() {
             "the certificates of agents are not verified, because agents use self-signed ones by \
              default",
             format!(
-                "if an authority signs them, give its certificate with `--ca-cert FILE` and set \
+                "if an authority signs them, add its certificate with `--ca-cert FILE` and set \
                  `AgentCertCheck = true` in {files}"
             ),
         )
@@ -375,7 +375,7 @@ fn a_file_that_cannot_take_the_answers_is_refused() {
 #[test]
 fn a_certificate_that_was_just_given_and_is_not_shown_is_told() {
     const GIVEN: &str = "accept-policies: true\nroot: /r\nruntime: host\nbroker-url: https://b\n\
-                         external-pcoip-ip: 192.0.2.1\nssl-cert: /c\nssl-key: /k\nca-cert: /a\n";
+         external-pcoip-ip: 192.0.2.1\nssl-cert: /c\nssl-key: /k\nca-cert: /a\n";
     let told = |answers: &Answers| {
         let (wanted, _) = Wanted::read(answers, Location::read(answers).unwrap());
         let mut facts = configured_facts(&wanted);
@@ -390,8 +390,8 @@ fn a_certificate_that_was_just_given_and_is_not_shown_is_told() {
     let warning = Finding::warning(
         "certificate.not-shown",
         "`/r/opt/teradici/pcoipcm_data/data/SecurityGateway.conf` names the certificate \
-         `/mine.crt`, not the one that is given",
-        "to use the given one, remove the lines `SslCertificate` and `SslKey` from that file",
+         `/mine.crt`, not the one that you specified",
+        "to use your certificate, remove the lines `SslCertificate` and `SslKey` from that file",
     );
     assert_eq!(given, [warning]);
     assert_eq!(kept, []);

@@ -106,7 +106,7 @@ fn not_vouched(file: &str, trouble: &str) -> Finding {
     Finding::error(
         "broker.authority",
         format!("the broker's certificate cannot be verified with `{file}`: {trouble}"),
-        "name a file with the certificates of the issuing authority, or choose another way",
+        "specify a file with the certificates of the issuing authority, or choose another option",
     )
 }
 
@@ -118,8 +118,8 @@ fn shown(broker: &str, seen: &Seen, known: Before, authority: Option<&String>) -
     let by = authority.map(|file| format!(", not even with `{file}`")).unwrap_or_default();
     let what = match known {
         Before::Changed => format!(
-            "The broker {broker} presents another certificate than the pinned one. If it \
-             was not replaced on purpose, the connection may be intercepted."
+            "The broker {broker} presents a different certificate than the pinned one. If it was \
+             not replaced on purpose, the connection may be intercepted."
         ),
         Before::New | Before::Untrusted => {
             format!("The certificate of the broker {broker} cannot be verified{by}.")
@@ -260,7 +260,7 @@ mod tests {
         let trust = ask_about(Before::Changed, &mut person, &mut sources, Trust::Anew);
 
         assert_eq!(trust, Ok(Trust::Anew));
-        assert!(person.told[0].contains("another certificate than the pinned one"));
+        assert!(person.told[0].contains("a different certificate than the pinned one"));
         let answers = sources.resolve(&Layer::new());
         assert_eq!(answers.of(Setting::BrokerPin).texts, [sha256(b"key").to_string()]);
     }

@@ -65,7 +65,7 @@ fn of_files(answers: &Answers) -> Vec<Finding> {
             Ok(content) => read.push((setting, path, content)),
             Err(why) => {
                 let what = format!("`--{setting} {}`: {why}", path.display());
-                let cure = "name a readable file";
+                let cure = "specify a readable file";
                 findings.push(Finding::error("certificate.unreadable", what, cure));
             }
         }

@@ -23,7 +23,7 @@ pub(super) fn value(
 /// What is wrong with a value: it is empty, or its judge says so.
 pub(super) fn checked(value: &str, judge: &mut Judge<'_>) -> Vec<Finding> {
     if value.is_empty() {
-        let cure = "enter a value, or press Ctrl-C to stop without changes";
+        let cure = "enter a value, or press Ctrl-C to quit without making changes";
         return vec![Finding::error("settings.missing", "a value is required", cure)];
     }
     judge(value)

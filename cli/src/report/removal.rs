@@ -12,6 +12,7 @@ use crate::screen::wrap::Width;
 use crate::{
     installation::{account::NAME, installed::Installed, layout},
     plan::Plan,
+    shown::counted,
     step::Step,
 };
 
@@ -38,10 +39,7 @@ impl Removal<'_> {
         lines.extend(entry(if self.purges { "  Deleted" } else { "  Kept" }, &files, width));
         let foreign = self.installed.contents.foreign.len();
         if self.purges && foreign > 0 {
-            let kept = match foreign {
-                1 => "1 file that the installer did not create".to_owned(),
-                _ => format!("{foreign} files that the installer did not create"),
-            };
+            let kept = format!("{} that the installer did not create", counted(foreign, "file"));
             lines.extend(entry("  Kept", &[kept], width));
         }
         lines
@@ -52,7 +50,7 @@ impl Removal<'_> {
         let names: Vec<_> = roles.iter().map(|role| role.command().replace('-', " ")).collect();
         let mut removed = vec![match names.is_empty() {
             true => "the program".to_owned(),
-            false => format!("{} and their program", names.join(", ")),
+            false => format!("{} and the daemon", names.join(", ")),
         }];
         let has = |is_kind: fn(&Step) -> bool| self.plan.steps.iter().any(is_kind);
         if let Some(gone) = self.plan.steps.iter().find_map(|step| match step {

@@ -172,7 +172,7 @@ fn a_failed_validation_has_its_errors_first() {
             "agent.not-verified",
             "the certificates of agents are not verified, because agents use self-signed ones by default",
             format!(
-                "if an authority signs them, give its certificate with `--ca-cert FILE` and set \
+                "if an authority signs them, add its certificate with `--ca-cert FILE` and set \
                  `AgentCertCheck = true` in `{}`",
                 conf.display()
             ),
@@ -181,7 +181,7 @@ fn a_failed_validation_has_its_errors_first() {
             "certificate.unreadable",
             "`--ssl-cert /etc/pki/tls/certs/pcoip-gateway.example.com.crt`: No such file or directory \
              (os error 2)",
-            "name a readable file",
+            "specify a readable file",
         ),
     ];
 

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use cmsg_config::socket::{BrokerStatus, GatewayStanding, Usage};
+use cmsg_config::{
+    socket::{BrokerStatus, GatewayStanding, Usage},
+    values::BrokerUrl,
+};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -15,6 +18,7 @@ use crate::{
     installation::{Runtime, record::LastChange},
     pki::inspect,
     screen::wrap::Width,
+    shown::counted,
 };
 
 /// An installation as `status` reports it.
@@ -134,7 +138,7 @@ impl StatusPage {
             (None, Some(url)) => {
                 vec![
                     url.clone(),
-                    "state unknown, the connection manager does not answer".to_owned(),
+                    "state unknown: the connection manager does not answer".to_owned(),
                 ]
             }
             (None, None) => Vec::new(),
@@ -181,7 +185,13 @@ fn reasons(role: &RoleView) -> Vec<String> {
         RoleState::Healthy => Vec::new(),
         RoleState::Draining => vec!["it accepts no new sessions".to_owned()],
         RoleState::CrashLooping => {
-            role.restarts().map(|count| format!("restarted {count} times")).into_iter().collect()
+            let times = |count: u64| {
+                format!(
+                    "restarted {}",
+                    counted(usize::try_from(count).unwrap_or(usize::MAX), "time")
+                )
+            };
+            role.restarts().map(times).into_iter().collect()
         }
         RoleState::ConfigurationRejected => {
             role.rejection().map(|it| it.problems.clone()).unwrap_or_default()
@@ -198,10 +208,20 @@ fn reachability(broker: &BrokerStatus) -> String {
         None => String::new(),
     };
     match (&broker.reason, broker.answers) {
-        (Some(reason), _) => format!("failing{}: {reason}", since(&broker.since)),
+        (Some(reason), _) => {
+            format!("failing{}: {}", since(&broker.since), without_url(reason, &broker.url))
+        }
         (None, true) => format!("reachable{}", since(&broker.since)),
         (None, false) => "not checked yet".to_owned(),
     }
+}
+
+/// The reason without the broker's URL, which is printed above it.
+fn without_url<'a>(reason: &'a str, url: &str) -> &'a str {
+    let url = format!("`{url}{}`", BrokerUrl::PATH);
+    let rest = reason.strip_prefix("requesting ").and_then(|rest| rest.strip_prefix(&url));
+    let rest = rest.and_then(|rest| rest.strip_prefix(": "));
+    rest.or_else(|| reason.strip_prefix(&url).map(str::trim_start)).unwrap_or(reason)
 }
 
 fn certificate_check(broker: &BrokerStatus) -> String {
@@ -211,7 +231,7 @@ fn certificate_check(broker: &BrokerStatus) -> String {
         }
         BrokerStatus { refused: Some(_), .. } => "certificate refused",
         BrokerStatus { answers: false, .. } => {
-            "certificate not checked, the broker does not answer"
+            "certificate not checked: the broker does not answer"
         }
         BrokerStatus { is_pinned: Some(true), .. } => "certificate verified (pinned)",
         _ => "certificate verified",
@@ -267,8 +287,10 @@ impl CertificateFile {
             let (left, expires) = (days_left(certificate, now), expires(certificate));
             let left = match left {
                 left if left < 0 => format!("EXPIRED at {expires}"),
-                1 => format!("1 day left (until {expires})"),
-                left => format!("{left} days left (until {expires})"),
+                left => {
+                    let days = counted(usize::try_from(left).unwrap_or_default(), "day");
+                    format!("{days} left (until {expires})")
+                }
             };
             format!("  {}, {issuer}, {left}", certificate.subject)
         };

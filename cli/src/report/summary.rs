@@ -20,6 +20,7 @@ use crate::{
     pki::{generate::TLS_DAYS, inspect},
     plan::Plan,
     screen::wrap::{self, Width},
+    shown::counted,
     step::Step,
     wanted::{Certificate, Wanted},
 };
@@ -57,7 +58,7 @@ impl Summary {
         rows.push(row("Host changes", on_host(planned).unwrap_or_else(|| "none".to_owned())));
         rows.push(row("Sessions", sessions(planned)));
         if kept > 0 {
-            let settings = if kept == 1 { "1 setting" } else { &format!("{kept} settings") };
+            let settings = counted(kept, "setting");
             rows.push(row("Kept", format!("{settings} of the existing installation")));
         }
         let over = match &*Record::of(&facts.installed, &wanted.place.paths()).version {

@@ -196,7 +196,7 @@ pub(crate) fn stop(paths: &Paths, started: Option<Started>) -> anyhow::Result<()
     end_now(pid, is_named.then_some(paths)).context("failed to kill the supervisor")?;
     match is_gone.recv_timeout(KILL_WAIT) {
         Ok(outcome) => outcome.context("failed to wait for the supervisor"),
-        Err(_) => bail!("the supervisor {pid} does not stop"),
+        Err(_) => bail!("the supervisor (pid {pid}) did not stop"),
     }
 }
 

@@ -33,8 +33,8 @@ impl<T> Kind<T> for AwaitLive {
 
     fn stage(&self) -> Stage {
         let finished = match &self.roles[..] {
-            [only] => format!("The {} is healthy", named(only.role)),
-            _ => "Both services are healthy".to_owned(),
+            [only] => format!("The {} is running", named(only.role)),
+            _ => "Both services are running".to_owned(),
         };
         Stage::new(Group::Health, "Checking the services", finished)
     }

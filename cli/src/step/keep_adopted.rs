@@ -6,6 +6,7 @@ use super::{error::StepError, kind::Kind};
 use crate::{
     content::Content,
     progress::stage::{Group, Stage},
+    shown::counted,
     system::System,
 };
 
@@ -24,11 +25,11 @@ impl<T> Kind<T> for KeepAdopted {
     }
 
     fn changes(&self) -> String {
-        format!("new: {} files under `{}`", self.files.len(), self.folder.display())
+        format!("new: {} under `{}`", counted(self.files.len(), "file"), self.folder.display())
     }
 
     fn undoing(&self) -> &'static str {
-        "the backup stays"
+        "the backup is kept"
     }
 
     fn stage(&self) -> Stage {

@@ -88,7 +88,7 @@ impl Awaited {
         }
         if self.was_ready && !status.ready {
             let why = status.reason.unwrap_or_else(|| "it reports no reason".to_owned());
-            return Some(format!("{WAS_READY} and is not ready now: {}", one_line(&why)));
+            return Some(format!("{WAS_READY} and is no longer ready: {}", one_line(&why)));
         }
         None
     }
@@ -278,7 +278,7 @@ mod tests {
             "  caused by: Not a directory (os error 20)",
             "WARN Ended, starting again",
         ];
-        let ready = "it was ready before and is not ready now: no gateway";
+        let ready = "it was ready before and is no longer ready: no gateway";
         let table = [
             (
                 not_live(None, silent, &log),
@@ -291,7 +291,8 @@ mod tests {
             ),
             (
                 not_live(None, ready, &log),
-                "the security gateway is not healthy: it was ready before and is not ready now: no gateway",
+                "the security gateway is not healthy: it was ready before and is no longer ready: \
+                 no gateway",
             ),
             (
                 not_live(Some("exit status: 3"), silent, &["cannot go on: broken on purpose"]),

@@ -10,6 +10,7 @@ use cmsg_config::socket::Role;
 use crate::{
     progress::stage::{Group, Stage},
     shown::capital,
+    shown::counted,
 };
 
 pub(super) fn named(role: Role) -> String {
@@ -57,7 +58,7 @@ pub(super) fn role_stage(role: Role, running: &str, finished: &str) -> Stage {
 
 /// What a summary says of so many images that come.
 pub(super) fn new_images(count: usize) -> String {
-    if count == 1 { "1 Docker image".to_owned() } else { format!("{count} Docker images") }
+    counted(count, "Docker image")
 }
 
 /// Paths as a list for people.

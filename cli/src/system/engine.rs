@@ -95,7 +95,7 @@ impl Real {
             // Those of a swarm that this host has left belong to nobody.
             self.engine()?.remove_ended()?;
             if begun.elapsed() > GONE {
-                anyhow::bail!("containers of the stack do not stop");
+                anyhow::bail!("the stack's containers did not stop");
             }
             self.interrupt.wait(EVERY);
         }

@@ -16,13 +16,17 @@ pub(super) fn addresses(
     let mut addresses = Vec::new();
     for Ip(address) in reader.many(setting) {
         if addresses.contains(&address) {
-            reader.refuse(id, format!("`--{setting}` gives `{address}` twice"), "give it once");
+            reader.refuse(
+                id,
+                format!("`--{setting}` contains `{address}` twice"),
+                "specify it only once",
+            );
             continue;
         }
         match unusable(address, takes_loopback) {
             Some(why) => {
-                let what = format!("`--{setting}` gives `{address}`, which {why}");
-                reader.refuse(id, what, "give the address that clients connect to");
+                let what = format!("`--{setting}` contains `{address}`, which {why}");
+                reader.refuse(id, what, "specify the address that clients connect to");
             }
             None => addresses.push(address),
         }

@@ -61,7 +61,7 @@ pub(super) fn warn(reader: &mut Reader<'_>, roles: &[Role], runtime: Runtime, li
     if is_given(reader, Setting::Listen) {
         let used = ListenKey::of(roles);
         for one in listen.iter().filter(|one| !used.iter().any(|(_, key)| *key == one.key)) {
-            let what = format!("`--listen` gives `{}`, where no enabled role listens", one.key);
+            let what = format!("`--listen` sets `{}`, which no enabled role uses", one.key);
             reader.warn("settings.ignored", what, "omit it, or enable its role");
         }
     }

@@ -35,7 +35,7 @@ impl Later {
             if reader.switch(clear)
                 && let Some(other) = settings.iter().find(|setting| !reader.is_empty(**setting))
             {
-                let what = format!("`--{clear}` clears `--{other}`, which is given as well");
+                let what = format!("`--{clear}` clears `--{other}`, which is also set");
                 reader.refuse("settings.clear", what, "omit one of them");
             }
         }

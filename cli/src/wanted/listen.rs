@@ -155,7 +155,7 @@ impl FromStr for ListenAt {
             (address.is_some() || key == ListenKey::Http).then_some(Self { key, address })
         });
         const WANTED: &str =
-            "`KEY=ADDR:PORT` with the key broker, pcoip, udp-source or http, nor `http=off`";
+            "`KEY=ADDR:PORT` with the key broker, pcoip, udp-source or http, or `http=off`";
         parsed.ok_or_else(|| bad(text, WANTED))
     }
 }

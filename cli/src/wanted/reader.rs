@@ -138,7 +138,7 @@ fn source(setting: Setting, from: Origin) -> String {
         Origin::Environment => format!("`{}` in the environment", setting.variable()),
         Origin::Answers => format!("`{setting}` in the answers file"),
         Origin::Saved => format!("`{setting}` in the saved settings"),
-        Origin::Edited => format!("`{setting}` as edited by hand in the configuration"),
+        Origin::Edited => format!("`{setting}`, which was edited by hand in the configuration"),
         Origin::Adopted => format!("`{setting}` of the adopted installation"),
     }
 }

@@ -43,7 +43,7 @@ fn all_that_is_missing_is_told_at_once() {
         [
             "`--broker-url` is missing",
             "`--external-pcoip-ip` is missing",
-            "no certificate is given",
+            "no certificate was specified",
             "the policies are not accepted: the license (Apache-2.0) and the privacy statement \
              (nothing is collected or sent)",
         ]
@@ -69,12 +69,12 @@ fn what_does_not_go_together_is_refused() {
         ),
         (
             "host-address: [a.example, b.example]\n",
-            "`--host-address` gives more than one address or more than one name",
+            "`--host-address` contains more than one address or more than one name",
         ),
-        ("listen: ['http=off', 'http=127.0.0.1:1']\n", "`--listen` gives `http` more than once"),
+        ("listen: ['http=off', 'http=127.0.0.1:1']\n", "`--listen` sets `http` more than once"),
         (
             "listen: 'broker=[::1]:0'\n",
-            "`--listen` gives `broker` an IPv6 address, and IPv6 is not enabled",
+            "`--listen` sets `broker` to an IPv6 address, but IPv6 is not enabled",
         ),
     ];
     for (more, what) in table {
@@ -91,11 +91,11 @@ fn there_is_one_external_address_a_family() {
     let table = [
         (
             "external-pcoip-ip: [192.0.2.1, 192.0.2.2]",
-            Some("`--external-pcoip-ip` gives 2 addresses of IPv4"),
+            Some("`--external-pcoip-ip` contains 2 IPv4 addresses"),
         ),
         (
             "external-pcoip-ip: ['2001:db8::1']",
-            Some("`--external-pcoip-ip` gives an IPv6 address, and IPv6 is not enabled"),
+            Some("`--external-pcoip-ip` contains an IPv6 address, but IPv6 is not enabled"),
         ),
         ("external-pcoip-ip: [192.0.2.1, '2001:db8::1']\nenable-ipv6: true", None),
     ];
@@ -190,7 +190,7 @@ fn a_gateways_address_is_one_that_clients_can_connect_to() {
             (other, "external-sg-ip", "settings.external-sg"),
         ] {
             let told = told.err().map(|found| (found.len(), found[0].id, found[0].what.clone()));
-            let expected = why.map(|why| (1, id, format!("`--{name}` gives `{plain}`, {why}")));
+            let expected = why.map(|why| (1, id, format!("`--{name}` contains `{plain}`, {why}")));
             assert_eq!(told, expected);
         }
     }
@@ -202,7 +202,7 @@ fn a_gateways_address_is_given_once() {
     let own = refusals(&format!("{base}external-pcoip-ip: [192.0.2.1, 192.0.2.1]\n"));
     let other = refusals(&format!("{BOTH}external-sg-ip: [192.0.2.9, 192.0.2.8, 192.0.2.9]\n"));
 
-    let what = |name, address| format!("`--{name}` gives `{address}` twice");
+    let what = |name, address| format!("`--{name}` contains `{address}` twice");
     let [name, other_name] = ["external-pcoip-ip", "external-sg-ip"];
     assert_eq!(own, [("settings.external-pcoip-ip", what(name, "192.0.2.1"))]);
     assert_eq!(other, [("settings.external-sg", what(other_name, "192.0.2.9"))]);
@@ -234,7 +234,7 @@ fn what_a_disabled_role_ignores_is_told() {
             format!("`--broker-url` is ignored {MANAGER}"),
             format!("`--license-server-url` is ignored {MANAGER}"),
             format!("`--agent-port` is ignored {MANAGER}"),
-            "`--listen` gives `http`, where no enabled role listens".to_owned(),
+            "`--listen` sets `http`, which no enabled role uses".to_owned(),
         ]
     );
     assert_eq!(
@@ -242,7 +242,7 @@ fn what_a_disabled_role_ignores_is_told() {
         [
             "`--external-pcoip-ip` is ignored because the Security Gateway is disabled",
             "`--docker-network-cidr` is ignored because the runtime is not Docker Swarm",
-            "`--listen` gives `pcoip`, where no enabled role listens",
+            "`--listen` sets `pcoip`, which no enabled role uses",
         ]
     );
     assert_eq!(warned(Origin::Saved, &gateway), [""; 0]);

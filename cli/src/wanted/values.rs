@@ -60,7 +60,7 @@ impl FromStr for LicenseServer {
         if is_legacy || is_url {
             Ok(Self(text.to_owned()))
         } else {
-            Err(bad(text, "a URL of the form `https://HOST:PORT`, nor `PORT@HOST`"))
+            Err(bad(text, "a URL of the form `https://HOST:PORT`, or `PORT@HOST`"))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Errors of libraries and of the operating system in an administrator's words, with the original in
-//! brackets: `the connection was refused (Connection refused, os error 111)`.
+//! brackets: `the connection was refused (Connection refused, os error 111)`. A peer can choose parts of
+//! the original, so control characters in it are escaped.
 
 use std::{error::Error, io};
 
@@ -17,7 +18,7 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
             links.push(words);
             break;
         }
-        links.push(link.to_string());
+        links.push(escaped(&link.to_string()));
         next = link.source();
     }
     links.join(": ")
@@ -26,7 +27,7 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
 /// The text of an error of the operating system, in an administrator's words if there are any.
 #[must_use]
 pub fn of_io(error: &io::Error) -> String {
-    words(error).unwrap_or_else(|| error.to_string())
+    words(error).unwrap_or_else(|| escaped(&error.to_string()))
 }
 
 /// Why a role does not answer on its unix socket.
@@ -69,22 +70,23 @@ fn of_tls(error: &rustls::Error) -> Option<String> {
 
 fn of_system(error: &io::Error) -> Option<&'static str> {
     use io::ErrorKind;
-    if let Some(meaning) = of_name(&error.to_string()) {
+    let text = error.to_string();
+    if let Some(meaning) = of_name(&text) {
         return Some(meaning);
     }
     Some(match error.kind() {
         ErrorKind::ConnectionRefused => "the connection was refused",
         ErrorKind::ConnectionReset => "the peer reset the connection",
-        ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
-            "the peer closed the connection"
-        }
+        ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => "the peer closed the connection",
+        ErrorKind::UnexpectedEof if is_of_connection(&text) => "the peer closed the connection",
+        ErrorKind::UnexpectedEof => "the data ended too early",
         ErrorKind::HostUnreachable => "the host cannot be reached",
         ErrorKind::NetworkUnreachable => "there is no route to the network",
         ErrorKind::NetworkDown => "the network is down",
         ErrorKind::TimedOut | ErrorKind::WouldBlock => "there was no answer in time",
         ErrorKind::AddrInUse => "another process uses this address and port",
         ErrorKind::AddrNotAvailable => "this host does not have this address",
-        ErrorKind::NotFound => "the file does not exist",
+        ErrorKind::NotFound => "it does not exist",
         ErrorKind::PermissionDenied => "permission is denied",
         ErrorKind::NotADirectory => "a part of the path is not a directory",
         ErrorKind::IsADirectory => "it is a directory",
@@ -93,6 +95,14 @@ fn of_system(error: &io::Error) -> Option<&'static str> {
         ErrorKind::ReadOnlyFilesystem => "the file system is read-only",
         _ => return None,
     })
+}
+
+/// Whether an unexpected end is that of a connection and not of a file: what rustls, hyper, tokio-rustls
+/// and tokio say.
+fn is_of_connection(text: &str) -> bool {
+    const ENDS: [&str; 4] =
+        ["peer closed connection", "end of file", "tls handshake eof", "early eof"];
+    ENDS.iter().any(|start| text.starts_with(start))
 }
 
 /// What the C library says about a name that it cannot resolve. The error has no number.
@@ -135,13 +145,39 @@ fn is_wrapper(text: &str) -> bool {
     WRAPPERS.iter().any(|start| text.starts_with(start))
 }
 
+/// The meaning, with the original in brackets. Brackets around error numbers are replaced by commas.
 fn with_original(meaning: &str, original: &str) -> String {
-    // One pair of brackets is enough.
-    let original = match original.split_once(" (os error ") {
-        Some((text, number)) => format!("{text}, os error {}", number.trim_end_matches(')')),
-        None => original.to_owned(),
-    };
-    format!("{meaning} ({original})")
+    let mut shown = String::with_capacity(original.len());
+    let mut rest = original;
+    while let Some((text, after)) = rest.split_once(" (os error ") {
+        let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, after_number) = after.split_at(digits);
+        let (open, after_close) = match after_number.strip_prefix(')') {
+            Some(after) if digits > 0 => (", os error ", after),
+            _ => (" (os error ", after_number),
+        };
+        shown.extend([text, open, number]);
+        rest = after_close;
+    }
+    shown.push_str(rest);
+    format!("{meaning} ({})", escaped(&shown))
+}
+
+/// Escapes characters that could begin a new line, move the cursor or change the direction of text.
+fn escaped(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        let turns = matches!(
+            c,
+            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        );
+        if c.is_control() || turns {
+            line.extend(c.escape_unicode());
+        } else {
+            line.push(c);
+        }
+    }
+    line
 }
 
 #[cfg(test)]
@@ -171,7 +207,7 @@ mod tests {
                 98,
                 "another process uses this address and port (Address already in use, os error 98)",
             ),
-            (2, "the file does not exist (No such file or directory, os error 2)"),
+            (2, "it does not exist (No such file or directory, os error 2)"),
             (13, "permission is denied (Permission denied, os error 13)"),
             (20, "a part of the path is not a directory (Not a directory, os error 20)"),
             (21, "it is a directory (Is a directory, os error 21)"),
@@ -196,8 +232,8 @@ mod tests {
             ),
             (
                 CertificateError::BadSignature.into(),
-                "its certificate cannot be verified: the trusted authority with its issuer's name \
-                 has a different key (invalid peer certificate: BadSignature)",
+                "its certificate cannot be verified: its issuer has the name of a trusted \
+                 authority, but a different key (invalid peer certificate: BadSignature)",
             ),
             (
                 CertificateError::Expired.into(),
@@ -206,7 +242,7 @@ mod tests {
             ),
             (
                 CertificateError::NotValidForName.into(),
-                "its certificate cannot be verified: it is for another name (invalid peer \
+                "its certificate cannot be verified: it is for a different name (invalid peer \
                  certificate: NotValidForName)",
             ),
             (
@@ -239,6 +275,49 @@ mod tests {
 
             assert_eq!(of_io(&io::Error::other(original.clone())), format!("{words} ({original})"));
         }
+    }
+
+    #[test]
+    fn the_end_of_a_file_is_not_reported_as_a_closed_connection() {
+        let table = [
+            ("failed to fill whole buffer", "the data ended too early"),
+            (
+                "peer closed connection without sending TLS close_notify",
+                "the peer closed the connection",
+            ),
+            ("tls handshake eof", "the peer closed the connection"),
+        ];
+        for (original, words) in table {
+            let error = io::Error::new(io::ErrorKind::UnexpectedEof, original);
+
+            assert_eq!(of_io(&error), format!("{words} ({original})"));
+        }
+    }
+
+    #[test]
+    fn brackets_around_the_error_number_are_removed_in_pairs() {
+        let table = [
+            ("opening x (os error 2): see (1)", "opening x, os error 2: see (1)"),
+            ("a (os error 2), b (os error 20)", "a, os error 2, b, os error 20"),
+            ("a (os error two)", "a (os error two)"),
+            ("a (os error 2", "a (os error 2"),
+        ];
+        for (original, shown) in table {
+            let error = io::Error::new(io::ErrorKind::PermissionDenied, original);
+
+            assert_eq!(of_io(&error), format!("permission is denied ({shown})"));
+        }
+    }
+
+    #[test]
+    fn the_original_text_is_one_line_without_control_characters() {
+        let hostile = "a\nerror: b\u{1b}[2J\u{202e}";
+        let shown = "a\\u{a}error: b\\u{1b}[2J\\u{202e}";
+        let denied = io::Error::new(io::ErrorKind::PermissionDenied, hostile);
+
+        assert_eq!(of_io(&denied), format!("permission is denied ({shown})"));
+        assert_eq!(of_io(&io::Error::other(hostile)), shown);
+        assert_eq!(chain(&Link(hostile, None)), shown);
     }
 
     #[test]

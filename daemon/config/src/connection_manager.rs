@@ -125,7 +125,7 @@ impl ConnectionManager {
 }
 
 /// Reads every key before returning, so that all invalid values are reported at once.
-#[expect(clippy::too_many_lines, reason = "one line a key")]
+#[expect(clippy::too_many_lines, reason = "one line per key")]
 fn read_all(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
     let log_level = reader.one("LogLevel");
     let broker_type = reader.maybe::<String>("BrokerType").unwrap_or_default();

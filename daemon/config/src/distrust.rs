@@ -62,13 +62,15 @@ impl Distrust {
             }
             CertificateError::UnknownIssuer => Self::UnknownAuthority,
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-                Self::Other("it is not a server's certificate (extended key usage)".to_owned())
+                Self::Other("it is not a server certificate (extended key usage)".to_owned())
             }
             CertificateError::BadSignature => Self::OtherAuthority,
             CertificateError::BadEncoding => Self::Other("it is damaged".to_owned()),
             CertificateError::Expired => Self::Other("it has expired".to_owned()),
             CertificateError::NotValidYet => Self::Other("it is not valid yet".to_owned()),
-            CertificateError::NotValidForName => Self::Other("it is for another name".to_owned()),
+            CertificateError::NotValidForName => {
+                Self::Other("it is for a different name".to_owned())
+            }
             CertificateError::Revoked => Self::Other("it is revoked".to_owned()),
             CertificateError::Other(other) => Self::Other(match other.0.to_string().as_str() {
                 "CaUsedAsEndEntity" => {
@@ -112,7 +114,7 @@ impl fmt::Display for Distrust {
             }
             Self::UnknownAuthority => f.write_str("it was not issued by a trusted authority"),
             Self::OtherAuthority => {
-                f.write_str("the trusted authority with its issuer's name has a different key")
+                f.write_str("its issuer has the name of a trusted authority, but a different key")
             }
             Self::Other(why) => f.write_str(why),
         }
@@ -205,7 +207,7 @@ mod tests {
             ),
             (
                 CertificateError::BadSignature,
-                "the trusted authority with its issuer's name has a different key",
+                "its issuer has the name of a trusted authority, but a different key",
                 Problem::UnknownAuthority,
             ),
             (CertificateError::BadEncoding, "it is damaged", Problem::Other),

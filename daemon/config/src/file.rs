@@ -60,7 +60,7 @@ pub enum LoadError {
         why: Undecodable,
     },
     /// The file is larger than [`MAX_BYTES`].
-    #[error("configuration `{}` has more than {MAX_BYTES} bytes", path.display())]
+    #[error("configuration `{}` is larger than {MAX_BYTES} bytes", path.display())]
     TooLarge {
         /// Path of the file.
         path: PathBuf,

@@ -59,7 +59,7 @@ const LOG_LEVEL: Key = Key::new(
     "LogLevel",
     "INFO",
     "TRACE, DEBUG, INFO, WARN or ERROR",
-    "lowest level of messages that are logged",
+    "lowest level of the messages to log",
 );
 const AGENT_CERT_CHECK: Key = Key::switch("AgentCertCheck", "false", "verify agents' certificates");
 const SSL_CERTIFICATE: Key = Key::path(
@@ -69,8 +69,11 @@ const SSL_CERTIFICATE: Key = Key::path(
 );
 const SSL_KEY: Key =
     Key::path("SslKey", "/opt/teradici/pcoipcm_data/certs/cmsg.key", "PEM key of that certificate");
-const HTTP_HEAD_SECONDS: Key =
-    Key::seconds("HttpHeadSeconds", "10", "timeout for a client to send the head of a request");
+const HTTP_HEAD_SECONDS: Key = Key::seconds(
+    "HttpHeadSeconds",
+    "10",
+    "timeout for receiving the headers of a client's request",
+);
 const DATA_DIRECTORY: Key = Key::path("DataDirectory", "/opt/teradici/pcoipcm_data/state", "state");
 const RUN_DIRECTORY: Key =
     Key::path("RunDirectory", "/opt/teradici/pcoipcm_data/run", "directory of the unix sockets");
@@ -84,15 +87,16 @@ pub const CONNECTION_MANAGER: &[Key] = &[
     Key::list(
         "BrokerCertPin",
         "sha256:HEX",
-        "SHA-256 of the broker's certificate or public key, which is trusted without a CA",
+        "SHA-256 fingerprint of a broker certificate or public key to trust without a CA",
     ),
-    Key::seconds("BrokerMaxRespWaitSeconds", "40", "timeout of a request to the broker"),
+    Key::seconds("BrokerMaxRespWaitSeconds", "40", "timeout for a request to the broker"),
     AGENT_CERT_CHECK,
     Key::new("AgentPort", "60443", "port", "HTTPS port of the PCoIP agents"),
     Key::list(
         "AllowedAgents",
         "IP[/BITS]",
-        "networks in which agents may have a special address, or one that the broker does not name",
+        "networks in which agents may have special addresses, or addresses that the broker does \
+         not provide",
     ),
     Key::seconds("AgentMaxRespWaitSeconds", "60", "timeout for an agent to launch a session"),
     Key::list(
@@ -130,7 +134,7 @@ pub const CONNECTION_MANAGER: &[Key] = &[
     Key::list(
         "ExternalSecurityGatewayPin",
         "IP=sha256:HEX",
-        "SHA-256 of that gateway's certificate or public key, which is trusted without a CA",
+        "SHA-256 fingerprint of a certificate or public key to trust for that gateway without a CA",
     ),
     Key::path(
         "JwtSigningKey",
@@ -140,8 +144,8 @@ pub const CONNECTION_MANAGER: &[Key] = &[
     Key::list(
         "HostAddress",
         "NAME or IP",
-        "name and address of this host for clients, at most one of each; used in `pcm-info` and \
-         redirects",
+        "name and address by which clients reach this host, at most one of each; used in \
+         `pcm-info` and redirects",
     ),
     Key::new("ListenAddress", "0.0.0.0:443", "IP:PORT", "HTTPS listening address for clients"),
     Key::new(
@@ -169,101 +173,107 @@ pub const CONNECTION_MANAGER: &[Key] = &[
         "1 to 100000",
         "maximum number of concurrent client connections",
     ),
-    Key::seconds("TlsHandshakeSeconds", "10", "timeout of a client's TLS handshake"),
+    Key::seconds("TlsHandshakeSeconds", "10", "timeout for a client's TLS handshake"),
     HTTP_HEAD_SECONDS,
-    Key::seconds("SessionIdleSeconds", "900", "a session ends after this time without a request"),
+    Key::seconds(
+        "SessionIdleSeconds",
+        "900",
+        "a session ends after this time if it receives no request",
+    ),
     DATA_DIRECTORY,
     RUN_DIRECTORY,
     Key::path("LogDirectory", "/var/log/Teradici/ConnectionManager", "directory of the log files"),
     Key::switch(
         "OauthEnabled",
         "false",
-        "kept for OAuth; has no effect yet: authenticate clients at an identity provider",
+        "authenticate clients with an identity provider (reserved for OAuth; has no effect yet)",
     ),
     Key::new(
         "IdProviderUrl",
         "",
         "https://HOST[:PORT][/PATH]",
-        "kept for OAuth; has no effect yet: URL of the identity provider",
+        "URL of the identity provider (reserved for OAuth; has no effect yet)",
     ),
     Key::new(
         "OauthClientId",
         "",
         "text",
-        "kept for OAuth; has no effect yet: the client ID that the identity provider assigned",
+        "the client ID that the identity provider assigned (reserved for OAuth; has no effect yet)",
     ),
     Key::new(
         "FederatedAuthUrl",
         "",
         "https://HOST[:PORT][/PATH]",
-        "kept for OAuth; has no effect yet: URL of the federated authentication broker, sent to \
-         agents",
+        "URL of the federated authentication broker, sent to agents (reserved for OAuth; has no \
+         effect yet)",
     ),
     Key::switch(
         "SsoEnabled",
         "false",
-        "kept for single sign-on; has no effect yet: log users on to their desktops",
+        "log users on to their desktops (reserved for single sign-on; has no effect yet)",
     ),
     Key::path(
         "SsoSigningCertificate",
         "",
-        "kept for single sign-on; has no effect yet: PEM certificate of the intermediate authority",
+        "PEM certificate of the intermediate authority (reserved for single sign-on; has no effect \
+         yet)",
     ),
     Key::path(
         "SsoSigningKey",
         "",
-        "kept for single sign-on; has no effect yet: PEM key of that certificate",
+        "PEM key of that certificate (reserved for single sign-on; has no effect yet)",
     ),
     Key::path(
         "SsoSigningCrl",
         "",
-        "kept for single sign-on; has no effect yet: certificate revocation list of that authority",
+        "certificate revocation list of that authority (reserved for single sign-on; has no effect \
+         yet)",
     ),
     Key::new(
         "SsoEnrollmentUrl",
         "",
         "https://HOST[:PORT][/PATH]",
-        "kept for single sign-on; has no effect yet: URL of the certification authority's web \
-         enrollment service",
+        "URL of the certification authority's web enrollment service (reserved for single sign-on; \
+         has no effect yet)",
     ),
     Key::new(
         "SsoEnrollmentDomain",
         "",
         "domain",
-        "kept for single sign-on; has no effect yet: domain of the enrollment account",
+        "domain of the enrollment account (reserved for single sign-on; has no effect yet)",
     ),
     Key::new(
         "SsoEnrollmentUsername",
         "",
         "text",
-        "kept for single sign-on; has no effect yet: name of the enrollment account",
+        "name of the enrollment account (reserved for single sign-on; has no effect yet)",
     ),
     Key::path(
         "SsoEnrollmentPasswordFile",
         "",
-        "kept for single sign-on; has no effect yet: file with the password of that account",
+        "file with the password of that account (reserved for single sign-on; has no effect yet)",
     ),
     Key::new(
         "SsoEnrollmentTemplate",
         "",
         "text",
-        "kept for single sign-on; has no effect yet: certificate template",
+        "certificate template (reserved for single sign-on; has no effect yet)",
     ),
     Key::switch(
         "HorizonEnabled",
         "false",
-        "kept for VMware Horizon; has no effect yet: use VMware Horizon as the broker",
+        "use VMware Horizon as the broker (reserved for VMware Horizon; has no effect yet)",
     ),
     Key::path(
         "TrustedLicenseCertificate",
         "",
-        "kept for trusted licenses; has no effect yet: PEM certificate of a trusted customer \
-         license",
+        "PEM certificate of a trusted customer license (reserved for trusted licenses; has no \
+         effect yet)",
     ),
     Key::path(
         "TrustedLicenseKey",
         "",
-        "kept for trusted licenses; has no effect yet: PEM key of that certificate",
+        "PEM key of that certificate (reserved for trusted licenses; has no effect yet)",
     ),
 ];
 
@@ -316,7 +326,7 @@ pub const SECURITY_GATEWAY: &[Key] = &[
         "PEM file of the certificates of connection managers whose announcements are accepted",
     ),
     Key::new("RewriteAddresses", "off", "off", "control bytes are relayed unchanged"),
-    Key::seconds("TlsHandshakeSeconds", "10", "timeout of a TLS handshake"),
+    Key::seconds("TlsHandshakeSeconds", "10", "timeout for a TLS handshake"),
     HTTP_HEAD_SECONDS,
     Key::seconds(
         "TagSeconds",
@@ -336,7 +346,7 @@ pub const SECURITY_GATEWAY: &[Key] = &[
     Key::seconds(
         "UdpIdleSeconds",
         "60",
-        "without a control connection, a flow of datagrams ends after this time without a datagram",
+        "without a control connection, a datagram flow ends after this time if no datagram arrives",
     ),
     DATA_DIRECTORY,
     RUN_DIRECTORY,
@@ -344,7 +354,7 @@ pub const SECURITY_GATEWAY: &[Key] = &[
     Key::switch(
         "CollaborationEnabled",
         "true",
-        "kept for collaboration; has no effect yet: let clients share a session (UDP 64172 of \
-         agents)",
+        "let clients share a session, on the agents' UDP port 64172 (reserved for collaboration; \
+         has no effect yet)",
     ),
 ];

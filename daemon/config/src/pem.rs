@@ -26,14 +26,17 @@ pub enum Problem {
     None(&'static str),
     /// A line has more than one marker, or a marker and other text.
     #[error(
-        "line {line} holds more than one PEM marker or text beside it, so a section is skipped"
+        "line {line} contains a second PEM marker or other text beside a marker, so a section is \
+         skipped"
     )]
     Marker {
         /// Line of the marker.
         line: usize,
     },
     /// An `END` marker without a `BEGIN` marker.
-    #[error("line {line} ends a section that no line `-----BEGIN …-----` begins, so it is skipped")]
+    #[error(
+        "line {line} ends a section that has no `-----BEGIN …-----` line, so the section is skipped"
+    )]
     NoBegin {
         /// Line of the `END` marker.
         line: usize,
@@ -76,10 +79,10 @@ impl Problem {
         match self {
             Self::Text(why) => why.fix(file),
             Self::Marker { .. } => format!(
-                "put every marker on a line of its own: `sed -E 's/-----(BEGIN|END) \
+                "put each marker on its own line: `sed -E 's/-----(BEGIN|END) \
                  [^-]*-----/\\n&\\n/g' {name} > {name}.pem`"
             ),
-            Self::None(kind) => format!("give a file with a {kind} in PEM"),
+            Self::None(kind) => format!("use a PEM file that contains a {kind}"),
             Self::NoBegin { .. } | Self::NoEnd { .. } | Self::Damaged(_) => {
                 format!("copy the sections of {name} again, with their first and last lines")
             }
@@ -244,7 +247,7 @@ fn check_count(read: usize, begun: usize) -> Result<(), Problem> {
     if read == begun {
         Ok(())
     } else {
-        Err(Problem::Damaged(format!("{begun} sections begin, and {read} can be read")))
+        Err(Problem::Damaged(format!("only {read} of {begun} sections can be read")))
     }
 }
 

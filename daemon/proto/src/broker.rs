@@ -56,7 +56,7 @@ pub enum Invalid {
         count: usize,
     },
     /// The name of the message is longer than 64 bytes.
-    #[error("the message's name has more than {MAX_NAME} bytes")]
+    #[error("the message's name is longer than {MAX_NAME} bytes")]
     Name,
     /// The broker granted a resource without a usable address or host name.
     #[error("the broker granted a resource without a usable target")]

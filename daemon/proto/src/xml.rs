@@ -68,7 +68,7 @@ pub struct Attribute<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The document is larger than `limit`.
-    #[error("the document has more than {limit} bytes")]
+    #[error("the document is larger than {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
         limit: usize,

@@ -136,10 +136,10 @@ impl Gateways {
         let got = || redact::bytes(&reply.body);
         document!(log, GATEWAY, got, "Received response from security gateway");
         let read = Reply::parse(&reply.body)
-            .with_context(|| format!("reading its answer, status {}", reply.status.as_u16()))
+            .with_context(|| format!("reading its response (status {})", reply.status.as_u16()))
             .and_then(|reply| match reply {
                 Reply::Accepted { rtag, sg_sni } => Ok((rtag, sg_sni)),
-                Reply::Refused { reason } => bail!("it refuses: {reason}"),
+                Reply::Refused { reason } => bail!("it refused: {reason}"),
             });
         gateway.note_answer(&read);
         let (tag, sni) = read?;

@@ -230,7 +230,7 @@ impl Exchange<'_> {
                 warn,
                 self.log,
                 CLIENT,
-                "The log-on is too long for an agent and was discarded"
+                "The credentials are too long for an agent and were discarded"
             );
         }
     }

@@ -148,7 +148,8 @@ impl Shared {
             if known.is_new(client, clock::now()) {
                 warn!(
                     entry,
-                    "X-Forwarded-For from trusted proxy {client} has no IP address of its client"
+                    "X-Forwarded-For from trusted proxy {client} does not contain the client's IP \
+                     address"
                 );
             }
         }

@@ -50,7 +50,7 @@ pub(super) enum Failure {
     TimedOut,
     #[error(transparent)]
     Failed(Box<dyn Error + Send + Sync>),
-    #[error("the response has more than {limit} bytes")]
+    #[error("the response is larger than {limit} bytes")]
     TooLarge { limit: usize },
     #[error("the response cannot be buffered")]
     OverBudget(#[from] OverBudget),

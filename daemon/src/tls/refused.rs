@@ -89,7 +89,7 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_pinned {
-            f.write_str("presents another certificate than the pinned one")?;
+            f.write_str("presents a different certificate than the pinned one")?;
             if self.why.problem() != Problem::UnknownAuthority {
                 write!(f, ", which cannot be verified otherwise ({})", self.why)?;
             }
@@ -156,8 +156,8 @@ mod tests {
         assert_eq!(
             refusal.to_string(),
             format!(
-                "presents another certificate than the pinned one; certificate {certificate}, key \
-                 {key}, for b.example, 192.0.2.1"
+                "presents a different certificate than the pinned one; certificate {certificate}, \
+                 key {key}, for b.example, 192.0.2.1"
             )
         );
         assert_eq!(refusal.problem(), Problem::NotPinned);

@@ -129,14 +129,14 @@ fn raise_limit(attacks: &[Attack], force: Force) -> anyhow::Result<()> {
     let connections = attacks.iter().map(|attack| attack.connections(force)).max();
     let needed = u64::from(connections.unwrap_or_default()) + OWN_DESCRIPTORS;
     let (soft, hard) =
-        getrlimit(Resource::RLIMIT_NOFILE).context("asking for the limit of files")?;
+        getrlimit(Resource::RLIMIT_NOFILE).context("reading the limit on open files")?;
     if hard < needed {
         bail!(
             "the attacks need {needed} file descriptors, but the limit is {hard}: lower `--scale`"
         );
     }
     let raised = setrlimit(Resource::RLIMIT_NOFILE, hard.min(MAX_DESCRIPTORS).max(soft), hard);
-    raised.context("raising the limit of files")
+    raised.context("raising the limit on open files")
 }
 
 fn scale(text: &str) -> Result<f64, String> {

@@ -76,10 +76,10 @@ impl Simulator {
         what: &str,
         events: PathBuf,
     ) -> anyhow::Result<(Self, Value)> {
-        let file = File::create(&events).with_context(|| format!("making a file for {what}"))?;
+        let file = File::create(&events).with_context(|| format!("creating a file for {what}"))?;
         // It exits when its standard input is closed, unless it is left running.
         let errors = events.with_extension("errors");
-        let errors = File::create(errors).with_context(|| format!("making a file for {what}"))?;
+        let errors = File::create(errors).with_context(|| format!("creating a file for {what}"))?;
         command.stdin(Stdio::piped()).stdout(file).stderr(errors);
         let child = command.spawn().with_context(|| format!("starting {what}"))?;
         remember(&child);
@@ -112,7 +112,7 @@ impl Simulator {
             }
             if let Some(status) = self.child.try_wait()? {
                 let errors = std::fs::read_to_string(self.events.with_extension("errors"))?;
-                bail!("it ended with {status}: {}", errors.trim());
+                bail!("it exited with {status}: {}", errors.trim());
             }
             poll_again();
         }
@@ -165,7 +165,7 @@ pub(super) fn events(
     let status = child.wait().with_context(|| format!("waiting for {what}"))?;
     forget(pid_of(&child));
     outcome?;
-    last.with_context(|| format!("{what} said nothing and ended with {status}"))
+    last.with_context(|| format!("{what} printed nothing and exited with {status}"))
 }
 
 fn pid_of(child: &Child) -> Pid {

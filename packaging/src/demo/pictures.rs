@@ -67,7 +67,7 @@ fn picture(site: &Site, command: &Command, typed: &str, to: &Path) -> anyhow::Re
         .env_remove("NO_COLOR")
         .stdin(Stdio::null())
         .output()
-        .context("starting `script`, of the package `bsdutils` or `util-linux`")?;
+        .context("starting `script`, from the package `bsdutils` or `util-linux`")?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "`{typed}` failed:\n{text}");
     let root = site.root().display().to_string();

@@ -126,12 +126,12 @@ impl Report {
         let missing =
             |name: &&str| !self.stages.iter().any(|stage| stage.name == *name && stage.ok);
         if let Some(name) = STAGES.iter().find(|name| missing(name)) {
-            let error = format!("the session did not come through stage `{name}`");
+            let error = format!("the session did not complete stage `{name}`");
             self.fail(&error);
         } else if gateway_killed && self.resumed.is_none_or(|resumed| resumed.times == 0) {
-            self.fail("the session did not go on after the gateway was killed");
+            self.fail("the session did not resume after the gateway was killed");
         } else if self.udp.to_agent.datagrams == 0 || self.udp.to_client.datagrams == 0 {
-            self.fail("no datagrams came through");
+            self.fail("no datagrams were relayed");
         } else if !self.left_behind.is_empty() {
             self.fail("something was left behind");
         }

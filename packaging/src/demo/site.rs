@@ -51,7 +51,7 @@ impl Site {
     /// A site below this directory.
     pub(super) fn below(folder: TempDir, binaries: Binaries, keep: bool) -> anyhow::Result<Self> {
         let root = folder.path().join("root");
-        std::fs::create_dir(&root).context("making a temporary root")?;
+        std::fs::create_dir(&root).context("creating a temporary root")?;
         Ok(Self {
             binaries,
             folder,
@@ -185,13 +185,13 @@ impl Site {
             }
         }
         let mut left: Vec<_> = std::fs::read_dir(&self.root)
-            .context("looking at the temporary root")?
+            .context("reading the temporary root")?
             .filter_map(|entry| Some(entry.ok()?.path().display().to_string()))
             .collect();
         left.extend(
             self.processes.iter().filter(|pid| is_alive(**pid)).map(|pid| format!("process {pid}")),
         );
-        self.folder.close().context("removing the temporary folder")?;
+        self.folder.close().context("removing the temporary directory")?;
         Ok(left)
     }
 
@@ -203,7 +203,7 @@ impl Site {
 
     fn status(&self, role: Role) -> anyhow::Result<Status> {
         socket::get(&self.run(), role, "/status", ASK)
-            .with_context(|| format!("asking `{}` how it is", role.command()))
+            .with_context(|| format!("requesting the status at `{}`", role.command()))
     }
 
     fn events(&self, kind: &str) -> PathBuf {

@@ -14,7 +14,7 @@ pub(super) fn texts(crates: &Crates) -> anyhow::Result<String> {
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for one in crates.foreign() {
         let found = of(&one.folder)
-            .with_context(|| format!("reading the licences of the crate `{}`", one.name))?;
+            .with_context(|| format!("reading the licenses of the crate `{}`", one.name))?;
         for text in found {
             texts.entry(text).or_default().push(format!("{} {}", one.name, one.version));
         }

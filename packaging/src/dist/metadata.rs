@@ -36,9 +36,11 @@ impl Crates {
         let mut metadata = cargo();
         metadata.args(["metadata", "--format-version", "1", "--locked"]).current_dir(root);
         let told = output(metadata.args(["--filter-platform", statics::TARGET]))?;
-        let told = serde_json::from_slice(&told).context("reading what cargo tells")?;
-        let lock = std::fs::read_to_string(root.join("Cargo.lock")).context("reading the lock")?;
-        Self::parse(&told, &lock).context("cargo tells of its crates in another way than expected")
+        let told =
+            serde_json::from_slice(&told).context("reading the output of `cargo metadata`")?;
+        let lock =
+            std::fs::read_to_string(root.join("Cargo.lock")).context("reading `Cargo.lock`")?;
+        Self::parse(&told, &lock).context("the output of `cargo metadata` has an unexpected format")
     }
 
     /// The crates outside the workspace.

@@ -47,7 +47,7 @@ impl Package<'_> {
         build.env("SOURCE_DATE_EPOCH", self.epoch.to_string()).arg(&spec);
         output(&mut build)?;
         let made = top.join("RPMS/x86_64");
-        fs::rename(&made, to).with_context(|| format!("taking the package to `{}`", to.display()))
+        fs::rename(&made, to).with_context(|| format!("moving the package to `{}`", to.display()))
     }
 
     fn definitions(&self, top: &Path) -> [(&'static str, String); 10] {

@@ -75,11 +75,11 @@ fn what_is_no_answers_file_is_refused_at_once() {
         ("brackets", deep("["), brackets),
         ("braces", deep("{a: "), brackets),
         ("dashes", format!("listen:\n {}\n", "- ".repeat(200_000)).into_bytes(), "recursion limit"),
-        ("tag", b"agent-port: !port 6000\n".to_vec(), "`agent-port` takes one value"),
+        ("tag", b"agent-port: !port 6000\n".to_vec(), "`agent-port` expects one value"),
         ("twice", b"agent-port: 1\nagent-port: 2\n".to_vec(), "duplicate entry"),
         ("unknown", b"agent-port: 1\n\nport: 2\n".to_vec(), "no setting `port` (line 3)"),
         ("bytes", vec![0xff, 0, 1], "line 1 is not UTF-8"),
-        ("huge", huge, "has more than 1048576 bytes"),
+        ("huge", huge, "is larger than 1048576 bytes"),
     ];
     for (name, content, why) in table {
         put(&folder.path().join(name), &content);

@@ -96,7 +96,7 @@ fn bad_lines(at: &str) -> [[String; 3]; 6] {
         [
             certificate.clone(),
             "SslCertificate = /none".to_owned(),
-            "line 4: `SslCertificate`: reading certificates from `/none`: the file does not exist \
+            "line 4: `SslCertificate`: reading certificates from `/none`: it does not exist \
              (No such file or directory, os error 2)"
                 .to_owned(),
         ],
@@ -104,7 +104,8 @@ fn bad_lines(at: &str) -> [[String; 3]; 6] {
             certificate,
             format!("SslCertificate = {at}/empty.crt"),
             format!(
-                "line 4: `SslCertificate`: reading certificates from `{at}/empty.crt`: contains no PEM certificate; give a file with a certificate in PEM"
+                "line 4: `SslCertificate`: reading certificates from `{at}/empty.crt`: contains no \
+                 PEM certificate; use a PEM file that contains a certificate"
             ),
         ],
         [

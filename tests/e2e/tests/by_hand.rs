@@ -53,7 +53,7 @@ fn an_installation_is_answered_by_hand_and_asks_nothing_twice() {
         terminal.answer(question, answer);
     }
     terminal.expect("Directories created");
-    terminal.expect("Both services are healthy");
+    terminal.expect("Both services are running");
     terminal.expect("Installation complete");
     let (code, shown) = terminal.ended();
 

@@ -168,7 +168,7 @@ fn nothing_is_configured_where_nothing_is_installed() {
     let finding = &document(&output)["findings"][0];
     let what = format!("there is no installation under `{}`", root.display());
     assert_eq!(finding["what"], json!(what));
-    assert_eq!(finding["cure"], json!("name its directory with `--root DIR`, or install first"));
+    assert_eq!(finding["cure"], json!("specify its directory with `--root DIR`, or install first"));
     assert!(!root.exists());
 }
 

@@ -203,7 +203,7 @@ fn what_is_no_password_is_refused_without_telling_it() {
             3,
             "standard input is already used for `--docker-password`",
         ),
-        (&[&answers], 3, "the answers file contains the password `docker-password` itself"),
+        (&[&answers], 3, "the answers file contains the password `docker-password` in plain text"),
         (&["–docker-password=hunter2-hunter2"], 2, "which is not a hyphen"),
     ];
     for (words, code, what) in table {

@@ -147,12 +147,12 @@ fn a_hostile_file_gets_its_answer_at_once_and_takes_no_memory() {
         ("empty", "is empty"),
         ("folder", "is not a regular file"),
         ("pipe", "is not a regular file"),
-        ("huge", "has more than 1048576 bytes"),
+        ("huge", "is larger than 1048576 bytes"),
         ("/dev/zero", "is not a regular file"),
         ("loop", "Too many levels of symbolic links"),
         ("none", "No such file or directory"),
         ("garbage", "contains no PEM"),
-        ("ten-thousand", "has more than 1048576 bytes"),
+        ("ten-thousand", "is larger than 1048576 bytes"),
     ];
     for (file, why) in table {
         let path = workshop.path(file);

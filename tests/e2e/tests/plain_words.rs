@@ -44,7 +44,7 @@ fn a_dumb_terminal_gets_plain_text() {
     let (code, shown) = Terminal::run(&command).ended();
 
     assert_eq!(code, 0, "{shown}");
-    assert!(shown.contains("[ok] Both services are healthy\r\n"), "{shown}");
+    assert!(shown.contains("[ok] Both services are running\r\n"), "{shown}");
     assert!(!shown.contains('\u{1b}'), "{shown:?}");
     assert!(!shown.replace("\r\n", "").contains('\r'), "{shown:?}");
 }
@@ -138,7 +138,7 @@ fn commands_in_hints_name_the_root() {
 
     let checked = document(&site.run(&["validate", "--trusted-proxies=0.0.0.0/0"]));
     let cure = format!(
-        "name only the networks of your proxies with `pcoip-cmsg-setup configure --root {root} \
+        "list only the networks of your proxies with `pcoip-cmsg-setup configure --root {root} \
          --trusted-proxies IP/BITS`"
     );
     assert_eq!(cures(&checked, "settings.everybody"), [cure]);

@@ -131,7 +131,7 @@ fn a_wrong_value_is_refused_in_place_until_it_is_right() {
         // Back to the prompt of the next round.
         terminal.press("\u{7f}\r");
         terminal.expect("a value is required");
-        terminal.expect("without changes");
+        terminal.expect("without making changes");
     }
     terminal.answer("> ", "https://b.example");
     terminal.expect("--external-pcoip-ip");

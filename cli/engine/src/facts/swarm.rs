@@ -93,7 +93,7 @@ pub(super) async fn read(docker: &Docker, info: &SystemInfo) -> anyhow::Result<S
         Some(LocalNodeState::LOCKED) => SwarmFact::Locked,
         Some(LocalNodeState::ERROR) => SwarmFact::Broken(problem),
         Some(LocalNodeState::PENDING) => {
-            SwarmFact::Broken(format!("the node does not come into its swarm {problem}"))
+            SwarmFact::Broken(format!("the node does not join its swarm {problem}"))
         }
         _ => SwarmFact::Inactive,
     };

@@ -128,7 +128,7 @@ impl PullError {
     pub fn hint(&self) -> Option<String> {
         let host = host(&self.image);
         let hint = match &self.why {
-            Refusal::NoCredentials => "give `--docker-username` and `--docker-password`".to_owned(),
+            Refusal::NoCredentials => "add `--docker-username` and `--docker-password`".to_owned(),
             Refusal::WrongCredentials => {
                 "check `--docker-username` and `--docker-password`".to_owned()
             }
@@ -163,7 +163,7 @@ impl PullError {
                  `curl https://{host}/v2/`"
             ),
             Refusal::Failing => "check the registry's log".to_owned(),
-            Refusal::RateLimited => "wait, or give `--docker-username`".to_owned(),
+            Refusal::RateLimited => "wait, or add `--docker-username`".to_owned(),
             Refusal::DiskFull => {
                 "free some space where Docker stores images: `docker system df`".to_owned()
             }

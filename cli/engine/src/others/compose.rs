@@ -53,7 +53,7 @@ impl Others {
         for (key, value) in others.into_iter().filter(|(_, value)| !value.is_empty()) {
             all[key] = value.into();
         }
-        let text = serde_yaml::to_string(&escaped(all)).context("writing the services down")?;
+        let text = serde_yaml::to_string(&escaped(all)).context("serializing the services")?;
         Ok(Written { text: format!("# Written by pcoip-cmsg-setup.\n{text}"), lost })
     }
 

@@ -145,7 +145,11 @@ fn parse(text: &str) -> Result<Value, String> {
     let said = |error: serde_yaml::Error| crate::words::plain(&error.to_string(), 200);
     let mut file: Value = serde_yaml::from_str(text).map_err(said)?;
     file.apply_merge().map_err(said)?;
-    if file.is_mapping() { Ok(file) } else { Err("it is not a list of `name: value`".to_owned()) }
+    if file.is_mapping() {
+        Ok(file)
+    } else {
+        Err("it is not a list of `name: value` pairs".to_owned())
+    }
 }
 
 /// The value of a variable; those of images are set for the deployment.

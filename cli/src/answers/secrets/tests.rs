@@ -89,7 +89,7 @@ fn a_password_is_read_from_a_file_without_the_end_of_its_line() {
         (b" hunter2 ", Ok(" hunter2 ")),
         (b"\n", Err("the password is empty")),
         (b"a\nb\n", Err("the password has more than one line, or a control character")),
-        (&[b'x'; 4097], Err("the password has more than 4096 bytes")),
+        (&[b'x'; 4097], Err("the password is longer than 4096 bytes")),
         (b"\xff", Err(&refused)),
     ];
     for (bytes, expected) in table {

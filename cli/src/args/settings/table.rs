@@ -70,7 +70,8 @@ settings! {
     BrokerPin = Row::list(
         "broker-pin",
         "sha256:HEX",
-        "SHA-256 fingerprint of the broker's certificate or public key, trusted without an authority; repeatable; saved in ConnectionManager.conf",
+        "SHA-256 fingerprint of a broker certificate or public key to trust without a CA; \
+         repeatable; saved in ConnectionManager.conf",
     )
     .not_kept()
     .under(SESSIONS),
@@ -89,19 +90,21 @@ settings! {
     ExternalSgControl = Row::list(
         "external-sg-control",
         "IP=HOST:PORT",
-        "Address on which that gateway accepts announcements, if not port 443 of its external address; repeatable",
+        "Address to send announcements to that gateway, if not port 443 of its external address; \
+         repeatable",
     )
     .under(SESSIONS),
     ExternalSgPin = Row::list(
         "external-sg-pin",
         "IP=sha256:HEX",
-        "SHA-256 fingerprint of that gateway's certificate or public key, trusted without an authority; repeatable",
+        "SHA-256 fingerprint of a certificate or public key to trust for that gateway without a \
+         CA; repeatable",
     )
     .under(SESSIONS),
     LicenseServerUrl = Row::list(
         "license-server-url",
         "URL",
-        "License server that agents are given, tried in the given order; repeatable",
+        "License server for the agents, tried in the given order; repeatable",
     )
     .under(SESSIONS),
     AgentPort = Row::one("agent-port", "PORT", "HTTPS port of the PCoIP agents")
@@ -110,7 +113,8 @@ settings! {
     AllowedAgents = Row::list(
         "allowed-agents",
         "IP[/BITS]",
-        "Network whose agents are accepted although the broker does not provide their addresses, or although they have loopback or link-local addresses; repeatable",
+        "Network whose agents are accepted even if the broker does not provide their addresses, or \
+         if they have loopback or link-local addresses; repeatable",
     )
     .under(SESSIONS),
     EnableCollaboration = Row::switch(
@@ -170,7 +174,8 @@ settings! {
     CaCert = Row::path(
         "ca-cert",
         "FILE",
-        "PEM certificates of the authorities that issued `--ssl-cert` and that the broker and other gateways are verified with",
+        "PEM certificates of the CAs that issued `--ssl-cert` and the certificates of the broker \
+         and other gateways",
     )
     .under(CERTIFICATES),
     JwtSigningKey = Row::path(

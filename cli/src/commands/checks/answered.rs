@@ -111,7 +111,7 @@ fn back_to(paths: &Paths, lock: Option<&Lock>) -> Result<BackTo, Ended> {
     let installed = Installed::read(paths, lock.map(Lock::made))
         .map_err(|why| vec![preflight::unreadable_installation(&why)])?;
     let refuse = |what: String| {
-        let cure = "install with the flags that you want";
+        let cure = "run `install` with the flags that you want";
         Ended::from(vec![Finding::error("installation.no-previous", what, cure)])
     };
     let Some(content) = installed.content(&layout::previous(paths)) else {
@@ -131,7 +131,7 @@ fn back_to(paths: &Paths, lock: Option<&Lock>) -> Result<BackTo, Ended> {
 fn read_former(base: &Installed, paths: &Paths) -> Result<Layer, Ended> {
     let text = base.content(&layout::answers(paths)).map(Content::text).unwrap_or_default();
     file::parse(&text).map_err(|why| {
-        let cure = "install with the flags that you want";
+        let cure = "run `install` with the flags that you want";
         vec![Finding::error("installation.no-previous", format!("its answers: {why}"), cure)].into()
     })
 }

@@ -27,7 +27,9 @@ use crate::{
     wanted::{Docker, Registry},
 };
 
-const NO_IMAGES: &str = "run the installed package's program, put `pcoip-cmsg-images.tar` of this version next to this program, or name a registry with `--docker-registry`";
+const NO_IMAGES: &str = "run the installed package's program, put `pcoip-cmsg-images.tar` of this \
+                         version next to this program, or specify a registry with \
+                         `--docker-registry`";
 
 /// Where they come from.
 pub(super) enum Source {

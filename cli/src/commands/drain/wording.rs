@@ -1,5 +1,6 @@
 //! What is printed while sessions are waited for, and when.
 
+use crate::shown::counted;
 use std::time::Duration;
 
 /// Without a terminal: no more lines than a log can bear.
@@ -27,7 +28,7 @@ impl Told {
 
 /// `1 session`, `2 sessions`.
 pub(super) fn sessions(count: usize) -> String {
-    if count == 1 { "1 session".to_owned() } else { format!("{count} sessions") }
+    counted(count, "session")
 }
 
 /// `1 session is still`, `2 sessions are still`.

@@ -44,7 +44,7 @@ fn signs(half: &PublicHalf, file: Named<'_>, id: &'static str) -> Option<Finding
                 "the key in {} is neither P-256 nor RSA with {LEAST_BITS} to {MOST_BITS} bits",
                 file.flag()
             ),
-            "omit it to have a pair generated, or give a P-256 or RSA key",
+            "omit it to have a pair generated, or use a P-256 or RSA key",
         )),
     }
 }

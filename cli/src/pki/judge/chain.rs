@@ -79,8 +79,8 @@ impl<'a> Chain<'a> {
             Finding::error(
                 "certificate.order",
                 format!("the certificates in {} are in the wrong order", self.file.flag()),
-                "put the host's own certificate first, and after each one its issuer's: `cat \
-                 own.crt intermediate.crt > chain.crt`",
+                "put the host's own certificate first, and after each certificate that of its \
+                 issuer: `cat own.crt intermediate.crt > chain.crt`",
             )
         })
     }
@@ -153,8 +153,8 @@ impl<'a> Chain<'a> {
                 findings.push(Finding::error(
                     "certificate.issuer-not-authority",
                     format!("{who} may not issue certificates"),
-                    "have the certificate issued by an authority, which has `CA:TRUE` and may \
-                     sign certificates",
+                    "have the certificate issued by an authority that has `CA:TRUE` and may sign \
+                     certificates",
                 ));
             }
         }
@@ -205,7 +205,8 @@ impl<'a> Chain<'a> {
             Finding::warning(
                 "certificate.intermediate-not-sent",
                 format!(
-                    "`{}` issued the certificate and is not a root, but its certificate is not sent to clients",
+                    "the certificate was issued by the intermediate CA `{}`, whose own certificate \
+                     is not sent to clients",
                     last.subject
                 ),
                 format!("append it to {}", self.file.flag()),
@@ -221,12 +222,13 @@ impl<'a> Chain<'a> {
         let (what, cure) = if last.is_root() {
             (
                 format!("the chain ends at `{}`, which is not in `--ca-cert`", last.subject),
-                "give that certificate with `--ca-cert`, or the chain of the right authority",
+                "add that certificate to `--ca-cert`, or use the chain of the right authority",
             )
         } else {
             (
                 format!(
-                    "the issuer of `{}` is missing: neither {} nor `--ca-cert` contains the certificate of `{}` that signed it",
+                    "the issuer of `{}` is missing: neither {} nor `--ca-cert` contains the \
+                     certificate of `{}`, which signed it",
                     last.subject,
                     self.file.flag(),
                     last.issuer

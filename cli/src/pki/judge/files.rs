@@ -34,8 +34,8 @@ fn holds_key(file: Named<'_>) -> Option<Finding> {
     inspect::has_private_key(file.bytes).then(|| {
         Finding::warning(
             "certificate.holds-key",
-            format!("{} contains a private key besides the certificate", file.flag()),
-            "give a file that contains only certificates",
+            format!("{} contains a private key in addition to the certificate", file.flag()),
+            "use a file that contains only certificates",
         )
     })
 }
@@ -72,7 +72,7 @@ fn no_certificate(file: Named<'_>, why: &Problem) -> Finding {
         return other_label(file);
     }
     if held.contains(&Holds::Request) {
-        let cure = "give the certificate that the authority issued for it".to_owned();
+        let cure = "use the certificate that the authority issued for it".to_owned();
         return refused(
             "certificate.is-request",
             "is a certificate request, not a certificate",
@@ -80,7 +80,7 @@ fn no_certificate(file: Named<'_>, why: &Problem) -> Finding {
         );
     }
     if held.iter().any(|held| matches!(held, Holds::Key | Holds::DsaKey | Holds::EncryptedKey)) {
-        let cure = "give the PEM certificate, which has a line `-----BEGIN CERTIFICATE-----`";
+        let cure = "use the PEM certificate, which has a line `-----BEGIN CERTIFICATE-----`";
         return refused(
             "certificate.is-key",
             "is a private key, not a certificate",
@@ -88,7 +88,7 @@ fn no_certificate(file: Named<'_>, why: &Problem) -> Finding {
         );
     }
     let cure = odd_form(&form, file).unwrap_or_else(|| {
-        "give a PEM file, which has a line `-----BEGIN CERTIFICATE-----`".to_owned()
+        "use a PEM file, which has a line `-----BEGIN CERTIFICATE-----`".to_owned()
     });
     refused("certificate.unreadable", &odd(&form, "contains no PEM certificate"), cure)
 }
@@ -111,7 +111,8 @@ fn other_label(file: Named<'_>) -> Finding {
     Finding::error(
         "certificate.label",
         format!(
-            "{} has a label that only OpenSSL reads: `TRUSTED CERTIFICATE` or `X509 CERTIFICATE`",
+            "{} has a PEM label that only OpenSSL understands: `TRUSTED CERTIFICATE` or `X509 \
+             CERTIFICATE`",
             file.flag()
         ),
         format!(
@@ -145,7 +146,7 @@ fn no_key(file: Named<'_>, why: &NoKey) -> Finding {
     match why {
         NoKey::Encrypted => {
             let cure = format!(
-                "remove it with `openssl pkey {der}-in {name} -out {name}.plain`, give that file, \
+                "remove it with `openssl pkey {der}-in {name} -out {name}.plain`, use that file, \
                  and keep it safe"
             );
             refused("key.encrypted", "is encrypted: the key needs a passphrase", cure)
@@ -174,7 +175,8 @@ fn no_key(file: Named<'_>, why: &NoKey) -> Finding {
                 Form::Pem(held) => held.contains(&Holds::Certificate),
                 form => *form == Form::Der(Holds::Certificate),
             };
-            let cure = "give the key, which has a line `-----BEGIN PRIVATE KEY-----`".to_owned();
+            let cure =
+                "use the key file, which has a line `-----BEGIN PRIVATE KEY-----`".to_owned();
             if is_certificate {
                 return refused("key.is-certificate", "is a certificate, not a private key", cure);
             }

@@ -29,7 +29,7 @@ pub(super) fn judge(
     if !leaf.is_version_3 {
         findings.push(Finding::error(
             "certificate.version",
-            "the certificate is of X.509 version 1 or 2, which cannot list host names",
+            "the certificate uses X.509 version 1 or 2, which cannot list host names",
             "request it with `subjectAltName`; `openssl x509 -req` needs `-extfile FILE` for that",
         ));
     }
@@ -38,7 +38,8 @@ pub(super) fn judge(
     if leaf.is_authority {
         findings.push(Finding::warning(
             "certificate.is-authority",
-            "the certificate is an authority's (`CA:TRUE`), which many clients refuse for a server",
+            "the certificate is a CA certificate (`CA:TRUE`), which many clients refuse from a \
+             server",
             "request one without `CA:TRUE`",
         ));
     }
@@ -95,13 +96,13 @@ pub(super) fn dates(certificate: &Certificate, who: &str, now: OffsetDateTime) -
         Some(Finding::error(
             "certificate.expired",
             format!("{who} expired on {until}"),
-            "give a certificate that is valid",
+            "use a valid certificate",
         ))
     } else if certificate.not_before > now {
         Some(Finding::error(
             "certificate.not-yet-valid",
             format!("{who} is not valid before {from}"),
-            "check this host's clock, or give a certificate that is valid",
+            "check this host's clock, or use a valid certificate",
         ))
     } else if certificate.not_after < now + EXPIRES_SOON {
         Some(Finding::warning(
@@ -152,7 +153,9 @@ fn name_missing(leaf: &Certificate, setting: Setting, name: &str) -> Finding {
              IP address"
         )
     } else {
-        format!("the certificate does not name `{name}`, which clients connect to (`--{setting}`)")
+        format!(
+            "the certificate does not contain `{name}`, which clients connect to (`--{setting}`)"
+        )
     };
     let cure = format!("request one with `{kind}:{name}` in its subject alternative names");
     Finding::warning("certificate.name-missing", what, cure)

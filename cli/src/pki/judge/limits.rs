@@ -26,8 +26,8 @@ fn identifiers(child: &Certificate, issuer: &Certificate) -> Option<Finding> {
                  `{}`",
                 child.subject, issuer.subject
             ),
-            "give the issuer certificate that signed it: a renewed authority has several with the \
-             same name",
+            "use the issuer certificate that signed it: a renewed authority has several \
+             certificates with the same name",
         )
     })
 }
@@ -40,8 +40,8 @@ fn path_length(issuer: &Certificate, below: &[&Certificate]) -> Option<Finding> 
         Finding::error(
             "certificate.path-length",
             format!(
-                "the issuer `{}` allows {most} authorities below it (`pathlen`), and the chain has \
-                 {count}",
+                "the issuer `{}` limits the number of authorities below it to {most} (`pathlen`), \
+                 but the chain has {count}",
                 issuer.subject
             ),
             "have the certificate issued by an authority that is allowed to issue it",

@@ -15,7 +15,7 @@ pub(crate) fn pair(certificate: Option<Named<'_>>, key: Option<Named<'_>>) -> Ve
         findings.push(Finding::error(
             "key.mismatch",
             format!("the key of {} does not belong to the certificate", key.flag()),
-            "give the key for which the certificate was requested",
+            "use the key that the certificate was requested with",
         ));
     }
     findings

@@ -32,7 +32,7 @@ impl Shown<'_> {
         Some(Finding::warning(
             "certificate.strict-clients",
             format!("strict TLS clients refuse the certificate: {why}"),
-            "request one with ordinary extensions, signed with SHA-256 and PKCS#1 or ECDSA",
+            "request one with standard extensions, signed with SHA-256 and PKCS#1 or ECDSA",
         ))
     }
 

@@ -92,7 +92,7 @@ fn files(most: &Most, runtime: Runtime, facts: &Facts) -> Option<Finding> {
         // The kernel gives a service no more than that either.
         Runtime::Host if facts.installed.units.are_used => (
             units::OPEN_FILES.min(machine.most_files?),
-            "raise it (`LimitNOFILE=` by `systemctl edit`, `sysctl -w fs.nr_open`), or lower \
+            "raise it (`LimitNOFILE=` with `systemctl edit`, `sysctl -w fs.nr_open`), or lower \
              `MaxConnections`",
         ),
         Runtime::Host => (
@@ -102,7 +102,7 @@ fn files(most: &Most, runtime: Runtime, facts: &Facts) -> Option<Finding> {
         Runtime::Swarm => match facts.engine.facts().and_then(|engine| engine.open_files) {
             Some(limit) => (
                 limit,
-                "raise `nofile` of `default-ulimits` in `/etc/docker/daemon.json` and restart \
+                "raise `nofile` in `default-ulimits` in `/etc/docker/daemon.json` and restart \
                  Docker, or lower `MaxConnections`",
             ),
             None => (

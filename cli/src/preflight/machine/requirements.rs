@@ -41,7 +41,7 @@ fn speed(machine: &Machine) -> Option<Finding> {
     let speed = machine.megahertz.filter(|speed| *speed < LEAST_MEGAHERTZ)?;
     Some(Finding::warning(
         "host.clock-speed",
-        format!("the processors run at {speed} MHz, but 2500 MHz are required"),
+        format!("the processors run at {speed} MHz, but 2500 MHz is required"),
         "move to a host with faster processors, or expect fewer sessions",
     ))
 }
@@ -50,7 +50,7 @@ fn memory(machine: &Machine) -> Option<Finding> {
     let bytes = machine.memory.filter(|bytes| *bytes < LEAST_MEMORY)?;
     Some(Finding::warning(
         "host.memory",
-        format!("the host has {} of memory, but 4 GB are required", gigabytes(bytes)),
+        format!("the host has {} of memory, but 4 GB is required", gigabytes(bytes)),
         "add memory",
     ))
 }
@@ -59,7 +59,7 @@ fn swap(machine: &Machine) -> Option<Finding> {
     let bytes = machine.swap.filter(|bytes| *bytes < LEAST_SWAP)?;
     Some(Finding::warning(
         "host.swap",
-        format!("the host has {} of swap space, but 4 GB are required", gigabytes(bytes)),
+        format!("the host has {} of swap space, but 4 GB is required", gigabytes(bytes)),
         "add a swap file (`mkswap`, `swapon`, a line in `/etc/fstab`)",
     ))
 }
@@ -68,8 +68,9 @@ fn selinux(machine: &Machine) -> Option<Finding> {
     machine.enforces_selinux.filter(|enforces| *enforces)?;
     Some(Finding::warning(
         "host.selinux",
-        "SELinux is enforcing and may deny the services access to files without its labels",
-        "if a service cannot use a file, see `ausearch -m avc -ts recent` and label the file (`restorecon`, `semanage fcontext`)",
+        "SELinux is enforcing and may deny the services access to files that lack its labels",
+        "if a service cannot use a file, check `ausearch -m avc -ts recent` and label the file \
+         (`restorecon`, `semanage fcontext`)",
     ))
 }
 

@@ -86,9 +86,9 @@ fn a_machine_below_the_documented_minimums_is_told() {
     type Edit = fn(&mut Machine);
     let table: [(Edit, &str, &str); 7] = [
         (|m| m.processors = Some(1), "host.processors", "the host has 1 processor, but 2 are"),
-        (|m| m.megahertz = Some(2_300), "host.clock-speed", "run at 2300 MHz, but 2500 MHz are"),
-        (|m| m.memory = Some(2_090_000_000), "host.memory", "has 2.0 GB of memory, but 4 GB are"),
-        (|m| m.swap = Some(0), "host.swap", "the host has 0.0 GB of swap space, but 4 GB are"),
+        (|m| m.megahertz = Some(2_300), "host.clock-speed", "run at 2300 MHz, but 2500 MHz is"),
+        (|m| m.memory = Some(2_090_000_000), "host.memory", "has 2.0 GB of memory, but 4 GB is"),
+        (|m| m.swap = Some(0), "host.swap", "the host has 0.0 GB of swap space, but 4 GB is"),
         (|m| m.enforces_selinux = Some(true), "host.selinux", "SELinux is enforcing"),
         (
             |m| m.own_files = Some(20_999),

@@ -62,7 +62,7 @@ fn a_wrong_answer_is_told_as_the_flags_would_be_and_asked_again() {
     assert!(broker.starts_with("`--broker-url`: `broker.example` "), "{broker}");
     assert_eq!(empty, "a value is required");
     assert!(loopback.contains("which is a loopback address"), "{loopback}");
-    assert_eq!(several, "`--external-pcoip-ip` gives 2 addresses of IPv4");
+    assert_eq!(several, "`--external-pcoip-ip` contains 2 IPv4 addresses");
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn broker_failing() -> StatusPage {
     let broker = manager.broker.as_mut().unwrap();
     broker.answers = false;
     broker.reason = Some(
-        "asking `https://broker.example.com/pcoip-broker/xml`: the connection was refused \
+        "requesting `https://broker.example.com/pcoip-broker/xml`: the connection was refused \
          (Connection refused, os error 111)"
             .to_owned(),
     );
@@ -206,5 +206,17 @@ fn an_uptime_has_its_two_largest_units() {
     ];
     for (seconds, text) in table {
         assert_eq!(duration(seconds), text);
+    }
+}
+
+#[test]
+fn a_reason_does_not_repeat_the_url_of_the_broker() {
+    let table = [
+        ("requesting `https://b/pcoip-broker/xml`: it was late", "it was late"),
+        ("`https://b/pcoip-broker/xml` answers 502 Bad Gateway", "answers 502 Bad Gateway"),
+        ("the broker presents …", "the broker presents …"),
+    ];
+    for (reason, shown) in table {
+        assert_eq!(without_url(reason, "https://b"), shown);
     }
 }

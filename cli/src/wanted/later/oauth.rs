@@ -7,7 +7,7 @@ use crate::{answers::Origin, args::settings::Setting, wanted::Reader};
 
 /// What holds as long as it has no effect.
 pub(crate) const WITHOUT: &str =
-    "the broker alone authenticates users, and no identity provider is asked";
+    "only the broker authenticates users, and no identity provider is contacted";
 
 /// What is said of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -59,12 +59,12 @@ impl Sso {
 /// There is one way to sign, and it is complete.
 fn ways(reader: &mut Reader<'_>) {
     const ID: &str = "settings.sso";
-    const ONE: &str = "give either `--sso-signing-csr-ca` and `--sso-signing-csr-key`, or all \
+    const ONE: &str = "use either `--sso-signing-csr-ca` and `--sso-signing-csr-key`, or all \
                        `--sso-enrollment-…` flags";
     let given = |settings: &[Setting]| settings.iter().any(|setting| !reader.is_empty(*setting));
     match (given(&SSO_SIGNING), given(&SSO_ENROLLMENT)) {
         (true, true) => {
-            let what = "`--sso-signing-…` and `--sso-enrollment-…` flags are both given";
+            let what = "`--sso-signing-…` and `--sso-enrollment-…` flags are both set";
             reader.refuse(ID, what, ONE);
         }
         (false, false) => {

@@ -138,14 +138,14 @@ fn what_is_missing_is_told_with_what_needs_it() {
 fn what_excludes_each_other_is_refused() {
     let both = format!("enable-sso: true\nsso-signing-csr-ca: /c\n{ENROLLMENT}");
     let table = [
-        (both.as_str(), "`--sso-signing-…` and `--sso-enrollment-…` flags are both given"),
+        (both.as_str(), "`--sso-signing-…` and `--sso-enrollment-…` flags are both set"),
         (
             "clear-host-address: true\nhost-address: a.example\n",
-            "`--clear-host-address` clears `--host-address`, which is given as well",
+            "`--clear-host-address` clears `--host-address`, which is also set",
         ),
         (
             "clear-trusted-license: true\ntrusted-license-cert-key: /k\n",
-            "`--clear-trusted-license` clears `--trusted-license-cert-key`, which is given as well",
+            "`--clear-trusted-license` clears `--trusted-license-cert-key`, which is also set",
         ),
     ];
     for (text, what) in table {

@@ -125,6 +125,7 @@ pub fn document(document: &Document<'_>) -> String {
 pub fn bytes(bytes: &[u8]) -> String {
     match Document::parse(bytes, MAX_BYTES) {
         Ok(read) => document(&read),
+        Err(error) if bytes.len() == 1 => format!("(1 byte, {error})"),
         Err(error) => format!("({} bytes, {error})", bytes.len()),
     }
 }

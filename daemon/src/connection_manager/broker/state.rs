@@ -45,7 +45,7 @@ impl Trouble {
             ),
             Self::Refused(_) => Some(
                 "if the broker's certificate was replaced, run `pcoip-cmsg-setup configure` at a \
-                 terminal, or with `--broker-pin` and the key",
+                 terminal, or pin the new key with `--broker-pin`",
             ),
         }
     }

@@ -237,9 +237,9 @@ async fn a_gateways_refusal_is_reported_until_it_accepts_a_session() {
     let accepted = until(&world, |_| true).await;
 
     let refusal = refused[0].last_refusal.as_ref().unwrap();
-    assert_eq!(refusal.reason, format!("it refuses: {EXPIRED}"));
+    assert_eq!(refusal.reason, format!("it refused: {EXPIRED}"));
     assert!(refusal.at.starts_with("20") && refusal.at.ends_with('Z'), "{refusal:?}");
     assert_eq!((&accepted[0].last_refusal, accepted[0].refused), (&None, 1));
     let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
-    assert!(log.contains(&format!("it refuses: {EXPIRED}")), "{log}");
+    assert!(log.contains(&format!("it refused: {EXPIRED}")), "{log}");
 }

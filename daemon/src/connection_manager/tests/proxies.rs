@@ -69,7 +69,8 @@ async fn a_trusted_proxy_without_a_valid_address_is_logged_once() {
 
     assert_eq!(clients(&world), ["127.0.0.1"; 3]);
     let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
-    let line = "X-Forwarded-For from trusted proxy 127.0.0.1 has no IP address of its client";
+    let line = "X-Forwarded-For from trusted proxy 127.0.0.1 does not contain the client's IP \
+                address";
     assert_eq!(log.matches(line).count(), 1, "{log}");
     assert!(log.contains("entry=\"host.example\""), "{log}");
 }

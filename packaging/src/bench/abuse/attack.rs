@@ -92,7 +92,7 @@ impl Attack {
             Self::SlowPosts => format!("{count} slow POSTs from one address, {limited}"),
             Self::SilentConnections => format!("{count} silent connections from one address"),
             Self::GatewayLockout => format!("{count} bare connections to 4172 from 8 addresses"),
-            Self::BodyStorm => format!("{count} bodies of 1 MiB but for their last byte"),
+            Self::BodyStorm => format!("{count} bodies of 1 MiB without their last byte"),
             Self::HelloFlood => {
                 format!("{} hellos a second from one address, {limited}", force.scaled(HELLOS))
             }

@@ -55,7 +55,7 @@ impl Site {
     /// Starts the site, with this `MaxConnections` of the Connection Manager.
     pub(super) async fn start(plan: &Plan, max_connections: u32) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("pcoip-bench-").tempdir();
-        let folder = folder.context("making a temporary folder")?;
+        let folder = folder.context("creating a temporary directory")?;
         let at = folder.path();
         for name in ["run", "cm-data", "sg-data", "cm-logs", "sg-logs"] {
             fs::create_dir(at.join(name)).with_context(|| format!("making `{name}`"))?;
@@ -128,7 +128,7 @@ impl Service {
             .args(["--supervised-by", &std::process::id().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(File::create(&errors).context("making a file for a service")?)
+            .stderr(File::create(&errors).context("creating a file for a service")?)
             .spawn()
             .with_context(|| format!("starting `{}`", plan.daemon.display()))?;
         let logs = at.join(if role == Role::Cm { "cm-logs" } else { "sg-logs" });
@@ -229,7 +229,7 @@ fn broker(plan: &Plan, at: &Path, agent: &Value) -> anyhow::Result<(Simulator, V
 
 fn address(told: &Value) -> anyhow::Result<SocketAddr> {
     let address = told.as_str().and_then(|text| text.parse().ok());
-    address.with_context(|| format!("`{told}` is no address"))
+    address.with_context(|| format!("`{told}` is not an address"))
 }
 
 fn make_keys(at: &Path) -> anyhow::Result<()> {

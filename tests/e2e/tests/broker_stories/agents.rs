@@ -84,7 +84,7 @@ async fn an_agent_that_answers_nonsense_fails_alone() {
 async fn an_agent_that_is_silent_or_too_loud_is_given_up() {
     let timed_out = "FAILED_GENERIC: Timed out communicating with PCoIP Agent";
     let failed = "FAILED_GENERIC: Cannot communicate with PCoIP Agent";
-    let large = "the response has more than 1048576 bytes";
+    let large = "the response is larger than 1048576 bytes";
     let table = [
         (Fault::Silence, timed_out, "timed out"),
         (Fault::Flood(100 * 1024 * 1024), failed, large),

@@ -174,7 +174,7 @@ async fn a_broker_without_an_end_is_cut_off_before_it_fills_the_memory() {
     let answer = talk.ask(LIST).await;
 
     assert_eq!(answer, error_6608(FAILED));
-    let told = "The broker does not answer error=the response has more than 8388608 bytes";
+    let told = "The broker does not answer error=the response is larger than 8388608 bytes";
     assert_eq!(last_warning(&site), warning(BROKER, told));
     let grown = peak_of_memory() - before;
     assert!(grown < 48 * 1024, "{grown} KiB");

@@ -129,7 +129,7 @@ async fn a_logon_of_no_human_size_is_not_kept() {
     let answer = talk.ask(&large).await;
 
     assert_eq!(answer, client(complete));
-    let logged = "The log-on is too long for an agent and was discarded";
+    let logged = "The credentials are too long for an agent and were discarded";
     assert_eq!(last_warning(&site).1, logged);
     site.stop().await;
 }

@@ -39,7 +39,7 @@ async fn a_new_key_of_the_broker_is_named_everywhere_and_one_flag_pins_it() {
     assert_eq!(cm["broker"]["refused"]["problem"], "not-pinned");
     assert!(cm["broker"]["since"].as_str().is_some_and(|since| since.ends_with('Z')), "{cm:#}");
     let reason = cm["reason"].as_str().expect("it is not ready");
-    const ANOTHER: &str = "Z: the broker presents another certificate than the pinned one; \
+    const ANOTHER: &str = "Z: the broker presents a different certificate than the pinned one; \
                            certificate sha256:";
     assert!(reason.starts_with("Cannot communicate with broker since 20"), "{reason}");
     assert!(reason.contains(ANOTHER) && reason.contains(&certificate), "{reason}");
@@ -91,7 +91,7 @@ fn refused_without_it(site: &Installation, key: &str) {
         let found = findings(&document, "broker.key-changed");
         let (what, cure) = words(found[0]);
         assert!(
-            what.starts_with("the broker presents another certificate than the pinned"),
+            what.starts_with("the broker presents a different certificate than the pinned"),
             "{what}"
         );
         assert!(cure.contains(&format!(" --broker-pin {key}")), "{cure}");

@@ -57,13 +57,13 @@ fn table() -> [Row; 4] {
             Presented { name: "other.example", ..RIGHT },
             "other-name",
             "it is for `other.example`, not for `localhost`",
-            "set `--broker-url` to a name of the certificate",
+            "set `--broker-url` to a name in the certificate",
         ),
         (
             Presented { is_issued: false, ..RIGHT },
             "unknown-authority",
             "it was not issued by a trusted authority",
-            "give the certificates of its authority with `--ca-cert FILE`",
+            "add the certificates of its authority with `--ca-cert FILE`",
         ),
         (
             Presented { years: (2099, 2100), head: AHEAD, ..RIGHT },
@@ -123,7 +123,7 @@ async fn a_new_key_is_pinned_at_a_terminal_and_not_by_silence() {
     command.args(["configure", "--yes", "--root"]).arg(site.root());
 
     let mut terminal = Terminal::run(&command);
-    terminal.expect("presents another certificate than the pinned one");
+    terminal.expect("presents a different certificate than the pinned one");
     terminal.expect("key:\r\n    sha256:");
     terminal.expect("How should it be trusted?");
     terminal.answer("(--broker-cert-check=false)\r\n", "");

@@ -105,12 +105,12 @@ fn an_archive_of_other_files_than_its_manifest_says_is_refused_by_their_names() 
         (
             changed("truncate -s 1G pcoip-cmsg-images.tar", ""),
             "bundle.changed",
-            "`pcoip-cmsg-images.tar` has 1073741824 bytes, but `manifest.json` says 200000",
+            "the size of `pcoip-cmsg-images.tar` is 1073741824, but `manifest.json` says 200000",
         ),
         (
             changed("sed -i 's/:200000,/:20000000000,/' manifest.json", ""),
             "bundle.too-large",
-            "more than a bundle may hold",
+            "more than a bundle can contain",
         ),
     ]);
 }

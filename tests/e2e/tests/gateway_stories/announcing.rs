@@ -38,7 +38,7 @@ fn wrong_tokens(announced: &Announced, key: &KeyPair) -> Vec<(&'static str, Stri
         ),
         ("no signature", token().unsigned(key), "reading the token"),
         ("no token at all", "a.b.c".to_owned(), "reading the token"),
-        ("too long", "x".repeat(5000), "the token has more than 4096 bytes"),
+        ("too long", "x".repeat(5000), "the token is longer than 4096 bytes"),
         ("expired", token().shifted(-95).signed(key), expired),
         (
             "not yet valid",

@@ -31,7 +31,7 @@ fn at_every_step(site: &Site, words: &[&str], check: impl Fn(&str)) {
 
         assert_eq!(output.status.code(), Some(130), "{what}: {said}");
         assert!(said.contains("error: interrupted\n"), "{what}: {said}");
-        assert!(said.contains("hint: everything is undone"), "{what}: {said}");
+        assert!(said.contains("hint: all changes were undone"), "{what}: {said}");
         let document = document(&output);
         let last = document["findings"].as_array().and_then(|all| all.last());
         assert_eq!(last.map(|finding| &finding["id"]), Some(&json!("interrupted")), "{what}");

@@ -218,7 +218,7 @@ fn an_installation_whose_disk_becomes_full_says_so() {
     let change = run(&["configure", "--agent-port=6000"]);
 
     let full = of_disk(&status).expect("the disk is full");
-    let what = format!("0 MB of disk space are free for `{root}/opt/teradici/pcoipcm_data/state`");
+    let what = format!("0 MB of disk space is free for `{root}/opt/teradici/pcoipcm_data/state`");
     assert!(full["what"].as_str().is_some_and(|it| it.starts_with(&what)), "{full}");
     let finding = &change["findings"][0];
     assert!(finding["what"].to_string().contains("No space left on device"), "{finding}");

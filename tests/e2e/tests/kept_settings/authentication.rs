@@ -12,7 +12,7 @@ fn authentication_that_does_not_work_is_refused_wherever_it_is_given() {
     let answers = site.file("answers.yaml", "enable-sso: true\n");
     let answers = format!("--answers={}", answers.display());
     let variable: Environment = &[("PCOIP_CMSG_ENABLE_OAUTH", "true")];
-    let oauth = "users, and no identity provider is asked";
+    let oauth = "users, and no identity provider is contacted";
     let sso = "users log on to their desktops with their passwords";
     let table: [(&[&str], Environment, &str, &str); 4] = [
         (&["--enable-oauth"], &[], "`--enable-oauth` is not", oauth),

@@ -186,7 +186,7 @@ fn a_folder_that_has_something_in_it_is_left_alone() {
 
     assert!(!is_done);
     let expected = format!(
-        "error: `{}` is no empty folder: remove it, or name another one\n",
+        "error: `{}` is not an empty directory: remove it, or specify another one\n",
         full.path().display()
     );
     assert_eq!(said, expected);

@@ -120,8 +120,8 @@ fn a_wrong_password_is_undone_and_the_right_one_stays_between_installer_and_regi
     let told =
         format!("pulling the image `{image}`: the registry rejected the user name or the password");
     assert!(what.starts_with(&told), "{what}");
-    let expected = "everything is undone; check `--docker-username` and `--docker-password` and run \
-                    the command again";
+    let expected = "all changes were undone; check `--docker-username` and `--docker-password` and \
+                    run the command again";
     assert_eq!(cure, expected);
     assert!(!document.to_string().contains("wrong-8d1f"), "{document:#}");
     is_untouched(&site);
@@ -195,7 +195,7 @@ fn an_operator_who_interrupts_the_pull_finds_everything_as_it_was() {
 
     let said = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(130), "{said}");
-    assert!(said.contains("interrupted") && said.contains("everything is undone"), "{said}");
+    assert!(said.contains("interrupted") && said.contains("all changes were undone"), "{said}");
     is_untouched(&site);
 }
 

@@ -22,7 +22,7 @@ fn a_port_that_is_taken_on_the_way_ends_with_4_and_the_service_is_where_it_was()
     assert_eq!(output.status.code(), Some(4), "{said}");
     let finding = error(&output);
     assert_eq!(finding["id"], json!("role.not-live"), "{finding}");
-    assert!(finding["cure"].to_string().contains("everything is undone"), "{finding}");
+    assert!(finding["cure"].to_string().contains("all changes were undone"), "{finding}");
     assert!(said.contains("0.0.0.0:8443") && said.contains("in use"), "{said}");
     assert_eq!(site.status(Role::Cm).listens, listens);
     site.is_as(&before, "rolled back");
@@ -43,7 +43,7 @@ fn a_value_that_only_the_daemon_can_refuse_is_told_and_mended_by_hand() {
     assert_eq!(error(&failed)["id"], json!("role.not-live"), "{said}");
     assert!(said.contains("/nowhere"), "{said}");
     // The installer does not undo the administrator's own line.
-    assert!(said.contains("not everything is undone"), "{said}");
+    assert!(said.contains("not all changes were undone"), "{said}");
     let tasks = site.tasks();
     site.replace(
         "SecurityGateway.conf",

@@ -142,8 +142,8 @@ fn a_locked_swarm_is_refused_until_it_is_unlocked() {
     // Docker 20.10 sometimes unlocks without notifying its network layer.
     let mut installed = site.run(&INSTALL);
     while installed.status.code() == Some(1) {
-        let cure = "everything is undone; restart Docker (`systemctl restart docker`) and run the \
-                    command again";
+        let cure = "all changes were undone; restart Docker (`systemctl restart docker`) and run \
+                    the command again";
         assert_eq!(error(&installed)["cure"], json!(cure));
         site.machine.kill_engine();
         site.machine.start_engine();

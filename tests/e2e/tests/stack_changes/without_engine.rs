@@ -18,7 +18,7 @@ fn an_engine_that_is_killed_halfway_is_told_and_the_next_command_repairs() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert_eq!(error(&output)["id"], json!("step.failed"));
     assert!(said.contains("docker"), "{said}");
-    assert!(said.contains("not everything is undone"), "{said}");
+    assert!(said.contains("not all changes were undone"), "{said}");
     assert!(site.machine.path(JOURNAL).exists(), "the journal is kept");
     // A further command without an engine does not lose it either.
     let _ = site.run(&INSTALL);

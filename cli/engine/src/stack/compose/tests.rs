@@ -208,8 +208,8 @@ fn an_invalid_compose_file_is_refused() {
         format!("{text}a{0}: &a{0} [*a{n}, *a{n}]\n", n + 1)
     });
     for (text, expected) in [
-        ("", "it is not a list of `name: value`"),
-        ("- a", "it is not a list of `name: value`"),
+        ("", "it is not a list of `name: value` pairs"),
+        ("- a", "it is not a list of `name: value` pairs"),
         (&"[".repeat(100_000), "it has more than 1000 opening brackets"),
         (&"x".repeat(300_000), "it is larger than 256 KiB"),
         (&"- ".repeat(10_000), "recursion limit exceeded"),

@@ -166,6 +166,7 @@ fn unknown_elements_of_known_messages_are_masked() {
 #[test]
 fn invalid_xml_is_logged_as_its_length() {
     assert_eq!(bytes(b"<password>p"), "(11 bytes, the document ends early)");
+    assert!(bytes(b"<").starts_with("(1 byte, "));
 }
 
 #[test]
