@@ -228,7 +228,11 @@ impl World {
     }
 
     async fn connect(&self) -> TlsStream<TcpStream> {
-        let stream = TcpStream::connect(self.address("pcoip", "tcp")).await.unwrap();
+        self.connect_to(self.address("pcoip", "tcp")).await
+    }
+
+    async fn connect_to(&self, address: SocketAddr) -> TlsStream<TcpStream> {
+        let stream = TcpStream::connect(address).await.unwrap();
         let tls = TlsConnector::from(client_config(&Trust::Off, &Files::default()).unwrap());
         let name = ServerName::try_from("pcoip-default-sg-sni").unwrap();
         soon(tls.connect(name, stream)).await.unwrap()
@@ -285,10 +289,14 @@ async fn client_socket() -> UdpSocket {
 
 impl Agent {
     async fn start(folder: &TempDir) -> Self {
+        Self::start_at(folder, "127.0.0.1:0").await
+    }
+
+    async fn start_at(folder: &TempDir, address: &str) -> Self {
         let (certificate, key) = identity(folder, "agent");
         let tls = TlsAcceptor::from(server_config(&certificate, &key, &Files::default()).unwrap());
         let (tcp, udp) = loop {
-            let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let tcp = TcpListener::bind(address).await.unwrap();
             if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()).await {
                 break (tcp, udp);
             }

@@ -123,3 +123,38 @@ async fn answers_leave_from_the_address_that_the_datagram_came_to() {
         world.stop().await;
     }
 }
+
+#[tokio::test]
+async fn clients_and_agents_of_both_families_are_relayed_to_each_other() {
+    let world = World::serving("ListenAddress = [::]:0\nUdpSourceAddress = [::]:0").await;
+    let port = world.address("pcoip", "udp").port();
+    let mut sessions = Vec::new();
+    for (number, client, agent) in [
+        (1, "127.0.0.1", "127.0.0.1:0"),
+        (2, "::1", "127.0.0.1:0"),
+        (3, "127.0.0.1", "[::1]:0"),
+        (4, "::1", "[::1]:0"),
+    ] {
+        let agent = Agent::start_at(&world.folder, agent).await;
+        world.announce(number, agent.address).await;
+        let gateway = SocketAddr::new(client.parse().unwrap(), port);
+        let mut control = world.connect_to(gateway).await;
+        let hello = hello(number, spi(number));
+        control.write_all(&hello).await.unwrap();
+        read(&mut control, hello.len()).await;
+        let socket = UdpSocket::bind(SocketAddr::new(gateway.ip(), 0)).await.unwrap();
+        sessions.push((number, gateway, socket, control));
+    }
+
+    for round in 0..3 {
+        for (number, gateway, socket, _) in &sessions {
+            let datagram = [&spi(*number)[..], &[round; 100]].concat();
+            socket.send_to(&datagram, gateway).await.unwrap();
+        }
+        for (number, gateway, socket, _) in &sessions {
+            let expected = upper(&[&spi(*number)[..], &[round; 100]].concat());
+            assert_eq!(receive(socket).await, (expected, *gateway));
+        }
+    }
+    world.stop().await;
+}
