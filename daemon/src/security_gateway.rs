@@ -3,7 +3,6 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use cmsg_config::socket::{self, Connections, Listen, Role, Status};
 use cmsg_proto::gateway::{Journal, Side};
@@ -14,7 +13,7 @@ use crate::{
     clock,
     drain::Drain,
     former::{self, Kept},
-    journal::JournalFile,
+    journal::{AppendedFile, JournalFile},
     local::{self, Observe},
     reload::Files,
     token::Verifier,
@@ -23,6 +22,7 @@ use accept::ControlAcceptor;
 use announce::AnnouncementHandler;
 use datagrams::Worker;
 use https::Https;
+use journal::Keeper;
 use sockets::{Datagrams, Sockets};
 use state::GatewayState;
 
@@ -32,6 +32,7 @@ mod counters;
 mod datagrams;
 mod ends;
 mod https;
+mod journal;
 mod relay;
 mod sockets;
 mod state;
@@ -81,7 +82,7 @@ pub async fn bind(config: cmsg_config::SecurityGateway) -> anyhow::Result<Securi
     let local = local::Socket::bind(&config.run_directory, Role::Sg)?;
     // The process with the ports owns the journal.
     let journal = JournalFile::new(config.data_directory, JOURNAL);
-    gateway.restore(journal.load(Journal::MAX_BYTES, Journal::parse));
+    gateway.restore(journal::load(&journal));
     let role = SecurityGatewayRole {
         gateway,
         acceptor,
@@ -110,14 +111,14 @@ impl SecurityGatewayRole {
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let Self { gateway, acceptor, verifier, files, sockets, https, local, listens, journal } =
             self;
-        let (stop, finished) = (CancellationToken::new(), CancellationToken::new());
+        let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let render = {
+        let state = {
             let gateway = Arc::clone(&gateway);
-            move |_| gateway.journal().render()
+            move || gateway.journal()
         };
-        let (changes, settled) = (gateway.revisions(), gateway.settled());
-        let journal = tokio::spawn(journal.keep(changes, settled, render, finished.clone()));
+        let queue = Arc::clone(&gateway.journal);
+        let journal = Keeper::start(queue, AppendedFile::new(journal), state)?;
         let Sockets { tcp, clients, agents } = sockets;
         let udp = [clients, agents].map(Arc::new);
         forward(&gateway, &udp, &tasks, &stop);
@@ -147,8 +148,7 @@ impl SecurityGatewayRole {
         };
         tasks.close();
         let _ = timeout(GRACE, tasks.wait()).await;
-        finished.cancel();
-        journal.await.context("persisting the sessions")?;
+        journal.finish().await?;
         // While this process holds a port, no other gateway reads the journal.
         drop(udp);
         served

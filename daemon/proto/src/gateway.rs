@@ -6,8 +6,8 @@
 //! [`Search`] and the retained bytes need none.
 
 pub use admission::{
-    Admission, Admitted, Announcement, Arrival, Control, Dropped, End, Event, Journal, Refusal,
-    Rules, Seen, Timeouts, Unreadable, Usage, View,
+    Admission, Admitted, Announcement, Arrival, Control, Dropped, End, Event, Journal, Loaded,
+    Record, Refusal, Replay, Rules, Seen, Timeouts, Unreadable, Usage, View,
 };
 pub use routes::{Destination, FlowId, Key, RouteChange, Routes, Slot};
 pub use search::{Search, Shown};

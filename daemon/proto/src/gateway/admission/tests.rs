@@ -4,12 +4,13 @@
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use super::*;
-use crate::gateway::Routes;
+use crate::gateway::{Routes, Spi};
 
 mod flows;
 mod intruders;
 mod journal;
 mod model;
+mod records;
 mod roaming;
 mod sessions;
 mod twin;
