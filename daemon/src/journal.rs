@@ -1,5 +1,5 @@
-//! The file that lets sessions survive a restart or a crash of the role. It is replaced as a whole,
-//! in the background of requests and datagrams.
+//! The file that lets sessions survive a restart or a crash of the role. The Connection Manager
+//! replaces it as a whole, in the background of requests; the Security Gateway appends to it.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -24,11 +24,30 @@ pub(crate) struct JournalFile {
     name: &'static str,
 }
 
+/// A file that is appended to between replacements.
+pub(crate) trait Append: Send + 'static {
+    /// Replaces the content. After a crash at any point, the file has either the old or the new
+    /// content.
+    fn replace(&mut self, bytes: &[u8]) -> anyhow::Result<()>;
+
+    /// Appends to the content of the last successful [`Append::replace`], and waits for the disk.
+    /// After a failure, the file must be replaced: a second attempt to write the same pages may
+    /// succeed although they are lost.
+    fn append(&mut self, bytes: &[u8]) -> anyhow::Result<()>;
+}
+
+/// A [`JournalFile`] that is appended to.
+#[derive(Debug)]
+pub(crate) struct AppendedFile {
+    file: JournalFile,
+    open: Option<File>,
+}
+
 /// Changes within this time are written together.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long to wait after a failed write.
-const AGAIN: Duration = Duration::from_secs(5);
+pub(crate) const AGAIN: Duration = Duration::from_secs(5);
 
 impl JournalFile {
     pub(crate) fn new(folder: impl Into<PathBuf>, name: &'static str) -> Self {
@@ -53,11 +72,25 @@ impl JournalFile {
                 file,
                 error, "The sessions from before the restart are lost; their file was renamed"
             );
-            if let Err(error) = fs::rename(self.path(""), self.path(".damaged")) {
-                warn!(file, %error, "Failed to rename the file");
-            }
+            self.rename_damaged();
             T::default()
         })
+    }
+
+    /// Keeps the damaged file until the next one replaces `.damaged`.
+    pub(crate) fn keep_damaged(&self) {
+        let _ = fs::remove_file(self.path(".damaged"));
+        // A link leaves the file in place until it is replaced.
+        if fs::hard_link(self.path(""), self.path(".damaged")).is_err() {
+            self.rename_damaged();
+        }
+    }
+
+    fn rename_damaged(&self) {
+        let file = self.path("");
+        if let Err(error) = fs::rename(&file, self.path(".damaged")) {
+            warn!(file = %file.display(), %error, "Failed to rename the file");
+        }
     }
 
     /// Writes immediately, so that an unwritable directory is noticed early, then after every
@@ -114,14 +147,14 @@ impl JournalFile {
     {
         let (file, render) = (self.clone(), Arc::clone(render));
         let writing = spawn_blocking(move || {
-            let written = file.replace(&render(is_last));
-            written.with_context(|| format!("writing `{}`", file.path("").display()))
+            file.replace(&render(is_last)).map(drop).with_context(|| file.writing())
         });
         writing.await.context("the write was interrupted")?
     }
 
-    /// After a crash at any point, the file has either the old or the new content.
-    pub(crate) fn replace(&self, bytes: &[u8]) -> io::Result<()> {
+    /// Returns the file, open for writing at its end. After a crash at any point, the file has
+    /// either the old or the new content.
+    pub(crate) fn replace(&self, bytes: &[u8]) -> io::Result<File> {
         let new = self.path(".new");
         match fs::remove_file(&new) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -131,16 +164,43 @@ impl JournalFile {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&new, self.path(""))?;
-        File::open(&self.folder)?.sync_all()
+        File::open(&self.folder)?.sync_all()?;
+        Ok(file)
     }
 
-    fn path(&self, ending: &str) -> PathBuf {
+    fn writing(&self) -> String {
+        format!("writing `{}`", self.path("").display())
+    }
+
+    pub(crate) fn path(&self, ending: &str) -> PathBuf {
         self.folder.join(format!("{}{ending}", self.name))
     }
 }
 
+impl AppendedFile {
+    pub(crate) fn new(file: JournalFile) -> Self {
+        Self { file, open: None }
+    }
+}
+
+impl Append for AppendedFile {
+    fn replace(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.open = None;
+        self.open = Some(self.file.replace(bytes).with_context(|| self.file.writing())?);
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        let mut file = self.open.take().context("the file was not replaced after a failure")?;
+        let written = file.write_all(bytes).and_then(|()| file.sync_data());
+        written.with_context(|| self.file.writing())?;
+        self.open = Some(file);
+        Ok(())
+    }
+}
+
 /// Logs the first failure, and the first success after failures.
-fn log_change(written: &anyhow::Result<()>, failing: &mut bool) {
+pub(crate) fn log_change(written: &anyhow::Result<()>, failing: &mut bool) {
     match written {
         Err(error) if !*failing => {
             let error = format!("{error:#}");

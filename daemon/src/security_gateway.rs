@@ -20,7 +20,7 @@ use crate::{
     clock,
     drain::Drain,
     former::{self, Kept},
-    journal::JournalFile,
+    journal::{AppendedFile, JournalFile},
     local::{self, Observe},
     reload::Files,
     token::Verifier,
@@ -29,6 +29,7 @@ use accept::ControlAcceptor;
 use announce::AnnouncementHandler;
 use datagrams::Worker;
 use https::Https;
+use journal::Keeper;
 use sockets::{Pair, Sockets};
 use state::GatewayState;
 
@@ -39,6 +40,7 @@ mod datagrams;
 mod ends;
 mod floods;
 mod https;
+mod journal;
 mod relay;
 mod runs;
 mod sockets;
@@ -100,7 +102,7 @@ async fn bind_with(
     let local = local::Socket::bind(&config.run_directory, Role::Sg)?;
     // The process with the ports owns the journal.
     let journal = JournalFile::new(config.data_directory, JOURNAL);
-    gateway.restore(journal.load(Journal::MAX_BYTES, Journal::parse));
+    gateway.restore(journal::load(&journal));
     let role = SecurityGatewayRole {
         gateway,
         acceptor,
@@ -129,14 +131,14 @@ impl SecurityGatewayRole {
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let Self { gateway, acceptor, verifier, files, sockets, https, local, listens, journal } =
             self;
-        let (stop, finished) = (CancellationToken::new(), CancellationToken::new());
+        let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let render = {
+        let state = {
             let gateway = Arc::clone(&gateway);
-            move |_| gateway.journal().render()
+            move || gateway.journal()
         };
-        let (changes, settled) = (gateway.revisions(), gateway.settled());
-        let journal = tokio::spawn(journal.keep(changes, settled, render, finished.clone()));
+        let queue = Arc::clone(&gateway.journal);
+        let journal = Keeper::start(queue, AppendedFile::new(journal), state)?;
         let Sockets { tcp, pairs } = sockets;
         let workers = workers(&gateway, pairs);
         let working = forward(&workers, &tasks, &stop)?;
@@ -167,8 +169,7 @@ impl SecurityGatewayRole {
         };
         tasks.close();
         let _ = timeout(GRACE, tasks.wait()).await;
-        finished.cancel();
-        journal.await.context("persisting the sessions")?;
+        journal.finish().await?;
         // While this process holds a port, no other gateway reads the journal.
         drop(workers);
         served

@@ -113,7 +113,9 @@ impl TagDigest {
     /// The SHA-256 in hexadecimal digits.
     #[must_use]
     pub fn hex(&self) -> String {
-        self.sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
+        self.sha256.iter().flat_map(digits).map(char::from).collect()
     }
 }
 

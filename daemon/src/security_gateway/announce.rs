@@ -69,7 +69,7 @@ impl AnnouncementHandler {
     ) -> (StatusCode, Reply) {
         match body.and_then(|body| self.take(headers, &body)) {
             Ok(reply) => {
-                self.gateway.settle_on_disk().await;
+                self.gateway.journal.settle().await;
                 (StatusCode::OK, reply)
             }
             Err((status, error)) => {

@@ -5,7 +5,6 @@ use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
-    time::Duration,
 };
 
 use cmsg_config::socket::{Connection, EndReason, Traffic, TurnedAway, Usage};
@@ -18,7 +17,7 @@ use cmsg_proto::{
         Origin, Refusal, RouteChange, Routes, Rules, Side, Slot, SpiCandidates, Timeouts,
     },
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -26,6 +25,7 @@ use super::{
     counters::{Counters, count, since},
     ends::Ends,
     floods::Floods,
+    journal::JournalQueue,
     sockets::Pair,
 };
 use crate::{
@@ -48,10 +48,7 @@ pub(super) struct GatewayState {
     core: Mutex<Core>,
     /// Where datagrams go, as the workers read it. Only changed by the owner of the lock.
     pub(super) routes: Routes,
-    /// The current revision of the journal.
-    revision: watch::Sender<u64>,
-    /// The revision that was written to disk, or failed to be.
-    settled: watch::Sender<u64>,
+    pub(super) journal: Arc<JournalQueue>,
     /// Number of announced sessions so far.
     announced: watch::Sender<u64>,
     pub(super) counters: Counters,
@@ -95,9 +92,6 @@ pub(super) enum NotTaken {
 /// More than any gateway receives in the 90 seconds for which tokens are remembered.
 const REPLAYS: usize = 65_536;
 
-/// How long to wait for the disk: accepting a session is more important than persisting it.
-const DISK_WAIT: Duration = Duration::from_secs(1);
-
 impl GatewayState {
     /// A gateway with this listening address.
     pub(super) fn new(
@@ -127,8 +121,7 @@ impl GatewayState {
             allowed: AllowedAgents::new(config.allowed_agents.clone()),
             core: Mutex::new(core),
             routes: Routes::default(),
-            revision: watch::Sender::new(0),
-            settled: watch::Sender::new(0),
+            journal: Arc::new(JournalQueue::new()),
             announced: watch::Sender::new(0),
             counters: Counters::new(sessions),
             drain: Drain::load(&config.data_directory, "security-gateway"),
@@ -158,27 +151,11 @@ impl GatewayState {
         }
     }
 
-    /// The state to be persisted.
-    pub(super) fn journal(&self) -> Journal {
-        self.core().admission.journal()
-    }
-
-    /// Notified when the journal has changed.
-    pub(super) fn revisions(&self) -> watch::Receiver<u64> {
-        self.revision.subscribe()
-    }
-
-    /// To be notified of the revision on disk.
-    pub(super) fn settled(&self) -> watch::Sender<u64> {
-        self.settled.clone()
-    }
-
-    /// Waits until the current state is on disk, so that an accepted session survives a crash. If
-    /// the disk does not work, waits for [`DISK_WAIT`].
-    pub(super) async fn settle_on_disk(&self) {
-        let taken = *self.revision.borrow();
-        let mut settled = self.settled.subscribe();
-        let _ = timeout(DISK_WAIT, settled.wait_for(|revision| *revision >= taken)).await;
+    /// The state to be persisted, and the number of the last record that led to it.
+    pub(super) fn journal(&self) -> (Journal, u64) {
+        let core = self.core();
+        // No record is queued while the state is locked.
+        (core.admission.journal(), self.journal.restart())
     }
 
     /// Starts the shutdown, which closes the remaining control connections. Their sessions can be
@@ -373,8 +350,7 @@ impl GatewayState {
                 _ => {}
             }
         }
-        let revision = core.admission.revision();
-        self.revision.send_if_modified(|current| std::mem::replace(current, revision) != revision);
+        self.journal.push(core.admission.take_records(), core.admission.recorded());
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {

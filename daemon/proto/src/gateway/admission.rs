@@ -13,24 +13,24 @@ use std::{
     net::IpAddr,
 };
 
-pub use journal::{Journal, Unreadable};
+pub use journal::{Journal, Loaded, Record, Replay, Unreadable};
 pub use terms::{
     Admitted, Announcement, Control, Dropped, End, Event, Local, Origin, Refusal, Rules, Seen,
     Timeouts, View,
 };
 pub use usage::Usage;
 
-use super::{Destination, FlowId, RouteChange, Side, Slot, Spi, SpiCandidates};
+use super::{Destination, FlowId, RouteChange, Side, Slot, SpiCandidates};
 use crate::{SessionId, SessionKey, TagDigest, Time};
 use ended::Ended;
-use leg::{Because, Placed, SILENCE};
-use session::{Piece, Session, State};
+use session::{Session, State};
 use terms::Identity;
 
 mod ended;
 mod journal;
 mod judge;
 mod leg;
+mod places;
 mod session;
 mod sources;
 mod terms;
@@ -52,7 +52,7 @@ pub struct Admission {
     lengths: BTreeMap<usize, usize>,
     ended: Ended,
     controls: u64,
-    revision: u64,
+    records: Vec<Record>,
     changes: Vec<RouteChange>,
     events: Vec<Event>,
 }
@@ -74,7 +74,7 @@ impl Admission {
             lengths: BTreeMap::new(),
             ended: Ended::new(ENDED.max(2 * rules.max_connections as usize)),
             controls: 0,
-            revision: 0,
+            records: Vec::new(),
             changes: Vec::new(),
             events: Vec::new(),
         }
@@ -133,7 +133,8 @@ impl Admission {
         let is_later = announced.issued > session.issued;
         if is_later && announced.hostname.is_some() && session.hostname != announced.hostname {
             session.hostname = announced.hostname;
-            self.revision += 1;
+            session.recorded = None;
+            self.record(slot);
         }
     }
 
@@ -168,7 +169,6 @@ impl Admission {
         let fresh = |session: &Session| !session.is_over(now, &self.rules.timeouts);
         let (slot, _) = tags.iter().filter_map(known).find(|(_, session)| fresh(session))?;
         self.controls += 1;
-        self.revision += 1;
         let control = Control { slot, number: self.controls };
         let session = self.sessions[slot.index()].as_mut()?;
         if let State::Connected(number) = session.state {
@@ -183,6 +183,7 @@ impl Admission {
         self.list(Side::Client, client, slot);
         self.list(Side::Agent, admitted.agent.ip(), slot);
         self.correct(slot, None);
+        self.record(slot);
         Some(admitted)
     }
 
@@ -200,7 +201,7 @@ impl Admission {
     pub fn control_closed(&mut self, control: Control, now: Time) {
         if let Some(session) = self.current(control) {
             session.state = State::Waiting(now);
-            self.revision += 1;
+            self.record(control.slot);
         }
     }
 
@@ -224,6 +225,7 @@ impl Admission {
         session.look(side, now, seen);
         let (destination, changes) = session.place_at(side, placed, local, now);
         self.changes.extend(changes);
+        self.record(slot);
         destination
     }
 
@@ -234,9 +236,7 @@ impl Admission {
         let mut over = Vec::new();
         for session in self.sessions.iter_mut().flatten() {
             self.changes.extend(session.tick(now, &timeouts, &counted));
-            if session.client_changed() {
-                self.revision += 1;
-            }
+            self.records.extend(session.take_record());
             if session.is_over(now, &timeouts) {
                 let unused = matches!(session.state, State::Announced(_));
                 over.push((session.slot, if unused { End::Unused } else { End::ResumeTimeout }));
@@ -245,7 +245,9 @@ impl Admission {
         for (slot, reason) in over {
             self.end(slot, reason, now);
         }
-        self.ended.forget(now);
+        if self.ended.forget(now) {
+            self.records.push(Record::Forgotten(now));
+        }
     }
 
     /// The changes of the routes since the last call.
@@ -268,13 +270,6 @@ impl Admission {
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.free.is_empty()
-    }
-
-    /// A number that increases whenever the content of the journal changes, except by the passage
-    /// of time.
-    #[must_use]
-    pub fn revision(&self) -> u64 {
-        self.revision
     }
 
     /// All sessions, for the status.
@@ -300,18 +295,17 @@ impl Admission {
         client: Option<IpAddr>,
     ) -> Option<Slot> {
         let slot = self.free.pop_front()?;
-        self.revision += 1;
         self.by_identity.insert(Identity::of(&announced.id, announced.key), slot);
         self.by_tag.insert(announced.tag, slot);
         *self.lengths.entry(announced.tag.length).or_default() += 1;
         let session = Session::new(slot, announced, state, client);
         self.sessions[slot.index()] = Some(Box::new(session));
+        self.record(slot);
         Some(slot)
     }
 
     fn end(&mut self, slot: Slot, reason: End, now: Time) {
         let Some(session) = self.sessions[slot.index()].take() else { return };
-        self.revision += 1;
         self.free.push_back(slot);
         self.by_identity.remove(&session.identity());
         self.by_tag.remove(&session.tag);
@@ -330,64 +324,7 @@ impl Admission {
             self.events.push(Event::Close(Control { slot, number }));
         }
         self.events.push(Event::Ended(slot, session.id.clone(), reason));
-        self.ended.remember(&session, now);
-    }
-
-    fn list(&mut self, side: Side, ip: IpAddr, slot: Slot) {
-        let listed = self.by_address.entry((side, ip)).or_default();
-        if listed.is_empty() {
-            self.changes.push(RouteChange::Expected(side, ip));
-        }
-        if !listed.contains(&slot) {
-            listed.push(slot);
-        }
-    }
-
-    fn unlist(&mut self, side: Side, ip: IpAddr, slot: Slot) {
-        let Some(listed) = self.by_address.get_mut(&(side, ip)) else { return };
-        listed.retain(|other| *other != slot);
-        if listed.is_empty() {
-            self.by_address.remove(&(side, ip));
-            self.changes.push(RouteChange::Unexpected(side, ip));
-        }
-    }
-
-    /// Corrects guesses after a session revealed an SPI or moved to an address: flows from there
-    /// that were assigned to other sessions by a guess, and whose SPI it revealed, become its own.
-    /// Only the latest piece of control bytes is searched, since earlier pieces have already
-    /// decided about earlier datagrams.
-    fn correct(&mut self, slot: Slot, piece: Option<Piece>) {
-        for side in Side::BOTH {
-            let Some((_, session)) = self.at(slot) else { return };
-            let Some(ip) = session.address(side) else { return };
-            let Some(listed) = self.by_address.get(&(side, ip)) else { return };
-            let guessed = listed.iter().filter_map(|slot| self.at(*slot));
-            let wrong: Vec<_> = guessed
-                .flat_map(|(other, session)| session.guesses(side).map(move |flow| (other, flow)))
-                .filter_map(|(other, flow)| {
-                    let shows = |spi| match piece {
-                        Some(piece) => session.shows_in(piece, spi),
-                        None => session.revealed(spi),
-                    };
-                    let revealed = |spi: &Spi| !spi.is_reserved() && shows(*spi);
-                    let spi = flow.spis().find(revealed)?;
-                    let (from, because) = (flow.from?, Because::Revealed);
-                    Some((other, flow, Placed { from, spi, sequence: None, because }))
-                })
-                .collect();
-            for (other, flow, placed) in wrong {
-                if let Some(other) = self.sessions[other.index()].as_mut().filter(|_| other != slot)
-                {
-                    self.changes.extend(other.forget_flow(side, flow.id));
-                }
-                if let Some(session) = self.sessions[slot.index()].as_mut() {
-                    // Without a destination, the flow gets its route later. It does not prove where
-                    // the client is while the client sends from another source.
-                    let long_ago = flow.active - SILENCE;
-                    let (_, changes) = session.place(side, placed, long_ago);
-                    self.changes.extend(changes);
-                }
-            }
-        }
+        let ended = self.ended.remember(&session, now);
+        self.records.push(Record::Ended(session.id, ended));
     }
 }

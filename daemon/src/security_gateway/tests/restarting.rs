@@ -19,7 +19,7 @@ const NEW: &str = "security-gateway.journal.new";
 const DAMAGED: &str = "security-gateway.journal.damaged";
 
 fn load(folder: &std::path::Path) -> Journal {
-    JournalFile::new(folder, FILE).load(Journal::MAX_BYTES, Journal::parse)
+    journal::load(&JournalFile::new(folder, FILE))
 }
 
 impl World {
@@ -176,13 +176,13 @@ async fn a_replay_after_a_restart_changes_nothing() {
     world.control(1, *b"spi1").await;
     world.shut_down().await;
     let gateway = world.start_on(&Handle::current()).await;
-    let before = (gateway.journal(), *gateway.revisions().borrow());
+    let before = gateway.journal();
 
     for (token, body) in &replays {
         assert_eq!(world.post(token, body).await.0, 200);
     }
 
-    assert_eq!((gateway.journal(), *gateway.revisions().borrow()), before);
+    assert_eq!(gateway.journal(), before);
     world.stop().await;
 }
 
@@ -220,13 +220,10 @@ async fn rapid_changes_are_written_together() {
         let file = fs::metadata(folder.path().join(FILE)).unwrap();
         Duration::new(file.mtime().try_into().unwrap(), file.mtime_nsec().try_into().unwrap())
     };
-    let end = CancellationToken::new();
     let kept = Arc::clone(&gateway);
-    let render = move |_| kept.journal().render();
-    let file = JournalFile::new(folder.path(), FILE);
-    let keep = file.keep(gateway.revisions(), gateway.settled(), render, end.clone());
-    let keeping = tokio::spawn(keep);
-    until_written(&folder, "\"sessions\":[]").await;
+    let file = AppendedFile::new(JournalFile::new(folder.path(), FILE));
+    let keeper = Keeper::start(Arc::clone(&gateway.journal), file, move || kept.journal()).unwrap();
+    until_written(&folder, "pcoip-sg-sessions").await;
     let first = modified();
 
     announce(1);
@@ -237,38 +234,81 @@ async fn rapid_changes_are_written_together() {
     // File times have the resolution of the system's timer ticks.
     assert!(modified() - first > Duration::from_millis(80), "{first:?} {:?}", modified());
     announce(3);
-    end.cancel();
-    soon(keeping).await.unwrap();
+    soon(keeper.finish()).await.unwrap();
     assert!(written(&folder).contains(&id(3)), "at the shutdown");
 }
 
-/// Journals that are renamed, and why.
-fn table() -> [(Vec<u8>, &'static str); 5] {
-    let whole = Journal::default().render();
-    let foreign = b"{\"version\":2}".to_vec();
-    [
-        (whole[..whole.len() - 1].to_vec(), "the sessions are damaged: EOF while parsing"),
-        (Vec::new(), "the sessions are damaged: EOF while parsing"),
-        (vec![0; 1000], "the sessions are damaged: expected value"),
-        (foreign, "the sessions have format version 2, not 1"),
-        (vec![b' '; Journal::MAX_BYTES + 1], "the sessions have more than 134217728 bytes"),
-    ]
-}
+/// Journals that are renamed, and why: their first bytes, and the number of zeros behind them.
+const UNREADABLE: [(&[u8], usize, &str); 6] = [
+    (b"{\"version\":1,\"sessions\":[]", 0, "the sessions are damaged: EOF while parsing"),
+    (b"", 0, "the sessions are damaged: the first line is missing"),
+    (b"", 1000, "the sessions are damaged: the first line is missing"),
+    (b"{\"version\":3}", 0, "the sessions have format version 3, not 2"),
+    (b"pcoip-sg-sessions 3\n", 0, "the sessions have format version 3, not 2"),
+    (b"", Journal::MAX_BYTES + 1, "the sessions have more than 268435456 bytes"),
+];
 
 #[test]
 fn an_unreadable_journal_is_renamed_with_a_warning() {
-    for (bytes, why) in table() {
+    for (bytes, zeros, why) in UNREADABLE {
         let (log, _guard) = logged();
         let folder = tempfile::tempdir().unwrap();
-        File::create(folder.path().join(FILE)).unwrap().write_all(&bytes).unwrap();
+        let mut file = File::create(folder.path().join(FILE)).unwrap();
+        file.write_all(bytes).unwrap();
+        let length = (bytes.len() + zeros) as u64;
+        file.set_len(length).unwrap();
 
         assert_eq!(load(folder.path()), Journal::default());
 
-        assert!(fs::read(folder.path().join(DAMAGED)).unwrap() == bytes);
+        let renamed = folder.path().join(DAMAGED);
+        assert_eq!(fs::metadata(&renamed).unwrap().len(), length);
+        assert!(zeros > 0 || fs::read(&renamed).unwrap() == bytes);
         assert!(!folder.path().join(FILE).exists());
         let log = fs::read_to_string(log.path()).unwrap();
         assert!(log.contains(" WARN ") && log.contains(why), "{log}");
     }
+}
+
+#[tokio::test]
+async fn the_readable_sessions_of_a_damaged_file_are_restored_and_the_file_is_kept() {
+    let mut world = World::serving(LOOPBACK).await;
+    for number in 1..=3 {
+        world.announce(number, "127.0.0.1:1".parse().unwrap()).await;
+    }
+    world.shut_down().await;
+    let damaged = world.journal().replace(&id(2), &id(4));
+    write(&world.folder, FILE, &damaged);
+    let (log, _guard) = logged();
+
+    world.start_on(&Handle::current()).await;
+
+    let ids: Vec<_> = world.connections().await.into_iter().map(|session| session.id).collect();
+    assert_eq!(ids, [id(1), id(3)]);
+    assert_eq!(fs::read_to_string(world.folder.path().join(DAMAGED)).unwrap(), damaged);
+    until_written(&world.folder, &id(3)).await;
+    world.stop().await;
+    let log = fs::read_to_string(log.path()).unwrap();
+    assert!(log.contains(" WARN ") && log.contains("sessions=2"), "{log}");
+}
+
+#[tokio::test]
+async fn an_interrupted_write_at_the_end_is_cut_off() {
+    let mut world = World::serving(LOOPBACK).await;
+    world.announce(1, "127.0.0.1:1".parse().unwrap()).await;
+    world.shut_down().await;
+    let damaged = world.folder.path().join(DAMAGED);
+    let torn = world.journal() + "00f3 12345678 {\"session\"";
+    write(&world.folder, FILE, &torn);
+    let (log, _guard) = logged();
+
+    world.start_on(&Handle::current()).await;
+
+    assert_eq!(world.connections().await[0].id, id(1));
+    world.announce(2, "127.0.0.1:1".parse().unwrap()).await;
+    world.stop().await;
+    assert!(!damaged.exists());
+    let log = fs::read_to_string(log.path()).unwrap();
+    assert!(log.contains("incomplete") && !log.contains(" WARN "), "{log}");
 }
 
 #[tokio::test]

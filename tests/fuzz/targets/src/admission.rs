@@ -9,8 +9,8 @@ use std::{
 use cmsg_proto::{
     SessionId, TagDigest, Time,
     gateway::{
-        Admission, Announcement, Control, Event, FlowId, Journal, Local, Origin, Routes, Rules,
-        Seen, Side, Slot, SpiCandidates, Timeouts,
+        Admission, Announcement, Control, Event, FlowId, Journal, Local, Origin, Record, Routes,
+        Rules, Seen, Side, Slot, SpiCandidates, Timeouts,
     },
 };
 
@@ -45,7 +45,8 @@ struct World {
     admission: Admission,
     routes: Routes,
     now: Time,
-    revision: u64,
+    /// The journal's file.
+    file: Vec<u8>,
     /// Sessions that were opened and did not end, by their place.
     open: HashMap<Slot, SessionId>,
     announced: HashMap<SessionId, Announcement>,
@@ -60,7 +61,7 @@ impl World {
             admission: Admission::new(RULES),
             routes: Routes::default(),
             now: Time::from_millis(1_800_000_000_000),
-            revision: 0,
+            file: Journal::default().render(),
             open: HashMap::new(),
             announced: HashMap::new(),
             controls: Vec::new(),
@@ -219,13 +220,15 @@ impl World {
 
     fn restart(&mut self) {
         let journal = self.admission.journal();
-        let read = Journal::parse(&journal.render()).expect("what is written is read");
-        assert_eq!(read, journal);
+        let read = Journal::parse(&journal.clone().render()).expect("what is written is read");
+        assert_eq!(read.journal, journal);
         *self =
             Self { announced: std::mem::take(&mut self.announced), now: self.now, ..Self::new() };
         self.admission.restore(journal, self.now);
         self.open = self.admission.views().map(|view| (view.slot, view.id.clone())).collect();
         self.admission.take_events();
+        self.admission.take_records();
+        self.file = self.admission.journal().render();
     }
 
     fn settle(&mut self) {
@@ -250,8 +253,11 @@ impl World {
         assert_eq!(self.admission.is_full(), views.len() == PLACES as usize);
         assert!(self.admission.tag_lengths().is_sorted_by(|a, b| a < b));
         assert_eq!(self.admission.tag_lengths().is_empty(), views.is_empty());
-        assert!(self.admission.revision() >= self.revision);
-        self.revision = self.admission.revision();
+        for record in self.admission.take_records() {
+            record.write(&mut self.file);
+        }
+        let loaded = Journal::parse(&self.file).expect("what is written is read");
+        assert_eq!(sorted(&loaded.journal), sorted(&self.admission.journal()));
         for view in self.admission.views().filter(|view| view.state == "connected") {
             let client = view.client.expect("who is connected is somewhere");
             assert!(self.routes.read().expects(Side::Client, client));
@@ -273,6 +279,18 @@ impl World {
         assert_eq!(self.admission.count(), 0, "a session outlives every time-out");
         assert_eq!(self.routes, Routes::default(), "the changes do not add up");
     }
+}
+
+/// The records of a state in any order.
+fn sorted(journal: &Journal) -> Vec<Vec<u8>> {
+    let line = |record: Record| {
+        let mut line = Vec::new();
+        record.write(&mut line);
+        line
+    };
+    let mut lines: Vec<_> = journal.clone().records().map(line).collect();
+    lines.sort();
+    lines
 }
 
 fn side(input: &mut Input<'_>) -> Side {

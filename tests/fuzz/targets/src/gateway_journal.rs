@@ -9,7 +9,24 @@ use cmsg_proto::{
 
 /// Reads bytes as a journal and takes it up.
 pub fn run(data: &[u8]) {
-    let Ok(journal) = Journal::parse(data) else { return };
+    check(data);
+    check(&[b"pcoip-sg-sessions 2\n", data].concat());
+    // Each line with a valid length and checksum.
+    let lines = data.split(|byte| *byte == b'\n');
+    let frames = lines.map(|line| {
+        let head = format!("{:04x} {:08x} ", line.len(), crc32c::crc32c(line));
+        [head.as_bytes(), line, b"\n"].concat()
+    });
+    let frames: Vec<_> = frames.flatten().collect();
+    check(&[b"pcoip-sg-sessions 2\n", frames.as_slice()].concat());
+}
+
+fn check(data: &[u8]) {
+    let Ok(loaded) = Journal::parse(data) else { return };
+    assert!(loaded.damaged + loaded.torn < data.len());
+    // A file of version 1 may contain a session twice.
+    let journal = read(&loaded.journal);
+    assert!(journal.count() <= loaded.journal.count());
     assert_eq!(read(&journal), journal);
 
     for now in [0, 1_800_000_000_000, u64::MAX] {
@@ -30,7 +47,9 @@ pub fn run(data: &[u8]) {
 }
 
 fn read(journal: &Journal) -> Journal {
-    Journal::parse(&journal.render()).expect("what is written is read")
+    let loaded = Journal::parse(&journal.clone().render()).expect("what is written is read");
+    assert_eq!((loaded.damaged, loaded.torn), (0, 0));
+    loaded.journal
 }
 
 /// No restored session remains forever.

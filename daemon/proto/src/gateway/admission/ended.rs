@@ -15,22 +15,26 @@ use crate::{SessionId, SessionKey, TagDigest, Time};
 pub(super) struct Ended {
     limit: usize,
     sessions: HashMap<Identity, Entry>,
-    in_order: VecDeque<(Time, Identity)>,
+    /// When each is forgotten, and its number. Its entry has another number if the session ended
+    /// again.
+    in_order: VecDeque<(Time, u64, Identity)>,
+    number: u64,
 }
 
 /// What is remembered of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+struct Entry {
     id: SessionId,
+    number: u64,
     written: Written,
 }
 
 /// The persisted form of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Written {
+pub struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    key: Option<SessionKey>,
-    until: Time,
+    pub(super) key: Option<SessionKey>,
+    pub(super) until: Time,
     tag: TagDigest,
     issued: Time,
 }
@@ -41,16 +45,19 @@ const KEPT: Duration = Duration::from_mins(2);
 impl Ended {
     /// Remembers at most `limit` sessions.
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, sessions: HashMap::new(), in_order: VecDeque::new() }
+        Self { limit, sessions: HashMap::new(), in_order: VecDeque::new(), number: 0 }
     }
 
-    pub(super) fn remember(&mut self, session: &Session, now: Time) {
+    /// Remembers a session, and returns its persisted form.
+    pub(super) fn remember(&mut self, session: &Session, now: Time) -> Written {
         let Session { id, key, tag, issued, .. } = session;
         let written = Written { key: *key, until: now + KEPT, tag: *tag, issued: *issued };
         self.insert(id.clone(), written);
+        written
     }
 
-    /// Restores an entry that was persisted before `now`.
+    /// Restores an entry that was persisted before `now`. Entries must be restored in the order of
+    /// their `until`.
     pub(super) fn restore(&mut self, id: SessionId, written: Written, now: Time) {
         self.insert(id, Written { until: written.until.min(now + KEPT), ..written });
     }
@@ -59,9 +66,10 @@ impl Ended {
         if self.in_order.len() >= self.limit {
             self.forget_first();
         }
-        let identity = Identity::of(&id, written.key);
-        self.in_order.push_back((written.until, identity.clone()));
-        self.sessions.insert(identity, Entry { id, written });
+        self.number += 1;
+        let (number, identity) = (self.number, Identity::of(&id, written.key));
+        self.in_order.push_back((written.until, number, identity.clone()));
+        self.sessions.insert(identity, Entry { id, number, written });
     }
 
     /// Whether the announcement belongs to an ended session. A later one with another tag does not:
@@ -73,25 +81,31 @@ impl Ended {
         })
     }
 
-    pub(super) fn forget(&mut self, now: Time) {
-        while self.in_order.front().is_some_and(|(until, _)| *until <= now) {
+    /// Forgets the sessions that were to be remembered until `now`. Returns whether there were any.
+    pub(super) fn forget(&mut self, now: Time) -> bool {
+        let before = self.in_order.len();
+        while self.in_order.front().is_some_and(|(until, ..)| *until <= now) {
             self.forget_first();
         }
+        self.in_order.len() < before
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.sessions.len()
     }
 
     /// All entries, oldest first.
     pub(super) fn in_order(&self) -> Vec<(SessionId, Written)> {
-        let entry = |(until, identity): &(Time, Identity)| {
-            let ended = self.sessions.get(identity);
-            let Entry { id, written } = ended.filter(|ended| ended.written.until == *until)?;
-            Some((id.clone(), *written))
+        let entry = |(_, number, identity): &(Time, u64, Identity)| {
+            let ended = self.sessions.get(identity).filter(|ended| ended.number == *number)?;
+            Some((ended.id.clone(), ended.written))
         };
         self.in_order.iter().filter_map(entry).collect()
     }
 
     fn forget_first(&mut self) {
-        let Some((until, identity)) = self.in_order.pop_front() else { return };
-        if self.sessions.get(&identity).is_some_and(|ended| ended.written.until <= until) {
+        let Some((_, number, identity)) = self.in_order.pop_front() else { return };
+        if self.sessions.get(&identity).is_some_and(|ended| ended.number == number) {
             self.sessions.remove(&identity);
         }
     }

@@ -7,12 +7,17 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::canonical,
+    super::{Slot, canonical},
     Admission, Announcement,
     ended::Written as EndedEntry,
     session::{Session, State},
 };
 use crate::{Hostname, SessionId, SessionKey, TagDigest, Time};
+pub use record::{Record, Replay};
+
+mod former;
+mod frames;
+mod record;
 
 /// The persistent state of the admission at one instant.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,13 +26,27 @@ pub struct Journal {
     ended: Vec<(SessionId, EndedEntry)>,
 }
 
+/// What could be read of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Loaded {
+    /// The state after the last readable record.
+    pub journal: Journal,
+    /// Number of unreadable bytes with a readable record behind them.
+    pub damaged: usize,
+    /// Number of unreadable bytes at the end of the file.
+    pub torn: usize,
+}
+
 /// Why a journal cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
     /// Another version of the daemon wrote it; the version of its format.
     #[error("the sessions have format version {0}, not {VERSION}")]
     Foreign(u64),
-    /// It is truncated, modified, or not a journal.
+    /// It does not begin as a journal does.
+    #[error("the sessions are damaged: the first line is missing")]
+    Headless,
+    /// A file of [version 1](former) is truncated, modified, or not a journal.
     #[error("the sessions are damaged")]
     Damaged(#[source] serde_json::Error),
     /// It is larger than [`Journal::MAX_BYTES`].
@@ -35,8 +54,9 @@ pub enum Unreadable {
     TooLarge,
 }
 
+/// The persistent state of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Entry {
+pub struct Entry {
     id: SessionId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<SessionKey>,
@@ -58,26 +78,33 @@ enum Phase {
     Waiting { since: Time },
 }
 
-/// The part that is the same in every version of the format.
-#[derive(Deserialize)]
-struct Head {
-    version: u64,
-}
-
-/// The format of this version.
-#[derive(Serialize, Deserialize)]
-struct Form<S, E> {
-    version: u64,
-    sessions: S,
-    ended: E,
+/// The part of an [`Entry`] that changes while the session exists, except for the agent's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Recorded {
+    phase: Phase,
+    client: Option<IpAddr>,
 }
 
 /// Increment it with every incompatible change of the format.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+
+/// The beginning of the first line, before the version.
+const TITLE: &str = "pcoip-sg-sessions ";
+
+/// More unreadable bytes than this at the end of a file are not the rest of an interrupted write.
+const MAX_TORN: usize = 64 * 1024;
+
+impl Loaded {
+    /// Whether more is unreadable than the last write before a crash.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.damaged > 0 || self.torn > MAX_TORN
+    }
+}
 
 impl Journal {
-    /// Upper bound in bytes: the size of 100,000 sessions and 200,000 ended ones.
-    pub const MAX_BYTES: usize = 128 * 1024 * 1024;
+    /// Upper bound in bytes: twice the size of 100,000 sessions and 200,000 ended ones.
+    pub const MAX_BYTES: usize = 256 * 1024 * 1024;
 
     /// Number of sessions that have not ended.
     #[must_use]
@@ -85,35 +112,60 @@ impl Journal {
         self.sessions.len()
     }
 
+    /// Number of sessions and ended sessions.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.sessions.len() + self.ended.len()
+    }
+
     /// Keeps the sessions for which `keep` returns true.
     pub fn retain(&mut self, keep: impl Fn(&SessionId, SocketAddr) -> bool) {
         self.sessions.retain(|entry| keep(&entry.id, canonical(entry.agent)));
     }
 
-    /// The content of the file: JSON.
+    /// The content of a file with this state. Records are appended to it.
     #[must_use]
-    pub fn render(&self) -> Vec<u8> {
-        let form = Form { version: VERSION, sessions: &self.sessions, ended: &self.ended };
-        serde_json::to_vec(&form).expect("numbers, texts and lists of them are JSON")
+    pub fn render(self) -> Vec<u8> {
+        let mut file = format!("{TITLE}{VERSION}\n").into_bytes();
+        self.records().for_each(|record| record.write(&mut file));
+        file
     }
 
-    /// Parses the content of a file.
+    /// The records that lead to this state.
+    pub fn records(self) -> impl Iterator<Item = Record> {
+        // A session may have the identity of an ended one.
+        let ended = self.ended.into_iter().map(|(id, written)| Record::Ended(id, written));
+        ended.chain(self.sessions.into_iter().map(Record::Session))
+    }
+
+    /// Parses the content of a file. Unreadable records are skipped.
     ///
     /// # Errors
     ///
     /// [`Unreadable`] by variant.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Unreadable> {
+    pub fn parse(bytes: &[u8]) -> Result<Loaded, Unreadable> {
         if bytes.len() > Self::MAX_BYTES {
             return Err(Unreadable::TooLarge);
         }
-        let Head { version } = serde_json::from_slice(bytes).map_err(Unreadable::Damaged)?;
+        if bytes.first() == Some(&b'{') {
+            let journal = former::parse(bytes)?;
+            return Ok(Loaded { journal, ..Loaded::default() });
+        }
+        let (version, records) = head(bytes).ok_or(Unreadable::Headless)?;
         if version != VERSION {
             return Err(Unreadable::Foreign(version));
         }
-        let Form { sessions, ended, .. } =
-            serde_json::from_slice(bytes).map_err(Unreadable::Damaged)?;
-        Ok(Self { sessions, ended })
+        Ok(record::read(records))
     }
+}
+
+/// The version in the first line, and the bytes behind it.
+fn head(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    const MAX_DIGITS: usize = 20;
+    let rest = bytes.strip_prefix(TITLE.as_bytes())?;
+    let end = rest.iter().take(MAX_DIGITS + 1).position(|byte| *byte == b'\n')?;
+    let version = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
+    Some((version, &rest[end + 1..]))
 }
 
 impl Admission {
@@ -124,15 +176,35 @@ impl Admission {
         Journal { sessions, ended: self.ended.in_order() }
     }
 
+    /// The changes of [`Admission::journal`] since the last call.
+    ///
+    /// If more sessions end than are remembered, the oldest are forgotten without a record.
+    pub fn take_records(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.records)
+    }
+
+    /// Number of sessions and ended sessions that [`Admission::journal`] contains.
+    #[must_use]
+    pub fn recorded(&self) -> usize {
+        self.count() + self.ended.count()
+    }
+
+    /// Records the session, unless the latest record of it is correct.
+    pub(super) fn record(&mut self, slot: Slot) {
+        let session = self.sessions.get_mut(slot.index()).and_then(Option::as_mut);
+        self.records.extend(session.and_then(|session| session.take_record()));
+    }
+
     /// Restores the state of before a restart. Connected sessions wait for their client from `now`
     /// on. Sessions whose deadline has passed end.
-    pub fn restore(&mut self, journal: Journal, now: Time) {
+    pub fn restore(&mut self, mut journal: Journal, now: Time) {
         for entry in journal.sessions {
             let is_known = self.has(&entry.id, entry.key);
             if !is_known && !self.by_tag.contains_key(&entry.tag) {
                 entry.insert_into(self, now);
             }
         }
+        journal.ended.sort_by_key(|(_, written)| written.until);
         for (id, entry) in journal.ended {
             self.ended.restore(id, entry, now);
         }
@@ -140,13 +212,29 @@ impl Admission {
     }
 }
 
-impl Entry {
+impl Session {
+    /// A record of the session, unless the latest one is correct.
+    pub(super) fn take_record(&mut self) -> Option<Record> {
+        let state = Recorded::of(self);
+        let is_new = self.recorded.replace(state) != Some(state);
+        is_new.then(|| Record::Session(Entry::of(self)))
+    }
+}
+
+impl Recorded {
     fn of(session: &Session) -> Self {
         let phase = match session.state {
             State::Announced(until) => Phase::Announced { until },
             State::Waiting(since) if !session.has_client() => Phase::Waiting { since },
             State::Connected(_) | State::Waiting(_) => Phase::InUse,
         };
+        Self { phase, client: session.client }
+    }
+}
+
+impl Entry {
+    fn of(session: &Session) -> Self {
+        let Recorded { phase, client } = Recorded::of(session);
         Self {
             id: session.id.clone(),
             key: session.key,
@@ -154,7 +242,7 @@ impl Entry {
             hostname: session.hostname.clone(),
             tag: session.tag,
             issued: session.issued,
-            client: session.client,
+            client,
             phase,
         }
     }

@@ -8,6 +8,7 @@ use std::{
 use super::{
     super::{Destination, FlowId, Key, RouteChange, Side, Slot, Spi},
     Admitted, Announcement, Control, Dropped, Local, Timeouts, View,
+    journal::Recorded,
     leg::{Because, Far, Flow, Learned, Leg, Placed},
     sources::Sources,
     terms::{Identity, Seen},
@@ -26,8 +27,8 @@ pub(super) struct Session {
     pub(super) issued: Time,
     pub(super) state: State,
     pub(super) client: Option<IpAddr>,
-    /// Whether the client was present at the last check.
-    had_client: bool,
+    /// The state in the latest record of the session.
+    pub(super) recorded: Option<Recorded>,
     /// Source of the client's datagrams, and destination of the agent's.
     sources: Sources,
     /// The local address to which the client sends datagrams.
@@ -77,7 +78,7 @@ impl Session {
             issued,
             state,
             client,
-            had_client: false,
+            recorded: None,
             sources: Sources::default(),
             local: None,
             learning: None,
@@ -117,12 +118,6 @@ impl Session {
     /// the client's flows count.
     pub(super) fn has_client(&self) -> bool {
         self.is_connected() || !self.leg(Side::Client).flows().is_empty()
-    }
-
-    /// Whether that has changed since the last check.
-    pub(super) fn client_changed(&mut self) -> bool {
-        let has_client = self.has_client();
-        std::mem::replace(&mut self.had_client, has_client) != has_client
     }
 
     pub(super) fn is_over(&self, now: Time, timeouts: &Timeouts) -> bool {

@@ -8,12 +8,13 @@ use std::{
 };
 
 use super::*;
-use crate::gateway::Routes;
+use crate::gateway::{Routes, Spi};
 
 mod flows;
 mod intruders;
 mod journal;
 mod model;
+mod records;
 mod roaming;
 mod sessions;
 mod twin;
