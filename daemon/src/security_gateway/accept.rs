@@ -83,7 +83,7 @@ impl ControlAcceptor {
         })
     }
 
-    async fn serve(
+    pub(super) async fn serve(
         &self,
         stream: TcpStream,
         peer: SocketAddr,

@@ -1,6 +1,9 @@
 //! The control connection, from the client through the gateway to the agent.
 
+use cmsg_proto::shares::{Order, Worth};
+
 use super::*;
+use crate::limiter::Limiter;
 
 type Client = TlsStream<TcpStream>;
 type AgentEnd = tokio_rustls::server::TlsStream<TcpStream>;
@@ -33,6 +36,21 @@ async fn record(stream: &mut TcpStream) -> u16 {
             return length;
         }
     }
+}
+
+/// Every session has such a future for as long as it lasts, which is most of its memory besides
+/// the keys.
+#[tokio::test]
+async fn the_future_of_a_connection_is_small() {
+    let world = World::new(LOOPBACK).await;
+    let acceptor = &world.role.as_ref().unwrap().acceptor;
+    let stream = TcpStream::connect(world.address("pcoip", "tcp")).await.unwrap();
+    let peer = stream.local_addr().unwrap();
+    let permit = Limiter::new(1, Order::SourceFirst).enter(peer.ip(), Worth::Idle).unwrap();
+
+    let size = size_of_val(&acceptor.serve(stream, peer, permit));
+
+    assert!(size <= 2048, "{size} bytes");
 }
 
 #[tokio::test]
