@@ -13,7 +13,7 @@ use tracing::warn;
 use crate::{
     https::{Server, listener::Listener},
     journal::JournalFile,
-    listen, local,
+    listen, local, memory,
     reload::Files,
     tls,
 };
@@ -108,6 +108,8 @@ impl ConnectionManagerRole {
         let tracker = TaskTracker::new();
         health::watch(&shared, &tracker, &shutdown);
         tracker.spawn(sweep(Arc::clone(&shared), shutdown.clone()));
+        let trimming = memory::keep_small(tracker.clone());
+        tracker.spawn(shutdown.clone().run_until_cancelled_owned(trimming));
         if let Some(http) = http {
             let head = shared.config.http_head;
             let secure =

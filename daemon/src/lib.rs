@@ -11,6 +11,7 @@ mod limiter;
 mod listen;
 pub mod local;
 pub mod logs;
+mod memory;
 mod own_addresses;
 mod proxy_header;
 pub mod rejection;

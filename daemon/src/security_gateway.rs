@@ -22,6 +22,7 @@ use crate::{
     former::{self, Kept},
     journal::{AppendedFile, JournalFile},
     local::{self, Observe},
+    memory,
     reload::Files,
     token::Verifier,
 };
@@ -142,6 +143,7 @@ impl SecurityGatewayRole {
         let Sockets { tcp, pairs } = sockets;
         let workers = workers(&gateway, pairs);
         let working = forward(&workers, &tasks, &stop)?;
+        tasks.spawn(stop.clone().run_until_cancelled_owned(memory::keep_small(tasks.clone())));
         let reporting = Arc::clone(&gateway);
         let reporting = async move { reporting.ends.keep_reporting().await };
         tasks.spawn(stop.clone().run_until_cancelled_owned(reporting));

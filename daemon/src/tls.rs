@@ -27,6 +27,7 @@ pub(crate) use refused::{LastRefused, Refusal};
 use verifier::{Reloaded, Upstream};
 
 mod refused;
+pub(crate) mod socket;
 mod verifier;
 
 /// How the certificate of an upstream peer is verified.

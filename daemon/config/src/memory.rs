@@ -12,8 +12,8 @@ const KEY: &str = "MaxConnections";
 /// Memory of one connection in KiB, multiplied by `MaxConnections`.
 const EACH: u64 = 256;
 
-/// Memory limit of the process in MiB. At least twice what the role needs with `MaxConnections` in
-/// use, since the kernel kills a role that exceeds it, with thousands of connections.
+/// Memory limit of the process in MiB. More than the role needs with `MaxConnections` in use, since
+/// the kernel kills a role that exceeds it, with thousands of connections.
 #[must_use]
 pub fn limit(role: Role, connections: ConnectionLimit) -> u64 {
     let base = match role {

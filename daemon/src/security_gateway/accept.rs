@@ -18,13 +18,11 @@ use cmsg_proto::{
     },
     shares::{Order, Worth},
 };
-use rustls::pki_types::ServerName;
+use rustls::{ServerConfig, pki_types::ServerName};
 use tokio::{
-    io::AsyncReadExt as _,
     net::{TcpListener, TcpStream},
     time::{Instant, sleep, sleep_until, timeout},
 };
-use tokio_rustls::{TlsAcceptor, TlsConnector, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 use zeroize::Zeroizing;
@@ -38,14 +36,17 @@ use crate::{
     limiter::{Files as OpenFiles, Limiter, Permit},
     proxy_header,
     reload::Files,
-    tls::{Trust, client_config, server_config},
+    tls::{
+        Trust, client_config, server_config,
+        socket::{Received, ServerSocket},
+    },
 };
 
 /// What every connection of a client needs.
 #[derive(Clone)]
 pub(super) struct ControlAcceptor {
     gateway: Arc<GatewayState>,
-    tls: TlsAcceptor,
+    tls: Arc<ServerConfig>,
     agents: Agents,
     limiter: Arc<Limiter>,
     timeouts: Timeouts,
@@ -75,18 +76,14 @@ impl ControlAcceptor {
         agents.enable_sni = sni.is_some();
         Ok(Self {
             gateway,
-            tls: TlsAcceptor::from(server_config(&config.certificate, &config.key, files)?),
-            agents: Agents {
-                tls: TlsConnector::from(Arc::new(agents)),
-                sni,
-                handshake: config.timeouts.tls_handshake,
-            },
+            tls: server_config(&config.certificate, &config.key, files)?,
+            agents: Agents { tls: Arc::new(agents), sni, handshake: config.timeouts.tls_handshake },
             limiter: Limiter::new(OpenFiles::Unadmitted.fit(UNADMITTED), Order::SourceFirst),
             timeouts: config.timeouts,
         })
     }
 
-    async fn serve(
+    pub(super) async fn serve(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
@@ -95,7 +92,7 @@ impl ControlAcceptor {
         let arrived = tokio::select! {
             // A client that is admitted at the same time is kept.
             biased;
-            arrived = self.arrive(stream, peer, &permit) => arrived,
+            arrived = Box::pin(self.arrive(stream, peer, &permit)) => arrived,
             () = permit.evicted() => {
                 count(&self.gateway.counters.refusals.crowded);
                 bail!("closed to make room: too many connections without a session");
@@ -112,12 +109,12 @@ impl ControlAcceptor {
         stream: TcpStream,
         peer: SocketAddr,
         permit: &Permit,
-    ) -> anyhow::Result<(TlsStream<TcpStream>, relay::Start)> {
+    ) -> anyhow::Result<(ServerSocket, relay::Start)> {
         relay::keep_alive(&stream);
         let refusals = &self.gateway.counters.refusals;
         let handshake = timeout(self.timeouts.tls_handshake, async {
             proxy_header::look(&stream, peer.ip()).await;
-            self.tls.accept(stream).await
+            ServerSocket::accept(stream, Arc::clone(&self.tls)).await
         });
         let handshake = handshake.await.context("the TLS handshake timed out");
         let mut client = handshake
@@ -135,11 +132,12 @@ impl ControlAcceptor {
     /// bytes read belong to the agent.
     async fn admit(
         &self,
-        client: &mut TlsStream<TcpStream>,
+        client: &mut ServerSocket,
         from: IpAddr,
     ) -> anyhow::Result<(Admitted, CancellationToken, Zeroizing<Vec<u8>>)> {
         let mut announcements = self.gateway.announcements();
-        let mut seen = Zeroizing::new(vec![0; Search::MAX_BYTES]);
+        let mut seen = Zeroizing::new(Vec::new());
+        // A read may return more, which is not searched.
         let mut length = 0;
         let mut candidates = Candidates::default();
         let mut open: Option<Open> = None;
@@ -148,10 +146,11 @@ impl ControlAcceptor {
             let shown = candidates.shown(&seen[..length], &self.gateway.tag_lengths());
             open = match self.announced(&shown) {
                 Some(found)
-                    if found.is_whole || length == seen.len() || is_over(open, found.tag) =>
+                    if found.is_whole
+                        || length == Search::MAX_BYTES
+                        || is_over(open, found.tag) =>
                 {
                     if let Some((admitted, ended)) = self.gateway.admit(&[found.tag], from) {
-                        seen.truncate(length);
                         return Ok((admitted, ended, seen));
                     }
                     None
@@ -161,19 +160,20 @@ impl ControlAcceptor {
                 }
                 None => None,
             };
-            if length == seen.len() {
+            if length == Search::MAX_BYTES {
                 bail!("no announced session tag in the first {length} bytes");
             }
             let read = tokio::select! {
-                read = client.read(&mut seen[length..]) => read.context("reading the session tag")?,
+                read = client.read(&mut seen) => read.context("reading the session tag")?,
                 Ok(()) = announcements.changed(), if candidates.are_any() => continue,
                 () = until(open), if open.is_some() => continue,
             };
-            if read == 0 {
+            if read == Received::Closed {
                 bail!("the client closed the connection before it sent a session tag");
             }
-            candidates.read(&seen[length..length + read]);
-            length += read;
+            let searched = seen.len().min(Search::MAX_BYTES);
+            candidates.read(&seen[length..searched]);
+            length = searched;
         }
     }
 

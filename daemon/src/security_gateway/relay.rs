@@ -1,7 +1,15 @@
 //! The control connection of an admitted client: TLS to its agent, and unchanged bytes in both
 //! directions.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use anyhow::{Context as _, anyhow};
 use cmsg_config::cause;
@@ -9,24 +17,23 @@ use cmsg_proto::{
     Hostname,
     gateway::{Admitted, Control, Side, canonical},
 };
-use rustls::{CertificateError, pki_types::ServerName};
+use rustls::{CertificateError, ClientConfig, pki_types::ServerName};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split},
     net::TcpStream,
-    time::timeout,
+    time::{Sleep, sleep, timeout},
 };
-use tokio_rustls::{TlsConnector, client, server};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, field, info, warn};
 use zeroize::Zeroizing;
 
 use super::state::GatewayState;
+use crate::tls::socket::{ClientSocket, Received, ServerSocket, Session, TlsSocket};
 
 /// How to connect to agents.
 #[derive(Clone)]
 pub(super) struct Agents {
-    pub(super) tls: TlsConnector,
+    pub(super) tls: Arc<ClientConfig>,
     /// The server name that is sent to agents and verified; `None` unless configured.
     pub(super) sni: Option<ServerName<'static>>,
     /// Timeout of the TLS handshake.
@@ -48,27 +55,24 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long one direction may stay open when the other is closed.
 const LINGER: Duration = Duration::from_secs(30);
 
-/// Size in bytes. Control messages are small, and every session has two buffers.
-const BUFFER: usize = 4096;
-
 /// Relays a control connection until it ends.
 pub(super) async fn run(
     gateway: &Arc<GatewayState>,
     agents: &Agents,
-    client: server::TlsStream<TcpStream>,
+    mut client: ServerSocket,
     start: Start,
 ) {
     let Start { admitted: Admitted { control, id, agent, hostname }, ended, first } = start;
     let connection = Connection { gateway: Arc::clone(gateway), control };
-    let peer = client.get_ref().0.peer_addr().ok().map(|peer| canonical(peer).ip());
+    let peer = client.stream().peer_addr().ok().map(|peer| canonical(peer).ip());
     info!(session = %id, "Control connection opened");
-    connection.note(Side::Client, &first);
+    connection.note(Side::Client, &first, true);
     let relayed = async {
-        let mut agent = agents.connect(agent, hostname).await?;
+        // Boxed, since a session would otherwise keep the room for as long as it lasts.
+        let mut agent = Box::pin(agents.connect(agent, hostname)).await?;
         agent.write_all(&first).await.context("sending the first bytes to the agent")?;
-        agent.flush().await.context("sending the first bytes to the agent")?;
         drop(first);
-        match connection.relay(client, agent).await {
+        match connection.relay(&mut client, &mut agent).await {
             Ok(()) => Ok(None),
             Err(Broken::Lost(error)) => Ok(Some(error)),
             Err(Broken::Refused(error)) => {
@@ -112,57 +116,103 @@ impl Drop for Connection {
 }
 
 impl Connection {
+    /// Relays until both ends have closed, or one of them [`LINGER`] ago.
     async fn relay(
         &self,
-        client: server::TlsStream<TcpStream>,
-        agent: client::TlsStream<TcpStream>,
+        client: &mut ServerSocket,
+        agent: &mut ClientSocket,
     ) -> Result<(), Broken> {
-        let (from_client, to_client) = split(client);
-        let (from_agent, to_agent) = split(agent);
-        let up = self.pump(Side::Client, from_client, to_agent);
-        let down = self.pump(Side::Agent, from_agent, to_client);
-        tokio::pin!(up, down);
-        // Either end may close cleanly while the other still sends.
-        let rest = tokio::select! {
-            done = &mut up => { done?; timeout(LINGER, down).await }
-            done = &mut down => { done?; timeout(LINGER, up).await }
-        };
-        rest.unwrap_or(Ok(()))
+        let (mut up, mut down) = (Way::new(Side::Client), Way::new(Side::Agent));
+        let mut linger: Option<Pin<Box<Sleep>>> = None;
+        poll_fn(|context| {
+            // Alternate, so that neither direction delays the other.
+            loop {
+                let went_up = up.step(self, client, agent, context)?;
+                let went_down = down.step(self, agent, client, context)?;
+                if went_up.is_pending() && went_down.is_pending() {
+                    break;
+                }
+            }
+            // TLS itself may have something to send. If that fails, so does the direction.
+            let _ = (client.poll_flush(context), agent.poll_flush(context));
+            match (up.stage, down.stage) {
+                (Stage::Closed, Stage::Closed) => Poll::Ready(Ok(())),
+                (Stage::Closed, _) | (_, Stage::Closed) => {
+                    let linger = linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+                    linger.as_mut().poll(context).map(Ok)
+                }
+                _ => Poll::Pending,
+            }
+        })
+        .await
     }
 
-    async fn pump(
-        &self,
-        side: Side,
-        mut from: impl AsyncRead + Unpin,
-        mut to: impl AsyncWrite + Unpin,
-    ) -> Result<(), Broken> {
-        let mut buffer = Zeroizing::new([0; BUFFER]);
-        let (mut wanted, mut silent) = (true, true);
-        loop {
-            let read = match from.read(&mut buffer[..]).await {
-                Ok(0) => break,
-                Ok(read) => read,
-                // Many peers close TCP without a TLS close_notify alert.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
-                Err(error) if silent && side == Side::Agent => return Err(Broken::Refused(error)),
-                Err(error) => return Err(Broken::Lost(error)),
-            };
-            silent = false;
-            let bytes = &buffer[..read];
-            self.gateway.counters.control(self.control.slot, side, read);
-            wanted = wanted && self.gateway.observe(self.control, side, bytes);
-            to.write_all(bytes).await.map_err(Broken::Lost)?;
-            to.flush().await.map_err(Broken::Lost)?;
-        }
-        // The other end may be closed too.
-        let _ = to.shutdown().await;
-        Ok(())
-    }
-
-    /// Counts and observes bytes from before the relay.
-    fn note(&self, side: Side, bytes: &[u8]) {
+    /// Counts bytes, and observes them if more are wanted. Returns whether more are.
+    fn note(&self, side: Side, bytes: &[u8], wanted: bool) -> bool {
         self.gateway.counters.control(self.control.slot, side, bytes.len());
-        self.gateway.observe(self.control, side, bytes);
+        wanted && self.gateway.observe(self.control, side, bytes)
+    }
+}
+
+/// One direction. Nothing is read while the other end does not take what was read before.
+struct Way {
+    /// The side that sends.
+    side: Side,
+    stage: Stage,
+    /// Whether nothing was read yet.
+    is_silent: bool,
+    /// Whether the gateway wants to observe more bytes.
+    is_observed: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// The sender has closed; the receiver is told.
+    Closing,
+    Closed,
+}
+
+impl Way {
+    fn new(side: Side) -> Self {
+        Self { side, stage: Stage::Open, is_silent: true, is_observed: true }
+    }
+
+    /// Relays the result of one read. Pending if there is nothing to do.
+    fn step<F: Session, T: Session>(
+        &mut self,
+        connection: &Connection,
+        from: &mut TlsSocket<F>,
+        to: &mut TlsSocket<T>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Broken>> {
+        match self.stage {
+            Stage::Open => {
+                ready!(to.poll_flush(context)).map_err(Broken::Lost)?;
+                let mut sent = Ok(());
+                let received = ready!(from.poll_receive(context, |context, plain| {
+                    self.is_silent = false;
+                    self.is_observed = connection.note(self.side, plain, self.is_observed);
+                    sent = to.send(context, plain);
+                }));
+                sent.map_err(Broken::Lost)?;
+                match received {
+                    Ok(Received::Some) => {}
+                    Ok(Received::Closed) => self.stage = Stage::Closing,
+                    Err(error) if self.is_silent && self.side == Side::Agent => {
+                        return Poll::Ready(Err(Broken::Refused(error)));
+                    }
+                    Err(error) => return Poll::Ready(Err(Broken::Lost(error))),
+                }
+            }
+            Stage::Closing => {
+                // The receiver may be closed too.
+                let _ = ready!(to.poll_close(context));
+                self.stage = Stage::Closed;
+            }
+            Stage::Closed => return Poll::Pending,
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -171,14 +221,15 @@ impl Agents {
         &self,
         agent: SocketAddr,
         hostname: Option<Hostname>,
-    ) -> anyhow::Result<client::TlsStream<TcpStream>> {
+    ) -> anyhow::Result<ClientSocket> {
         let name = self.judged_by(agent, hostname);
         let connecting = timeout(CONNECT, TcpStream::connect(agent)).await;
         let stream = connecting
             .context("connecting to the agent timed out")?
             .context("connecting to the agent")?;
         keep_alive(&stream);
-        let handshake = timeout(self.handshake, self.tls.connect(name, stream)).await;
+        let connecting = ClientSocket::connect(stream, Arc::clone(&self.tls), name);
+        let handshake = timeout(self.handshake, connecting).await;
         handshake
             .context("the TLS handshake with the agent timed out")?
             .map_err(without_names)

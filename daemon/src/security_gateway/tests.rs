@@ -34,6 +34,7 @@ use crate::{
 };
 
 mod announcing;
+mod control;
 mod https;
 mod refusing;
 mod relaying;

@@ -7,11 +7,13 @@
 
 pub use batch::{Batch, Train};
 pub use filter::SourceFilter;
+pub use memory::release_memory;
 pub use outbox::{Outbox, Part, Report, Sent, Target};
 pub use socket::Socket;
 
 mod batch;
 mod filter;
+mod memory;
 mod outbox;
 mod singly;
 mod socket;

@@ -1,5 +1,5 @@
-//! The system calls `recvmmsg` and `sendmmsg`. This is the only module with unsafe code: nix shares
-//! one list of control messages among all datagrams of a call.
+//! The system calls `recvmmsg` and `sendmmsg`. Unsafe, since nix shares one list of control messages
+//! among all datagrams of a call.
 #![allow(unsafe_code)]
 
 use std::{
