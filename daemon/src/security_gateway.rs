@@ -2,6 +2,7 @@
 //! `cmsg_proto::gateway` has the rules; this module has the sockets.
 
 use std::{
+    ffi::CString,
     io::{self, PipeWriter},
     pin::pin,
     sync::Arc,
@@ -13,7 +14,8 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use cmsg_config::socket::{self, Connections, Listen, Role, Status};
 use cmsg_proto::gateway::Journal;
-use tokio::{sync::oneshot, time::timeout};
+use nix::sys::prctl;
+use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -200,14 +202,12 @@ fn forward(
     let ended = Arc::new(ended);
     for (number, worker) in workers.iter().cloned().enumerate() {
         let ended = Arc::clone(&ended);
-        let name = format!("datagrams-{number}");
-        let (done, waited) = oneshot::channel::<()>();
-        let work = move || {
+        let name = CString::new(format!("datagrams-{number}")).unwrap_or_default();
+        tasks.spawn_blocking(move || {
+            // Only for those who look at the threads of the process.
+            let _ = prctl::set_name(&name);
             worker.work(&ended);
-            drop(done);
-        };
-        thread::Builder::new().name(name).spawn(work).context("starting a thread")?;
-        tasks.spawn(waited);
+        });
         if number == 0 {
             let deciding = datagrams::decide(workers[0].clone());
             tasks.spawn(stop.clone().run_until_cancelled_owned(deciding));

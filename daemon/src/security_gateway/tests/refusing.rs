@@ -139,7 +139,7 @@ async fn a_certificate_with_names_is_verified_against_the_announced_name() {
     let folder = tempfile::tempdir().unwrap();
     let (tls, root) = signed(folder.path());
     let keys = format!("AgentCertCheck = true\nCaCertificate = {}", root.display());
-    let (tell, told) = oneshot::channel();
+    let (tell, told) = tokio::sync::oneshot::channel();
     let accepting = tls.clone();
     let good = agent(|stream| async move {
         let stream = accepting.accept(stream).await.unwrap();
