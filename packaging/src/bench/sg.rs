@@ -197,7 +197,7 @@ fn check_host() -> anyhow::Result<()> {
     if !Uid::effective().is_root() {
         bail!("the benchmark needs root: it makes network namespaces");
     }
-    let programs = ["ip", "tc", "ethtool", "taskset", "chrt"];
+    let programs = ["ip", "tc", "ethtool", "taskset", "chrt", "setpriv"];
     let missing: Vec<_> = programs.into_iter().filter(|program| !is_installed(program)).collect();
     if !missing.is_empty() {
         bail!("these programs are not installed: {}", missing.join(", "));

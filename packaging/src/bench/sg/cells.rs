@@ -260,32 +260,35 @@ impl Bench<'_> {
     }
 
     fn floods(&mut self, load: Load) -> anyhow::Result<()> {
-        let relays = self.relays(|product| product == Product::Gateway);
         for rate in self.plan.floods.clone() {
-            let cell = format!("flood {rate}");
             let load = Load { flood: Some(rate), ..load };
-            let results = self.rounds(&cell, &relays, |rig, index| rig.run(index, &load))?;
-            let percent = |pick: fn(&Measured) -> f64| -> Vec<Series> {
-                results
-                    .iter()
-                    .map(|(relay, runs)| {
-                        let flooded: Vec<_> = runs.iter().map(flood_rate).collect();
-                        Series {
-                            values: runs.iter().map(|run| pick(run) * 100.0).collect(),
-                            detail: format!(
-                                "{:.0} unknown datagrams/s",
-                                median(&flooded).unwrap_or_default()
-                            ),
-                            ..datagrams(relay, runs)
-                        }
-                    })
-                    .collect()
-            };
-            let both = percent(|run| share(run.received(), run.sent()));
-            let up = percent(|run| share(run.up.received, run.up.sent));
-            self.report.add(&cell, "arrived %", &both);
-            self.report.add(&cell, "arrived % at agents", &up);
+            for (first, name) in [(true, "flood"), (false, "flood, equal priority")] {
+                self.rig.receive_first(first)?;
+                self.flood(&format!("{name} {rate}"), &load)?;
+            }
         }
+        Ok(())
+    }
+
+    fn flood(&mut self, cell: &str, load: &Load) -> anyhow::Result<()> {
+        let relays = self.relays(|product| product == Product::Gateway);
+        let results = self.rounds(cell, &relays, |rig, index| rig.run(index, load))?;
+        let percent = |pick: fn(&Measured) -> f64| -> Vec<Series> {
+            let series = results.iter().map(|(relay, runs)| {
+                let flooded: Vec<_> = runs.iter().map(flood_rate).collect();
+                let flooded = median(&flooded).unwrap_or_default();
+                Series {
+                    values: runs.iter().map(|run| pick(run) * 100.0).collect(),
+                    detail: format!("{flooded:.0} unknown datagrams/s received"),
+                    ..datagrams(relay, runs)
+                }
+            });
+            series.collect()
+        };
+        let both = percent(|run| share(run.received(), run.sent()));
+        let up = percent(|run| share(run.up.received, run.up.sent));
+        self.report.add(cell, "arrived %", &both);
+        self.report.add(cell, "arrived % at agents", &up);
         Ok(())
     }
 

@@ -52,8 +52,12 @@ impl Janitor {
         Ok(Self(Mutex::new(Some(Connection { child, to, from }))))
     }
 
-    /// Records a change, which may be made afterwards.
-    pub(super) fn record(&self, change: &Change) -> anyhow::Result<()> {
+    /// Records a change and then makes it. Nothing is undone meanwhile.
+    pub(super) fn make<T>(
+        &self,
+        change: &Change,
+        make: impl FnOnce() -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         let mut connection = self.0.lock().ok().context("another thread panicked")?;
         let Some(Connection { to, from, .. }) = &mut *connection else {
             bail!("the benchmark is ending");
@@ -65,7 +69,7 @@ impl Janitor {
         if answer.is_empty() {
             bail!("the clean-up process ended");
         }
-        Ok(())
+        make()
     }
 
     /// Undoes all changes. Later ones are refused.

@@ -52,14 +52,16 @@ impl Network {
         let network = Self { number: std::process::id() % 1_000_000, realtime: can_use_realtime() };
         for place in [Place::Clients, Place::Gateway, Place::Agents, Place::Flood] {
             let name = network.name(place);
-            janitor.record(&Change::Namespace(name.clone()))?;
-            output(Command::new("ip").args(["netns", "add", &name]))?;
+            let mut add = Command::new("ip");
+            add.args(["netns", "add", &name]);
+            janitor.make(&Change::Namespace(name), || output(&mut add))?;
             network.ip(place, "link set dev lo up")?;
         }
         for (place, outer, inner, net) in LINKS {
             network.join(place, [outer, inner], net)?;
         }
         network.route()?;
+        network.multiply_flood()?;
         network.pin_receive_threads()?;
         Ok(network)
     }
@@ -73,6 +75,8 @@ impl Network {
         let cpu = if place == Place::Gateway { GATEWAY_CPU } else { OUTSIDE_CPU };
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name(place), "taskset", "-c", &cpu.to_string()]);
+        // It must not outlive the benchmark.
+        command.args(["setpriv", "--pdeathsig=KILL"]);
         if self.realtime {
             command.args(["chrt", "--rr", PRIORITY]);
         }
@@ -80,10 +84,9 @@ impl Network {
         command
     }
 
-    /// The interface of the outer namespace of a link.
-    pub(super) fn interface(&self, place: Place) -> String {
-        let link = LINKS.iter().find(|(of, ..)| *of == place);
-        format!("{}{}", link.map_or("gw", |(_, outer, ..)| outer), self.number)
+    /// The interface on which the flood sends frames.
+    pub(super) fn flooding_interface(&self) -> String {
+        format!("fs{}", self.number)
     }
 
     /// The threads that receive for the gateway's interfaces.
@@ -166,27 +169,74 @@ impl Network {
         self.set(Place::Gateway, "/proc/sys/net/ipv4/ip_forward", "1")
     }
 
+    /// Frames sent on one more link are copied to the flood's link, which is much cheaper than
+    /// sending each. It also ignores how many the gateway takes, as a flood does.
+    fn multiply_flood(&self) -> anyhow::Result<()> {
+        let [source, copied, link] =
+            ["fs", "fc", "fl"].map(|name| format!("{name}{}", self.number));
+        let flood = Place::Flood;
+        self.ip(flood, &format!("link add name {source} type veth peer name {copied}"))?;
+        for interface in [&source, &copied] {
+            self.ip(flood, &format!("link set dev {interface} up"))?;
+        }
+        self.inside(flood, &format!("tc qdisc add dev {copied} clsact"))?;
+        let copies = format!("action mirred egress mirror dev {link} pipe ").repeat(COPIES - 1);
+        self.inside(
+            flood,
+            &format!(
+                "tc filter add dev {copied} ingress protocol ip u32 match u32 0 0 \
+                 {copies}action mirred egress redirect dev {link}"
+            ),
+        )
+    }
+
     fn pin_receive_threads(&self) -> anyhow::Result<()> {
         let outer = LINKS.map(|(_, outer, ..)| format!("{outer}{}", self.number));
         let (outside, gateway) = (receive_threads(&outer)?, self.gateway_threads()?);
         if outside.len() != LINKS.len() || gateway.len() != LINKS.len() {
             bail!("the kernel does not receive in threads (`/sys/class/net/*/threaded`)");
         }
-        let outside = outside.into_iter().map(|thread| (thread, OUTSIDE_CPU));
-        let gateway = gateway.into_iter().map(|thread| (thread, GATEWAY_CPU));
-        for (thread, cpu) in outside.chain(gateway) {
+        let outside = outside.into_iter().map(|thread| (thread, OUTSIDE_CPU, FIRST));
+        let gateway = gateway.into_iter().map(|thread| (thread, GATEWAY_CPU, PRIORITY));
+        for (thread, cpu, priority) in outside.chain(gateway) {
             let (thread, cpu) = (thread.to_string(), cpu.to_string());
             output(Command::new("taskset").args(["-p", "-c", &cpu, &thread]))?;
-            if self.realtime {
-                output(Command::new("chrt").args(["--rr", "-p", PRIORITY, &thread]))?;
-            }
+            self.prioritise(&thread, priority)?;
         }
         Ok(())
+    }
+
+    /// Lets the gateway's receive threads preempt the relay, as interrupts of network cards do, or
+    /// not. Without it, a busy relay would slow the flood down instead of losing datagrams.
+    pub(super) fn receive_first(&self, first: bool) -> anyhow::Result<()> {
+        let priority = if first { FIRST } else { PRIORITY };
+        let threads = self.gateway_threads()?;
+        threads.iter().try_for_each(|thread| self.prioritise(&thread.to_string(), priority))
+    }
+
+    fn prioritise(&self, thread: &str, priority: &str) -> anyhow::Result<()> {
+        if self.realtime {
+            output(Command::new("chrt").args(["--rr", "-p", priority, thread]))?;
+        }
+        Ok(())
+    }
+
+    /// Packets that the gateway has received on the flood's link.
+    pub(super) fn flooded(&self) -> anyhow::Result<u64> {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name(Place::Gateway), "cat"]);
+        command.arg(format!("/sys/class/net/gf{}/statistics/rx_packets", self.number));
+        let packets = String::from_utf8(output(&mut command)?)?;
+        packets.trim().parse().context("reading the statistics of the flood's link")
     }
 }
 
 /// Priority of all measured threads, so that other programs do not preempt them.
 const PRIORITY: &str = "5";
+/// Priority of the outer ends of links: a busy generator must not look like a full link.
+const FIRST: &str = "6";
+/// Copies of each frame that the flood sends.
+pub(super) const COPIES: usize = 8;
 
 fn can_use_realtime() -> bool {
     output(Command::new("chrt").args(["--rr", PRIORITY, "true"])).is_ok()

@@ -44,6 +44,8 @@ pub(super) struct Running {
     pub(super) relay: Relay,
     /// Sessions that are set up.
     pub(super) sessions: u32,
+    /// Whether some may have ended, because datagrams were lost.
+    pub(super) is_damaged: bool,
     /// Whether session 1 has a control connection.
     pub(super) is_connected: bool,
     process: Option<Process>,
@@ -105,7 +107,15 @@ impl Running {
         let name = daemon.map_or_else(|| product.name().to_owned(), |(_, name)| name);
         let process = command.map(|command| Process::start(host.folder, &name, command));
         let process = process.transpose()?;
-        let mut running = Self { name, product, relay, sessions: 0, is_connected: false, process };
+        let mut running = Self {
+            name,
+            product,
+            relay,
+            sessions: 0,
+            is_damaged: false,
+            is_connected: false,
+            process,
+        };
         running.wait_until_ready()?;
         Ok(running)
     }
@@ -179,9 +189,9 @@ impl RaisedBuffers {
         let path = PathBuf::from(RMEM_DEFAULT);
         let before = std::fs::read_to_string(&path).context("reading `net.core.rmem_default`")?;
         let before = before.trim().to_owned();
-        janitor.record(&Change::Setting { path: path.clone(), before: before.clone() })?;
+        let change = Change::Setting { path: path.clone(), before: before.clone() };
         let raised = Self { before };
-        write_setting(&path, &(4 << 20).to_string())?;
+        janitor.make(&change, || write_setting(&path, &(4 << 20).to_string()))?;
         Ok(raised)
     }
 }

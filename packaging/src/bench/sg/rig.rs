@@ -11,7 +11,7 @@ use super::{
     orders::{Counted, Flood, Order, Reply, Run, Span},
     relays::{Host, Product, RaisedBuffers, Running},
     site,
-    wire::SIZE,
+    wire::{Kind, SIZE},
     worker::{now, wait_until},
     workers::Worker,
 };
@@ -54,6 +54,7 @@ pub(super) struct Measured {
     pub(super) wrong: u64,
     /// Datagrams that should have been sent.
     pub(super) offered: f64,
+    /// Unknown datagrams that reached the gateway.
     pub(super) flooded: u64,
     /// CPU seconds of the relay, and of the threads that receive for it.
     pub(super) relay: f64,
@@ -128,6 +129,7 @@ impl Rig {
     /// Measures a relay under this load.
     pub(super) fn run(&mut self, index: usize, load: &Load) -> anyhow::Result<Measured> {
         self.runs = self.runs.wrapping_add(1);
+        self.repair(index)?;
         let relay = self.relays.get(index).context("there is no such relay")?;
         let per_second = load.mbit * 1e6 / 8.0 / SIZE as f64;
         let rates = if load.both_ways { [per_second / 2.0; 2] } else { [0.0, per_second] };
@@ -146,21 +148,43 @@ impl Rig {
             self.flood.order(&Order::Flood(flood))?;
         }
         wait_until(from - LEAD / 10);
+        let flooded = self.flooded(load)?;
         let before = [relay.cpu(), self.receiving()];
         let clients = counted(self.clients.reply()?)?;
         let agents = counted(self.agents.reply()?)?;
-        let flood = load.flood.map(|_| self.flood.reply().and_then(counted)).transpose()?;
+        load.flood.map(|_| self.flood.reply()).transpose()?;
         let after = [relay.cpu(), self.receiving()];
-        Ok(Measured {
+        let measured = Measured {
             seconds: load.seconds,
             down: Counted { sent: agents.sent, ..clients },
             up: Counted { sent: clients.sent, ..agents },
             wrong: clients.wrong + agents.wrong,
             offered: per_second * load.seconds,
-            flooded: flood.map_or(0, |flood| flood.sent),
+            flooded: self.flooded(load)? - flooded,
             relay: seconds(after[0] - before[0]),
             receive: seconds(after[1] - before[1]),
-        })
+        };
+        self.relays[index].is_damaged = measured.received() < measured.sent();
+        Ok(measured)
+    }
+
+    fn flooded(&self, load: &Load) -> anyhow::Result<u64> {
+        load.flood.map_or(Ok(0), |_| self.network.flooded())
+    }
+
+    /// Lets the gateway's receive threads preempt the relay, or not.
+    pub(super) fn receive_first(&self, first: bool) -> anyhow::Result<()> {
+        self.network.receive_first(first)
+    }
+
+    /// Opens the flows of a proxy again: nginx ends a session if a datagram cannot be sent.
+    fn repair(&mut self, index: usize) -> anyhow::Result<()> {
+        let relay = self.relays.get_mut(index).context("there is no such relay")?;
+        if relay.relay.kind == Kind::Proxy && std::mem::take(&mut relay.is_damaged) {
+            let set_up = Order::SetUp { relay: relay.relay.id, first: 1, last: relay.sessions };
+            self.clients.obey(&set_up).with_context(|| format!("repairing {}", relay.name))?;
+        }
+        Ok(())
     }
 
     /// Measures a relay while it passes blocks by TLS. Returns its CPU seconds, the bytes and the

@@ -15,8 +15,9 @@ use super::janitor::{Change, Janitor};
 /// Makes the directory, which the [`Janitor`] removes.
 pub(super) fn make(janitor: &Janitor) -> anyhow::Result<PathBuf> {
     let folder = tempfile::Builder::new().prefix("pcoip-bench-").tempdir();
-    let folder = folder.context("making a temporary folder")?.keep();
-    janitor.record(&Change::Folder(folder.clone()))?;
+    let folder = folder.context("making a temporary folder")?;
+    let change = Change::Folder(folder.path().to_owned());
+    let folder = janitor.make(&change, || Ok(folder.keep()))?;
     for name in ["tls", "jwt"] {
         let key = KeyPair::generate().context("making a key")?;
         let parameters = CertificateParams::new(["localhost".to_owned()]);

@@ -32,7 +32,7 @@ impl Worker {
         };
         let own = std::env::current_exe().context("locating the executable")?;
         let mut command = network.command(place, &own.to_string_lossy());
-        command.args(["bench", "sg-worker", name]).arg(folder).arg(network.interface(place));
+        command.args(["bench", "sg-worker", name]).arg(folder).arg(network.flooding_interface());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().with_context(|| format!("starting the {name}"))?;
         let to = child.stdin.take();

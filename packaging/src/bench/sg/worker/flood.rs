@@ -1,5 +1,5 @@
-//! The flood: datagrams with unknown SPIs from many addresses, as whole Ethernet frames. The system
-//! could merge neighbours of one source, so each has another one.
+//! The flood: datagrams with unknown SPIs from many addresses, as whole Ethernet frames. They have
+//! no UDP checksum, so that the gateway's system does not merge them.
 
 use std::{
     io::IoSlice,
@@ -17,12 +17,15 @@ use nix::{
 };
 
 use super::{
-    super::{network::GATEWAY_OUTSIDE, orders::Flood},
+    super::{
+        network::{COPIES, GATEWAY_OUTSIDE},
+        orders::Flood,
+    },
     now, wait_until,
 };
 
-/// Frames that are sent at once.
-const BATCH: usize = 64;
+/// Frames that are sent at once. Each is copied [`COPIES`] times on the way.
+const BATCH: usize = 16;
 /// Bytes of a datagram.
 const PAYLOAD: usize = 64;
 const ETHERNET: usize = 14;
@@ -48,15 +51,15 @@ pub(super) fn send(interface: &str, order: &Flood) -> anyhow::Result<u64> {
             reason = "it is counted"
         )]
         let due = (passed * order.per_second / 1e9) as u64;
-        while sent + BATCH as u64 <= due && now() < order.time.until {
-            for (frame, number) in frames.iter_mut().zip(sent..) {
+        while sent + (BATCH * COPIES) as u64 <= due && now() < order.time.until {
+            for (frame, number) in frames.iter_mut().zip(sent / COPIES as u64..) {
                 vary(frame, number);
             }
             let slices: Vec<_> = frames.iter().map(|frame| [IoSlice::new(frame)]).collect();
             let (none, control) = (vec![None; BATCH], []);
             let fd = socket.as_raw_fd();
             match sendmmsg(fd, &mut headers, slices.iter(), none, control, MsgFlags::empty()) {
-                Ok(results) => sent += results.count() as u64,
+                Ok(results) => sent += (results.count() * COPIES) as u64,
                 Err(Errno::ENOBUFS | Errno::EAGAIN) => break,
                 Err(error) => return Err(error).context("sending the flood"),
             }

@@ -23,6 +23,7 @@ pub(super) fn set_up(
     if relay.kind == Kind::Turn {
         turn::allocate(line, relay, sessions.clone())?;
     }
+    line.forget(relay.id, sessions.clone());
     let mut left: Vec<u32> = sessions.collect();
     until_done("the hello of a session", || {
         for batch in left.chunks(BATCH) {

@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     net::{Ipv4Addr, SocketAddrV4, UdpSocket},
+    ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
 };
@@ -102,6 +103,16 @@ impl Line {
         state.relays.get(&relay).is_some_and(|known| known.peer(session).is_some())
     }
 
+    /// Forgets that these sessions were welcomed.
+    pub(super) fn forget(&self, relay: u8, sessions: RangeInclusive<u32>) {
+        if let Some(known) = self.state().relays.get_mut(&relay) {
+            let peers = known.peers.iter_mut().zip(1..);
+            peers
+                .filter(|(_, session)| sessions.contains(session))
+                .for_each(|(peer, _)| *peer = None);
+        }
+    }
+
     pub(super) fn answers(&self) -> Vec<(Ipv4Addr, Answer)> {
         std::mem::take(&mut self.state().answers)
     }
@@ -150,6 +161,18 @@ impl Known {
             self.peers.resize(index, None);
         }
         self.peers[index - 1] = Some(peer);
+    }
+
+    /// Whether a session's datagram may come from there. A proxy whose session ended makes a new
+    /// one, which the agent sees as another port.
+    fn accepts(&mut self, side: Side, session: u32, from: SocketAddrV4) -> bool {
+        let peer = self.peer(session);
+        let is_new = self.relay.kind == Kind::Proxy && side == Side::Agents && peer.is_some();
+        if is_new && !self.peers.contains(&Some(from)) {
+            self.learn(session, from);
+            return true;
+        }
+        peer == Some(from)
     }
 
     fn route(&self, side: Side, session: u32) -> Option<Route> {
@@ -216,7 +239,7 @@ impl State {
                 (from == known.relay.peer_of_client(mark.session)).then_some(())?;
                 known.learn(mark.session, from);
             }
-            (Purpose::Data, _) if right && known.peer(mark.session) == Some(from) => {
+            (Purpose::Data, side) if right && known.accepts(side, mark.session, from) => {
                 // A datagram of an earlier run is late, and already counted as lost.
                 if mark.run == self.run {
                     self.received += 1;

@@ -1,5 +1,5 @@
 use super::{
-    super::super::wire::{CHANNEL, agent_ip},
+    super::super::wire::{CHANNEL, SHARED_AGENT, agent_ip},
     *,
 };
 
@@ -66,6 +66,21 @@ fn a_datagram_of_an_earlier_run_is_neither_counted_nor_wrong() {
     agents.take(received(&datagram(Purpose::Data, 1), GATEWAY, agent_ip(1)));
 
     assert_eq!((agents.received, agents.wrong), (0, 0));
+}
+
+#[test]
+fn a_proxy_may_replace_a_session_but_not_mix_two() {
+    let mut agents = state(Side::Agents, relay(1, Kind::Proxy));
+    let port = |port| SocketAddrV4::new(*GATEWAY.ip(), port);
+    for (session, from) in [(1, port(1)), (2, port(2))] {
+        agents.take(received(&datagram(Purpose::Hello, session), from, SHARED_AGENT));
+    }
+
+    agents.take(received(&datagram(Purpose::Data, 1), port(3), SHARED_AGENT));
+    assert_eq!((agents.received, agents.wrong), (1, 0), "a new port");
+    agents.take(received(&datagram(Purpose::Data, 1), port(2), SHARED_AGENT));
+
+    assert_eq!((agents.received, agents.wrong), (1, 1), "the port of the other session");
 }
 
 #[test]
