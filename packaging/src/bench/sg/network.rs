@@ -196,12 +196,12 @@ impl Network {
         if outside.len() != LINKS.len() || gateway.len() != LINKS.len() {
             bail!("the kernel does not receive in threads (`/sys/class/net/*/threaded`)");
         }
-        let outside = outside.into_iter().map(|thread| (thread, OUTSIDE_CPU, FIRST));
-        let gateway = gateway.into_iter().map(|thread| (thread, GATEWAY_CPU, PRIORITY));
-        for (thread, cpu, priority) in outside.chain(gateway) {
+        let outside = outside.into_iter().map(|thread| (thread, OUTSIDE_CPU));
+        let gateway = gateway.into_iter().map(|thread| (thread, GATEWAY_CPU));
+        for (thread, cpu) in outside.chain(gateway) {
             let (thread, cpu) = (thread.to_string(), cpu.to_string());
             output(Command::new("taskset").args(["-p", "-c", &cpu, &thread]))?;
-            self.prioritise(&thread, priority)?;
+            self.prioritise(&thread, PRIORITY)?;
         }
         Ok(())
     }
@@ -233,7 +233,7 @@ impl Network {
 
 /// Priority of all measured threads, so that other programs do not preempt them.
 const PRIORITY: &str = "5";
-/// Priority of the outer ends of links: a busy generator must not look like a full link.
+/// Priority of threads that preempt them.
 const FIRST: &str = "6";
 /// Copies of each frame that the flood sends.
 pub(super) const COPIES: usize = 8;
