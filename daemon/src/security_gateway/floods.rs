@@ -4,7 +4,7 @@
 use std::{
     hash::{BuildHasher as _, RandomState},
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -17,7 +17,8 @@ use super::sockets::Pair;
 /// The filter of the sockets of clients.
 #[derive(Debug)]
 pub(super) struct Floods {
-    sockets: Vec<Arc<Pair>>,
+    /// The workers own them, so that the ports are free when the workers have ended.
+    sockets: Vec<Weak<Pair>>,
     state: Mutex<State>,
 }
 
@@ -64,7 +65,8 @@ impl Flood {
 
 impl Floods {
     /// Protects the sockets of these workers.
-    pub(super) fn new(sockets: Vec<Arc<Pair>>) -> Self {
+    pub(super) fn new(sockets: &[Arc<Pair>]) -> Self {
+        let sockets = sockets.iter().map(Arc::downgrade).collect();
         Self { sockets, state: Mutex::default() }
     }
 
@@ -117,7 +119,7 @@ impl Floods {
     /// The number of datagrams that the kernel dropped since the last check while it filtered.
     fn filtered(&self, state: &mut State) -> u64 {
         let now: Vec<_> =
-            self.clients().map(|socket| socket.dropped().unwrap_or_default()).collect();
+            self.pairs().map(|pair| clients(&pair).dropped().unwrap_or_default()).collect();
         let before = std::mem::replace(&mut state.dropped, now);
         if state.filter.is_none() || before.len() != state.dropped.len() {
             return 0;
@@ -127,23 +129,28 @@ impl Floods {
     }
 
     fn apply(&self, state: &mut State) {
-        let set = self.clients().try_for_each(|socket| socket.set_filter(state.filter.as_ref()));
+        let filter = state.filter.as_ref();
+        let set = self.pairs().try_for_each(|pair| clients(&pair).set_filter(filter));
         let Err(error) = set else { return };
         // A filter that misses an address is worse than none.
-        self.clients().for_each(|socket| drop(socket.set_filter(None)));
+        self.pairs().for_each(|pair| drop(clients(&pair).set_filter(None)));
         state.filter = None;
         if !std::mem::replace(&mut state.is_refused, true) {
             warn!(%error, "The kernel cannot drop a flood: `net.core.optmem_max` may be too small");
         }
     }
 
-    fn clients(&self) -> impl Iterator<Item = &Socket> {
-        self.sockets.iter().map(|pair| &pair[Side::Client as usize])
+    fn pairs(&self) -> impl Iterator<Item = Arc<Pair>> {
+        self.sockets.iter().filter_map(Weak::upgrade)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn clients(pair: &Pair) -> &Socket {
+    &pair[Side::Client as usize]
 }
 
 fn filter(expected: Vec<IpAddr>) -> SourceFilter {

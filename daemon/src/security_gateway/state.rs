@@ -126,7 +126,7 @@ impl GatewayState {
             counters: Counters::new(sessions),
             drain: Drain::load(&config.data_directory, "security-gateway"),
             ends: Ends::new(config),
-            floods: Floods::new(sockets.to_vec()),
+            floods: Floods::new(sockets),
         }
     }
 

@@ -8,10 +8,8 @@ use anyhow::{Context as _, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{
-    binaries::{Binaries, cargo},
-    screen,
-};
+use super::{Output, run_optimised};
+use crate::{binaries::Binaries, screen};
 use attack::Attack;
 use report::Report;
 
@@ -42,12 +40,6 @@ pub(crate) struct Options {
     /// Use the binaries in this directory instead of building them
     #[arg(long, value_name = "FOLDER")]
     binaries: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    Text,
-    Json,
 }
 
 /// The parts of [`Options`] that an attack depends on.
@@ -113,15 +105,6 @@ async fn run_all(site: &site::Plan, attacks: &[Attack], force: Force) -> anyhow:
         report.rows.push(row.with_context(|| format!("attacking with `{}`", attack.name()))?);
     }
     Ok(report)
-}
-
-/// Runs the same command from an optimized build: otherwise, the attacker would be the bottleneck.
-fn run_optimised() -> anyhow::Result<ExitCode> {
-    let mut command = cargo();
-    command.args(["run", "--release", "--quiet", "--package", "xtask", "--"]);
-    let status = command.args(std::env::args_os().skip(1)).status();
-    let status = status.context("starting `cargo run`")?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, Into::into))
 }
 
 /// Raises the open-file limit, since every connection of an attacker takes a file descriptor.

@@ -44,7 +44,7 @@ fn passes(pair: &Pair, host: u8) -> bool {
 #[test]
 fn only_during_a_flood_are_other_addresses_dropped_and_counted() {
     let pairs = [pair(), pair()];
-    let floods = Floods::new(pairs.to_vec());
+    let floods = Floods::new(&pairs);
     let ip = |host| IpAddr::from([127, 7, 7, host]);
     let expected = || vec![ip(1)];
     assert_eq!(floods.check(7, expected, START), 0);

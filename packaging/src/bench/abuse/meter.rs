@@ -11,7 +11,10 @@ use std::{
 use serde::Serialize;
 use tokio::{task::JoinHandle, time::interval};
 
-use super::site::Service;
+use super::{
+    super::process::{rss_kib, written},
+    site::Service,
+};
 
 /// How often memory and log files are measured.
 const EVERY: Duration = Duration::from_millis(200);
@@ -99,19 +102,4 @@ fn look(seen: &Mutex<Seen>, pid: u32, logs: &Path) {
         let largest = seen.logs.entry(entry.path()).or_default();
         *largest = size.max(*largest);
     }
-}
-
-/// Resident memory of a process; 0 if it has ended.
-pub(super) fn rss_kib(pid: u32) -> u64 {
-    number(&format!("/proc/{pid}/status"), "VmRSS:")
-}
-
-fn written(pid: u32) -> u64 {
-    number(&format!("/proc/{pid}/io"), "write_bytes:")
-}
-
-fn number(path: &str, name: &str) -> u64 {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let value = text.lines().find_map(|line| line.strip_prefix(name));
-    value.and_then(|value| value.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }

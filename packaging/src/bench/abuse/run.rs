@@ -6,10 +6,11 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use super::{
+    super::process::rss_kib,
     Force,
     attack::{Attack, Tally},
     clients::{self, KeptSession, LogOns},
-    meter::{Meter, Usage, rss_kib},
+    meter::{Meter, Usage},
     site::{Plan, Site},
 };
 
