@@ -23,6 +23,7 @@ pub use usage::Usage;
 use super::{Destination, FlowId, RouteChange, Side, Slot, SpiCandidates};
 use crate::{SessionId, SessionKey, TagDigest, Time};
 use ended::Ended;
+use places::Place;
 use session::{Session, State};
 use terms::Identity;
 
@@ -47,7 +48,7 @@ pub struct Admission {
     by_identity: HashMap<Identity, Slot>,
     by_tag: HashMap<TagDigest, Slot>,
     /// The sessions that datagrams from an address may belong to.
-    by_address: HashMap<(Side, IpAddr), Vec<Slot>>,
+    by_address: HashMap<(Side, IpAddr), Place>,
     /// The number of announced tags by their length in bytes.
     lengths: BTreeMap<usize, usize>,
     ended: Ended,
@@ -174,16 +175,10 @@ impl Admission {
         if let State::Connected(number) = session.state {
             self.events.push(Event::Close(Control { slot, number }));
         }
-        let before = session.client;
         self.changes.extend(session.connect(control.number, client, now));
         let admitted = session.admitted(control);
-        if let Some(before) = before.filter(|before| *before != client) {
-            self.unlist(Side::Client, before, slot);
-        }
-        self.list(Side::Client, client, slot);
-        self.list(Side::Agent, admitted.agent.ip(), slot);
+        self.list(slot);
         self.correct(slot, None);
-        self.record(slot);
         Some(admitted)
     }
 
@@ -201,7 +196,7 @@ impl Admission {
     pub fn control_closed(&mut self, control: Control, now: Time) {
         if let Some(session) = self.current(control) {
             session.state = State::Waiting(now);
-            self.record(control.slot);
+            self.note(control.slot);
         }
     }
 
@@ -218,14 +213,15 @@ impl Admission {
         candidates: SpiCandidates,
         (now, seen): (Time, impl Fn(FlowId) -> Seen),
     ) -> Result<Destination, Dropped> {
-        let slots = self.by_address.get(&(side, from.ip())).ok_or(Dropped::Unknown)?;
-        let sessions: Vec<_> = slots.iter().filter_map(|slot| self.at(*slot)).collect();
+        let place = self.by_address.get(&(side, from.ip())).ok_or(Dropped::Unknown)?;
+        let slots = place.candidates(candidates).into_iter();
+        let sessions: Vec<_> = slots.filter_map(|slot| self.at(slot)).collect();
         let (slot, placed) = judge::judge(&sessions, side, from, candidates)?;
         let session = self.sessions[slot.index()].as_mut().ok_or(Dropped::Unknown)?;
         session.look(side, now, seen);
         let (destination, changes) = session.place_at(side, placed, local, now);
         self.changes.extend(changes);
-        self.record(slot);
+        self.note(slot);
         destination
     }
 
@@ -233,15 +229,17 @@ impl Admission {
     /// far.
     pub fn tick(&mut self, now: Time, counted: impl Fn(FlowId) -> u64) {
         let Rules { timeouts, .. } = self.rules;
-        let mut over = Vec::new();
+        let (mut over, mut changed) = (Vec::new(), Vec::new());
         for session in self.sessions.iter_mut().flatten() {
-            self.changes.extend(session.tick(now, &timeouts, &counted));
-            self.records.extend(session.take_record());
+            let (has_changed, changes) = session.tick(now, &timeouts, &counted);
+            self.changes.extend(changes);
+            changed.extend(has_changed.then_some(session.slot));
             if session.is_over(now, &timeouts) {
                 let unused = matches!(session.state, State::Announced(_));
                 over.push((session.slot, if unused { End::Unused } else { End::ResumeTimeout }));
             }
         }
+        changed.into_iter().for_each(|slot| self.note(slot));
         for (slot, reason) in over {
             self.end(slot, reason, now);
         }
@@ -315,9 +313,8 @@ impl Admission {
                 self.lengths.remove(&session.tag.length);
             }
         }
-        if let Some(client) = session.client {
-            self.unlist(Side::Client, client, slot);
-            self.unlist(Side::Agent, session.agent.ip(), slot);
+        for (side, listed) in Side::BOTH.into_iter().zip(session.listed.clone()) {
+            self.relist(side, slot, listed, None);
         }
         self.changes.extend(session.routes().map(|(key, _)| RouteChange::Removed(key)));
         if let State::Connected(number) = session.state {

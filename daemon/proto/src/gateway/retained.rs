@@ -42,6 +42,18 @@ impl Retained {
         [spi, spi.swapped()].iter().any(|spi| memmem::find(bytes, &spi.bytes()).is_some())
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Every SPI that the bytes from `start` on contain.
+    pub(super) fn spis_behind(&self, start: usize) -> impl Iterator<Item = Spi> {
+        let bytes = self.0.get(start..).unwrap_or_default();
+        bytes
+            .windows(size_of::<Spi>())
+            .filter_map(|window| Some(Spi::from_bytes(*window.first_chunk()?)))
+    }
+
     /// Wipes the bytes.
     pub(super) fn clear(&mut self) {
         self.0 = Zeroizing::default();

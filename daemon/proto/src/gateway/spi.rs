@@ -26,6 +26,12 @@ impl Spi {
         Self(self.0.swap_bytes())
     }
 
+    /// The same for both byte orders.
+    #[must_use]
+    pub(super) fn either(self) -> Self {
+        self.min(self.swapped())
+    }
+
     /// Whether the value is in 0 to 255, which RFC 4303 reserves. Such a word is more likely a
     /// header or a sequence number, and occurs in most control bytes by chance.
     #[must_use]

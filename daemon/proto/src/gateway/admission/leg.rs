@@ -1,9 +1,6 @@
 //! One side of a session: its control bytes and its flows of datagrams.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use super::{
     super::{
@@ -11,6 +8,7 @@ use super::{
         chunks::{Item, Reader},
         retained::Retained,
     },
+    session::Far,
     terms::Seen,
 };
 use crate::Time;
@@ -95,20 +93,6 @@ pub(super) const SILENCE: Duration = Duration::from_secs(1);
 /// datagrams as may be lost in a pause.
 const WINDOW: u32 = 1 << 20;
 
-/// Destination of a side's datagrams, their source address, and the local address that they come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Far {
-    pub(super) to: SocketAddr,
-    pub(super) from: Option<IpAddr>,
-    pub(super) at: Option<IpAddr>,
-}
-
-impl Far {
-    pub(super) fn destination(self, flow: FlowId) -> Destination {
-        Destination { to: self.to, from: self.from, at: self.at, flow }
-    }
-}
-
 impl Leg {
     pub(super) fn new(slot: Slot, side: Side) -> Self {
         Self {
@@ -168,14 +152,17 @@ impl Leg {
         self.spis.contains(&spi) || self.spis.contains(&spi.swapped())
     }
 
+    pub(super) fn revealed(&self) -> &[Spi] {
+        &self.spis
+    }
+
+    pub(super) fn retained(&self) -> &Retained {
+        &self.retained
+    }
+
     /// Whether the retained bytes contain the SPI, in either byte order.
     pub(super) fn retains(&self, spi: Spi) -> bool {
         self.retained.contains(spi)
-    }
-
-    /// Whether the retained bytes from this offset on contain the SPI.
-    pub(super) fn retains_behind(&self, start: usize, spi: Spi) -> bool {
-        self.retained.contains_behind(start, spi)
     }
 
     /// Whether the current control connection revealed the SPI, and no earlier one did.
@@ -297,6 +284,8 @@ impl Leg {
                 }
             }
         };
+        // Most sessions have one flow, and `Vec` would make room for four.
+        self.flows.reserve_exact(1);
         self.flows.push(flow);
         self.learned = if flow.guess.is_some() { Learned::Guess } else { Learned::Flow };
         flow.id
@@ -311,17 +300,18 @@ impl Leg {
         self.retain(|flow| flow.id != id);
     }
 
-    /// Applies deadlines: flows that were silent for `idle` end.
-    pub(super) fn tick(
-        &mut self,
-        now: Time,
-        idle: Option<Duration>,
-        counted: impl Fn(FlowId) -> u64,
-    ) {
+    /// Updates when the flows were active.
+    pub(super) fn note(&mut self, now: Time, counted: impl Fn(FlowId) -> u64) {
         self.flows.iter_mut().for_each(|flow| flow.note(counted(flow.id), now));
-        if let Some(idle) = idle {
-            self.retain(|flow| now.since(flow.active) < idle);
-        }
+    }
+
+    pub(super) fn has_idle(&self, now: Time, idle: Duration) -> bool {
+        self.flows.iter().any(|flow| now.since(flow.active) >= idle)
+    }
+
+    /// Ends the flows that were silent for `idle`.
+    pub(super) fn end_idle(&mut self, now: Time, idle: Duration) {
+        self.retain(|flow| now.since(flow.active) < idle);
     }
 
     /// Keeps what is known; stops looking for new flows.

@@ -9,7 +9,8 @@ use super::{
     super::{Destination, FlowId, Key, RouteChange, Side, Slot, Spi},
     Admitted, Announcement, Control, Dropped, Local, Timeouts, View,
     journal::Recorded,
-    leg::{Because, Far, Flow, Learned, Leg, Placed},
+    leg::{Because, Flow, Learned, Leg, Placed},
+    places::Listed,
     sources::Sources,
     terms::{Identity, Seen},
 };
@@ -27,6 +28,8 @@ pub(super) struct Session {
     pub(super) issued: Time,
     pub(super) state: State,
     pub(super) client: Option<IpAddr>,
+    /// Where it is listed, by side, since its first client was admitted.
+    pub(super) listed: [Option<Listed>; 2],
     /// The state in the latest record of the session.
     pub(super) recorded: Option<Recorded>,
     /// Source of the client's datagrams, and destination of the agent's.
@@ -44,6 +47,21 @@ pub(super) struct Piece {
     side: Side,
     /// Offset among the retained bytes, minus the bytes of an SPI that may have begun before.
     start: usize,
+}
+
+/// Destination of a side's datagrams, and their source address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Far {
+    pub(super) to: SocketAddr,
+    pub(super) from: Option<IpAddr>,
+    /// The local address that they come to, if it is known.
+    pub(super) at: Option<IpAddr>,
+}
+
+impl Far {
+    pub(super) fn destination(self, flow: FlowId) -> Destination {
+        Destination { to: self.to, from: self.from, at: self.at, flow }
+    }
 }
 
 /// The state of a session.
@@ -78,6 +96,7 @@ impl Session {
             issued,
             state,
             client,
+            listed: [None, None],
             recorded: None,
             sources: Sources::default(),
             local: None,
@@ -151,7 +170,20 @@ impl Session {
 
     /// Whether parsed chunks contain the SPI, or these control bytes do.
     pub(super) fn shows_in(&self, piece: Piece, spi: Spi) -> bool {
-        self.revealed(spi) || self.leg(piece.side).retains_behind(piece.start, spi)
+        self.revealed(spi) || self.leg(piece.side).retained().contains_behind(piece.start, spi)
+    }
+
+    /// Every SPI that parsed chunks contain, or these control bytes do.
+    pub(super) fn shown(&self, piece: Option<Piece>) -> impl Iterator<Item = Spi> {
+        let retained =
+            piece.map(|Piece { side, start }| self.leg(side).retained().spis_behind(start));
+        let revealed = self.legs.iter().flat_map(Leg::revealed);
+        revealed.copied().chain(retained.into_iter().flatten())
+    }
+
+    /// Whether retained control bytes may contain an SPI.
+    pub(super) fn retains(&self) -> bool {
+        self.legs.iter().any(|leg| !leg.retained().is_empty())
     }
 
     /// Whether that side has had no new flow since the control connection began.
@@ -271,23 +303,34 @@ impl Session {
     }
 
     /// Applies deadlines to flows and retained bytes. The route of a flow exists while the control
-    /// connection does, even if the flow is silent.
+    /// connection does, even if the flow is silent. Returns whether anything but the activity of
+    /// flows has changed, and how the routes have.
     pub(super) fn tick(
         &mut self,
         now: Time,
         timeouts: &Timeouts,
         counted: impl Fn(FlowId) -> u64,
-    ) -> Vec<RouteChange> {
+    ) -> (bool, Vec<RouteChange>) {
+        self.legs.iter_mut().for_each(|leg| leg.note(now, &counted));
         let idle = (!self.is_connected()).then_some(timeouts.udp_idle);
-        let ((), changes) = self.changing(|session| {
-            session.legs.iter_mut().for_each(|leg| leg.tick(now, idle, &counted));
-            session.expect_at_a_flow();
-        });
-        if self.learning.is_some_and(|until| now >= until) {
+        let is_idle = |leg: &Leg| idle.is_some_and(|idle| leg.has_idle(now, idle));
+        let ends = self.legs.iter().any(is_idle) || !self.is_at_a_flow();
+        let mut changes = Vec::new();
+        if ends {
+            let ended = self.changing(|session| {
+                if let Some(idle) = idle {
+                    session.legs.iter_mut().for_each(|leg| leg.end_idle(now, idle));
+                }
+                session.expect_at_a_flow();
+            });
+            changes = ended.1;
+        }
+        let learned = self.learning.is_some_and(|until| now >= until);
+        if learned {
             self.learning = None;
             self.legs.iter_mut().for_each(Leg::stop_learning);
         }
-        changes
+        (ends || learned, changes)
     }
 
     pub(super) fn view(&self) -> View<'_> {
@@ -303,12 +346,17 @@ impl Session {
     /// active one does. Without any, nothing is sent: somebody else may have the client's address
     /// by then.
     fn expect_at_a_flow(&mut self) {
-        let flows = self.leg(Side::Client).flows();
-        if flows.iter().any(|flow| flow.from == self.sources.current()) {
+        if self.is_at_a_flow() {
             return;
         }
-        let liveliest = flows.iter().max_by_key(|flow| flow.active);
+        let liveliest = self.leg(Side::Client).flows().iter().max_by_key(|flow| flow.active);
         self.sources.replace(liveliest.and_then(|flow| flow.from));
+    }
+
+    /// Whether a flow determines the agent's destination, or there is neither.
+    fn is_at_a_flow(&self) -> bool {
+        let (flows, current) = (self.leg(Side::Client).flows(), self.sources.current());
+        flows.iter().any(|flow| flow.from == current) || flows.is_empty() && self.sources.is_empty()
     }
 
     /// Applies a change to the session, and returns its result and how the routes changed.

@@ -21,6 +21,10 @@ impl Sources {
         self.current
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.current.is_none() && self.former.is_empty()
+    }
+
     /// Whether the client's datagrams may come from this source, even while the current one is
     /// active.
     pub(super) fn has(&self, from: SocketAddr) -> bool {

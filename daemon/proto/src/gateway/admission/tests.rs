@@ -14,6 +14,7 @@ mod flows;
 mod intruders;
 mod journal;
 mod model;
+mod places;
 mod records;
 mod roaming;
 mod sessions;
@@ -146,6 +147,7 @@ impl World {
         let sent = match found {
             Some(found) => Ok(found),
             None if self.routes.read().expects(side, from.ip()) => {
+                self.compare(side, from, candidates);
                 let seen = |flow| self.seen.get(&flow).copied().unwrap_or_default();
                 self.admission.datagram(side, origin(from), candidates, (self.now, seen))
             }
@@ -159,6 +161,27 @@ impl World {
             seen.sequence = numbered.and_then(|(_, sequence)| sequence);
             found.to
         })
+    }
+
+    /// Compares the sessions that a datagram may belong to with all those at its address.
+    fn compare(&self, side: Side, from: SocketAddr, candidates: SpiCandidates) {
+        let admission = &self.admission;
+        let Some(place) = admission.by_address.get(&(side, from.ip())) else { return };
+        let found: Vec<_> = place
+            .candidates(candidates)
+            .into_iter()
+            .filter_map(|slot| admission.at(slot))
+            .collect();
+        let is_there = |(_, session): &(Slot, &Session)| {
+            session.listed[side as usize].is_some() && session.address(side) == Some(from.ip())
+        };
+        let slots = (0..admission.rules.max_connections).map(Slot);
+        let all: Vec<_> = slots.filter_map(|slot| admission.at(slot)).filter(is_there).collect();
+        let [found, all] = [found, all].map(|sessions| {
+            let judged = judge::judge(&sessions, side, from, candidates);
+            judged.map(|(slot, placed)| (slot, format!("{placed:?}")))
+        });
+        assert_eq!(found, all);
     }
 
     pub(super) fn close(&mut self, control: Control) {

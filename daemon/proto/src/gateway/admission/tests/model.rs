@@ -152,6 +152,7 @@ impl Checked {
             all.apply(RouteChange::Expected(*side, *ip));
         }
         assert_eq!(all, self.world.routes, "the changes do not add up");
+        assert_eq!(self.world.admission.by_address, self.world.admission.places());
     }
 }
 

@@ -340,7 +340,7 @@ fn sorted(journal: &Journal) -> (Vec<Vec<u8>>, Vec<Record>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
     fn the_records_of_any_sequence_of_events_lead_to_the_state(
         steps in prop::collection::vec(step(), 1..80),
