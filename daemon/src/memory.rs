@@ -10,7 +10,7 @@ use tracing::debug;
 /// How often the number of connections is compared.
 const INTERVAL: Duration = Duration::from_secs(20);
 
-/// Returns memory whenever many connections have ended.
+/// Returns memory while the number of connections changes much, and for some time afterwards.
 pub(crate) async fn keep_small(connections: TaskTracker) {
     let mut trims = Trims::default();
     loop {
@@ -27,7 +27,7 @@ pub(crate) async fn keep_small(connections: TaskTracker) {
 struct Trims {
     /// Number of connections at the last change.
     connections: usize,
-    /// Number of checks until memory is returned without another change.
+    /// Number of checks for which the change still matters.
     left: u32,
 }
 
@@ -35,19 +35,18 @@ impl Trims {
     /// Minimum number of connections that are worth it.
     const MANY: usize = 64;
 
-    /// Number of checks after which new connections have freed what only their beginning needs. A
-    /// gateway keeps control bytes for a minute.
+    /// Number of checks in which connections free what only their beginning needs, and sessions
+    /// what their connections have left. A gateway keeps control bytes for a minute.
     const SETTLED: u32 = 4;
 
     fn is_due(&mut self, connections: usize) -> bool {
-        let before = self.connections;
-        if connections.abs_diff(before) >= Self::MANY.max(before / 8) {
+        if connections.abs_diff(self.connections) >= Self::MANY.max(self.connections / 8) {
             (self.connections, self.left) = (connections, Self::SETTLED);
-            return connections < before;
+            return true;
         }
-        let was_left = self.left;
-        self.left = was_left.saturating_sub(1);
-        was_left == 1
+        let is_due = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        is_due
     }
 }
 
@@ -56,16 +55,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_returned_when_many_connections_end_and_once_after_each_change() {
+    fn memory_is_returned_until_a_change_of_connections_has_settled() {
         let mut trims = Trims::default();
         let mut due = |connections: &[usize]| -> Vec<bool> {
             connections.iter().map(|connections| trims.is_due(*connections)).collect()
         };
 
         assert_eq!(due(&[63, 63, 0]), [false; 3], "few connections");
-        assert_eq!(due(&[5000; 6]), [false, false, false, false, true, false], "many new ones");
+        assert_eq!(due(&[5000; 6]), [true, true, true, true, true, false], "many new ones");
         assert_eq!(due(&[4400, 5600, 5000]), [false; 3], "the usual coming and going");
-        assert_eq!(due(&[4000, 4000]), [true, false], "many have ended");
-        assert_eq!(due(&[10, 10, 0, 0, 0, 0]), [true, false, false, false, true, false]);
+        assert_eq!(due(&[4000; 6]), [true, true, true, true, true, false], "many have ended");
+        assert_eq!(
+            due(&[2000, 10, 10, 10, 10, 10, 10]),
+            [true, true, true, true, true, true, false]
+        );
     }
 }
