@@ -7,13 +7,12 @@
 
 pub use batch::{Batch, Train};
 pub use filter::SourceFilter;
-pub use memory::release_memory;
 pub use outbox::{Outbox, Part, Report, Sent, Target};
 pub use socket::Socket;
+pub use system::release_memory;
 
 mod batch;
 mod filter;
-mod memory;
 mod outbox;
 mod singly;
 mod socket;

@@ -1,5 +1,4 @@
-//! The allocator's freed memory. It is here because the call is unsafe, which no other crate allows.
-#![allow(unsafe_code)]
+//! The allocator's freed memory.
 
 use nix::libc;
 
