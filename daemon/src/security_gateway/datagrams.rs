@@ -5,7 +5,9 @@
 use std::{
     io::{ErrorKind, PipeReader},
     os::fd::AsFd as _,
+    process,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -53,6 +55,7 @@ const DECISIONS: usize = 64;
 impl Worker {
     /// Forwards datagrams until the other end of `stop` is closed.
     pub(super) fn work(&self, stop: &PipeReader) {
+        let _guard = EndOfProcess;
         let mut batch = Batch::new(PLACES);
         let mut outboxes = [Outbox::default(), Outbox::default()];
         loop {
@@ -160,6 +163,18 @@ impl Worker {
                 trace!(%error, "Datagram not sent");
                 count_all(&counters.drops.failed, datagrams);
             }
+        }
+    }
+}
+
+/// Ends the process if a worker panics: the datagrams of its flows would be lost, while nothing else
+/// shows it. The supervisor starts the process again, and its sessions continue.
+struct EndOfProcess;
+
+impl Drop for EndOfProcess {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            process::abort();
         }
     }
 }
