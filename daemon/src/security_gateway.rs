@@ -55,6 +55,9 @@ mod undecided;
 /// The file in the data directory that lets sessions survive a restart. It contains no tags and no
 /// keys.
 const JOURNAL: &str = "security-gateway.journal";
+/// Maximum number of workers. Each may need 18 MiB, most of it for the buffers of its sockets, and the
+/// installer's memory limit does not depend on the number of CPUs.
+const MAX_WORKERS: usize = 8;
 /// The files of the gateway in that directory.
 const KEPT: Kept =
     Kept { journal: JOURNAL, limit: Journal::MAX_BYTES, mark: "security-gateway.draining" };
@@ -81,7 +84,7 @@ pub struct SecurityGatewayRole {
 /// If a file is invalid, or a port cannot be bound.
 pub async fn bind(config: cmsg_config::SecurityGateway) -> anyhow::Result<SecurityGatewayRole> {
     // The number stays the same, since another one would move flows between the workers.
-    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
     bind_with(config, workers).await
 }
 
