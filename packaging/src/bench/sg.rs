@@ -118,7 +118,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         replace(path, &svg.context("a plot needs the cell `sessions` with several numbers")?)?;
     }
     if report.wrong() > 0 {
-        bail!("{} datagrams were delivered to a wrong place", report.wrong());
+        bail!("the gateway delivered {} datagrams to a wrong place", report.wrong());
     }
     Ok(ExitCode::SUCCESS)
 }

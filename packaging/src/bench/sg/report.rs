@@ -106,9 +106,10 @@ impl Report {
         }
     }
 
-    /// Datagrams that any relay delivered to a wrong place.
+    /// Datagrams that our gateway delivered to a wrong place.
     pub(super) fn wrong(&self) -> u64 {
-        self.rows.iter().map(|row| row.wrong).sum()
+        let own = self.rows.iter().filter(|row| row.relay.starts_with("gateway"));
+        own.map(|row| row.wrong).sum()
     }
 
     pub(super) fn table(&self) -> Vec<String> {
