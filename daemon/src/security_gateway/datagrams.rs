@@ -4,7 +4,6 @@
 
 use std::{
     io::{ErrorKind, PipeReader},
-    os::fd::AsFd as _,
     process,
     sync::Arc,
     thread,
@@ -15,13 +14,13 @@ use cmsg_proto::gateway::{Destination, RoutesReader, Side, SpiCandidates};
 use cmsg_udp::{Batch, Outbox, Part, Report, Sent, Target, Train};
 use nix::{
     errno::Errno,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
 };
 use tokio::{
     task::consume_budget,
     time::{MissedTickBehavior, interval},
 };
-use tracing::{trace, warn};
+use tracing::trace;
 
 use super::{
     counters::{count, count_all},
@@ -46,6 +45,9 @@ const PLACES: usize = 32;
 /// How many batches are forwarded before the worker looks for the end.
 const ROUNDS: usize = 16;
 
+/// The number of the event that ends a worker; those of the sockets are their sides.
+const STOP: u64 = u64::MAX;
+
 /// How often deadlines of sessions are checked.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -56,20 +58,37 @@ impl Worker {
     /// Forwards datagrams until the other end of `stop` is closed.
     pub(super) fn work(&self, stop: &PipeReader) {
         let _guard = EndOfProcess;
+        if let Err(error) = self.forward_until(stop) {
+            panic!("the sockets of a worker cannot be waited for: {error}");
+        }
+    }
+
+    fn forward_until(&self, stop: &PipeReader) -> nix::Result<()> {
         let mut batch = Batch::new(PLACES);
         let mut outboxes = [Outbox::default(), Outbox::default()];
+        let arrivals = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
+        for (number, socket) in (0..).zip(&*self.sockets) {
+            arrivals.add(socket, EpollEvent::new(flags, number))?;
+        }
+        arrivals.add(stop, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
+        // Each arrival is reported once, so a socket is read until it has no more.
+        let mut ready = [true; 2];
         loop {
-            let [clients, agents] = &*self.sockets;
-            let mut waiting = [clients.as_fd(), agents.as_fd(), stop.as_fd()]
-                .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
-            match poll(&mut waiting, PollTimeout::NONE) {
+            let mut events = [EpollEvent::empty(); 3];
+            let wait = match ready.contains(&true) {
+                true => EpollTimeout::ZERO,
+                false => EpollTimeout::NONE,
+            };
+            let count = match arrivals.wait(&mut events, wait) {
                 Err(Errno::EINTR) => continue,
-                Err(error) => return warn!(%error, "Datagrams are not forwarded any more"),
-                Ok(_) => {}
-            }
-            let mut ready = waiting.map(|waiting| waiting.any().unwrap_or(true));
-            if ready[2] {
-                return;
+                waited => waited?,
+            };
+            for event in &events[..count] {
+                match usize::try_from(event.data()).ok().and_then(|side| ready.get_mut(side)) {
+                    Some(ready) => *ready = true,
+                    None => return Ok(()),
+                }
             }
             for _ in 0..ROUNDS {
                 for (side, outbox) in Side::BOTH.into_iter().zip(&mut outboxes) {
@@ -87,7 +106,7 @@ impl Worker {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
             Err(_) => {
                 count(&self.gateway.counters.drops.failed);
-                return false;
+                return true;
             }
         }
         let routes = self.gateway.routes.read();

@@ -28,7 +28,7 @@ impl Sockets {
         workers: usize,
     ) -> anyhow::Result<Self> {
         let (tcp, clients) = pair(config.listen, workers)?;
-        let agents = datagrams(config.udp_source, workers)
+        let agents = datagrams(config.udp_source, workers, Side::Agent)
             .with_context(|| format!("binding `UdpSourceAddress` {} (UDP)", config.udp_source))?;
         let pairs = clients.into_iter().zip(agents);
         let pairs = pairs.map(|(clients, agents)| Arc::new([clients, agents])).collect();
@@ -67,7 +67,7 @@ fn pair(address: SocketAddr, workers: usize) -> anyhow::Result<(TcpListener, Vec
             .with_context(|| format!("binding `ListenAddress` {address} (TCP)"))?;
         let port = tcp.local_addr().context("reading a bound address")?.port();
         let same = SocketAddr::new(address.ip(), port);
-        match datagrams(same, workers) {
+        match datagrams(same, workers, Side::Client) {
             Err(error) if address.port() == 0 && in_use(&error) && left > 0 => {}
             bound => {
                 let clients =
@@ -90,7 +90,7 @@ fn in_use(error: &io::Error) -> bool {
 ///
 /// The first one is bound alone, which fails if any other process has the port, with whatever
 /// options. The others can join it because they belong to the same user.
-fn datagrams(address: SocketAddr, workers: usize) -> io::Result<Vec<Socket>> {
+fn datagrams(address: SocketAddr, workers: usize, side: Side) -> io::Result<Vec<Socket>> {
     let open = || -> io::Result<socket2::Socket> {
         let socket = listen::open(address, Type::DGRAM, Protocol::UDP)?;
         // The system may allow less, which is sufficient.
@@ -98,16 +98,18 @@ fn datagrams(address: SocketAddr, workers: usize) -> io::Result<Vec<Socket>> {
         let _ = socket.set_send_buffer_size(DATAGRAM_BUFFER);
         Ok(socket)
     };
+    // Answers to clients leave from the address that the client knows.
+    let has_local = side == Side::Client;
     let first = open()?;
     first.bind(&address.into())?;
     let bound = first.local_addr()?;
     first.set_reuse_port(workers > 1)?;
-    let mut sockets = vec![Socket::new(first)?];
+    let mut sockets = vec![Socket::new(first, has_local)?];
     for _ in 1..workers {
         let socket = open()?;
         socket.set_reuse_port(true)?;
         socket.bind(&bound)?;
-        sockets.push(Socket::new(socket)?);
+        sockets.push(Socket::new(socket, has_local)?);
     }
     Ok(sockets)
 }

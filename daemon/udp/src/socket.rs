@@ -26,15 +26,16 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Prepares a bound socket for trains. On a wildcard address, each datagram is received with the
-    /// local address that it came to.
+    /// Prepares a bound socket for trains. If `has_local` is set and the socket has a wildcard address,
+    /// each datagram is received with the local address that it came to.
     ///
     /// # Errors
     ///
     /// The error of the system call that failed.
-    pub fn new(inner: socket2::Socket) -> io::Result<Self> {
+    pub fn new(inner: socket2::Socket, has_local: bool) -> io::Result<Self> {
         let address = bound(&inner)?;
-        let (is_v6, is_wildcard) = (address.is_ipv6(), address.ip().is_unspecified());
+        let is_v6 = address.is_ipv6();
+        let is_wildcard = has_local && address.ip().is_unspecified();
         inner.set_nonblocking(true)?;
         setsockopt(&inner, IpRecvTos, &true)?;
         if is_v6 {

@@ -23,7 +23,7 @@ fn socket(address: &str) -> (Socket, SocketAddr) {
         socket.set_only_v6(false).unwrap();
     }
     socket.bind(&address.into()).unwrap();
-    let socket = Socket::new(socket).unwrap();
+    let socket = Socket::new(socket, true).unwrap();
     let bound = socket.address().unwrap();
     (socket, bound)
 }

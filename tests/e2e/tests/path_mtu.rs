@@ -25,7 +25,7 @@ const DATAGRAMS: usize = 8;
 fn relay() -> Result<Socket> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)?;
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
-    Socket::new(socket)
+    Socket::new(socket, true)
 }
 
 /// Relays single datagrams of this length, which become a train.

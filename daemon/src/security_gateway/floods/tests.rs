@@ -29,7 +29,7 @@ fn pair() -> Arc<Pair> {
         let socket = crate::listen::open(address, socket2::Type::DGRAM, socket2::Protocol::UDP);
         let socket = socket.unwrap();
         socket.bind(&address.into()).unwrap();
-        Socket::new(socket).unwrap()
+        Socket::new(socket, true).unwrap()
     };
     Arc::new([socket(), socket()])
 }

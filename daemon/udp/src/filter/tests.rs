@@ -16,7 +16,7 @@ fn listening(address: &str) -> Socket {
         socket.set_only_v6(false).unwrap();
     }
     socket.bind(&address.into()).unwrap();
-    Socket::new(socket).unwrap()
+    Socket::new(socket, true).unwrap()
 }
 
 /// Whether the kernel passes a datagram from this address.
