@@ -205,8 +205,10 @@ pub struct Amount {
     pub bytes: u64,
 }
 
-/// Upper bound of a response in bytes; real ones are much smaller.
-const LONGEST: usize = 64 * 1024 * 1024;
+/// Upper bound of a response in bytes; real ones are much smaller. A gateway with very many sessions
+/// lists all of them in `GET /connections`.
+const LONGEST: usize = 1024 * 1024;
+const LONGEST_LIST: usize = 64 * LONGEST;
 
 /// File name of the supervisor's socket in the run directory.
 pub const SUPERVISOR: &str = "supervise.sock";
@@ -319,10 +321,14 @@ fn exchange(
     stream.write_all(&[head.as_bytes(), body].concat())?;
     let mut answer = Vec::new();
     let mut buffer = [0; 16 * 1024];
-    while answer.len() < LONGEST {
+    let longest = if request == "GET /connections" { LONGEST_LIST } else { LONGEST };
+    loop {
         stream.set_read_timeout(Some(left().ok_or(io::ErrorKind::TimedOut)?))?;
         match stream.read(&mut buffer) {
             Ok(0) => break,
+            Ok(count) if answer.len() + count > longest => {
+                return Err(invalid(&format!("the answer is larger than {longest} bytes")));
+            }
             Ok(count) => answer.extend_from_slice(&buffer[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

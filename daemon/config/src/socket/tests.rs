@@ -59,6 +59,23 @@ fn a_response_is_parsed_and_a_refusal_reported() {
 }
 
 #[test]
+fn a_response_that_is_too_large_is_refused() {
+    let run = tempfile::tempdir().unwrap();
+    let listener = bind(run.path(), Role::Cm).unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // Until the client has closed the connection.
+        while stream.write_all(&[b' '; 1024]).is_ok() {}
+    });
+
+    let error =
+        get::<Status>(run.path(), Role::Cm, "/status", Duration::from_secs(60)).unwrap_err();
+
+    assert_eq!(error.to_string(), "the answer is larger than 1048576 bytes");
+    server.join().unwrap();
+}
+
+#[test]
 fn a_response_that_trickles_in_times_out() {
     let run = tempfile::tempdir().unwrap();
     let listener = bind(run.path(), Role::Cm).unwrap();
