@@ -18,7 +18,7 @@ mod validate;
 
 use std::io;
 
-use cmsg_config::Paths;
+use cmsg_config::{Paths, cause};
 
 use crate::{
     answers::{Answers, Origin, file, sources::Sources},
@@ -212,7 +212,8 @@ fn refuse(screen: &Screen, findings: &[Finding]) -> Exit {
 fn fail(screen: &Screen, error: &anyhow::Error, hint: Option<&str>) -> Exit {
     let hint = hint.or_else(|| right_hint(error)).or_else(|| room_hint(error));
     if screen.is_json {
-        let finding = Finding::error("failed", format!("{error:#}"), hint.unwrap_or_default());
+        let finding =
+            Finding::error("failed", cause::chain(error.as_ref()), hint.unwrap_or_default());
         screen.document(&report::failure(&finding));
     }
     screen.failure(error, hint);

@@ -116,10 +116,30 @@ pub(crate) struct Facts {
     pub(crate) export: Option<Export>,
 }
 
+/// What Docker's processes that hold ports of containers are called.
+const DOCKERS: [&str; 2] = ["docker-proxy", "dockerd"];
 /// What our roles' processes are called.
 const DAEMON: &str = "pcoip-cmsgd";
 
 impl Facts {
+    /// The ports that roles hold which do not answer are theirs again after their restart.
+    fn forget_unresponsive(&mut self, paths: &Paths) {
+        if self.installed.unresponsive.is_empty() {
+            return;
+        }
+        let is_swarm = self.engine != EngineFact::NotAsked;
+        let is_ours = |trouble: &Trouble| match trouble {
+            Trouble::Taken { owner: Some(owner), .. } if is_swarm => {
+                DOCKERS.contains(&owner.name.as_str())
+            }
+            Trouble::Taken { owner: Some(owner), .. } => DaemonFact::is_run_by(owner.pid, paths),
+            _ => false,
+        };
+        for listener in self.listeners.values_mut() {
+            listener.troubles.retain(|trouble| !is_ours(trouble));
+        }
+    }
+
     /// Has the host look as it will when what an interrupted command has started is gone.
     pub(crate) fn settle_interrupted(&mut self) {
         let is_ours = |trouble: &Trouble| match trouble {
@@ -153,7 +173,7 @@ impl Facts {
         let engine = EngineFact::read(wanted.place.runtime);
         let hostname = unistd::gethostname().ok().and_then(|n| n.to_str()?.parse().ok());
         let is_root = unistd::geteuid().is_root();
-        Self {
+        let mut facts = Self {
             now,
             is_root,
             machine: Machine::read(is_root, &paths),
@@ -182,7 +202,9 @@ impl Facts {
             export,
             adopted: None,
             bundle: None,
-        }
+        };
+        facts.forget_unresponsive(&paths);
+        facts
     }
 
     /// The installation whose files are changed: the present one, or the one that comes back.

@@ -4,7 +4,10 @@
 use std::{
     fs,
     future::poll_fn,
-    sync::mpsc::{Receiver, channel},
+    sync::{
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::{Receiver, channel},
+    },
     task::Poll,
     thread,
     time::Duration,
@@ -12,6 +15,15 @@ use std::{
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// Whether a signal to stop has come since the process watches for them.
+static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the operator wants to stop, for what waits without the value below. Always false in a
+/// process that does not watch for signals, which end it at once.
+pub(crate) fn is_interrupted() -> bool {
+    IS_INTERRUPTED.load(Relaxed)
+}
 
 /// Whether the operator wants to stop.
 #[derive(Debug)]
@@ -50,6 +62,7 @@ impl Interrupt {
                         }
                     })
                     .await;
+                    IS_INTERRUPTED.store(true, Relaxed);
                     if wish.send(()).is_err() {
                         return;
                     }

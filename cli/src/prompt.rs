@@ -6,6 +6,7 @@ mod dialog;
 mod judged;
 mod lines;
 mod missing;
+mod mode;
 mod questions;
 #[cfg(test)]
 mod scripted;

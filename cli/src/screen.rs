@@ -4,11 +4,14 @@
 pub(crate) mod wrap;
 
 use std::{
+    env,
+    ffi::OsStr,
     io::{self, IsTerminal as _, Write as _},
     sync::OnceLock,
 };
 
 use anstyle::{AnsiColor, Style};
+use cmsg_config::cause;
 use console::Term;
 use serde_json::Value;
 
@@ -16,7 +19,7 @@ use crate::{
     args::{Global, Output},
     exit::Exit,
     finding::{Finding, Level},
-    shown::{in_json, plain},
+    shown::{in_json, one_line, plain},
 };
 use wrap::Width;
 
@@ -53,7 +56,7 @@ impl Screen {
             is_quiet: global.quiet,
             is_verbose: (global.verbose || global.debug) && !global.quiet,
             is_coloured: !global.no_color && takes_colour(),
-            is_ascii: is_ascii(|name| std::env::var(name).ok()),
+            is_ascii: is_ascii(|name| env::var(name).ok()),
         }
     }
 
@@ -175,8 +178,9 @@ impl Screen {
                 Level::Error => (RED, "error"),
                 Level::Warning => (YELLOW, "warning"),
             };
-            let what = self.labelled(colour, word, &finding.what, width);
-            format!("{what}\n{}", self.labelled(CYAN, "hint", &finding.cure, width))
+            // A value with a line break could look like another finding.
+            let what = self.labelled(colour, word, &one_line(&finding.what), width);
+            format!("{what}\n{}", self.labelled(CYAN, "hint", &one_line(&finding.cure), width))
         };
         let (errors, warnings): (Vec<_>, Vec<_>) =
             findings.iter().partition(|finding| finding.is_error());
@@ -191,10 +195,11 @@ impl Screen {
     /// Tells an error with its causes.
     pub(crate) fn failure(&self, error: &anyhow::Error, hint: Option<&str>) {
         let width = self.err_width();
-        err(&self.labelled(RED, "error", &error.to_string(), width));
-        for cause in error.chain().skip(1) {
-            let cause = plain(&cause.to_string());
-            err(&wrap::labelled("  caused by:", &cause, width));
+        err(&self.labelled(RED, "error", &one_line(&error.to_string()), width));
+        for link in error.chain().skip(1) {
+            let io = link.downcast_ref::<io::Error>();
+            let text = one_line(&io.map_or_else(|| link.to_string(), cause::of_io));
+            err(&wrap::labelled("  caused by:", &text, width));
         }
         if let Some(hint) = hint {
             err(&self.labelled(CYAN, "hint", hint, width));
@@ -217,7 +222,9 @@ impl Screen {
 
 /// Whether colours are wanted: `NO_COLOR`, `CLICOLOR_FORCE` and `TERM` say so, or a terminal.
 fn takes_colour() -> bool {
-    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+    let is_forced = env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+    let choice = anstream::AutoStream::choice(&io::stderr());
+    choice != anstream::ColorChoice::Never && (is_forced || !is_dumb())
 }
 
 /// Whether the locale has only ASCII, or the terminal few other characters.
@@ -235,8 +242,13 @@ fn width(term: &Term) -> Width {
 }
 
 /// Whether the terminal shows text and nothing else.
-fn is_dumb() -> bool {
-    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+pub(crate) fn is_dumb() -> bool {
+    !moves_cursor(env::var_os("TERM").as_deref())
+}
+
+/// Whether a terminal of this kind can move its cursor.
+fn moves_cursor(kind: Option<&OsStr>) -> bool {
+    kind.is_some_and(|kind| !["", "dumb", "unknown"].iter().any(|other| kind == *other))
 }
 
 /// The first error in writing to standard output.
@@ -258,7 +270,8 @@ fn out(text: &str) {
 /// How the process ends that was to end so: with a failure where its output was lost.
 pub(crate) fn end(exit: Exit) -> Exit {
     let Some(error) = LOST.get() else { return exit };
-    err(&format!("error: failed to write to standard output: {error}"));
+    let why = cause::of_io(error);
+    err(&format!("error: failed to write to standard output: {why}"));
     if exit == Exit::Done { Exit::Failed } else { exit }
 }
 
@@ -292,6 +305,15 @@ mod tests {
     }
 
     #[test]
+    fn a_value_with_a_line_break_does_not_look_like_another_finding() {
+        let finding = Finding::error("usage.value", "`a\nerror: b` is wrong", "write\tanother");
+
+        let text = Screen::silent().findings_text(&[finding], Width::UNLIMITED);
+
+        assert_eq!(text, "error: `a\\u{a}error: b` is wrong\nhint: write another");
+    }
+
+    #[test]
     fn details_are_told_when_they_are_asked_for_by_either_name() {
         let table = [
             ("--verbose", true),
@@ -305,6 +327,21 @@ mod tests {
             let cli = crate::args::parse(&words).unwrap();
 
             assert_eq!(Screen::new(&cli.global).is_verbose, is_verbose, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_terminal_that_says_nothing_of_itself_gets_plain_lines() {
+        let table = [
+            (Some("xterm-256color"), true),
+            (Some("linux"), true),
+            (Some("dumb"), false),
+            (Some("unknown"), false),
+            (Some(""), false),
+            (None, false),
+        ];
+        for (kind, moves) in table {
+            assert_eq!(moves_cursor(kind.map(OsStr::new)), moves, "{kind:?}");
         }
     }
 }

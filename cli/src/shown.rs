@@ -1,5 +1,7 @@
 //! Texts as they are shown, also where a peer chose them.
 
+use cmsg_config::cause::is_deceptive;
+
 /// A text that gives a terminal no orders: services, certificates and files of others have a say in it.
 pub(crate) fn plain(text: &str) -> String {
     escaped(text, |c| c.escape_unicode().to_string())
@@ -27,24 +29,22 @@ pub(crate) fn capital(text: &str) -> String {
 
 /// A document of JSON, whose texts keep their meaning.
 pub(crate) fn in_json(document: &str) -> String {
-    escaped(document, |c| format!("\\u{:04x}", u32::from(c)))
+    escaped(document, |c| {
+        let mut units = [0; 2];
+        c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+    })
 }
 
 fn escaped(text: &str, escape: impl Fn(char) -> String) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
-        if (c.is_control() && !matches!(c, '\n' | '\t')) || turns(c) {
+        if (c.is_control() && !matches!(c, '\n' | '\t')) || is_deceptive(c) {
             plain.push_str(&escape(c));
         } else {
             plain.push(c);
         }
     }
     plain
-}
-
-/// Characters that make a terminal show a line in another order than it has.
-fn turns(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -64,6 +64,12 @@ mod tests {
         let said = "a\u{1b}]52;c;bHM=\u{7}\u{9b}2J\r\u{202e}\tb\nc";
         assert_eq!(plain(said), "a\\u{1b}]52;c;bHM=\\u{7}\\u{9b}2J\\u{d}\\u{202e}\tb\nc");
         assert_eq!(one_line("a\n\u{1b}\tb"), "a\\u{a}\\u{1b} b");
+        for hidden in ["\u{ad}", "\u{61c}", "\u{200b}", "\u{2028}", "\u{feff}", "\u{e0041}"] {
+            assert_eq!(one_line(hidden), hidden.escape_unicode().to_string());
+            let document = Value::from(hidden).to_string();
+            assert!(in_json(&document).is_ascii());
+            assert_eq!(serde_json::from_str::<Value>(&in_json(&document)).unwrap(), hidden);
+        }
         let document = format!("{:#}", Value::from("a\u{9b}\u{202e}\n"));
         let shown = in_json(&document);
         assert_eq!(shown, r#""a\u009b\u202e\n""#);

@@ -186,7 +186,8 @@ impl Wanted {
         let manager = has_manager.then_some(Role::Cm);
         let roles: Vec<_> = manager.into_iter().chain(has_gateway.then_some(Role::Sg)).collect();
         let network = reader.one(Setting::DockerNetworkCidr).map(|Network(network)| network);
-        ignored::warn(&mut reader, &roles, place.runtime, &listen);
+        let runtime = place.runtime;
+        ignored::warn(&mut reader, &roles, runtime, &listen);
         let paths = place.paths();
         let wanted = Self {
             place,
@@ -205,7 +206,7 @@ impl Wanted {
             network,
             ignores_disk,
             daemon: reader.path(Setting::Daemon),
-            docker: Docker::read(&mut reader),
+            docker: Docker::read(&mut reader, runtime),
             later: Later::read(&mut reader, &paths),
         };
         (wanted, reader.finish())

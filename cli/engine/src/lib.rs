@@ -2,6 +2,7 @@
 //! operation of a plan is one method. The stack file and the archive of images are created and read
 //! here too, without the engine.
 
+mod absent;
 pub mod archive;
 mod facts;
 mod images;
@@ -9,17 +10,19 @@ mod others;
 mod services;
 pub mod stack;
 mod swarm;
+mod waiting;
 mod words;
 
 use std::{
-    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use bollard::{API_DEFAULT_VERSION, Docker};
+use cmsg_config::socket::connect_at;
 
+pub use absent::NoEngine;
 pub use facts::{
     Availability, CgroupFact, EngineFacts, ImageFact, MountFact, NetworkFact, NodeFact,
     ServiceFact, SwarmFact, Version,
@@ -30,6 +33,9 @@ pub use images::{
 };
 pub use others::{Others, Written, is_others};
 pub use services::{Failure, Running};
+
+use absent::{late, unreported};
+use waiting::{Stopped, within};
 
 /// The engine's socket, unless `DOCKER_HOST` names another one.
 const SOCKET: &str = "/var/run/docker.sock";
@@ -55,32 +61,19 @@ pub struct Engine {
     docker: Docker,
     /// In the format of `DOCKER_HOST`.
     address: String,
-}
-
-/// Why there is no connection to an engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoEngine {
-    /// There is no socket.
-    Absent(PathBuf),
-    /// Nothing listens on the socket.
-    Silent(PathBuf),
-    /// This user may not open the socket.
-    Forbidden(PathBuf),
-    /// `DOCKER_HOST` names the engine of another host.
-    Elsewhere(String),
-    /// The response is not that of an engine.
-    Odd(String),
+    /// Whether the operator wants the command to stop.
+    is_interrupted: fn() -> bool,
 }
 
 impl Engine {
     /// Connects to the engine of `DOCKER_HOST`, or to that of the default socket, and negotiates a
-    /// version of the API.
+    /// version of the API. Queries end early once `is_interrupted` says so.
     ///
     /// # Errors
     ///
     /// [`NoEngine`].
-    pub fn connect() -> Result<Self, NoEngine> {
-        Self::at(socket(std::env::var("DOCKER_HOST").ok())?)
+    pub fn connect(is_interrupted: fn() -> bool) -> Result<Self, NoEngine> {
+        Self::connect_to(socket(std::env::var("DOCKER_HOST").ok())?, is_interrupted)
     }
 
     /// Connects to the engine at a socket.
@@ -89,22 +82,26 @@ impl Engine {
     ///
     /// [`NoEngine`].
     pub fn at(socket: PathBuf) -> Result<Self, NoEngine> {
-        if let Err(error) = UnixStream::connect(&socket) {
+        Self::connect_to(socket, || false)
+    }
+
+    fn connect_to(socket: PathBuf, is_interrupted: fn() -> bool) -> Result<Self, NoEngine> {
+        if let Err(error) = connect_at(&socket, Duration::ZERO) {
             return Err(NoEngine::of(&error, socket));
         }
-        let odd = |error: &dyn std::fmt::Display| NoEngine::Odd(error.to_string());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| odd(&error))?;
+        let runtime = runtime.map_err(|error| NoEngine::unanswered(&error, &socket))?;
         let address = format!("unix://{}", socket.display());
         let docker = runtime.block_on(async {
             let docker = Docker::connect_with_unix(&address, WORK_SECONDS, API_DEFAULT_VERSION);
-            let docker = docker.map_err(|error| odd(&error))?;
-            match tokio::time::timeout(ANSWER, docker.negotiate_version()).await {
-                Ok(docker) => docker.map_err(|error| odd(&error)),
-                Err(_) => Err(NoEngine::Silent(socket)),
+            let docker = docker.map_err(|error| NoEngine::said(&error, &socket))?;
+            match within(ANSWER, is_interrupted, docker.negotiate_version()).await {
+                Ok(docker) => docker.map_err(|error| NoEngine::said(&error, &socket)),
+                Err(Stopped::TimedOut) => Err(NoEngine::late(socket)),
+                Err(Stopped::Interrupted) => Err(NoEngine::Interrupted),
             }
         })?;
-        Ok(Self { runtime, docker, address })
+        Ok(Self { runtime, docker, address, is_interrupted })
     }
 
     /// The facts that the checks and the plan need.
@@ -114,10 +111,12 @@ impl Engine {
     /// If the engine does not answer.
     pub fn facts(&self) -> anyhow::Result<EngineFacts> {
         let socket = self.address.strip_prefix("unix://").unwrap_or_default();
-        let asked = self.runtime.block_on(async {
-            tokio::time::timeout(ANSWER, facts::read(&self.docker, Path::new(socket))).await
-        });
-        asked.context("Docker does not answer")?
+        let facts = facts::read(&self.docker, Path::new(socket));
+        match self.runtime.block_on(within(ANSWER, self.is_interrupted, facts)) {
+            Ok(facts) => facts.map_err(|error| anyhow!(unreported(&error))),
+            Err(Stopped::TimedOut) => Err(anyhow!("{}", late())),
+            Err(Stopped::Interrupted) => Err(anyhow!("the command was interrupted")),
+        }
     }
 }
 
@@ -173,16 +172,6 @@ fn unless_absent<T: Default>(
             Ok(T::default())
         }
         result => result,
-    }
-}
-
-impl NoEngine {
-    fn of(error: &std::io::Error, socket: PathBuf) -> Self {
-        match error.kind() {
-            std::io::ErrorKind::NotFound => Self::Absent(socket),
-            std::io::ErrorKind::PermissionDenied => Self::Forbidden(socket),
-            _ => Self::Silent(socket),
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Makes text of others safe to print: one line of limited length, without characters that move the
-//! cursor or change the direction of text.
+//! cursor, change the direction of text or are invisible.
+
+use cmsg_config::cause::is_deceptive;
 
 /// At most `most` characters of a text, without control characters.
 pub(super) fn plain(text: &str, most: usize) -> String {
@@ -11,9 +13,7 @@ pub(super) fn plain(text: &str, most: usize) -> String {
 }
 
 fn shown(c: char) -> char {
-    let turns =
-        matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if c.is_control() || turns { ' ' } else { c }
+    if c.is_control() || is_deceptive(c) { ' ' } else { c }
 }
 
 #[cfg(test)]
@@ -26,6 +26,7 @@ mod tests {
             (" a\tb\r\n", 9, "a b"),
             ("\u{1b}[31mred\u{7}", 9, "[31mred"),
             ("a\u{202e}b\u{2066}c", 9, "a b c"),
+            ("a\u{61c}b\u{200b}c\u{ad}d\u{e0041}e", 9, "a b c d e"),
             ("grüße", 4, "grüß…"),
             ("grüße", 5, "grüße"),
         ] {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cmsg_config::cause;
+use cmsg_config::{cause, text::Undecodable};
 use serde_json::Value;
 
 use super::{Answers, Origin};
@@ -37,7 +37,10 @@ pub(crate) enum Unusable {
 
 impl Unusable {
     fn unreadable(path: &Path, why: String) -> Self {
-        let cure = "specify a readable file".to_owned();
+        let is_denied = why.contains("permission is denied");
+        let cure =
+            if is_denied { "run the command with `sudo`" } else { "specify a readable file" };
+        let cure = cure.to_owned();
         Self::Odd { path: path.to_owned(), why, cure }
     }
 
@@ -84,6 +87,14 @@ pub(crate) fn load_saved(path: &Path) -> Result<Layer, Unusable> {
 }
 
 fn read(path: &Path, content: &Content) -> Result<Layer, Unusable> {
+    let undecodable = content.decode().err();
+    let is_text =
+        !matches!(undecodable, Some(Undecodable::NotUtf8 { .. } | Undecodable::Nul { .. }));
+    if !is_text && content.bytes().contains(&0) {
+        let cure = "specify an answers file, for example one that `--save-answers` has written";
+        let (path, why) = (path.to_owned(), "is not a text file".to_owned());
+        return Err(Unusable::Odd { path, why, cure: cure.to_owned() });
+    }
     let text = content.decode().map_err(|why| Unusable::Odd {
         path: path.to_owned(),
         why: why.to_string(),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use cmsg_config::{
-    Paths,
+    Paths, cause,
     text::{self, Undecodable},
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -81,7 +81,12 @@ impl Secrets {
                 Ok(secret) => {
                     secrets.0.insert(setting, secret);
                 }
-                Err(why) => findings.push(unusable(setting, &why)),
+                Err(why) => findings.push(match text.strip_prefix('@') {
+                    Some(_) if is_reference(answer.from, text) => {
+                        unusable_file(setting, text, &why)
+                    }
+                    _ => unusable(setting, &why),
+                }),
             }
         }
         (secrets, findings)
@@ -146,7 +151,8 @@ fn told(setting: Setting, from: Origin) -> Option<Finding> {
 
 fn file(reference: &str) -> Result<SecretString, String> {
     let path = reference.strip_prefix('@').ok_or("the saved settings do not name the file")?;
-    let content = files::read(Path::new(path)).map_err(|why| format!("`{path}`: {why}"))?;
+    let content =
+        files::read(Path::new(path)).map_err(|why| format!("`{path}`: {}", cause::of_io(&why)))?;
     password(content.bytes())
         .map_err(|why| format!("`{path}`: {why}; {}", why.fix(Path::new(path))))
 }
@@ -157,7 +163,7 @@ fn standard_input() -> Result<SecretString, String> {
         .lock()
         .take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)
-        .map_err(|why| format!("standard input: {why}"))?;
+        .map_err(|why| format!("standard input: {}", cause::of_io(&why)))?;
     password(&bytes).map_err(|why| format!("standard input: {why}"))
 }
 
@@ -186,6 +192,17 @@ fn unusable(setting: Setting, why: &str) -> Finding {
         format!("`--{setting}`: {why}"),
         format!("pass it in a file: `--{setting} @FILE`"),
     )
+}
+
+/// A file that was named for a password, and has none.
+fn unusable_file(setting: Setting, reference: &str, why: &str) -> Finding {
+    let path = reference.trim_start_matches('@');
+    let what = match why.contains(path) {
+        true => format!("`--{setting}`: {why}"),
+        false => format!("`--{setting}`: `{path}`: {why}"),
+    };
+    let cure = format!("write the password to `{path}`, or specify another file");
+    Finding::error("settings.secret", what, cure)
 }
 
 fn usable(secret: SecretString) -> Result<SecretString, String> {

@@ -1,7 +1,7 @@
 //! Looks for the journal of a command that was killed. Whoever could plant one could have files
 //! moved and deleted, so it counts only where this user wrote it.
 
-use std::{os::unix::fs::PermissionsExt as _, path::Path};
+use std::{io, os::unix::fs::PermissionsExt as _, path::Path};
 
 use anyhow::Context as _;
 use cmsg_config::Paths;
@@ -35,11 +35,21 @@ pub(crate) fn finding(paths: &Paths) -> Option<Finding> {
             let cure = format!("the next command that changes the installation {how}");
             Some(Finding::warning(ID, told(&journal, is_alive(journal.pid)), cure))
         }
+        // Without the rights for it, nothing is known of it; the command's other files say so as well.
+        Err(error) if is_denied(&error) => None,
         Err(error) => {
             let fix = Untrusted::cause(&error).map_or(BY_HAND, Untrusted::fix);
             Some(Finding::warning(ID, format!("{error:#}"), fix))
         }
     }
+}
+
+fn is_denied(error: &anyhow::Error) -> bool {
+    let is_denied = |cause: &(dyn std::error::Error + 'static)| {
+        let cause = cause.downcast_ref::<io::Error>();
+        cause.is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
+    };
+    error.chain().any(is_denied)
 }
 
 /// What to do about a journal that cannot be used.
@@ -76,4 +86,18 @@ pub(crate) fn refuse_open(folders: &[impl AsRef<Path>]) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_that_may_not_be_read_is_no_sign_of_an_interruption() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let damaged = io::Error::from(io::ErrorKind::InvalidData);
+
+        assert!(is_denied(&anyhow::Error::from(denied).context("reading it")));
+        assert!(!is_denied(&anyhow::Error::from(damaged).context("reading it")));
+    }
 }

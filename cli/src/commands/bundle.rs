@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use cmsg_bundles::IMAGES;
+use cmsg_config::cause;
 use cmsg_engine::archive::{ImageArchive, Source};
 
 use super::Ended;
@@ -47,7 +48,8 @@ pub(super) fn take(facts: &mut Facts, bundle: &Bundle) {
     let fact = bundle.fact.clone();
     if let (Some(deploying), Ok(_)) = (&mut facts.deploying, &fact.manifest) {
         let images = fact.images.clone().ok_or_else(|| format!("the bundle has no `{IMAGES}`"));
-        let read = |images: Source| ImageArchive::read(images).map_err(|why| format!("{why:#}"));
+        let read =
+            |images: Source| ImageArchive::read(images).map_err(|why| cause::chain(why.as_ref()));
         deploying.images = images.and_then(read);
     }
     facts.bundle = Some(fact);

@@ -8,6 +8,8 @@ mod locked;
 mod others;
 mod pin;
 
+use std::time::Duration;
+
 use super::Ended;
 use crate::{
     answers::Answers,
@@ -16,7 +18,7 @@ use crate::{
     finding::Finding,
     host::{Facts, bundle::Bundle},
     screen::Screen,
-    system::Real,
+    system::{Real, System as _},
     wanted::Wanted,
 };
 use located::Located;
@@ -69,5 +71,8 @@ pub(super) fn check(
     system: &mut Real,
 ) -> Result<Checked, Ended> {
     let request = Request { setup, global, looking };
-    Located::find(request, system)?.lock(system)?.answer(system)?.check(system)
+    let checked = Located::find(request, system)
+        .and_then(|located| located.lock(system)?.answer(system)?.check(system));
+    // What was interrupted has findings that are not true.
+    if system.pause(Duration::ZERO) { Err(Ended::Interrupted) } else { checked }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::anyhow;
 use cmsg_config::{
-    Paths,
+    Paths, cause,
     socket::{self, DRAINING, Role, Status, Usage},
 };
 use serde_json::{Map, Value, json};
@@ -43,7 +43,7 @@ type Counts = Vec<(Role, Usage)>;
 pub(super) fn drain(drain: &Drain, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let (paths, roles) = find(&drain.flags, global)?;
     let mut interrupt = Interrupt::watch()?;
-    tell(&paths, &roles, "/drain")?;
+    tell(&paths, &roles, &DRAIN)?;
     let resume = format!("`pcoip-cmsg-setup resume{}`", place(&paths));
     screen.note(&format!("draining: new sessions are refused until {resume}"));
     let before = count(&paths, &roles)?;
@@ -117,7 +117,7 @@ fn wait(
 pub(super) fn resume(flags: &PlaceFlags, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let (paths, roles) = find(flags, global)?;
     let mut interrupt = Interrupt::watch()?;
-    tell(&paths, &roles, "/resume")?;
+    tell(&paths, &roles, &RESUME)?;
     let begun = Instant::now();
     // The Connection Manager asks its gateway once a second.
     while begun.elapsed() < RESUMED && is_draining(&paths, &roles) {
@@ -145,13 +145,35 @@ fn place(paths: &Paths) -> String {
     }
 }
 
-/// The Connection Manager first: what it lets in, its gateway should take.
-fn tell(paths: &Paths, roles: &[Role], what: &str) -> Result<(), Ended> {
+/// A command to all roles.
+struct Request {
+    path: &'static str,
+    /// What a role does that has accepted it: `is draining`.
+    done: &'static str,
+}
+
+const DRAIN: Request = Request { path: "/drain", done: "is draining" };
+const RESUME: Request = Request { path: "/resume", done: "accepts new sessions again" };
+
+/// Sends it to every role, also if one of them does not answer. The Connection Manager first: what it
+/// lets in, its gateway should take.
+fn tell(paths: &Paths, roles: &[Role], request: &Request) -> Result<(), Ended> {
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
     for role in roles {
-        let told = socket::tell(&paths.run(), *role, what, ANSWER);
-        told.map_err(|error| down(*role, error, paths))?;
+        match socket::tell(&paths.run(), *role, request.path, ANSWER) {
+            Ok(()) => done.push(format!("the {} {}", name(*role), request.done)),
+            Err(error) => failed.push(why(*role, &error)),
+        }
     }
-    Ok(())
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let error = anyhow!("{}", [failed, done].concat().join("; "));
+    let cure = format!(
+        "run `pcoip-cmsg-setup status{}` to see why, then run the command again",
+        place(paths)
+    );
+    Err(Ended::Failed(error, Some(cure)))
 }
 
 /// Whether a role still says that it is draining, or that its gateway is.
@@ -168,7 +190,7 @@ fn is_draining(paths: &Paths, roles: &[Role]) -> bool {
 fn count(paths: &Paths, roles: &[Role]) -> Result<Counts, Ended> {
     let count = |role: &Role| {
         let status = socket::get::<Status>(&paths.run(), *role, "/status", ANSWER);
-        let status = status.map_err(|error| down(*role, error, paths))?;
+        let status = status.map_err(|error| down(*role, &error, paths))?;
         // What a daemon does not count may be in use.
         let all = Usage { in_use: status.sessions, resumable: 0 };
         Ok((*role, status.usage.unwrap_or(all)))
@@ -176,15 +198,21 @@ fn count(paths: &Paths, roles: &[Role]) -> Result<Counts, Ended> {
     roles.iter().map(count).collect()
 }
 
-fn down(role: Role, error: io::Error, paths: &Paths) -> Ended {
-    let is_away = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
-    let error = if is_away.contains(&error.kind()) {
-        anyhow!("the {} is not running", name(role))
-    } else {
-        anyhow::Error::from(error).context(format!("the {} does not answer", name(role)))
-    };
+fn down(role: Role, error: &io::Error, paths: &Paths) -> Ended {
     let cure = format!("run `pcoip-cmsg-setup status{}` to see why", place(paths));
-    Ended::Failed(error, Some(cure))
+    Ended::Failed(anyhow!("{}", why(role, error)), Some(cure))
+}
+
+/// Why a role has not done what it was told.
+fn why(role: Role, error: &io::Error) -> String {
+    let name = name(role);
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            format!("the {name} is not running")
+        }
+        io::ErrorKind::Other => format!("the {name} refuses: {}", cause::of_socket(error)),
+        _ => format!("the {name} does not answer: {}", cause::of_socket(error)),
+    }
 }
 
 fn in_use(counts: &Counts) -> usize {

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use cmsg_config::{ConfFile, Paths, cause, socket::Role};
-use cmsg_engine::STACK;
+use cmsg_engine::Engine;
 use time::OffsetDateTime;
 
 use super::Ended;
@@ -13,8 +13,8 @@ use crate::{
     args::{Global, Status, settings::Layer},
     exit::Exit,
     files,
-    finding::Finding,
-    host::{engine, free_disk},
+    finding::{Finding, Level},
+    host::free_disk,
     installation::{
         Runtime,
         installed::{Installed, is_unverified, present},
@@ -28,10 +28,15 @@ use crate::{
         roles::RoleView,
         status::{CertificateFile, StatusPage},
     },
-    runtime::{crashes, units},
+    runtime::crashes,
     screen::Screen,
     wanted::Location,
 };
+
+mod down;
+mod kept;
+
+use down::{down, unresponsive};
 
 pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
     let sources = Sources::read(&status.flags.0, global.answers.as_deref())?;
@@ -41,11 +46,16 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
     let (found, installed) = found.inspect_err(|_| screen.findings(interrupted.as_slice()))?;
     let page = page(&found.paths, &installed);
     let mut findings = findings(&page, &found.paths, &installed);
+    let kept = ((&installed, &found.paths), (&found.answers, page.runtime));
+    let words = layout::words(&found.paths, page.runtime);
+    let kept = kept::findings(kept.0, kept.1, &page.roles);
+    findings.extend(kept.into_iter().map(|finding| finding.in_full(&words)));
     let is_failed =
         page.roles.iter().any(RoleView::is_down) || findings.iter().any(Finding::is_error);
     let exit = if is_failed { Exit::Failed } else { Exit::Done };
     // Where the engine is away, that is what keeps the roles down, or will.
     let away = if page.runtime == Runtime::Swarm { without_engine(exit) } else { None };
+    findings.extend(unresponsive(&page.roles, &found.paths, page.runtime));
     findings.extend(away.or_else(|| down(&page.roles, &found.paths, page.runtime)));
     findings.splice(0..0, interrupted);
     findings.sort_by_key(|finding| !finding.is_error());
@@ -54,7 +64,7 @@ pub(super) fn run(status: &Status, global: &Global, screen: &Screen) -> Result<E
         screen.document(&page.document(&findings, &found.answers.document()));
         return Ok(exit);
     }
-    screen.data(&page.lines(screen.width()).join("\n"));
+    screen.block(&page.lines(screen.width()).join("\n"));
     screen.findings(&findings);
     Ok(exit)
 }
@@ -143,46 +153,10 @@ fn full(paths: &Paths) -> Option<Finding> {
 
 /// What to do where the docker engine does not answer.
 fn without_engine(exit: Exit) -> Option<Finding> {
-    let what = engine::connect().err()?.to_string();
-    let cure = "start it: `systemctl enable --now docker`";
+    let found = preflight::engine::away(&Engine::connect(|| false).err()?);
     Some(match exit {
-        Exit::Done => Finding::warning("docker.not-running", what, cure),
-        _ => Finding::error("docker.not-running", what, cure),
-    })
-}
-
-/// What to do where a role does not run.
-fn down(views: &[RoleView], paths: &Paths, runtime: Runtime) -> Option<Finding> {
-    // Why a role has rejected its configuration is reported by itself.
-    let views: Vec<_> = views.iter().filter(|v| v.is_down() && v.rejection().is_none()).collect();
-    let names: Vec<_> = views.iter().map(|view| view.name()).collect();
-    (!names.is_empty()).then(|| {
-        let units: Vec<_> = views
-            .iter()
-            .filter(|view| units::keep(paths, view.role()))
-            .map(|view| format!("`journalctl -u {}`", layout::unit_name(view.role())))
-            .collect();
-        let start = format!("`pcoip-cmsg-setup install{}`", layout::words(paths, runtime));
-        let log = match runtime {
-            Runtime::Swarm => format!(
-                "`docker stack ps --no-trunc {STACK}` and `docker service logs {STACK}_cm` show"
-            ),
-            Runtime::Host if units.is_empty() => {
-                format!("the end of `{}` shows", layout::supervise_log(paths).display())
-            }
-            Runtime::Host if units.len() == 1 => format!("{} shows", units[0]),
-            Runtime::Host => format!("{} show", units.join(" and ")),
-        };
-        let (them, verb) = if names.len() == 1 { ("it", "is") } else { ("them", "are") };
-        let wait = match runtime {
-            Runtime::Swarm => {
-                "wait a minute if Docker was just restarted; otherwise start ".to_owned() + them
-            }
-            Runtime::Host => format!("start {them}"),
-        };
-        let cure = format!("{wait} with {start}; {log} the cause");
-        let what = format!("the {} {verb} not running", names.join(" and the "));
-        Finding::error("role.down", what, cure)
+        Exit::Done => Finding { level: Level::Warning, ..found },
+        _ => found,
     })
 }
 

@@ -1,8 +1,9 @@
 //! `uninstall`: stops what runs and removes what was installed, never anything else.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use cmsg_config::Paths;
+use cmsg_engine::NoEngine;
 use nix::unistd;
 
 use super::{Ended, recover};
@@ -30,7 +31,7 @@ use crate::{
     report::{Outcome, Report, plan_lines, removal::Removal},
     screen::Screen,
     step::StepError,
-    system::Real,
+    system::{Real, System as _},
 };
 
 pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Result<Exit, Ended> {
@@ -45,12 +46,7 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
         return Err(vec![unconfirmed()].into());
     }
     // What an interrupted command left may keep it from being read until that is undone.
-    if let Ok(planned) = Planned::read(&found.paths, None, uninstall.purge)
-        && !screen.is_json
-    {
-        let lines = planned.removal(&found.paths, uninstall.purge).lines(screen.width());
-        lines.iter().for_each(|line| screen.note(line));
-    }
+    show(planned(&found.paths, None, uninstall.purge, &mut system), &found.paths, screen)?;
     if is_asked && !is_confirmed(uninstall, &found.paths, (screen, &mut system))? {
         screen.note("Nothing was changed.");
         return Ok(Exit::Failed);
@@ -61,7 +57,8 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
         None => interrupted::finding(&found.paths),
     };
     screen.findings(interrupted.as_slice());
-    let Planned { installed, plan } = Planned::read(&found.paths, lock.as_ref(), uninstall.purge)?;
+    let planned = planned(&found.paths, lock.as_ref(), uninstall.purge, &mut system);
+    let Planned { installed, plan, .. } = planned?;
     if let (Some(lock), true) = (&mut lock, uninstall.purge) {
         let made = Record::of(&installed, &found.paths).folders;
         lock.goes_with(&[lock.made(), &made].concat())?;
@@ -88,6 +85,30 @@ pub(super) fn run(uninstall: &Uninstall, global: &Global, screen: &Screen) -> Re
 struct Planned {
     installed: Installed,
     plan: Plan,
+    purges: bool,
+}
+
+/// Plans the removal, unless the operator interrupts that.
+fn planned(
+    paths: &Paths,
+    lock: Option<&Lock>,
+    purges: bool,
+    system: &mut Real,
+) -> Result<Planned, Ended> {
+    let planned = Planned::read(paths, lock, purges);
+    if system.pause(Duration::ZERO) { Err(Ended::Interrupted) } else { planned }
+}
+
+/// Shows what is removed, as far as it can be read.
+fn show(planned: Result<Planned, Ended>, paths: &Paths, screen: &Screen) -> Result<(), Ended> {
+    match planned {
+        Err(Ended::Interrupted) => return Err(Ended::Interrupted),
+        Ok(planned) if !screen.is_json => {
+            screen.laid_out(|width| planned.removal(paths).lines(width).join("\n"));
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 impl Planned {
@@ -103,11 +124,11 @@ impl Planned {
         }
         let machine = Machine::read(unistd::geteuid().is_root(), paths);
         let plan = plan::uninstall(paths, &installed, &machine, engine.facts(), purges);
-        Ok(Self { installed, plan })
+        Ok(Self { installed, plan, purges })
     }
 
-    fn removal<'a>(&'a self, paths: &'a Paths, purges: bool) -> Removal<'a> {
-        Removal { paths, installed: &self.installed, plan: &self.plan, purges }
+    fn removal<'a>(&'a self, paths: &'a Paths) -> Removal<'a> {
+        Removal { paths, installed: &self.installed, plan: &self.plan, purges: self.purges }
     }
 }
 
@@ -163,15 +184,17 @@ fn kept(paths: &Paths, installed: &Installed, purges: bool) -> Vec<String> {
 
 /// Without the engine and its swarm, what they run cannot be removed, and would come back with them.
 fn unreachable(engine: &EngineFact) -> Option<Finding> {
-    let what = match engine {
+    const GONE: &str = "start it (`systemctl start docker`) and run the command again; if Docker was \
+                        removed for good, `rm -r /opt/teradici /var/log/Teradici` removes what is left";
+    Some(match engine {
         EngineFact::NotAsked => return None,
         EngineFact::There(engine) => return preflight::engine::mute(&engine.swarm),
-        EngineFact::None(why) => engine::told(why),
-        EngineFact::Silent(why) => format!("Docker does not report its state: {why}"),
-    };
-    let cure = "start it (`systemctl start docker`) and run the command again; if Docker was removed \
-                for good, `rm -r /opt/teradici /var/log/Teradici` removes what is left";
-    Some(Finding::error("docker.not-running", what, cure))
+        EngineFact::None(why @ (NoEngine::Absent(_) | NoEngine::Silent(_))) => {
+            Finding::error("docker.not-running", engine::told(why), GONE)
+        }
+        EngineFact::None(why) => preflight::engine::away(why),
+        EngineFact::Silent(why) => preflight::engine::unreported(why),
+    })
 }
 
 fn unconfirmed() -> Finding {

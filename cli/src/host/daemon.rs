@@ -1,7 +1,7 @@
 //! Which daemon to install.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead as _, BufReader},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -10,6 +10,7 @@ use std::{
 use cmsg_config::Paths;
 
 use super::beside::{self, Foreign};
+use crate::installation::layout;
 
 /// The daemon's name beside this program.
 const NAME: &str = "pcoip-cmsgd";
@@ -23,8 +24,10 @@ pub(crate) enum DaemonFact {
     Copy(PathBuf),
     /// The installed one will do.
     Stays,
-    /// It does not lie where it should, and none is installed.
+    /// It does not exist, and none is installed.
     Missing(PathBuf),
+    /// It is not a program, and none is installed.
+    NotExecutable(PathBuf),
     /// Another user put it beside this program.
     Foreign(Foreign),
 }
@@ -45,13 +48,30 @@ impl DaemonFact {
         source.metadata().map_or(0, |metadata| metadata.len())
     }
 
+    /// Whether a process runs the installed daemon, or the one before it.
+    pub(crate) fn is_run_by(pid: u32, paths: &Paths) -> bool {
+        let Ok(program) = fs::read_link(format!("/proc/{pid}/exe")) else { return false };
+        // The kernel's mark of a file that has been replaced.
+        let program = program.to_string_lossy();
+        let program = Path::new(program.strip_suffix(" (deleted)").unwrap_or(&program));
+        let real =
+            |path: PathBuf| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+        [paths.daemon(), layout::previous_daemon(paths)]
+            .into_iter()
+            .any(|path| real(path).is_some_and(|path| path == program))
+    }
+
     fn compare(source: PathBuf, installed: &Path, is_named: bool) -> Self {
-        let is_program = source
-            .metadata()
+        let metadata = source.metadata();
+        let is_program = metadata
+            .as_ref()
             .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0);
         if !is_program {
-            let stays = !is_named && installed.exists();
-            return if stays { Self::Stays } else { Self::Missing(source) };
+            return match metadata {
+                _ if !is_named && installed.exists() => Self::Stays,
+                Ok(_) => Self::NotExecutable(source),
+                Err(_) => Self::Missing(source),
+            };
         }
         if is_same(&source, installed).unwrap_or(false) { Self::Stays } else { Self::Copy(source) }
     }
@@ -118,11 +138,34 @@ mod tests {
             (&source, &none, true, DaemonFact::Copy(source.clone())),
             (&none, &same, true, DaemonFact::Missing(none.clone())),
             (&none, &same, false, DaemonFact::Stays),
-            (&data, &none, false, DaemonFact::Missing(data.clone())),
-            (&folder.path().to_owned(), &none, true, DaemonFact::Missing(folder.path().to_owned())),
+            (&data, &none, false, DaemonFact::NotExecutable(data.clone())),
+            (
+                &folder.path().to_owned(),
+                &none,
+                true,
+                DaemonFact::NotExecutable(folder.path().to_owned()),
+            ),
         ];
         for (index, (source, installed, is_named, fact)) in table.into_iter().enumerate() {
             assert_eq!(DaemonFact::compare(source.clone(), installed, is_named), fact, "{index}");
         }
+    }
+
+    #[test]
+    fn a_process_of_the_installed_daemon_is_known_also_after_an_update() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::under(root.path());
+        let daemon = paths.daemon();
+        fs::create_dir_all(daemon.parent().unwrap()).unwrap();
+        fs::copy("/bin/sleep", &daemon).unwrap();
+        let mut process = std::process::Command::new(&daemon).arg("60").spawn().unwrap();
+
+        assert!(DaemonFact::is_run_by(process.id(), &paths));
+        fs::remove_file(&daemon).unwrap();
+        assert!(DaemonFact::is_run_by(process.id(), &paths));
+        assert!(!DaemonFact::is_run_by(std::process::id(), &paths));
+
+        process.kill().unwrap();
+        process.wait().unwrap();
     }
 }

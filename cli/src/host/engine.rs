@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::anyhow;
-use cmsg_config::socket::Role;
+use cmsg_config::{cause, socket::Role};
 use cmsg_engine::{
     Engine, EngineFacts, NetworkFact, NoEngine,
     archive::{ArchivedImage, ImageArchive, Source},
@@ -16,7 +16,7 @@ use cmsg_engine::{
 use ipnet::Ipv4Net;
 
 use super::{beside, networks::Taken};
-use crate::{files, installation::Runtime, runtime::units};
+use crate::{files, installation::Runtime, interrupt::is_interrupted, runtime::units};
 
 /// The archive's name, beside this program or where packages put it.
 const ARCHIVE: &str = "pcoip-cmsg-images.tar";
@@ -57,7 +57,7 @@ impl EngineFact {
         if runtime != Runtime::Swarm {
             return Self::NotAsked;
         }
-        match Engine::connect() {
+        match Engine::connect(is_interrupted) {
             Err(why) => Self::None(why),
             Ok(engine) => match engine.facts() {
                 Ok(facts) => Self::There(Box::new(facts)),
@@ -95,7 +95,8 @@ pub(crate) fn called(network: &str) -> String {
 impl Deploying {
     pub(crate) fn read() -> Self {
         let has_command = has_command();
-        let images = archive().and_then(ImageArchive::read).map_err(|why| format!("{why:#}"));
+        let images = archive().and_then(ImageArchive::read);
+        let images = images.map_err(|why| cause::chain(why.as_ref()));
         let is_left_at_boot = units::is_engine_left_at_boot();
         Self { has_command, images, environment: environment(), is_left_at_boot }
     }
@@ -132,17 +133,19 @@ pub(crate) fn has_command() -> bool {
 /// Whether Docker is installed, does not run, and systemd could start it.
 pub(crate) fn can_start() -> bool {
     let is_usual = std::env::var_os("DOCKER_HOST").is_none_or(|host| host.is_empty());
-    let is_silent = || matches!(Engine::connect(), Err(NoEngine::Absent(_) | NoEngine::Silent(_)));
+    let is_silent = || {
+        matches!(Engine::connect(is_interrupted), Err(NoEngine::Absent(_) | NoEngine::Silent(_)))
+    };
     is_usual && units::is_booted() && has_command() && is_silent()
 }
 
-/// Connects to the engine.
+/// Connects to the engine, also to undo what an interrupted command has done.
 ///
 /// # Errors
 ///
 /// Why there is none.
 pub(crate) fn connect() -> anyhow::Result<Engine> {
-    Engine::connect().map_err(|why| anyhow!(told(&why)))
+    Engine::connect(|| false).map_err(|why| anyhow!(told(&why)))
 }
 
 /// Why there is no engine to speak to, in words.
@@ -152,15 +155,22 @@ pub(crate) fn told(why: &NoEngine) -> String {
             format!("Docker is not running: `{}` does not exist", socket.display())
         }
         NoEngine::Silent(socket) => {
-            format!("Docker does not answer at `{}`", socket.display())
+            format!("Docker is not running: nothing listens on `{}`", socket.display())
         }
+        NoEngine::Unresponsive(socket, why) => {
+            format!("Docker does not answer at `{}`: {why}", socket.display())
+        }
+        NoEngine::Failing(why) => format!("Docker answers with an error: {why}"),
         NoEngine::Forbidden(socket) => {
             format!("this user may not access Docker at `{}`", socket.display())
         }
         NoEngine::Elsewhere(host) => {
             format!("`DOCKER_HOST` is `{host}`, which is not the Docker engine on this host")
         }
-        NoEngine::Odd(why) => format!("the program that answers is not Docker: {why}"),
+        NoEngine::Odd(socket, why) => {
+            format!("the program that answers at `{}` is not Docker: {why}", socket.display())
+        }
+        NoEngine::Interrupted => "the command was interrupted".to_owned(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -68,11 +69,14 @@ impl Installed {
     pub(crate) fn read(paths: &Paths, locked: Option<&[PathBuf]>) -> anyhow::Result<Self> {
         let just_made = locked.unwrap_or_default();
         let is_missing = |folder: &PathBuf| !folder.exists() || just_made.contains(folder);
-        let live = live(paths);
+        let (live, unresponsive) = ask(paths);
         let units = UnitsFact::read(paths)?;
         let supervisor_runs = match locked {
             Some(_) => host::is_running(paths).context("failed to query the supervisor")?,
-            None => !live.is_empty() && units.running.is_empty(),
+            None => {
+                let runs = !live.is_empty() || !unresponsive.is_empty();
+                runs && units.running.is_empty()
+            }
         };
         Ok(Self {
             missing_folders: layout::all_folders(paths).into_iter().filter(is_missing).collect(),
@@ -81,6 +85,7 @@ impl Installed {
             edited: edited(paths, &live),
             rejected: rejected(paths, &live),
             live,
+            unresponsive,
             ..Self::look(paths)?
         })
     }
@@ -141,10 +146,29 @@ fn is_edited(paths: &Paths, role: Role, reloaded: Option<u64>) -> bool {
     layout::read_by(paths, role).into_iter().any(is_newer)
 }
 
-fn live(paths: &Paths) -> Vec<Status> {
-    let status =
-        |role| socket::get::<Status>(&paths.run(), role, "/status", Duration::from_secs(1)).ok();
-    [Role::Cm, Role::Sg].into_iter().filter_map(status).collect()
+/// What the roles that run say of themselves, and those that do not answer. A role that is only busy is
+/// given more time.
+fn ask(paths: &Paths) -> (Vec<Status>, Vec<Role>) {
+    const WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
+    let (mut live, mut unresponsive) = (Vec::new(), Vec::new());
+    for role in [Role::Cm, Role::Sg] {
+        let mut answers =
+            WAITS.iter().map(|wait| socket::get::<Status>(&paths.run(), role, "/status", *wait));
+        let is_final = |answer: &io::Result<Status>| {
+            answer.as_ref().err().is_none_or(|error| !is_unresponsive(error))
+        };
+        match answers.find(is_final) {
+            Some(answer) => live.extend(answer.ok()),
+            None => unresponsive.push(role),
+        }
+    }
+    (live, unresponsive)
+}
+
+/// Whether the process is there and does not answer.
+pub(crate) fn is_unresponsive(error: &io::Error) -> bool {
+    use io::ErrorKind::{ResourceBusy, TimedOut, WouldBlock};
+    [ResourceBusy, TimedOut, WouldBlock].contains(&error.kind())
 }
 
 #[cfg(test)]

@@ -44,6 +44,8 @@ pub(crate) struct Installed {
     pub(crate) rejected: Vec<Role>,
     /// What the roles that answer say of themselves.
     pub(crate) live: Vec<Status>,
+    /// The roles that run, but do not answer.
+    pub(crate) unresponsive: Vec<Role>,
 }
 
 /// A file of ours.

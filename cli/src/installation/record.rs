@@ -11,6 +11,7 @@ use cmsg_config::{ConfFile, Paths, socket::Role};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use crate::content::Content;
 use crate::installation::{
     Runtime, brokers::Brokers, installed::Installed, layout, surroundings::Surroundings,
 };
@@ -88,7 +89,13 @@ impl Record {
         let empty = || Self {
             schema: 1,
             version: String::new(),
-            runtime: Runtime::default(),
+            // A host has a daemon, and a swarm a stack file.
+            runtime: match installed.has_daemon
+                && !installed.files.contains_key(&layout::stack(paths))
+            {
+                true => Runtime::Host,
+                false => Runtime::default(),
+            },
             folders: Vec::new(),
             account: false,
             written: Written::default(),
@@ -102,6 +109,11 @@ impl Record {
             .content(&layout::record(paths))
             .and_then(|content| serde_json::from_slice(content.bytes()).ok())
             .unwrap_or_else(empty)
+    }
+
+    /// Whether a file contains a note.
+    pub(crate) fn is_one(content: &Content) -> bool {
+        serde_json::from_slice::<Self>(content.bytes()).is_ok()
     }
 
     /// The note after this version made more folders and wrote the configurations.

@@ -124,8 +124,8 @@ impl Turnover {
     }
 }
 
-/// Whether a role has to start anew for steps on the host: its configuration or its unit changes, or
-/// it does not answer whoever tells it to read something again.
+/// Whether a role has to restart for steps on the host: its configuration or its unit changes, or it
+/// does not answer.
 fn starts_anew(steps: &[Step], facts: &Facts, paths: &Paths, role: Role) -> bool {
     let installed = &facts.installed;
     let is_live = installed.live.iter().any(|status| status.role == role);
@@ -134,6 +134,7 @@ fn starts_anew(steps: &[Step], facts: &Facts, paths: &Paths, role: Role) -> bool
         step => is_conf(step, paths, role),
     };
     installed.edited.contains(&role)
+        || installed.unresponsive.contains(&role)
         || steps.iter().any(is_at_start)
         || (!is_live && reads_again(steps, paths, role))
 }
@@ -172,6 +173,18 @@ mod tests {
         install,
         tests::{BOTH, calls, installed, wanted},
     };
+
+    #[test]
+    fn a_role_that_does_not_answer_is_restarted() {
+        let (wanted, answers) = wanted(BOTH);
+        let mut facts = installed(BOTH);
+        facts.installed.unresponsive = vec![Role::Sg];
+
+        let plan = install(&wanted, &facts, &answers);
+
+        assert_eq!(calls(&plan), ["stop security-gateway", "start security-gateway"]);
+        assert_eq!(plan.restarts, [Role::Sg]);
+    }
 
     #[test]
     fn a_role_that_rejected_its_configuration_is_started_once_it_is_good() {

@@ -1,8 +1,9 @@
 //! The bundle that is installed from: whether it is whole, for this machine, and of this version.
 
-use std::{cmp::Ordering, env::consts::ARCH, error::Error};
+use std::{cmp::Ordering, env::consts::ARCH};
 
 use cmsg_bundles::{Manifest, Problem};
+use cmsg_config::cause;
 
 use crate::{
     finding::Finding,
@@ -40,12 +41,9 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
 
 /// What is wrong with it.
 fn of_problem(bundle: &BundleFact, problem: &Problem) -> Finding {
-    let mut what = format!("`{}`: {problem}", bundle.path.display());
-    let mut source = problem.source();
-    while let Some(cause) = source {
-        what = format!("{what}: {cause}");
-        source = cause.source();
-    }
+    let (why, path) = (cause::chain(problem), format!("`{}`", bundle.path.display()));
+    // A bundle that cannot be read at all is named by its problem.
+    let what = if why.starts_with(&format!("{path} ")) { why } else { format!("{path}: {why}") };
     let (id, cure) = match problem {
         Problem::Unreadable { .. } => (
             "bundle.unreadable",
@@ -165,7 +163,7 @@ mod tests {
             (
                 Problem::Unwritable { path: PathBuf::from("/t"), source: full },
                 "bundle.room",
-                "`/b`: `/t` cannot be written: No space left on device (os error 28)",
+                "`/b`: `/t` cannot be written: the disk is full (No space left on device, os error 28)",
             ),
             (Problem::Truncated, "bundle.truncated", "`/b`: the archive ends early"),
             (

@@ -17,6 +17,9 @@ use crate::{
 
 const LEAST_VERSION: Version = Version { major: 20, minor: 10, patch: 0 };
 
+/// What to do about an engine that runs, but does not work.
+const RESTART: &str = "check `journalctl -u docker`, fix the problem and restart Docker";
+
 /// The other way, where nothing is installed yet.
 const WITHOUT: &str = "or run the services on the host itself with `--runtime=host`";
 
@@ -38,11 +41,7 @@ pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {
         EngineFact::None(why) => {
             findings.push(no_engine(why, has_command, facts.installed.units.are_used));
         }
-        EngineFact::Silent(why) => findings.push(Finding::error(
-            "docker.silent",
-            format!("Docker does not report its state: {why}"),
-            "check `journalctl -u docker`, fix the problem and restart Docker",
-        )),
+        EngineFact::Silent(why) => findings.push(unreported(why)),
         EngineFact::There(engine) => {
             if !has_command {
                 findings.push(Finding::error(
@@ -105,6 +104,11 @@ pub(crate) fn away(why: &NoEngine) -> Finding {
     Finding { cure: only_way(&finding.cure), ..finding }
 }
 
+/// Docker answers, but a query failed.
+pub(crate) fn unreported(why: &str) -> Finding {
+    Finding::error("docker.silent", format!("Docker does not report its state: {why}"), RESTART)
+}
+
 fn no_engine(why: &NoEngine, has_command: bool, has_systemd: bool) -> Finding {
     let what = told(why);
     match why {
@@ -133,7 +137,11 @@ fn no_engine(why: &NoEngine, has_command: bool, has_systemd: bool) -> Finding {
             what,
             "unset `DOCKER_HOST`, or set it to a Unix socket",
         ),
-        NoEngine::Odd(_) => Finding::error(
+        NoEngine::Unresponsive(..) | NoEngine::Failing(_) => {
+            Finding::error("docker.silent", what, RESTART)
+        }
+        NoEngine::Interrupted => Finding::error("docker.silent", what, "run the command again"),
+        NoEngine::Odd(..) => Finding::error(
             "docker.odd",
             what,
             format!("install Docker 20.10.0 or later in its place, {WITHOUT}"),

@@ -15,7 +15,7 @@ use crate::{
     wanted::{Certificate, Wanted},
 };
 
-const ID: &str = "certificate.damaged";
+pub(crate) const ID: &str = "certificate.damaged";
 
 /// Reports what is damaged.
 pub(super) fn check(wanted: &Wanted, facts: &Facts) -> Vec<Finding> {

@@ -47,8 +47,13 @@ fn daemon(daemon: &DaemonFact) -> Option<Finding> {
         DaemonFact::Copy(_) | DaemonFact::Stays => None,
         DaemonFact::Missing(path) => Some(Finding::error(
             "daemon.missing",
-            format!("the daemon `{}` does not exist or is not executable", path.display()),
+            format!("the daemon `{}` does not exist", path.display()),
             "specify it with `--daemon PATH`",
+        )),
+        DaemonFact::NotExecutable(path) => Some(Finding::error(
+            "daemon.missing",
+            format!("the daemon `{}` is not an executable file", path.display()),
+            "make it executable with `chmod +x`, or specify another file with `--daemon PATH`",
         )),
         DaemonFact::Foreign(foreign) => Some(Finding::error(
             "daemon.untrusted",

@@ -40,13 +40,21 @@ pub(crate) fn refusal((gateway, refusal): &(String, LastRefusal)) -> Finding {
 
 /// The findings of a role that has rejected its configuration.
 pub(crate) fn rejected(rejection: &Rejection, conf: &Path, runtime: Runtime) -> Vec<Finding> {
+    invalid(&rejection.problems, conf, runtime)
+}
+
+/// The findings of a configuration that a role would reject.
+pub(crate) fn invalid(problems: &[String], conf: &Path, runtime: Runtime) -> Vec<Finding> {
     let cure = match runtime {
         Runtime::Swarm => "correct it; Docker restarts the service",
         Runtime::Host => "correct it, then start the service: `pcoip-cmsg-setup install`",
     };
     let what = |problem: &String| format!("`{}`: {problem}", conf.display());
-    let problems = rejection.problems.iter().map(what);
-    problems.map(|what| Finding::error("configuration.invalid", what, cure)).collect()
+    problems
+        .iter()
+        .map(what)
+        .map(|what| Finding::error("configuration.invalid", what, cure))
+        .collect()
 }
 
 fn cure(refused: &RefusedCertificate, words: &str) -> String {

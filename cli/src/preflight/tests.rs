@@ -217,10 +217,12 @@ fn disk_that_is_ignored_is_not_told() {
 
 #[test]
 fn a_daemon_that_is_not_there_is_refused() {
-    let found = found(|facts| facts.daemon = DaemonFact::Missing("/d".into()));
-
-    let what = "the daemon `/d` does not exist or is not executable".to_owned();
-    assert_eq!(found, [("daemon.missing", true, what)]);
+    let told = |daemon: DaemonFact| found(|facts| facts.daemon = daemon);
+    let (away, odd) =
+        ("the daemon `/d` does not exist", "the daemon `/d` is not an executable file");
+    let refused = |what: &str| vec![("daemon.missing", true, what.to_owned())];
+    assert_eq!(told(DaemonFact::Missing("/d".into())), refused(away));
+    assert_eq!(told(DaemonFact::NotExecutable("/d".into())), refused(odd));
 }
 
 #[test]

@@ -1,13 +1,17 @@
 //! Questions that are edited in place, by the crate dialoguer.
 
-use std::{cell::Cell, fmt, io};
+use std::{
+    cell::Cell,
+    fmt,
+    io::{self, Write as _},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use console::{Term, measure_text_width};
 use dialoguer::{Confirm, Input, Select, theme::Theme};
-use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use textwrap::{Options, WordSeparator, WordSplitter, fill};
 
-use super::{Gone, Judge, ValueQuestion, lines};
+use super::{Gone, Judge, ValueQuestion, lines, mode::Mode};
 use crate::{
     finding::Finding,
     screen::{Screen, wrap, wrap::Width},
@@ -24,7 +28,9 @@ const YES_OR_NO: &str = " [y/N] ";
 /// the question does not notice.
 pub(super) struct Dialog {
     terminal: Term,
-    before: Termios,
+    /// What is shown again once the program is resumed.
+    question: Arc<Mutex<String>>,
+    _mode: Mode,
 }
 
 impl Dialog {
@@ -34,13 +40,14 @@ impl Dialog {
     ///
     /// Standard input is not a terminal.
     pub(super) fn begin() -> Result<Self, Gone> {
-        let before = tcgetattr(io::stdin()).map_err(|_| Gone)?;
-        let mut raw = before.clone();
-        cfmakeraw(&mut raw);
-        // Line breaks of the output stay line breaks.
-        raw.output_flags = before.output_flags;
-        tcsetattr(io::stdin(), SetArg::TCSADRAIN, &raw).map_err(|_| Gone)?;
-        Ok(Self { terminal: Term::stderr(), before })
+        let question = Arc::<Mutex<String>>::default();
+        let shown = Arc::clone(&question);
+        let resumed = move || {
+            let question = shown.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = write!(io::stderr(), "\n{question}");
+        };
+        let mode = Mode::raw(resumed).map_err(|_| Gone)?;
+        Ok(Self { terminal: Term::stderr(), question, _mode: mode })
     }
 
     /// Asks for a value until it is accepted. What is wrong is shown below the question, in place of the
@@ -52,6 +59,7 @@ impl Dialog {
         screen: &Screen,
     ) -> Result<String, Gone> {
         self.show(&question.to_string())?;
+        self.remember(&question.to_string(), MARK);
         let accepted = Cell::new(None);
         let validate = |typed: &String| {
             self.clear_wrapped(typed);
@@ -72,7 +80,9 @@ impl Dialog {
 
     /// Asks for one of several choices, and returns its index.
     pub(super) fn choice(&self, question: &str, choices: &[&str]) -> Result<usize, Gone> {
-        self.show(&format!("{question}  (arrow keys, Enter)"))?;
+        let asked = format!("{question}  (arrow keys, Enter)");
+        self.show(&asked)?;
+        self.remember(&asked, "");
         let items = choices.iter().map(|text| {
             let lines = wrap::text(&plain(text), self.width(MARK.len()));
             lines.replace('\n', &format!("\n{}", " ".repeat(MARK.len())))
@@ -94,6 +104,8 @@ impl Dialog {
         if !above.is_empty() {
             self.show(above)?;
         }
+        *self.question.lock().unwrap_or_else(PoisonError::into_inner) =
+            format!("{question}{YES_OR_NO}");
         let confirm = Confirm::with_theme(&Plain).with_prompt(last);
         let confirm = confirm.default(false).show_default(false).wait_for_newline(true);
         confirm.interact_on(&self.terminal).map_err(|_| self.leave())
@@ -102,6 +114,12 @@ impl Dialog {
     fn show(&self, text: &str) -> Result<(), Gone> {
         let text = wrap::text(&plain(text), self.width(0));
         self.terminal.write_line(&text).map_err(|_| Gone)
+    }
+
+    /// Notes what is shown once the program is resumed: the question, and what comes before the answer.
+    fn remember(&self, question: &str, mark: &str) {
+        let text = wrap::text(&plain(question), self.width(0));
+        *self.question.lock().unwrap_or_else(PoisonError::into_inner) = format!("{text}\n{mark}");
     }
 
     /// What is wrong with a value. Lines that the terminal itself breaks would not be cleared.
@@ -136,7 +154,6 @@ impl Drop for Dialog {
     fn drop(&mut self) {
         // dialoguer hides it, and leaves it hidden when it is interrupted.
         let _ = self.terminal.show_cursor();
-        let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &self.before);
     }
 }
 

@@ -6,6 +6,7 @@ use cmsg_config::values::Switch;
 use crate::{
     answers::{Answers, Origin},
     args::settings::Setting,
+    installation::Runtime,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,8 @@ impl Question {
         let is_given = |setting| !answers.of(setting).texts.is_empty();
         let (manager, gateway) =
             (is_on(Setting::EnableConnectionManager), is_on(Setting::EnableSecurityGateway));
+        let runtime = answers.of(Setting::Runtime).texts.first();
+        let is_swarm = runtime.is_none_or(|text| text.parse() == Ok(Runtime::Swarm));
         let is_open = |question: &Self| match question {
             Self::Policies => true,
             Self::BrokerUrl => manager,
@@ -41,7 +44,8 @@ impl Question {
             Self::Certificate => !is_given(Setting::SslCert) && !is_given(Setting::SslKey),
             Self::SslCert | Self::SslKey | Self::CaCert => !is_on(Setting::SelfSigned),
             Self::JwtVerifyingCert => gateway && !manager,
-            Self::DockerPassword => is_given(Setting::DockerUsername),
+            // On the host itself, the registry is not used.
+            Self::DockerPassword => is_given(Setting::DockerUsername) && is_swarm,
             Self::SsoEnrollmentPassword => {
                 is_on(Setting::EnableSso) && is_given(Setting::SsoEnrollmentUsername)
             }
@@ -152,6 +156,7 @@ mod tests {
             (&format!("{REST} ca-cert=c"), "true", "self-signed"),
             ("accept-policies=false broker-url= external-pcoip-ip=i", "true", "self-signed"),
             (self_signed, "", "docker-password"),
+            (&format!("{self_signed} runtime=host"), "", ""),
             (&format!("{self_signed} docker-password="), "", ""),
             (
                 &format!("{self_signed} enable-sso=true sso-enrollment-username=n"),

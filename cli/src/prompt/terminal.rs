@@ -2,7 +2,6 @@
 //! cursor cannot move.
 
 use std::{
-    ffi::OsStr,
     io::{self, Write as _},
     os::fd::AsFd as _,
     time::Duration,
@@ -11,16 +10,22 @@ use std::{
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr},
     unistd,
 };
 use zeroize::Zeroizing;
 
-use super::{Gone, Judge, Person, ValueQuestion, dialog::Dialog, lines};
-use crate::{finding::Finding, screen::Screen, shown::plain, system::System};
+use super::{Gone, Judge, Person, ValueQuestion, dialog::Dialog, lines, mode::Mode};
+use crate::{
+    finding::Finding,
+    screen::{self, Screen},
+    shown::plain,
+    system::System,
+};
 
 /// How often to check for a signal to stop, in milliseconds.
 const LOOK: u8 = 50;
+/// The keys that would suspend or quit the program, Ctrl-Z and Ctrl-\\, are no part of a password.
+const UNUSED: [char; 2] = ['\u{1a}', '\u{1c}'];
 /// The longest line that a terminal passes on.
 const LINE: usize = 4096;
 
@@ -34,7 +39,7 @@ pub(crate) struct Terminal<'a> {
 impl<'a> Terminal<'a> {
     /// The person there; the system reports a signal to stop.
     pub(crate) fn new(screen: &'a Screen, system: &'a mut dyn System) -> Self {
-        let moves_cursor = moves_cursor(std::env::var_os("TERM").as_deref());
+        let moves_cursor = !screen::is_dumb();
         Self { screen, system, moves_cursor }
     }
 
@@ -82,8 +87,11 @@ impl Person for Terminal<'_> {
     fn ask(&mut self, question: &str, is_secret: bool) -> Result<Zeroizing<String>, Gone> {
         loop {
             // Before the question, so that an early answer is not shown either.
-            let unseen = if is_secret { Some(Unseen::begin().map_err(|_| Gone)?) } else { None };
-            err(&plain(question));
+            let shown = plain(question);
+            let again = format!("\n{shown}");
+            let unseen = is_secret.then(|| Mode::unseen(move || err(&again))).transpose();
+            let unseen = unseen.map_err(|_| Gone)?;
+            err(&shown);
             let line = self.line();
             drop(unseen);
             if is_secret || line.is_err() {
@@ -92,7 +100,8 @@ impl Person for Terminal<'_> {
             let line = line?;
             match std::str::from_utf8(&line) {
                 Ok(text) if is_secret => {
-                    return Ok(text.trim_end_matches(['\r', '\n']).to_owned().into());
+                    let text = text.trim_end_matches(['\r', '\n']);
+                    return Ok(text.replace(UNUSED, "").into());
                 }
                 Ok(text) => return Ok(text.trim().to_owned().into()),
                 Err(_) => self.tell("the input is not UTF-8; enter it again"),
@@ -122,50 +131,6 @@ impl Person for Terminal<'_> {
     }
 }
 
-/// The terminal does not show what is typed until this is dropped.
-struct Unseen(Termios);
-
-impl Unseen {
-    fn begin() -> nix::Result<Self> {
-        let before = tcgetattr(io::stdin())?;
-        let mut unseen = before.clone();
-        unseen.local_flags.remove(LocalFlags::ECHO);
-        tcsetattr(io::stdin(), SetArg::TCSADRAIN, &unseen)?;
-        Ok(Self(before))
-    }
-}
-
-impl Drop for Unseen {
-    fn drop(&mut self) {
-        let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &self.0);
-    }
-}
-
-/// Whether a terminal of this kind can move its cursor.
-fn moves_cursor(kind: Option<&OsStr>) -> bool {
-    kind.is_some_and(|kind| !["", "dumb", "unknown"].iter().any(|other| kind == *other))
-}
-
 fn err(text: &str) {
     let _ = write!(io::stderr(), "{text}");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_terminal_that_says_nothing_of_itself_gets_plain_lines() {
-        let table = [
-            (Some("xterm-256color"), true),
-            (Some("linux"), true),
-            (Some("dumb"), false),
-            (Some("unknown"), false),
-            (Some(""), false),
-            (None, false),
-        ];
-        for (kind, moves) in table {
-            assert_eq!(moves_cursor(kind.map(OsStr::new)), moves, "{kind:?}");
-        }
-    }
 }

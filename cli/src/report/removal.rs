@@ -82,6 +82,10 @@ impl Removal<'_> {
 
     fn sessions(&self) -> String {
         let live = &self.installed.live;
+        if let Some(role) = self.installed.unresponsive.last() {
+            let name = role.command().replace('-', " ");
+            return format!("unknown: the {name} does not answer");
+        }
         if live.is_empty() {
             return "none, the services are not running".to_owned();
         }
@@ -165,6 +169,12 @@ mod tests {
                 (1, 0),
             ),
         ];
+        let mut hung = installed(BOTH).installed;
+        hung.unresponsive = vec![Role::Sg];
+        let plan = Plan { steps: Vec::new(), restarts: Vec::new() };
+        let removal = Removal { paths: &under, installed: &hung, plan: &plan, purges: false };
+        assert_eq!(removal.sessions(), "unknown: the security gateway does not answer");
+
         let mut pages = String::new();
         for (scene, purges, steps, (in_use, resumable)) in scenes {
             let mut there = installed(BOTH).installed;

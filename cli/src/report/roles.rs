@@ -41,6 +41,11 @@ pub(crate) enum RoleState {
 }
 
 impl RoleState {
+    /// Whether the role answers.
+    pub(crate) fn is_running(self) -> bool {
+        matches!(self, Self::Healthy | Self::NotReady | Self::Draining)
+    }
+
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use cmsg_config::{
-    socket::{BrokerStatus, GatewayStanding, Usage},
+    socket::{BrokerStatus, GatewayStanding, Role, Usage},
     values::BrokerUrl,
 };
 use serde_json::{Value, json};
@@ -101,10 +101,11 @@ impl StatusPage {
     fn roles_table(&self, width: Width) -> Vec<String> {
         let head = ["ROLE", "STATE", "UPTIME", "SESSIONS"].map(str::to_owned);
         let rows: Vec<_> = self.roles.iter().map(|role| self.row(role)).collect();
-        let mut rows = table(&[vec![head], rows].concat()).into_iter();
-        let mut lines: Vec<_> = rows.next().into_iter().collect();
+        let rows = table(&[vec![head], rows].concat());
+        let mut rows = rows.iter().map(|row| wrap("", row, width));
+        let mut lines = rows.next().unwrap_or_default();
         for (role, row) in self.roles.iter().zip(rows) {
-            lines.push(row);
+            lines.extend(row);
             let reasons = reasons(role);
             lines.extend(reasons.iter().flat_map(|text| wrap("  ", text, width)));
         }
@@ -136,10 +137,15 @@ impl StatusPage {
                 vec![broker.url.clone(), reachability(broker), certificate_check(broker)]
             }
             (None, Some(url)) => {
-                vec![
-                    url.clone(),
-                    "state unknown: the connection manager does not answer".to_owned(),
-                ]
+                let manager = self.roles.iter().find(|role| role.role() == Role::Cm);
+                let why = match manager.map(RoleView::state) {
+                    Some(RoleState::NotResponding) => "the connection manager does not answer",
+                    Some(state) if state.is_running() => {
+                        "the connection manager does not report it"
+                    }
+                    _ => "the connection manager is not running",
+                };
+                vec![url.clone(), format!("state unknown: {why}")]
             }
             (None, None) => Vec::new(),
         }
@@ -231,7 +237,7 @@ fn certificate_check(broker: &BrokerStatus) -> String {
         }
         BrokerStatus { refused: Some(_), .. } => "certificate refused",
         BrokerStatus { answers: false, .. } => {
-            "certificate not checked: the broker does not answer"
+            "certificate state unknown: the last check of the broker failed"
         }
         BrokerStatus { is_pinned: Some(true), .. } => "certificate verified (pinned)",
         _ => "certificate verified",

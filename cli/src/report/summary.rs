@@ -217,6 +217,9 @@ fn sessions(Planned { facts, plan, .. }: Planned<'_>) -> String {
     let in_use = |status: &Status| status.usage.map_or(status.sessions, |usage| usage.in_use);
     let line = |role: &Role| match role {
         Role::Cm => "users cannot log on for a few seconds".to_owned(),
+        Role::Sg if facts.installed.unresponsive.contains(&Role::Sg) => {
+            "the gateway does not answer; its sessions pause for a few seconds".to_owned()
+        }
         Role::Sg => {
             let live = facts.installed.live.iter().find(|status| status.role == Role::Sg);
             match live.map(in_use) {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, str::FromStr};
 use cmsg_config::values::{BadValue, Host, HostPort, Name};
 
 use super::{Given, Reader, later::need, values::bad};
-use crate::{answers::Answers, args::settings::Setting, finding::Finding};
+use crate::{answers::Answers, args::settings::Setting, finding::Finding, installation::Runtime};
 
 /// What is said of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,16 +27,17 @@ impl Docker {
         if !reader.is_empty(Setting::DockerUsername) {
             need(&mut reader, Setting::DockerUsername, &[Setting::DockerRegistry]);
         }
-        let docker = Self::read(&mut reader);
+        let docker = Self::read(&mut reader, Runtime::Swarm);
         (docker, reader.finish())
     }
 
-    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+    /// Nothing of it is used on the host itself, so nothing is missing there.
+    pub(super) fn read(reader: &mut Reader<'_>, runtime: Runtime) -> Self {
         for (given, other) in [
             (Setting::DockerUsername, Setting::DockerPassword),
             (Setting::DockerPassword, Setting::DockerUsername),
         ] {
-            if !reader.is_empty(given) {
+            if runtime == Runtime::Swarm && !reader.is_empty(given) {
                 need(reader, given, &[other]);
             }
         }

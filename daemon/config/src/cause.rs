@@ -2,9 +2,15 @@
 //! brackets: `the connection was refused (Connection refused, os error 111)`. A peer can choose parts of
 //! the original, so control characters in it are escaped.
 
-use std::{error::Error, io};
+use std::{
+    error::Error,
+    io::{self, ErrorKind::WouldBlock},
+};
 
 use crate::distrust::{self, Distrust};
+
+/// `ELOOP`.
+const TOO_MANY_LINKS: i32 = 40;
 
 /// The whole chain of an error in one line. It ends at the first cause that has words here; what HTTP
 /// libraries say around that cause is left out.
@@ -47,6 +53,10 @@ fn words(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<io::Error>() {
         let carried = error.get_ref().and_then(|carried| words(carried));
+        // The system's own words for a timeout on a socket, `Resource temporarily unavailable`, mislead.
+        if carried.is_none() && error.raw_os_error().is_some() && error.kind() == WouldBlock {
+            return of_system(error).map(str::to_owned);
+        }
         return carried.or_else(|| Some(with_original(of_system(error)?, &error.to_string())));
     }
     of_text(&error.to_string())
@@ -83,7 +93,7 @@ fn of_system(error: &io::Error) -> Option<&'static str> {
         ErrorKind::HostUnreachable => "the host cannot be reached",
         ErrorKind::NetworkUnreachable => "there is no route to the network",
         ErrorKind::NetworkDown => "the network is down",
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => "there was no answer in time",
+        ErrorKind::TimedOut | WouldBlock => "there was no answer in time",
         ErrorKind::AddrInUse => "another process uses this address and port",
         ErrorKind::AddrNotAvailable => "this host does not have this address",
         ErrorKind::NotFound => "it does not exist",
@@ -93,6 +103,12 @@ fn of_system(error: &io::Error) -> Option<&'static str> {
         ErrorKind::StorageFull => "the disk is full",
         ErrorKind::QuotaExceeded => "the disk quota is used up",
         ErrorKind::ReadOnlyFilesystem => "the file system is read-only",
+        ErrorKind::InvalidInput if error.raw_os_error().is_some() => {
+            "the system does not accept this address or value"
+        }
+        _ if error.raw_os_error() == Some(TOO_MANY_LINKS) => {
+            "the path leads through too many symbolic links"
+        }
         _ => return None,
     })
 }
@@ -167,17 +183,25 @@ fn with_original(meaning: &str, original: &str) -> String {
 fn escaped(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
-        let turns = matches!(
-            c,
-            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-        );
-        if c.is_control() || turns {
+        if c.is_control() || is_deceptive(c) {
             line.extend(c.escape_unicode());
         } else {
             line.push(c);
         }
     }
     line
+}
+
+/// Whether a terminal does not show a character as such: it breaks a line, changes the direction of
+/// text, or is invisible.
+#[must_use]
+pub fn is_deceptive(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 #[cfg(test)]
@@ -213,6 +237,16 @@ mod tests {
             (21, "it is a directory (Is a directory, os error 21)"),
             (28, "the disk is full (No space left on device, os error 28)"),
             (30, "the file system is read-only (Read-only file system, os error 30)"),
+            (11, "there was no answer in time"),
+            (
+                40,
+                "the path leads through too many symbolic links (Too many levels of symbolic \
+                 links, os error 40)",
+            ),
+            (
+                22,
+                "the system does not accept this address or value (Invalid argument, os error 22)",
+            ),
             (5, "Input/output error (os error 5)"),
         ];
         for (number, text) in table {

@@ -10,15 +10,16 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     net::SocketAddr,
-    os::{
-        fd::AsRawFd,
-        unix::net::{UnixListener, UnixStream},
-    },
-    path::{Path, PathBuf},
+    os::unix::net::UnixListener,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+pub use connecting::{connect, connect_at};
+
+use connecting::{connect_named, is_crowded, through};
 
 pub use broker::{BrokerStatus, RefusedCertificate};
 pub use counted::{
@@ -30,6 +31,7 @@ pub use supervised::{Supervised, SupervisedRole, supervised};
 pub use ended::{EndReason, SESSIONS_ENDED, SessionEnded, SessionsEnded, report_ended};
 
 mod broker;
+mod connecting;
 mod counted;
 mod ended;
 mod supervised;
@@ -203,8 +205,10 @@ pub struct Amount {
     pub bytes: u64,
 }
 
-/// Upper bound of a response in bytes; real ones are much smaller.
-const LONGEST: usize = 64 * 1024 * 1024;
+/// Upper bound of a response in bytes; real ones are much smaller. A gateway with very many sessions
+/// lists all of them in `GET /connections`.
+const LONGEST: usize = 1024 * 1024;
+const LONGEST_LIST: usize = 64 * LONGEST;
 
 /// File name of the supervisor's socket in the run directory.
 pub const SUPERVISOR: &str = "supervise.sock";
@@ -231,29 +235,15 @@ pub fn bind_supervisor(run: &Path) -> io::Result<UnixListener> {
 fn bind_named(run: &Path, name: &str) -> io::Result<UnixListener> {
     let folder = File::open(run)?;
     let path = through(&folder, name);
-    match UnixStream::connect(&path) {
+    match connect_at(&path, Duration::ZERO) {
         Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+        Err(error) if is_crowded(&error) => return Err(io::ErrorKind::AddrInUse.into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(_) => std::fs::remove_file(&path)?,
     }
     let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     Ok(listener)
-}
-
-/// Connects to the socket of a role.
-///
-/// # Errors
-///
-/// `NotFound` or `ConnectionRefused` if the role is not running; otherwise the error of the system
-/// call.
-pub fn connect(run: &Path, role: Role) -> io::Result<UnixStream> {
-    connect_named(run, role.socket())
-}
-
-fn connect_named(run: &Path, name: &str) -> io::Result<UnixStream> {
-    let folder = File::open(run)?;
-    UnixStream::connect(through(&folder, name))
 }
 
 /// Requests a document from a role: `get::<Status>(run, Role::Cm, "/status", wait)`.
@@ -268,7 +258,7 @@ pub fn get<T: DeserializeOwned>(
     path: &str,
     wait: Duration,
 ) -> io::Result<T> {
-    read_answer(&exchange(connect(run, role)?, &format!("GET {path}"), &[], wait)?)
+    read_answer(&exchange((run, role.socket()), &format!("GET {path}"), &[], wait)?)
 }
 
 /// Sends a command to a role: `tell(run, Role::Cm, "/reload", wait)`.
@@ -277,7 +267,7 @@ pub fn get<T: DeserializeOwned>(
 ///
 /// The error of the system call, or `Other` with the role's message if it refuses.
 pub fn tell(run: &Path, role: Role, path: &str, wait: Duration) -> io::Result<()> {
-    let answer = exchange(connect(run, role)?, &format!("POST {path}"), &[], wait)?;
+    let answer = exchange((run, role.socket()), &format!("POST {path}"), &[], wait)?;
     match split(&answer)? {
         (b"204", _) => Ok(()),
         (_, why) => Err(io::Error::other(String::from_utf8_lossy(why).into_owned())),
@@ -307,19 +297,22 @@ pub fn order(run: &Path, role: Role, order: Order, wait: Duration) -> io::Result
         Role::Cm => "cm",
         Role::Sg => "sg",
     };
-    let stream = connect_named(run, SUPERVISOR)?;
-    body(&exchange(stream, &format!("POST /{word}/{name}"), &[], wait)?).map(drop)
+    body(&exchange((run, SUPERVISOR), &format!("POST /{word}/{name}"), &[], wait)?).map(drop)
 }
 
-/// Sends a request with a JSON body, which may be empty, and reads the whole response.
+/// Connects to a socket of the run directory, sends a request with a JSON body, which may be empty,
+/// and reads the whole response.
 fn exchange(
-    mut stream: UnixStream,
+    (run, name): (&Path, &str),
     request: &str,
     body: &[u8],
     wait: Duration,
 ) -> io::Result<Vec<u8>> {
     let begun = Instant::now();
-    stream.set_write_timeout(Some(wait))?;
+    // The deadline is for all of it, so slow single bytes do not extend it.
+    let left = || wait.checked_sub(begun.elapsed()).filter(|left| !left.is_zero());
+    let mut stream = connect_named(run, name, wait)?;
+    stream.set_write_timeout(Some(left().ok_or(io::ErrorKind::TimedOut)?))?;
     let content = match body.len() {
         0 => String::new(),
         length => format!("Content-Type: application/json\r\nContent-Length: {length}\r\n"),
@@ -328,12 +321,14 @@ fn exchange(
     stream.write_all(&[head.as_bytes(), body].concat())?;
     let mut answer = Vec::new();
     let mut buffer = [0; 16 * 1024];
-    while answer.len() < LONGEST {
-        // The deadline is for the whole response, so slow single bytes do not extend it.
-        let left = wait.checked_sub(begun.elapsed()).filter(|left| !left.is_zero());
-        stream.set_read_timeout(Some(left.ok_or(io::ErrorKind::TimedOut)?))?;
+    let longest = if request == "GET /connections" { LONGEST_LIST } else { LONGEST };
+    loop {
+        stream.set_read_timeout(Some(left().ok_or(io::ErrorKind::TimedOut)?))?;
         match stream.read(&mut buffer) {
             Ok(0) => break,
+            Ok(count) if answer.len() + count > longest => {
+                return Err(invalid(&format!("the answer is larger than {longest} bytes")));
+            }
             Ok(count) => answer.extend_from_slice(&buffer[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -370,11 +365,6 @@ fn split(answer: &[u8]) -> io::Result<(&[u8], &[u8])> {
 
 fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
-}
-
-/// A short path to the socket, even if the directory's path is long.
-fn through(folder: &File, name: &str) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd()))
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ fn what_is_no_answers_file_is_refused_at_once() {
         ("tag", b"agent-port: !port 6000\n".to_vec(), "`agent-port` expects one value"),
         ("twice", b"agent-port: 1\nagent-port: 2\n".to_vec(), "duplicate entry"),
         ("unknown", b"agent-port: 1\n\nport: 2\n".to_vec(), "no setting `port` (line 3)"),
-        ("bytes", vec![0xff, 0, 1], "line 1 is not UTF-8"),
+        ("bytes", vec![0xff, 0, 1], "is not a text file"),
         ("huge", huge, "is larger than 1048576 bytes"),
     ];
     for (name, content, why) in table {

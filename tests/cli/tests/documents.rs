@@ -12,7 +12,7 @@ use std::{
 
 use documents::{
     shapes::{self, Change, From, Level, Outcome, Role, Runtime, Status, Validation, Value},
-    site::{Site, run},
+    site::{CONNECTION_MANAGER, Site, put, run},
 };
 
 /// A gateway with unused listening addresses.
@@ -199,6 +199,64 @@ fn the_status_tells_every_role_and_every_certificate() {
     assert_eq!(down, ["role.down"]);
     assert_eq!(status.settings["runtime"].from, From::Saved);
     assert_eq!(status.settings["root"].from, From::Flag);
+}
+
+#[test]
+fn a_service_that_runs_and_does_not_answer_is_not_reported_as_stopped() {
+    let (site, _gateway) = Site::hung();
+
+    let (code, status) = run::<Status>(&site, "status", &[]);
+
+    assert_eq!((code, &*status.roles[&Role::Sg].state), (1, "not-responding"));
+    let found: Vec<_> =
+        status.findings.iter().map(|it| (it.id.as_str(), it.what.as_str())).collect();
+    assert_eq!(
+        found,
+        [
+            ("role.not-responding", "the security gateway is running but does not answer"),
+            ("role.down", "the connection manager is not running"),
+        ]
+    );
+    let cure = &status.findings[0].cure;
+    assert!(cure.starts_with("restart it with `pcoip-cmsg-setup install --root "), "{cure}");
+}
+
+#[test]
+fn the_status_reports_files_that_are_missing_or_damaged() {
+    let key = format!("{CONNECTION_MANAGER}SslKey = /no.key\n");
+    let table: [(&str, Option<&str>, &str, &str); 8] = [
+        ("data/SecurityGateway.conf", None, "configuration.missing", "is missing"),
+        (
+            "data/ConnectionManager.conf",
+            Some("AgentPort = x"),
+            "configuration.invalid",
+            "AgentPort",
+        ),
+        (
+            "data/ConnectionManager.conf",
+            Some(&key),
+            "certificate.damaged",
+            "the key `/no.key` cannot be read: it does not exist",
+        ),
+        ("data/answers.yaml", None, "installation.damaged", "is missing"),
+        ("data/answers.yaml", Some(""), "installation.damaged", "is empty"),
+        ("data/installation.json", None, "installation.damaged", "is missing"),
+        ("data/installation.json", Some(""), "installation.damaged", "is empty"),
+        ("data/installation.json", Some("{ \"schema\""), "installation.damaged", "is damaged"),
+    ];
+    for (file, content, id, what) in table {
+        let site = Site::installed();
+        let path = site.base().join(file);
+        match content {
+            None => fs::remove_file(&path).expect("it is there"),
+            Some(text) => put(&path, text),
+        }
+
+        let (_, status) = run::<Status>(&site, "status", &[]);
+
+        let found = status.findings.iter().any(|it| it.id == id && it.what.contains(what));
+        assert!(found, "{file}: {:?}", status.findings);
+    }
 }
 
 #[test]

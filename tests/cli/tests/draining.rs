@@ -150,6 +150,25 @@ fn a_drain_whose_time_is_up_fails_and_names_what_is_in_use() {
 }
 
 #[test]
+fn a_drain_reaches_each_service_that_answers_and_fails_for_the_others() {
+    let gateway = Gateway::counting(&[(1, 0)]);
+    let base = gateway.root.path().join("opt/teradici/pcoipcm_data");
+    put(&base.join("data/ConnectionManager.conf"), "");
+
+    let output = gateway.drain(&[]);
+
+    let (data, notes) = gateway.texts(&output);
+    assert_eq!((output.status.code(), &*data), (Some(1), ""));
+    assert_eq!(
+        notes,
+        [
+            "error: the connection manager is not running; the security gateway is draining",
+            "hint: run `pcoip-cmsg-setup status --root ROOT` to see why, then run the command again",
+        ]
+    );
+}
+
+#[test]
 fn a_drain_without_a_wait_returns_at_once() {
     let gateway = Gateway::counting(&[(1, 0)]);
 

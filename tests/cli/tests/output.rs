@@ -47,7 +47,7 @@ fn a_full_disk_is_a_failure() {
         let output = run(folder.path(), words, full.into());
 
         let told = String::from_utf8_lossy(&output.stderr);
-        let why = "error: failed to write to standard output: No space left on device";
+        let why = "error: failed to write to standard output: the disk is full";
         assert!(told.contains(why), "{words:?}: {told}");
         // An error of the command itself keeps its exit code.
         let code = if expected == Some(0) { Some(1) } else { expected };

@@ -15,7 +15,7 @@ use nix::{
     pty::{Winsize, openpty},
     sys::{
         signal::{Signal, kill},
-        termios::{Termios, tcgetattr},
+        termios::{SetArg, Termios, tcgetattr, tcsetattr},
     },
     unistd::Pid,
 };
@@ -82,6 +82,15 @@ impl Terminal {
     #[must_use]
     pub fn modes(&self) -> Termios {
         tcgetattr(&self.keys).expect("a terminal has modes")
+    }
+
+    /// Sets the terminal's modes, as a shell does before it resumes a program.
+    ///
+    /// # Panics
+    ///
+    /// Where they cannot be set.
+    pub fn set_modes(&self, modes: &Termios) {
+        tcsetattr(&self.keys, SetArg::TCSANOW, modes).expect("a terminal takes modes");
     }
 
     /// What a person sees.

@@ -142,29 +142,6 @@ fn a_no_leaves_nothing_behind_and_silence_is_one() {
 }
 
 #[test]
-fn a_password_is_not_shown() {
-    if !is_ready() {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("site");
-    let mut command = install(&root);
-    command.args(["--accept-policies", "--self-signed", "--enable-security-gateway=false"]);
-    command.args(["--broker-url=https://127.0.0.1:1", "--docker-username=me"]);
-    let mut terminal = Terminal::run(&command);
-
-    terminal.answer("  --docker-password\r\n> ", "");
-    terminal.expect("the password is empty");
-    terminal.answer("  --docker-password\r\n> ", "hunter2");
-    terminal.expect("(--yes)? [y/N] ");
-    terminal.press(CTRL_C);
-
-    let (code, shown) = terminal.ended();
-    assert_eq!(code, 130, "{shown}");
-    assert!(!shown.contains("hunter2"), "{shown}");
-}
-
-#[test]
 fn a_broker_that_cannot_be_verified_is_pinned_listed_or_not_verified() {
     if !is_ready() {
         return;

@@ -19,7 +19,6 @@ const BROKER: &str = "  --broker-url\r\n> ";
 const ADDRESS: &str = "  --external-pcoip-ip\r\n> ";
 /// The last line of the list of certificates.
 const CERTIFICATES: &str = "for testing (--self-signed)\r\n";
-const PASSWORD: &str = "  --docker-password\r\n> ";
 
 /// An installation on a host whose only address is 192.0.2.7.
 fn install(root: &Path, flags: &[&str]) -> Command {
@@ -38,21 +37,10 @@ fn is_ready() -> bool {
 
 /// Flags and answers that lead to one question of each kind, and where it waits.
 type Way = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str);
-const KINDS: [Way; 4] = [
+const KINDS: [Way; 3] = [
     (&[], &[], POLICIES),
     (&["--accept-policies"], &[], BROKER),
     (&["--accept-policies"], &[(BROKER, "https://b.example"), (ADDRESS, "")], CERTIFICATES),
-    (
-        &[
-            "--accept-policies",
-            "--self-signed",
-            "--docker-username=me",
-            "--broker-url=https://b.example",
-            "--external-pcoip-ip=192.0.2.7",
-        ],
-        &[],
-        PASSWORD,
-    ),
 ];
 
 #[test]
@@ -87,6 +75,30 @@ fn leaving_any_question_restores_the_terminal_and_changes_nothing() {
             assert_eq!(terminal.modes(), modes, "{screen}");
             assert!(!root.exists(), "{screen}");
         }
+    }
+}
+
+#[test]
+fn a_question_is_asked_again_when_a_shell_has_resumed_the_program() {
+    if !is_ready() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("site");
+    for (flags, answers, question) in KINDS {
+        let mut terminal = Terminal::run_in(80, &install(&root, flags));
+        let modes = terminal.modes();
+        answers.iter().for_each(|(question, answer)| terminal.answer(question, answer));
+        terminal.expect(question);
+
+        terminal.set_modes(&modes);
+        terminal.expect(if question == CERTIFICATES { "(arrow keys, Enter)" } else { question });
+
+        let resumed = terminal.modes();
+        assert!(!resumed.local_flags.contains(LocalFlags::ECHO), "{}", terminal.screen());
+        terminal.press(CTRL_C);
+        assert_eq!(terminal.end(), 130, "{}", terminal.screen());
+        assert_eq!(terminal.modes(), modes, "{}", terminal.screen());
     }
 }
 
@@ -158,7 +170,7 @@ fn colours_are_for_terminals_that_want_them() {
     };
 
     assert!(shown(None).contains("\u{1b}[1m\u{1b}[31merror"), "{:?}", shown(None));
-    for variable in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+    for variable in [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "unknown"), ("TERM", "")] {
         let shown = shown(Some(variable));
         // A colour is set by a sequence that ends with `m`.
         let has_colour = shown.split("\u{1b}[").skip(1).any(|sequence| {

@@ -4,10 +4,11 @@
 use std::{
     fs,
     io::Read as _,
-    os::unix::net::UnixStream,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use cmsg_config::socket::connect_at;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use serde_json::Value;
 
@@ -64,7 +65,7 @@ fn option<'a>(words: &'a [String], name: &str) -> Option<&'a str> {
 
 /// The command line of the process that listens on the socket.
 fn command_line(socket: &Path) -> Vec<String> {
-    let stream = UnixStream::connect(socket).ok();
+    let stream = connect_at(socket, Duration::ZERO).ok();
     let peer = stream.and_then(|stream| getsockopt(&stream, PeerCredentials).ok());
     let peer = peer.map(|peer| peer.pid().to_string());
     let noted = fs::read_to_string(PIDFILE).ok().map(|text| text.trim().to_owned());

@@ -109,6 +109,28 @@ fn a_password_is_read_from_a_file_without_the_end_of_its_line() {
 }
 
 #[test]
+fn a_file_without_a_password_is_named_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let [empty, away] = ["empty", "away"].map(|name| folder.path().join(name));
+    File::create(&empty).unwrap();
+    let [empty, away] = [empty, away].map(|path| path.display().to_string());
+    let table = [
+        (&empty, format!("`{empty}`: the password is empty")),
+        (&away, format!("`{away}`: it does not exist (No such file or directory, os error 2)")),
+    ];
+    for (path, why) in table {
+        let (_, value, _) = given(Origin::Flag, &format!("@{path}"));
+
+        let finding = value.unwrap_err().remove(0);
+        assert_eq!(finding.what, format!("`--docker-password`: {why}"));
+        assert_eq!(
+            finding.cure,
+            format!("write the password to `{path}`, or specify another file")
+        );
+    }
+}
+
+#[test]
 fn every_password_refers_to_the_file_that_the_installation_keeps() {
     let (mut answers, ..) = given(Origin::Flag, "hunter2");
 

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use cmsg_config::socket::Role;
 use cmsg_engine::{
-    Credentials, Engine, Pull, PullError, Pulling, Refusal,
+    Credentials, Engine, NoEngine, Pull, PullError, Pulling, Refusal,
     archive::{ImageArchive, rewrite},
     in_words,
 };
@@ -22,7 +22,7 @@ use crate::{
     args::{Global, REGISTRY, RegistryFlags, settings::Layer},
     finding::Finding,
     host::{bundle, engine},
-    preflight,
+    interrupt, preflight,
     system::{Real, System as _},
     wanted::{Docker, Registry},
 };
@@ -100,7 +100,10 @@ fn pulled(
     credentials: Option<&Credentials>,
     system: &mut Real,
 ) -> Result<NamedTempFile, Ended> {
-    let engine = Engine::connect().map_err(|why| vec![preflight::engine::away(&why)])?;
+    let engine = Engine::connect(interrupt::is_interrupted).map_err(|why| match why {
+        NoEngine::Interrupted => Ended::Interrupted,
+        why => vec![preflight::engine::away(&why)].into(),
+    })?;
     let room = bundle::room();
     let no_room = || format!("failed to create a file in `{}`", room.display());
     let mut saved = tempfile::tempfile_in(&room).with_context(no_room)?;

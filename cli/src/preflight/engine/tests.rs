@@ -125,7 +125,9 @@ fn no_engine_is_told_with_what_brings_one() {
         (NoEngine::Silent(socket()), true, "!docker.not-running"),
         (NoEngine::Forbidden(socket()), true, "!docker.forbidden"),
         (NoEngine::Elsewhere("tcp://h".to_owned()), true, "!docker.elsewhere"),
-        (NoEngine::Odd("no".to_owned()), true, "!docker.odd"),
+        (NoEngine::Unresponsive(socket(), "no".to_owned()), true, "!docker.silent"),
+        (NoEngine::Failing("no".to_owned()), true, "!docker.silent"),
+        (NoEngine::Odd(socket(), "no".to_owned()), true, "!docker.odd"),
     ];
     for (why, has_command, id) in table {
         let findings = found(|facts| {

@@ -177,6 +177,21 @@ fn each_state_has_its_page() {
 }
 
 #[test]
+fn a_narrow_page_is_wrapped_once_and_loses_no_word() {
+    let wide = healthy().lines(Width::UNLIMITED).join(" ");
+    for columns in [20, 40, 61] {
+        let lines = healthy().lines(Width::of_columns(columns));
+
+        assert!(lines[0].starts_with("ROLE"), "{lines:#?}");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words(&lines.join(" ")), words(&wide), "{lines:#?}");
+        let too_long = |line: &&String| line.chars().count() > columns && line.trim().contains(' ');
+        let table: Vec<_> = lines.iter().take_while(|line| !line.is_empty()).collect();
+        assert!(!table.into_iter().any(|line| too_long(&line)), "{lines:#?}");
+    }
+}
+
+#[test]
 fn a_page_has_each_state_in_the_document() {
     let state = |page: &StatusPage, role: usize| page.roles[role].state();
 

@@ -4,7 +4,7 @@ use std::{io, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Role, connect, exchange, split};
+use super::{Role, exchange, split};
 
 /// Path on the Connection Manager's socket that accepts [`SessionsEnded`].
 pub const SESSIONS_ENDED: &str = "/sessions-ended";
@@ -57,7 +57,7 @@ impl EndReason {
 pub fn report_ended(run: &Path, ended: &SessionsEnded, wait: Duration) -> io::Result<()> {
     let body = serde_json::to_vec(ended)?;
     let request = format!("POST {SESSIONS_ENDED}");
-    let answer = exchange(connect(run, Role::Cm)?, &request, &body, wait)?;
+    let answer = exchange((run, Role::Cm.socket()), &request, &body, wait)?;
     match split(&answer)? {
         (b"204", _) => Ok(()),
         (status, _) => Err(io::Error::other(String::from_utf8_lossy(status).into_owned())),

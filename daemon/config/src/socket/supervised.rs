@@ -4,7 +4,7 @@ use std::{io, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{SUPERVISOR, connect_named, exchange, read_answer};
+use super::{SUPERVISOR, exchange, read_answer};
 
 /// Both services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -30,5 +30,5 @@ pub struct SupervisedRole {
 ///
 /// What the system says, and `InvalidData` for a supervisor of an earlier version.
 pub fn supervised(run: &Path, wait: Duration) -> io::Result<Supervised> {
-    read_answer(&exchange(connect_named(run, SUPERVISOR)?, "GET /roles", &[], wait)?)
+    read_answer(&exchange((run, SUPERVISOR), "GET /roles", &[], wait)?)
 }

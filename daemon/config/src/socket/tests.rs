@@ -1,4 +1,9 @@
+use std::os::unix::net::UnixStream;
+
+use socket2::SockRef;
+
 use super::*;
+use crate::cause;
 
 #[test]
 fn a_socket_in_a_deep_directory_is_usable() {
@@ -54,6 +59,23 @@ fn a_response_is_parsed_and_a_refusal_reported() {
 }
 
 #[test]
+fn a_response_that_is_too_large_is_refused() {
+    let run = tempfile::tempdir().unwrap();
+    let listener = bind(run.path(), Role::Cm).unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // Until the client has closed the connection.
+        while stream.write_all(&[b' '; 1024]).is_ok() {}
+    });
+
+    let error =
+        get::<Status>(run.path(), Role::Cm, "/status", Duration::from_secs(60)).unwrap_err();
+
+    assert_eq!(error.to_string(), "the answer is larger than 1048576 bytes");
+    server.join().unwrap();
+}
+
+#[test]
 fn a_response_that_trickles_in_times_out() {
     let run = tempfile::tempdir().unwrap();
     let listener = bind(run.path(), Role::Cm).unwrap();
@@ -75,6 +97,46 @@ fn a_response_that_trickles_in_times_out() {
 
     assert!([io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock].contains(&error.kind()));
     assert!(server.join().unwrap() < 1000);
+}
+
+/// A socket of a process that accepts no connections, with as many of them as the system queues.
+fn crowded_socket(run: &Path) -> (UnixListener, Vec<UnixStream>) {
+    let listener = bind(run, Role::Sg).unwrap();
+    SockRef::from(&listener).listen(1).unwrap();
+    let queued: Vec<_> = std::iter::from_fn(|| connect(run, Role::Sg).ok()).take(100).collect();
+    assert!(queued.len() < 100);
+    (listener, queued)
+}
+
+#[test]
+fn a_process_that_accepts_no_connections_is_not_waited_for_without_end() {
+    let run = tempfile::tempdir().unwrap();
+    let _crowded = crowded_socket(run.path());
+    let wait = Duration::from_millis(20);
+
+    let got = get::<Connections>(run.path(), Role::Sg, "/connections", wait).unwrap_err();
+    let told = tell(run.path(), Role::Sg, "/drain", wait).unwrap_err();
+
+    for error in [got, told] {
+        assert_eq!(cause::of_socket(&error), "too many connections wait on its socket");
+    }
+    assert_eq!(bind(run.path(), Role::Sg).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+}
+
+#[test]
+fn a_process_that_accepts_connections_in_time_is_waited_for() {
+    let run = tempfile::tempdir().unwrap();
+    let (listener, queued) = crowded_socket(run.path());
+    let waiting = listener.try_clone().unwrap();
+    let client = std::thread::spawn(move || {
+        connect_named(run.path(), Role::Sg.socket(), Duration::from_secs(60)).map(drop)
+    });
+
+    for _ in 0..=queued.len() {
+        waiting.accept().unwrap();
+    }
+
+    assert!(client.join().unwrap().is_ok());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::{
     fs::File,
     net::IpAddr,
     os::fd::AsRawFd as _,
+    pin::Pin,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -21,7 +22,7 @@ use cmsg_config::{
 };
 use cmsg_proto::control::{HEALTH, PATH, PORT};
 use http::{HeaderValue, StatusCode, header};
-use reqwest::Client;
+use reqwest::{Client, RequestBuilder};
 use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
@@ -44,6 +45,10 @@ const WAIT: Duration = Duration::from_secs(5);
 /// Timeout of a check. Load balancers wait five seconds for `/health`.
 const LOOK: Duration = Duration::from_secs(3);
 
+/// How long a check of the gateway of this host stays pending. The socket reports when the gateway
+/// exits, so this matters only for one that loses a request.
+const UNANSWERED: Duration = Duration::from_secs(3600);
+
 /// How long the gateway of this host may take to start before it counts as not answering. Load
 /// balancers wait five seconds for `/health`.
 const START: Duration = Duration::from_secs(3);
@@ -55,6 +60,9 @@ const START_POLL: Duration = Duration::from_millis(50);
 /// and the gateway must keep serving its own host.
 pub(in crate::connection_manager) const PLACES: usize = 16;
 
+/// A check that may be answered after its timeout.
+type Pending = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send>>;
+
 pub(in crate::connection_manager) struct Gateway {
     /// Public addresses for clients, at most one for IPv4 and one for IPv6.
     addresses: Vec<IpAddr>,
@@ -65,6 +73,8 @@ pub(in crate::connection_manager) struct Gateway {
     url: String,
     /// The directory of the unix socket, which the HTTP client opens through this descriptor.
     folder: Option<File>,
+    /// The check of the gateway of this host that has not been answered yet.
+    pending: tokio::sync::Mutex<Option<Pending>>,
     /// Permits to forward announcements of other hosts.
     places: Semaphore,
     reachability: Mutex<Reachability>,
@@ -109,6 +119,7 @@ impl Gateway {
             certificate,
             url,
             folder: None,
+            pending: tokio::sync::Mutex::default(),
             places: Semaphore::new(PLACES),
             reachability: Mutex::default(),
             last_refusal: Mutex::default(),
@@ -143,15 +154,35 @@ impl Gateway {
     }
 
     async fn ask(&self) -> Answer {
-        let asked = self.client.get(format!("{}{HEALTH}", self.url)).timeout(LOOK);
+        self.ask_within(LOOK).await
+    }
+
+    async fn ask_within(&self, wait: Duration) -> Answer {
+        let asked = self.client.get(format!("{}{HEALTH}", self.url));
         let asked = asked.header(header::CONNECTION, "close");
-        match upstream::exchange(asked, Buffer::unaccounted()).await {
+        let answered = match self.is_own() {
+            true => self.ask_once(asked, wait).await,
+            false => upstream::exchange(asked.timeout(wait), Buffer::unaccounted()).await,
+        };
+        match answered {
             Ok(reply) => found(&reply),
             Err(failure) => {
                 let failure = failure.explained(&self.certificate);
                 Answer::Silent(cause::chain(&failure))
             }
         }
+    }
+
+    /// Waits for the answer to the pending check, or sends this one. A gateway that hangs has at most one
+    /// connection of a check in the queue of its socket, so that others can still connect.
+    async fn ask_once(&self, request: RequestBuilder, wait: Duration) -> Result<Reply, Failure> {
+        let mut pending = self.pending.lock().await;
+        let check = pending.get_or_insert_with(|| {
+            Box::pin(upstream::exchange(request.timeout(UNANSWERED), Buffer::unaccounted()))
+        });
+        let answered = timeout(wait, check).await.map_err(|_| Failure::TimedOut)?;
+        *pending = None;
+        answered
     }
 
     /// The result of the last check; `None` before the first one.
@@ -299,3 +330,6 @@ impl Gateway {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,7 +63,7 @@ pub(crate) struct Finding {
     pub(crate) id: String,
     pub(crate) level: Level,
     pub(crate) what: String,
-    cure: String,
+    pub(crate) cure: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

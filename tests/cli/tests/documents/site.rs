@@ -13,6 +13,10 @@ use cli_tests::program;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
+/// The configuration of its Connection Manager.
+pub(crate) const CONNECTION_MANAGER: &str =
+    "PcoipAddress = https://b.example\nExternalRoutableIP = 203.0.113.7\n";
+
 /// Where the installer works.
 pub(crate) struct Site {
     folder: TempDir,
@@ -38,10 +42,24 @@ impl Site {
         put(&base.join("bin/pcoip-cmsgd"), "");
         put(&base.join("data/answers.yaml"), "runtime: host\n");
         put(&base.join("data/installation.json"), record);
-        put(&base.join("data/ConnectionManager.conf"), "");
+        put(&base.join("data/ConnectionManager.conf"), CONNECTION_MANAGER);
         put(&base.join("data/SecurityGateway.conf"), &conf);
         answer(&base.join("run/sg.sock"));
         site
+    }
+
+    /// The same, but the gateway accepts no connections.
+    pub(crate) fn hung() -> (Self, UnixListener) {
+        let site = Self::installed();
+        let socket = site.base().join("run/sg.sock");
+        fs::remove_file(&socket).expect("the socket is there");
+        let listener = UnixListener::bind(socket).expect("a socket can be bound");
+        (site, listener)
+    }
+
+    /// The directory of the installation's files.
+    pub(crate) fn base(&self) -> PathBuf {
+        self.root().join("opt/teradici/pcoipcm_data")
     }
 
     /// Working directory of the installer.
@@ -67,7 +85,7 @@ pub(crate) fn run<T: DeserializeOwned>(site: &Site, command: &str, words: &[&str
     (output.status.code().expect("nobody killed the installer"), document)
 }
 
-fn put(path: &Path, text: &str) {
+pub(crate) fn put(path: &Path, text: &str) {
     make_folder_of(path);
     let mut file = File::create(path).expect("a file can be made");
     file.write_all(text.as_bytes()).expect("a file can be written");

@@ -14,7 +14,7 @@ use e2e::{
 };
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
 
-use super::{ADDRESS, BROKER, CERTIFICATES, PASSWORD, POLICIES, VALUE, install, is_ready};
+use super::{ADDRESS, BROKER, CERTIFICATES, POLICIES, VALUE, install, is_ready};
 
 /// Writes the files anew.
 const UPDATE: &str = "UPDATE_SCREENS";
@@ -61,17 +61,16 @@ fn screens(columns: u16) -> Vec<(&'static str, String)> {
     terminal.expect(CERTIFICATES);
     screens.push(("An installation with a self-signed certificate", left(terminal)));
 
-    let flags = ["--accept-policies", "--broker-url=https://b.example", "--docker-username=me"];
+    let flags = ["--accept-policies", "--broker-url=https://b.example"];
     let files = [&flags[..], &["--external-pcoip-ip=192.0.2.7"]].concat();
     let mut terminal = Terminal::run_in(columns, &install(&root, &files));
     let (certificate, key) = pair(folder.path());
     terminal.answer(CERTIFICATES, "");
     terminal.answer("--ssl-cert\r\n> ", &certificate);
     terminal.answer("--ssl-key\r\n> ", &key);
-    terminal.answer("--ca-cert\r\n> ", &certificate);
-    terminal.expect(PASSWORD);
+    terminal.expect("--ca-cert\r\n> ");
     let screen = left(terminal).replace(&*folder.path().to_string_lossy(), "/root");
-    screens.push(("A certificate from files, and a password", screen));
+    screens.push(("A certificate from files", screen));
 
     let flags = ["--accept-policies", "--self-signed", "--enable-connection-manager=false"];
     let gateway = [&flags[..], &["--external-pcoip-ip=192.0.2.7"]].concat();

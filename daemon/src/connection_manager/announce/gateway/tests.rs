@@ -1,0 +1,38 @@
+use std::{
+    io::{self, Read as _, Write as _},
+    path::Path,
+};
+
+use super::*;
+
+/// The gateway of this host, whose socket is in this directory.
+fn own(run: &Path) -> Gateway {
+    let client = upstream::watched_client(&Trust::Off, &Files::default(), WAIT, |it| {
+        it.unix_socket(run.join(Role::Sg.socket()))
+    });
+    let gateway = Gateway::new(Vec::new(), client.unwrap(), "http://localhost".to_owned());
+    Gateway { folder: Some(File::open(run).unwrap()), ..gateway }
+}
+
+#[tokio::test]
+async fn a_gateway_that_hangs_gets_one_connection_for_all_checks() {
+    const BRIEF: Duration = Duration::from_millis(20);
+    let run = tempfile::tempdir().unwrap();
+    let hung = socket::bind(run.path(), Role::Sg).unwrap();
+    hung.set_nonblocking(true).unwrap();
+    let gateway = own(run.path());
+
+    for _ in 0..5 {
+        assert_eq!(gateway.ask_within(BRIEF).await, Answer::Silent("timed out".to_owned()));
+    }
+
+    let (mut stream, _) = hung.accept().unwrap();
+    assert_eq!(hung.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    // Once it runs again, it answers that check.
+    let _ = stream.read(&mut [0; 1024]).unwrap();
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+    assert_eq!(gateway.ask_within(WAIT).await, Answer::Takes);
+    drop(stream);
+    assert_eq!(gateway.ask_within(BRIEF).await, Answer::Silent("timed out".to_owned()));
+    assert!(hung.accept().is_ok());
+}
