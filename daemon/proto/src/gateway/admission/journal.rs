@@ -46,7 +46,7 @@ pub enum Unreadable {
     /// It does not begin as a journal does.
     #[error("the sessions are damaged: the first line is missing")]
     Headless,
-    /// A file of [version 1](former) is truncated, modified, or not a journal.
+    /// A file of version 1 is truncated, modified, or not a journal.
     #[error("the sessions are damaged")]
     Damaged(#[source] serde_json::Error),
     /// It is larger than [`Journal::MAX_BYTES`].

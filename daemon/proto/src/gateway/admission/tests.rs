@@ -13,6 +13,7 @@ use crate::gateway::{Routes, Spi};
 mod flows;
 mod intruders;
 mod journal;
+mod local;
 mod model;
 mod places;
 mod records;

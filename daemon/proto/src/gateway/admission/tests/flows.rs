@@ -379,34 +379,3 @@ fn a_fifth_flow_of_a_side_replaces_the_one_silent_longest() {
         spis.map(|spi| world.routes.read().find(Side::Client, address(CLIENT), candidates(spi, 2)));
     assert_eq!(found.map(|found| found.is_some()), [false, true, true, true, true]);
 }
-
-#[test]
-fn the_agents_datagrams_leave_from_where_the_clients_come_to() {
-    let (mut world, _) = revealed(chunks, &[0xc001]);
-    world.send(Side::Client, CLIENT, candidates(0xc001, 1)).unwrap();
-    world.send(Side::Agent, AGENT, candidates(0xc001, 1)).unwrap();
-    let leaves = |world: &World| {
-        world
-            .routes
-            .read()
-            .find(Side::Agent, address(AGENT), candidates(0xc001, 2))
-            .map(|found| found.from)
-    };
-    assert_eq!(leaves(&world), Some(None), "the system chooses well");
-
-    let at = ip("203.0.113.9");
-    for (is_usual, expected) in [(false, Some(at)), (true, None)] {
-        let local = Some(Local { at, is_usual });
-        let origin = Origin { from: address(CLIENT), local };
-        let words = candidates(0xc001, 3);
-        let sent =
-            world.admission.datagram(Side::Client, origin, words, (world.now, |_| Seen::default()));
-        world.tick();
-
-        assert_eq!(leaves(&world), Some(expected));
-        let sent = sent.unwrap();
-        assert!(sent.accepts(Some(at)) && !sent.accepts(Some(ip("203.0.113.7"))));
-        let found = world.routes.read().find(Side::Client, address(CLIENT), words);
-        assert_eq!(found, Some(sent));
-    }
-}
