@@ -122,6 +122,9 @@ impl Worker {
     /// Puts the datagrams of a train with a route into the outbox.
     fn sort(&self, side: Side, routes: &RoutesReader<'_>, train: &Train<'_>, outbox: &mut Outbox) {
         let counters = &self.gateway.counters;
+        if train.bytes.is_empty() {
+            return count(&counters.drops.unknown);
+        }
         runs(side, routes, train, |Run { route, start, length }| {
             let part = Part { train: train.index, start, length, segment: train.segment };
             match route {

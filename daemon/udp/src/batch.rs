@@ -79,7 +79,7 @@ impl Batch {
 }
 
 impl<'a> Train<'a> {
-    /// The datagrams. An empty datagram is left out.
+    /// The datagrams; none if the train is one empty datagram.
     pub fn datagrams(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.bytes.chunks(self.segment.max(1))
     }
