@@ -34,7 +34,7 @@ pub struct Destination {
     pub flow: FlowId,
 }
 
-/// The slot of a session, below `max_connections`.
+/// The slot of a session, below the largest `max_connections` so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(pub u32);
 
