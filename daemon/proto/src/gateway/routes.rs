@@ -76,7 +76,7 @@ impl FlowId {
 
     /// Number of flow slots for this number of sessions.
     #[must_use]
-    pub fn places(sessions: usize) -> usize {
+    pub const fn places(sessions: usize) -> usize {
         sessions * 2 * Slot::FLOWS as usize
     }
 }

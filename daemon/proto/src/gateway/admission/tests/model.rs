@@ -93,11 +93,7 @@ impl Checked {
                 self.world.close(control);
             }
             Step::FromClient(session, place, port) => self.client_sends(session, place, port),
-            Step::ChangePlaces(max_connections) => {
-                let before = self.world.admission.count();
-                self.world.change(max_connections, TIMEOUTS);
-                assert_eq!(self.world.admission.count(), before);
-            }
+            Step::ChangePlaces(places) => self.change_places(places),
             Step::Restart => {
                 restart(&mut self.world);
                 self.known = Default::default();
@@ -116,6 +112,13 @@ impl Checked {
                 }
             }
         }
+    }
+
+    /// No session ends because of fewer places.
+    fn change_places(&mut self, places: u32) {
+        let before = self.world.admission.count();
+        self.world.change(places, TIMEOUTS);
+        assert_eq!(self.world.admission.count(), before);
     }
 
     fn client_sends(&mut self, session: u32, place: u8, port: u16) {
