@@ -4,7 +4,10 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use cmsg_config::socket::{Listen, Role};
+use cmsg_config::{
+    keys,
+    socket::{Listen, Role},
+};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -13,8 +16,9 @@ use tracing::warn;
 use crate::{
     https::{Server, listener::Listener},
     journal::JournalFile,
-    listen, local, memory,
+    listen, local, logs, memory,
     reload::Files,
+    settings::Configuration,
     tls,
 };
 
@@ -88,6 +92,19 @@ impl ConnectionManagerRole {
         self.shared.listens.clone()
     }
 
+    /// From now on, a reload also applies changed settings of this configuration.
+    pub fn follow(&self, conf: Configuration, level: logs::Level) {
+        let shared = Arc::downgrade(&self.shared);
+        let apply = move |config: &cmsg_config::ConnectionManager| {
+            level.set(config.log_level);
+            if let Some(shared) = shared.upgrade() {
+                shared.apply(config);
+            }
+        };
+        let read = cmsg_config::ConnectionManager::read;
+        conf.follow(&self.shared.files, keys::CONNECTION_MANAGER, read, apply);
+    }
+
     /// Serves requests until the shutdown, and then finishes those in progress.
     ///
     /// # Errors
@@ -110,11 +127,12 @@ impl ConnectionManagerRole {
         tracker.spawn(sweep(Arc::clone(&shared), shutdown.clone()));
         let trimming = memory::keep_small(tracker.clone());
         tracker.spawn(shutdown.clone().run_until_cancelled_owned(trimming));
+        let timed = Arc::clone(&shared);
+        let timeouts = move || timed.timeouts();
         if let Some(http) = http {
-            let head = shared.config.http_head;
             let secure =
                 redirect::Secure { host: shared.config.host_address.clone(), port: secure.port() };
-            tracker.spawn(redirect::serve(http, secure, head, shutdown.clone()));
+            tracker.spawn(redirect::serve(http, secure, timeouts.clone(), shutdown.clone()));
         }
         let config = &shared.config;
         let server = Server {
@@ -124,8 +142,7 @@ impl ConnectionManagerRole {
                 Arc::clone(&shared.unserved.connections),
             ),
             acceptor,
-            handshake: config.tls_handshake,
-            head: config.http_head,
+            timeouts: Box::new(timeouts),
             shutdown: shutdown.clone(),
         };
         let answering = Arc::clone(&shared);

@@ -41,11 +41,18 @@ const UNREAD: usize = 64 * 1024;
 pub(crate) struct Server {
     pub(crate) listener: Listener,
     pub(crate) acceptor: TlsAcceptor,
-    /// Timeout of the TLS handshake.
-    pub(crate) handshake: Duration,
-    /// Timeout of the head of a request.
-    pub(crate) head: Duration,
+    /// The timeouts of the next connection.
+    pub(crate) timeouts: Box<dyn Fn() -> Timeouts + Send + Sync>,
     pub(crate) shutdown: CancellationToken,
+}
+
+/// Timeouts of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timeouts {
+    /// Of the TLS handshake.
+    pub(crate) handshake: Duration,
+    /// Of the head of a request.
+    pub(crate) head: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -119,7 +126,8 @@ impl Server {
         F: Future<Output = Response<Content>>,
     {
         let number = client.connection;
-        let handshake = tokio::time::timeout(self.handshake, async {
+        let timeouts = (self.timeouts)();
+        let handshake = tokio::time::timeout(timeouts.handshake, async {
             proxy_header::look(&stream, client.peer).await;
             let stream = Stream::new(stream, Arc::clone(&client.place));
             self.acceptor.accept(stream).await
@@ -135,7 +143,7 @@ impl Server {
                         response
                     }
                 };
-                speak(stream, self.head, self.shutdown.clone(), answer).await;
+                speak(stream, timeouts.head, self.shutdown.clone(), answer).await;
             }
             Some(Ok(Err(error))) => {
                 debug!(c = number, error = as_error(&error), "TLS handshake failed");

@@ -17,6 +17,7 @@ mod proxy_header;
 pub mod rejection;
 pub mod reload;
 pub mod security_gateway;
+pub mod settings;
 pub mod supervise;
 pub mod tls;
 pub mod token;

@@ -27,7 +27,7 @@ pub trait Observe: Send + Sync + 'static {
     /// The content of `GET /connections`.
     fn connections(&self) -> Connections;
 
-    /// Reads all certificates and keys again.
+    /// Reads the configuration and all certificates and keys again.
     ///
     /// # Errors
     ///
@@ -94,8 +94,9 @@ pub fn router(role: Arc<dyn Observe>) -> Router {
 }
 
 async fn reload(State(role): State<Arc<dyn Observe>>) -> Obeyed {
-    let done = role.reload().inspect(|()| info!("Reloaded the certificates and keys"));
-    obeyed(done, "The certificates and keys were not reloaded; the previous ones stay in use")
+    let done =
+        role.reload().inspect(|()| info!("Reloaded the configuration, certificates and keys"));
+    obeyed(done, "Nothing was reloaded; the previous settings, certificates and keys stay in use")
 }
 
 async fn drain(State(role): State<Arc<dyn Observe>>) -> Obeyed {

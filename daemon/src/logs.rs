@@ -4,10 +4,11 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use cmsg_config::values::LogLevel;
 use cmsg_proto::Time;
 use time::{OffsetDateTime, format_description::BorrowedFormatItem};
@@ -46,13 +47,36 @@ pub(crate) fn as_error<E: std::error::Error + 'static>(
     error
 }
 
+/// The lowest level of the messages in log files. It can change while they are written.
+#[derive(Debug, Clone)]
+pub struct Level(Arc<ArcSwap<LogLevel>>);
+
+impl Level {
+    /// Changes the level.
+    pub fn set(&self, level: LogLevel) {
+        self.0.store(Arc::new(level));
+        // Each place that logs remembers whether its messages are wanted.
+        tracing::callsite::rebuild_interest_cache();
+    }
+
+    pub(crate) fn get(&self) -> LogLevel {
+        **self.0.load()
+    }
+}
+
+impl From<LogLevel> for Level {
+    fn from(level: LogLevel) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(level)))
+    }
+}
+
 /// Writes all events of `level` and above to log files in a directory, and warnings without a
 /// session to standard error too. Returns the path of the first file.
 ///
 /// # Errors
 ///
 /// If the file cannot be created, or logging is already set up.
-pub fn to_folder(folder: &Path, name: &str, level: LogLevel) -> anyhow::Result<PathBuf> {
+pub fn to_folder(folder: &Path, name: &str, level: Level) -> anyhow::Result<PathBuf> {
     let (path, subscriber) = of_folder(folder, name, level)?;
     tracing::subscriber::set_global_default(subscriber).context("setting up the log")?;
     Ok(path)
@@ -63,32 +87,34 @@ pub fn to_folder(folder: &Path, name: &str, level: LogLevel) -> anyhow::Result<P
 /// # Errors
 ///
 /// If the file cannot be created.
-pub fn of_folder(
+pub fn of_folder<L: Into<Level>>(
     folder: &Path,
     name: &str,
-    level: LogLevel,
-) -> anyhow::Result<(PathBuf, impl Subscriber + Send + Sync + use<>)> {
+    level: L,
+) -> anyhow::Result<(PathBuf, impl Subscriber + Send + Sync + use<L>)> {
+    let level = level.into();
     let files = LogFiles::begin(folder, name, RETENTION)?;
     let path = files.path();
     let to_file = tracing_subscriber::fmt::layer()
-        .event_format(Line { documents: level == LogLevel::Trace })
+        .event_format(Line { level: level.clone() })
         .with_writer(Mutex::new(files))
-        .with_filter(only(filter(level), is_ours));
+        .with_filter(only(level, is_ours));
+    let warnings = Level::from(LogLevel::Warn);
     let to_error = tracing_subscriber::fmt::layer()
-        .event_format(Line { documents: false })
+        .event_format(Line { level: warnings.clone() })
         .with_writer(io::stderr)
-        .with_filter(only(LevelFilter::WARN, |event| is_ours(event) && !is_of_session(event)));
+        .with_filter(only(warnings, |event| is_ours(event) && !is_of_session(event)));
     Ok((path, tracing_subscriber::registry().with(to_file).with(to_error)))
 }
 
 /// A single filter for level and origin. A level filter inside another filter would only discard an
-/// event after its values, which may be whole documents, were formatted.
+/// event after its values, which may be whole documents, were formatted. The filter has no hint of the
+/// level, which would be asked for only once.
 fn only(
-    level: LevelFilter,
+    level: Level,
     wanted: impl Fn(&Metadata<'_>) -> bool + Clone + 'static,
 ) -> FilterFn<impl Fn(&Metadata<'_>) -> bool + Clone> {
-    filter_fn(move |event: &Metadata<'_>| *event.level() <= level && wanted(event))
-        .with_max_level_hint(level)
+    filter_fn(move |event: &Metadata<'_>| *event.level() <= filter(level.get()) && wanted(event))
 }
 
 /// Writes all events of `level` and above to standard error.
@@ -98,7 +124,7 @@ fn only(
 /// If logging is already set up.
 pub fn to_error(level: LogLevel) -> anyhow::Result<()> {
     let layer = tracing_subscriber::fmt::layer()
-        .event_format(Line { documents: false })
+        .event_format(Line { level: level.into() })
         .with_writer(io::stderr)
         .with_filter(filter(level));
     let subscriber = tracing_subscriber::registry().with(layer);
@@ -141,8 +167,8 @@ mod tests {
     #[test]
     fn lines_of_sessions_are_distinguished() {
         use tracing_subscriber::{Registry, filter::filter_fn, layer::SubscriberExt as _};
-        let seen = std::sync::Arc::new(Mutex::new(Vec::new()));
-        let seeing = std::sync::Arc::clone(&seen);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let seeing = Arc::clone(&seen);
         let filter = filter_fn(move |event| {
             seeing.lock().unwrap().push(is_of_session(event));
             false
@@ -175,5 +201,34 @@ mod tests {
         }
 
         assert_eq!(formatted.get(), (1, 1));
+    }
+
+    #[test]
+    fn a_changed_level_applies_to_the_next_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let level = Level::from(LogLevel::Warn);
+        let (path, subscriber) = of_folder(folder.path(), "pcoip-sg", level.clone()).unwrap();
+        let log = |number: u32| {
+            tracing::info!(number, "Info");
+            tracing::debug!(number, "Debug");
+            tracing::trace!(session = "0b1c", document = %Document(|| format!("<a{number}/>")), "");
+        };
+
+        tracing::subscriber::with_default(subscriber, || {
+            for (number, to) in (1..).zip([LogLevel::Trace, LogLevel::Info, LogLevel::Error]) {
+                log(number - 1);
+                level.set(to);
+            }
+            log(3);
+        });
+
+        let text = std::fs::read_to_string(path).unwrap();
+        let seen = |what: &str| -> Vec<u32> {
+            let is_seen = |number: &u32| text.contains(&what.replace('N', &number.to_string()));
+            (0..4).filter(is_seen).collect()
+        };
+        assert_eq!(seen("Info number=N"), [1, 2], "{text}");
+        assert_eq!(seen("Debug number=N"), [1], "{text}");
+        assert_eq!(seen("<aN/>"), [1], "{text}");
     }
 }

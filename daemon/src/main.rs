@@ -11,9 +11,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use cmsg_config::{
-    ConfFile, ConnectionManager, SecurityGateway,
-    reader::Warning,
-    rejected,
+    ConfFile, ConnectionManager, SecurityGateway, rejected,
     socket::{self, Role},
     values::LogLevel,
 };
@@ -24,7 +22,9 @@ use nix::{
 use pcoip_cmsgd::{
     connection_manager, logs,
     rejection::{self, BadConfiguration},
-    security_gateway, supervise,
+    security_gateway,
+    settings::{self, Configuration},
+    supervise,
 };
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
@@ -125,12 +125,14 @@ fn run(command: Command) -> anyhow::Result<()> {
 async fn connection_manager(conf: &Path) -> anyhow::Result<()> {
     let file = ConfFile::load(conf)?;
     let read = ConnectionManager::read(&file)?;
-    logs::to_folder(&read.value.log_directory, "pcoip-connmgr", read.value.log_level)?;
-    warn_of(conf, &read.warnings);
+    let level = logs::Level::from(read.value.log_level);
+    logs::to_folder(&read.value.log_directory, "pcoip-connmgr", level.clone())?;
+    settings::warn_of(conf, &read.warnings);
     let run = read.value.run_directory.clone();
     reload_on_hangup(run.clone(), &[Role::Cm])?;
     let shutdown = shutdown_on_signal()?;
     let role = connection_manager::bind(read.value).await?;
+    role.follow(Configuration { path: conf.to_owned(), file }, level);
     rejection::clear(&run, Role::Cm);
     tell_ready(&role.listens());
     role.serve(shutdown).await
@@ -139,12 +141,14 @@ async fn connection_manager(conf: &Path) -> anyhow::Result<()> {
 async fn security_gateway(conf: &Path) -> anyhow::Result<()> {
     let file = ConfFile::load(conf)?;
     let read = SecurityGateway::read(&file)?;
-    logs::to_folder(&read.value.log_directory, "pcoip-sg", read.value.log_level)?;
-    warn_of(conf, &read.warnings);
+    let level = logs::Level::from(read.value.log_level);
+    logs::to_folder(&read.value.log_directory, "pcoip-sg", level.clone())?;
+    settings::warn_of(conf, &read.warnings);
     let run = read.value.run_directory.clone();
     reload_on_hangup(run.clone(), &[Role::Sg])?;
     let shutdown = shutdown_on_signal()?;
     let role = security_gateway::bind(read.value).await?;
+    role.follow(Configuration { path: conf.to_owned(), file }, level);
     rejection::clear(&run, Role::Sg);
     tell_ready(&role.listens());
     role.serve(shutdown).await
@@ -163,12 +167,6 @@ fn healthcheck(run: &Path, role: RoleName) -> anyhow::Result<()> {
         bail!("the service answers but is not healthy");
     }
     Ok(())
-}
-
-fn warn_of(conf: &Path, warnings: &[Warning]) {
-    for warning in warnings {
-        warn!(file = %conf.display(), line = warning.line, what = warning.what, "Configuration warning");
-    }
 }
 
 /// Reports that clients can connect, to the log and to systemd.
@@ -201,16 +199,14 @@ fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
     Ok(shutdown)
 }
 
-/// On SIGHUP, asks these roles to reload their certificates and keys; they log the outcome. The
+/// On SIGHUP, asks these roles to reload their files; they log the outcome. The
 /// signal does not stop any process of the product: log rotation and `pkill -HUP` send it to all of
 /// them.
 fn reload_on_hangup(run: PathBuf, roles: &'static [Role]) -> anyhow::Result<()> {
     let mut hangups = signal(SignalKind::hangup()).context("listening for signals")?;
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
-            info!(
-                "Received SIGHUP, reloading certificates and keys but not the configuration file"
-            );
+            info!("Received SIGHUP, reloading the configuration, certificates and keys");
             for role in roles {
                 let run = run.clone();
                 let ask = move || socket::tell(&run, *role, "/reload", RELOAD_WAIT);

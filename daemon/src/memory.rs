@@ -1,4 +1,4 @@
-//! Returns freed memory to the system. The allocator keeps it, in case that as many connections
+//! The memory of the process: its limit, and freed memory, which is returned to the system. The allocator keeps it, in case that as many connections
 //! come again.
 
 use std::time::Duration;
@@ -6,6 +6,10 @@ use std::time::Duration;
 use tokio::{task::spawn_blocking, time::sleep};
 use tokio_util::task::TaskTracker;
 use tracing::debug;
+
+pub(crate) use limit::limit;
+
+mod limit;
 
 /// How often the number of connections is compared.
 const INTERVAL: Duration = Duration::from_secs(20);

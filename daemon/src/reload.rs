@@ -1,5 +1,5 @@
-//! Files that are reloaded while in use: certificates, keys and CA certificates. A command on the
-//! unix socket reloads all of them, or none if one is invalid.
+//! Files that are reloaded while in use: the configuration file, certificates, keys and CA
+//! certificates. A command on the unix socket reloads all of them, or none if one is invalid.
 
 use std::{
     fmt,
@@ -68,7 +68,8 @@ pub(crate) fn is_lasting(error: &io::Error) -> bool {
 }
 
 /// Reads a file again, and returns a function that activates the new content.
-type Reader = Box<dyn Fn() -> anyhow::Result<Box<dyn FnOnce()>> + Send + Sync>;
+type Reader = Box<dyn Fn() -> anyhow::Result<Activate> + Send + Sync>;
+type Activate = Box<dyn FnOnce()>;
 
 /// The reloadable files of a role.
 #[derive(Default)]
@@ -96,6 +97,14 @@ impl Files {
             Ok(Box::new(move || value.store(read)))
         }));
         Ok(kept)
+    }
+
+    /// Reads a file at every reload, but not now.
+    pub(crate) fn follow(
+        &self,
+        read: impl Fn() -> anyhow::Result<Activate> + Send + Sync + 'static,
+    ) {
+        self.readers().push(Box::new(read));
     }
 
     /// Reads all files again. If one is invalid, none is replaced.

@@ -12,7 +12,10 @@ use std::{
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use cmsg_config::socket::{self, Connections, Listen, Role, Status};
+use cmsg_config::{
+    keys,
+    socket::{self, Connections, Listen, Role, Status},
+};
 use cmsg_proto::gateway::Journal;
 use nix::sys::prctl;
 use tokio::time::timeout;
@@ -24,8 +27,9 @@ use crate::{
     former::{self, Kept},
     journal::{AppendedFile, JournalFile},
     local::{self, Observe},
-    memory,
+    logs, memory,
     reload::Files,
+    settings::Configuration,
     token::Verifier,
 };
 use accept::ControlAcceptor;
@@ -127,6 +131,17 @@ impl SecurityGatewayRole {
     #[must_use]
     pub fn listens(&self) -> Vec<Listen> {
         self.listens.clone()
+    }
+
+    /// From now on, a reload also applies changed settings of this configuration.
+    pub fn follow(&self, conf: Configuration, level: logs::Level) {
+        let gateway = Arc::clone(&self.gateway);
+        let apply = move |config: &cmsg_config::SecurityGateway| {
+            level.set(config.log_level);
+            gateway.apply(config);
+        };
+        let read = cmsg_config::SecurityGateway::read;
+        conf.follow(&self.files, keys::SECURITY_GATEWAY, read, apply);
     }
 
     /// Serves sessions until the shutdown.

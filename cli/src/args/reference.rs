@@ -51,11 +51,13 @@ fn flags() -> String {
 }
 
 fn keys(keys: &[Key]) -> String {
-    let mut table = "| key | value | default | what it does |\n|---|---|---|---|\n".to_owned();
-    for Key { name, default, repeats, shape, meaning } in keys {
+    let mut table = "| key | value | default | applied at | what it does |\n".to_owned();
+    table += "|---|---|---|---|---|\n";
+    for Key { name, default, repeats, reloads, shape, meaning } in keys {
         let again = if *repeats { "; repeatable" } else { "" };
-        let (shape, meaning) = (cell(shape), cell(meaning));
-        let _ = writeln!(table, "| `{name}` | {shape}{again} | {} | {meaning} |", code(default));
+        let at = if *reloads { "reload" } else { "start" };
+        let (shape, default, meaning) = (cell(shape), code(default), cell(meaning));
+        let _ = writeln!(table, "| `{name}` | {shape}{again} | {default} | {at} | {meaning} |");
     }
     table
 }

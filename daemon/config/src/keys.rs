@@ -1,6 +1,8 @@
 //! Every key of the two .conf files: name, default, format and meaning. The readers take defaults
 //! from these tables, and the tables of `docs/configuration.md` are generated from them.
 
+use crate::ConfFile;
+
 /// A key of a .conf file, with what the reference page says about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
@@ -10,6 +12,8 @@ pub struct Key {
     pub default: &'static str,
     /// Whether the key may be repeated.
     pub repeats: bool,
+    /// Whether a reload applies a changed value. Otherwise, it is applied at the next start.
+    pub reloads: bool,
     /// The format of a value, for documentation.
     pub shape: &'static str,
     /// The effect, for documentation: a phrase in lower case without a full stop.
@@ -17,6 +21,14 @@ pub struct Key {
 }
 
 impl Key {
+    /// The values of the key in a file: without empty ones, or the default.
+    #[must_use]
+    pub fn values<'a>(&'a self, file: &'a ConfFile) -> Vec<&'a str> {
+        let given = file.values(self.name).map(|entry| entry.value);
+        let given: Vec<_> = given.filter(|value| !value.is_empty()).collect();
+        if given.is_empty() && !self.default.is_empty() { vec![self.default] } else { given }
+    }
+
     /// The key with this name.
     ///
     /// # Panics
@@ -34,7 +46,7 @@ impl Key {
         shape: &'static str,
         meaning: &'static str,
     ) -> Self {
-        Self { name, default, repeats: false, shape, meaning }
+        Self { name, default, repeats: false, reloads: false, shape, meaning }
     }
 
     const fn path(name: &'static str, default: &'static str, meaning: &'static str) -> Self {
@@ -50,7 +62,12 @@ impl Key {
     }
 
     const fn list(name: &'static str, shape: &'static str, meaning: &'static str) -> Self {
-        Self { name, default: "", repeats: true, shape, meaning }
+        Self { name, default: "", repeats: true, reloads: false, shape, meaning }
+    }
+
+    /// The key, if a reload applies a changed value.
+    const fn reloading(self) -> Self {
+        Self { reloads: true, ..self }
     }
 }
 
@@ -60,7 +77,8 @@ const LOG_LEVEL: Key = Key::new(
     "INFO",
     "TRACE, DEBUG, INFO, WARN or ERROR",
     "lowest level of the messages to log",
-);
+)
+.reloading();
 const AGENT_CERT_CHECK: Key = Key::switch("AgentCertCheck", "false", "verify agents' certificates");
 const SSL_CERTIFICATE: Key = Key::path(
     "SslCertificate",
@@ -73,7 +91,8 @@ const HTTP_HEAD_SECONDS: Key = Key::seconds(
     "HttpHeadSeconds",
     "10",
     "timeout for receiving the headers of a client's request",
-);
+)
+.reloading();
 const DATA_DIRECTORY: Key = Key::path("DataDirectory", "/opt/teradici/pcoipcm_data/state", "state");
 const RUN_DIRECTORY: Key =
     Key::path("RunDirectory", "/opt/teradici/pcoipcm_data/run", "directory of the unix sockets");
@@ -173,7 +192,7 @@ pub const CONNECTION_MANAGER: &[Key] = &[
         "1 to 100000",
         "maximum number of concurrent client connections",
     ),
-    Key::seconds("TlsHandshakeSeconds", "10", "timeout for a client's TLS handshake"),
+    Key::seconds("TlsHandshakeSeconds", "10", "timeout for a client's TLS handshake").reloading(),
     HTTP_HEAD_SECONDS,
     Key::seconds(
         "SessionIdleSeconds",
@@ -285,7 +304,8 @@ pub const SECURITY_GATEWAY: &[Key] = &[
         "IP",
         "public address of this gateway, at most one for IPv4 and one for IPv6; required",
     ),
-    Key::new("MaxConnections", "5000", "1 to 100000", "maximum number of concurrent sessions"),
+    Key::new("MaxConnections", "5000", "1 to 100000", "maximum number of concurrent sessions")
+        .reloading(),
     Key::new(
         "ListenAddress",
         "0.0.0.0:4172",
@@ -319,35 +339,40 @@ pub const SECURITY_GATEWAY: &[Key] = &[
         "IP[/BITS]",
         "networks in which agents may have a loopback or link-local address, or an address of the \
          gateway",
-    ),
+    )
+    .reloading(),
     Key::path(
         "JwtVerifyingCertificate",
         "/opt/teradici/pcoipcm_data/certs/jwt-verifying.crt",
         "PEM file of the certificates of connection managers whose announcements are accepted",
     ),
     Key::new("RewriteAddresses", "off", "off", "control bytes are relayed unchanged"),
-    Key::seconds("TlsHandshakeSeconds", "10", "timeout for a TLS handshake"),
+    Key::seconds("TlsHandshakeSeconds", "10", "timeout for a TLS handshake").reloading(),
     HTTP_HEAD_SECONDS,
     Key::seconds(
         "TagSeconds",
         "10",
         "timeout for a client to send its session tag after the TLS handshake",
-    ),
+    )
+    .reloading(),
     Key::seconds(
         "AnnouncedSeconds",
         "240",
         "an announced session ends after this time if no client connects",
-    ),
+    )
+    .reloading(),
     Key::seconds(
         "ResumeSeconds",
         "300",
         "a session ends after this time without a control connection",
-    ),
+    )
+    .reloading(),
     Key::seconds(
         "UdpIdleSeconds",
         "60",
         "without a control connection, a datagram flow ends after this time if no datagram arrives",
-    ),
+    )
+    .reloading(),
     DATA_DIRECTORY,
     RUN_DIRECTORY,
     Key::path("LogDirectory", "/var/log/Teradici/SecurityGateway", "directory of the log files"),

@@ -129,6 +129,9 @@ impl fmt::Display for Seconds {
 pub struct ConnectionLimit(NonZeroU32);
 
 impl ConnectionLimit {
+    /// The largest value.
+    pub const MAX: u32 = 100_000;
+
     /// The number as `usize`.
     #[must_use]
     pub fn as_usize(self) -> usize {
@@ -141,7 +144,7 @@ impl FromStr for ConnectionLimit {
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
         match text.parse::<NonZeroU32>() {
-            Ok(limit) if limit.get() <= 100_000 => Ok(Self(limit)),
+            Ok(limit) if limit.get() <= Self::MAX => Ok(Self(limit)),
             _ => bad(text, "a number from 1 to 100000"),
         }
     }

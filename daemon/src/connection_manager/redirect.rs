@@ -1,6 +1,6 @@
 //! Redirects HTTP requests to HTTPS.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use cmsg_config::{HostAddress, values::Host};
 use http::{HeaderValue, Response, StatusCode, header};
@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::https::{
+    Timeouts,
     listener::{Content, Listener, speak},
     plain,
 };
@@ -28,12 +29,12 @@ pub(super) struct Secure {
 pub(super) async fn serve(
     socket: TcpListener,
     secure: Secure,
-    head: Duration,
+    timeouts: impl Fn() -> Timeouts,
     shutdown: CancellationToken,
 ) {
     let listener = Listener::new(socket, MAX_CONNECTIONS, Arc::default());
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
-        let (shutdown, secure) = (shutdown.clone(), secure.clone());
+        let (head, shutdown, secure) = (timeouts().head, shutdown.clone(), secure.clone());
         tokio::spawn(async move {
             let answer = |request| std::future::ready(answer(&request, &secure));
             let spoken = speak(accepted.stream, head, shutdown, answer);
@@ -94,8 +95,9 @@ mod tests {
         let address = socket.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let secure = Secure { host: HostAddress::default(), port: 443 };
-        let serving =
-            tokio::spawn(serve(socket, secure, Duration::from_secs(60), shutdown.clone()));
+        let minute = std::time::Duration::from_secs(60);
+        let timeouts = move || Timeouts { handshake: minute, head: minute };
+        let serving = tokio::spawn(serve(socket, secure, timeouts, shutdown.clone()));
         let (mut reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
         let request = request.to_vec();
         // The server may answer and close the connection before it has read everything.

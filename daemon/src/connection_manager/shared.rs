@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use cmsg_config::socket::{self, Connection, Connections, Listen, Role, Status, Usage};
 use cmsg_proto::{
     broker::{
@@ -34,7 +35,7 @@ use crate::{
     clock,
     drain::{self, Drain},
     former::{self, Kept},
-    https::bodies::Bodies,
+    https::{Timeouts, bodies::Bodies},
     journal::JournalFile,
     limiter::Limiter,
     local::Observe,
@@ -60,7 +61,8 @@ const STRANGERS: usize = 16;
 pub(super) struct Shared {
     pub(super) config: cmsg_config::ConnectionManager,
     pub(super) listens: Vec<Listen>,
-    files: Files,
+    pub(super) files: Files,
+    timeouts: ArcSwap<Timeouts>,
     pub(super) drain: Drain,
     pub(super) broker: Broker,
     pub(super) agents: Agents,
@@ -120,8 +122,19 @@ impl Shared {
             listens,
             drain: Drain::load(&config.data_directory, "connection-manager"),
             files,
+            timeouts: ArcSwap::from_pointee(timeouts(&config)),
             config,
         })
+    }
+
+    /// Applies the settings that can change while the role runs.
+    pub(super) fn apply(&self, config: &cmsg_config::ConnectionManager) {
+        self.timeouts.store(Arc::new(timeouts(config)));
+    }
+
+    /// The timeouts of the next connection.
+    pub(super) fn timeouts(&self) -> Timeouts {
+        **self.timeouts.load()
     }
 
     /// Ignores poisoning: every change is a single call, so a panic leaves a consistent table.
@@ -252,6 +265,10 @@ impl Shared {
             hostname: self.hostname.clone(),
         }
     }
+}
+
+fn timeouts(config: &cmsg_config::ConnectionManager) -> Timeouts {
+    Timeouts { handshake: config.tls_handshake, head: config.http_head }
 }
 
 impl Observe for Shared {

@@ -22,6 +22,7 @@ mod forward;
 mod gateways;
 mod pivots;
 mod proxies;
+mod reloading;
 mod restart;
 mod world;
 

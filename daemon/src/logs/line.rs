@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Write as _},
 };
 
-use cmsg_config::cause;
+use cmsg_config::{cause, values::LogLevel};
 use time::{format_description::BorrowedFormatItem, macros::format_description};
 use tracing::{
     Event, Level, Subscriber,
@@ -23,9 +23,9 @@ const LINE_STAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 pub(super) struct Line {
-    /// Whether documents are logged. Their lines then have the level TRACE: parsers split lines at
-    /// each space, and only a level with five letters is followed by a single one.
-    pub(super) documents: bool,
+    /// The level at which documents are logged is TRACE. Their lines then have that level: parsers
+    /// split lines at each space, and only a level with five letters is followed by a single one.
+    pub(super) level: super::Level,
 }
 
 impl<S, N> FormatEvent<S, N> for Line
@@ -39,7 +39,8 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut columns = Columns { documents: self.documents, ..Columns::default() };
+        let documents = self.level.get() == LogLevel::Trace;
+        let mut columns = Columns { documents, ..Columns::default() };
         event.record(&mut columns);
         let time = stamp(clock::now(), LINE_STAMP);
         let line = columns.line(&time, *event.metadata().level(), event.metadata().target());

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use cmsg_config::{security_gateway::Timeouts, values::Host};
+use cmsg_config::values::Host;
 use cmsg_proto::{
     TagDigest,
     gateway::{
@@ -49,7 +49,6 @@ pub(super) struct ControlAcceptor {
     tls: Arc<ServerConfig>,
     agents: Agents,
     limiter: Arc<Limiter>,
-    timeouts: Timeouts,
 }
 
 /// Maximum number of connections without a session. A further one replaces the oldest of the
@@ -77,9 +76,8 @@ impl ControlAcceptor {
         Ok(Self {
             gateway,
             tls: server_config(&config.certificate, &config.key, files)?,
-            agents: Agents { tls: Arc::new(agents), sni, handshake: config.timeouts.tls_handshake },
+            agents: Agents { tls: Arc::new(agents), sni },
             limiter: Limiter::new(OpenFiles::Unadmitted.fit(UNADMITTED), Order::SourceFirst),
-            timeouts: config.timeouts,
         })
     }
 
@@ -112,7 +110,8 @@ impl ControlAcceptor {
     ) -> anyhow::Result<(ServerSocket, relay::Start)> {
         relay::keep_alive(&stream);
         let refusals = &self.gateway.counters.refusals;
-        let handshake = timeout(self.timeouts.tls_handshake, async {
+        let timeouts = self.gateway.timeouts();
+        let handshake = timeout(timeouts.tls_handshake, async {
             proxy_header::look(&stream, peer.ip()).await;
             ServerSocket::accept(stream, Arc::clone(&self.tls)).await
         });
@@ -121,7 +120,7 @@ impl ControlAcceptor {
             .and_then(|client| client.context("TLS handshake"))
             .inspect_err(|_| count(&refusals.no_tls))?;
         permit.set_worth(Worth::Started);
-        let admission = timeout(self.timeouts.tag, self.admit(&mut client, peer.ip())).await;
+        let admission = timeout(timeouts.tag, self.admit(&mut client, peer.ip())).await;
         let admission = admission.context("timed out waiting for a session tag");
         let (admitted, ended, first) =
             admission.flatten().inspect_err(|_| count(&refusals.no_tag))?;
@@ -254,7 +253,7 @@ impl Candidates {
 
 impl std::fmt::Debug for ControlAcceptor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ControlAcceptor").field("timeouts", &self.timeouts).finish_non_exhaustive()
+        f.debug_struct("ControlAcceptor").finish_non_exhaustive()
     }
 }
 

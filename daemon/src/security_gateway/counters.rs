@@ -1,18 +1,40 @@
 //! Traffic counters, which workers update without locks.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    array,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
-use cmsg_config::socket::{Amount, DroppedDatagrams, RefusedClients, Traffic, TurnedAway};
+use cmsg_config::{
+    socket::{Amount, DroppedDatagrams, RefusedClients, Traffic, TurnedAway},
+    values::ConnectionLimit,
+};
 use cmsg_proto::gateway::{FlowId, Seen, Side, Slot};
 
 /// All counters. They never decrease: the traffic of a session is the value of its slot now, minus
 /// the value when the session began.
 #[derive(Debug)]
 pub(super) struct Counters {
-    flows: Box<[Flow]>,
-    control: Box<[[AtomicU64; 2]]>,
+    /// The counters of [`SESSIONS`] slots each. Those of the first slots exist.
+    chunks: [OnceLock<Chunk>; CHUNKS],
     pub(super) drops: Drops,
     pub(super) refusals: Refusals,
+}
+
+/// Number of slots that get their counters at once.
+const SESSIONS: usize = 1024;
+
+/// Enough for the largest `MaxConnections`.
+const CHUNKS: usize = (ConnectionLimit::MAX as usize).div_ceil(SESSIONS);
+
+/// The counters of consecutive slots.
+#[derive(Debug)]
+struct Chunk {
+    flows: Box<[Flow]>,
+    control: Box<[[AtomicU64; 2]]>,
 }
 
 #[derive(Debug, Default)]
@@ -45,19 +67,48 @@ pub(super) struct Refusals {
     pub(super) no_tag: AtomicU64,
 }
 
-impl Counters {
-    pub(super) fn new(sessions: usize) -> Self {
+impl Chunk {
+    fn new() -> Self {
         Self {
-            flows: (0..FlowId::places(sessions)).map(|_| Flow::default()).collect(),
-            control: (0..sessions).map(|_| Default::default()).collect(),
+            flows: (0..FlowId::places(SESSIONS)).map(|_| Flow::default()).collect(),
+            control: (0..SESSIONS).map(|_| Default::default()).collect(),
+        }
+    }
+}
+
+impl Counters {
+    /// Counters for this number of sessions.
+    pub(super) fn new(sessions: usize) -> Self {
+        let counters = Self {
+            chunks: array::from_fn(|_| OnceLock::new()),
             drops: Drops::default(),
             refusals: Refusals::default(),
+        };
+        counters.reserve(sessions);
+        counters
+    }
+
+    /// Adds counters, if there are fewer than for this number of sessions. The existing ones stay
+    /// where they are.
+    pub(super) fn reserve(&self, sessions: usize) {
+        for chunk in self.chunks.iter().take(sessions.div_ceil(SESSIONS)) {
+            chunk.get_or_init(Chunk::new);
         }
+    }
+
+    fn flow(&self, index: usize) -> Option<&Flow> {
+        const PLACES: usize = FlowId::places(SESSIONS);
+        self.chunks.get(index / PLACES)?.get()?.flows.get(index % PLACES)
+    }
+
+    fn of_control(&self, slot: Slot) -> Option<&[AtomicU64; 2]> {
+        let index = slot.index();
+        self.chunks.get(index / SESSIONS)?.get()?.control.get(index % SESSIONS)
     }
 
     /// Counts forwarded datagrams of the flow with this index.
     pub(super) fn forwarded(&self, flow: usize, datagrams: usize, bytes: usize) {
-        if let Some(flow) = self.flows.get(flow) {
+        if let Some(flow) = self.flow(flow) {
             flow.datagrams.fetch_add(datagrams as u64, Relaxed);
             flow.bytes.fetch_add(bytes as u64, Relaxed);
         }
@@ -65,7 +116,7 @@ impl Counters {
 
     /// Records the sequence number of a forwarded datagram.
     pub(super) fn sequence(&self, flow: FlowId, sequence: Option<u32>) {
-        if let Some(flow) = self.flows.get(flow.index()) {
+        if let Some(flow) = self.flow(flow.index()) {
             let sequence = sequence.map_or(0, |sequence| NUMBERED | u64::from(sequence));
             flow.sequence.store(sequence, Relaxed);
         }
@@ -73,7 +124,7 @@ impl Counters {
 
     /// The counters of a flow.
     pub(super) fn seen(&self, flow: FlowId) -> Seen {
-        self.flows.get(flow.index()).map_or_else(Seen::default, |flow| {
+        self.flow(flow.index()).map_or_else(Seen::default, |flow| {
             let sequence = flow.sequence.load(Relaxed);
             let number = u32::try_from(sequence % NUMBERED).ok();
             Seen {
@@ -85,7 +136,7 @@ impl Counters {
 
     /// Counts control bytes from that side.
     pub(super) fn control(&self, slot: Slot, side: Side, bytes: usize) {
-        if let Some(slot) = self.control.get(slot.index()) {
+        if let Some(slot) = self.of_control(slot) {
             slot[side as usize].fetch_add(bytes as u64, Relaxed);
         }
     }
@@ -112,13 +163,13 @@ impl Counters {
 
     /// Number of datagrams of a flow.
     pub(super) fn datagrams(&self, flow: FlowId) -> u64 {
-        self.flows.get(flow.index()).map_or(0, |flow| flow.datagrams.load(Relaxed))
+        self.flow(flow.index()).map_or(0, |flow| flow.datagrams.load(Relaxed))
     }
 
     /// Traffic of a slot since the start of the process.
     pub(super) fn traffic(&self, slot: Slot) -> Traffic {
         let control = |side| {
-            let counters = self.control.get(slot.index());
+            let counters = self.of_control(slot);
             counters.map_or(0, |slot| slot[side as usize].load(Relaxed))
         };
         Traffic {
@@ -130,7 +181,7 @@ impl Counters {
     }
 
     fn amount(&self, slot: Slot, side: Side) -> Amount {
-        let flows = slot.flows(side).filter_map(|flow| self.flows.get(flow.index()));
+        let flows = slot.flows(side).filter_map(|flow| self.flow(flow.index()));
         flows.fold(Amount::default(), |sum, flow| Amount {
             datagrams: sum.datagrams + flow.datagrams.load(Relaxed),
             bytes: sum.bytes + flow.bytes.load(Relaxed),
@@ -174,6 +225,27 @@ mod tests {
             counters.sequence(flow, sequence);
             assert_eq!(counters.seen(flow), Seen { datagrams: 0, sequence });
         }
+    }
+
+    #[test]
+    fn counters_are_added_without_a_change_of_the_others() {
+        let counters = Counters::new(1);
+        let last = Slot(ConnectionLimit::MAX - 1);
+        let flow = |slot: Slot| slot.flows(Side::Agent).last().unwrap().index();
+        for slot in [Slot(0), last] {
+            counters.forwarded(flow(slot), 1, 100);
+            counters.control(slot, Side::Client, 7);
+        }
+        let before = counters.traffic(Slot(0));
+        assert_eq!((before.udp_to_client.bytes, before.tcp_to_agent), (100, 7));
+        assert_eq!(counters.traffic(last), Traffic::default(), "it has none yet");
+
+        counters.reserve(last.index() + 1);
+        counters.reserve(1);
+        counters.forwarded(flow(last), 1, 100);
+        counters.control(last, Side::Client, 7);
+
+        assert_eq!([Slot(0), last].map(|slot| counters.traffic(slot)), [before, before]);
     }
 
     #[test]

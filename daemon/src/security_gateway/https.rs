@@ -1,11 +1,11 @@
 //! The gateway's HTTPS listener, for hosts without a Connection Manager: announcements of
 //! Connection Managers on other hosts, and health checks of load balancers.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use cmsg_config::socket::Listen;
+use cmsg_config::{security_gateway::Timeouts, socket::Listen};
 use cmsg_proto::{
     control::{self, CONTENT_TYPE, MAX_BYTES, PATH},
     shares::Worth,
@@ -19,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::announce::AnnouncementHandler;
 use crate::{
     https::{
-        Client, HEALTH, Server, beside_get,
+        self, Client, HEALTH, Server, beside_get,
         bodies::{Account, Bodies},
         content,
         listener::{Content, Listener},
@@ -37,8 +37,6 @@ const CONNECTIONS: usize = 4096;
 pub(super) struct Https {
     socket: TcpListener,
     acceptor: TlsAcceptor,
-    handshake: Duration,
-    head: Duration,
 }
 
 impl Https {
@@ -52,8 +50,6 @@ impl Https {
             socket: listen::tcp(address)
                 .with_context(|| format!("binding `HttpsListenAddress` = `{address}`"))?,
             acceptor: tls::server_config(&config.certificate, &config.key, files)?.into(),
-            handshake: config.timeouts.tls_handshake,
-            head: config.timeouts.http_head,
         }))
     }
 
@@ -73,8 +69,13 @@ impl Https {
         let server = Server {
             listener: Listener::new(self.socket, CONNECTIONS, Arc::default()),
             acceptor: self.acceptor,
-            handshake: self.handshake,
-            head: self.head,
+            timeouts: {
+                let gateway = Arc::clone(&handler.gateway);
+                Box::new(move || {
+                    let Timeouts { tls_handshake, http_head, .. } = gateway.timeouts();
+                    https::Timeouts { handshake: tls_handshake, head: http_head }
+                })
+            },
             shutdown,
         };
         let bodies = Bodies::new();

@@ -36,8 +36,6 @@ pub(super) struct Agents {
     pub(super) tls: Arc<ClientConfig>,
     /// The server name that is sent to agents and verified; `None` unless configured.
     pub(super) sni: Option<ServerName<'static>>,
-    /// Timeout of the TLS handshake.
-    pub(super) handshake: Duration,
 }
 
 /// What the relay starts with.
@@ -69,7 +67,8 @@ pub(super) async fn run(
     connection.note(Side::Client, &first, true);
     let relayed = async {
         // Boxed, since a session would otherwise keep the room for as long as it lasts.
-        let mut agent = Box::pin(agents.connect(agent, hostname)).await?;
+        let handshake = gateway.timeouts().tls_handshake;
+        let mut agent = Box::pin(agents.connect(agent, hostname, handshake)).await?;
         agent.write_all(&first).await.context("sending the first bytes to the agent")?;
         drop(first);
         match connection.relay(&mut client, &mut agent).await {
@@ -221,6 +220,7 @@ impl Agents {
         &self,
         agent: SocketAddr,
         hostname: Option<Hostname>,
+        handshake: Duration,
     ) -> anyhow::Result<ClientSocket> {
         let name = self.judged_by(agent, hostname);
         let connecting = timeout(CONNECT, TcpStream::connect(agent)).await;
@@ -229,8 +229,8 @@ impl Agents {
             .context("connecting to the agent")?;
         keep_alive(&stream);
         let connecting = ClientSocket::connect(stream, Arc::clone(&self.tls), name);
-        let handshake = timeout(self.handshake, connecting).await;
-        handshake
+        let connecting = timeout(handshake, connecting).await;
+        connecting
             .context("the TLS handshake with the agent timed out")?
             .map_err(without_names)
             .context("TLS handshake with the agent")

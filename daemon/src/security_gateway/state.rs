@@ -9,18 +9,19 @@ use std::{
 
 use cmsg_config::socket::{Connection, EndReason, Traffic, TurnedAway, Usage};
 use cmsg_proto::{
-    AllowedAgents, TagDigest,
+    TagDigest,
     allowed::Forbidden,
     control::{AddConnection, Claims, ClaimsError, ReplayError, Replays},
     gateway::{
         Admission, Admitted, Announcement, Control, Destination, Dropped, Event, Journal, Local,
-        Origin, Refusal, RouteChange, Routes, Rules, Side, Slot, SpiCandidates, Timeouts,
+        Origin, Refusal, RouteChange, Routes, Side, Slot, SpiCandidates,
     },
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use self::settings::Settings;
 use super::{
     counters::{Counters, count, since},
     ends::Ends,
@@ -31,11 +32,11 @@ use super::{
 use crate::{
     clock,
     drain::{self, Drain},
-    limiter::Files,
     own_addresses::{self, OwnAddresses},
 };
 
 mod agents;
+mod settings;
 
 /// Admission, routes and counters of a gateway.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ pub(super) struct GatewayState {
     /// The listening address for clients.
     listen: SocketAddr,
     own: OwnAddresses,
-    allowed: AllowedAgents,
+    settings: Settings,
     core: Mutex<Core>,
     /// Where datagrams go, as the workers read it. Only changed by the owner of the lock.
     pub(super) routes: Routes,
@@ -99,15 +100,9 @@ impl GatewayState {
         listen: SocketAddr,
         sockets: &[Arc<Pair>],
     ) -> Self {
-        let sessions = Files::Sessions.fit_configured(config.max_connections.as_usize());
-        let timeouts = Timeouts {
-            announced: config.timeouts.announced,
-            resume: config.timeouts.resume,
-            udp_idle: config.timeouts.udp_idle,
-        };
-        let max_connections = u32::try_from(sessions).unwrap_or(u32::MAX);
+        let sessions = settings::sessions(config);
         let core = Core {
-            admission: Admission::new(Rules { max_connections, timeouts }),
+            admission: Admission::new(settings::rules(sessions, &config.timeouts)),
             replays: Replays::new(REPLAYS),
             stopping: false,
             closers: HashMap::new(),
@@ -118,7 +113,7 @@ impl GatewayState {
             external: config.external.clone(),
             listen,
             own: OwnAddresses::new(config.external.iter().copied().chain([listen.ip()])),
-            allowed: AllowedAgents::new(config.allowed_agents.clone()),
+            settings: Settings::new(config, sessions),
             core: Mutex::new(core),
             routes: Routes::default(),
             journal: Arc::new(JournalQueue::new()),

@@ -38,6 +38,7 @@ mod control;
 mod https;
 mod refusing;
 mod relaying;
+mod reloading;
 mod restarting;
 mod trains;
 
@@ -77,17 +78,21 @@ fn identity(folder: &TempDir, name: &str) -> (PathBuf, PathBuf) {
 
 /// A configuration that allows agents on this host, unless the additional lines override it.
 fn config(folder: &TempDir, more: &str) -> SecurityGateway {
+    SecurityGateway::read(&ConfFile::parse(&conf(folder, more))).unwrap().value
+}
+
+/// The text of the configuration.
+fn conf(folder: &TempDir, more: &str) -> String {
     let at = folder.path().display();
     let allowed = match more.contains("AllowedAgents") {
         true => "",
         false => "AllowedAgents = 127.0.0.0/8\nAllowedAgents = ::1\n",
     };
-    let text = format!(
+    format!(
         "ExternalRoutableIP = {EXTERNAL}\nSslCertificate = {at}/tls.crt\nSslKey = {at}/tls.key\n\
          JwtVerifyingCertificate = {at}/jwt.crt\nDataDirectory = {at}\n\
          RunDirectory = {at}\n{allowed}{more}\n"
-    );
-    SecurityGateway::read(&ConfFile::parse(&text)).unwrap().value
+    )
 }
 
 const LOOPBACK: &str = "ListenAddress = 127.0.0.1:0\nUdpSourceAddress = 127.0.0.1:0\n";

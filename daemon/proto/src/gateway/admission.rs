@@ -43,6 +43,7 @@ mod usage;
 #[derive(Debug)]
 pub struct Admission {
     rules: Rules,
+    /// As many slots as the largest `max_connections` so far.
     sessions: Vec<Option<Box<Session>>>,
     free: VecDeque<Slot>,
     by_identity: HashMap<Identity, Slot>,
@@ -61,6 +62,11 @@ pub struct Admission {
 /// Lower bound for the number of ended sessions that are remembered.
 const ENDED: usize = 1024;
 
+/// Maximum number of ended sessions that are remembered.
+fn remembered(rules: Rules) -> usize {
+    ENDED.max(2 * rules.max_connections as usize)
+}
+
 impl Admission {
     /// An admission without sessions.
     #[must_use]
@@ -73,12 +79,31 @@ impl Admission {
             by_tag: HashMap::new(),
             by_address: HashMap::new(),
             lengths: BTreeMap::new(),
-            ended: Ended::new(ENDED.max(2 * rules.max_connections as usize)),
+            ended: Ended::new(remembered(rules)),
             controls: 0,
             records: Vec::new(),
             changes: Vec::new(),
             events: Vec::new(),
         }
+    }
+
+    /// Changes the rules. No session ends because there are fewer places: only new sessions are
+    /// refused. The timeouts also apply to the sessions that exist.
+    pub fn set_rules(&mut self, rules: Rules) {
+        let before = std::mem::replace(&mut self.rules, rules).timeouts.announced;
+        let slots = u32::try_from(self.sessions.len()).unwrap_or(u32::MAX);
+        let more = slots..rules.max_connections;
+        self.sessions.extend(more.clone().map(|_| None));
+        self.free.extend(more.map(Slot));
+        self.ended.extend_to(remembered(rules));
+        let mut changed = Vec::new();
+        for session in self.sessions.iter_mut().flatten() {
+            if let State::Announced(until) = &mut session.state {
+                *until = *until - before + rules.timeouts.announced;
+                changed.push(session.slot);
+            }
+        }
+        changed.into_iter().for_each(|slot| self.record(slot));
     }
 
     /// Registers a session. A repeated announcement changes nothing, except that it may add the
@@ -115,7 +140,7 @@ impl Admission {
             }
             superseded.push(slot);
         }
-        if self.free.len() + superseded.len() == 0 {
+        if self.is_full() && superseded.is_empty() {
             return Err(Refusal::Full);
         }
         for slot in superseded {
@@ -267,7 +292,7 @@ impl Admission {
     /// Whether `max_connections` is reached.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.free.is_empty()
+        self.count() >= self.rules.max_connections as usize
     }
 
     /// All sessions, for the status.
@@ -285,7 +310,7 @@ impl Admission {
         (session.state == State::Connected(control.number)).then_some(session)
     }
 
-    /// Stores a session, if there is room.
+    /// Stores a session, if there is a free slot.
     fn insert(
         &mut self,
         announced: Announcement,

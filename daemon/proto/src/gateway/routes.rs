@@ -34,7 +34,7 @@ pub struct Destination {
     pub flow: FlowId,
 }
 
-/// The slot of a session, below `max_connections`.
+/// The slot of a session, below the largest `max_connections` so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(pub u32);
 
@@ -76,7 +76,7 @@ impl FlowId {
 
     /// Number of flow slots for this number of sessions.
     #[must_use]
-    pub fn places(sessions: usize) -> usize {
+    pub const fn places(sessions: usize) -> usize {
         sessions * 2 * Slot::FLOWS as usize
     }
 }

@@ -162,13 +162,17 @@ impl Running {
 
 /// A configuration for tests. `lines` come first and take precedence.
 pub(super) fn config(path: &Path, lines: &str) -> cmsg_config::ConnectionManager {
+    cmsg_config::ConnectionManager::read(&ConfFile::parse(&conf(path, lines))).unwrap().value
+}
+
+/// The text of the configuration.
+pub(super) fn conf(path: &Path, lines: &str) -> String {
     let at = path.display();
-    let conf = format!(
+    format!(
         "{lines}\nBrokerCertCheck = false\nListenAddress = 127.0.0.1:0\n\
          HttpListenAddress = off\nJwtSigningKey = {at}/key\nSslCertificate = {at}/crt\n\
          SslKey = {at}/key\nRunDirectory = {at}\nDataDirectory = {at}\nCaCertificate = {at}/crt\n"
-    );
-    cmsg_config::ConnectionManager::read(&ConfFile::parse(&conf)).unwrap().value
+    )
 }
 
 pub(super) fn certificate(path: &Path) {

@@ -13,7 +13,7 @@ impl GatewayState {
         if self.is_itself(agent) {
             return Err(NotTaken::Itself);
         }
-        Ok(self.allowed.check(agent.ip(), |ip| self.own.contain(ip))?)
+        Ok(self.settings.allowed().check(agent.ip(), |ip| self.own.contain(ip))?)
     }
 
     /// Whether the address is the gateway's own listener. Relaying there would loop.

@@ -86,10 +86,10 @@ fn a_supervisor_that_is_about_to_end_is_not_taken_for_one_that_runs_on() {
     site.is_live();
 }
 
-const RECEIVED: &str =
-    "Received SIGHUP, reloading certificates and keys but not the configuration file";
-const RELOADED: &str = "Reloaded the certificates and keys";
-const FAILED: &str = "The certificates and keys were not reloaded; the previous ones stay in use";
+const RECEIVED: &str = "Received SIGHUP, reloading the configuration, certificates and keys";
+const RELOADED: &str = "Reloaded the configuration, certificates and keys";
+const FAILED: &str =
+    "Nothing was reloaded; the previous settings, certificates and keys stay in use";
 
 /// Number of lines with this text in the logs of both roles and the supervisor.
 fn logged(site: &Site, what: &str) -> [usize; 3] {

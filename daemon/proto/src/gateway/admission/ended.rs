@@ -48,6 +48,11 @@ impl Ended {
         Self { limit, sessions: HashMap::new(), in_order: VecDeque::new(), number: 0 }
     }
 
+    /// Remembers at least `limit` sessions from now on. Those that are remembered stay.
+    pub(super) fn extend_to(&mut self, limit: usize) {
+        self.limit = self.limit.max(limit);
+    }
+
     /// Remembers a session, and returns its persisted form.
     pub(super) fn remember(&mut self, session: &Session, now: Time) -> Written {
         let Session { id, key, tag, issued, .. } = session;

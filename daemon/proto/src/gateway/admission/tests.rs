@@ -18,6 +18,7 @@ mod model;
 mod places;
 mod records;
 mod roaming;
+mod rules;
 mod sessions;
 mod twin;
 mod usage;
@@ -28,6 +29,13 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
     announced: Duration::from_secs(240),
     resume: Duration::from_secs(300),
     udp_idle: Duration::from_secs(60),
+};
+
+/// Other timeouts, which a change of the rules may set.
+pub(super) const SHORT: Timeouts = Timeouts {
+    announced: Duration::from_secs(59),
+    resume: Duration::from_secs(120),
+    udp_idle: Duration::from_secs(30),
 };
 
 pub(super) struct World {
@@ -103,6 +111,11 @@ impl World {
         }
     }
 
+    /// Changes the rules of the running gateway.
+    pub(super) fn change(&mut self, max_connections: u32, timeouts: Timeouts) {
+        self.admission.set_rules(Rules { max_connections, timeouts });
+    }
+
     pub(super) fn announcement(&self, number: u32) -> Announcement {
         Announcement {
             id: id(number),
@@ -176,8 +189,9 @@ impl World {
         let is_there = |(_, session): &(Slot, &Session)| {
             session.listed[side as usize].is_some() && session.address(side) == Some(from.ip())
         };
-        let slots = (0..admission.rules.max_connections).map(Slot);
-        let all: Vec<_> = slots.filter_map(|slot| admission.at(slot)).filter(is_there).collect();
+        let sessions = admission.sessions.iter().flatten();
+        let all: Vec<_> =
+            sessions.filter_map(|session| admission.at(session.slot)).filter(is_there).collect();
         let [found, all] = [found, all].map(|sessions| {
             let judged = judge::judge(&sessions, side, from, candidates);
             judged.map(|(slot, placed)| (slot, format!("{placed:?}")))

@@ -4,13 +4,20 @@ use super::*;
 
 /// Restarts the gateway: only the journal survives.
 pub(super) fn restart(world: &mut World) {
+    let rules = world.admission.rules;
     let journal = read(&world.admission.journal().render());
-    restore(world, journal, world.admission.rules.max_connections);
+    // If there are more sessions than places, the others would not be restored.
+    let places = rules.max_connections.max(u32::try_from(journal.count()).unwrap());
+    restore_with(world, journal, Rules { max_connections: places, ..rules });
+    world.admission.set_rules(rules);
     assert_eq!(world.admission.journal().count(), world.admission.count());
 }
 
 fn restore(world: &mut World, journal: Journal, max_connections: u32) {
-    let rules = Rules { max_connections, timeouts: TIMEOUTS };
+    restore_with(world, journal, Rules { max_connections, timeouts: TIMEOUTS });
+}
+
+fn restore_with(world: &mut World, journal: Journal, rules: Rules) {
     world.admission = Admission::new(rules);
     world.admission.restore(journal, world.now);
     world.routes = Routes::default();

@@ -17,6 +17,7 @@ enum Step {
     FromClient(u32, u8, u16),
     FromAgent(u32),
     Wait(u64),
+    ChangePlaces(u32),
     Restart,
 }
 
@@ -31,6 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(s, place, port)| Step::FromClient(s, place, port)),
         session.prop_map(Step::FromAgent),
         prop_oneof![Just(1), Just(30), Just(61), Just(241), Just(301)].prop_map(Step::Wait),
+        (1..=SESSIONS).prop_map(Step::ChangePlaces),
         Just(Step::Restart),
     ]
 }
@@ -91,6 +93,7 @@ impl Checked {
                 self.world.close(control);
             }
             Step::FromClient(session, place, port) => self.client_sends(session, place, port),
+            Step::ChangePlaces(places) => self.change_places(places),
             Step::Restart => {
                 restart(&mut self.world);
                 self.known = Default::default();
@@ -109,6 +112,13 @@ impl Checked {
                 }
             }
         }
+    }
+
+    /// No session ends because of fewer places.
+    fn change_places(&mut self, places: u32) {
+        let before = self.world.admission.count();
+        self.world.change(places, TIMEOUTS);
+        assert_eq!(self.world.admission.count(), before);
     }
 
     fn client_sends(&mut self, session: u32, place: u8, port: u16) {
@@ -131,8 +141,9 @@ impl Checked {
     }
 
     /// Invariants that hold after every event.
-    fn check(&self) {
-        assert!(self.world.admission.count() <= PLACES as usize);
+    fn check(&self, before: usize) {
+        let Rules { max_connections, .. } = self.world.admission.rules;
+        assert!(self.world.admission.count() <= before.max(max_connections as usize));
         let all = Routes::default();
         for session in self.world.admission.sessions.iter().flatten() {
             for (key, destination) in session.routes() {
@@ -162,8 +173,9 @@ proptest! {
     fn the_rules_hold_for_any_sequence_of_events(steps in prop::collection::vec(step(), 1..80)) {
         let mut checked = Checked { world: World::new(PLACES), known: Default::default() };
         for step in steps {
+            let before = checked.world.admission.count();
             checked.run(&step);
-            checked.check();
+            checked.check(before);
         }
     }
 }

@@ -246,6 +246,7 @@ enum Step {
     Close(usize),
     FromClient { place: u8, port: u16, spi: u32 },
     Wait(u64),
+    ChangeRules { places: u32, short: bool },
     Compact,
     Restart,
 }
@@ -263,6 +264,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (1..3_u8, 5000..5002_u16, 0..4_u32)
             .prop_map(|(place, port, spi)| Step::FromClient { place, port, spi }),
         3 => prop::sample::select(vec![0, 1, 59, 61, 119, 121, 241, 301]).prop_map(Step::Wait),
+        1 => (1..5_u32, any::<bool>())
+            .prop_map(|(places, short)| Step::ChangeRules { places, short }),
         1 => Just(Step::Compact),
         1 => Just(Step::Restart),
     ]
@@ -307,6 +310,9 @@ impl Recorded {
                 let _ = self.world.send(Side::Client, &from, candidates(0xc0de_0000 + spi, 9));
             }
             Step::Wait(seconds) => self.world.wait(seconds),
+            Step::ChangeRules { places, short } => {
+                self.world.change(places, if short { SHORT } else { TIMEOUTS });
+            }
             Step::Compact => self.compact(),
             Step::Restart => {
                 restart(&mut self.world);

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::{journal::restart, *};
+use known::{Known, State};
+
+mod known;
 
 const SESSIONS: u32 = 5;
 const PLACES: u32 = 3;
@@ -21,6 +24,7 @@ enum Step {
     FromClient { session: u32, spi: u32, from: Source },
     FromAgent { session: u32, spi: u32 },
     Wait(u64),
+    ChangeRules { places: u32, short: bool },
     Restart,
 }
 
@@ -44,49 +48,15 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(session, spi, from)| Step::FromClient { session, spi, from }),
         4 => (session, 0..SPIS).prop_map(|(session, spi)| Step::FromAgent { session, spi }),
         3 => prop::sample::select(vec![1, 30, 59, 60, 120, 240, 300]).prop_map(Step::Wait),
+        1 => (1..=SESSIONS, any::<bool>())
+            .prop_map(|(places, short)| Step::ChangeRules { places, short }),
         1 => Just(Step::Restart),
     ]
 }
 
-/// The twin's state of a session.
-#[derive(Debug)]
-struct Known {
-    state: State,
-    /// Where the client last sent the tag, since the restart.
-    place: Option<u8>,
-    replaced: Option<Control>,
-    /// The client's flows, by number.
-    flows: BTreeMap<u32, Flow>,
-    /// Destination of the agent's datagrams.
-    answers: Option<Source>,
-    /// Former sources, which are accepted at once.
-    former: Vec<Source>,
-    /// Whether a flow began or moved since the tag was sent.
-    settled: bool,
-    /// When that is assumed without a flow.
-    learning: Option<Time>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum State {
-    Announced { until: Time },
-    Connected(Control),
-    Waiting { since: Time },
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Flow {
-    /// `None` after the client moved.
-    from: Option<Source>,
-    active: Time,
-    /// Whether it had datagrams since the last check.
-    sent: bool,
-    /// Higher if it was placed later.
-    placed: usize,
-}
-
 struct Twin {
     world: World,
+    rules: Rules,
     sessions: BTreeMap<u32, Known>,
     /// Ended sessions, and until when their announcements are ignored.
     ended: BTreeMap<u32, Time>,
@@ -108,7 +78,12 @@ impl Source {
 
 impl Twin {
     fn new() -> Self {
-        Self { world: World::new(PLACES), sessions: BTreeMap::new(), ended: BTreeMap::new() }
+        Self {
+            world: World::new(PLACES),
+            rules: Rules { max_connections: PLACES, timeouts: TIMEOUTS },
+            sessions: BTreeMap::new(),
+            ended: BTreeMap::new(),
+        }
     }
 
     fn run(&mut self, step: &Step) {
@@ -127,6 +102,7 @@ impl Twin {
             Step::FromClient { session, spi, from } => self.client_sends(session, spi, from),
             Step::FromAgent { session, spi } => self.agent_sends(session, spi),
             Step::Wait(seconds) => self.wait(seconds),
+            Step::ChangeRules { places, short } => self.change_rules(places, short),
             Step::Restart => self.restart(),
         }
     }
@@ -137,10 +113,10 @@ impl Twin {
             Ok(())
         } else if self.ended.contains_key(&session) {
             Err(Refusal::Ended)
-        } else if self.sessions.len() == PLACES as usize {
+        } else if self.is_full() {
             Err(Refusal::Full)
         } else {
-            let state = State::Announced { until: now + TIMEOUTS.announced };
+            let state = State::Announced { until: now + self.rules.timeouts.announced };
             self.sessions.insert(session, Known::new(state));
             Ok(())
         };
@@ -212,14 +188,34 @@ impl Twin {
         self.world.wait(seconds);
 
         let now = self.world.now;
-        self.sessions.values_mut().for_each(|known| known.tick(now));
-        let over = self.sessions.extract_if(.., |_, known| known.is_over(now));
+        let Rules { timeouts, .. } = self.rules;
+        self.sessions.values_mut().for_each(|known| known.tick(now, &timeouts));
+        let over = self.sessions.extract_if(.., |_, known| known.is_over(now, &timeouts));
         let ends: Vec<_> = over.map(|(session, known)| (session, known.end())).collect();
         self.ended.extend(ends.iter().map(|(session, _)| (*session, now + KEPT)));
         self.ended.retain(|_, until| *until > now);
         let mut ended = self.world.ends();
         ended.sort_by(|(a, _), (b, _)| a.cmp(b));
         assert_eq!(ended, ends.iter().map(|(s, end)| (id(*s), *end)).collect::<Vec<_>>());
+    }
+
+    /// Ends the sessions whose changed deadline has passed, but none because of fewer places.
+    fn change_rules(&mut self, places: u32, short: bool) {
+        let timeouts = if short { SHORT } else { TIMEOUTS };
+        let before =
+            std::mem::replace(&mut self.rules, Rules { max_connections: places, timeouts });
+        for known in self.sessions.values_mut() {
+            if let State::Announced { until } = &mut known.state {
+                *until = *until - before.timeouts.announced + timeouts.announced;
+            }
+        }
+
+        self.world.change(places, timeouts);
+        self.wait(0);
+    }
+
+    fn is_full(&self) -> bool {
+        self.sessions.len() >= self.rules.max_connections as usize
     }
 
     fn restart(&mut self) {
@@ -248,100 +244,7 @@ impl Twin {
         views.sort();
         let known = self.sessions.iter().map(|(session, known)| (id(*session), state(known)));
         assert_eq!(views, known.collect::<Vec<_>>());
-        assert_eq!(self.world.admission.is_full(), self.sessions.len() == PLACES as usize);
-    }
-}
-
-impl Known {
-    fn new(state: State) -> Self {
-        Self {
-            state,
-            place: None,
-            replaced: None,
-            flows: BTreeMap::new(),
-            answers: None,
-            former: Vec::new(),
-            settled: false,
-            learning: None,
-        }
-    }
-
-    fn connect(&mut self, control: Control, place: u8, now: Time) {
-        if let State::Connected(before) = self.state {
-            self.replaced = Some(before);
-        }
-        if self.place.replace(place) != Some(place) {
-            self.flows.values_mut().for_each(|flow| flow.from = None);
-            (self.answers, self.former) = (None, Vec::new());
-        }
-        self.state = State::Connected(control);
-        self.settled = false;
-        self.learning = Some(now + Duration::from_mins(1));
-    }
-
-    /// Whether a datagram from this source is accepted.
-    fn client_sent(&mut self, number: u32, from: Source, now: Time) -> bool {
-        let placed = self.flows.values().map(|flow| flow.placed + 1).max().unwrap_or_default();
-        if let Some(flow) = self.flows.get_mut(&number)
-            && flow.from == Some(from)
-            && self.answers == Some(from)
-        {
-            flow.sent = true;
-            return true;
-        }
-        self.look(now);
-        let mut there = self.flows.values().filter(|flow| flow.from == self.answers);
-        let is_silent = there.all(|flow| now.since(flow.active) >= Duration::from_secs(1));
-        match (self.answers, self.former.iter().position(|former| *former == from)) {
-            (None, _) => {}
-            (Some(at), _) if at == from => {}
-            (_, Some(at)) => self.former.truncate(at),
-            (Some(_), None) if !is_silent => return false,
-            (Some(at), None) if self.former.len() < 8 => self.former.push(at),
-            _ => {}
-        }
-        self.answers = Some(from);
-        self.flows.insert(number, Flow { from: Some(from), active: now, sent: true, placed });
-        self.settled = true;
-        true
-    }
-
-    fn look(&mut self, now: Time) {
-        for flow in self.flows.values_mut().filter(|flow| flow.sent) {
-            (flow.sent, flow.active) = (false, now);
-        }
-    }
-
-    fn tick(&mut self, now: Time) {
-        self.look(now);
-        if !matches!(self.state, State::Connected(_)) && !self.flows.is_empty() {
-            self.flows.retain(|_, flow| now.since(flow.active) < TIMEOUTS.udp_idle);
-            self.settled &= !self.flows.is_empty();
-        }
-        if !self.flows.values().any(|flow| flow.from == self.answers) {
-            let liveliest = self.flows.values().max_by_key(|flow| (flow.active, flow.placed));
-            self.answers = liveliest.and_then(|flow| flow.from);
-            self.former.retain(|former| self.answers.is_some_and(|answers| answers != *former));
-        }
-        if self.learning.is_some_and(|until| now >= until) {
-            self.learning = None;
-            self.settled |= !self.flows.is_empty();
-        }
-    }
-
-    fn is_over(&self, now: Time) -> bool {
-        match self.state {
-            State::Announced { until } => now >= until,
-            State::Connected(_) => false,
-            State::Waiting { since } => now >= since + TIMEOUTS.resume && self.flows.is_empty(),
-        }
-    }
-
-    fn end(&self) -> End {
-        match self.state {
-            State::Announced { .. } => End::Unused,
-            _ => End::ResumeTimeout,
-        }
+        assert_eq!(self.world.admission.is_full(), self.is_full());
     }
 }
 
