@@ -14,7 +14,8 @@ fn a_command_that_waits_for_docker_can_be_interrupted() {
     let socket = folder.path().join("docker.sock");
     let docker = UnixListener::bind(&socket).expect("a socket can be bound");
     let mut installer = Command::new(program("pcoip-cmsg-setup"))
-        .args(["install", "--non-interactive", "--accept-policies", "--self-signed"])
+        // It waits as `install` does, without the lock of the machine.
+        .args(["validate", "--accept-policies", "--self-signed"])
         .args(["--broker-url=https://127.0.0.1:1", "--external-pcoip-ip=192.0.2.1"])
         .env("DOCKER_HOST", format!("unix://{}", socket.display()))
         .stdout(Stdio::null())
