@@ -16,7 +16,7 @@ const CLOCKS: &str = "compare the clocks of both hosts (`chronyc tracking`)";
 pub(crate) fn finding(broker: &BrokerStatus, words: &str) -> Option<Finding> {
     let reason = broker.reason.as_ref()?;
     let since = broker.since.as_deref().unwrap_or("the start");
-    let what = format!("log-ons have failed since {since}: {reason}");
+    let what = format!("users have not been able to log on since {since}: {reason}");
     let (id, cure) = match &broker.refused {
         None => (
             "broker.unreachable",
@@ -47,7 +47,7 @@ pub(crate) fn rejected(rejection: &Rejection, conf: &Path, runtime: Runtime) -> 
 pub(crate) fn invalid(problems: &[String], conf: &Path, runtime: Runtime) -> Vec<Finding> {
     let cure = match runtime {
         Runtime::Swarm => "correct it; Docker restarts the service",
-        Runtime::Host => "correct it, then start the service: `pcoip-cmsg-setup install`",
+        Runtime::Host => "correct it, then restart the service: `pcoip-cmsg-setup install`",
     };
     let what = |problem: &String| format!("`{}`: {problem}", conf.display());
     problems
@@ -118,7 +118,7 @@ mod tests {
             let finding = finding(&refused(problem), " --root /r").unwrap();
 
             assert_eq!(finding.id, id);
-            let start = "log-ons have failed since 2026-11-30T20:00:00Z: the broker presents";
+            let start = "users have not been able to log on since 2026-11-30T20:00:00Z: the broker presents";
             assert!(finding.what.starts_with(start), "{}", finding.what);
             assert!(finding.cure.starts_with(cure), "{}", finding.cure);
             let pin = "`pcoip-cmsg-setup configure --root /r --broker-pin sha256:k`";

@@ -52,8 +52,8 @@ impl Ending<'_> {
             steps.push(("Log on with a PCoIP client", None));
         }
         if wanted.certificate == Certificate::SelfSigned {
-            let command =
-                format!("pcoip-cmsg-setup configure{words} --ssl-cert FILE --ssl-key FILE");
+            let command = "--ssl-cert FILE --ssl-key FILE --ca-cert FILE";
+            let command = format!("pcoip-cmsg-setup configure{words} {command}");
             steps.push(("Replace the self-signed certificate:", Some(command)));
         }
         let status = format!("pcoip-cmsg-setup status{words}");

@@ -50,7 +50,7 @@ fn the_document_has_the_documented_shape() {
             "plan": [
                 {
                     "step": "stop the services",
-                    "changes": "sessions end; clients cannot connect for a few seconds",
+                    "changes": "sessions end; clients can connect when the services run again",
                     "undo": "the services are started again",
                     "done": true,
                 },
@@ -85,7 +85,7 @@ fn a_refusal_and_a_failure_have_the_same_shape() {
 fn a_plan_is_listed_by_steps_in_groups() {
     assert_eq!(
         plan_lines(&report().plan),
-        "Deployment\n  1. Stop the services: sessions end; clients cannot connect for a few seconds\n\
+        "Deployment\n  1. Stop the services: sessions end; clients can connect when the services run again\n\
          Configuration\n  2. Write file: changed: `/r/file`\n\
          Restarts: connection manager and security gateway"
     );

@@ -24,7 +24,7 @@ impl<T> Kind<T> for AwaitLive {
     }
 
     fn changes(&self) -> String {
-        format!("nothing; the services listen on {}", self.listens.join(", "))
+        format!("the services listen on {}", self.listens.join(", "))
     }
 
     fn undoing(&self) -> &'static str {

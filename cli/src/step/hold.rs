@@ -16,7 +16,7 @@ impl Kind<Trace> for Hold {
     }
 
     fn changes(&self) -> String {
-        "nothing".to_owned()
+        "the host itself is not changed".to_owned()
     }
 
     fn undoing(&self) -> &'static str {

@@ -30,7 +30,7 @@ impl<T: From<RolesRan>> Kind<T> for Stop {
     }
 
     fn changes(&self) -> String {
-        "sessions end; clients cannot connect for a few seconds".to_owned()
+        "sessions end; clients can connect when the services run again".to_owned()
     }
 
     fn undoing(&self) -> &'static str {

@@ -47,7 +47,8 @@ async fn a_new_key_of_the_broker_is_named_everywhere_and_one_flag_pins_it() {
     let found = findings(&status, "broker.key-changed");
     let (what, cure) = words(found[0]);
     assert!(
-        what.starts_with("log-ons have failed since ") && what.contains(&certificate),
+        what.starts_with("users have not been able to log on since ")
+            && what.contains(&certificate),
         "{what}"
     );
     assert!(cure.contains(&format!("--broker-pin {key}")), "{cure}");

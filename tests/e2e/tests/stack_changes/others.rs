@@ -131,8 +131,13 @@ fn a_locked_swarm_is_refused_until_it_is_unlocked() {
     let key =
         site.shell("docker swarm update --autolock >/dev/null; docker swarm unlock-key --quiet");
     let unlock = format!("echo '{}' | docker swarm unlock", key.trim());
-    site.machine.kill_engine();
-    site.machine.start_engine();
+    // Docker encrypts its key some time after it has answered.
+    let state = |site: &mut Site| {
+        site.machine.kill_engine();
+        site.machine.start_engine();
+        site.shell("docker info --format '{{.Swarm.LocalNodeState}}'")
+    };
+    while state(&mut site).trim() != "locked" {}
 
     let locked = site.fails(&INSTALL, 3);
 
