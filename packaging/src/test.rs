@@ -75,6 +75,10 @@ fn runner() -> Command {
     } else {
         command.args(["test", "--workspace", "--quiet"]);
     }
+    // Tests compare what programs print, which these would colour.
+    for name in ["CLICOLOR", "CLICOLOR_FORCE", "NO_COLOR"] {
+        command.env_remove(name);
+    }
     command
 }
 

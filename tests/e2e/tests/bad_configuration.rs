@@ -275,7 +275,7 @@ fn status_names_the_lines_that_a_role_rejects_and_install_starts_it_when_they_ar
         let what = format!("error: `{}`: {problem}\n", edited.conf.display());
         assert!(told.contains(&what), "{what}\n{told}");
     }
-    let hint = format!("hint: correct it, then start the service: {}\n", edited.start());
+    let hint = format!("hint: correct it, then restart the service: {}\n", edited.start());
     assert!(told.contains(&hint) && !told.contains("supervise.log"), "{told}");
     let role = &document(&site.run(&["status"]))["roles"]["sg"];
     assert_eq!((&role["live"], &role["problems"]), (&json!(false), &json!(edited.problems)));
