@@ -1,0 +1,144 @@
+//! What must always hold.
+
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+
+use super::world::World;
+use crate::SessionKey;
+
+/// Rounds of 250 ms after which there must be one server. The terms of two gateways may differ by
+/// many thousands, and come closer by 1,000 a second.
+const ROUNDS: usize = 2000;
+
+impl World {
+    /// Checks the invariants that hold after every step.
+    pub(super) fn check(&mut self, seed: u64) {
+        for at in 0..self.nodes.len() {
+            self.no_session_from_nothing(at, seed);
+            self.no_flow_to_an_unannounced_address(at, seed);
+            self.no_ended_session_revived(at, seed);
+        }
+        let keys: Vec<_> = self.issued.keys().copied().collect();
+        if keys.iter().any(|key| self.servers(*key) > 1) {
+            self.seen.note("two servers");
+        }
+    }
+
+    /// A gateway knows only sessions that the Connection Manager granted. It serves those that were
+    /// announced to it, or whose client came to it. `Admission` has the same ones.
+    fn no_session_from_nothing(&self, at: usize, seed: u64) {
+        let node = &self.nodes[at];
+        for view in node.standby.views() {
+            let (grant, _) = &self.issued[&view.grant.key];
+            assert_eq!(grant, view.grant, "seed {seed}: no session from nothing");
+            let key = grant.key;
+            let is_caused = !view.is_served || node.caused.contains(&key);
+            assert!(is_caused, "seed {seed}: no session from nothing: {key} at {at}");
+        }
+        let served = node.standby.views().filter(|view| view.is_served);
+        let served: BTreeSet<_> = served.map(|view| view.grant.key).collect();
+        let admitted: BTreeSet<_> = node.admitted.keys().copied().collect();
+        assert_eq!(served, admitted, "seed {seed}: the outputs add up");
+    }
+
+    /// All flows of a session are from or to the granted agent's host.
+    fn no_flow_to_an_unannounced_address(&self, at: usize, seed: u64) {
+        for view in self.nodes[at].standby.views() {
+            let (grant, _) = &self.issued[&view.grant.key];
+            let is_announced = view.flows.agent.iter().all(|it| it.from.ip() == grant.agent.ip());
+            assert!(is_announced, "seed {seed}: no flow to an unannounced address");
+        }
+    }
+
+    /// A session that ended or was superseded does not come back.
+    fn no_ended_session_revived(&mut self, at: usize, seed: u64) {
+        let node = &mut self.nodes[at];
+        let keys: BTreeSet<_> = node.standby.views().map(|view| view.grant.key).collect();
+        node.dead.extend(node.keys.difference(&keys));
+        let revived: Vec<_> = node.dead.intersection(&keys).collect();
+        assert!(revived.is_empty(), "seed {seed}: no ended session revived: {revived:?} at {at}");
+        node.keys = keys;
+    }
+
+    /// A datagram of a client was relayed to this session's agent.
+    pub(super) fn check_relayed(&self, client: usize, (key, to): (SessionKey, SocketAddr)) {
+        let (grant, owner) = &self.issued[&key];
+        assert_eq!(*owner, client, "no datagram to a neighbour: from client {client}");
+        assert_eq!(to, grant.agent, "no flow to an unannounced address");
+    }
+
+    /// A datagram of the client's agent was relayed to this address.
+    pub(super) fn check_answered(&self, client: usize, (key, to): (SessionKey, SocketAddr)) {
+        let (_, owner) = &self.issued[&key];
+        assert_eq!(*owner, client, "no datagram to a neighbour: from the agent of {client}");
+        let is_own = self.clients[client].sources.contains(&to);
+        assert!(is_own, "no datagram to a neighbour: {to} is not client {client}");
+    }
+
+    fn servers(&self, key: SessionKey) -> usize {
+        self.nodes.iter().filter(|node| node.is_up && node.serves(key)).count()
+    }
+
+    /// Once the network is whole and the compromised gateway silent, there is one server of each
+    /// session, and it stays.
+    pub(super) fn settle(&mut self, seed: u64) {
+        self.rogue = None;
+        self.split.clear();
+        self.holders.truncate(1);
+        for at in 0..self.nodes.len() {
+            if !self.nodes[at].is_up {
+                self.restart(at, true);
+            }
+        }
+        let mut settled = 0;
+        for round in 0..ROUNDS {
+            self.round(seed);
+            let is_one = self.has_one_server();
+            settled = if is_one { settled + 1 } else { 0 };
+            if round > 16 && settled > 8 {
+                return;
+            }
+        }
+        panic!("seed {seed}: one server in the end: {:#?}", self.opinions());
+    }
+
+    /// Which gateway serves each session, according to each gateway.
+    fn opinions(&self) -> Vec<String> {
+        let opinion = |key: &SessionKey| {
+            let views = self.nodes.iter().map(|node| {
+                let view = node.standby.view(*key)?;
+                Some((view.claim.map(|claim| (claim.term.0, claim.gateway.0)), view.is_served))
+            });
+            format!("{key}: {:?}", views.collect::<Vec<_>>())
+        };
+        self.issued.keys().map(opinion).collect()
+    }
+
+    fn round(&mut self, seed: u64) {
+        self.wait(Duration::from_millis(250));
+        for at in 0..self.nodes.len() {
+            self.tick(at);
+        }
+        for packet in std::mem::take(&mut self.network) {
+            self.deliver(packet);
+        }
+        if seed % 3 != 0 {
+            (0..self.clients.len()).for_each(|client| self.client_sends(client));
+        }
+        self.check(seed);
+    }
+
+    /// At most one gateway serves each session. If its client is heard there, all others that have
+    /// the session know.
+    fn has_one_server(&self) -> bool {
+        self.issued.keys().all(|key| {
+            let serving = self.nodes.iter().filter(|node| node.serves(*key));
+            let serving: Vec<_> = serving.map(|it| it.standby.view(*key).unwrap()).collect();
+            let known = self.nodes.iter().filter_map(|node| node.standby.view(*key));
+            match serving.as_slice() {
+                [] => true,
+                [one] => one.is_silent || known.map(|view| view.claim).all(|it| it == one.claim),
+                _ => false,
+            }
+        })
+    }
+}
