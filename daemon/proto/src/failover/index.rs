@@ -1,12 +1,13 @@
-//! Finds the sessions that a datagram may belong to by its source and SPI. It contains the flows of
-//! all sessions, also of those that this gateway serves: a flow is unique only among all of them.
+//! Finds the session that a datagram may belong to by its source's IP address and its SPI. It
+//! contains the flows of all sessions, also of those that this gateway serves: a flow is unique
+//! only among all of them.
 
 use std::{
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
 };
 
-use super::{Flows, message::ClientFlow};
+use super::Flows;
 use crate::{
     SessionKey,
     gateway::{Side, Spi},
@@ -14,10 +15,9 @@ use crate::{
 
 /// Sessions by the flows that they have.
 #[derive(Debug, Default)]
-pub(super) struct Index {
-    exact: HashMap<(Side, SocketAddr, Spi), Vec<SessionKey>>,
-    by_ip: HashMap<(IpAddr, Spi), Vec<SessionKey>>,
-}
+pub(super) struct Index(HashMap<Place, BTreeSet<SessionKey>>);
+
+type Place = (Side, IpAddr, Spi);
 
 /// The sessions that match a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,66 +29,35 @@ pub(super) enum Found {
 
 impl Index {
     pub(super) fn insert(&mut self, key: SessionKey, flows: &Flows) {
-        for place in exact(flows) {
-            add(self.exact.entry(place).or_default(), key);
-        }
-        for flow in &flows.client {
-            add(self.by_ip.entry(at_ip(flow)).or_default(), key);
+        for place in places(flows) {
+            self.0.entry(place).or_default().insert(key);
         }
     }
 
     pub(super) fn remove(&mut self, key: SessionKey, flows: &Flows) {
-        for place in exact(flows) {
-            remove(&mut self.exact, place, key);
+        for place in places(flows) {
+            if let Some(keys) = self.0.get_mut(&place) {
+                keys.remove(&key);
+                if keys.is_empty() {
+                    self.0.remove(&place);
+                }
+            }
         }
-        for flow in &flows.client {
-            remove(&mut self.by_ip, at_ip(flow), key);
-        }
     }
 
-    /// The session with exactly this flow.
-    pub(super) fn exact(&self, side: Side, from: SocketAddr, spi: Spi) -> Found {
-        found(self.exact.get(&(side, from, spi)))
-    }
-
-    /// The session whose client has this SPI and IP address.
-    pub(super) fn by_ip(&self, ip: IpAddr, spi: Spi) -> Found {
-        found(self.by_ip.get(&(ip, spi)))
-    }
-}
-
-fn exact(flows: &Flows) -> impl Iterator<Item = (Side, SocketAddr, Spi)> {
-    let client = flows.client.iter().map(|flow| (Side::Client, flow.from, flow.spi));
-    client.chain(flows.agent.iter().map(|flow| (Side::Agent, flow.from, flow.spi)))
-}
-
-fn at_ip(flow: &ClientFlow) -> (IpAddr, Spi) {
-    (flow.from.ip(), flow.spi)
-}
-
-fn add(keys: &mut Vec<SessionKey>, key: SessionKey) {
-    if !keys.contains(&key) {
-        keys.push(key);
-    }
-}
-
-fn remove<P: Eq + std::hash::Hash>(
-    map: &mut HashMap<P, Vec<SessionKey>>,
-    place: P,
-    key: SessionKey,
-) {
-    if let Some(keys) = map.get_mut(&place) {
-        keys.retain(|other| *other != key);
-        if keys.is_empty() {
-            map.remove(&place);
+    /// The session with this SPI from any port of this address. Two neighbours have the same SPI
+    /// only by chance, or because a compromised peer says so.
+    pub(super) fn find(&self, side: Side, from: IpAddr, spi: Spi) -> Found {
+        let mut keys = self.0.get(&(side, from, spi)).into_iter().flatten();
+        match (keys.next(), keys.next()) {
+            (None, _) => Found::Nothing,
+            (Some(key), None) => Found::One(*key),
+            (Some(_), Some(_)) => Found::Several,
         }
     }
 }
 
-fn found(keys: Option<&Vec<SessionKey>>) -> Found {
-    match keys.map(Vec::as_slice) {
-        None | Some([]) => Found::Nothing,
-        Some([key]) => Found::One(*key),
-        Some(_) => Found::Several,
-    }
+fn places(flows: &Flows) -> impl Iterator<Item = Place> {
+    let client = flows.client.iter().map(|flow| (Side::Client, flow.from.ip(), flow.spi));
+    client.chain(flows.agent.iter().map(|flow| (Side::Agent, flow.from.ip(), flow.spi)))
 }

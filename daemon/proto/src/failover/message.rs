@@ -130,6 +130,14 @@ pub struct AgentFlow {
 }
 
 impl Flows {
+    pub(super) fn has_client(&self, from: SocketAddr, spi: Spi) -> bool {
+        self.client.iter().any(|flow| (flow.from, flow.spi) == (from, spi))
+    }
+
+    pub(super) fn has_agent(&self, from: SocketAddr, spi: Spi) -> bool {
+        self.agent.iter().any(|flow| (flow.from, flow.spi) == (from, spi))
+    }
+
     /// The flows that a session with this agent may have. A peer must not add an agent.
     #[must_use]
     pub(super) fn of_agent(mut self, agent: SocketAddr) -> Self {

@@ -45,6 +45,8 @@ impl Peer {
 
     /// A frame arrived, which renews the lease. Returns whether the peer has restarted.
     pub(super) fn hear(&mut self, boot: BootId, now: Time) -> bool {
+        // It may have missed what this gateway reported, and claim sessions that have moved.
+        self.is_behind |= self.is_lost(now);
         self.heard = Some(now);
         let is_new = self.boot.replace(boot).is_some_and(|former| former != boot);
         if is_new {

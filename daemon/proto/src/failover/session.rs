@@ -86,11 +86,9 @@ impl Session {
 
     /// A peer claims the session. `is_heard` is whether this gateway has just heard the client.
     pub(super) fn claim(&mut self, by: Claim, (me, is_heard): (GatewayId, bool)) -> Effect {
-        if by.term > self.ceiling {
-            self.ceiling = self.ceiling.limit();
+        if !self.learn(by) {
             return Effect::TooHigh;
         }
-        self.learn(by);
         if self.claim == Some(by) {
             self.is_vacant = false;
             return Effect::Repeated;
@@ -115,12 +113,17 @@ impl Session {
         self.is_vacant = true;
     }
 
-    /// A peer knows this claim. It is ignored if its term is too high.
-    pub(super) fn learn(&mut self, claim: Claim) {
-        if claim.term <= self.ceiling {
-            self.highest = self.highest.max(Some(claim));
-            self.ceiling = self.ceiling.max(self.term().limit());
+    /// A peer knows this claim. Returns false if its term is too high. The peer may repeat it: each
+    /// time, the limit is raised by 1,000, so that honest gateways whose terms have diverged agree
+    /// after some seconds.
+    pub(super) fn learn(&mut self, claim: Claim) -> bool {
+        if claim.term > self.ceiling {
+            self.ceiling = self.ceiling.limit();
+            return false;
         }
+        self.highest = self.highest.max(Some(claim));
+        self.ceiling = self.ceiling.max(self.term().limit());
+        true
     }
 
     /// The highest known term.

@@ -9,7 +9,7 @@ use std::{
 pub use journal::{Saved, SavedSession};
 
 use super::{
-    BootId, Claim, Content, Flows, Frame, GatewayId, Statement,
+    BootId, Claim, Content, Flows, Frame, GatewayId, Statement, Term,
     ended::Ended,
     index::Index,
     peer::Peer,

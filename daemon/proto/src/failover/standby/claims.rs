@@ -3,7 +3,7 @@
 
 use super::{
     super::session::{Effect, Served},
-    Claim, Fact, GatewayId, Output, Standby, Statement, Why,
+    Claim, Fact, GatewayId, Output, Standby, Statement, Term, Why,
 };
 use crate::{SessionKey, Time};
 
@@ -36,7 +36,11 @@ impl Standby {
             }
             Statement::Known { key, claim, flows } => {
                 let Some(session) = self.sessions.get_mut(&key) else { return };
-                session.learn(claim);
+                if !session.learn(claim)
+                    && let Some(peer) = self.peers.get_mut(&from)
+                {
+                    peer.start_over();
+                }
                 if self.served.get(&key).is_some_and(|served| served.is_heard(now)) {
                     self.raise(key);
                 } else if session.flows.client.is_empty() && self.is_own(key) {
@@ -66,11 +70,21 @@ impl Standby {
     fn claimed(&mut self, key: SessionKey, by: Claim, now: Time) -> bool {
         let is_heard = self.served.get(&key).is_some_and(|served: &Served| served.is_heard(now));
         let Some(session) = self.sessions.get_mut(&key) else { return false };
+        if by.term == Term::default() {
+            return false;
+        }
+        let former = session.claim;
         let effect = session.claim(by, (self.rules.id, is_heard));
         let id = session.grant.id.clone();
         match effect {
             Effect::Repeated => {}
             Effect::Accepted => {
+                let former = former.filter(|former| former.gateway != by.gateway);
+                let former = former.and_then(|former| self.peers.get(&former.gateway));
+                if former.is_some_and(|former| !former.is_lost(now)) {
+                    // The former server may not have heard the claim.
+                    self.dirty.entry(key).or_default().known = true;
+                }
                 session.moved = Some((now, Why::Claimed));
                 self.outputs.push(Output::Report(Fact::Moved(id, by, Why::Claimed)));
                 if self.served.remove(&key).is_some() {

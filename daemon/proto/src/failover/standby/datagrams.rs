@@ -29,24 +29,21 @@ impl Standby {
         // A sequence number must not be mistaken for an SPI.
         let second = candidates.second.filter(|spi| !spi.is_reserved());
         let spis = [Some(candidates.first), second].into_iter().flatten();
-        for spi in spis.clone() {
-            match self.index.exact(side, from, spi) {
-                Found::One(key) if side == Side::Client => {
-                    return self.from_client(key, (from, at), spi, now);
-                }
-                Found::One(key) => return self.from_agent(key),
+        for spi in spis {
+            let key = match self.index.find(side, from.ip(), spi) {
+                Found::One(key) => key,
                 Found::Several => return Verdict::Drop(Dropped::Ambiguous),
-                Found::Nothing => {}
-            }
-        }
-        if side == Side::Client {
-            for spi in spis {
-                match self.index.by_ip(from.ip(), spi) {
-                    Found::One(key) => return self.from_other_source(key, from, now),
-                    Found::Several => return Verdict::Drop(Dropped::Ambiguous),
-                    Found::Nothing => {}
+                Found::Nothing => continue,
+            };
+            let Some(session) = self.sessions.get(&key) else { continue };
+            return match side {
+                Side::Client if session.flows.has_client(from, spi) => {
+                    self.from_client(key, (from, at), spi, now)
                 }
-            }
+                Side::Client => self.from_other_source(key, from, now),
+                Side::Agent if session.flows.has_agent(from, spi) => self.from_agent(key),
+                Side::Agent => Verdict::Drop(Dropped::OtherSource),
+            };
         }
         Verdict::Drop(Dropped::Unknown)
     }

@@ -13,11 +13,12 @@ impl World {
     pub(super) fn step(&mut self) {
         let (client, at) = (self.random.below(CLIENTS), self.random.below(3));
         match self.random.below(100) {
-            0..4 => self.allocate(client, at),
-            4..8 => self.connect(client, at),
-            8..28 => self.client_sends(client),
-            28..36 => self.agent_sends(client, at),
-            36..58 => self.deliver_any(),
+            0..3 => self.allocate(client, at),
+            3..7 => self.connect(client, at),
+            7..24 => self.client_sends(client),
+            24..32 => self.agent_sends(client, at),
+            32..40 => self.work(),
+            40..58 => self.deliver_any(),
             58..72 => self.tick(at),
             72..82 => self.pass(),
             82..84 => self.rebind(client),
@@ -42,6 +43,7 @@ impl World {
             return;
         }
         let former = self.clients[client].key;
+        let had = former.filter(|former| self.nodes[at].admitted.contains_key(former));
         let grant = self.issue(client, same_tag);
         for id in GATEWAYS.into_iter().filter(|id| *id != self.nodes[at].id) {
             let payload = Payload::Grant(Box::new(grant.clone()));
@@ -56,7 +58,7 @@ impl World {
                 self.nodes[at].caused.insert(key);
             }
             self.perform(at);
-            if former.is_some_and(|former| !self.nodes[at].admitted.contains_key(&former)) {
+            if had.is_some_and(|had| !self.nodes[at].admitted.contains_key(&had)) {
                 self.seen.note("superseded");
             }
         }
@@ -64,6 +66,8 @@ impl World {
 
     /// The client opens a control connection.
     fn connect(&mut self, client: usize, at: usize) {
+        let is_at_holder = self.random.percent(60);
+        let at = if is_at_holder { self.holders[0] } else { at };
         let Some(key) = self.clients[client].key else { return };
         if !self.nodes[at].is_up {
             return;
@@ -78,7 +82,7 @@ impl World {
         if !was_served {
             self.seen.note("taken over by tag");
         }
-        let is_shared = self.random.percent(70) && self.holders.contains(&at);
+        let is_shared = self.random.percent(90) && self.holders.contains(&at);
         self.clients[client].to = if is_shared { shared() } else { own_address(at) };
     }
 
@@ -90,7 +94,13 @@ impl World {
         let now = self.nodes[at].now(self.global);
         let view = self.nodes[at].standby.view(key);
         let is_known = view.is_some_and(|view| view.flows.client.iter().any(|it| it.spi == spi));
-        if !is_known && (self.rogue.is_some() || client < 2) && !self.nodes[at].serves(key) {
+        let is_admitted = self.nodes[at].admitted.get(&key) == Some(&true);
+        if !is_known && is_admitted {
+            // Its control connection has revealed the SPI, which is certain.
+            self.admission_relays(at, (client, key), now);
+            return;
+        }
+        if !is_known && (self.had_rogue || client < 2) {
             return;
         }
         let claim = view.and_then(|view| view.claim);
@@ -111,9 +121,7 @@ impl World {
             }
         }
         self.perform(at);
-        if matches!(verdict, Verdict::Admitted(_) | Verdict::Drop(_))
-            && self.nodes[at].admitted.get(&key) == Some(&true)
-        {
+        if matches!(verdict, Verdict::Admitted(_) | Verdict::Drop(_)) && is_admitted {
             self.admission_relays(at, (client, key), now);
         }
     }
@@ -173,6 +181,23 @@ impl World {
         for at in 0..self.nodes.len() {
             if self.random.percent(80) {
                 self.tick(at);
+            }
+        }
+    }
+
+    /// For a while, everything works as far as the split and crashed gateways allow.
+    fn work(&mut self) {
+        let millis = self.random.pick(&[100, 200, 300]).unwrap();
+        for _ in 0..1 + self.random.below(6) {
+            self.wait(Duration::from_millis(millis));
+            (0..self.nodes.len()).for_each(|at| self.tick(at));
+            for packet in std::mem::take(&mut self.network) {
+                self.deliver(packet);
+            }
+            for client in 0..CLIENTS {
+                self.client_sends(client);
+                let at = self.random.below(3);
+                self.agent_sends(client, at);
             }
         }
     }

@@ -25,6 +25,7 @@ pub(super) struct World {
     pub(super) global: u64,
     pub(super) nodes: Vec<Node>,
     pub(super) rogue: Option<Rogue>,
+    pub(super) had_rogue: bool,
     pub(super) network: Vec<Packet>,
     /// The pairs of gateways that cannot reach each other.
     pub(super) split: Vec<(GatewayId, GatewayId)>,
@@ -125,6 +126,7 @@ impl World {
             global: START,
             nodes,
             rogue: has_rogue.then(Rogue::default),
+            had_rogue: has_rogue,
             network: Vec::new(),
             split: Vec::new(),
             holders: vec![0],
@@ -155,8 +157,10 @@ impl World {
         self.issued.insert(grant.key, (grant.clone(), client));
         let client = &mut self.clients[client];
         client.key = Some(grant.key);
-        // Neighbours 0 and 1 have equal SPIs.
-        let spi = 0xc0de_0000 + if same_number(client.agent) { 7 } else { u32::from(number) + 16 };
+        // Neighbours 0 and 1 often have equal SPIs.
+        let number = u32::from(number);
+        let is_equal = client.agent == Client::agent(0) || client.agent == Client::agent(1);
+        let spi = 0xc0de_0000 + if is_equal { number / 6 % 8 } else { number + 16 };
         client.spi = Spi::from_bytes(spi.to_be_bytes());
         grant
     }
@@ -238,10 +242,6 @@ impl World {
         self.nodes[at].restart(rules, self.boots, has_journal);
         self.nodes[at].is_up = true;
     }
-}
-
-fn same_number(agent: SocketAddr) -> bool {
-    agent == Client::agent(0) || agent == Client::agent(1)
 }
 
 impl Client {
