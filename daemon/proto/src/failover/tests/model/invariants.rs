@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use super::world::World;
-use crate::SessionKey;
+use crate::{SessionKey, failover::Grant};
 
 /// Rounds of 250 ms after which there must be one server. The terms of two gateways may differ by
 /// many thousands, and come closer by 1,000 a second.
@@ -11,11 +11,11 @@ const ROUNDS: usize = 2000;
 
 impl World {
     /// Checks the invariants that hold after every step.
-    pub(super) fn check(&mut self, seed: u64) {
+    pub(super) fn check(&mut self) {
         for at in 0..self.nodes.len() {
-            self.no_session_from_nothing(at, seed);
-            self.no_flow_to_an_unannounced_address(at, seed);
-            self.no_ended_session_revived(at, seed);
+            self.no_session_from_nothing(at);
+            self.no_flow_to_an_unannounced_address(at);
+            self.no_ended_session_revived(at);
         }
         let keys: Vec<_> = self.issued.keys().copied().collect();
         if keys.iter().any(|key| self.servers(*key) > 1) {
@@ -25,38 +25,54 @@ impl World {
 
     /// A gateway knows only sessions that the Connection Manager granted. It serves those that were
     /// announced to it, or whose client came to it. `Admission` has the same ones.
-    fn no_session_from_nothing(&self, at: usize, seed: u64) {
+    fn no_session_from_nothing(&self, at: usize) {
         let node = &self.nodes[at];
         for view in node.standby.views() {
             let (grant, _) = &self.issued[&view.grant.key];
-            assert_eq!(grant, view.grant, "seed {seed}: no session from nothing");
+            assert_eq!(grant, view.grant, "seed {}: no session from nothing", self.seed);
             let key = grant.key;
             let is_caused = !view.is_served || node.caused.contains(&key);
-            assert!(is_caused, "seed {seed}: no session from nothing: {key} at {at}");
+            assert!(is_caused, "seed {}: no session from nothing: {key} at {at}", self.seed);
         }
         let served = node.standby.views().filter(|view| view.is_served);
         let served: BTreeSet<_> = served.map(|view| view.grant.key).collect();
         let admitted: BTreeSet<_> = node.admitted.keys().copied().collect();
-        assert_eq!(served, admitted, "seed {seed}: the outputs add up");
+        assert_eq!(served, admitted, "seed {}: the outputs add up", self.seed);
     }
 
     /// All flows of a session are from or to the granted agent's host.
-    fn no_flow_to_an_unannounced_address(&self, at: usize, seed: u64) {
+    fn no_flow_to_an_unannounced_address(&self, at: usize) {
         for view in self.nodes[at].standby.views() {
             let (grant, _) = &self.issued[&view.grant.key];
             let is_announced = view.flows.agent.iter().all(|it| it.from.ip() == grant.agent.ip());
-            assert!(is_announced, "seed {seed}: no flow to an unannounced address");
+            assert!(is_announced, "seed {}: no flow to an unannounced address", self.seed);
         }
     }
 
     /// A session that ended or was superseded does not come back.
-    fn no_ended_session_revived(&mut self, at: usize, seed: u64) {
+    fn no_ended_session_revived(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         let keys: BTreeSet<_> = node.standby.views().map(|view| view.grant.key).collect();
         node.dead.extend(node.keys.difference(&keys));
         let revived: Vec<_> = node.dead.intersection(&keys).collect();
-        assert!(revived.is_empty(), "seed {seed}: no ended session revived: {revived:?} at {at}");
+        assert!(
+            revived.is_empty(),
+            "seed {}: no ended session revived: {revived:?} at {at}",
+            self.seed
+        );
         node.keys = keys;
+    }
+
+    /// A peer's frame arrived while these sessions' clients were heard here. Only a later grant may
+    /// end such a session.
+    pub(super) fn check_kept(&self, at: usize, heard: &[SessionKey]) {
+        for key in heard {
+            let (grant, _) = &self.issued[key];
+            let is_later = |other: &Grant| other.tag == grant.tag && other.issued > grant.issued;
+            let is_superseded = self.issued.values().any(|(other, _)| is_later(other));
+            let is_kept = self.nodes[at].serves(*key) || is_superseded;
+            assert!(is_kept, "no claim beats evidence: {key} at {at}");
+        }
     }
 
     /// A datagram of a client was relayed to this session's agent.
@@ -80,7 +96,7 @@ impl World {
 
     /// Once the network is whole and the compromised gateway silent, there is one server of each
     /// session, and it stays.
-    pub(super) fn settle(&mut self, seed: u64) {
+    pub(super) fn settle(&mut self) {
         self.rogue = None;
         self.split.clear();
         self.holders.truncate(1);
@@ -91,14 +107,14 @@ impl World {
         }
         let mut settled = 0;
         for round in 0..ROUNDS {
-            self.round(seed);
+            self.round();
             let is_one = self.has_one_server();
             settled = if is_one { settled + 1 } else { 0 };
             if round > 16 && settled > 8 {
                 return;
             }
         }
-        panic!("seed {seed}: one server in the end: {:#?}", self.opinions());
+        panic!("seed {}: one server in the end: {:#?}", self.seed, self.opinions());
     }
 
     /// Which gateway serves each session, according to each gateway.
@@ -113,7 +129,7 @@ impl World {
         self.issued.keys().map(opinion).collect()
     }
 
-    fn round(&mut self, seed: u64) {
+    fn round(&mut self) {
         self.wait(Duration::from_millis(250));
         for at in 0..self.nodes.len() {
             self.tick(at);
@@ -121,10 +137,10 @@ impl World {
         for packet in std::mem::take(&mut self.network) {
             self.deliver(packet);
         }
-        if seed % 3 != 0 {
+        if !self.seed.is_multiple_of(3) {
             (0..self.clients.len()).for_each(|client| self.client_sends(client));
         }
-        self.check(seed);
+        self.check();
     }
 
     /// At most one gateway serves each session. If its client is heard there, all others that have

@@ -1,6 +1,9 @@
 //! A gateway: its rules, its clock, and a minimal `Admission`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::world::{Packet, Payload};
 use crate::{
@@ -15,6 +18,8 @@ pub(super) struct Node {
     pub(super) admitted: BTreeMap<SessionKey, bool>,
     /// The sessions that the Connection Manager or a client brought to this gateway.
     pub(super) caused: BTreeSet<SessionKey>,
+    /// When the client of a session was heard here last.
+    pub(super) heard: BTreeMap<SessionKey, Time>,
     /// The sessions that have disappeared before their grant expired.
     pub(super) dead: BTreeSet<SessionKey>,
     pub(super) keys: BTreeSet<SessionKey>,
@@ -31,6 +36,7 @@ impl Node {
             standby: Standby::new(rules, BootId(boot)),
             admitted: BTreeMap::new(),
             caused: BTreeSet::new(),
+            heard: BTreeMap::new(),
             dead: BTreeSet::new(),
             keys: BTreeSet::new(),
             ahead: 0,
@@ -62,6 +68,14 @@ impl Node {
         }
         self.admitted.clear();
         self.caused.clear();
+        self.heard.clear();
+    }
+
+    /// The sessions that it serves and whose clients it heard within a second.
+    pub(super) fn heard(&self, now: Time) -> Vec<SessionKey> {
+        let is_recent = |heard: &Time| now.since(*heard) < Duration::from_secs(1);
+        let heard = self.heard.iter().filter(|(_, heard)| is_recent(heard));
+        heard.map(|(key, _)| *key).filter(|key| self.serves(*key)).collect()
     }
 
     /// Does what the rules decided, and returns the frames to send.

@@ -79,6 +79,7 @@ impl World {
         self.nodes[at].caused.insert(grant.key);
         self.perform(at);
         self.nodes[at].admitted.insert(grant.key, true);
+        self.nodes[at].heard.insert(grant.key, now);
         if !was_served {
             self.seen.note("taken over by tag");
         }
@@ -109,6 +110,7 @@ impl World {
         if let Verdict::Relay(found, agent) = verdict {
             self.check_relayed(client, (found, agent));
             self.nodes[at].caused.insert(found);
+            self.nodes[at].heard.insert(found, now);
             let is_own = claim.is_none_or(|claim| claim.gateway == self.nodes[at].id);
             match (was_served, is_own) {
                 (false, true) => self.seen.note("taken over after a restart"),
@@ -131,6 +133,7 @@ impl World {
         let Client { source, spi, to, agent, .. } = self.clients[client];
         let client = vec![ClientFlow { from: source, spi, to }];
         let agent = vec![AgentFlow { from: agent, spi: spi.swapped() }];
+        self.nodes[at].heard.insert(key, now);
         let standby = &mut self.nodes[at].standby;
         standby.heard(key, Some(source), now);
         standby.flows(key, Flows { client, agent });

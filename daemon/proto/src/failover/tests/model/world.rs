@@ -20,6 +20,7 @@ pub(super) const CLIENTS: usize = 4;
 pub(super) const START: u64 = 1_800_000_000_000;
 
 pub(super) struct World {
+    pub(super) seed: u64,
     pub(super) random: Random,
     /// The Connection Manager's clock in milliseconds.
     pub(super) global: u64,
@@ -118,11 +119,14 @@ fn rules(id: GatewayId) -> Rules {
 }
 
 impl World {
-    pub(super) fn new(random: Random, has_rogue: bool) -> Self {
+    /// A compromised gateway takes part in every second history.
+    pub(super) fn new(seed: u64) -> Self {
+        let has_rogue = seed.is_multiple_of(2);
         let ids = GATEWAYS.iter().take(3);
         let nodes = ids.zip(1..).map(|(id, boot)| Node::new(*id, rules(*id), boot)).collect();
         Self {
-            random,
+            seed,
+            random: Random::new(seed),
             global: START,
             nodes,
             rogue: has_rogue.then(Rogue::default),
@@ -195,7 +199,9 @@ impl World {
         match payload {
             Payload::Frame(frame) => {
                 let frame = self.verified(frame);
+                let heard = self.nodes[at].heard(now);
                 self.nodes[at].standby.receive(from, frame, now);
+                self.check_kept(at, &heard);
             }
             Payload::Grant(grant) => {
                 let _ = self.nodes[at].standby.grant(*grant, now);
