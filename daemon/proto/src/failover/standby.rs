@@ -234,16 +234,6 @@ impl Standby {
         true
     }
 
-    #[cfg(test)]
-    pub(super) fn latest_batch(&self) -> u64 {
-        self.sequence
-    }
-
-    #[cfg(test)]
-    pub(super) fn count_batch(&mut self) {
-        self.sequence += 1;
-    }
-
     fn send(&mut self, to: Recipient, content: Content) {
         let frame = Frame { boot: self.boot, sequence: self.sequence, content };
         self.outputs.push(Output::Send(to, frame));

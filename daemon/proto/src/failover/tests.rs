@@ -24,6 +24,8 @@ struct Site {
     outputs: Vec<(u16, Output)>,
     /// Gateways that are not reachable.
     lost: Vec<u16>,
+    /// Number of the latest batch of each gateway.
+    latest: [u64; 3],
 }
 
 fn key(number: u8) -> SessionKey {
@@ -96,7 +98,8 @@ impl Site {
     fn new() -> Self {
         let gateway = |id: u16| Standby::new(rules(id), BootId(u64::from(id)));
         let gateways = (1..=3).map(gateway).collect();
-        let mut site = Self { now: START, gateways, outputs: Vec::new(), lost: Vec::new() };
+        let mut site =
+            Self { now: START, gateways, outputs: Vec::new(), lost: Vec::new(), latest: [0; 3] };
         site.wait(1000);
         site.outputs.clear();
         site
@@ -154,6 +157,7 @@ impl Site {
                 self.outputs.push((id, output));
                 continue;
             };
+            self.latest[usize::from(id) - 1] = frame.sequence;
             for other in (1..=3).filter(|other| *other != id && !lost.contains(other)) {
                 if to == Recipient::All || to == Recipient::Peer(GatewayId(other)) {
                     let now = self.now;
@@ -180,14 +184,16 @@ impl Site {
         self.at(id).datagram(Side::Client, (client(port), shared()), words, now)
     }
 
-    /// A batch of a compromised gateway 3, whose real self is lost.
-    fn lie(&mut self, to: u16, statements: Vec<Statement>) {
+    /// A batch of gateway 3 arrives, which is compromised from now on.
+    fn lie(&mut self, to: &[u16], statements: &[Statement]) {
         self.lost = vec![3];
-        let sequence = self.gateways[2].latest_batch() + 1;
-        self.gateways[2].count_batch();
-        let frame = Frame { boot: BootId(3), sequence, content: Content::Batch(statements) };
-        let now = self.now;
-        self.at(to).receive(GatewayId(3), frame, now);
-        self.perform(to);
+        self.latest[2] += 1;
+        for to in to {
+            let content = Content::Batch(statements.to_vec());
+            let frame = Frame { boot: BootId(3), sequence: self.latest[2], content };
+            let now = self.now;
+            self.at(*to).receive(GatewayId(3), frame, now);
+            self.perform(*to);
+        }
     }
 }

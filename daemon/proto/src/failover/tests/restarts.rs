@@ -68,7 +68,7 @@ fn a_snapshot_contains_ends_since_the_acknowledged_batch() {
         site.at(1).ended(key(number));
         site.wait(100);
     }
-    let sequence = site.at(1).latest_batch();
+    let sequence = site.latest[0];
     let ends = |site: &mut Site, sequence| {
         site.wait(1000);
         let received = Some(Position { boot: BootId(1), sequence });
@@ -87,4 +87,72 @@ fn a_snapshot_contains_ends_since_the_acknowledged_batch() {
     assert_eq!(ends(&mut site, sequence), Some(0));
     assert_eq!(ends(&mut site, sequence - 1), Some(1));
     assert_eq!(ends(&mut site, 0), Some(2));
+}
+
+#[test]
+fn a_lost_batch_is_noticed_by_the_next_one() {
+    let mut site = Site::new();
+    let (now, first) = (site.now, site.latest[0] + 1);
+    site.at(2).grant(grant(1), now).unwrap();
+    let serving = Statement::Serving { key: key(1), term: Term(1), is_silent: true };
+
+    let content = Content::Batch(vec![serving]);
+    site.at(2).receive(GatewayId(1), frame(1, first + 1, content), now);
+
+    assert_eq!(site.claim(2, 1), None);
+    assert_eq!(requests(&mut site, 2), [GatewayId(1)]);
+}
+
+#[test]
+fn a_batch_announced_by_a_heartbeat_is_requested() {
+    let mut site = Site::new();
+    let (now, first) = (site.now, site.latest[0] + 1);
+
+    site.at(2).receive(GatewayId(1), frame(1, first, Content::Heartbeat), now);
+
+    assert_eq!(requests(&mut site, 2), [GatewayId(1)]);
+}
+
+#[test]
+fn a_peer_that_returns_is_asked_for_everything() {
+    let mut site = Site::new();
+    site.lost = vec![3];
+    site.wait(1500);
+    let (now, latest) = (site.now, site.latest[2]);
+
+    site.at(2).receive(GatewayId(3), frame(3, latest, Content::Heartbeat), now);
+
+    assert_eq!(requests(&mut site, 2), [GatewayId(3)]);
+}
+
+#[test]
+fn a_snapshot_that_was_not_requested_is_ignored() {
+    let mut site = Site::serving(1);
+    let (now, latest) = (site.now, site.latest[0]);
+    let ended = Statement::Ended { key: key(1), term: Term(1) };
+
+    for number in 0..5 {
+        let statements = vec![ended.clone()];
+        let content = Content::Snapshot { to: BootId(2), number, statements };
+        site.at(2).receive(GatewayId(1), frame(1, latest, content), now);
+    }
+
+    assert!(site.at(2).view(key(1)).is_some());
+}
+
+fn frame(boot: u64, sequence: u64, content: Content) -> Frame {
+    Frame { boot: BootId(boot), sequence, content }
+}
+
+/// The peers from which a gateway requests a snapshot.
+fn requests(site: &mut Site, id: u16) -> Vec<GatewayId> {
+    let now = site.now + Duration::from_secs(1);
+    site.at(id).tick(now);
+    let request = |output| match output {
+        Output::Send(Recipient::Peer(peer), frame) => {
+            matches!(frame.content, Content::Resync { .. }).then_some(peer)
+        }
+        _ => None,
+    };
+    site.at(id).take_outputs().into_iter().filter_map(request).collect()
 }

@@ -70,7 +70,7 @@ impl World {
         let claim = self.nodes[at].standby.view(key).and_then(|view| view.claim);
         let known = claim.map_or(0, |claim| claim.term.0);
         let above = self.random.pick(&[0, 0, 0, 1, 1, 999, 1000, 1001]).unwrap();
-        if self.random.percent(2) { Term(u64::MAX) } else { Term(known + above) }
+        if self.random.percent(2) { Term(u64::MAX) } else { Term(known.saturating_add(above)) }
     }
 
     /// Flows of any clients, agents and addresses that exist, and of others.
