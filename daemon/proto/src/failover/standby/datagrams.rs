@@ -38,10 +38,10 @@ impl Standby {
             let Some(session) = self.sessions.get(&key) else { continue };
             return match side {
                 Side::Client if session.flows.has_client(from, spi) => {
-                    self.from_client(key, (from, at), spi, now)
+                    self.judge_client(key, (from, at), spi, now)
                 }
-                Side::Client => self.from_other_source(key, from, now),
-                Side::Agent if session.flows.has_agent(from, spi) => self.from_agent(key),
+                Side::Client => self.judge_other_source(key, from, now),
+                Side::Agent if session.flows.has_agent(from, spi) => self.judge_agent(key),
                 Side::Agent => Verdict::Drop(Dropped::OtherSource),
             };
         }
@@ -49,7 +49,7 @@ impl Standby {
     }
 
     /// A datagram of a replicated flow.
-    fn from_client(
+    fn judge_client(
         &mut self,
         key: SessionKey,
         (from, at): (SocketAddr, SocketAddr),
@@ -99,7 +99,7 @@ impl Standby {
 
     /// A datagram with a replicated SPI from another port of the client's address. The client may
     /// move there when its former source has been silent, and back at once.
-    fn from_other_source(&mut self, key: SessionKey, from: SocketAddr, now: Time) -> Verdict {
+    fn judge_other_source(&mut self, key: SessionKey, from: SocketAddr, now: Time) -> Verdict {
         let Some(session) = self.sessions.get(&key) else {
             return Verdict::Drop(Dropped::Unknown);
         };
@@ -118,7 +118,7 @@ impl Standby {
     }
 
     /// A datagram of the agent, for the source of the client's latest datagram.
-    fn from_agent(&self, key: SessionKey) -> Verdict {
+    fn judge_agent(&self, key: SessionKey) -> Verdict {
         match self.served.get(&key) {
             None => Verdict::Drop(Dropped::Elsewhere),
             Some(Served { inherited: None, .. }) => Verdict::Admitted(key),

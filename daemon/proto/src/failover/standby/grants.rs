@@ -103,7 +103,7 @@ impl Standby {
                 superseded.push(*key);
             }
         }
-        self.check_room(superseded.len(), is_announced)?;
+        self.check_room(&superseded, is_announced)?;
         for key in superseded {
             if key == grant.key {
                 self.replace(key, is_announced);
@@ -115,12 +115,13 @@ impl Standby {
         Ok(())
     }
 
-    /// An announced session does not stand by, but its end must be remembered.
-    fn check_room(&self, superseded: usize, is_announced: bool) -> Result<(), Refusal> {
-        let standing = self.sessions.len() - self.served.len();
-        let remembered = self.sessions.len() + self.ended.count();
-        let is_full = !is_announced && standing >= self.rules.max_standby;
-        if superseded == 0 && (is_full || remembered >= self.rules.max_remembered) {
+    /// A session that this gateway serves does not stand by, but its end must be remembered.
+    fn check_room(&self, superseded: &[SessionKey], is_announced: bool) -> Result<(), Refusal> {
+        let replaced = superseded.iter().filter(|key| !self.served.contains_key(key)).count();
+        let sessions = self.sessions.len() + 1 - replaced;
+        let standing = sessions - self.served.len();
+        let is_full = !is_announced && standing > self.rules.max_standby;
+        if is_full || sessions + self.ended.count() > self.rules.max_remembered {
             return Err(Refusal::Full);
         }
         Ok(())

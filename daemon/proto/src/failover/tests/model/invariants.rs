@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
-use super::world::World;
+use super::world::{MAX_REMEMBERED, World};
 use crate::{SessionKey, failover::Grant};
 
 /// Rounds of 250 ms after which there must be one server. The terms of two gateways may differ by
@@ -16,6 +16,7 @@ impl World {
             self.no_session_from_nothing(at);
             self.no_flow_to_an_unannounced_address(at);
             self.no_ended_session_revived(at);
+            self.nothing_is_evicted(at);
         }
         let keys: Vec<_> = self.issued.keys().copied().collect();
         if keys.iter().any(|key| self.servers(*key) > 1) {
@@ -38,6 +39,13 @@ impl World {
         let served: BTreeSet<_> = served.map(|view| view.grant.key).collect();
         let admitted: BTreeSet<_> = node.admitted.keys().copied().collect();
         assert_eq!(served, admitted, "seed {}: the outputs add up", self.seed);
+    }
+
+    /// Each session has room for its end.
+    fn nothing_is_evicted(&self, at: usize) {
+        let standby = &self.nodes[at].standby;
+        let remembered = standby.views().count() + standby.tombstones();
+        assert!(remembered <= MAX_REMEMBERED, "seed {}: nothing is evicted", self.seed);
     }
 
     /// All flows of a session are from or to the granted agent's host.

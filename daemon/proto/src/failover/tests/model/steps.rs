@@ -231,10 +231,7 @@ impl World {
     /// A gateway crashes or starts.
     fn fail(&mut self, at: usize) {
         let others = self.nodes.iter().filter(|node| node.is_up).count();
-        if !self.nodes[at].is_up {
-            let has_journal = self.random.percent(60);
-            self.restart(at, has_journal);
-        } else if self.random.percent(40) {
+        if !self.nodes[at].is_up || self.random.percent(40) {
             let has_journal = self.random.percent(60);
             self.restart(at, has_journal);
         } else if others > 1 {

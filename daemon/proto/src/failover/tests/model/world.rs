@@ -17,6 +17,7 @@ use crate::{
 pub(super) const ROGUE: GatewayId = GatewayId(9);
 pub(super) const GATEWAYS: [GatewayId; 4] = [GatewayId(1), GatewayId(2), GatewayId(3), ROGUE];
 pub(super) const CLIENTS: usize = 4;
+pub(super) const MAX_REMEMBERED: usize = 12;
 pub(super) const START: u64 = 1_800_000_000_000;
 
 pub(super) struct World {
@@ -114,7 +115,7 @@ fn rules(id: GatewayId) -> Rules {
         peers: GATEWAYS.into_iter().filter(|peer| *peer != id).collect(),
         shared: [shared().ip()].into(),
         max_standby: 20,
-        max_remembered: 60,
+        max_remembered: MAX_REMEMBERED,
     }
 }
 
