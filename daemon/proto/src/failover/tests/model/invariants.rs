@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
-use super::world::{MAX_REMEMBERED, World};
-use crate::{SessionKey, failover::Grant};
+use super::world::{Client, MAX_REMEMBERED, World, shared};
+use crate::{
+    SessionKey,
+    failover::{ClientFlow, Grant},
+};
 
 /// Rounds of 250 ms after which there must be one server. The terms of two gateways may differ by
 /// many thousands, and come closer by 1,000 a second.
@@ -109,6 +112,7 @@ impl World {
         self.split.clear();
         self.holders.truncate(1);
         for at in 0..self.nodes.len() {
+            self.nodes[at].set_clock(self.global);
             if !self.nodes[at].is_up {
                 self.restart(at, true);
             }
@@ -119,7 +123,7 @@ impl World {
             let is_one = self.has_one_server();
             settled = if is_one { settled + 1 } else { 0 };
             if round > 16 && settled > 8 {
-                return;
+                return self.no_session_lost();
             }
         }
         panic!("seed {}: one server in the end: {:#?}", self.seed, self.opinions());
@@ -135,6 +139,45 @@ impl World {
             format!("{key}: {:?}", views.collect::<Vec<_>>())
         };
         self.issued.keys().map(opinion).collect()
+    }
+
+    /// The gateway with the shared address is lost. Another one relays the next datagrams of all
+    /// clients whose flows it knows.
+    fn no_session_lost(&mut self) {
+        let at = self.holders[0];
+        let next = (at + 1) % self.nodes.len();
+        let clients: Vec<_> =
+            (0..self.clients.len()).filter(|it| self.should_survive(*it, (at, next))).collect();
+        self.nodes[at].is_up = false;
+        self.holders = vec![next];
+        for client in clients {
+            for _ in 0..5 {
+                self.wait(Duration::from_millis(250));
+                self.tick(next);
+            }
+            self.client_sends(client);
+            let key = self.clients[client].key.unwrap();
+            let is_served = self.nodes[next].serves(key);
+            assert!(is_served, "seed {}: no session lost: {key} at {next}", self.seed);
+            self.seen.note("survived");
+        }
+    }
+
+    /// Whether the client is heard at this gateway, and the next one has the grant. Then it must
+    /// know the flows. Clients 0 and 1 may have equal SPIs, and a compromised gateway may have
+    /// reported anything.
+    fn should_survive(&self, client: usize, (at, next): (usize, usize)) -> bool {
+        let Client { key, source, spi, to, .. } = self.clients[client];
+        let Some(key) = key.filter(|_| client >= 2 && to == shared() && !self.had_rogue) else {
+            return false;
+        };
+        let views = [at, next].map(|at| self.nodes[at].standby.view(key));
+        let [Some(here), Some(there)] = views else { return false };
+        if !here.is_served || here.is_silent {
+            return false;
+        }
+        assert_eq!(here.flows, there.flows, "seed {}: no session lost", self.seed);
+        here.flows.client.contains(&ClientFlow { from: source, spi, to })
     }
 
     fn round(&mut self) {

@@ -52,6 +52,12 @@ impl Node {
         self.latest
     }
 
+    /// Its clock does not stand still any more.
+    pub(super) fn set_clock(&mut self, global: u64) {
+        let ahead = self.latest.as_millis().saturating_sub(global);
+        self.ahead = self.ahead.max(i64::try_from(ahead).unwrap());
+    }
+
     pub(super) fn serves(&self, key: SessionKey) -> bool {
         self.standby.view(key).is_some_and(|view| view.is_served)
     }

@@ -69,7 +69,7 @@ pub(super) enum Payload {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Seen(BTreeMap<&'static str, u64>);
 
-const EVERYTHING: [&str; 9] = [
+const EVERYTHING: [&str; 10] = [
     "announced",
     "taken over by tag",
     "taken over by datagram",
@@ -79,6 +79,7 @@ const EVERYTHING: [&str; 9] = [
     "ended",
     "two servers",
     "superseded",
+    "survived",
 ];
 
 impl Seen {
