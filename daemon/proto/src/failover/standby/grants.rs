@@ -1,7 +1,10 @@
 //! Announcements and grants, and the takeover by a client that sends its tag.
 
 use super::{
-    super::session::{Served, Session},
+    super::{
+        peer::Peer,
+        session::{Served, Session},
+    },
     Flows, Grant, Output, Refusal, Standby, Statement, Why,
 };
 use crate::{SessionKey, TagDigest, Time};
@@ -103,7 +106,13 @@ impl Standby {
                 superseded.push(*key);
             }
         }
-        self.check_room(&superseded, is_announced)?;
+        if let Err(refusal) = self.check_room(&superseded, is_announced) {
+            self.refuse(grant.key);
+            return Err(refusal);
+        }
+        if self.refused.remove(&grant.key) {
+            self.peers.values_mut().for_each(Peer::start_over);
+        }
         for key in superseded {
             if key == grant.key {
                 self.replace(key, is_announced);
@@ -113,6 +122,13 @@ impl Standby {
         }
         self.insert(grant);
         Ok(())
+    }
+
+    fn refuse(&mut self, key: SessionKey) {
+        if self.refused.len() >= self.rules.max_remembered {
+            self.refused.pop_first();
+        }
+        self.refused.insert(key);
     }
 
     /// A session that this gateway serves does not stand by, but its end must be remembered.

@@ -120,3 +120,23 @@ fn an_expired_grant_admits_no_client() {
     let long = Grant { expires: START + Grant::VALID * 2, ..grant(2) };
     assert_eq!(site.at(2).grant(long, START), Err(Refusal::Expired));
 }
+
+#[test]
+fn a_grant_that_finds_room_later_is_followed_by_what_the_peers_report() {
+    let mut site = Site::new();
+    for number in 1..=10 {
+        let now = site.now;
+        site.at(2).grant(grant(number), now).unwrap();
+    }
+    let now = site.now;
+    site.at(1).announced(grant(11), now).unwrap();
+    site.wait(1000);
+    assert!(site.at(2).view(key(11)).is_none());
+    let now = site.now;
+    site.at(2).take_over(&[tag(1)], now).unwrap();
+
+    site.at(2).grant(grant(11), now).unwrap();
+    site.wait(1000);
+
+    assert_eq!(site.claim(2, 11), Some((1, 1)));
+}
