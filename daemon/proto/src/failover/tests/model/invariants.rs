@@ -173,7 +173,8 @@ impl World {
         };
         let views = [at, next].map(|at| self.nodes[at].standby.view(key));
         let [Some(here), Some(there)] = views else { return false };
-        if !here.is_served || here.is_silent {
+        let is_expired = there.grant.expires <= self.nodes[next].latest;
+        if !here.is_served || here.is_silent || is_expired {
             return false;
         }
         assert_eq!(here.flows, there.flows, "seed {}: no session lost", self.seed);
