@@ -63,6 +63,11 @@ impl Ended {
         self.sessions.insert(key, tombstone);
     }
 
+    /// Whether the session has ended.
+    pub(super) fn has(&self, key: SessionKey) -> bool {
+        self.sessions.contains_key(&key)
+    }
+
     /// Whether the grant belongs to an ended session. An ended session covers its key, and its tag
     /// for earlier issues: a later one is a new logon to the agent's session.
     pub(super) fn covers(&self, grant: &Grant) -> bool {

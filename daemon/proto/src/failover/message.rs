@@ -129,6 +129,19 @@ pub struct AgentFlow {
     pub spi: Spi,
 }
 
+impl Statement {
+    /// The session that it is about, except for a grant.
+    pub(super) fn key(&self) -> Option<SessionKey> {
+        match self {
+            Self::Grant(_) => None,
+            Self::Serving { key, .. }
+            | Self::Flows { key, .. }
+            | Self::Ended { key, .. }
+            | Self::Known { key, .. } => Some(*key),
+        }
+    }
+}
+
 impl Flows {
     pub(super) fn has_client(&self, from: SocketAddr, spi: Spi) -> bool {
         self.client.iter().any(|flow| (flow.from, flow.spi) == (from, spi))

@@ -1,9 +1,9 @@
 //! What a gateway knows of a peer: whether it is alive, and which of its batches have arrived.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{BootId, LEASE, Position};
-use crate::Time;
+use crate::{SessionKey, Time};
 
 /// The state of one peer.
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub(super) struct Peer {
     boot: Option<BootId>,
     /// The latest batch that was applied.
     pub(super) applied: Option<Position>,
+    /// Sessions that it reported and that have no grant yet.
+    skipped: BTreeSet<SessionKey>,
     /// Whether it must send a snapshot.
     is_behind: bool,
     /// The latest request for a snapshot.
@@ -29,6 +31,9 @@ pub(super) enum Arrival {
     Repeated,
     Missing,
 }
+
+/// More sessions than are announced while a grant is on its way.
+const MAX_SKIPPED: usize = 1024;
 
 /// How often a snapshot is requested from a peer.
 const RETRY: Duration = Duration::from_secs(1);
@@ -81,6 +86,21 @@ impl Peer {
     /// The batch was applied.
     pub(super) fn apply(&mut self, sequence: u64) {
         self.applied = self.boot.map(|boot| Position { boot, sequence });
+    }
+
+    /// A report of a session without a grant was ignored.
+    pub(super) fn skip(&mut self, key: SessionKey) {
+        self.skipped.insert(key);
+        if self.skipped.len() > MAX_SKIPPED {
+            self.skipped.pop_first();
+        }
+    }
+
+    /// The session has a grant now.
+    pub(super) fn granted(&mut self, key: SessionKey) {
+        if self.skipped.remove(&key) {
+            self.start_over();
+        }
     }
 
     /// Something of the peer was refused: everything must be sent again.

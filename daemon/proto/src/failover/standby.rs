@@ -34,8 +34,6 @@ pub struct Standby {
     sessions: BTreeMap<SessionKey, Session>,
     /// The sessions that this gateway serves.
     served: BTreeMap<SessionKey, Served>,
-    /// Grants that were refused for lack of room. Reports of these sessions were ignored.
-    refused: BTreeSet<SessionKey>,
     /// Grants of the same second may have the same tag.
     by_tag: HashMap<TagDigest, Vec<SessionKey>>,
     index: Index,
@@ -73,7 +71,6 @@ impl Standby {
             sequence: 0,
             sessions: BTreeMap::new(),
             served: BTreeMap::new(),
-            refused: BTreeSet::new(),
             by_tag: HashMap::new(),
             index: Index::default(),
             ended: Ended::default(),

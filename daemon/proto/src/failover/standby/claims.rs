@@ -8,8 +8,14 @@ use super::{
 use crate::{SessionKey, Time};
 
 impl Standby {
-    /// Applies what a peer reports. Sessions without a grant are ignored.
+    /// Applies what a peer reports. Sessions without a grant are ignored until there is one.
     pub(super) fn learn(&mut self, from: GatewayId, statement: Statement, now: Time) {
+        if let Some(key) = statement.key().filter(|key| !self.sessions.contains_key(key)) {
+            if let Some(peer) = self.peers.get_mut(&from).filter(|_| !self.ended.has(key)) {
+                peer.skip(key);
+            }
+            return;
+        }
         match statement {
             Statement::Grant(grant) => {
                 // The peer cannot do anything about a refusal, and the Connection Manager has

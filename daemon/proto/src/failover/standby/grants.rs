@@ -1,10 +1,7 @@
 //! Announcements and grants, and the takeover by a client that sends its tag.
 
 use super::{
-    super::{
-        peer::Peer,
-        session::{Served, Session},
-    },
+    super::session::{Served, Session},
     Flows, Grant, Output, Refusal, Standby, Statement, Why,
 };
 use crate::{SessionKey, TagDigest, Time};
@@ -106,13 +103,8 @@ impl Standby {
                 superseded.push(*key);
             }
         }
-        if let Err(refusal) = self.check_room(&superseded, is_announced) {
-            self.refuse(grant.key);
-            return Err(refusal);
-        }
-        if self.refused.remove(&grant.key) {
-            self.peers.values_mut().for_each(Peer::start_over);
-        }
+        self.check_room(&superseded, is_announced)?;
+        self.peers.values_mut().for_each(|peer| peer.granted(grant.key));
         for key in superseded {
             if key == grant.key {
                 self.replace(key, is_announced);
@@ -122,13 +114,6 @@ impl Standby {
         }
         self.insert(grant);
         Ok(())
-    }
-
-    fn refuse(&mut self, key: SessionKey) {
-        if self.refused.len() >= self.rules.max_remembered {
-            self.refused.pop_first();
-        }
-        self.refused.insert(key);
     }
 
     /// A session that this gateway serves does not stand by, but its end must be remembered.

@@ -140,3 +140,21 @@ fn a_grant_that_finds_room_later_is_followed_by_what_the_peers_report() {
 
     assert_eq!(site.claim(2, 11), Some((1, 1)));
 }
+
+#[test]
+fn a_late_grant_of_an_ended_session_is_removed() {
+    let mut site = Site::new();
+    let now = site.now;
+    site.at(1).grant(grant(1), now).unwrap();
+    site.at(1).take_over(&[tag(1)], now).unwrap();
+    site.wait(100);
+    site.at(1).ended(key(1));
+    site.wait(100);
+
+    let now = site.now;
+    site.at(2).grant(grant(1), now).unwrap();
+    site.wait(1000);
+
+    assert!(site.at(2).view(key(1)).is_none());
+    assert_eq!(site.at(2).grant(grant(1), now), Err(Refusal::Ended));
+}
