@@ -125,6 +125,19 @@ fn a_lower_claim_is_contradicted() {
     assert!(serving.contains(&Statement::Serving { key, term: Term(2), is_silent: true }));
 }
 
+#[test]
+fn a_claim_that_only_one_gateway_hears_reaches_the_former_server() {
+    let mut site = Site::serving(1);
+    site.wait_heard(1, 500);
+    site.lie(&[2], &[Statement::Serving { key: key(1), term: Term(1), is_silent: false }]);
+    assert_eq!(site.claim(2, 1), Some((1, 3)));
+
+    site.wait_heard(1, 500);
+
+    assert_eq!(site.server(1), [1]);
+    assert_eq!(site.claim(2, 1), Some((2, 1)));
+}
+
 /// The statements of the gateway's next batch.
 fn batch(site: &mut Site, id: u16) -> Vec<Statement> {
     let now = site.now;
