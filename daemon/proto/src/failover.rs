@@ -73,7 +73,7 @@ pub struct BootId(pub u64);
 /// replicated address before it accepts another one.
 pub const SILENCE: Duration = Duration::from_secs(1);
 
-/// How long a peer is considered alive after it was heard. Measured by the receiver, since clocks
+/// How long a peer is considered reachable after a frame arrived. The receiver measures it: clocks
 /// of different hosts are never compared.
 pub const LEASE: Duration = Duration::from_secs(1);
 

@@ -24,7 +24,7 @@ pub struct Frame {
 /// The content of a [`Frame`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// The sender is alive.
+    /// Renews the sender's lease.
     Heartbeat,
     /// What has changed. Batches are numbered without gaps and sent to all peers.
     Batch(Vec<Statement>),
@@ -41,8 +41,8 @@ pub enum Content {
         to: BootId,
         /// The number in the request.
         number: u64,
-        /// All grants, all sessions that the sender serves, and the sessions that ended since
-        /// the position in the request.
+        /// All grants, all sessions that the sender serves, the claims that it knows, and the
+        /// sessions that ended since the position in the request.
         statements: Vec<Statement>,
     },
 }

@@ -1,4 +1,4 @@
-//! What a gateway knows of a peer: whether it is alive, and which of its batches have arrived.
+//! What a gateway knows of a peer: whether its lease is valid, and which of its batches have arrived.
 
 use std::{collections::BTreeSet, time::Duration};
 

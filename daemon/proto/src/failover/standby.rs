@@ -160,7 +160,7 @@ impl Standby {
     }
 
     /// The peers that were heard within their lease.
-    pub fn alive(&self, now: Time) -> impl Iterator<Item = GatewayId> {
+    pub fn reachable(&self, now: Time) -> impl Iterator<Item = GatewayId> {
         self.peers.iter().filter(move |(_, peer)| !peer.is_lost(now)).map(|(id, _)| *id)
     }
 
@@ -198,7 +198,7 @@ impl Standby {
         *self.dirty.entry(key).or_default() = Dirty { serving: true, flows: true, known: false };
     }
 
-    /// Removes a session that has ended. If this gateway served it, the peers are told.
+    /// Removes a session that has ended. If this gateway served it, the peers are notified.
     fn bury(&mut self, key: SessionKey) {
         let was_served = self.served.contains_key(&key);
         let Some(session) = self.remove(key) else { return };

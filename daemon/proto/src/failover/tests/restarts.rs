@@ -30,7 +30,7 @@ fn a_gateway_that_lost_its_journal_gets_grants_flows_and_terms_from_its_peers() 
 }
 
 #[test]
-fn a_host_that_returns_takes_nothing_back() {
+fn a_host_that_returns_reclaims_no_session() {
     let mut site = Site::serving(1);
     site.lost = vec![1];
     site.wait(1100);

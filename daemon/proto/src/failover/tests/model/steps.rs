@@ -90,7 +90,7 @@ impl World {
     pub(super) fn client_sends(&mut self, client: usize) {
         let Client { key, source, spi, to, .. } = self.clients[client];
         let (Some(key), Some(at)) = (key, self.node_at(to)) else { return };
-        // A flow that is not replicated cannot be told from a neighbour's with the same SPI, or
+        // A flow that is not replicated cannot be distinguished from a neighbour's with the same SPI, or
         // from one that a compromised peer invented.
         let now = self.nodes[at].now(self.global);
         let view = self.nodes[at].standby.view(key);
