@@ -6,6 +6,7 @@ pub mod agent;
 pub mod allowed;
 pub mod broker;
 pub mod control;
+pub mod failover;
 pub mod gateway;
 pub mod session;
 pub mod shares;

@@ -1,0 +1,241 @@
+//! All granted sessions: which gateway serves each, and when this one takes over.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::SocketAddr,
+    time::Duration,
+};
+
+pub use journal::{Saved, SavedSession};
+
+use super::{
+    BootId, Claim, Content, Flows, Frame, GatewayId, Statement, Term,
+    ended::Ended,
+    index::Index,
+    peer::Peer,
+    session::{Served, Session},
+    terms::{Fact, Grant, Output, Recipient, Refusal, Rules, View, Why},
+};
+use crate::{SessionKey, TagDigest, Time};
+
+mod claims;
+mod datagrams;
+mod frames;
+mod grants;
+mod journal;
+
+/// The sessions that gateways know in common, and the rules that apply to them.
+#[derive(Debug)]
+pub struct Standby {
+    rules: Rules,
+    boot: BootId,
+    /// Number of the latest batch.
+    sequence: u64,
+    sessions: BTreeMap<SessionKey, Session>,
+    /// The sessions that this gateway serves.
+    served: BTreeMap<SessionKey, Served>,
+    /// Grants of the same second may have the same tag.
+    by_tag: HashMap<TagDigest, Vec<SessionKey>>,
+    index: Index,
+    ended: Ended,
+    peers: BTreeMap<GatewayId, Peer>,
+    /// The beginning of the next batch.
+    pending: Vec<Statement>,
+    /// The sessions of which the next batch reports something.
+    dirty: BTreeMap<SessionKey, Dirty>,
+    heartbeat: Option<Time>,
+    expired: Option<Time>,
+    outputs: Vec<Output>,
+}
+
+/// What the next batch reports of a session.
+#[derive(Debug, Clone, Copy, Default)]
+struct Dirty {
+    serving: bool,
+    flows: bool,
+    known: bool,
+}
+
+/// How often expired grants are removed. They are refused before that.
+const EXPIRY: Duration = Duration::from_mins(1);
+
+impl Standby {
+    /// No sessions. `boot` is a random number.
+    #[must_use]
+    pub fn new(rules: Rules, boot: BootId) -> Self {
+        let peers = rules.peers.iter().filter(|peer| **peer != rules.id);
+        Self {
+            peers: peers.map(|peer| (*peer, Peer::default())).collect(),
+            rules,
+            boot,
+            sequence: 0,
+            sessions: BTreeMap::new(),
+            served: BTreeMap::new(),
+            by_tag: HashMap::new(),
+            index: Index::default(),
+            ended: Ended::default(),
+            pending: Vec::new(),
+            dirty: BTreeMap::new(),
+            heartbeat: None,
+            expired: None,
+            outputs: Vec::new(),
+        }
+    }
+
+    /// The client was heard: a control connection was admitted or sent bytes, or datagrams were
+    /// relayed. `from` is their source.
+    pub fn heard(&mut self, key: SessionKey, from: Option<SocketAddr>, now: Time) {
+        let Some(session) = self.sessions.get(&key) else { return };
+        let Some(served) = self.served.get_mut(&key) else { return };
+        served.heard = Some(now);
+        if let (Some(inherited), Some(from)) = (&mut served.inherited, from) {
+            inherited.hear(from, &session.flows, now);
+        }
+        self.raise(key);
+    }
+
+    /// The flows of a session that this gateway serves have changed. Those of a session without a
+    /// control connection stay as they were replicated.
+    pub fn flows(&mut self, key: SessionKey, flows: Flows) {
+        let is_known = self.served.get(&key).is_some_and(|served| served.inherited.is_none());
+        if is_known && self.replace_flows(key, flows) {
+            self.dirty.entry(key).or_default().flows = true;
+        }
+    }
+
+    /// A session that this gateway serves has ended.
+    pub fn ended(&mut self, key: SessionKey) {
+        if self.served.contains_key(&key) {
+            self.bury(key);
+        }
+    }
+
+    /// Applies deadlines, and sends what has changed and heartbeats. Call it every 100 ms.
+    pub fn tick(&mut self, now: Time) {
+        self.expire(now);
+        for (key, served) in &mut self.served {
+            let is_silent = !served.is_heard(now);
+            if served.said_silent != is_silent {
+                served.said_silent = is_silent;
+                self.dirty.entry(*key).or_default().serving = true;
+            }
+        }
+        self.flush();
+        if self.heartbeat.is_none_or(|last| now.since(last) >= super::HEARTBEAT) {
+            self.heartbeat = Some(now);
+            self.send(Recipient::All, Content::Heartbeat);
+        }
+        self.request_snapshots(now);
+    }
+
+    /// The outputs since the last call.
+    pub fn take_outputs(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// Lengths in bytes of all granted tags.
+    #[must_use]
+    pub fn tag_lengths(&self) -> BTreeSet<usize> {
+        self.by_tag.keys().map(|tag| tag.length).collect()
+    }
+
+    /// All sessions, for the status.
+    pub fn views(&self) -> impl Iterator<Item = View<'_>> {
+        self.sessions.keys().filter_map(|key| self.view(*key))
+    }
+
+    /// One session.
+    #[must_use]
+    pub fn view(&self, key: SessionKey) -> Option<View<'_>> {
+        let session = self.sessions.get(&key)?;
+        let served = self.served.get(&key);
+        Some(View {
+            grant: &session.grant,
+            claim: session.claim,
+            is_served: served.is_some(),
+            is_silent: served.map_or(session.is_silent, |served| served.said_silent),
+            flows: &session.flows,
+            moved: session.moved,
+        })
+    }
+
+    /// The peers that were heard within their lease.
+    pub fn reachable(&self, now: Time) -> impl Iterator<Item = GatewayId> {
+        self.peers.iter().filter(move |(_, peer)| !peer.is_lost(now)).map(|(id, _)| *id)
+    }
+
+    /// Number of sessions that have ended and whose grants have not expired.
+    #[must_use]
+    pub fn tombstones(&self) -> usize {
+        self.ended.count()
+    }
+
+    /// Removes sessions whose grants have expired. Expiry is not reported to peers: each gateway
+    /// decides by its own clock. A session that is served continues.
+    fn expire(&mut self, now: Time) {
+        if self.expired.is_some_and(|last| now.since(last) < EXPIRY) {
+            return;
+        }
+        self.expired = Some(now);
+        let is_over = |(key, session): &(&SessionKey, &Session)| {
+            session.grant.expires <= now && !self.served.contains_key(key)
+        };
+        let expired: Vec<_> = self.sessions.iter().filter(is_over).map(|(key, _)| *key).collect();
+        for key in expired {
+            self.remove(key);
+        }
+        self.ended.forget(now);
+    }
+
+    /// Claims a session for this gateway.
+    fn serve(&mut self, key: SessionKey, served: Served, (now, why): (Time, Why)) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        session.take(self.rules.id);
+        session.moved = Some((now, why));
+        let fact = |claim| Fact::Moved(session.grant.id.clone(), claim, why);
+        self.outputs.extend(session.claim.map(fact).map(Output::Report));
+        self.served.insert(key, served);
+        *self.dirty.entry(key).or_default() = Dirty { serving: true, flows: true, known: false };
+    }
+
+    /// Removes a session that has ended. If this gateway served it, the peers are notified.
+    fn bury(&mut self, key: SessionKey) {
+        let was_served = self.served.contains_key(&key);
+        let Some(session) = self.remove(key) else { return };
+        let own = session.claim.filter(|_| was_served).map(|claim| claim.term);
+        self.ended.remember(&session.grant, own.map(|term| (term, self.sequence + 1)));
+        self.pending.extend(own.map(|term| Statement::Ended { key, term }));
+    }
+
+    fn remove(&mut self, key: SessionKey) -> Option<Session> {
+        let session = self.sessions.remove(&key)?;
+        self.served.remove(&key);
+        self.dirty.remove(&key);
+        self.index.remove(key, &session.flows);
+        if let Some(keys) = self.by_tag.get_mut(&session.grant.tag) {
+            keys.retain(|other| *other != key);
+            if keys.is_empty() {
+                self.by_tag.remove(&session.grant.tag);
+            }
+        }
+        Some(session)
+    }
+
+    /// Returns whether anything has changed.
+    fn replace_flows(&mut self, key: SessionKey, flows: Flows) -> bool {
+        let Some(session) = self.sessions.get_mut(&key) else { return false };
+        let flows = flows.of_agent(session.grant.agent);
+        if session.flows == flows {
+            return false;
+        }
+        self.index.remove(key, &session.flows);
+        self.index.insert(key, &flows);
+        session.flows = flows;
+        true
+    }
+
+    fn send(&mut self, to: Recipient, content: Content) {
+        let frame = Frame { boot: self.boot, sequence: self.sequence, content };
+        self.outputs.push(Output::Send(to, frame));
+    }
+}

@@ -1,0 +1,158 @@
+//! Restarts of gateways, and what they send to each other then.
+
+use super::*;
+
+#[test]
+fn a_restarted_gateway_serves_nothing_until_it_hears_the_client() {
+    let mut site = Site::serving(1);
+    let saved = site.at(1).saved();
+    *site.at(1) = Standby::restored(rules(1), BootId(11), saved);
+    assert_eq!(site.server(1), [0; 0]);
+
+    let verdict = site.send(1, 1, 5000);
+    site.wait(100);
+
+    assert_eq!(verdict, Verdict::Relay(key(1), agent(1)));
+    assert_eq!([1, 2, 3].map(|id| site.claim(id, 1)), [Some((2, 1)); 3]);
+}
+
+#[test]
+fn a_gateway_that_lost_its_journal_gets_grants_flows_and_terms_from_its_peers() {
+    let mut site = Site::serving(1);
+    *site.at(1) = Standby::new(rules(1), BootId(11));
+    site.wait(1500);
+
+    let verdict = site.send(1, 1, 5000);
+    site.wait(100);
+
+    assert_eq!(verdict, Verdict::Relay(key(1), agent(1)));
+    assert_eq!(site.claim(2, 1), Some((2, 1)));
+}
+
+#[test]
+fn a_host_that_returns_reclaims_no_session() {
+    let mut site = Site::serving(1);
+    site.lost = vec![1];
+    site.wait(1100);
+    site.send(2, 1, 5000);
+    site.lost.clear();
+    for _ in 0..30 {
+        site.send(2, 1, 5000);
+        site.wait(100);
+    }
+
+    assert_eq!(site.server(1), [2]);
+    assert_eq!(site.claim(1, 1), Some((2, 2)));
+}
+
+#[test]
+fn a_peer_that_was_away_hears_of_ends() {
+    let mut site = Site::serving(1);
+    site.lost = vec![3];
+    site.at(1).ended(key(1));
+    site.wait(2000);
+    assert!(site.at(3).view(key(1)).is_some());
+    site.lost.clear();
+
+    site.wait(1500);
+
+    assert!(site.at(3).view(key(1)).is_none());
+    assert_eq!(site.at(3).tombstones(), 1);
+}
+
+#[test]
+fn a_snapshot_contains_ends_since_the_acknowledged_batch() {
+    let mut site = Site::new();
+    for number in [1, 2] {
+        site.announce(number);
+        site.at(1).ended(key(number));
+        site.wait(100);
+    }
+    let sequence = site.latest[0];
+    let ends = |site: &mut Site, sequence| {
+        site.wait(1000);
+        let received = Some(Position { boot: BootId(1), sequence });
+        let content = Content::Resync { number: 1, received };
+        let now = site.now;
+        site.at(1).receive(GatewayId(2), Frame { boot: BootId(2), sequence: 0, content }, now);
+        let mut outputs = site.at(1).take_outputs().into_iter();
+        outputs.find_map(|output| match output {
+            Output::Send(_, Frame { content: Content::Snapshot { statements, .. }, .. }) => {
+                Some(statements.len())
+            }
+            _ => None,
+        })
+    };
+
+    assert_eq!(ends(&mut site, sequence), Some(0));
+    assert_eq!(ends(&mut site, sequence - 1), Some(1));
+    assert_eq!(ends(&mut site, 0), Some(2));
+}
+
+#[test]
+fn a_lost_batch_is_noticed_by_the_next_one() {
+    let mut site = Site::new();
+    let (now, first) = (site.now, site.latest[0] + 1);
+    site.at(2).grant(grant(1), now).unwrap();
+    let serving = Statement::Serving { key: key(1), term: Term(1), is_silent: true };
+
+    let content = Content::Batch(vec![serving]);
+    site.at(2).receive(GatewayId(1), frame(1, first + 1, content), now);
+
+    assert_eq!(site.claim(2, 1), None);
+    assert_eq!(requests(&mut site, 2), [GatewayId(1)]);
+}
+
+#[test]
+fn a_batch_announced_by_a_heartbeat_is_requested() {
+    let mut site = Site::new();
+    let (now, first) = (site.now, site.latest[0] + 1);
+
+    site.at(2).receive(GatewayId(1), frame(1, first, Content::Heartbeat), now);
+
+    assert_eq!(requests(&mut site, 2), [GatewayId(1)]);
+}
+
+#[test]
+fn a_peer_that_returns_is_asked_for_everything() {
+    let mut site = Site::new();
+    site.lost = vec![3];
+    site.wait(1500);
+    let (now, latest) = (site.now, site.latest[2]);
+
+    site.at(2).receive(GatewayId(3), frame(3, latest, Content::Heartbeat), now);
+
+    assert_eq!(requests(&mut site, 2), [GatewayId(3)]);
+}
+
+#[test]
+fn a_snapshot_that_was_not_requested_is_ignored() {
+    let mut site = Site::serving(1);
+    let (now, latest) = (site.now, site.latest[0]);
+    let ended = Statement::Ended { key: key(1), term: Term(1) };
+
+    for number in 0..5 {
+        let statements = vec![ended.clone()];
+        let content = Content::Snapshot { to: BootId(2), number, statements };
+        site.at(2).receive(GatewayId(1), frame(1, latest, content), now);
+    }
+
+    assert!(site.at(2).view(key(1)).is_some());
+}
+
+fn frame(boot: u64, sequence: u64, content: Content) -> Frame {
+    Frame { boot: BootId(boot), sequence, content }
+}
+
+/// The peers from which a gateway requests a snapshot.
+fn requests(site: &mut Site, id: u16) -> Vec<GatewayId> {
+    let now = site.now + Duration::from_secs(1);
+    site.at(id).tick(now);
+    let request = |output| match output {
+        Output::Send(Recipient::Peer(peer), frame) => {
+            matches!(frame.content, Content::Resync { .. }).then_some(peer)
+        }
+        _ => None,
+    };
+    site.at(id).take_outputs().into_iter().filter_map(request).collect()
+}
