@@ -302,7 +302,7 @@ fn the_plan_tells_the_ports_that_were_chosen_and_not_those_that_happen_to_be_fre
 
     assert_eq!(
         plan.steps.last().unwrap().changes(),
-        "nothing; the services listen on broker=127.0.0.1:20001, http=off, pcoip=127.0.0.1:20003, \
+        "the services listen on broker=127.0.0.1:20001, http=off, pcoip=127.0.0.1:20003, \
          udp-source=127.0.0.1:0 (a free port)"
     );
 }

@@ -139,6 +139,22 @@ impl Terminal {
         }
     }
 
+    /// Does something until a text is shown after the previously expected one. A program that is
+    /// between two waits may not notice the first time.
+    ///
+    /// # Panics
+    ///
+    /// If it is not shown.
+    pub fn expect_after(&mut self, text: &str, again: impl Fn(&Self)) {
+        let begun = Instant::now();
+        while !self.shown[self.met..].contains(text) {
+            assert!(begun.elapsed() < WAIT, "`{text}` is not shown:\n{}", self.shown);
+            again(self);
+            self.ends_within(Duration::from_secs(1));
+        }
+        self.expect(text);
+    }
+
     /// Presses keys.
     ///
     /// # Panics

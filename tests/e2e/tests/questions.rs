@@ -91,8 +91,8 @@ fn a_question_is_asked_again_when_a_shell_has_resumed_the_program() {
         answers.iter().for_each(|(question, answer)| terminal.answer(question, answer));
         terminal.expect(question);
 
-        terminal.set_modes(&modes);
-        terminal.expect(if question == CERTIFICATES { "(arrow keys, Enter)" } else { question });
+        let again = if question == CERTIFICATES { "(arrow keys, Enter)" } else { question };
+        terminal.expect_after(again, |terminal| terminal.set_modes(&modes));
 
         let resumed = terminal.modes();
         assert!(!resumed.local_flags.contains(LocalFlags::ECHO), "{}", terminal.screen());
