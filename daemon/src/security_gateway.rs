@@ -222,7 +222,7 @@ fn forward(
         let ended = Arc::clone(&ended);
         let name = CString::new(format!("datagrams-{number}")).unwrap_or_default();
         tasks.spawn_blocking(move || {
-            // Only for those who look at the threads of the process.
+            // The name is for `top` and debuggers.
             let _ = prctl::set_name(&name);
             worker.work(&ended);
         });

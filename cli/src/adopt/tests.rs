@@ -227,7 +227,7 @@ fn certificates_and_keys_are_found_by_what_is_in_them() {
         ("tcl-cert.crt", &tls.certificate),
         ("tcl-cert.key", &tls.key),
     ];
-    let (found, told) = certificates(&named);
+    let (found, lacking) = certificates(&named);
     let settings: Vec<_> = found.keys().copied().collect();
     assert_eq!(
         settings,
@@ -238,7 +238,7 @@ fn certificates_and_keys_are_found_by_what_is_in_them() {
             Setting::TrustedLicenseCertKey,
         ]
     );
-    assert_eq!(told, ["no certificate with a matching key was found"]);
+    assert_eq!(lacking, ["no certificate with a matching key was found"]);
     let two = [&all[..2], &[("x.crt", &other.certificate), ("x.key", &other.key)][..]].concat();
     assert_eq!(
         certificates(&two).1,

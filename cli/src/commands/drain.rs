@@ -203,7 +203,7 @@ fn down(role: Role, error: &io::Error, paths: &Paths) -> Ended {
     Ended::Failed(anyhow!("{}", why(role, error)), Some(cure))
 }
 
-/// Why a role has not done what it was told.
+/// Why a role did not apply the request.
 fn why(role: Role, error: &io::Error) -> String {
     let name = name(role);
     match error.kind() {

@@ -190,7 +190,7 @@ fn unreachable(engine: &EngineFact) -> Option<Finding> {
         EngineFact::NotAsked => return None,
         EngineFact::There(engine) => return preflight::engine::mute(&engine.swarm),
         EngineFact::None(why @ (NoEngine::Absent(_) | NoEngine::Silent(_))) => {
-            Finding::error("docker.not-running", engine::told(why), GONE)
+            Finding::error("docker.not-running", engine::description(why), GONE)
         }
         EngineFact::None(why) => preflight::engine::away(why),
         EngineFact::Silent(why) => preflight::engine::unreported(why),

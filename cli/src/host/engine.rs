@@ -145,11 +145,11 @@ pub(crate) fn can_start() -> bool {
 ///
 /// Why there is none.
 pub(crate) fn connect() -> anyhow::Result<Engine> {
-    Engine::connect(|| false).map_err(|why| anyhow!(told(&why)))
+    Engine::connect(|| false).map_err(|why| anyhow!(description(&why)))
 }
 
 /// Why there is no engine to speak to, in words.
-pub(crate) fn told(why: &NoEngine) -> String {
+pub(crate) fn description(why: &NoEngine) -> String {
     match why {
         NoEngine::Absent(socket) => {
             format!("Docker is not running: `{}` does not exist", socket.display())

@@ -8,7 +8,7 @@ use crate::{
     finding::Finding,
     host::{
         Facts,
-        engine::{self, Deploying, EngineFact, told},
+        engine::{self, Deploying, EngineFact, description},
     },
     installation::{Runtime, adopted::Adopted, record::Record},
     plan::swarm,
@@ -110,7 +110,7 @@ pub(crate) fn unreported(why: &str) -> Finding {
 }
 
 fn no_engine(why: &NoEngine, has_command: bool, has_systemd: bool) -> Finding {
-    let what = told(why);
+    let what = description(why);
     match why {
         NoEngine::Absent(_) if !has_command => Finding::error(
             "docker.missing",

@@ -217,12 +217,12 @@ fn disk_that_is_ignored_is_not_told() {
 
 #[test]
 fn a_daemon_that_is_not_there_is_refused() {
-    let told = |daemon: DaemonFact| found(|facts| facts.daemon = daemon);
+    let finding = |daemon: DaemonFact| found(|facts| facts.daemon = daemon);
     let (away, odd) =
         ("the daemon `/d` does not exist", "the daemon `/d` is not an executable file");
     let refused = |what: &str| vec![("daemon.missing", true, what.to_owned())];
-    assert_eq!(told(DaemonFact::Missing("/d".into())), refused(away));
-    assert_eq!(told(DaemonFact::NotExecutable("/d".into())), refused(odd));
+    assert_eq!(finding(DaemonFact::Missing("/d".into())), refused(away));
+    assert_eq!(finding(DaemonFact::NotExecutable("/d".into())), refused(odd));
 }
 
 #[test]

@@ -167,7 +167,7 @@ struct Way {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Open,
-    /// The sender has closed; the receiver is told.
+    /// The sender has closed; the receiver is notified.
     Closing,
     Closed,
 }

@@ -47,7 +47,7 @@ pub(crate) struct TlsSocket<S> {
     sent: usize,
     /// Whether the peer will not send anything more.
     is_closed: bool,
-    /// Whether the peer was told that nothing more will be sent.
+    /// Whether the peer was notified that nothing more will be sent.
     is_ended: bool,
 }
 

@@ -107,7 +107,7 @@ const NONE: usize = usize::MAX;
 const MAX_DATAGRAMS: usize = 64;
 /// Maximum length of a train in bytes: with headers, it must fit into 65,535.
 const MAX_BYTES: usize = 60_000;
-/// Number of keys that are told apart. Others with the same remainder start new trains.
+/// Number of keys that are distinguished. Others with the same remainder start new trains.
 const REMAINDERS: usize = 1024;
 
 impl Default for Outbox {

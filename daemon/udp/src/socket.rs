@@ -95,7 +95,7 @@ impl Socket {
         dropped(self)
     }
 
-    /// The address as this socket has to be given it.
+    /// The address in the form that system calls for this socket need.
     pub(crate) fn name_of(&self, address: SocketAddr) -> SocketAddr {
         match address {
             SocketAddr::V4(v4) if self.is_v6 => mapped(v4).into(),

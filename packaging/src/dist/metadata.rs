@@ -35,12 +35,13 @@ impl Crates {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
         let mut metadata = cargo();
         metadata.args(["metadata", "--format-version", "1", "--locked"]).current_dir(root);
-        let told = output(metadata.args(["--filter-platform", statics::TARGET]))?;
-        let told =
-            serde_json::from_slice(&told).context("reading the output of `cargo metadata`")?;
+        let printed = output(metadata.args(["--filter-platform", statics::TARGET]))?;
+        let printed =
+            serde_json::from_slice(&printed).context("reading the output of `cargo metadata`")?;
         let lock =
             std::fs::read_to_string(root.join("Cargo.lock")).context("reading `Cargo.lock`")?;
-        Self::parse(&told, &lock).context("the output of `cargo metadata` has an unexpected format")
+        Self::parse(&printed, &lock)
+            .context("the output of `cargo metadata` has an unexpected format")
     }
 
     /// The crates outside the workspace.
@@ -48,11 +49,11 @@ impl Crates {
         self.0.iter().filter(|one| one.checksum.is_some())
     }
 
-    pub(super) fn parse(told: &Value, lock: &str) -> Option<Self> {
-        let packages = told["packages"].as_array()?.iter();
+    pub(super) fn parse(printed: &Value, lock: &str) -> Option<Self> {
+        let packages = printed["packages"].as_array()?.iter();
         let packages: BTreeMap<_, _> =
             packages.map(|it| Some((it["id"].as_str()?, it))).collect::<Option<_>>()?;
-        let nodes = told["resolve"]["nodes"].as_array()?.iter();
+        let nodes = printed["resolve"]["nodes"].as_array()?.iter();
         let nodes: BTreeMap<_, _> =
             nodes.map(|it| Some((it["id"].as_str()?, it))).collect::<Option<_>>()?;
         let checksums = checksums(lock);

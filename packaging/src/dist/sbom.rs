@@ -13,9 +13,9 @@ use crate::{binaries::output, statics};
 const PACKAGE: &str = "package";
 
 pub(super) fn list(crates: &Crates, version: &str, epoch: u32) -> anyhow::Result<Value> {
-    let told = output(Command::new("getconf").arg("GNU_LIBC_VERSION"))?;
-    let told = String::from_utf8_lossy(&told);
-    let library = told.trim().strip_prefix("glibc ").context("which glibc is linked with")?;
+    let printed = output(Command::new("getconf").arg("GNU_LIBC_VERSION"))?;
+    let printed = String::from_utf8_lossy(&printed);
+    let library = printed.trim().strip_prefix("glibc ").context("which glibc is linked with")?;
     let time = OffsetDateTime::from_unix_timestamp(epoch.into())?.format(&Rfc3339)?;
     Ok(render(crates, version, library, &time))
 }

@@ -115,9 +115,9 @@ fn a_process_that_accepts_no_connections_is_not_waited_for_without_end() {
     let wait = Duration::from_millis(20);
 
     let got = get::<Connections>(run.path(), Role::Sg, "/connections", wait).unwrap_err();
-    let told = tell(run.path(), Role::Sg, "/drain", wait).unwrap_err();
+    let sent = tell(run.path(), Role::Sg, "/drain", wait).unwrap_err();
 
-    for error in [got, told] {
+    for error in [got, sent] {
         assert_eq!(cause::of_socket(&error), "too many connections wait on its socket");
     }
     assert_eq!(bind(run.path(), Role::Sg).unwrap_err().kind(), io::ErrorKind::AddrInUse);

@@ -19,32 +19,25 @@ pub(crate) trait Session {
     fn common(&self) -> &CommonState;
 }
 
-impl Session for UnbufferedServerConnection {
-    type Data = ServerConnectionData;
+/// Both types have these methods, but no trait for them.
+macro_rules! session {
+    ($connection:ty, $data:ty) => {
+        impl Session for $connection {
+            type Data = $data;
 
-    fn process<'c, 'i>(
-        &'c mut self,
-        incoming: &'i mut [u8],
-    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
-        self.process_tls_records(incoming)
-    }
+            fn process<'c, 'i>(
+                &'c mut self,
+                incoming: &'i mut [u8],
+            ) -> UnbufferedStatus<'c, 'i, Self::Data> {
+                self.process_tls_records(incoming)
+            }
 
-    fn common(&self) -> &CommonState {
-        self
-    }
+            fn common(&self) -> &CommonState {
+                self
+            }
+        }
+    };
 }
 
-impl Session for UnbufferedClientConnection {
-    type Data = ClientConnectionData;
-
-    fn process<'c, 'i>(
-        &'c mut self,
-        incoming: &'i mut [u8],
-    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
-        self.process_tls_records(incoming)
-    }
-
-    fn common(&self) -> &CommonState {
-        self
-    }
-}
+session!(UnbufferedServerConnection, ServerConnectionData);
+session!(UnbufferedClientConnection, ClientConnectionData);

@@ -54,7 +54,7 @@ fn name() -> ServerName<'static> {
     ServerName::try_from("localhost").unwrap()
 }
 
-/// A client of ours and its server.
+/// A socket as the client, and a rustls server.
 async fn client_of(config: Arc<ServerConfig>) -> (ClientSocket, server::TlsStream<TcpStream>) {
     let (near, far) = tcp().await;
     let connecting = ClientSocket::connect(near, anyone(), name());
@@ -63,7 +63,7 @@ async fn client_of(config: Arc<ServerConfig>) -> (ClientSocket, server::TlsStrea
     (near.unwrap(), far.unwrap())
 }
 
-/// A server of ours and its client.
+/// A socket as the server, and a rustls client.
 async fn server_of(
     version: &'static SupportedProtocolVersion,
 ) -> (ServerSocket, client::TlsStream<TcpStream>) {

@@ -1,4 +1,4 @@
-//! Control messages: what the kernel says and is told about a datagram besides its bytes.
+//! Control messages: the metadata of received and sent datagrams.
 
 use std::{
     net::{IpAddr, Ipv6Addr},

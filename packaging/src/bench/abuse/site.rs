@@ -227,9 +227,9 @@ fn broker(plan: &Plan, at: &Path, agent: &Value) -> anyhow::Result<(Simulator, V
     Simulator::start(broker, "the simulated broker", at.join("broker.events"))
 }
 
-fn address(told: &Value) -> anyhow::Result<SocketAddr> {
-    let address = told.as_str().and_then(|text| text.parse().ok());
-    address.with_context(|| format!("`{told}` is not an address"))
+fn address(printed: &Value) -> anyhow::Result<SocketAddr> {
+    let address = printed.as_str().and_then(|text| text.parse().ok());
+    address.with_context(|| format!("`{printed}` is not an address"))
 }
 
 fn make_keys(at: &Path) -> anyhow::Result<()> {

@@ -86,7 +86,7 @@ impl Product {
 }
 
 impl Running {
-    /// Starts a relay. `daemon` is needed for a gateway, `name` tells several apart.
+    /// Starts a relay. `daemon` is needed for a gateway, `name` distinguishes several.
     pub(super) fn start(
         host: &Host<'_>,
         id: u8,

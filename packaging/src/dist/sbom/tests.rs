@@ -39,10 +39,10 @@ fn complaints(list: &Value) -> Vec<String> {
             claim(hash["alg"] == "SHA-256" && is_hex, format!("hash of {name}"));
         }
     }
-    let mut told = BTreeSet::new();
+    let mut printed = BTreeSet::new();
     for dependency in of(&list["dependencies"]) {
         let one = dependency["ref"].as_str().unwrap_or_default();
-        claim(told.insert(one.to_owned()), format!("{one} depends twice"));
+        claim(printed.insert(one.to_owned()), format!("{one} depends twice"));
         let used: Vec<_> = of(&dependency["dependsOn"]);
         let all = used.iter().filter_map(Value::as_str).chain([one]);
         for reference in all {
@@ -74,7 +74,7 @@ fn the_list_of_this_workspace_is_as_the_specification_wants_it() {
 
 #[test]
 fn a_crate_has_its_digest_its_licence_and_what_it_uses() {
-    let told = json!({
+    let printed = json!({
         "packages": [
             { "id": "d", "name": "pcoip-cmsgd", "version": "1.0.0", "license": "Apache-2.0",
               "manifest_path": "/ours/Cargo.toml" },
@@ -99,7 +99,7 @@ fn a_crate_has_its_digest_its_licence_and_what_it_uses() {
          [[package]]\nname = \"pcoip-cmsgd\"\nversion = \"1.0.0\"\ndependencies = [\n \"a\",\n]\n"
     );
 
-    let list = render(&Crates::parse(&told, &lock).unwrap(), "1.0.0", "2.36", TIME);
+    let list = render(&Crates::parse(&printed, &lock).unwrap(), "1.0.0", "2.36", TIME);
 
     assert_eq!(complaints(&list), Vec::<String>::new());
     let expected = json!({

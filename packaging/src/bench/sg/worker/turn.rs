@@ -102,7 +102,7 @@ fn peer(agent: Ipv4Addr) -> Vec<u8> {
     value
 }
 
-/// A request (RFC 8489, section 5). Answers are told apart by their client, so all have the same
+/// A request (RFC 8489, section 5). Answers are distinguished by their client, so all have the same
 /// transaction.
 fn request(kind: u16, attributes: &[(u16, Vec<u8>)]) -> Vec<u8> {
     let mut body = Vec::new();
