@@ -47,7 +47,7 @@ enum Flood {
 /// How often to check.
 pub(super) const INTERVAL: Duration = Duration::from_millis(250);
 
-/// Number of dropped datagrams in an interval that are a flood: 40,000 a second take a tenth of a CPU.
+/// Number of dropped datagrams in an interval that are a flood: 40,000 a second.
 const MANY: u64 = 10_000;
 
 /// How long the filter stays after the flood. Without it, the next flood would be felt again.
