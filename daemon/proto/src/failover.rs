@@ -10,7 +10,7 @@
 
 pub use ended::Tombstone;
 pub use message::{AgentFlow, ClientFlow, Content, Flows, Frame, Position, Statement};
-pub use standby::{Saved, SavedSession, Standby};
+pub use standby::{Record, Saved, SavedSession, SavedState, Standby};
 pub use terms::{Dropped, Fact, Grant, Output, Recipient, Refusal, Rules, Verdict, View, Why};
 
 mod ended;

@@ -7,6 +7,7 @@ pub mod allowed;
 pub mod broker;
 pub mod control;
 pub mod failover;
+mod frames;
 pub mod gateway;
 pub mod session;
 pub mod shares;

@@ -104,6 +104,10 @@ impl Ended {
         }
     }
 
+    pub(super) fn get(&self, key: SessionKey) -> Option<Tombstone> {
+        self.sessions.get(&key).copied()
+    }
+
     pub(super) fn count(&self) -> usize {
         self.sessions.len()
     }

@@ -3,7 +3,7 @@
 //! only among all of them.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
 };
 
@@ -15,7 +15,13 @@ use crate::{
 
 /// Sessions by the flows that they have.
 #[derive(Debug, Default)]
-pub(super) struct Index(HashMap<Place, BTreeSet<SessionKey>>);
+pub(super) struct Index {
+    places: HashMap<Place, BTreeSet<SessionKey>>,
+    /// The number of places at each address of clients.
+    clients: HashMap<IpAddr, usize>,
+    /// The addresses of clients that were added or removed.
+    changed: BTreeMap<IpAddr, bool>,
+}
 
 type Place = (Side, IpAddr, Spi);
 
@@ -30,25 +36,50 @@ pub(super) enum Found {
 impl Index {
     pub(super) fn insert(&mut self, key: SessionKey, flows: &Flows) {
         for place in places(flows) {
-            self.0.entry(place).or_default().insert(key);
-        }
-    }
-
-    pub(super) fn remove(&mut self, key: SessionKey, flows: &Flows) {
-        for place in places(flows) {
-            if let Some(keys) = self.0.get_mut(&place) {
-                keys.remove(&key);
-                if keys.is_empty() {
-                    self.0.remove(&place);
+            let keys = self.places.entry(place).or_default();
+            if keys.insert(key) && keys.len() == 1 && place.0 == Side::Client {
+                let count = self.clients.entry(place.1).or_default();
+                *count += 1;
+                if *count == 1 {
+                    self.changed.insert(place.1, true);
                 }
             }
         }
     }
 
+    pub(super) fn remove(&mut self, key: SessionKey, flows: &Flows) {
+        for place in places(flows) {
+            let Some(keys) = self.places.get_mut(&place) else { continue };
+            keys.remove(&key);
+            if keys.is_empty() {
+                self.places.remove(&place);
+                if place.0 == Side::Client {
+                    self.leave(place.1);
+                }
+            }
+        }
+    }
+
+    /// A place at a client's address has no session any more.
+    fn leave(&mut self, ip: IpAddr) {
+        let Some(count) = self.clients.get_mut(&ip) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.clients.remove(&ip);
+            self.changed.insert(ip, false);
+        }
+    }
+
+    /// The addresses of clients that have changed since the last call, and whether there are flows
+    /// from each.
+    pub(super) fn take_addresses(&mut self) -> Vec<(IpAddr, bool)> {
+        std::mem::take(&mut self.changed).into_iter().collect()
+    }
+
     /// The session with this SPI from any port of this address. Two neighbours have the same SPI
     /// only by chance, or because a compromised peer says so.
     pub(super) fn find(&self, side: Side, from: IpAddr, spi: Spi) -> Found {
-        let mut keys = self.0.get(&(side, from, spi)).into_iter().flatten();
+        let mut keys = self.places.get(&(side, from, spi)).into_iter().flatten();
         match (keys.next(), keys.next()) {
             (None, _) => Found::Nothing,
             (Some(key), None) => Found::One(*key),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Claim, Flows, GatewayId, Grant, SILENCE, Term, Why};
+use super::{Claim, Flows, GatewayId, Grant, SILENCE, SavedState, Term, Why};
 use crate::Time;
 
 /// A granted session, and what is known of the gateway that serves it.
@@ -21,6 +21,8 @@ pub(super) struct Session {
     /// Whether the gateway of the claim has stopped claiming the session, or has restarted.
     pub(super) is_vacant: bool,
     pub(super) flows: Flows,
+    /// Whether a record of the grant was emitted.
+    pub(super) is_recorded: bool,
     /// When and why it last moved.
     pub(super) moved: Option<(Time, Why)>,
 }
@@ -72,6 +74,7 @@ impl Session {
             is_silent: false,
             is_vacant: false,
             flows: Flows::default(),
+            is_recorded: false,
             moved: None,
         }
     }
@@ -103,6 +106,12 @@ impl Session {
         self.claim = Some(by);
         (self.is_silent, self.is_vacant) = (false, false);
         Effect::Accepted
+    }
+
+    /// The state to be persisted.
+    pub(super) fn saved(&self) -> SavedState {
+        let Self { claim, highest, flows, .. } = self;
+        SavedState { claim: *claim, highest: *highest, flows: flows.clone() }
     }
 
     /// Restores the state of before a restart.

@@ -2,11 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
-pub use journal::{Saved, SavedSession};
+#[cfg(test)]
+pub(super) use journal::Replay;
+pub use journal::{Record, Saved, SavedSession, SavedState};
 
 use super::{
     BootId, Claim, Content, Flows, Frame, GatewayId, Statement, Term,
@@ -36,6 +38,8 @@ pub struct Standby {
     served: BTreeMap<SessionKey, Served>,
     /// Grants of the same second may have the same tag.
     by_tag: HashMap<TagDigest, Vec<SessionKey>>,
+    /// The number of sessions by the length of their tags in bytes.
+    lengths: BTreeMap<usize, usize>,
     index: Index,
     ended: Ended,
     peers: BTreeMap<GatewayId, Peer>,
@@ -46,6 +50,8 @@ pub struct Standby {
     heartbeat: Option<Time>,
     expired: Option<Time>,
     outputs: Vec<Output>,
+    /// The sessions whose persistent state has changed.
+    unrecorded: BTreeSet<SessionKey>,
 }
 
 /// What the next batch reports of a session.
@@ -72,6 +78,7 @@ impl Standby {
             sessions: BTreeMap::new(),
             served: BTreeMap::new(),
             by_tag: HashMap::new(),
+            lengths: BTreeMap::new(),
             index: Index::default(),
             ended: Ended::default(),
             pending: Vec::new(),
@@ -79,6 +86,7 @@ impl Standby {
             heartbeat: None,
             expired: None,
             outputs: Vec::new(),
+            unrecorded: BTreeSet::new(),
         }
     }
 
@@ -133,10 +141,27 @@ impl Standby {
         std::mem::take(&mut self.outputs)
     }
 
-    /// Lengths in bytes of all granted tags.
+    /// Lengths in bytes of all granted tags, in ascending order.
+    pub fn tag_lengths(&self) -> impl Iterator<Item = usize> {
+        self.lengths.keys().copied()
+    }
+
+    /// The clients' addresses with a replicated flow that have changed since the last call, and
+    /// whether there is one now.
+    pub fn take_addresses(&mut self) -> Vec<(IpAddr, bool)> {
+        self.index.take_addresses()
+    }
+
+    /// Number of sessions that this gateway serves.
     #[must_use]
-    pub fn tag_lengths(&self) -> BTreeSet<usize> {
-        self.by_tag.keys().map(|tag| tag.length).collect()
+    pub fn served(&self) -> usize {
+        self.served.len()
+    }
+
+    /// Number of sessions, served or not.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.sessions.len()
     }
 
     /// All sessions, for the status.
@@ -191,6 +216,7 @@ impl Standby {
     fn serve(&mut self, key: SessionKey, served: Served, (now, why): (Time, Why)) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         session.take(self.rules.id);
+        self.unrecorded.insert(key);
         session.moved = Some((now, why));
         let fact = |claim| Fact::Moved(session.grant.id.clone(), claim, why);
         self.outputs.extend(session.claim.map(fact).map(Output::Report));
@@ -209,9 +235,16 @@ impl Standby {
 
     fn remove(&mut self, key: SessionKey) -> Option<Session> {
         let session = self.sessions.remove(&key)?;
+        self.unrecorded.insert(key);
         self.served.remove(&key);
         self.dirty.remove(&key);
         self.index.remove(key, &session.flows);
+        if let Some(count) = self.lengths.get_mut(&session.grant.tag.length) {
+            *count -= 1;
+            if *count == 0 {
+                self.lengths.remove(&session.grant.tag.length);
+            }
+        }
         if let Some(keys) = self.by_tag.get_mut(&session.grant.tag) {
             keys.retain(|other| *other != key);
             if keys.is_empty() {
@@ -231,6 +264,7 @@ impl Standby {
         self.index.remove(key, &session.flows);
         self.index.insert(key, &flows);
         session.flows = flows;
+        self.unrecorded.insert(key);
         true
     }
 

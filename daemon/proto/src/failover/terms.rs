@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{Claim, Flows, Frame, GatewayId};
-use crate::{Hostname, SessionId, SessionKey, TagDigest, Time};
+use crate::{Hostname, SessionId, SessionKey, TagDigest, Time, gateway::Spi};
 
 /// What the Connection Manager grants to every gateway: the session may be served if its client
 /// comes here. The signature was verified, and the agent is allowed.
@@ -132,8 +132,8 @@ pub enum Why {
 /// What happens to a datagram that has no route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It belongs to this session, and is sent to this address.
-    Relay(SessionKey, SocketAddr),
+    /// It belongs to this session because of this SPI, and is sent to this address.
+    Relay(SessionKey, Spi, SocketAddr),
     /// It may belong to this session, which has had a control connection here: `Admission` decides.
     Admitted(SessionKey),
     /// It is dropped.

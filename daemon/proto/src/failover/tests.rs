@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::*;
 use crate::{
     SessionKey, TagDigest, Time,
-    gateway::{Side, Spi, SpiCandidates},
+    gateway::{Loaded, Side, Spi, SpiCandidates, Unreadable},
 };
 
 mod claims;

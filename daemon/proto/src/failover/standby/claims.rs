@@ -42,6 +42,7 @@ impl Standby {
             }
             Statement::Known { key, claim, flows } => {
                 let Some(session) = self.sessions.get_mut(&key) else { return };
+                self.unrecorded.insert(key);
                 if !session.learn(claim)
                     && let Some(peer) = self.peers.get_mut(&from)
                 {
@@ -62,6 +63,7 @@ impl Standby {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         if session.claim < session.highest {
             session.take(self.rules.id);
+            self.unrecorded.insert(key);
             self.contradict(key);
         }
     }
@@ -80,8 +82,12 @@ impl Standby {
             return false;
         }
         let former = session.claim;
+        let known = session.highest;
         let effect = session.claim(by, (self.rules.id, is_heard));
         let id = session.grant.id.clone();
+        if (former, known) != (session.claim, session.highest) {
+            self.unrecorded.insert(key);
+        }
         match effect {
             Effect::Repeated => {}
             Effect::Accepted => {

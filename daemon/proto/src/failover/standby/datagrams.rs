@@ -40,9 +40,11 @@ impl Standby {
                 Side::Client if session.flows.has_client(from, spi) => {
                     self.judge_client(key, (from, at), spi, now)
                 }
-                Side::Client => self.judge_other_source(key, from, now),
-                Side::Agent if session.flows.has_agent(from, spi) => self.judge_agent(key),
-                Side::Agent => Verdict::Drop(Dropped::OtherSource),
+                Side::Client => self.judge_other_source(key, from, spi, now),
+                Side::Agent => {
+                    let is_known = session.flows.has_agent(from, spi);
+                    self.judge_agent(key, spi, is_known)
+                }
             };
         }
         Verdict::Drop(Dropped::Unknown)
@@ -78,7 +80,7 @@ impl Standby {
             }
         }
         self.heard(key, Some(from), now);
-        Verdict::Relay(key, agent)
+        Verdict::Relay(key, spi, agent)
     }
 
     /// Whether a datagram at this address is enough to take the session over: its gateway is lost,
@@ -99,7 +101,13 @@ impl Standby {
 
     /// A datagram with a replicated SPI from another port of the client's address. The client may
     /// move there when its former source has been silent, and back at once.
-    fn judge_other_source(&mut self, key: SessionKey, from: SocketAddr, now: Time) -> Verdict {
+    fn judge_other_source(
+        &mut self,
+        key: SessionKey,
+        from: SocketAddr,
+        spi: Spi,
+        now: Time,
+    ) -> Verdict {
         let Some(session) = self.sessions.get(&key) else {
             return Verdict::Drop(Dropped::Unknown);
         };
@@ -114,16 +122,18 @@ impl Standby {
             }
         }
         self.heard(key, Some(from), now);
-        Verdict::Relay(key, agent)
+        Verdict::Relay(key, spi, agent)
     }
 
-    /// A datagram of the agent, for the source of the client's latest datagram.
-    fn judge_agent(&self, key: SessionKey) -> Verdict {
+    /// A datagram of the agent, for the source of the client's latest datagram. `is_known` is
+    /// whether it comes from a replicated address.
+    fn judge_agent(&self, key: SessionKey, spi: Spi, is_known: bool) -> Verdict {
         match self.served.get(&key) {
             None => Verdict::Drop(Dropped::Elsewhere),
             Some(Served { inherited: None, .. }) => Verdict::Admitted(key),
+            Some(_) if !is_known => Verdict::Drop(Dropped::OtherSource),
             Some(Served { inherited: Some(inherited), .. }) => {
-                Verdict::Relay(key, inherited.current)
+                Verdict::Relay(key, spi, inherited.current)
             }
         }
     }

@@ -58,6 +58,16 @@ impl Standby {
         self.sessions.get(&key).map(|session| session.grant.clone())
     }
 
+    /// The first of these tags that belongs to a session.
+    #[must_use]
+    pub fn granted(
+        &self,
+        tags: impl IntoIterator<Item = TagDigest>,
+        now: Time,
+    ) -> Option<TagDigest> {
+        tags.into_iter().find(|tag| self.by_its_tag(*tag, now).is_some())
+    }
+
     /// If several sessions have the tag, the one that was announced last, as far as known.
     fn by_its_tag(&self, tag: TagDigest, now: Time) -> Option<SessionKey> {
         let sessions = self.by_tag.get(&tag)?.iter().filter_map(|key| {
@@ -79,7 +89,9 @@ impl Standby {
         if let Some(session) = self.sessions.get_mut(&grant.key) {
             if session.grant.is_for_same(&grant) {
                 if grant.issued > session.grant.issued {
+                    self.unrecorded.insert(grant.key);
                     session.grant = grant;
+                    session.is_recorded = false;
                 }
                 return Ok(());
             }
@@ -130,6 +142,8 @@ impl Standby {
 
     pub(super) fn insert(&mut self, grant: Grant) {
         self.by_tag.entry(grant.tag).or_default().push(grant.key);
+        *self.lengths.entry(grant.tag.length).or_default() += 1;
+        self.unrecorded.insert(grant.key);
         self.sessions.insert(grant.key, Session::new(grant));
     }
 

@@ -9,7 +9,7 @@ fn taken_over() -> Site {
     let mut site = Site::serving(1);
     site.lost = vec![1];
     site.wait(1100);
-    assert_eq!(site.send(2, 1, 5000), Verdict::Relay(key(1), agent(1)));
+    assert_eq!(site.send(2, 1, 5000), Verdict::Relay(key(1), spi(0xc0de_0001), agent(1)));
     site
 }
 
@@ -22,7 +22,7 @@ fn the_first_datagram_after_the_lease_is_relayed() {
     assert_eq!(site.send(2, 1, 5000), ELSEWHERE);
     site.wait(600);
 
-    assert_eq!(site.send(2, 1, 5000), Verdict::Relay(key(1), agent(1)));
+    assert_eq!(site.send(2, 1, 5000), Verdict::Relay(key(1), spi(0xc0de_0001), agent(1)));
     site.wait(100);
 
     let taken = Output::TakeOver(grant(1), flows(1, 5000));
@@ -37,7 +37,7 @@ fn a_gateway_that_reports_silence_loses_the_session() {
     assert_eq!(site.send(2, 1, 5000), ELSEWHERE);
     site.wait(1100);
 
-    assert_eq!(site.send(2, 1, 5000), Verdict::Relay(key(1), agent(1)));
+    assert_eq!(site.send(2, 1, 5000), Verdict::Relay(key(1), spi(0xc0de_0001), agent(1)));
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn only_an_exact_flow_at_a_shared_address_takes_over() {
 fn the_client_may_change_its_port_after_a_second_and_return_at_once() {
     let mut site = taken_over();
     let other_source = Verdict::Drop(Dropped::OtherSource);
-    let relayed = Verdict::Relay(key(1), agent(1));
+    let relayed = Verdict::Relay(key(1), spi(0xc0de_0001), agent(1));
     site.wait(900);
     assert_eq!(site.send(2, 1, 5001), other_source);
     site.wait(100);
@@ -82,11 +82,42 @@ fn the_agent_answers_the_source_of_the_latest_datagram() {
     let (now, words) = (site.now, words(0x0100_dec0));
     let answer =
         |site: &mut Site| site.at(2).datagram(Side::Agent, (agent(1), shared()), words, now);
-    assert_eq!(answer(&mut site), Verdict::Relay(key(1), client(5000)));
+    assert_eq!(answer(&mut site), Verdict::Relay(key(1), spi(0x0100_dec0), client(5000)));
     site.wait(1000);
     site.send(2, 1, 5001);
 
-    assert_eq!(answer(&mut site), Verdict::Relay(key(1), client(5001)));
+    assert_eq!(answer(&mut site), Verdict::Relay(key(1), spi(0x0100_dec0), client(5001)));
+}
+
+#[test]
+fn an_inherited_agent_must_not_change_its_port_but_that_of_a_control_connection_may() {
+    let mut site = taken_over();
+    let (now, words) = (site.now, words(0x0100_dec0));
+    let other = address("10.0.0.1:4173");
+    let answer = |site: &mut Site| site.at(2).datagram(Side::Agent, (other, shared()), words, now);
+    assert_eq!(answer(&mut site), Verdict::Drop(Dropped::OtherSource));
+
+    site.at(2).take_over(&[tag(1)], now).unwrap();
+
+    assert_eq!(answer(&mut site), Verdict::Admitted(key(1)));
+}
+
+#[test]
+fn addresses_with_replicated_flows_are_reported_once() {
+    let mut site = Site::new();
+    site.at(2).take_addresses();
+    site.announce(1);
+    let ip = client(5000).ip();
+    assert_eq!(site.at(2).take_addresses(), [(ip, true)]);
+    site.announce(2);
+    site.at(1).ended(key(1));
+    site.wait(100);
+    assert_eq!(site.at(2).take_addresses(), []);
+
+    site.at(1).ended(key(2));
+    site.wait(100);
+
+    assert_eq!(site.at(2).take_addresses(), [(ip, false)]);
 }
 
 #[test]

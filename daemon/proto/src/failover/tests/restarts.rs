@@ -12,7 +12,7 @@ fn a_restarted_gateway_serves_nothing_until_it_hears_the_client() {
     let verdict = site.send(1, 1, 5000);
     site.wait(100);
 
-    assert_eq!(verdict, Verdict::Relay(key(1), agent(1)));
+    assert_eq!(verdict, Verdict::Relay(key(1), spi(0xc0de_0001), agent(1)));
     assert_eq!([1, 2, 3].map(|id| site.claim(id, 1)), [Some((2, 1)); 3]);
 }
 
@@ -25,7 +25,7 @@ fn a_gateway_that_lost_its_journal_gets_grants_flows_and_terms_from_its_peers() 
     let verdict = site.send(1, 1, 5000);
     site.wait(100);
 
-    assert_eq!(verdict, Verdict::Relay(key(1), agent(1)));
+    assert_eq!(verdict, Verdict::Relay(key(1), spi(0xc0de_0001), agent(1)));
     assert_eq!(site.claim(2, 1), Some((2, 1)));
 }
 
@@ -155,4 +155,41 @@ fn requests(site: &mut Site, id: u16) -> Vec<GatewayId> {
         _ => None,
     };
     site.at(id).take_outputs().into_iter().filter_map(request).collect()
+}
+
+#[test]
+fn a_file_of_records_has_the_state_of_the_last_one() {
+    let mut site = Site::new();
+    let mut file = site.at(2).saved().render();
+    site.announce(1);
+    site.announce(2);
+    site.announce(3);
+    site.at(1).ended(key(3));
+    site.wait(100);
+    site.lost = vec![1];
+    site.wait(1100);
+    site.send(2, 1, 5000);
+
+    site.at(2).take_records().iter().for_each(|record| record.write(&mut file));
+
+    let saved = site.at(2).saved();
+    assert_eq!((saved.sessions.len(), saved.ended.len(), saved.positions.len()), (2, 1, 2));
+    let read = |bytes: &[u8]| Saved::parse(bytes).unwrap();
+    assert_eq!(read(&file), Loaded { journal: saved.clone(), damaged: 0, torn: 0 });
+    assert_eq!(read(&saved.clone().render()), Loaded { journal: saved, damaged: 0, torn: 0 });
+    assert_eq!(site.at(2).take_records(), []);
+}
+
+#[test]
+fn a_damaged_or_foreign_file_of_records_is_noticed() {
+    let mut site = Site::serving(1);
+    let file = site.at(2).saved().render();
+    let foreign = [b"pcoip-sg-standby 2\n", &file[19..]].concat();
+    let mut damaged = file.clone();
+    damaged[40] ^= 1;
+
+    assert!(matches!(Saved::parse(&foreign), Err(Unreadable::Foreign(2, 1))));
+    assert!(matches!(Saved::parse(&file[1..]), Err(Unreadable::Headless)));
+    assert!(Saved::parse(&damaged).unwrap().damaged > 0);
+    assert!(Saved::parse(&file[..file.len() - 1]).unwrap().torn > 0);
 }

@@ -12,11 +12,10 @@ use super::{
     ended::Written as EndedEntry,
     session::{Session, State},
 };
-use crate::{Hostname, SessionId, SessionKey, TagDigest, Time};
+use crate::{Hostname, SessionId, SessionKey, TagDigest, Time, frames};
 pub use record::{Record, Replay};
 
 mod former;
-mod frames;
 mod record;
 
 /// The persistent state of the admission at one instant.
@@ -28,9 +27,9 @@ pub struct Journal {
 
 /// What could be read of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Loaded {
+pub struct Loaded<T = Journal> {
     /// The state after the last readable record.
-    pub journal: Journal,
+    pub journal: T,
     /// Number of unreadable bytes with a readable record behind them.
     pub damaged: usize,
     /// Number of unreadable bytes at the end of the file.
@@ -41,8 +40,8 @@ pub struct Loaded {
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
     /// Another version of the daemon wrote it; the version of its format.
-    #[error("the sessions have format version {0}, not {VERSION}")]
-    Foreign(u64),
+    #[error("the sessions have format version {0}, not {1}")]
+    Foreign(u64, u64),
     /// It does not begin as a journal does.
     #[error("the sessions are damaged: the first line is missing")]
     Headless,
@@ -94,7 +93,7 @@ const TITLE: &str = "pcoip-sg-sessions ";
 /// More unreadable bytes than this at the end of a file are not the rest of an interrupted write.
 const MAX_TORN: usize = 64 * 1024;
 
-impl Loaded {
+impl<T> Loaded<T> {
     /// Whether more is unreadable than the last write before a crash.
     #[must_use]
     pub fn is_damaged(&self) -> bool {
@@ -151,21 +150,12 @@ impl Journal {
             let journal = former::parse(bytes)?;
             return Ok(Loaded { journal, ..Loaded::default() });
         }
-        let (version, records) = head(bytes).ok_or(Unreadable::Headless)?;
+        let (version, records) = frames::head_line(bytes, TITLE).ok_or(Unreadable::Headless)?;
         if version != VERSION {
-            return Err(Unreadable::Foreign(version));
+            return Err(Unreadable::Foreign(version, VERSION));
         }
         Ok(record::read(records))
     }
-}
-
-/// The version in the first line, and the bytes behind it.
-fn head(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    const MAX_DIGITS: usize = 20;
-    let rest = bytes.strip_prefix(TITLE.as_bytes())?;
-    let end = rest.iter().take(MAX_DIGITS + 1).position(|byte| *byte == b'\n')?;
-    let version = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
-    Some((version, &rest[end + 1..]))
 }
 
 impl Admission {

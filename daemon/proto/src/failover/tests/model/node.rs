@@ -8,12 +8,13 @@ use std::{
 use super::world::{Packet, Payload};
 use crate::{
     SessionKey, Time,
-    failover::{BootId, GatewayId, Output, Recipient, Rules, Standby},
+    failover::{BootId, GatewayId, Output, Recipient, Rules, Standby, standby::Replay},
 };
 
 pub(super) struct Node {
     pub(super) id: GatewayId,
     pub(super) standby: Standby,
+    journal: Replay,
     /// The sessions that `Admission` has. True if a client has connected.
     pub(super) admitted: BTreeMap<SessionKey, bool>,
     /// The sessions that the Connection Manager or a client brought to this gateway.
@@ -34,6 +35,7 @@ impl Node {
         Self {
             id,
             standby: Standby::new(rules, BootId(boot)),
+            journal: Replay::default(),
             admitted: BTreeMap::new(),
             caused: BTreeSet::new(),
             heard: BTreeMap::new(),
@@ -65,16 +67,27 @@ impl Node {
     /// Restarts with or without its journal.
     pub(super) fn restart(&mut self, rules: Rules, boot: u64, has_journal: bool) {
         if has_journal {
-            let saved = self.standby.saved();
-            self.standby = Standby::restored(rules, BootId(boot), saved);
+            self.record();
+            let (saved, recorded) = (self.standby.saved(), self.journal.clone().saved());
+            assert_eq!(recorded.sessions, saved.sessions);
+            // Expired ones are forgotten without a record.
+            assert!(saved.ended.iter().all(|entry| recorded.ended.contains(entry)));
+            self.standby = Standby::restored(rules, BootId(boot), recorded);
         } else {
             self.standby = Standby::new(rules, BootId(boot));
+            self.journal = Replay::default();
             self.dead.clear();
             self.keys.clear();
         }
         self.admitted.clear();
         self.caused.clear();
         self.heard.clear();
+    }
+
+    /// Writes the journal.
+    fn record(&mut self) {
+        let records = self.standby.take_records();
+        records.into_iter().for_each(|record| self.journal.apply(record));
     }
 
     /// The sessions that it serves and whose clients it heard within a second.
@@ -86,6 +99,7 @@ impl Node {
 
     /// Does what the rules decided, and returns the frames to send.
     pub(super) fn perform(&mut self, gateways: &[GatewayId]) -> Vec<Packet> {
+        self.record();
         let mut packets = Vec::new();
         for output in self.standby.take_outputs() {
             match output {

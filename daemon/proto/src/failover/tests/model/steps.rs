@@ -107,7 +107,7 @@ impl World {
         let claim = view.and_then(|view| view.claim);
         let was_served = self.nodes[at].serves(key);
         let verdict = self.nodes[at].standby.datagram(Side::Client, (source, to), words(spi), now);
-        if let Verdict::Relay(found, agent) = verdict {
+        if let Verdict::Relay(found, _, agent) = verdict {
             self.check_relayed(client, (found, agent));
             self.nodes[at].caused.insert(found);
             self.nodes[at].heard.insert(found, now);
@@ -148,7 +148,7 @@ impl World {
         let spi: Spi = spi.swapped();
         let to = own_address(at);
         let verdict = self.nodes[at].standby.datagram(Side::Agent, (agent, to), words(spi), now);
-        if let Verdict::Relay(found, to) = verdict {
+        if let Verdict::Relay(found, _, to) = verdict {
             self.check_answered(client, (found, to));
             self.seen.note("to the client");
         }

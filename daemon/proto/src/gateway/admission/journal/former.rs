@@ -23,7 +23,7 @@ const VERSION: u64 = 1;
 pub(super) fn parse(bytes: &[u8]) -> Result<Journal, Unreadable> {
     let Head { version } = serde_json::from_slice(bytes).map_err(Unreadable::Damaged)?;
     if version != VERSION {
-        return Err(Unreadable::Foreign(version));
+        return Err(Unreadable::Foreign(version, super::VERSION));
     }
     let Form { sessions, ended } = serde_json::from_slice(bytes).map_err(Unreadable::Damaged)?;
     Ok(Journal { sessions, ended })

@@ -7,9 +7,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Journal, Loaded, frames};
+use super::{Entry, Journal, Loaded};
 use crate::{
     SessionId, TagDigest, Time,
+    frames::{self, Lost},
     gateway::admission::{ended::Written, terms::Identity},
 };
 
@@ -29,8 +30,7 @@ pub enum Record {
 impl Record {
     /// Appends the record to the content of a file.
     pub fn write(&self, file: &mut Vec<u8>) {
-        let body = serde_json::to_vec(self).expect("numbers, texts and lists of them are JSON");
-        frames::write(&body, file);
+        frames::write_record(self, file);
     }
 }
 
@@ -85,17 +85,8 @@ impl Replay {
 /// Reads the records of a file, without its first line.
 pub(super) fn read(bytes: &[u8]) -> Loaded {
     let mut replay = Replay::default();
-    let (mut damaged, mut unreadable) = (0, 0);
-    for (body, length) in frames::read(bytes) {
-        match body.and_then(|body| serde_json::from_slice(body).ok()) {
-            Some(record) => {
-                damaged += std::mem::take(&mut unreadable);
-                replay.apply(record);
-            }
-            None => unreadable += length,
-        }
-    }
-    Loaded { journal: replay.journal(), damaged, torn: unreadable }
+    let Lost { damaged, torn } = frames::replay(bytes, |record| replay.apply(record));
+    Loaded { journal: replay.journal(), damaged, torn }
 }
 
 /// A map whose values keep the order in which their keys were first put.

@@ -293,7 +293,7 @@ fn an_invalid_journal_of_version_1_is_refused() {
         assert!(matches!(parsed, Err(Unreadable::Damaged(_))), "{parsed:?}: {text:.80}");
     }
     let foreign = "{\"version\":3,\"sessions\":{}}";
-    assert!(matches!(Journal::parse(foreign.as_bytes()), Err(Unreadable::Foreign(3))));
+    assert!(matches!(Journal::parse(foreign.as_bytes()), Err(Unreadable::Foreign(3, _))));
 }
 
 #[test]

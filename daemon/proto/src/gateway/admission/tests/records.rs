@@ -178,7 +178,7 @@ fn what_is_no_journal_is_refused() {
         assert!(matches!(Journal::parse(bytes), Err(Unreadable::Headless)), "{bytes:?}");
     }
     let foreign = Journal::parse(b"pcoip-sg-sessions 3\n");
-    assert!(matches!(foreign, Err(Unreadable::Foreign(3))));
+    assert!(matches!(foreign, Err(Unreadable::Foreign(3, _))));
     let huge = vec![b' '; Journal::MAX_BYTES + 1];
     assert!(matches!(Journal::parse(&huge), Err(Unreadable::TooLarge)));
 }

@@ -2,11 +2,13 @@
 //! the CRC-32C of the body (RFC 3720, appendix B.4) in eight, and the body, which has no line end.
 //! A line end therefore always begins a new frame, however damaged the bytes before it are.
 
+use serde::{Serialize, de::DeserializeOwned};
+
 /// The longest body, in bytes. No record is that long.
 const MAX_BODY: usize = 4096;
 
 /// Appends the frame of a body without line ends.
-pub(super) fn write(body: &[u8], file: &mut Vec<u8>) {
+fn write(body: &[u8], file: &mut Vec<u8>) {
     debug_assert!(body.len() <= MAX_BODY && !body.contains(&b'\n'));
     file.extend(head(body));
     file.extend(body);
@@ -15,8 +17,47 @@ pub(super) fn write(body: &[u8], file: &mut Vec<u8>) {
 
 /// The bodies of the frames, with the number of bytes of each frame. The body is `None` if its
 /// length or its checksum is wrong, or if its line end is missing.
-pub(super) fn read(bytes: &[u8]) -> impl Iterator<Item = (Option<&[u8]>, usize)> {
+fn read(bytes: &[u8]) -> impl Iterator<Item = (Option<&[u8]>, usize)> {
     bytes.split_inclusive(|byte| *byte == b'\n').map(|line| (body(line), line.len()))
+}
+
+/// What could not be read of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Lost {
+    /// Number of unreadable bytes with a readable record behind them.
+    pub(crate) damaged: usize,
+    /// Number of unreadable bytes at the end.
+    pub(crate) torn: usize,
+}
+
+/// Applies the records, whose bodies are JSON. Unreadable records are skipped.
+pub(crate) fn replay<R: DeserializeOwned>(bytes: &[u8], mut apply: impl FnMut(R)) -> Lost {
+    let mut lost = Lost::default();
+    for (body, length) in read(bytes) {
+        match body.and_then(|body| serde_json::from_slice(body).ok()) {
+            Some(record) => {
+                lost.damaged += std::mem::take(&mut lost.torn);
+                apply(record);
+            }
+            None => lost.torn += length,
+        }
+    }
+    lost
+}
+
+/// Appends the frame of a record.
+pub(crate) fn write_record(record: &impl Serialize, file: &mut Vec<u8>) {
+    let body = serde_json::to_vec(record).expect("numbers, texts and lists of them are JSON");
+    write(&body, file);
+}
+
+/// The version in the first line behind `title`, and the bytes behind that line.
+pub(crate) fn head_line<'a>(bytes: &'a [u8], title: &str) -> Option<(u64, &'a [u8])> {
+    const MAX_DIGITS: usize = 20;
+    let rest = bytes.strip_prefix(title.as_bytes())?;
+    let end = rest.iter().take(MAX_DIGITS + 1).position(|byte| *byte == b'\n')?;
+    let version = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
+    Some((version, &rest[end + 1..]))
 }
 
 fn body(line: &[u8]) -> Option<&[u8]> {
