@@ -382,4 +382,33 @@ pub const SECURITY_GATEWAY: &[Key] = &[
         "let clients share a session, on the agents' UDP port 64172 (reserved for collaboration; \
          has no effect yet)",
     ),
+    Key::new(
+        "GatewayId",
+        "",
+        "1 to 65535",
+        "number of this gateway among its peers; required with `Peer`; default: none",
+    ),
+    Key::new(
+        "PeerListenAddress",
+        "off",
+        "IP:PORT or off",
+        "listening address for the other gateways that may take over sessions",
+    ),
+    Key::list(
+        "Peer",
+        "ID@HOST:PORT=sha256:HEX",
+        "another gateway that may take over sessions: its `GatewayId`, its `PeerListenAddress`, and \
+         the SHA-256 of its public key, which it logs when it starts",
+    ),
+    Key::list(
+        "SharedAddress",
+        "IP",
+        "address that moves between the gateways, for example by VRRP",
+    ),
+    Key::new(
+        "MaxStandby",
+        "20000",
+        "1 to 100000",
+        "maximum number of sessions of other gateways that this one may take over",
+    ),
 ];

@@ -5,6 +5,7 @@
 pub mod cause;
 pub mod connection_manager;
 pub mod distrust;
+pub mod failover;
 pub mod file;
 mod host_address;
 pub mod kept;
@@ -21,6 +22,7 @@ pub mod text;
 pub mod values;
 
 pub use connection_manager::ConnectionManager;
+pub use failover::Failover;
 pub use file::ConfFile;
 pub use host_address::{HostAddress, Several};
 pub use paths::Paths;

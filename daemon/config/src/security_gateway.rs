@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use crate::{
     connection_manager::MaybeAddress,
+    failover::Failover,
     file::ConfFile,
     keys,
     reader::{Invalid, Loaded, Reader},
@@ -62,6 +63,8 @@ pub struct SecurityGateway {
     pub log_directory: PathBuf,
     /// Whether clients may share a session. Has no effect.
     pub collaboration: bool,
+    /// How other gateways take over sessions; `None` without `Peer`.
+    pub failover: Option<Failover>,
 }
 
 /// Timeouts of the gateway.
@@ -115,6 +118,7 @@ fn read_all(reader: &mut Reader<'_>) -> Option<SecurityGateway> {
     let run_directory = reader.one::<AbsolutePath>("RunDirectory");
     let log_directory = reader.one::<AbsolutePath>("LogDirectory");
     let collaboration = reader.one::<Switch>("CollaborationEnabled");
+    let failover = Failover::read(reader);
 
     if external.is_empty() {
         reader.problem(None, "ExternalRoutableIP", "is missing".to_owned());
@@ -139,6 +143,7 @@ fn read_all(reader: &mut Reader<'_>) -> Option<SecurityGateway> {
         run_directory: run_directory?.0,
         log_directory: log_directory?.0,
         collaboration: collaboration?.0,
+        failover,
     })
 }
 

@@ -21,7 +21,7 @@ pub struct BadValue {
     pub wanted: &'static str,
 }
 
-fn bad<T>(text: &str, wanted: &'static str) -> Result<T, BadValue> {
+pub(crate) fn bad<T>(text: &str, wanted: &'static str) -> Result<T, BadValue> {
     Err(BadValue { text: text.chars().take(80).collect(), wanted })
 }
 
