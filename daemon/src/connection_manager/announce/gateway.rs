@@ -20,7 +20,7 @@ use cmsg_config::{
     distrust,
     socket::{self, GatewayStanding, LastRefusal, Role},
 };
-use cmsg_proto::control::{HEALTH, PATH, PORT};
+use cmsg_proto::control::{HEALTH, Offer, PATH, PORT};
 use http::{HeaderValue, StatusCode, header};
 use reqwest::{Client, RequestBuilder};
 use tokio::{
@@ -78,6 +78,8 @@ pub(in crate::connection_manager) struct Gateway {
     /// Permits to forward announcements of other hosts.
     places: Semaphore,
     reachability: Mutex<Reachability>,
+    /// What it offered in its last answer to a check.
+    offer: Mutex<Offer>,
     last_refusal: Mutex<Option<LastRefusal>>,
     refused: AtomicU64,
     silent: AtomicU64,
@@ -122,6 +124,7 @@ impl Gateway {
             pending: tokio::sync::Mutex::default(),
             places: Semaphore::new(PLACES),
             reachability: Mutex::default(),
+            offer: Mutex::default(),
             last_refusal: Mutex::default(),
             refused: AtomicU64::default(),
             silent: AtomicU64::default(),
@@ -165,7 +168,13 @@ impl Gateway {
             false => upstream::exchange(asked.timeout(wait), Buffer::unaccounted()).await,
         };
         match answered {
-            Ok(reply) => found(&reply),
+            Ok(reply) => {
+                if !is_away(reply.status) {
+                    *self.offer.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Offer::parse(&reply.body);
+                }
+                found(&reply)
+            }
             Err(failure) => {
                 let failure = failure.explained(&self.certificate);
                 Answer::Silent(cause::chain(&failure))
@@ -188,6 +197,11 @@ impl Gateway {
     /// The result of the last check; `None` before the first one.
     pub(in crate::connection_manager) fn found(&self) -> Option<Answer> {
         self.reachability.lock().unwrap_or_else(PoisonError::into_inner).found().cloned()
+    }
+
+    /// What it offered when it last answered a check.
+    pub(in crate::connection_manager) fn offer(&self) -> Offer {
+        *self.offer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Announces a session with this token.
