@@ -150,13 +150,23 @@ impl ConnectionManagerRole {
             let shared = Arc::clone(&answering);
             async move { routes::answer(&shared, client, request).await }
         }));
+        let granting = Arc::clone(&shared);
         local::serve(local, local::router(shared).merge(ended::router()), shutdown).await?;
         tracker.close();
-        if tokio::time::timeout(GRACE, tracker.wait()).await.is_err() {
-            warn!(connections = tracker.len(), "Requests in progress were aborted by the shutdown");
-        }
+        finish(&granting, &tracker).await;
         finished.cancel();
         journal.await.context("persisting the sessions")
+    }
+}
+
+/// Waits until requests in progress are answered and their grants are sent, for [`GRACE`] at most.
+async fn finish(shared: &Shared, tracker: &TaskTracker) {
+    let finished = async {
+        tracker.wait().await;
+        shared.gateways.finish().await;
+    };
+    if tokio::time::timeout(GRACE, finished).await.is_err() {
+        warn!(connections = tracker.len(), "Requests in progress were aborted by the shutdown");
     }
 }
 

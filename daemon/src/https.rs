@@ -8,7 +8,8 @@ mod stream;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use cmsg_proto::control;
+use bytes::Bytes;
+use cmsg_proto::control::{self, Offer};
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper::{
@@ -242,16 +243,23 @@ async fn skip(mut body: Incoming) {
     }
 }
 
-/// The documented response of `/health`: success, or a status and the reason.
-pub(crate) fn health(found: Result<(), (StatusCode, &str)>) -> Response<Content> {
+/// The documented response of `/health`: success, or a status and the reason. `offer` is that of a
+/// gateway.
+pub(crate) fn health(found: Result<(), (StatusCode, &str)>, offer: Offer) -> Response<Content> {
+    let offer = offer.members();
     let (status, document) = match found {
-        Ok(()) => (StatusCode::OK, r#"{"code":200,"status":"success"}"#.to_owned()),
+        Ok(()) => (StatusCode::OK, format!(r#"{{"code":200,"status":"success"{offer}}}"#)),
         Err((status, reason)) => {
             let (code, reason) = (status.as_u16(), serde_json::Value::from(reason));
-            (status, format!(r#"{{"code":{code},"status":"Error","reason":{reason}}}"#))
+            (status, format!(r#"{{"code":{code},"status":"Error","reason":{reason}{offer}}}"#))
         }
     };
     content(status, "application/json", Content::whole(document))
+}
+
+/// A response with a status and a sentence.
+pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Content> {
+    content(status, "text/plain; charset=UTF-8", Content::whole(text))
 }
 
 /// Status 405 (RFC 9110, section 15.5.6).
@@ -263,8 +271,7 @@ pub(crate) fn not_allowed(allowed: &'static str) -> Response<Content> {
 
 /// A response with a status and its name.
 pub(crate) fn plain(status: StatusCode) -> Response<Content> {
-    let name = status.canonical_reason().unwrap_or_default();
-    content(status, "text/plain; charset=UTF-8", Content::whole(name))
+    text(status, status.canonical_reason().unwrap_or_default())
 }
 
 /// A response with this content.

@@ -1,19 +1,26 @@
-//! Signed announcements (JWT, RFC 7519): a Connection Manager signs with its key, a gateway
-//! verifies with the certificates of its Connection Managers. The key determines the algorithm,
-//! never the token.
+//! Signed announcements and grants (JWT, RFC 7519): a Connection Manager signs with its key, a
+//! gateway verifies with the certificates of its Connection Managers. The key determines the
+//! algorithm, never the token. The `typ` of the token distinguishes grants from announcements (RFC
+//! 8725, section 3.11).
 
-use std::path::Path;
+use std::{net::IpAddr, path::Path};
 
 use anyhow::{Context as _, bail};
 use aws_lc_rs::{
     rsa,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
 };
-use cmsg_proto::control::Claims;
+use cmsg_proto::{
+    Time,
+    control::{Claims, GrantClaims, GrantClaimsError},
+    failover::Grant,
+};
 use jsonwebtoken::{
-    Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode, errors::ErrorKind,
+    Algorithm, DecodingKey, EncodingKey, Header, TokenData, Validation, decode, encode,
+    errors::ErrorKind,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde::de::DeserializeOwned;
 use x509_parser::{
     asn1_rs::Any, certificate::X509Certificate, oid_registry::OID_EC_P256, prelude::FromDer as _,
     public_key::PublicKey, x509::SubjectPublicKeyInfo,
@@ -74,6 +81,45 @@ impl Signer {
     pub fn sign(&self, claims: &Claims) -> anyhow::Result<String> {
         encode(&self.header, claims, &self.key).context("signing the announcement")
     }
+
+    /// Signs the claims of a grant.
+    ///
+    /// # Errors
+    ///
+    /// If the token has more than [`Grant::MAX_BYTES`], since there are too many gateways or the key
+    /// is too large, or if the crypto library fails.
+    pub fn sign_grant(&self, claims: &GrantClaims) -> anyhow::Result<String> {
+        let header = Header { typ: Some(GrantClaims::TYPE.to_owned()), ..self.header.clone() };
+        let token = encode(&header, claims, &self.key).context("signing the grant")?;
+        if token.len() > Grant::MAX_BYTES {
+            let (bytes, gateways) = (token.len(), claims.aud.len());
+            bail!(
+                "the grant for {gateways} gateways has {bytes} bytes, and at most {} are possible",
+                Grant::MAX_BYTES
+            );
+        }
+        Ok(token)
+    }
+}
+
+/// Why a grant is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum GrantError {
+    /// It is larger than [`Grant::MAX_BYTES`].
+    #[error("the grant is longer than {} bytes", Grant::MAX_BYTES)]
+    TooLong,
+    /// None of the Connection Managers has signed it.
+    #[error("the grant is not signed with a known key")]
+    UnknownKey,
+    /// It is the token of an announcement, or of something else.
+    #[error("the token is not a grant")]
+    OtherType,
+    /// It is not a token, or its payload is malformed.
+    #[error("the grant is malformed")]
+    Malformed(#[source] jsonwebtoken::errors::Error),
+    /// Its claims are not acceptable.
+    #[error(transparent)]
+    Claims(#[from] GrantClaimsError),
 }
 
 /// The certificates of the Connection Managers that a gateway accepts.
@@ -110,18 +156,63 @@ impl Verifier {
         if token.len() > MAX_TOKEN {
             bail!("the token is longer than {MAX_TOKEN} bytes");
         }
+        let decoded = self.decode::<Claims>(token).context("reading the token")?;
+        let Some(TokenData { header, claims, .. }) = decoded else {
+            bail!("the token is not signed with a known key");
+        };
+        if header.typ.is_some_and(|kind| !kind.eq_ignore_ascii_case(ANNOUNCEMENT)) {
+            bail!("the token is not that of an announcement");
+        }
+        Ok(claims)
+    }
+
+    /// The grant in a token that one of the keys signed, for a gateway with one of the addresses in
+    /// `audience`. The same grant is accepted any number of times. Whether its agent is allowed is
+    /// not checked.
+    ///
+    /// # Errors
+    ///
+    /// [`GrantError`] by variant.
+    pub fn verify_grant(
+        &self,
+        token: &str,
+        audience: &[IpAddr],
+        wall: Time,
+    ) -> Result<Grant, GrantError> {
+        if token.len() > Grant::MAX_BYTES {
+            return Err(GrantError::TooLong);
+        }
+        // The claims are only parsed if the type is right: those of an announcement differ.
+        let decoded = self.decode::<serde_json::Value>(token).map_err(GrantError::Malformed)?;
+        let TokenData { header, claims, .. } = decoded.ok_or(GrantError::UnknownKey)?;
+        if header.typ.as_deref() != Some(GrantClaims::TYPE) {
+            return Err(GrantError::OtherType);
+        }
+        let claims: GrantClaims =
+            serde_json::from_value(claims).map_err(|error| GrantError::Malformed(error.into()))?;
+        Ok(claims.check(token, audience, wall)?)
+    }
+
+    /// Header and payload of a token; `None` if none of the keys signed it.
+    fn decode<T: DeserializeOwned + Clone>(
+        &self,
+        token: &str,
+    ) -> Result<Option<TokenData<T>>, jsonwebtoken::errors::Error> {
         for (key, validation) in &self.keys {
-            match decode::<Claims>(token, key, validation) {
-                Ok(data) => return Ok(data.claims),
+            match decode(token, key, validation) {
+                Ok(data) => return Ok(Some(data)),
                 Err(error) => match error.kind() {
                     ErrorKind::InvalidSignature | ErrorKind::InvalidAlgorithm => {}
-                    _ => return Err(error).context("reading the token"),
+                    _ => return Err(error),
                 },
             }
         }
-        bail!("the token is not signed with a known key");
+        Ok(None)
     }
 }
+
+/// The `typ` of the token of an announcement.
+const ANNOUNCEMENT: &str = "JWT";
 
 /// Maximum size in bytes. Our claims have about 400 bytes, an RSA-4096 signature 700.
 const MAX_TOKEN: usize = 4096;

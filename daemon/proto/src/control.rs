@@ -1,5 +1,5 @@
 //! How a Connection Manager announces a session to a Security Gateway: `pcoip-sg` messages, and the
-//! claims of the token that each announcement has.
+//! claims of the token that each announcement has. Other gateways get a grant of the session.
 //!
 //! The two `add-connection` messages are those of the vendor's product. This project defines the
 //! refusal, the transport (`POST /pcoip-sg/xml`, `Authorization: Bearer …`) and the token: see
@@ -7,11 +7,15 @@
 
 pub use claims::{Claims, ClaimsError, TokenId};
 pub use closed::connection_closed;
+pub use grant::{GRANT_CONTENT_TYPE, GRANT_PATH, GrantClaims, GrantClaimsError};
+pub use health::Offer;
 pub use message::{AddConnection, MessageError, Reply, SG_SNI};
 pub use replays::{ReplayError, Replays};
 
 mod claims;
 mod closed;
+mod grant;
+mod health;
 mod message;
 mod replays;
 

@@ -24,14 +24,18 @@ pub(super) use gateway::Gateway;
 pub(super) use gateway::PLACES;
 pub(super) use reachability::Answer;
 
+use grants::Background;
+
 mod gateway;
+mod grants;
 mod reachability;
 
 /// The gateways, in the order in which they are tried.
 pub(super) struct Gateways {
-    all: Vec<Gateway>,
+    all: Vec<Arc<Gateway>>,
     /// `None` if there is no gateway.
     signer: Option<Arc<ArcSwap<Signer>>>,
+    background: Background,
 }
 
 /// A gateway that will admit the client.
@@ -61,12 +65,20 @@ impl Gateways {
             true => None,
             false => Some(files.keep(move || Signer::load(&key))?),
         };
-        Ok(Self { all, signer })
+        Ok(Self::of(all, signer))
     }
 
-    /// Announces the session to the gateways until one accepts it. Those with an address of the
-    /// client's family come first, since the client may not reach the others. Those that did not
-    /// answer recently come last.
+    fn of(all: Vec<Gateway>, signer: Option<Arc<ArcSwap<Signer>>>) -> Self {
+        Self {
+            all: all.into_iter().map(Arc::new).collect(),
+            signer,
+            background: Background::default(),
+        }
+    }
+
+    /// Announces the session to the gateways until one accepts it, and grants it to the others. Those
+    /// that accept sessions come first. Of these, those with an address of the client's family come
+    /// first, since the client may not reach the others, and then those with the lowest load.
     pub(super) async fn announce(
         &self,
         log: &RequestLog,
@@ -78,7 +90,10 @@ impl Gateways {
                 record!(info, log, GATEWAY, "Local security gateway is enabled");
             }
             match self.announce_to(log, gateway, announcement, client).await {
-                Ok(announced) => return Some(announced),
+                Ok(announced) => {
+                    self.grant(log, announcement, gateway);
+                    return Some(announced);
+                }
                 Err(error) => record!(
                     warn,
                     log,
@@ -93,24 +108,25 @@ impl Gateways {
     }
 
     fn in_order_for(&self, client: IpAddr) -> Vec<&Gateway> {
-        let mut gateways: Vec<_> = self.all.iter().collect();
-        gateways
-            .sort_by_cached_key(|gateway| (gateway.is_silent(), !gateway.has_family_of(client)));
+        let mut gateways: Vec<_> = self.all.iter().map(Arc::as_ref).collect();
+        gateways.sort_by_cached_key(|gateway| {
+            (gateway.rank(), !gateway.has_family_of(client), gateway.load())
+        });
         gateways
     }
 
     /// The gateway of this host.
     pub(super) fn own(&self) -> Option<&Gateway> {
-        self.all.iter().find(|gateway| gateway.is_own())
+        self.all.iter().map(Arc::as_ref).find(|gateway| gateway.is_own())
     }
 
-    pub(super) fn all(&self) -> &[Gateway] {
+    pub(super) fn all(&self) -> &[Arc<Gateway>] {
         &self.all
     }
 
     /// The state of all gateways for `GET /status`.
     pub(super) fn standings(&self) -> Vec<GatewayStanding> {
-        self.all.iter().map(Gateway::standing).collect()
+        self.all.iter().map(|gateway| gateway.standing()).collect()
     }
 
     /// Whether clients connect directly to agents.
@@ -152,7 +168,7 @@ mod tests {
     use super::*;
 
     fn order(all: Vec<Gateway>, client: &str) -> Vec<String> {
-        let gateways = Gateways { all, signer: None };
+        let gateways = Gateways::of(all, None);
         let client = client.parse().unwrap();
         let order = gateways.in_order_for(client).into_iter();
         order.map(|gateway| gateway.address_for(client).unwrap().to_string()).collect()
@@ -181,5 +197,42 @@ mod tests {
         ];
 
         assert_eq!(order(all, "198.51.100.9"), ["192.0.2.2", "2001:db8::1", "192.0.2.1"]);
+    }
+
+    #[test]
+    fn a_gateway_that_does_not_accept_sessions_is_tried_before_those_that_do_not_answer() {
+        let all = vec![
+            Gateway::at(&["192.0.2.1"]).silenced(),
+            Gateway::at(&["192.0.2.2"]).full(),
+            Gateway::at(&["2001:db8::1"]),
+        ];
+
+        assert_eq!(order(all, "198.51.100.9"), ["2001:db8::1", "192.0.2.2", "192.0.2.1"]);
+    }
+
+    #[test]
+    fn of_the_gateways_that_report_their_load_the_one_with_the_lowest_is_tried_first() {
+        let all = vec![
+            Gateway::at(&["192.0.2.1"]),
+            Gateway::at(&["192.0.2.2"]).loaded(7, 0),
+            Gateway::at(&["192.0.2.3"]).loaded(6, 12),
+            Gateway::at(&["192.0.2.4"]).loaded(6, 11),
+            Gateway::at(&["192.0.2.5"]).loaded(0, 0).full(),
+            Gateway::at(&["2001:db8::1"]).loaded(0, 0),
+            Gateway::at(&["192.0.2.6"]),
+        ];
+
+        assert_eq!(
+            order(all, "198.51.100.9"),
+            [
+                "192.0.2.4",
+                "192.0.2.3",
+                "192.0.2.2",
+                "192.0.2.1",
+                "192.0.2.6",
+                "2001:db8::1",
+                "192.0.2.5"
+            ]
+        );
     }
 }

@@ -1,10 +1,11 @@
-//! Forwards announcements of Connection Managers on other hosts, which arrive at port 443, to the
-//! gateway of this host. Only the body and `Authorization` are forwarded, and the gateway verifies
-//! them.
+//! Forwards announcements and grants of Connection Managers on other hosts, which arrive at port 443,
+//! to the gateway of this host. Only the body and `Authorization` are forwarded, and the gateway
+//! verifies them.
 
 use bytes::Bytes;
 use cmsg_proto::{
     control::{self, Reply},
+    failover::Grant,
     shares::Worth,
 };
 use http::{Response, StatusCode, header};
@@ -15,7 +16,7 @@ use super::{
     request_log::{GATEWAY, RequestLog, as_error, record},
     shared::Shared,
 };
-use crate::https::{Client, content, listener::Content, whole};
+use crate::https::{Client, content, listener::Content, text, whole};
 
 /// Forwards an announcement, and returns the gateway's response.
 pub(super) async fn announcement(
@@ -32,15 +33,38 @@ pub(super) async fn announcement(
     let answer = match gateway.pass_on(token, body).await {
         Ok(reply) => answer(reply.status, Bytes::from_owner(reply.body)),
         Err(failure) => {
-            let (connection, client) = (client.connection, client.peer);
-            let log = RequestLog { session: None, number: None, connection, client };
-            let error = as_error(&failure);
+            let (log, error) = (log(&client), as_error(&failure));
             record!(warn, log, GATEWAY, error, "Failed to forward an announcement");
-            let reason = "the gateway does not answer".to_owned();
+            let reason = AWAY.to_owned();
             answer(StatusCode::BAD_GATEWAY, Reply::Refused { reason }.render())
         }
     };
     Ok(answer)
+}
+
+/// Forwards a grant, and returns the gateway's response.
+pub(super) async fn grant(
+    shared: &Shared,
+    gateway: &Gateway,
+    client: Client,
+    request: Request<Incoming>,
+) -> Result<Response<Content>, StatusCode> {
+    let account = shared.bodies.account(client.peer, Worth::Idle, client.place.cut_off());
+    let token = whole(request.into_body(), Grant::MAX_BYTES, account.buffer()).await?;
+    Ok(match gateway.pass_on_grant(Bytes::from_owner(token)).await {
+        Ok(reply) => text(reply.status, Bytes::from_owner(reply.body)),
+        Err(failure) => {
+            let (log, error) = (log(&client), as_error(&failure));
+            record!(warn, log, GATEWAY, error, "Failed to forward a grant");
+            text(StatusCode::BAD_GATEWAY, AWAY)
+        }
+    })
+}
+
+const AWAY: &str = "the gateway does not answer";
+
+fn log(client: &Client) -> RequestLog {
+    RequestLog { session: None, number: None, connection: client.connection, client: client.peer }
 }
 
 fn answer(status: StatusCode, document: impl Into<Bytes>) -> Response<Content> {

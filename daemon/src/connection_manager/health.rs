@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use cmsg_proto::control::Offer;
 use http::{Response, StatusCode};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -53,14 +54,16 @@ pub(super) fn watch(shared: &Arc<Shared>, tracker: &TaskTracker, shutdown: &Canc
 /// The response to `/health`.
 pub(super) async fn answer(shared: &Shared) -> Response<Content> {
     if shared.drain.is_on() {
-        return https::health(Err((StatusCode::SERVICE_UNAVAILABLE, drain::REASON)));
+        let draining = Err((StatusCode::SERVICE_UNAVAILABLE, drain::REASON));
+        return https::health(draining, Offer::default());
     }
     let judged = shared.health.judged().await;
     let Some(health) = judged else { return plain(StatusCode::SERVICE_UNAVAILABLE) };
-    https::health(match health.reason() {
+    let health = match health.reason() {
         None => Ok(()),
         Some(reason) => Err((StatusCode::INTERNAL_SERVER_ERROR, reason)),
-    })
+    };
+    https::health(health, Offer::default())
 }
 
 /// The response to Connection Managers on other hosts: the last known state of the gateway on this
@@ -77,5 +80,6 @@ pub(super) async fn of_gateway(gateway: &Gateway) -> Response<Content> {
             Err((StatusCode::BAD_GATEWAY, "the gateway does not answer".to_owned()))
         }
     };
-    https::health(answer.as_ref().copied().map_err(|(status, reason)| (*status, reason.as_str())))
+    let answer = answer.as_ref().copied().map_err(|(status, reason)| (*status, reason.as_str()));
+    https::health(answer, gateway.offer())
 }

@@ -1,7 +1,7 @@
 //! Whether sessions can be set up, by the last checks of the broker and the gateways.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -92,7 +92,7 @@ impl Readiness {
     }
 
     /// Updates the state. Logs a change of the state or of why the broker is not usable.
-    pub(super) fn settle(&self, gateways: &[Gateway], is_broker_news: bool) {
+    pub(super) fn settle(&self, gateways: &[Arc<Gateway>], is_broker_news: bool) {
         self.verdict.send_if_modified(|verdict| {
             let trouble = self.broker().as_ref().map(BrokerState::trouble);
             let fix = trouble.as_ref().and_then(|trouble| trouble.as_ref()?.1);

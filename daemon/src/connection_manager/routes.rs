@@ -51,6 +51,13 @@ pub(super) async fn answer(
             None => plain(StatusCode::NOT_FOUND),
         },
         (HEALTH, method) => beside_get(method),
+        (control::GRANT_PATH, method) => match shared.gateways.own() {
+            Some(own) if *method == Method::POST => {
+                forward::grant(shared, own, client, request).await.unwrap_or_else(plain)
+            }
+            Some(_) => not_allowed("POST"),
+            None => plain(StatusCode::NOT_FOUND),
+        },
         (control::PATH, method) => match shared.gateways.own() {
             Some(own) if *method == Method::POST => {
                 forward::announcement(shared, own, client, request).await.unwrap_or_else(plain)

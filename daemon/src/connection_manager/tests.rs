@@ -20,6 +20,7 @@ mod clock;
 mod crowds;
 mod forward;
 mod gateways;
+mod grants;
 mod pivots;
 mod proxies;
 mod reloading;

@@ -1,4 +1,5 @@
-//! `POST /pcoip-sg/xml`: a Connection Manager announces a session with a signed token.
+//! `POST /pcoip-sg/xml`: a Connection Manager announces a session with a signed token. `POST
+//! /pcoip-sg/grant`: it grants a session that another gateway serves.
 
 use std::sync::Arc;
 
@@ -12,20 +13,26 @@ use axum::{
     routing::{get, post},
 };
 use cmsg_proto::{
-    control::{AddConnection, CONTENT_TYPE, HEALTH, MAX_BYTES, PATH, ReplayError, Reply, SG_SNI},
+    control::{
+        AddConnection, CONTENT_TYPE, GRANT_PATH, HEALTH, MAX_BYTES, PATH, ReplayError, Reply,
+        SG_SNI,
+    },
+    failover::{self, Grant},
     gateway::Refusal,
 };
 use tracing::warn;
 
-use super::state::{GatewayState, NotTaken};
+use super::state::{GatewayState, NotGranted, NotTaken};
 use crate::{
+    clock,
     https::{self, listener::Content},
-    token::Verifier,
+    token::{GrantError, Verifier},
 };
 
 pub(super) fn router(handler: Arc<AnnouncementHandler>) -> Router {
     Router::new()
         .route(PATH, post(announce))
+        .route(GRANT_PATH, post(grant).layer(DefaultBodyLimit::max(Grant::MAX_BYTES)))
         .route(
             HEALTH,
             get(|State(handler): State<Arc<AnnouncementHandler>>| async move { handler.health() }),
@@ -34,7 +41,7 @@ pub(super) fn router(handler: Arc<AnnouncementHandler>) -> Router {
         .with_state(handler)
 }
 
-/// Handles announcements from the unix socket and HTTPS.
+/// Handles announcements and grants from the unix socket and HTTPS.
 pub(super) struct AnnouncementHandler {
     pub(super) gateway: Arc<GatewayState>,
     pub(super) verifier: Arc<ArcSwap<Verifier>>,
@@ -50,15 +57,26 @@ async fn announce(
     (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], reply.render()).into_response()
 }
 
+async fn grant(
+    State(handler): State<Arc<AnnouncementHandler>>,
+    body: Result<Bytes, BytesRejection>,
+) -> http::Response<Content> {
+    match body {
+        Ok(token) => handler.grant(&token),
+        Err(error) => https::plain(error.status()),
+    }
+}
+
 impl AnnouncementHandler {
     /// Whether the next announcement would be accepted. A gateway that would refuse it is running,
     /// but not ready.
     pub(super) fn health(&self) -> http::Response<Content> {
         let reason = self.gateway.why_not_ready();
-        https::health(match &reason {
+        let health = match &reason {
             None => Ok(()),
-            Some(reason) => Err((StatusCode::SERVICE_UNAVAILABLE, reason)),
-        })
+            Some(reason) => Err((StatusCode::SERVICE_UNAVAILABLE, reason.as_str())),
+        };
+        https::health(health, self.gateway.offer())
     }
 
     /// Handles an announcement, and returns the response.
@@ -91,6 +109,35 @@ impl AnnouncementHandler {
             .map_err(|error| (status(error), anyhow::Error::new(error)))?;
         Ok(Reply::Accepted { rtag: announced.tag, sg_sni: SG_SNI.to_owned() })
     }
+
+    /// Handles a grant, and returns the response. A full or draining gateway accepts grants too.
+    pub(super) fn grant(&self, token: &[u8]) -> http::Response<Content> {
+        if !self.gateway.has_failover() {
+            return https::text(StatusCode::NOT_FOUND, NotGranted::Off.to_string());
+        }
+        match self.take_grant(token) {
+            Ok(()) => https::plain(StatusCode::OK),
+            Err((status, error)) => {
+                warn!(error = format!("{error:#}"), "Grant refused");
+                https::text(status, error.to_string())
+            }
+        }
+    }
+
+    fn take_grant(&self, token: &[u8]) -> Result<(), (StatusCode, anyhow::Error)> {
+        // Text that is not UTF-8 is not a token either.
+        let token = std::str::from_utf8(token).unwrap_or_default();
+        let audience = self.gateway.audience();
+        let grant = self.verifier.load().verify_grant(token, audience, clock::wall());
+        let grant = grant.map_err(|error| match error {
+            GrantError::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, error.into()),
+            _ => unauthorized(error.into()),
+        })?;
+        let judged = self.gateway.judge(grant.agent);
+        judged.map_err(|error| (status(error), anyhow::Error::new(error)))?;
+        let granted = self.gateway.grant(grant);
+        granted.map_err(|error| (grant_status(error), anyhow::Error::new(error)))
+    }
 }
 
 fn unauthorized(error: anyhow::Error) -> (StatusCode, anyhow::Error) {
@@ -106,6 +153,17 @@ fn status(error: NotTaken) -> StatusCode {
         | NotTaken::Replay(ReplayError::Full)
         | NotTaken::Refused(Refusal::Full) => StatusCode::SERVICE_UNAVAILABLE,
         NotTaken::Refused(Refusal::Conflict | Refusal::Ended) => StatusCode::CONFLICT,
+    }
+}
+
+fn grant_status(error: NotGranted) -> StatusCode {
+    match error {
+        NotGranted::Off => StatusCode::NOT_FOUND,
+        NotGranted::Refused(failover::Refusal::Full) => StatusCode::SERVICE_UNAVAILABLE,
+        NotGranted::Refused(failover::Refusal::Expired) => StatusCode::UNAUTHORIZED,
+        NotGranted::Refused(
+            failover::Refusal::Conflict | failover::Refusal::Superseded | failover::Refusal::Ended,
+        ) => StatusCode::CONFLICT,
     }
 }
 

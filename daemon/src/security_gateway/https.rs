@@ -1,4 +1,4 @@
-//! The gateway's HTTPS listener, for hosts without a Connection Manager: announcements of
+//! The gateway's HTTPS listener, for hosts without a Connection Manager: announcements and grants of
 //! Connection Managers on other hosts, and health checks of load balancers.
 
 use std::{fmt, sync::Arc};
@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use cmsg_config::{security_gateway::Timeouts, socket::Listen};
 use cmsg_proto::{
-    control::{self, CONTENT_TYPE, MAX_BYTES, PATH},
+    control::{self, CONTENT_TYPE, GRANT_PATH, MAX_BYTES, PATH},
+    failover::Grant,
     shares::Worth,
 };
 use http::{Method, Response, StatusCode};
@@ -103,7 +104,8 @@ async fn answer(
         (PATH, &Method::POST) => {
             announcement(handler, account, request).await.unwrap_or_else(plain)
         }
-        (PATH, _) => not_allowed("POST"),
+        (GRANT_PATH, &Method::POST) => grant(handler, account, request).await.unwrap_or_else(plain),
+        (PATH | GRANT_PATH, _) => not_allowed("POST"),
         (HEALTH | control::HEALTH, &Method::GET | &Method::HEAD) => handler.health(),
         (HEALTH | control::HEALTH, method) => beside_get(method),
         _ => plain(StatusCode::NOT_FOUND),
@@ -119,4 +121,13 @@ async fn announcement(
     let body = whole(body, MAX_BYTES, account.buffer()).await?;
     let (status, reply) = handler.answer(&head.headers, Ok(Bytes::from_owner(body))).await;
     Ok(content(status, CONTENT_TYPE, Content::whole(reply.render())))
+}
+
+async fn grant(
+    handler: &AnnouncementHandler,
+    account: &Account,
+    request: Request<Incoming>,
+) -> Result<Response<Content>, StatusCode> {
+    let token = whole(request.into_body(), Grant::MAX_BYTES, account.buffer()).await?;
+    Ok(handler.grant(&token))
 }

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use self::settings::Settings;
+use self::{failover::Failover, settings::Settings};
 use super::{
     counters::{Counters, count, since},
     ends::Ends,
@@ -36,7 +36,10 @@ use crate::{
 };
 
 mod agents;
+mod failover;
 mod settings;
+
+pub(super) use failover::NotGranted;
 
 /// Admission, routes and counters of a gateway.
 #[derive(Debug)]
@@ -56,6 +59,7 @@ pub(super) struct GatewayState {
     pub(super) drain: Drain,
     pub(super) ends: Ends,
     floods: Floods,
+    failover: Failover,
 }
 
 /// The state behind the lock. Datagrams with a route do not need it.
@@ -122,6 +126,7 @@ impl GatewayState {
             drain: Drain::load(&config.data_directory, "security-gateway"),
             ends: Ends::new(config),
             floods: Floods::new(sockets),
+            failover: Failover::default(),
         }
     }
 

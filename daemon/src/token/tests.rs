@@ -1,6 +1,6 @@
 use std::io::Write as _;
 
-use cmsg_proto::{SessionTag, Time, control::AddConnection};
+use cmsg_proto::{SessionKey, SessionTag, Time, control::AddConnection};
 use rcgen::{
     CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256,
 };
@@ -162,3 +162,5 @@ fn unsupported_keys_are_refused_when_they_are_loaded() {
     assert_eq!(verifying.root_cause().to_string(), "the public key is neither P-256 nor RSA");
     assert!(format!("{empty:#}").contains("contains no PEM certificate"), "{empty:#}");
 }
+
+mod grants;

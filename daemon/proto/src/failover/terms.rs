@@ -37,6 +37,9 @@ impl Grant {
     /// How long a grant is valid.
     pub const VALID: Duration = Duration::from_hours(30 * 24);
 
+    /// Maximum size of the signed token in bytes.
+    pub const MAX_BYTES: usize = 1536;
+
     /// Whether the other grant is for the same tag and agent.
     pub(super) fn is_for_same(&self, other: &Self) -> bool {
         self.tag == other.tag && self.agent == other.agent

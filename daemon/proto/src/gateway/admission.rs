@@ -289,10 +289,16 @@ impl Admission {
         self.by_identity.len()
     }
 
+    /// The maximum number of sessions.
+    #[must_use]
+    pub fn max_connections(&self) -> usize {
+        self.rules.max_connections as usize
+    }
+
     /// Whether `max_connections` is reached.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.count() >= self.rules.max_connections as usize
+        self.count() >= self.max_connections()
     }
 
     /// All sessions, for the status.

@@ -20,7 +20,7 @@ use cmsg_config::{
     distrust,
     socket::{self, GatewayStanding, LastRefusal, Role},
 };
-use cmsg_proto::control::{HEALTH, PATH, PORT};
+use cmsg_proto::control::{HEALTH, Offer, PATH, PORT};
 use http::{HeaderValue, StatusCode, header};
 use reqwest::{Client, RequestBuilder};
 use tokio::{
@@ -60,6 +60,12 @@ const START_POLL: Duration = Duration::from_millis(50);
 /// and the gateway must keep serving its own host.
 pub(in crate::connection_manager) const PLACES: usize = 16;
 
+pub(super) use grants::Queued;
+
+use grants::GrantQueue;
+
+mod grants;
+
 /// A check that may be answered after its timeout.
 type Pending = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send>>;
 
@@ -78,7 +84,12 @@ pub(in crate::connection_manager) struct Gateway {
     /// Permits to forward announcements of other hosts.
     places: Semaphore,
     reachability: Mutex<Reachability>,
+    /// What it offered in its last answer to a check.
+    offer: Mutex<Offer>,
+    /// Grants on their way to it.
+    grants: GrantQueue,
     last_refusal: Mutex<Option<LastRefusal>>,
+    accepted: AtomicU64,
     refused: AtomicU64,
     silent: AtomicU64,
 }
@@ -122,7 +133,10 @@ impl Gateway {
             pending: tokio::sync::Mutex::default(),
             places: Semaphore::new(PLACES),
             reachability: Mutex::default(),
+            offer: Mutex::default(),
+            grants: GrantQueue::default(),
             last_refusal: Mutex::default(),
+            accepted: AtomicU64::default(),
             refused: AtomicU64::default(),
             silent: AtomicU64::default(),
         }
@@ -165,7 +179,13 @@ impl Gateway {
             false => upstream::exchange(asked.timeout(wait), Buffer::unaccounted()).await,
         };
         match answered {
-            Ok(reply) => found(&reply),
+            Ok(reply) => {
+                if !is_away(reply.status) {
+                    *self.offer.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Offer::parse(&reply.body);
+                }
+                found(&reply)
+            }
             Err(failure) => {
                 let failure = failure.explained(&self.certificate);
                 Answer::Silent(cause::chain(&failure))
@@ -188,6 +208,11 @@ impl Gateway {
     /// The result of the last check; `None` before the first one.
     pub(in crate::connection_manager) fn found(&self) -> Option<Answer> {
         self.reachability.lock().unwrap_or_else(PoisonError::into_inner).found().cloned()
+    }
+
+    /// What it offered when it last answered a check.
+    pub(in crate::connection_manager) fn offer(&self) -> Offer {
+        *self.offer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Announces a session with this token.
@@ -221,7 +246,8 @@ impl Gateway {
             at: distrust::date(clock::wall().as_secs()),
             reason: cause::chain(why.as_ref()),
         });
-        self.refused.fetch_add(u64::from(refusal.is_some()), Relaxed);
+        let counter = if refusal.is_some() { &self.refused } else { &self.accepted };
+        counter.fetch_add(1, Relaxed);
         *self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
     }
 
@@ -239,8 +265,27 @@ impl Gateway {
         }
     }
 
-    pub(super) fn is_silent(&self) -> bool {
-        self.reachability.lock().unwrap_or_else(PoisonError::into_inner).is_silent()
+    /// Gateways that do not accept sessions are tried after the others, and those that do not answer
+    /// after these.
+    pub(super) fn rank(&self) -> u8 {
+        match self.reachability.lock().unwrap_or_else(PoisonError::into_inner).found() {
+            Some(Answer::Takes) | None => 0,
+            Some(Answer::Refuses(_)) => 1,
+            Some(Answer::Silent(_)) => 2,
+        }
+    }
+
+    /// The gateway with the lowest value has the fewest sessions. Of gateways with the same
+    /// percentage, it is the one that has accepted the fewest sessions of this host. Gateways that
+    /// report no load have the same value.
+    pub(super) fn load(&self) -> (u8, u64) {
+        let percent = self.offer().load;
+        percent.map_or((u8::MAX, 0), |percent| (percent, self.accepted.load(Relaxed)))
+    }
+
+    /// Whether both are the same gateway, which may have several public addresses.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.url == other.url
     }
 
     /// Forwards an announcement of another host.
@@ -253,9 +298,24 @@ impl Gateway {
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, token);
         }
+        self.in_place(upstream::send_bytes(request, announcement, Buffer::unaccounted())).await
+    }
+
+    /// Forwards a grant of another host.
+    pub(in crate::connection_manager) async fn pass_on_grant(
+        &self,
+        token: Bytes,
+    ) -> Result<Reply, Failure> {
+        self.in_place(self.post_grant(token)).await
+    }
+
+    async fn in_place(
+        &self,
+        exchange: impl Future<Output = Result<Reply, Failure>>,
+    ) -> Result<Reply, Failure> {
         let exchange = async {
             let _place = self.places.acquire().await;
-            upstream::send_bytes(request, announcement, Buffer::unaccounted()).await
+            exchange.await
         };
         timeout(WAIT, exchange).await.unwrap_or(Err(Failure::TimedOut))
     }
@@ -263,6 +323,10 @@ impl Gateway {
     pub(super) fn address_for(&self, client: IpAddr) -> Option<IpAddr> {
         let same_family = |address: &&IpAddr| address.is_ipv4() == client.is_ipv4();
         self.addresses.iter().find(same_family).or_else(|| self.addresses.first()).copied()
+    }
+
+    pub(super) fn addresses(&self) -> &[IpAddr] {
+        &self.addresses
     }
 
     pub(super) fn has_family_of(&self, client: IpAddr) -> bool {
@@ -311,23 +375,6 @@ fn found(reply: &Reply) -> Answer {
         status if is_away(status) => Answer::Silent(reason()),
         StatusCode::SERVICE_UNAVAILABLE => Answer::Refuses(reason()),
         _ => Answer::Takes,
-    }
-}
-
-#[cfg(test)]
-impl Gateway {
-    /// A gateway with these addresses that is never contacted.
-    pub(super) fn at(addresses: &[&str]) -> Self {
-        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        let client =
-            upstream::watched_client(&Trust::Off, &Files::default(), WAIT, |builder| builder);
-        Self::new(addresses, client.unwrap(), String::new())
-    }
-
-    /// The state after an unanswered announcement.
-    pub(super) fn silenced(self) -> Self {
-        self.changes(|reachability| reachability.unanswered(String::new(), clock::now()));
-        self
     }
 }
 

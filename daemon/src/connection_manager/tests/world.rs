@@ -205,6 +205,11 @@ pub(super) async fn somebody(tls: TlsAcceptor, script: Script) -> (Heard, u16) {
 
 /// A gateway that accepts every announcement and gives the client a different tag.
 pub(super) fn gateway(run: &Path) -> Heard {
+    gateway_with(run, gateway_says)
+}
+
+/// A gateway with these answers.
+pub(super) fn gateway_with(run: &Path, script: Script) -> Heard {
     let heard = Heard::default();
     let listener = socket::bind(run, Role::Sg).unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -215,7 +220,7 @@ pub(super) fn gateway(run: &Path) -> Heard {
             let (stream, _) = listener.accept().await.unwrap();
             let heard = Arc::clone(&hearing);
             tokio::spawn(async move {
-                let answer = |request| answer(Arc::clone(&heard), request, gateway_says);
+                let answer = |request| answer(Arc::clone(&heard), request, script);
                 speak(stream, WAIT, CancellationToken::new(), answer).await;
             });
         }

@@ -9,7 +9,7 @@ use crate::own_addresses::is_local;
 
 impl GatewayState {
     /// Checks the address of an agent.
-    pub(super) fn judge(&self, agent: SocketAddr) -> Result<(), NotTaken> {
+    pub(in super::super) fn judge(&self, agent: SocketAddr) -> Result<(), NotTaken> {
         if self.is_itself(agent) {
             return Err(NotTaken::Itself);
         }

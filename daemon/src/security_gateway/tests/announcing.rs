@@ -88,6 +88,12 @@ async fn a_request_without_token_or_message_is_refused() {
 
     let (status, _) = world.post(&world.token(&announced, 1), &"x".repeat(40_000)).await;
     assert_eq!(status, 413);
+    for (length, status) in [(1536, 404), (1537, 413)] {
+        let grant = "x".repeat(length);
+        let head = "POST /pcoip-sg/grant HTTP/1.0";
+        let request = format!("{head}\r\nContent-Length: {length}\r\n\r\n{grant}");
+        assert_eq!(world.ask(request).await.0, status, "{length} bytes");
+    }
     world.stop().await;
 }
 

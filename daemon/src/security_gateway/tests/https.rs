@@ -76,6 +76,7 @@ async fn health_reports_the_session_limit() {
 async fn other_paths_and_methods_are_refused() {
     let world = World::serving(ALONE).await;
     let large = "x".repeat(32 * 1024 + 1);
+    let large_grant = &large[..1537];
     let table = [
         ("GET /", "", "404", None),
         ("POST /pcoip-broker/xml", "", "404", None),
@@ -83,6 +84,9 @@ async fn other_paths_and_methods_are_refused() {
         ("GET /connections", "", "404", None),
         ("GET /live", "", "404", None),
         ("GET /pcoip-sg/xml", "", "405", Some("\r\nAllow: POST\r\n")),
+        ("GET /pcoip-sg/grant", "", "405", Some("\r\nAllow: POST\r\n")),
+        ("POST /pcoip-sg/grant", "a.b.c", "404", None),
+        ("POST /pcoip-sg/grant", large_grant, "413", None),
         ("GET /health/", "", "200", None),
         ("HEAD /health", "", "200", None),
         ("OPTIONS /health", "", "204", Some("\r\nAllow: GET, HEAD\r\n")),

@@ -1,10 +1,12 @@
-//! Claims are parsed as they were serialized, and only valid for their announcement.
+//! Claims are parsed as they were serialized, and only valid for their announcement. Those of a grant
+//! are only valid for their gateways and at most 30 days.
 
 use std::{net::IpAddr, time::Duration};
 
 use cmsg_proto::{
     SessionTag, Time,
-    control::{AddConnection, Claims, ClaimsError, Replays},
+    control::{AddConnection, Claims, ClaimsError, GrantClaims, Replays},
+    failover::Grant,
 };
 
 use crate::input::Input;
@@ -18,11 +20,32 @@ pub fn run(data: &[u8]) {
         let _ = (claims.issued(), claims.forgotten());
         judged(&claims, &announced(input), Time::from_millis(1_800_000_000_000));
     }
+    if let Ok(claims) = serde_json::from_slice::<GrantClaims>(data) {
+        let written = serde_json::to_vec(&claims).expect("texts and numbers are JSON");
+        assert_eq!(serde_json::from_slice::<GrantClaims>(&written).ok(), Some(claims.clone()));
+        granted(&claims, Time::from_millis(1_800_000_000_000));
+    }
     let announced = announced(input);
     let now = input.bytes(6).iter().fold(0, |now, byte| now << 8 | u64::from(*byte));
     let now = Time::from_millis(now);
     let claims = Claims::of(&announced, input.ip(), [input.byte(); 16], now);
     judged(&claims, &announced, now);
+    if let Some(claims) = GrantClaims::of(&announced, [input.ip(), input.ip()], [7; 16], now) {
+        granted(&claims, now);
+    }
+}
+
+/// A valid grant contains what its claims say, and is not valid elsewhere or for ever.
+fn granted(claims: &GrantClaims, now: Time) {
+    assert!(claims.clone().check("token", &[], now).is_err(), "it is valid for no gateway");
+    let Ok(grant) = claims.clone().check("token", &claims.aud, now) else { return };
+    assert_eq!(grant.agent.ip().to_canonical(), claims.agent.ip().to_canonical());
+    assert_ne!(grant.agent.port(), 0);
+    assert_eq!((grant.tag, grant.key), (claims.tag, claims.session_key));
+    assert!(grant.issued <= now + Claims::LEEWAY && grant.expires > now);
+    assert!(grant.expires <= grant.issued + Grant::VALID);
+    let late = now + Grant::VALID + Claims::LEEWAY + Duration::from_secs(1);
+    assert!(claims.clone().check("token", &claims.aud, late).is_err(), "it has expired");
 }
 
 fn announced(input: &mut Input<'_>) -> AddConnection {

@@ -5,6 +5,35 @@ use std::{
 
 use super::*;
 
+impl Gateway {
+    /// A gateway with these addresses that is never contacted.
+    pub(in super::super) fn at(addresses: &[&str]) -> Self {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let client =
+            upstream::watched_client(&Trust::Off, &Files::default(), WAIT, |builder| builder);
+        Self::new(addresses, client.unwrap(), String::new())
+    }
+
+    /// The state after a check that reported this load, and this number of accepted sessions.
+    pub(in super::super) fn loaded(self, percent: u8, accepted: u64) -> Self {
+        let offer = Offer { grants: true, load: Some(percent) };
+        Self { offer: Mutex::new(offer), accepted: accepted.into(), ..self }
+    }
+
+    /// The state after a check that it answered with a refusal.
+    pub(in super::super) fn full(self) -> Self {
+        let full = Answer::Refuses("full".to_owned());
+        self.changes(|reachability| reachability.looked(full, clock::now()));
+        self
+    }
+
+    /// The state after an unanswered announcement.
+    pub(in super::super) fn silenced(self) -> Self {
+        self.changes(|reachability| reachability.unanswered(String::new(), clock::now()));
+        self
+    }
+}
+
 /// The gateway of this host, whose socket is in this directory.
 fn own(run: &Path) -> Gateway {
     let client = upstream::watched_client(&Trust::Off, &Files::default(), WAIT, |it| {
