@@ -15,12 +15,33 @@ const BACKLOG: i32 = 1024;
 ///
 /// The error of the system call, for example that the address is in use.
 pub(crate) fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    tcp_at(address, false)
+}
+
+/// The same. The address may be one that no interface has yet.
+pub(crate) fn tcp_at(address: SocketAddr, is_shared: bool) -> io::Result<TcpListener> {
     let socket = open(address, Type::STREAM, Protocol::TCP)?;
+    if is_shared {
+        allow_absent(&socket, address)?;
+    }
     // On Linux, this allows binding a port with connections in TIME_WAIT, but not one in use.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+/// Allows a socket to be bound to an address that no interface has yet: one that moves between
+/// hosts.
+///
+/// # Errors
+///
+/// The error of the system call.
+pub(crate) fn allow_absent(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    match address {
+        SocketAddr::V4(_) => socket.set_freebind_v4(true),
+        SocketAddr::V6(_) => socket.set_freebind_v6(true),
+    }
 }
 
 /// Opens a socket without binding it.
@@ -42,6 +63,17 @@ mod tests {
     use tokio::net::TcpStream;
 
     use super::*;
+
+    #[tokio::test]
+    async fn only_a_shared_address_may_be_absent() {
+        for address in ["192.0.2.77:0", "[2001:db8::77]:0"] {
+            let address = address.parse().unwrap();
+            let absent = tcp(address).unwrap_err();
+            assert_eq!(absent.kind(), io::ErrorKind::AddrNotAvailable);
+
+            assert!(tcp_at(address, true).is_ok());
+        }
+    }
 
     #[tokio::test]
     async fn a_listener_on_the_ipv6_wildcard_accepts_both_families() {

@@ -36,7 +36,9 @@ use accept::ControlAcceptor;
 use announce::AnnouncementHandler;
 use datagrams::Worker;
 use https::Https;
+use joined::Joined;
 use journal::Keeper;
+use peers::Peering;
 use sockets::{Pair, Sockets};
 use state::GatewayState;
 
@@ -47,7 +49,9 @@ mod datagrams;
 mod ends;
 mod floods;
 mod https;
+mod joined;
 mod journal;
+mod peers;
 mod relay;
 mod runs;
 mod sockets;
@@ -78,6 +82,7 @@ pub struct SecurityGatewayRole {
     local: local::Socket,
     listens: Vec<Listen>,
     journal: JournalFile,
+    failover: Option<Joined>,
 }
 
 /// Reads the files of the configuration and binds the ports. Must run in the runtime that will
@@ -110,6 +115,12 @@ async fn bind_with(
         listens.push(https.listens()?);
     }
     let local = local::Socket::bind(&config.run_directory, Role::Sg)?;
+    let failover =
+        config.failover.as_ref().map(|failover| Joined::new(&gateway, &config, failover));
+    let failover = failover.transpose()?;
+    if let Some(joined) = &failover {
+        listens.extend(joined.listens()?);
+    }
     // The process with the ports owns the journal.
     let journal = JournalFile::new(config.data_directory, JOURNAL);
     gateway.restore(journal::load(&journal));
@@ -123,6 +134,7 @@ async fn bind_with(
         local,
         listens,
         journal,
+        failover,
     };
     Ok(role)
 }
@@ -150,8 +162,8 @@ impl SecurityGatewayRole {
     ///
     /// If the unix socket cannot be served, or the sessions cannot be persisted.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { gateway, acceptor, verifier, files, sockets, https, local, listens, journal } =
-            self;
+        let Self { gateway, acceptor, verifier, files, sockets, https, local, listens, .. } = self;
+        let (journal, failover) = (self.journal, self.failover);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let state = {
@@ -164,19 +176,21 @@ impl SecurityGatewayRole {
         let workers = workers(&gateway, pairs);
         let working = forward(&workers, &tasks, &stop)?;
         tasks.spawn(stop.clone().run_until_cancelled_owned(memory::keep_small(tasks.clone())));
-        let reporting = Arc::clone(&gateway);
-        let reporting = async move { reporting.ends.keep_reporting().await };
+        let ends = Arc::clone(&gateway);
+        let reporting = async move { ends.ends.keep_reporting().await };
         tasks.spawn(stop.clone().run_until_cancelled_owned(reporting));
         tasks.spawn(accept::accept(tcp, Arc::new(acceptor), tasks.clone(), stop.clone()));
 
-        let role = Arc::new(LocalRole { gateway: Arc::clone(&gateway), files, listens });
+        let peering = failover.as_ref().map(Joined::peering);
+        let role = Arc::new(LocalRole { gateway: Arc::clone(&gateway), files, listens, peering });
         let handler = Arc::new(AnnouncementHandler { gateway: Arc::clone(&gateway), verifier });
+        let granted = failover.map(|joined| joined.serve(&handler, &tasks, &stop)).transpose()?;
         if let Some(https) = https {
             let handler = Arc::clone(&handler);
             tasks.spawn(https.serve(handler, tasks.clone(), stop.clone()));
         }
-        let announcements = announce::router(handler);
-        let router = local::router(role).merge(announcements);
+        let router = announce::router(handler).merge(joined::router(Arc::clone(&gateway)));
+        let router = local::router(role).merge(router);
         let mut answering = pin!(local::serve(local, router, stop.clone()));
         let ended = tokio::select! {
             ended = &mut answering => Some(ended),
@@ -192,6 +206,9 @@ impl SecurityGatewayRole {
         tasks.close();
         let _ = timeout(GRACE, tasks.wait()).await;
         journal.finish().await?;
+        if let Some(granted) = granted {
+            granted.finish().await?;
+        }
         // While this process holds a port, no other gateway reads the journal.
         drop(workers);
         served
@@ -242,6 +259,7 @@ struct LocalRole {
     gateway: Arc<GatewayState>,
     files: Files,
     listens: Vec<Listen>,
+    peering: Option<Peering>,
 }
 
 impl Observe for LocalRole {
@@ -263,6 +281,9 @@ impl Observe for LocalRole {
             turned_away: Some(self.gateway.counters.turned_away()),
             unserved: None,
             broker: None,
+            failover: self.peering.as_ref().and_then(|Peering { config, pin, connected }| {
+                self.gateway.failover_status(config, pin.to_string(), |peer| connected.has(peer))
+            }),
         }
     }
 

@@ -26,6 +26,7 @@ use crate::reload::{BadFile, Files};
 pub(crate) use refused::{LastRefused, Refusal};
 use verifier::{Reloaded, Upstream};
 
+pub(crate) mod peers;
 mod refused;
 pub(crate) mod socket;
 mod verifier;

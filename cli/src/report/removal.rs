@@ -144,6 +144,7 @@ mod tests {
             started: None,
             deployment: None,
             turned_away: None,
+            failover: None,
             unserved: None,
             broker: None,
         }

@@ -5,8 +5,8 @@ use std::{fmt::Write as _, io, time::Duration};
 use cmsg_config::{
     Paths, cause,
     socket::{
-        self, BrokerStatus, DRAINING, GatewayStanding, LastRefusal, Listen, NO_BROKER, Role,
-        Status, Usage,
+        self, BrokerStatus, DRAINING, FailoverStatus, GatewayStanding, LastRefusal, Listen,
+        NO_BROKER, Role, Status, Usage,
     },
 };
 use serde::Serialize;
@@ -89,6 +89,9 @@ pub(crate) struct RoleView {
     /// The connection broker, as the Connection Manager sees it.
     #[serde(skip_serializing_if = "Option::is_none")]
     broker: Option<BrokerStatus>,
+    /// The sessions that gateways take over from each other, as the gateway reports them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failover: Option<FailoverStatus>,
     /// Why it ended, where it rejected its configuration.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     rejection: Option<Rejection>,
@@ -157,6 +160,7 @@ impl RoleView {
                 restarts: None,
                 gateways: Vec::new(),
                 broker: None,
+                failover: None,
                 rejection: None,
             },
         }
@@ -186,6 +190,7 @@ impl RoleView {
             restarts: None,
             gateways: status.unserved.map(|unserved| unserved.gateways).unwrap_or_default(),
             broker: status.broker,
+            failover: status.failover,
             rejection: None,
         }
     }
@@ -226,6 +231,11 @@ impl RoleView {
     /// The connection broker, as the Connection Manager sees it.
     pub(crate) fn broker(&self) -> Option<&BrokerStatus> {
         self.broker.as_ref()
+    }
+
+    /// The sessions that gateways take over from each other.
+    pub(crate) fn failover(&self) -> Option<&FailoverStatus> {
+        self.failover.as_ref()
     }
 
     /// The gateways that refused the last session, with when and why.

@@ -94,6 +94,7 @@ fn gateway(in_use: usize) -> Status {
         files_read: None,
         deployment: None,
         turned_away: None,
+        failover: None,
         unserved: None,
         broker: None,
     }

@@ -21,6 +21,8 @@ use crate::{
     shown::counted,
 };
 
+mod failover;
+
 /// An installation as `status` reports it.
 #[derive(Debug)]
 pub(crate) struct StatusPage {
@@ -64,6 +66,8 @@ impl StatusPage {
         lines.extend(entry("Broker", &self.broker_values(), width));
         lines.extend(one("External IP", joined(&self.external)));
         lines.extend(entry("Gateways", &self.gateway_values(), width));
+        let failover = self.roles.iter().filter_map(RoleView::failover).flat_map(failover::values);
+        lines.extend(entry("Failover", &failover.collect::<Vec<_>>(), width));
         let files = self.certificates.iter().flat_map(|file| file.values(self.now));
         lines.extend(entry("Certificates", &files.collect::<Vec<_>>(), width));
         let listens = self.roles.iter().filter_map(|role| joined(role.listens()));

@@ -128,6 +128,7 @@ fn not_ready() -> Status {
         started: None,
         deployment: None,
         turned_away: None,
+        failover: None,
         unserved: None,
         broker: None,
     }
@@ -227,6 +228,7 @@ fn a_role_that_has_just_started_is_asked_until_it_has_looked_around() {
             started: None,
             deployment: None,
             turned_away: None,
+            failover: None,
             unserved: None,
             broker: None,
         };

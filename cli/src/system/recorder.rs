@@ -269,6 +269,7 @@ impl System for Recorder {
             started: None,
             deployment: None,
             turned_away: None,
+            failover: None,
             unserved: None,
             broker: None,
         })

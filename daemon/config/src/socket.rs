@@ -30,10 +30,13 @@ pub use supervised::{Supervised, SupervisedRole, supervised};
 
 pub use ended::{EndReason, SESSIONS_ENDED, SessionEnded, SessionsEnded, report_ended};
 
+pub use failover::{FailoverStatus, PeerStatus, Served};
+
 mod broker;
 mod connecting;
 mod counted;
 mod ended;
+mod failover;
 mod supervised;
 
 /// One of the two services.
@@ -125,6 +128,9 @@ pub struct Status {
     /// State of the connection broker; Connection Manager only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broker: Option<BrokerStatus>,
+    /// Sessions that gateways take over from each other; gateway with `Peer` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failover: Option<FailoverStatus>,
 }
 
 /// Sessions in use and sessions that can be resumed. Their sum is [`Status::sessions`].
@@ -172,6 +178,9 @@ pub struct Connection {
     /// Relayed traffic so far; `None` from the Connection Manager.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Traffic>,
+    /// Which gateway serves the session; gateway with `Peer` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served: Option<Served>,
 }
 
 /// A completed request of the Connection Manager to another service.

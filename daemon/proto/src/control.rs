@@ -7,7 +7,7 @@
 
 pub use claims::{Claims, ClaimsError, TokenId};
 pub use closed::connection_closed;
-pub use grant::{GRANT_CONTENT_TYPE, GRANT_PATH, GrantClaims, GrantClaimsError};
+pub use grant::{GRANT_CONTENT_TYPE, GRANT_HEADER, GRANT_PATH, GrantClaims, GrantClaimsError};
 pub use health::Offer;
 pub use message::{AddConnection, MessageError, Reply, SG_SNI};
 pub use replays::{ReplayError, Replays};

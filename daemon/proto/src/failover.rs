@@ -8,11 +8,13 @@
 //! A peer may be compromised. Its reports never create a session, an agent or a route by
 //! themselves, and never end a session whose client this gateway has just heard.
 
+pub use codec::Malformed;
 pub use ended::Tombstone;
 pub use message::{AgentFlow, ClientFlow, Content, Flows, Frame, Position, Statement};
 pub use standby::{Record, Saved, SavedSession, SavedState, Standby};
 pub use terms::{Dropped, Fact, Grant, Output, Recipient, Refusal, Rules, Verdict, View, Why};
 
+mod codec;
 mod ended;
 mod index;
 mod message;

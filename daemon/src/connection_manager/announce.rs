@@ -5,6 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use cmsg_config::{cause, socket::GatewayStanding};
 use cmsg_proto::{
     SessionTag,
@@ -85,13 +86,16 @@ impl Gateways {
         announcement: &AddConnection,
         client: IpAddr,
     ) -> Option<Announced> {
+        let granted = self.sign_grant(announcement);
         for gateway in self.in_order_for(client) {
             if gateway.is_own() {
                 record!(info, log, GATEWAY, "Local security gateway is enabled");
             }
-            match self.announce_to(log, gateway, announcement, client).await {
+            let announcing =
+                self.announce_to(log, gateway, (announcement, granted.as_ref()), client);
+            match announcing.await {
                 Ok(announced) => {
-                    self.grant(log, announcement, gateway);
+                    self.grant(log, granted, gateway);
                     return Some(announced);
                 }
                 Err(error) => record!(
@@ -138,7 +142,7 @@ impl Gateways {
         &self,
         log: &RequestLog,
         gateway: &Gateway,
-        announcement: &AddConnection,
+        (announcement, granted): (&AddConnection, Option<&Bytes>),
         client: IpAddr,
     ) -> anyhow::Result<Announced> {
         let address = gateway.address_for(client).context("the gateway has no address")?;
@@ -148,7 +152,7 @@ impl Gateways {
         let document = Zeroizing::new(announcement.render());
         let sent = || redact::bytes(document.as_bytes());
         document!(log, GATEWAY, sent, "Sending request to security gateway");
-        let reply = gateway.announce(token, document).await?;
+        let reply = gateway.announce(token, document, granted).await?;
         let got = || redact::bytes(&reply.body);
         document!(log, GATEWAY, got, "Received response from security gateway");
         let read = Reply::parse(&reply.body)

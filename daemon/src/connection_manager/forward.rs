@@ -1,6 +1,6 @@
 //! Forwards announcements and grants of Connection Managers on other hosts, which arrive at port 443,
-//! to the gateway of this host. Only the body and `Authorization` are forwarded, and the gateway
-//! verifies them.
+//! to the gateway of this host. Only the body, `Authorization` and the grant of an announced session
+//! are forwarded, and the gateway verifies them.
 
 use bytes::Bytes;
 use cmsg_proto::{
@@ -30,7 +30,8 @@ pub(super) async fn announcement(
     let buffer = account.buffer();
     let body = Bytes::from_owner(whole(body, control::MAX_BYTES, buffer).await?);
     let token = head.headers.remove(header::AUTHORIZATION);
-    let answer = match gateway.pass_on(token, body).await {
+    let grant = head.headers.remove(control::GRANT_HEADER);
+    let answer = match gateway.pass_on(token, grant, body).await {
         Ok(reply) => answer(reply.status, Bytes::from_owner(reply.body)),
         Err(failure) => {
             let (log, error) = (log(&client), as_error(&failure));

@@ -279,6 +279,7 @@ impl Observe for Shared {
             (sessions.len(), sessions.in_use(clock::now()))
         };
         Status {
+            failover: None,
             role: Role::Cm,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),

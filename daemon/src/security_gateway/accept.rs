@@ -178,7 +178,10 @@ impl ControlAcceptor {
 
     /// The longest announced tag.
     fn announced(&self, shown: &[Shown]) -> Option<Shown> {
-        let tag = self.gateway.announced(shown.iter().map(|shown| shown.tag))?;
+        let tag = {
+            let tags: Vec<_> = shown.iter().map(|shown| shown.tag).collect();
+            self.gateway.announced(&tags)?
+        };
         shown.iter().find(|shown| shown.tag == tag).copied()
     }
 }

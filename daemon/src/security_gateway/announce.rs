@@ -14,15 +14,18 @@ use axum::{
 };
 use cmsg_proto::{
     control::{
-        AddConnection, CONTENT_TYPE, GRANT_PATH, HEALTH, MAX_BYTES, PATH, ReplayError, Reply,
-        SG_SNI,
+        AddConnection, CONTENT_TYPE, GRANT_HEADER, GRANT_PATH, HEALTH, MAX_BYTES, PATH,
+        ReplayError, Reply, SG_SNI,
     },
-    failover::{self, Grant},
+    failover::{self, Frame, GatewayId, Grant},
     gateway::Refusal,
 };
-use tracing::warn;
+use tracing::{debug, warn};
 
-use super::state::{GatewayState, NotGranted, NotTaken};
+use super::{
+    peers::Receive,
+    state::{GatewayState, NotGranted, NotTaken},
+};
 use crate::{
     clock,
     https::{self, listener::Content},
@@ -104,8 +107,9 @@ impl AnnouncementHandler {
         let claims = self.verifier.load().verify(token).map_err(unauthorized)?;
         let announced = AddConnection::parse(body)
             .map_err(|error| (StatusCode::BAD_REQUEST, anyhow::Error::new(error)))?;
+        let grant = self.granted(headers);
         self.gateway
-            .announce(&claims, &announced)
+            .announce(&claims, &announced, grant)
             .map_err(|error| (status(error), anyhow::Error::new(error)))?;
         Ok(Reply::Accepted { rtag: announced.tag, sg_sni: SG_SNI.to_owned() })
     }
@@ -124,7 +128,25 @@ impl AnnouncementHandler {
         }
     }
 
+    /// The grant of an announced session, which the peers get.
+    fn granted(&self, headers: &HeaderMap) -> Option<Grant> {
+        let token = headers.get(GRANT_HEADER).filter(|_| self.gateway.has_failover())?;
+        match self.verified(token.as_bytes()) {
+            Ok(grant) => Some(grant),
+            Err((_, error)) => {
+                warn!(error = format!("{error:#}"), "The grant of an announced session is invalid");
+                None
+            }
+        }
+    }
+
     fn take_grant(&self, token: &[u8]) -> Result<(), (StatusCode, anyhow::Error)> {
+        let granted = self.gateway.grant(self.verified(token)?);
+        granted.map_err(|error| (grant_status(error), anyhow::Error::new(error)))
+    }
+
+    /// The grant in a token, if its signature is valid and its agent is allowed.
+    fn verified(&self, token: &[u8]) -> Result<Grant, (StatusCode, anyhow::Error)> {
         // Text that is not UTF-8 is not a token either.
         let token = std::str::from_utf8(token).unwrap_or_default();
         let audience = self.gateway.audience();
@@ -135,8 +157,21 @@ impl AnnouncementHandler {
         })?;
         let judged = self.gateway.judge(grant.agent);
         judged.map_err(|error| (status(error), anyhow::Error::new(error)))?;
-        let granted = self.gateway.grant(grant);
-        granted.map_err(|error| (grant_status(error), anyhow::Error::new(error)))
+        Ok(grant)
+    }
+}
+
+impl Receive for AnnouncementHandler {
+    fn verify(&self, token: &str) -> Option<Grant> {
+        let verified = self.verified(token.as_bytes());
+        let refused = |(_, error): &(StatusCode, anyhow::Error)| {
+            debug!(error = format!("{error:#}"), "A grant that a peer passed on is refused");
+        };
+        verified.inspect_err(refused).ok()
+    }
+
+    fn receive(&self, from: GatewayId, frame: Frame) {
+        self.gateway.receive(from, frame);
     }
 }
 

@@ -166,6 +166,13 @@ impl Counters {
         self.flow(flow.index()).map_or(0, |flow| flow.datagrams.load(Relaxed))
     }
 
+    /// What the client of a slot has sent so far: datagrams and control bytes.
+    pub(super) fn of_client(&self, slot: Slot) -> u64 {
+        let datagrams: u64 = slot.flows(Side::Client).map(|flow| self.datagrams(flow)).sum();
+        let control = self.of_control(slot);
+        datagrams + control.map_or(0, |slot| slot[Side::Client as usize].load(Relaxed))
+    }
+
     /// Traffic of a slot since the start of the process.
     pub(super) fn traffic(&self, slot: Slot) -> Traffic {
         let control = |side| {

@@ -27,7 +27,7 @@ use super::{
     floods,
     runs::{Route, Run, runs},
     sockets::Pair,
-    state::GatewayState,
+    state::{self, GatewayState},
     undecided::{Queue, Undecided},
 };
 
@@ -207,14 +207,16 @@ fn target(Destination { to, from, .. }: Destination, tos: u8) -> Target {
 
 /// Decides forever about datagrams without a route, and applies deadlines.
 pub(super) async fn decide(worker: Worker) {
-    let [mut ticks, mut checks] = [TICK, floods::INTERVAL].map(interval);
-    for interval in [&mut ticks, &mut checks] {
+    let [mut ticks, mut checks, mut peers] = [TICK, floods::INTERVAL, state::TICK].map(interval);
+    for interval in [&mut ticks, &mut checks, &mut peers] {
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     }
+    let has_peers = worker.gateway.has_failover();
     loop {
         tokio::select! {
             _ = ticks.tick() => worker.gateway.tick(),
             _ = checks.tick() => worker.gateway.check_flood(),
+            _ = peers.tick(), if has_peers => worker.gateway.tick_peers(),
             waiting = worker.undecided.next() => {
                 worker.decide(&waiting);
                 for _ in 1..DECISIONS {

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use cmsg_proto::gateway::{Journal, Record};
+use cmsg_proto::{
+    failover::{self, Saved},
+    gateway::{Journal, Loaded, Record, Unreadable},
+};
 use tokio::{sync::watch, time::timeout};
 use tracing::{info, warn};
 
@@ -19,10 +22,76 @@ pub(super) use writer::Keeper;
 mod tests;
 mod writer;
 
+/// A state that is persisted as a file to which records are appended.
+pub(super) trait State: Sized + Send + Default + 'static {
+    type Record: Send + std::fmt::Debug + 'static;
+
+    /// Upper bound of the file.
+    const MAX_BYTES: usize;
+
+    /// Number of sessions and ended sessions.
+    fn entries(&self) -> usize;
+
+    /// The content of a file with this state.
+    fn render(self) -> Vec<u8>;
+
+    /// Parses the content of a file.
+    fn parse(bytes: &[u8]) -> Result<Loaded<Self>, Unreadable>;
+
+    /// Appends a record to the content of a file.
+    fn write(record: &Self::Record, file: &mut Vec<u8>);
+}
+
+/// The sessions that this gateway serves.
+impl State for Journal {
+    type Record = Record;
+
+    const MAX_BYTES: usize = Self::MAX_BYTES;
+
+    fn entries(&self) -> usize {
+        self.entries()
+    }
+
+    fn render(self) -> Vec<u8> {
+        self.render()
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Loaded<Self>, Unreadable> {
+        Self::parse(bytes)
+    }
+
+    fn write(record: &Record, file: &mut Vec<u8>) {
+        record.write(file);
+    }
+}
+
+/// All granted sessions.
+impl State for Saved {
+    type Record = failover::Record;
+
+    const MAX_BYTES: usize = Self::MAX_BYTES;
+
+    fn entries(&self) -> usize {
+        self.entries()
+    }
+
+    fn render(self) -> Vec<u8> {
+        self.render()
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Loaded<Self>, Unreadable> {
+        Self::parse(bytes)
+    }
+
+    fn write(record: &failover::Record, file: &mut Vec<u8>) {
+        record.write(file);
+    }
+}
+
 /// The records that are to be written.
 #[derive(Debug)]
-pub(super) struct JournalQueue {
-    queued: Mutex<Queued>,
+pub(super) struct JournalQueue<S: State = Journal> {
+    queued: Mutex<Queued<S>>,
     /// Wakes the writer.
     came: Condvar,
     /// The number of the last record that was written, or failed to be.
@@ -31,8 +100,8 @@ pub(super) struct JournalQueue {
 }
 
 #[derive(Debug)]
-struct Queued {
-    records: Vec<Record>,
+struct Queued<S: State> {
+    records: Vec<S::Record>,
     /// The number of the last record so far.
     number: u64,
     /// The number of the last record that the writer took.
@@ -56,8 +125,8 @@ enum End {
 }
 
 /// What the writer has to write.
-struct Batch {
-    records: Vec<Record>,
+struct Batch<R> {
+    records: Vec<R>,
     number: u64,
     entries: usize,
     is_whole: bool,
@@ -78,7 +147,7 @@ struct Limits {
 /// How long to wait for the disk: accepting a session is more important than persisting it.
 const DISK_WAIT: Duration = Duration::from_secs(1);
 
-impl JournalQueue {
+impl<S: State> JournalQueue<S> {
     pub(super) fn new() -> Self {
         Self::with(Limits { together: PAUSE, again: AGAIN, queued: 65_536 })
     }
@@ -99,7 +168,7 @@ impl JournalQueue {
 
     /// Queues records in the order in which they were made. `entries` is the number of sessions and
     /// ended sessions of the state.
-    pub(super) fn push(&self, records: Vec<Record>, entries: usize) {
+    pub(super) fn push(&self, records: Vec<S::Record>, entries: usize) {
         let mut queued = self.queued();
         queued.entries = entries;
         if records.is_empty() {
@@ -152,7 +221,7 @@ impl JournalQueue {
 
     /// Waits for records, and for others that are written together with them, unless somebody waits
     /// for the disk. Returns `None` if the thread was abandoned.
-    fn next(&self, failed: bool) -> Option<Batch> {
+    fn next(&self, failed: bool) -> Option<Batch<S::Record>> {
         let (queued, Limits { together, again, .. }) = (self.queued(), self.limits);
         let mut queued = if failed {
             let waited = self.came.wait_timeout_while(queued, again, |queued| queued.end.is_none());
@@ -176,12 +245,12 @@ impl JournalQueue {
         })
     }
 
-    fn queued(&self) -> MutexGuard<'_, Queued> {
+    fn queued(&self) -> MutexGuard<'_, Queued<S>> {
         self.queued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Queued {
+impl<S: State> Queued<S> {
     fn is_idle(&self) -> bool {
         self.records.is_empty() && !self.is_whole && self.end.is_none()
     }
@@ -192,9 +261,9 @@ impl Queued {
 }
 
 /// Reads the state from before the restart.
-pub(super) fn load(file: &JournalFile) -> Journal {
-    let loaded = file.load(Journal::MAX_BYTES, Journal::parse);
-    let sessions = loaded.journal.count();
+pub(super) fn load<S: State>(file: &JournalFile) -> S {
+    let loaded = file.load(S::MAX_BYTES, S::parse);
+    let sessions = loaded.journal.entries();
     let path = file.path("").display().to_string();
     if loaded.is_damaged() {
         warn!(

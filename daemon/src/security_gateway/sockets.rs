@@ -1,6 +1,10 @@
 //! The gateway's ports. A second gateway cannot bind them.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use cmsg_config::{security_gateway::DATAGRAM_BUFFER, socket::Listen};
@@ -27,8 +31,10 @@ impl Sockets {
         config: &cmsg_config::SecurityGateway,
         workers: usize,
     ) -> anyhow::Result<Self> {
-        let (tcp, clients) = pair(config.listen, workers)?;
-        let agents = datagrams(config.udp_source, workers, Side::Agent)
+        let shared: Vec<_> =
+            config.failover.iter().flat_map(|failover| failover.shared.iter().copied()).collect();
+        let (tcp, clients) = pair(config.listen, workers, &shared)?;
+        let agents = datagrams(config.udp_source, workers, Side::Agent, &shared)
             .with_context(|| format!("binding `UdpSourceAddress` {} (UDP)", config.udp_source))?;
         let pairs = clients.into_iter().zip(agents);
         let pairs = pairs.map(|(clients, agents)| Arc::new([clients, agents])).collect();
@@ -61,13 +67,17 @@ impl Sockets {
 }
 
 /// Binds TCP and UDP on the same port. For port 0, finds one that is free for both.
-fn pair(address: SocketAddr, workers: usize) -> anyhow::Result<(TcpListener, Vec<Socket>)> {
+fn pair(
+    address: SocketAddr,
+    workers: usize,
+    shared: &[IpAddr],
+) -> anyhow::Result<(TcpListener, Vec<Socket>)> {
     for left in (0..TRIES).rev() {
-        let tcp = listen::tcp(address)
+        let tcp = listen::tcp_at(address, shared.contains(&address.ip().to_canonical()))
             .with_context(|| format!("binding `ListenAddress` {address} (TCP)"))?;
         let port = tcp.local_addr().context("reading a bound address")?.port();
         let same = SocketAddr::new(address.ip(), port);
-        match datagrams(same, workers, Side::Client) {
+        match datagrams(same, workers, Side::Client, shared) {
             Err(error) if address.port() == 0 && in_use(&error) && left > 0 => {}
             bound => {
                 let clients =
@@ -90,9 +100,18 @@ fn in_use(error: &io::Error) -> bool {
 ///
 /// The first one is bound alone, which fails if any other process has the port, with whatever
 /// options. The others can join it because they belong to the same user.
-fn datagrams(address: SocketAddr, workers: usize, side: Side) -> io::Result<Vec<Socket>> {
+/// A shared address may be one that no interface has yet.
+fn datagrams(
+    address: SocketAddr,
+    workers: usize,
+    side: Side,
+    shared: &[IpAddr],
+) -> io::Result<Vec<Socket>> {
     let open = || -> io::Result<socket2::Socket> {
         let socket = listen::open(address, Type::DGRAM, Protocol::UDP)?;
+        if shared.contains(&address.ip().to_canonical()) {
+            listen::allow_absent(&socket, address)?;
+        }
         // The system may allow less, which is sufficient.
         let _ = socket.set_recv_buffer_size(DATAGRAM_BUFFER);
         let _ = socket.set_send_buffer_size(DATAGRAM_BUFFER);

@@ -2,26 +2,27 @@
 //! connections that lost their session, and logs the end of sessions.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
 };
 
 use cmsg_config::socket::{Connection, EndReason, Traffic, TurnedAway, Usage};
 use cmsg_proto::{
-    TagDigest,
+    SessionKey, TagDigest,
     allowed::Forbidden,
     control::{AddConnection, Claims, ClaimsError, ReplayError, Replays},
+    failover::{Grant, Saved, Standby},
     gateway::{
-        Admission, Admitted, Announcement, Control, Destination, Dropped, Event, Journal, Local,
-        Origin, Refusal, RouteChange, Routes, Side, Slot, SpiCandidates,
+        Admission, Admitted, Announcement, Control, Destination, Dropped, Journal, Local, Origin,
+        Refusal, Routes, Side, Slot, SpiCandidates,
     },
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use self::{failover::Failover, settings::Settings};
+use self::{settings::Settings, settle::Expected};
 use super::{
     counters::{Counters, count, since},
     ends::Ends,
@@ -38,12 +39,15 @@ use crate::{
 mod agents;
 mod failover;
 mod settings;
+mod settle;
 
-pub(super) use failover::NotGranted;
+pub(super) use failover::{NotGranted, Outgoing, TICK};
+use failover::{served, standing_by};
 
 /// Admission, routes and counters of a gateway.
 #[derive(Debug)]
 pub(super) struct GatewayState {
+    /// Public addresses, and those that move between gateways.
     external: Vec<IpAddr>,
     /// The listening address for clients.
     listen: SocketAddr,
@@ -53,19 +57,27 @@ pub(super) struct GatewayState {
     /// Where datagrams go, as the workers read it. Only changed by the owner of the lock.
     pub(super) routes: Routes,
     pub(super) journal: Arc<JournalQueue>,
+    /// The journal of granted sessions.
+    pub(super) granted: Arc<JournalQueue<Saved>>,
     /// Number of announced sessions so far.
     announced: watch::Sender<u64>,
     pub(super) counters: Counters,
     pub(super) drain: Drain,
     pub(super) ends: Ends,
     floods: Floods,
-    failover: Failover,
 }
 
 /// The state behind the lock. Datagrams with a route do not need it.
 #[derive(Debug)]
 struct Core {
     admission: Admission,
+    /// The sessions that gateways know in common; `None` without peers.
+    standby: Option<Standby>,
+    /// Where frames to peers go.
+    frames: Option<failover::Sender>,
+    expected: Expected,
+    /// The keys of sessions that may be taken over, to report their ends.
+    keys: HashMap<Slot, SessionKey>,
     replays: Replays,
     /// Whether control connections close because the gateway is stopping.
     stopping: bool,
@@ -105,8 +117,14 @@ impl GatewayState {
         sockets: &[Arc<Pair>],
     ) -> Self {
         let sessions = settings::sessions(config);
+        let shared = config.failover.iter().flat_map(|failover| failover.shared.iter().copied());
+        let external: Vec<_> = config.external.iter().copied().chain(shared).collect();
         let core = Core {
             admission: Admission::new(settings::rules(sessions, &config.timeouts)),
+            standby: None,
+            frames: None,
+            expected: Expected::default(),
+            keys: HashMap::new(),
             replays: Replays::new(REPLAYS),
             stopping: false,
             closers: HashMap::new(),
@@ -114,19 +132,19 @@ impl GatewayState {
             turned_away: TurnedAway::default(),
         };
         Self {
-            external: config.external.clone(),
+            own: OwnAddresses::new(external.iter().copied().chain([listen.ip()])),
+            external,
             listen,
-            own: OwnAddresses::new(config.external.iter().copied().chain([listen.ip()])),
             settings: Settings::new(config, sessions),
             core: Mutex::new(core),
             routes: Routes::default(),
             journal: Arc::new(JournalQueue::new()),
+            granted: Arc::new(JournalQueue::new()),
             announced: watch::Sender::new(0),
             counters: Counters::new(sessions),
             drain: Drain::load(&config.data_directory, "security-gateway"),
             ends: Ends::new(config),
             floods: Floods::new(sockets),
-            failover: Failover::default(),
         }
     }
 
@@ -134,7 +152,10 @@ impl GatewayState {
     /// more by a changed configuration.
     pub(super) fn restore(&self, mut journal: Journal) {
         let written = journal.count();
-        journal.retain(|session, agent| {
+        let mut core = self.core();
+        // The others are served when their clients are heard: another gateway may have them.
+        journal.retain(|_, key, _| !Self::is_granted(&core, key));
+        journal.retain(|session, _, agent| {
             let judged = self.judge(agent);
             if let Err(error) = &judged {
                 warn!(%session, %error, "A session from before the restart was not restored");
@@ -142,7 +163,6 @@ impl GatewayState {
             }
             judged.is_ok()
         });
-        let mut core = self.core();
         core.admission.restore(journal, clock::now());
         self.settle(&mut core);
         let sessions = core.admission.count();
@@ -169,6 +189,7 @@ impl GatewayState {
         &self,
         claims: &Claims,
         announced: &AddConnection,
+        grant: Option<Grant>,
     ) -> Result<(), NotTaken> {
         let wall = clock::wall();
         claims.check(announced, &self.external, wall)?;
@@ -188,7 +209,11 @@ impl GatewayState {
             tag: announced.tag.digest(),
             issued: claims.issued(),
         };
-        let taken = core.admission.announce(announcement, clock::now());
+        let now = clock::now();
+        let taken = core.admission.announce(announcement.clone(), now);
+        if taken.is_ok() {
+            Self::share(&mut core, &announcement, grant, now);
+        }
         self.settle(&mut core);
         Ok(taken?)
     }
@@ -200,12 +225,18 @@ impl GatewayState {
 
     /// Lengths in bytes of the tags that would be admitted.
     pub(super) fn tag_lengths(&self) -> Vec<usize> {
-        self.core().admission.tag_lengths()
+        let core = self.core();
+        let granted = core.standby.iter().flat_map(Standby::tag_lengths);
+        let lengths: BTreeSet<_> =
+            core.admission.tag_lengths().into_iter().chain(granted).collect();
+        lengths.into_iter().collect()
     }
 
-    /// The first of these tags that belongs to an announced session.
-    pub(super) fn announced(&self, tags: impl IntoIterator<Item = TagDigest>) -> Option<TagDigest> {
-        self.core().admission.announced(tags, clock::now())
+    /// The first of these tags that belongs to an announced session, or else to a granted one.
+    pub(super) fn announced(&self, tags: &[TagDigest]) -> Option<TagDigest> {
+        let (core, now) = (self.core(), clock::now());
+        let announced = core.admission.announced(tags.iter().copied(), now);
+        announced.or_else(|| core.standby.as_ref()?.granted(tags.iter().copied(), now))
     }
 
     /// Admits a client that sent one of these tags. The token is cancelled when its control
@@ -215,8 +246,9 @@ impl GatewayState {
         tags: &[TagDigest],
         client: IpAddr,
     ) -> Option<(Admitted, CancellationToken)> {
-        let mut core = self.core();
-        let admitted = core.admission.admit(tags, client, clock::now())?;
+        let (mut core, now) = (self.core(), clock::now());
+        self.take_over(&mut core, tags, now);
+        let admitted = core.admission.admit(tags, client, now)?;
         let ended = CancellationToken::new();
         core.closers.insert(admitted.control, ended.clone());
         self.settle(&mut core);
@@ -251,9 +283,8 @@ impl GatewayState {
         let is_usual = |at| own_addresses::usual_source(from).is_ok_and(|usual| usual == at);
         let local = at.map(|at| Local { at, is_usual: is_usual(at) });
         let mut core = self.core();
-        let seen = |flow| self.counters.seen(flow);
         let origin = Origin { from, local };
-        let decided = core.admission.datagram(side, origin, candidates, (clock::now(), seen));
+        let decided = self.judge_datagram(&mut core, (side, origin), candidates, clock::now());
         self.settle(&mut core);
         let drops = &self.counters.drops;
         match decided {
@@ -310,47 +341,14 @@ impl GatewayState {
             agent: Some(view.agent.to_string()),
             exchanges: Vec::new(),
             traffic: Some(self.traffic(&core, view.slot)),
+            served: served(&core, core.admission.key(view.slot)),
         };
-        core.admission.views().map(connection).collect()
+        core.admission.views().map(connection).chain(standing_by(&core)).collect()
     }
 
     fn traffic(&self, core: &Core, slot: Slot) -> Traffic {
         let before = core.began.get(&slot).copied().unwrap_or_default();
         since(self.counters.traffic(slot), before)
-    }
-
-    /// Applies the decisions of the rules.
-    fn settle(&self, core: &mut Core) {
-        let events = core.admission.take_events();
-        let opened = |id| events.iter().any(|it| matches!(it, Event::Opened(_, it) if it == id));
-        for event in &events {
-            match event {
-                Event::Opened(slot, id) => {
-                    core.began.insert(*slot, self.counters.traffic(*slot));
-                    self.announced.send_modify(|sessions| *sessions += 1);
-                    info!(session = %id, "Session announced");
-                }
-                Event::Close(control) => {
-                    if let Some(closer) = core.closers.remove(control) {
-                        closer.cancel();
-                    }
-                }
-                Event::Ended(slot, id, reason) => {
-                    let traffic = self.traffic(core, *slot);
-                    core.began.remove(slot);
-                    self.ends.note(id, *reason, traffic, opened(id));
-                }
-            }
-        }
-        for change in core.admission.take_changes() {
-            self.routes.apply(change);
-            match change {
-                RouteChange::Expected(Side::Client, ip) => self.floods.expect(ip),
-                RouteChange::Unexpected(Side::Client, _) => self.floods.forget(),
-                _ => {}
-            }
-        }
-        self.journal.push(core.admission.take_records(), core.admission.recorded());
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {

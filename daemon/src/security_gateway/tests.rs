@@ -35,6 +35,7 @@ use crate::{
 
 mod announcing;
 mod control;
+mod failover;
 mod granting;
 mod https;
 mod refusing;

@@ -230,6 +230,7 @@ pub async fn agent(layout: Layout) -> agent::Agent {
         pcoip_listen: any,
         layout,
         transport_header: false,
+        strict: false,
         expect: Some(credentials()),
     };
     agent::start(options).await.expect("the simulated agent starts")

@@ -38,6 +38,8 @@ pub struct Options {
     pub layout: Layout,
     /// Whether datagrams have a transport header.
     pub transport_header: bool,
+    /// Whether datagrams are answered only while the session has a control connection.
+    pub strict: bool,
     /// The accepted user; any user if `None`.
     pub expect: Option<Credentials>,
 }

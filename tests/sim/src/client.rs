@@ -67,8 +67,24 @@ pub struct SessionOptions {
     pub datagram_size: DatagramSize,
     /// How long pings and datagrams go on after that.
     pub hold: Duration,
+    /// What becomes of the control connection while the session is held.
+    pub control: ControlUse,
     /// The source address of all connections and datagrams; chosen by the system unless given.
     pub source: Option<IpAddr>,
+}
+
+/// How a client uses its control connection while it holds a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ControlUse {
+    /// Opens another one if it is lost.
+    #[default]
+    Reconnect,
+    /// Continues with datagrams alone if it is lost.
+    Continue,
+    /// Ends the session if it is lost.
+    End,
+    /// Closes it, and continues with datagrams alone.
+    Close,
 }
 
 /// What a client has to say.

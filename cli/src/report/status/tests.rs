@@ -69,6 +69,7 @@ fn status(role: Role) -> Status {
         started: u64::try_from(NOW - 273_661).ok().map(|seconds| seconds * 1000),
         deployment: None,
         turned_away: None,
+        failover: None,
         unserved: is_manager.then_some(unserved),
         broker: is_manager.then_some(broker),
     }

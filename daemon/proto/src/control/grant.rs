@@ -17,6 +17,9 @@ use crate::{Hostname, SessionId, SessionKey, TagDigest, Time, failover::Grant};
 /// HTTPS path that accepts grants. The body of the request is the token.
 pub const GRANT_PATH: &str = "/pcoip-sg/grant";
 
+/// HTTP header of an announcement with the grant of the same session, which the gateway passes on.
+pub const GRANT_HEADER: &str = "pcoip-sg-grant";
+
 /// `Content-Type` of a grant.
 pub const GRANT_CONTENT_TYPE: &str = "application/jwt";
 

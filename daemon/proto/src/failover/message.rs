@@ -24,8 +24,8 @@ pub struct Frame {
 /// The content of a [`Frame`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// Renews the sender's lease.
-    Heartbeat,
+    /// Renews the sender's lease. False if the sender accepts no new sessions because it drains.
+    Heartbeat(bool),
     /// What has changed. Batches are numbered without gaps and sent to all peers.
     Batch(Vec<Statement>),
     /// The sender has missed batches, and requests a snapshot.

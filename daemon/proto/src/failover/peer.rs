@@ -11,6 +11,8 @@ pub(super) struct Peer {
     /// When it was last heard.
     heard: Option<Time>,
     boot: Option<BootId>,
+    /// Whether it accepts new sessions, according to its latest heartbeat.
+    pub(super) is_ready: bool,
     /// The latest batch that was applied.
     pub(super) applied: Option<Position>,
     /// Sessions that it reported and that have no grant yet.

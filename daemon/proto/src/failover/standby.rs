@@ -48,6 +48,8 @@ pub struct Standby {
     /// The sessions of which the next batch reports something.
     dirty: BTreeMap<SessionKey, Dirty>,
     heartbeat: Option<Time>,
+    /// Whether this gateway does not drain.
+    is_ready: bool,
     expired: Option<Time>,
     outputs: Vec<Output>,
     /// The sessions whose persistent state has changed.
@@ -84,6 +86,7 @@ impl Standby {
             pending: Vec::new(),
             dirty: BTreeMap::new(),
             heartbeat: None,
+            is_ready: true,
             expired: None,
             outputs: Vec::new(),
             unrecorded: BTreeSet::new(),
@@ -131,7 +134,7 @@ impl Standby {
         self.flush();
         if self.heartbeat.is_none_or(|last| now.since(last) >= super::HEARTBEAT) {
             self.heartbeat = Some(now);
-            self.send(Recipient::All, Content::Heartbeat);
+            self.send(Recipient::All, Content::Heartbeat(self.is_ready));
         }
         self.request_snapshots(now);
     }
@@ -187,6 +190,17 @@ impl Standby {
     /// The peers that were heard within their lease.
     pub fn reachable(&self, now: Time) -> impl Iterator<Item = GatewayId> {
         self.peers.iter().filter(move |(_, peer)| !peer.is_lost(now)).map(|(id, _)| *id)
+    }
+
+    /// Reports to the peers whether this gateway accepts new sessions or drains.
+    pub fn set_ready(&mut self, is_ready: bool) {
+        self.is_ready = is_ready;
+    }
+
+    /// Whether a peer was heard within its lease that does not drain.
+    #[must_use]
+    pub fn has_ready_peer(&self, now: Time) -> bool {
+        self.peers.values().any(|peer| peer.is_ready && !peer.is_lost(now))
     }
 
     /// Number of sessions that have ended and whose grants have not expired.

@@ -138,7 +138,8 @@ pub enum Verdict {
     /// It belongs to this session because of this SPI, and is sent to this address.
     Relay(SessionKey, Spi, SocketAddr),
     /// It may belong to this session, which has had a control connection here: `Admission` decides.
-    Admitted(SessionKey),
+    /// With an SPI, it is a datagram of a replicated flow.
+    Admitted(SessionKey, Option<Spi>),
     /// It is dropped.
     Drop(Dropped),
 }

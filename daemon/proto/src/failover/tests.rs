@@ -9,6 +9,7 @@ use crate::{
 };
 
 mod claims;
+mod codec;
 mod datagrams;
 mod ends;
 mod model;
@@ -70,7 +71,7 @@ fn grant(number: u8) -> Grant {
         tag: tag(number),
         issued: START,
         expires: START + Grant::VALID,
-        token: "token".into(),
+        token: format!("token{number}").into(),
     }
 }
 

@@ -9,7 +9,7 @@
 //! the former one has been silent for a second, and until that sends again ([`sources`]).
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     net::IpAddr,
 };
 
@@ -31,6 +31,7 @@ mod ended;
 mod journal;
 mod judge;
 mod leg;
+mod moved;
 mod places;
 mod session;
 mod sources;
@@ -57,6 +58,8 @@ pub struct Admission {
     records: Vec<Record>,
     changes: Vec<RouteChange>,
     events: Vec<Event>,
+    /// The sessions whose flows may have changed.
+    touched: BTreeSet<Slot>,
 }
 
 /// Lower bound for the number of ended sessions that are remembered.
@@ -84,6 +87,7 @@ impl Admission {
             records: Vec::new(),
             changes: Vec::new(),
             events: Vec::new(),
+            touched: BTreeSet::new(),
         }
     }
 
@@ -334,7 +338,14 @@ impl Admission {
     }
 
     fn end(&mut self, slot: Slot, reason: End, now: Time) {
-        let Some(session) = self.sessions[slot.index()].take() else { return };
+        let Some(session) = self.remove(slot) else { return };
+        self.events.push(Event::Ended(slot, session.id.clone(), reason));
+        let ended = self.ended.remember(&session, now);
+        self.records.push(Record::Ended(session.id, ended));
+    }
+
+    fn remove(&mut self, slot: Slot) -> Option<Box<Session>> {
+        let session = self.sessions[slot.index()].take()?;
         self.free.push_back(slot);
         self.by_identity.remove(&session.identity());
         self.by_tag.remove(&session.tag);
@@ -351,8 +362,6 @@ impl Admission {
         if let State::Connected(number) = session.state {
             self.events.push(Event::Close(Control { slot, number }));
         }
-        self.events.push(Event::Ended(slot, session.id.clone(), reason));
-        let ended = self.ended.remember(&session, now);
-        self.records.push(Record::Ended(session.id, ended));
+        Some(session)
     }
 }

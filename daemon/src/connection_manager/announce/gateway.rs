@@ -20,7 +20,7 @@ use cmsg_config::{
     distrust,
     socket::{self, GatewayStanding, LastRefusal, Role},
 };
-use cmsg_proto::control::{HEALTH, Offer, PATH, PORT};
+use cmsg_proto::control::{GRANT_HEADER, HEALTH, Offer, PATH, PORT};
 use http::{HeaderValue, StatusCode, header};
 use reqwest::{Client, RequestBuilder};
 use tokio::{
@@ -215,13 +215,18 @@ impl Gateway {
         *self.offer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Announces a session with this token.
+    /// Announces a session with this token. A gateway that accepts grants gets that of the session
+    /// too, to pass it on.
     pub(super) async fn announce(
         &self,
         token: String,
         document: Zeroizing<String>,
+        granted: Option<&Bytes>,
     ) -> anyhow::Result<Reply> {
-        let request = self.client.post(format!("{}{PATH}", self.url)).bearer_auth(token);
+        let mut request = self.client.post(format!("{}{PATH}", self.url)).bearer_auth(token);
+        if let Some(granted) = granted.filter(|_| self.accepts_grants()) {
+            request = request.header(GRANT_HEADER, granted.as_ref());
+        }
         let sent = upstream::send(request, document, Buffer::unaccounted())
             .await
             .map_err(|failure| anyhow::Error::new(failure.explained(&self.certificate)));
@@ -292,11 +297,15 @@ impl Gateway {
     pub(in crate::connection_manager) async fn pass_on(
         &self,
         token: Option<HeaderValue>,
+        grant: Option<HeaderValue>,
         announcement: Bytes,
     ) -> Result<Reply, Failure> {
         let mut request = self.client.post(format!("{}{PATH}", self.url));
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, token);
+        }
+        if let Some(grant) = grant {
+            request = request.header(GRANT_HEADER, grant);
         }
         self.in_place(upstream::send_bytes(request, announcement, Buffer::unaccounted())).await
     }

@@ -30,30 +30,30 @@ pub(super) struct Background {
 }
 
 impl Gateways {
-    /// Sends a grant of the session to all gateways that accept grants, except the one that it was
-    /// announced to. Returns immediately.
-    pub(super) fn grant(
-        &self,
-        log: &RequestLog,
-        announcement: &AddConnection,
-        announced: &Gateway,
-    ) {
-        let queued = self.queue(announced);
-        let Some(signer) = self.signer.as_ref().filter(|_| !queued.is_empty()) else { return };
-        let (signer, background) = (signer.load_full(), self.background.clone());
-        let claims = match self.claims(announcement) {
-            Ok(Some(claims)) => claims,
-            // A session from before an update. It cannot be granted.
-            Ok(None) => return,
-            Err(error) => return background.note_unsigned(&error),
-        };
-        let log = log.clone();
-        self.background.tasks.spawn(async move {
-            match signer.sign_grant(&claims) {
-                Ok(token) => background.send(&log, &Bytes::from(token), queued),
-                Err(error) => background.note_unsigned(&error),
-            }
+    /// The signed grant of a session, if a gateway accepts grants.
+    pub(super) fn sign_grant(&self, announcement: &AddConnection) -> Option<Bytes> {
+        let mut gateways = self.all.iter();
+        let signer =
+            self.signer.as_ref().filter(|_| gateways.any(|gateway| gateway.accepts_grants()))?;
+        let signed = self.claims(announcement).and_then(|claims| {
+            // A session from before an update has no key, and cannot be granted.
+            claims.map(|claims| signer.load().sign_grant(&claims)).transpose()
         });
+        match signed {
+            Ok(token) => token.map(Bytes::from),
+            Err(error) => {
+                self.background.note_unsigned(&error);
+                None
+            }
+        }
+    }
+
+    /// Sends the grant to all gateways that accept grants, except the one that the session was
+    /// announced to. Returns immediately.
+    pub(super) fn grant(&self, log: &RequestLog, granted: Option<Bytes>, announced: &Gateway) {
+        if let Some(granted) = granted {
+            self.background.send(log, &granted, self.queue(announced));
+        }
     }
 
     /// The gateways that get a grant, each once.

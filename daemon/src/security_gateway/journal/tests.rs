@@ -226,5 +226,5 @@ async fn the_file_stays_small_and_nothing_is_lost() {
     assert!(shrank > 0, "the file was never replaced");
     assert!(size() < 2 * 1024 * 1024, "{}", size());
     let admission = state.admission.lock().unwrap();
-    assert_eq!(load(&file), admission.journal());
+    assert_eq!(load::<Journal>(&file), admission.journal());
 }

@@ -7,18 +7,18 @@ use cmsg_proto::gateway::Journal;
 use tokio::sync::oneshot;
 use tracing::dispatcher;
 
-use super::{Batch, End, JournalQueue};
+use super::{Batch, End, JournalQueue, State};
 use crate::journal::{Append, log_change};
 
 /// The running thread. It ends when this is dropped.
 #[derive(Debug)]
-pub(in super::super) struct Keeper {
-    queue: Arc<JournalQueue>,
+pub(in super::super) struct Keeper<J: State = Journal> {
+    queue: Arc<JournalQueue<J>>,
     ended: oneshot::Receiver<()>,
 }
 
-struct Writer<F, S> {
-    queue: Arc<JournalQueue>,
+struct Writer<J: State, F, S> {
+    queue: Arc<JournalQueue<J>>,
     file: F,
     /// Returns the whole state. It calls [`JournalQueue::restart`] at the same instant, and returns
     /// its result.
@@ -40,7 +40,7 @@ struct Size {
 /// A smaller file is not worth replacing.
 const MIN_REPLACED: usize = 1024 * 1024;
 
-impl Keeper {
+impl<J: State> Keeper<J> {
     /// Starts the thread. It writes the whole state at once, so that an unwritable directory is
     /// noticed early.
     ///
@@ -48,9 +48,9 @@ impl Keeper {
     ///
     /// If the system has no more threads.
     pub(in super::super) fn start(
-        queue: Arc<JournalQueue>,
+        queue: Arc<JournalQueue<J>>,
         file: impl Append,
-        state: impl Fn() -> (Journal, u64) + Send + 'static,
+        state: impl Fn() -> (J, u64) + Send + 'static,
     ) -> anyhow::Result<Self> {
         let (end, ended) = oneshot::channel();
         let size = Size::of(0, 0);
@@ -75,13 +75,13 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl<J: State> Drop for Keeper<J> {
     fn drop(&mut self) {
         self.queue.end(End::Abandon);
     }
 }
 
-impl<F: Append, S: Fn() -> (Journal, u64)> Writer<F, S> {
+impl<J: State, F: Append, S: Fn() -> (J, u64)> Writer<J, F, S> {
     fn run(mut self) {
         let written = self.replace();
         self.note(written);
@@ -104,13 +104,13 @@ impl<F: Append, S: Fn() -> (Journal, u64)> Writer<F, S> {
         self.queue.settled.send_replace(number);
     }
 
-    fn write(&mut self, batch: Batch) -> (anyhow::Result<()>, u64) {
+    fn write(&mut self, batch: Batch<J::Record>) -> (anyhow::Result<()>, u64) {
         let Batch { records, number, entries, is_whole, .. } = batch;
         if is_whole {
             return self.replace();
         }
         let mut bytes = Vec::new();
-        records.iter().for_each(|record| record.write(&mut bytes));
+        records.iter().for_each(|record| J::write(record, &mut bytes));
         if bytes.is_empty() {
             return (Ok(()), number);
         }

@@ -8,23 +8,23 @@ use super::*;
 #[test]
 fn the_sockets_of_all_workers_share_a_port_and_nobody_else_gets_it() {
     for address in ["127.0.0.1:0", "[::]:0"] {
-        let sockets = datagrams(address.parse().unwrap(), 4, Side::Client).unwrap();
+        let sockets = datagrams(address.parse().unwrap(), 4, Side::Client, &[]).unwrap();
         let bound = sockets[0].address().unwrap();
         assert!(sockets.iter().all(|socket| socket.address().unwrap() == bound));
 
         for workers in [1, 4] {
-            let taken = datagrams(bound, workers, Side::Agent).unwrap_err();
+            let taken = datagrams(bound, workers, Side::Agent, &[]).unwrap_err();
             assert_eq!(taken.kind(), io::ErrorKind::AddrInUse, "{address}");
         }
         drop(sockets);
-        datagrams(bound, 2, Side::Client).unwrap();
+        datagrams(bound, 2, Side::Client, &[]).unwrap();
     }
 }
 
 #[test]
 fn a_flow_stays_with_its_worker_and_all_have_some() {
     const FLOWS: usize = 64;
-    let sockets = datagrams("127.0.0.1:0".parse().unwrap(), 4, Side::Client).unwrap();
+    let sockets = datagrams("127.0.0.1:0".parse().unwrap(), 4, Side::Client, &[]).unwrap();
     let bound = sockets[0].address().unwrap();
     let clients: Vec<_> = (0..FLOWS).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
     let mut batch = Batch::new(FLOWS);

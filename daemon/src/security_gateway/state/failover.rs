@@ -1,21 +1,34 @@
-//! Sessions that another gateway serves, and that this one may take over.
+//! Sessions that other gateways may take over, and theirs that this one may
+//! (`docs/decisions/0017-gateways-tell-each-other.md`).
 
-use std::{
-    net::IpAddr,
-    sync::{Mutex, PoisonError},
+use std::net::{IpAddr, SocketAddr};
+
+use cmsg_config::{
+    Failover,
+    socket::{Connection, FailoverStatus, PeerStatus, Served},
 };
-
 use cmsg_proto::{
+    SessionKey, TagDigest, Time,
     control::Offer,
-    failover::{Grant, Refusal, Standby},
+    failover::{
+        self, BootId, Fact, Frame, GatewayId, Grant, Output, Recipient, Refusal, Saved,
+        SavedSession, Standby, Verdict, Why,
+    },
+    gateway::{
+        Announcement, Destination, Dropped, Origin, Seen, Side, Slot, SpiCandidates, canonical,
+    },
 };
+use tokio::sync::mpsc;
+use tracing::{info, warn};
 
-use super::GatewayState;
-use crate::clock;
+use super::{Core, GatewayState, settle::By};
+use crate::{clock, drain};
 
-/// The granted sessions. `None` if failover is not configured.
-#[derive(Debug, Default)]
-pub(super) struct Failover(Option<Mutex<Standby>>);
+/// A frame that is to be sent.
+pub(in super::super) type Outgoing = (Recipient, Frame);
+
+/// Where frames to peers go.
+pub(super) type Sender = mpsc::UnboundedSender<Outgoing>;
 
 /// Why a grant is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -26,39 +39,335 @@ pub(in super::super) enum NotGranted {
     Refused(#[from] Refusal),
 }
 
+/// How often the rules are applied to the time.
+pub(in super::super) const TICK: std::time::Duration = std::time::Duration::from_millis(100);
+
 impl GatewayState {
-    /// Whether failover is configured.
+    /// Whether other gateways may take over sessions.
     pub(in super::super) fn has_failover(&self) -> bool {
-        self.failover.0.is_some()
+        self.core().standby.is_some()
     }
 
-    /// The addresses of this gateway that a grant may be for.
+    /// Restores the granted sessions from before a restart, unless their agents are not allowed any
+    /// more, and sends frames to `frames` from now on. Must be called before the sessions of
+    /// this gateway are restored.
+    pub(in super::super) fn join(
+        &self,
+        rules: failover::Rules,
+        boot: BootId,
+        mut saved: Saved,
+        frames: Sender,
+    ) {
+        let written = saved.sessions.len();
+        saved.sessions.retain(|SavedSession { grant, .. }| {
+            let judged = self.judge(grant.agent);
+            if let Err(error) = &judged {
+                warn!(session = %grant.id, %error, "A granted session was not restored");
+            }
+            judged.is_ok()
+        });
+        let granted = saved.sessions.len();
+        if written > 0 {
+            info!(granted, written, "Restored the granted sessions from before the restart");
+        }
+        let mut core = self.core();
+        core.standby = Some(Standby::restored(rules, boot, saved));
+        core.frames = Some(frames);
+        self.settle(&mut core);
+    }
+
+    /// Whether the session is restored by the rules between gateways.
+    pub(super) fn is_granted(core: &Core, key: Option<SessionKey>) -> bool {
+        let standby = core.standby.as_ref().zip(key);
+        standby.is_some_and(|(standby, key)| standby.view(key).is_some())
+    }
+
+    /// The granted sessions to be persisted, and the number of the last record that led to them.
+    pub(in super::super) fn granted_journal(&self) -> (Saved, u64) {
+        let core = self.core();
+        let saved = core.standby.as_ref().map(Standby::saved).unwrap_or_default();
+        (saved, self.granted.restart())
+    }
+
+    /// The state of failover. `connected` is whether this gateway is connected to a peer.
+    pub(in super::super) fn failover_status(
+        &self,
+        config: &Failover,
+        pin: String,
+        connected: impl Fn(GatewayId) -> bool,
+    ) -> Option<FailoverStatus> {
+        let core = self.core();
+        let standby = core.standby.as_ref()?;
+        let heard: Vec<_> = standby.reachable(clock::now()).collect();
+        let mut peers: Vec<_> = config.peers.iter().collect();
+        peers.sort_by_key(|peer| peer.id);
+        let peers = peers.into_iter().map(|peer| PeerStatus {
+            id: peer.id,
+            address: peer.address.to_string(),
+            connected: connected(GatewayId(peer.id)),
+            heard: heard.contains(&GatewayId(peer.id)),
+        });
+        Some(FailoverStatus {
+            id: config.id,
+            pin,
+            serving: standby.served(),
+            standing_by: standby.count() - standby.served(),
+            ended: standby.tombstones(),
+            peers: peers.collect(),
+        })
+    }
+
+    /// Why another host should have the shared addresses: this gateway drains, and a peer does not.
+    /// A gateway whose sessions are as many as possible keeps them, since the sessions continue.
+    pub(in super::super) fn why_not_shared(&self) -> Option<&'static str> {
+        let has_ready_peer = || {
+            let core = self.core();
+            core.standby.as_ref().is_some_and(|standby| standby.has_ready_peer(clock::now()))
+        };
+        (self.drain.is_on() && has_ready_peer()).then_some(drain::REASON)
+    }
+
+    /// The addresses of this gateway that an announcement or a grant may be for.
     pub(in super::super) fn audience(&self) -> &[IpAddr] {
         &self.external
     }
 
     /// What the health document offers to Connection Managers.
     pub(in super::super) fn offer(&self) -> Offer {
-        if !self.has_failover() {
+        let core = self.core();
+        if core.standby.is_none() {
             return Offer::default();
         }
-        let core = self.core();
         let load = Offer::load(core.admission.count(), core.admission.max_connections());
         Offer { grants: true, load: Some(load) }
     }
 
     /// Handles a grant with a verified signature and an allowed agent.
     pub(in super::super) fn grant(&self, grant: Grant) -> Result<(), NotGranted> {
-        let standby = self.failover.0.as_ref().ok_or(NotGranted::Off)?;
-        let mut standby = standby.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(standby.grant(grant, clock::now())?)
+        let mut core = self.core();
+        let Some(standby) = &mut core.standby else { return Err(NotGranted::Off) };
+        let granted = standby.grant(grant, clock::now());
+        self.settle(&mut core);
+        // A client may have sent the tag already.
+        self.announced.send_modify(|sessions| *sessions += 1);
+        Ok(granted?)
+    }
+
+    /// The session that was announced to this gateway may be taken over by others.
+    pub(super) fn share(
+        core: &mut Core,
+        announced: &Announcement,
+        grant: Option<Grant>,
+        now: Time,
+    ) {
+        let (Some(standby), Some(grant)) = (&mut core.standby, grant) else { return };
+        let is_same = Some(grant.key) == announced.key
+            && (grant.tag, grant.agent) == (announced.tag, announced.agent);
+        if !is_same {
+            warn!(session = %announced.id, "The grant of an announced session belongs to another one");
+        } else if let Err(error) = standby.announced(grant, now) {
+            warn!(session = %announced.id, %error, "No other gateway can take over the session");
+        }
+    }
+
+    /// A frame arrived from a peer.
+    pub(in super::super) fn receive(&self, from: GatewayId, frame: Frame) {
+        let mut core = self.core();
+        if let Some(standby) = &mut core.standby {
+            standby.receive(from, frame, clock::now());
+            self.settle(&mut core);
+        }
+    }
+
+    /// Applies the rules between gateways to the time. Call it every [`TICK`].
+    pub(in super::super) fn tick_peers(&self) {
+        let mut core = self.core();
+        let Core { standby: Some(standby), admission, .. } = &mut *core else { return };
+        let now = clock::now();
+        for (key, from) in admission.heard(|slot| self.counters.of_client(slot)) {
+            standby.heard(key, from, now);
+        }
+        standby.set_ready(!self.drain.is_on());
+        standby.tick(now);
+        self.settle(&mut core);
+    }
+
+    /// A client sent one of these tags: this gateway serves the session from now on.
+    pub(super) fn take_over(&self, core: &mut Core, tags: &[TagDigest], now: Time) {
+        if let Some(standby) = &mut core.standby {
+            standby.take_over(tags, now);
+            self.settle(core);
+        }
+    }
+
+    /// The destination of a datagram without a route.
+    pub(super) fn judge_datagram(
+        &self,
+        core: &mut Core,
+        (side, origin): (Side, Origin),
+        candidates: SpiCandidates,
+        now: Time,
+    ) -> Result<Destination, Dropped> {
+        let seen = |flow| -> Seen { self.counters.seen(flow) };
+        let Origin { from, local } = origin;
+        let Core { standby, admission, .. } = &mut *core;
+        let Some(standby) =
+            standby.as_mut().filter(|_| !admission.is_certain(side, from, candidates))
+        else {
+            return admission.datagram(side, origin, candidates, (now, seen));
+        };
+        let at = local
+            .map_or(canonical(self.listen), |local| SocketAddr::new(local.at, self.listen.port()));
+        let verdict = standby.datagram(side, (from, at), candidates, now);
+        self.settle(core);
+        match verdict {
+            Verdict::Relay(key, spi, _) => {
+                let numbered = (spi, candidates.sequence(spi));
+                core.admission.inherit((key, side), origin, numbered, now)
+            }
+            Verdict::Admitted(key, Some(spi)) => {
+                let decided = core.admission.datagram(side, origin, candidates, (now, seen));
+                decided.or_else(|_| {
+                    let numbered = (spi, candidates.sequence(spi));
+                    core.admission.inherit((key, side), origin, numbered, now)
+                })
+            }
+            Verdict::Admitted(_, None) | Verdict::Drop(failover::Dropped::Unknown) => {
+                core.admission.datagram(side, origin, candidates, (now, seen))
+            }
+            Verdict::Drop(failover::Dropped::Ambiguous) => Err(Dropped::Ambiguous),
+            Verdict::Drop(_) => Err(Dropped::Unknown),
+        }
+    }
+
+    /// A session of this gateway has ended. Another one may have its key already.
+    pub(super) fn end_with_peers(&self, core: &mut Core, slot: Slot) {
+        let key = core.keys.remove(&slot);
+        if let (Some(key), Some(standby)) = (key, &mut core.standby)
+            && !core.admission.has_key(key)
+        {
+            standby.ended(key);
+        }
+    }
+
+    /// Passes decisions between the rules of this gateway and those between gateways. Returns
+    /// whether the former have something new to apply.
+    pub(super) fn settle_with_peers(&self, core: &mut Core, now: Time) -> bool {
+        let touched = core.admission.take_touched();
+        let Core { standby: Some(standby), admission, .. } = &mut *core else { return false };
+        for slot in touched {
+            // Without a flow of its client, a session that was taken over keeps the replicated ones.
+            let flows = admission.flows(slot, canonical(self.listen));
+            if let Some((key, flows)) = flows.filter(|(_, flows)| !flows.client.is_empty()) {
+                standby.flows(key, flows);
+            }
+        }
+        let outputs = standby.take_outputs();
+        let addresses = standby.take_addresses();
+        for (ip, is_expected) in addresses {
+            self.expect(core, ip, By::Standby, is_expected);
+        }
+        let mut is_changed = false;
+        for output in outputs {
+            is_changed |= !matches!(output, Output::Send(..) | Output::Report(_));
+            self.perform(core, output, now);
+        }
+        is_changed
+    }
+
+    fn perform(&self, core: &mut Core, output: Output, now: Time) {
+        match output {
+            Output::Send(to, frame) => {
+                if let Some(frames) = &core.frames {
+                    // Nobody receives them while the gateway stops.
+                    let _ = frames.send((to, frame));
+                }
+            }
+            Output::TakeOver(grant, flows) => {
+                let client = flows.client.first().map(|flow| flow.from.ip());
+                core.admission.take_over(announcement(grant), client, now);
+            }
+            Output::HandOver(key) => core.admission.hand_over(key, now),
+            Output::End(key) => core.admission.supersede(key, now),
+            Output::Report(fact) => report(&fact),
+        }
+    }
+
+    /// Queues the changes of the granted sessions. Nobody waits for them to be on disk.
+    pub(super) fn record_granted(&self, core: &mut Core) {
+        if let Some(standby) = &mut core.standby {
+            let entries = standby.count() + standby.tombstones();
+            self.granted.push(standby.take_records(), entries);
+        }
+    }
+}
+
+/// Which gateway serves a session.
+pub(super) fn served(core: &Core, key: Option<SessionKey>) -> Option<Served> {
+    let view = core.standby.as_ref()?.view(key?)?;
+    Some(Served {
+        by: view.claim.map(|claim| claim.gateway.0),
+        since: view.moved.map(|(at, _)| at.as_millis()),
+        why: view.moved.map(|(_, why)| name(why).to_owned()),
+    })
+}
+
+/// The sessions that other gateways serve.
+pub(super) fn standing_by(core: &Core) -> impl Iterator<Item = Connection> {
+    let views = core.standby.iter().flat_map(Standby::views).filter(|view| !view.is_served);
+    views.map(|view| Connection {
+        id: view.grant.id.to_string(),
+        state: "standby".to_owned(),
+        client: view.flows.client.first().map(|flow| flow.from.ip().to_string()),
+        agent: Some(view.grant.agent.to_string()),
+        served: served(core, Some(view.grant.key)),
+        ..Connection::default()
+    })
+}
+
+fn name(why: Why) -> &'static str {
+    match why {
+        Why::Announced => "announced",
+        Why::Tag => "tag",
+        Why::Datagram => "datagram",
+        Why::Claimed => "claimed",
+        Why::Kept => "kept",
+    }
+}
+
+fn announcement(grant: Grant) -> Announcement {
+    let Grant { key, id, agent, hostname, tag, issued, .. } = grant;
+    Announcement { id, key: Some(key), agent, hostname, tag, issued }
+}
+
+fn report(fact: &Fact) {
+    match fact {
+        Fact::Moved(.., Why::Announced) => {}
+        Fact::Moved(session, claim, why) => {
+            let (gateway, term) = (claim.gateway.0, claim.term.0);
+            let why = match why {
+                Why::Announced => "announced",
+                Why::Tag => "its client connected there",
+                Why::Datagram => "its client's datagrams arrive there",
+                Why::Claimed => "the gateway reported it",
+                Why::Kept => "its client is still connected there",
+            };
+            info!(%session, gateway, term, why, "Session is served by another gateway than before");
+        }
+        Fact::TermTooHigh(session, claim) => {
+            let (gateway, term) = (claim.gateway.0, claim.term.0);
+            warn!(%session, gateway, term, "A peer claimed a session with an implausible term");
+        }
+        Fact::Restarted(gateway) => info!(gateway = gateway.0, "A peer has restarted"),
     }
 }
 
 #[cfg(test)]
 impl GatewayState {
-    /// The same gateway with failover.
-    pub(in super::super) fn with_failover(self, standby: Standby) -> Self {
-        Self { failover: Failover(Some(Mutex::new(standby))), ..self }
+    /// Ends a session, as a later grant does.
+    pub(in super::super) fn supersede(&self, key: SessionKey) {
+        let mut core = self.core();
+        core.admission.supersede(key, clock::now());
+        self.settle(&mut core);
     }
 }

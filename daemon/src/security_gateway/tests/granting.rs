@@ -3,10 +3,11 @@
 use cmsg_proto::{
     SessionKey,
     control::GrantClaims,
-    failover::{BootId, GatewayId, Grant, Rules, Standby},
+    failover::{BootId, GatewayId, Grant, Rules, Saved},
 };
 use http::StatusCode;
 use http_body_util::BodyExt as _;
+use tokio::sync::mpsc;
 
 use super::*;
 
@@ -26,7 +27,11 @@ impl Granting {
         let listen = format!("{EXTERNAL}:4172").parse().unwrap();
         let state = GatewayState::new(&config(&folder, more), listen, &[]);
         let state = match max_standby {
-            Some(max_standby) => state.with_failover(standby(max_standby)),
+            Some(max_standby) => {
+                let (frames, _) = mpsc::unbounded_channel();
+                state.join(rules(max_standby), BootId(1), Saved::default(), frames);
+                state
+            }
             None => state,
         };
         let verifier = Verifier::load(&certificate).unwrap();
@@ -55,15 +60,14 @@ impl Granting {
     }
 }
 
-fn standby(max_standby: usize) -> Standby {
-    let rules = Rules {
+fn rules(max_standby: usize) -> Rules {
+    Rules {
         id: GatewayId(1),
         peers: [GatewayId(2)].into(),
         shared: [].into(),
         max_standby,
         max_remembered: 2 * max_standby,
-    };
-    Standby::new(rules, BootId(1))
+    }
 }
 
 fn claims(number: u8, agent: &str) -> GrantClaims {
@@ -162,7 +166,7 @@ async fn a_full_or_draining_gateway_accepts_grants() {
     let gateway = Granting::with("MaxConnections = 1", Some(9));
     let announced = announcement(1, "198.51.100.1:4172".parse().unwrap());
     let claims = Claims::of(&announced, EXTERNAL.parse().unwrap(), [1; 16], clock::wall());
-    gateway.handler.gateway.announce(&claims, &announced).unwrap();
+    gateway.handler.gateway.announce(&claims, &announced, None).unwrap();
 
     let full = gateway.health().await;
     assert!(full.ends_with(r#"is reached","capabilities":["grants"],"load":100}"#), "{full}");

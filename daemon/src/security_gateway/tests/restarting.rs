@@ -214,7 +214,7 @@ async fn rapid_changes_are_written_together() {
         let announced = announcement(number, "127.0.0.1:4172".parse().unwrap());
         let external = EXTERNAL.parse().unwrap();
         let claims = Claims::of(&announced, external, [number; 16], clock::wall());
-        gateway.announce(&claims, &announced).unwrap();
+        gateway.announce(&claims, &announced, None).unwrap();
     };
     let modified = || {
         let file = fs::metadata(folder.path().join(FILE)).unwrap();

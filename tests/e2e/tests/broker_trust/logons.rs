@@ -150,6 +150,7 @@ async fn agent() -> Agent {
         pcoip_listen: any,
         layout: Layout::default(),
         transport_header: false,
+        strict: false,
         expect: Some(credentials()),
     };
     agent::start(options).await.expect("the simulated agent starts")

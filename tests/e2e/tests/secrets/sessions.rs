@@ -58,6 +58,7 @@ impl Site {
             pcoip_listen: any(),
             layout: Layout::Little,
             transport_header: false,
+            strict: false,
             expect: Some(credentials()),
         };
         let agent = agent::start(options).await.expect("the simulated agent starts");

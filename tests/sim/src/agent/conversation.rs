@@ -30,6 +30,9 @@ pub(super) async fn hold(shared: Arc<Shared>, stream: TlsStream<TcpStream>, peer
         }
     };
     conversation.control.close().await;
+    if let Some(session) = conversation.session {
+        shared.sessions().disconnect(session);
+    }
     let session_id = conversation.session.map(SessionId::decimal);
     shared.events.emit(Event::Closed { peer, session_id, reason });
 }
@@ -70,6 +73,7 @@ impl Conversation<'_> {
             self.shared.sessions().open(session, flow);
         }
         self.session = Some(session);
+        self.shared.sessions().connect(session);
         let session_id = session.decimal();
         self.shared.events.emit(Event::TagOk { peer: self.peer, session_id });
         self.control.send(&Message::InviteOk(answer)).await

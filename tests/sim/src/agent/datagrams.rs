@@ -38,6 +38,9 @@ fn answer(shared: &Shared, bytes: &[u8], from: SocketAddr) -> Result<Vec<u8>, St
     let Some(channel) = shared.sessions().answer(datagram.spi) else {
         return Err(format!("SPI `{:08x}` was never agreed on", datagram.spi));
     };
+    if shared.options.strict && !shared.sessions().is_connected(channel.session) {
+        return Err("its session has no control connection".to_owned());
+    }
     shared.source_ports().insert(from.port());
     if channel.answered == 1 {
         let [spi, answer_spi] = [datagram.spi, channel.to_client].map(|spi| format!("{spi:08x}"));

@@ -15,6 +15,8 @@ pub(super) struct Sessions {
     by_tag: HashMap<Tag, SessionId>,
     by_spi: HashMap<u32, Channel>,
     launched: u64,
+    /// The number of control connections of each session that has some.
+    connected: HashMap<u64, usize>,
 }
 
 /// The agent's end of a data channel.
@@ -52,6 +54,26 @@ impl Sessions {
     pub(super) fn open(&mut self, session: SessionId, flow: Flow) {
         let Flow { to_agent, to_client } = flow;
         self.by_spi.insert(to_agent, Channel { session, to_client, answered: 0 });
+    }
+
+    /// The session has one more control connection.
+    pub(super) fn connect(&mut self, session: SessionId) {
+        *self.connected.entry(session.0).or_default() += 1;
+    }
+
+    /// One of the session's control connections has ended.
+    pub(super) fn disconnect(&mut self, session: SessionId) {
+        if let Some(count) = self.connected.get_mut(&session.0) {
+            *count -= 1;
+            if *count == 0 {
+                self.connected.remove(&session.0);
+            }
+        }
+    }
+
+    /// Whether the session has a control connection.
+    pub(super) fn is_connected(&self, session: SessionId) -> bool {
+        self.connected.contains_key(&session.0)
     }
 
     /// Counts a response to a datagram, and returns the channel.

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
-use super::Event;
 use super::error::Error;
 use super::session::Session;
+use super::{ControlUse, Event};
 use crate::control::ControlError;
 use crate::events::{Events, milliseconds_since};
 use crate::layout::Message;
@@ -30,15 +30,21 @@ impl Session<'_> {
     /// Keeps the session for the configured time. Datagrams must flow at the end.
     pub(super) async fn hold(&mut self, events: &Events<Event>) -> Result<(), Error> {
         let over = Instant::now() + self.way.options.hold;
+        if self.way.options.control == ControlUse::Close {
+            self.control.close().await;
+            self.has_control = false;
+        }
         let (mut pings, mut sends) = (every(PING), every(SEND));
         let mut heard = Heard { datagram: Instant::now(), pong: Instant::now() };
         loop {
             let happening = tokio::select! {
                 () = sleep_until(over.into()) => Happening::Over,
-                _ = pings.tick() => Happening::TimeToPing,
+                _ = pings.tick(), if self.has_control => Happening::TimeToPing,
                 _ = sends.tick() => Happening::TimeToSend,
                 received = self.channel.receive() => Happening::Datagram(received),
-                message = self.control.receive() => Happening::Control(message),
+                message = self.control.receive(), if self.has_control => {
+                    Happening::Control(message)
+                }
             };
             let lost = match happening {
                 Happening::Over => break,
@@ -63,7 +69,11 @@ impl Session<'_> {
                 Happening::Control(Ok(None) | Err(_)) => true,
             };
             if lost {
-                self.resume(events).await?;
+                match self.way.options.control {
+                    ControlUse::Reconnect => self.resume(events).await?,
+                    ControlUse::Continue | ControlUse::Close => self.has_control = false,
+                    ControlUse::End => return Err(Error::ControlEnded),
+                }
                 heard.pong = Instant::now();
             }
         }

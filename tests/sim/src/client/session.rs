@@ -18,6 +18,8 @@ use crate::traffic::{Direction, Traffic};
 pub(super) struct Session<'a> {
     pub(super) way: Way<'a>,
     pub(super) control: Control<TlsStream<TcpStream>>,
+    /// Whether the control connection is in use.
+    pub(super) has_control: bool,
     pub(super) channel: Channel,
     pub(super) record: &'a mut Record,
 }
@@ -36,7 +38,7 @@ impl<'a> Session<'a> {
         let (control, flow) = way.open().await?;
         let traffic = Arc::clone(way.traffic);
         let channel = Channel::open(way.address(), way.options, flow, traffic).await?;
-        let mut session = Self { way, control, channel, record };
+        let mut session = Self { way, control, has_control: true, channel, record };
         for _ in 0..PINGS {
             session.control.send(&Message::Ping).await?;
             session.expect(&Message::Pong).await?;
@@ -51,6 +53,9 @@ impl<'a> Session<'a> {
 
     /// Ends the session. Responses to pings may still be in transit.
     pub(super) async fn bye(&mut self) -> Result<(), Error> {
+        if !self.has_control {
+            return Ok(());
+        }
         self.control.send(&Message::Bye).await?;
         loop {
             match self.control.receive().await?.ok_or(Error::ControlEnded)? {

@@ -301,6 +301,7 @@ impl System for Mortal<'_> {
             started: None,
             deployment: self.host.engine.deployment(role),
             turned_away: None,
+            failover: None,
             unserved: None,
             broker: None,
         })

@@ -63,7 +63,7 @@ impl Standby {
         };
         let agent = session.grant.agent;
         match self.served.get(&key) {
-            Some(Served { inherited: None, .. }) => return Verdict::Admitted(key),
+            Some(Served { inherited: None, .. }) => return Verdict::Admitted(key, Some(spi)),
             Some(_) => {}
             None => {
                 let mut flows = session.flows.client.iter();
@@ -114,7 +114,7 @@ impl Standby {
         let agent = session.grant.agent;
         match self.served.get(&key) {
             None => return Verdict::Drop(Dropped::Elsewhere),
-            Some(Served { inherited: None, .. }) => return Verdict::Admitted(key),
+            Some(Served { inherited: None, .. }) => return Verdict::Admitted(key, None),
             Some(Served { inherited: Some(inherited), .. }) => {
                 if !inherited.may_move(from, now) {
                     return Verdict::Drop(Dropped::OtherSource);
@@ -130,7 +130,7 @@ impl Standby {
     fn judge_agent(&self, key: SessionKey, spi: Spi, is_known: bool) -> Verdict {
         match self.served.get(&key) {
             None => Verdict::Drop(Dropped::Elsewhere),
-            Some(Served { inherited: None, .. }) => Verdict::Admitted(key),
+            Some(Served { inherited: None, .. }) => Verdict::Admitted(key, is_known.then_some(spi)),
             Some(_) if !is_known => Verdict::Drop(Dropped::OtherSource),
             Some(Served { inherited: Some(inherited), .. }) => {
                 Verdict::Relay(key, spi, inherited.current)

@@ -17,7 +17,8 @@ impl Standby {
         }
         let Some(peer) = self.peers.get_mut(&from) else { return };
         match content {
-            Content::Heartbeat => {
+            Content::Heartbeat(is_ready) => {
+                peer.is_ready = is_ready;
                 // The peer has sent the batch.
                 if sequence > 0 && peer.arrival(sequence) == Arrival::Next {
                     peer.miss();

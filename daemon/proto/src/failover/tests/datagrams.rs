@@ -99,7 +99,7 @@ fn an_inherited_agent_must_not_change_its_port_but_that_of_a_control_connection_
 
     site.at(2).take_over(&[tag(1)], now).unwrap();
 
-    assert_eq!(answer(&mut site), Verdict::Admitted(key(1)));
+    assert_eq!(answer(&mut site), Verdict::Admitted(key(1), None));
 }
 
 #[test]
@@ -142,5 +142,7 @@ fn a_control_connection_ends_the_inheritance() {
 
     site.at(2).take_over(&[tag(1)], now).unwrap();
 
-    assert_eq!(site.send(2, 1, 5000), Verdict::Admitted(key(1)));
+    let spi = spi(0xc0de_0001);
+    assert_eq!(site.send(2, 1, 5000), Verdict::Admitted(key(1), Some(spi)));
+    assert_eq!(site.send(2, 1, 5001), Verdict::Admitted(key(1), None));
 }

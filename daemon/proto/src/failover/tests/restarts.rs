@@ -108,7 +108,7 @@ fn a_batch_announced_by_a_heartbeat_is_requested() {
     let mut site = Site::new();
     let (now, first) = (site.now, site.latest[0] + 1);
 
-    site.at(2).receive(GatewayId(1), frame(1, first, Content::Heartbeat), now);
+    site.at(2).receive(GatewayId(1), frame(1, first, Content::Heartbeat(true)), now);
 
     assert_eq!(requests(&mut site, 2), [GatewayId(1)]);
 }
@@ -120,7 +120,7 @@ fn a_peer_that_returns_is_asked_for_everything() {
     site.wait(1500);
     let (now, latest) = (site.now, site.latest[2]);
 
-    site.at(2).receive(GatewayId(3), frame(3, latest, Content::Heartbeat), now);
+    site.at(2).receive(GatewayId(3), frame(3, latest, Content::Heartbeat(true)), now);
 
     assert_eq!(requests(&mut site, 2), [GatewayId(3)]);
 }

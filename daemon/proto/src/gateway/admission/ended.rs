@@ -55,10 +55,15 @@ impl Ended {
 
     /// Remembers a session, and returns its persisted form.
     pub(super) fn remember(&mut self, session: &Session, now: Time) -> Written {
-        let Session { id, key, tag, issued, .. } = session;
-        let written = Written { key: *key, until: now + KEPT, tag: *tag, issued: *issued };
-        self.insert(id.clone(), written);
+        let written = Self::written(session, now);
+        self.insert(session.id.clone(), written);
         written
+    }
+
+    /// The persisted form of a session that ends now.
+    pub(super) fn written(session: &Session, now: Time) -> Written {
+        let Session { key, tag, issued, .. } = session;
+        Written { key: *key, until: now + KEPT, tag: *tag, issued: *issued }
     }
 
     /// Restores an entry that was persisted before `now`. Entries must be restored in the order of

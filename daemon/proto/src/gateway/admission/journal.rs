@@ -118,8 +118,8 @@ impl Journal {
     }
 
     /// Keeps the sessions for which `keep` returns true.
-    pub fn retain(&mut self, keep: impl Fn(&SessionId, SocketAddr) -> bool) {
-        self.sessions.retain(|entry| keep(&entry.id, canonical(entry.agent)));
+    pub fn retain(&mut self, keep: impl Fn(&SessionId, Option<SessionKey>, SocketAddr) -> bool) {
+        self.sessions.retain(|entry| keep(&entry.id, entry.key, canonical(entry.agent)));
     }
 
     /// The content of a file with this state. Records are appended to it.

@@ -44,6 +44,25 @@ pub(super) fn judge(
     }
 }
 
+/// Whether a rule that needs no guess and no change of a port matches exactly one session.
+pub(super) fn is_certain(
+    sessions: &[(Slot, &Session)],
+    side: Side,
+    from: SocketAddr,
+    candidates: SpiCandidates,
+) -> bool {
+    let second = candidates.second.filter(|spi| !spi.is_reserved());
+    let rules: [Rule; 2] =
+        [RULES[0].0, |session, side, _, spi| session.revealed(spi) && !session.has_flow(side, spi)];
+    let spis = [Some(candidates.first), second].into_iter().flatten();
+    spis.into_iter().any(|spi| {
+        let is_only = |rule: Rule| {
+            matches!(only(sessions, |session| rule(session, side, from, spi)), Ok(Some(_)))
+        };
+        rules.into_iter().any(is_only)
+    })
+}
+
 type Rule = fn(&Session, Side, SocketAddr, Spi) -> bool;
 
 /// From certain to likely.

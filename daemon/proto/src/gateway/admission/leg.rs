@@ -371,6 +371,11 @@ impl Flow {
         now.since(self.active) >= SILENCE
     }
 
+    /// The SPI, as far as it is known.
+    pub(super) fn spi(&self) -> Spi {
+        self.spi
+    }
+
     pub(super) fn is_guessed(&self) -> bool {
         self.guess.is_some()
     }

@@ -131,6 +131,7 @@ impl Admission {
         if session.is_some_and(|session| session.listed[0].is_some()) {
             self.list(slot);
         }
+        self.touched.insert(slot);
         self.record(slot);
     }
 

@@ -32,10 +32,14 @@ pub(super) struct Session {
     pub(super) listed: [Option<Listed>; 2],
     /// The state in the latest record of the session.
     pub(super) recorded: Option<Recorded>,
+    /// What its client had sent when [`super::Admission::heard`] was last called.
+    pub(super) heard: Option<u64>,
+    /// Whether it has only replicated flows, since it was taken over without a control connection.
+    pub(super) is_inherited: bool,
     /// Source of the client's datagrams, and destination of the agent's.
-    sources: Sources,
+    pub(super) sources: Sources,
     /// The local address to which the client sends datagrams.
-    local: Option<Local>,
+    pub(super) local: Option<Local>,
     /// Until when control bytes are retained.
     learning: Option<Time>,
     legs: [Leg; 2],
@@ -98,6 +102,8 @@ impl Session {
             client,
             listed: [None, None],
             recorded: None,
+            heard: None,
+            is_inherited: false,
             sources: Sources::default(),
             local: None,
             learning: None,
@@ -114,6 +120,7 @@ impl Session {
     pub(super) fn connect(&mut self, number: u64, client: IpAddr, now: Time) -> Vec<RouteChange> {
         self.changing(|session| {
             session.state = State::Connected(number);
+            session.is_inherited = false;
             session.learning = Some(now + LEARNING);
             session.legs.iter_mut().for_each(Leg::connect);
             if session.client.replace(client) != Some(client) {
@@ -188,7 +195,7 @@ impl Session {
 
     /// Whether that side has had no new flow since the control connection began.
     pub(super) fn lacks_flow(&self, side: Side) -> bool {
-        self.leg(side).learned() == Learned::Nothing
+        !self.is_inherited && self.leg(side).learned() == Learned::Nothing
     }
 
     pub(super) fn has_flow(&self, side: Side, spi: Spi) -> bool {

@@ -141,6 +141,10 @@ pub enum Event {
     Opened(Slot, SessionId),
     /// The control connection no longer has a session, and must be closed.
     Close(Control),
+    /// A session was taken over from another gateway; its counters start at zero.
+    TakenOver(Slot, SessionId),
+    /// Another gateway serves the session now, and its slot is free.
+    Moved(Slot, SessionId),
     /// A session ended, and its slot is free.
     Ended(Slot, SessionId, End),
 }

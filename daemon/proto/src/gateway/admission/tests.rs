@@ -15,6 +15,7 @@ mod intruders;
 mod journal;
 mod local;
 mod model;
+mod moved;
 mod places;
 mod records;
 mod roaming;

@@ -84,6 +84,9 @@ pub(crate) struct AgentArguments {
     /// Put a transport header before the SPI
     #[arg(long)]
     transport_header: bool,
+    /// Answer datagrams only while the session has a control connection
+    #[arg(long)]
+    strict: bool,
     /// The only user who may log on; anybody may if this is not given
     #[arg(long, value_name = "USER", requires_all = ["expect_password", "expect_domain"])]
     expect_user: Option<String>,
@@ -136,9 +139,15 @@ pub(crate) struct ClientArguments {
     /// How long pings and datagrams go on after that; a lost control connection is opened again
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     hold: Duration,
+    /// What becomes of the control connection while the session is held
+    #[arg(long, value_enum, default_value = "reconnect")]
+    control: client::ControlUse,
     /// The source address of all connections and datagrams
     #[arg(long, value_name = "IP")]
     source: Option<IpAddr>,
+    /// How many clients to be at once, each with a session of its own
+    #[arg(long, default_value = "1")]
+    pub(crate) count: NonZeroU16,
 }
 
 impl From<BrokerArguments> for broker::Options {
@@ -168,6 +177,7 @@ impl From<AgentArguments> for agent::Options {
             pcoip_listen: arguments.pcoip_listen,
             layout: arguments.layout,
             transport_header: arguments.transport_header,
+            strict: arguments.strict,
             expect: expect.map(|((user, password), domain)| Credentials { user, password, domain }),
         }
     }
@@ -194,6 +204,7 @@ impl TryFrom<ClientArguments> for client::Options {
                 datagrams: arguments.datagrams,
                 datagram_size: arguments.datagram_bytes,
                 hold: arguments.hold,
+                control: arguments.control,
                 source: arguments.source,
             },
         })

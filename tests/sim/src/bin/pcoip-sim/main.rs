@@ -4,6 +4,7 @@ mod args;
 mod lines;
 mod stop;
 
+use std::num::NonZeroU16;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -12,6 +13,7 @@ use pcoip_sim::events::Events;
 use pcoip_sim::{agent, broker, client};
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use args::{AgentArguments, Arguments, BrokerArguments, Command};
@@ -51,15 +53,26 @@ async fn run(command: Command) -> anyhow::Result<bool> {
             agent.stop().await;
             drain(&mut agent.events);
         }
-        Command::Client(options) => return walk(&options.try_into()?, stop).await,
+        Command::Client(options) => {
+            let count = options.count;
+            return walk(&options.try_into()?, count, stop).await;
+        }
     }
     Ok(true)
 }
 
-async fn walk(options: &client::Options, stop: CancellationToken) -> anyhow::Result<bool> {
+async fn walk(
+    options: &client::Options,
+    count: NonZeroU16,
+    stop: CancellationToken,
+) -> anyhow::Result<bool> {
     let (sink, mut events) = Events::channel();
-    let token = stop.clone();
-    let walk = async move { client::walk_watched(options, &sink, &token).await };
+    let mut clients = JoinSet::new();
+    for _ in 0..count.get() {
+        let (options, sink, token) = (options.clone(), sink.clone(), stop.clone());
+        clients.spawn(async move { client::walk_watched(&options, &sink, &token).await.ok });
+    }
+    drop(sink);
     let print = async {
         while let Some(event) = events.recv().await {
             if lines::print(&event).is_err() {
@@ -67,8 +80,8 @@ async fn walk(options: &client::Options, stop: CancellationToken) -> anyhow::Res
             }
         }
     };
-    let (report, ()) = tokio::join!(walk, print);
-    Ok(report.ok)
+    let (all, ()) = tokio::join!(clients.join_all(), print);
+    Ok(all.into_iter().all(|is_ok| is_ok))
 }
 
 /// Prints events until the stop signal, or until standard output is closed.

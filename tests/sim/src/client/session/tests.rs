@@ -23,6 +23,7 @@ async fn start_agent(layout: Layout, transport_header: bool) -> Agent {
         pcoip_listen: ANY_PORT,
         layout,
         transport_header,
+        strict: false,
         expect: None,
     };
     agent::start(options).await.unwrap()

@@ -32,7 +32,7 @@ impl World {
         let statements = (0..count).filter_map(|_| self.lie()).collect();
         let (to, content) = match rogue.requests.pop() {
             Some((to, boot, number)) => (to, Content::Snapshot { to: boot, number, statements }),
-            None if self.random.percent(10) => (GatewayId(1), Content::Heartbeat),
+            None if self.random.percent(10) => (GatewayId(1), Content::Heartbeat(true)),
             None => (GatewayId(1), Content::Batch(statements)),
         };
         rogue.sequence += u64::from(matches!(content, Content::Batch(_)));

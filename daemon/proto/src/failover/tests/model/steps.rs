@@ -123,7 +123,7 @@ impl World {
             }
         }
         self.perform(at);
-        if matches!(verdict, Verdict::Admitted(_) | Verdict::Drop(_)) && is_admitted {
+        if matches!(verdict, Verdict::Admitted(..) | Verdict::Drop(_)) && is_admitted {
             self.admission_relays(at, (client, key), now);
         }
     }

@@ -1,0 +1,182 @@
+//! The connections between gateways (`docs/protocol/peers.md`). Each gateway connects to every peer
+//! and sends on that connection; it receives on those that it accepts. So a connection has one
+//! direction, and either end notices on its own that it is broken.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use anyhow::Context as _;
+use cmsg_config::{Failover, failover, socket::Listen, values::Pin};
+use cmsg_proto::failover::{Frame, GatewayId, Grant, Recipient};
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::info;
+
+use super::state::Outgoing;
+use crate::{listen, tls::peers::Identity};
+use accept::Acceptor;
+use connect::{Connector, Queue};
+
+mod accept;
+mod connect;
+#[cfg(test)]
+mod tests;
+
+/// The file with the key of this gateway.
+const KEY: &str = "peer.key";
+
+/// Handles frames from peers.
+pub(super) trait Receive: Send + Sync + 'static {
+    /// The grant with this token, if its signature is valid and its agent is allowed.
+    fn verify(&self, token: &str) -> Option<Grant>;
+
+    /// A frame arrived.
+    fn receive(&self, from: GatewayId, frame: Frame);
+}
+
+/// The bound port for peers, and what is needed to connect to them.
+#[derive(Debug)]
+pub(super) struct Peers {
+    listener: Option<TcpListener>,
+    config: Failover,
+    identity: Identity,
+    /// Maximum length of a frame from a peer.
+    max_frame: usize,
+    connected: Arc<Connected>,
+}
+
+/// How this gateway is connected to its peers.
+#[derive(Debug)]
+pub(super) struct Peering {
+    pub(super) config: Failover,
+    /// The SHA-256 of the key of this gateway.
+    pub(super) pin: Pin,
+    pub(super) connected: Arc<Connected>,
+}
+
+/// Which peers this gateway has connections to.
+#[derive(Debug, Default)]
+pub(super) struct Connected(BTreeMap<GatewayId, AtomicBool>);
+
+impl Connected {
+    fn new(config: &Failover) -> Self {
+        let peers = config.peers.iter();
+        Self(peers.map(|peer| (GatewayId(peer.id), AtomicBool::default())).collect())
+    }
+
+    fn set(&self, peer: GatewayId, is_connected: bool) {
+        if let Some(entry) = self.0.get(&peer) {
+            entry.store(is_connected, Relaxed);
+        }
+    }
+
+    /// Whether frames are sent to the peer.
+    pub(super) fn has(&self, peer: GatewayId) -> bool {
+        self.0.get(&peer).is_some_and(|entry| entry.load(Relaxed))
+    }
+}
+
+/// What a session needs in a frame at most: its grant and its flows.
+const MAX_SESSION: usize = 2048;
+
+/// The longest frame in bytes: a snapshot of 100,000 sessions.
+const MAX_FRAME: usize = 128 * 1024 * 1024;
+
+impl Peers {
+    /// Loads the key, and binds the port.
+    ///
+    /// # Errors
+    ///
+    /// If the key is invalid, or the port cannot be bound.
+    pub(super) fn bind(config: &Failover, data: &Path, remembered: usize) -> anyhow::Result<Self> {
+        let identity = Identity::load_or_create(&data.join(KEY))?;
+        let listener = config.listen.map(|address| {
+            listen::tcp(address).with_context(|| format!("binding `PeerListenAddress` {address}"))
+        });
+        let listener = listener.transpose()?;
+        let pin = identity.pin;
+        info!(gateway = config.id, %pin, "The key of this gateway for its peers");
+        Ok(Self {
+            listener,
+            config: config.clone(),
+            identity,
+            max_frame: MAX_FRAME.min(remembered * MAX_SESSION),
+            connected: Arc::new(Connected::new(config)),
+        })
+    }
+
+    /// The bound address.
+    pub(super) fn listens(&self) -> anyhow::Result<Option<Listen>> {
+        let listens = |listener: &TcpListener| {
+            let address = listener.local_addr().context("reading a bound address")?;
+            Ok(Listen { key: "peers".to_owned(), transport: "tcp".to_owned(), address })
+        };
+        self.listener.as_ref().map(listens).transpose()
+    }
+
+    /// What the status reports.
+    pub(super) fn peering(&self) -> Peering {
+        Peering {
+            config: self.config.clone(),
+            pin: self.identity.pin,
+            connected: Arc::clone(&self.connected),
+        }
+    }
+
+    /// Connects to all peers and accepts their connections until the shutdown. Sends `frames`.
+    pub(super) fn serve(
+        self,
+        frames: mpsc::UnboundedReceiver<Outgoing>,
+        receiver: Arc<dyn Receive>,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let Self { listener, config, identity, max_frame, connected } = self;
+        let mut queues = BTreeMap::new();
+        let mut pins = BTreeMap::new();
+        for failover::Peer { id, address, pin } in config.peers {
+            let id = GatewayId(id);
+            let queue = Queue::new();
+            let connector =
+                Connector::new((id, address), &identity, pin, &queue, Arc::clone(&connected))?;
+            queues.insert(id, queue);
+            pins.insert(pin.0, id);
+            tasks.spawn(stop.clone().run_until_cancelled_owned(connector.keep_connected()));
+        }
+        tasks.spawn(stop.clone().run_until_cancelled_owned(send(frames, queues)));
+        if let Some(listener) = listener {
+            let tls = identity.server(pins.keys().copied().map(Pin).collect())?;
+            let acceptor = Acceptor::new(tls, pins, max_frame, receiver);
+            tasks.spawn(acceptor.accept(listener, tasks.clone(), stop.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// Encodes each frame once, and queues it for its recipients.
+async fn send(
+    mut frames: mpsc::UnboundedReceiver<Outgoing>,
+    queues: BTreeMap<GatewayId, Arc<Queue>>,
+) {
+    while let Some((to, frame)) = frames.recv().await {
+        let bytes: Arc<[u8]> = framed(&frame.encode()).into();
+        match to {
+            Recipient::All => queues.values().for_each(|queue| queue.push(&bytes)),
+            Recipient::Peer(peer) => queues.get(&peer).into_iter().for_each(|queue| {
+                queue.push(&bytes);
+            }),
+        }
+    }
+}
+
+/// A frame behind its length.
+fn framed(frame: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+    [&length.to_be_bytes(), frame].concat()
+}
