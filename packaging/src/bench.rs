@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use crate::binaries::cargo;
 
 mod abuse;
+mod failover;
 mod process;
 mod sg;
 
@@ -20,6 +21,8 @@ pub(crate) struct Options {
 enum Command {
     /// Attack both services on the loopback while users log on, and report the effect on users
     Abuse(abuse::Options),
+    /// Make gateways fail in network namespaces, and report what their sessions notice
+    Failover(failover::Options),
     /// Compare the Security Gateway with other relays in network namespaces
     Sg(sg::Options),
     #[command(hide = true)]
@@ -37,6 +40,7 @@ enum Output {
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     match &options.command {
         Command::Abuse(options) => abuse::run(options),
+        Command::Failover(options) => failover::run(options),
         Command::Sg(options) => sg::run(options),
         Command::SgWorker(options) => sg::run_worker(options),
         Command::SgJanitor => Ok(sg::run_janitor()),

@@ -29,7 +29,7 @@ use report::{Report, Skipped};
 use rig::Rig;
 
 mod cells;
-mod janitor;
+pub(super) mod janitor;
 mod network;
 mod orders;
 mod plot;
@@ -37,7 +37,7 @@ mod relays;
 mod report;
 mod rig;
 mod search;
-mod site;
+pub(super) mod site;
 mod statistics;
 mod wire;
 mod worker;
@@ -171,7 +171,7 @@ fn measure(
 
 /// Runs this in a thread, until it ends or a signal arrives. The clean-up process then stops
 /// everything that the thread started.
-fn interruptible<T: Send + 'static>(
+pub(super) fn interruptible<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> anyhow::Result<Option<T>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

@@ -22,7 +22,7 @@ use crate::{binaries::output, screen};
 /// A change of the host, recorded before it is made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Change {
+pub(in crate::bench) enum Change {
     /// A network namespace with this name. Its processes are killed.
     Namespace(String),
     /// A kernel setting below `/proc/sys`, with its value before the change.
@@ -32,7 +32,7 @@ pub(super) enum Change {
 }
 
 /// The running process.
-pub(super) struct Janitor(Mutex<Option<Connection>>);
+pub(in crate::bench) struct Janitor(Mutex<Option<Connection>>);
 
 struct Connection {
     child: Child,
@@ -41,7 +41,7 @@ struct Connection {
 }
 
 impl Janitor {
-    pub(super) fn start() -> anyhow::Result<Self> {
+    pub(in crate::bench) fn start() -> anyhow::Result<Self> {
         let own = std::env::current_exe().context("locating the executable")?;
         let mut command = Command::new(own);
         command.args(["bench", "sg-janitor"]).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -53,7 +53,7 @@ impl Janitor {
     }
 
     /// Records a change and then makes it. Nothing is undone meanwhile.
-    pub(super) fn make<T>(
+    pub(in crate::bench) fn make<T>(
         &self,
         change: &Change,
         make: impl FnOnce() -> anyhow::Result<T>,
@@ -73,7 +73,7 @@ impl Janitor {
     }
 
     /// Undoes all changes. Later ones are refused.
-    pub(super) fn finish(&self) {
+    pub(in crate::bench) fn finish(&self) {
         let connection = self.0.lock().ok().and_then(|mut connection| connection.take());
         if let Some(Connection { mut child, to, .. }) = connection {
             drop(to);
@@ -129,7 +129,7 @@ fn remove_namespace(name: &str) -> anyhow::Result<()> {
 }
 
 /// Writes a kernel setting.
-pub(super) fn write_setting(path: &Path, value: &str) -> anyhow::Result<()> {
+pub(in crate::bench) fn write_setting(path: &Path, value: &str) -> anyhow::Result<()> {
     let written = OpenOptions::new().write(true).open(path);
     let written = written.and_then(|mut file| file.write_all(value.as_bytes()));
     written.with_context(|| format!("writing `{}`", path.display()))

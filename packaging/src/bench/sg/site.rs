@@ -13,7 +13,7 @@ use rcgen::{CertificateParams, KeyPair};
 use super::janitor::{Change, Janitor};
 
 /// Makes the directory, which the [`Janitor`] removes.
-pub(super) fn make(janitor: &Janitor) -> anyhow::Result<PathBuf> {
+pub(in crate::bench) fn make(janitor: &Janitor) -> anyhow::Result<PathBuf> {
     let folder = tempfile::Builder::new().prefix("pcoip-bench-").tempdir();
     let folder = folder.context("making a temporary folder")?;
     let change = Change::Folder(folder.path().to_owned());
@@ -30,7 +30,7 @@ pub(super) fn make(janitor: &Janitor) -> anyhow::Result<PathBuf> {
 }
 
 /// Writes a new file that only its owner can read.
-pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(in crate::bench) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
     written.with_context(|| format!("writing `{}`", path.display()))

@@ -1,0 +1,309 @@
+//! The services on their hosts, started without the installer.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use cmsg_config::socket::{self, Role, Status};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+use sha2::{Digest as _, Sha256};
+
+use super::network::{Network, OUTSIDE, SHARED, Side};
+use crate::{
+    bench::sg::{janitor::Janitor, site::write},
+    binaries::Binaries,
+};
+
+/// The host of the Connection Manager.
+pub(super) const MANAGER: u8 = 1;
+/// The gateways. The first two share addresses.
+pub(super) const GATEWAYS: [u8; 3] = [2, 3, 4];
+
+/// How long to wait for a unix socket.
+const ASK: Duration = Duration::from_secs(2);
+
+/// Longer than any service takes to start.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(super) struct Site {
+    pub(super) network: Network,
+    folder: PathBuf,
+    binaries: Binaries,
+    /// Whether the third gateway has no peers, as one of an earlier version.
+    is_third_former: bool,
+    services: Vec<(u8, Child)>,
+    others: Vec<Child>,
+}
+
+impl Site {
+    /// Starts broker, agent, the Connection Manager, three gateways and keepalived.
+    pub(super) fn start(
+        janitor: &Janitor,
+        binaries: Binaries,
+        is_third_former: bool,
+        is_agent_strict: bool,
+    ) -> anyhow::Result<Self> {
+        let folder = crate::bench::sg::site::make(janitor)?;
+        let hosts = [[MANAGER].as_slice(), &GATEWAYS].concat();
+        let network = Network::make(janitor, &hosts)?;
+        let (services, others) = (Vec::new(), Vec::new());
+        let mut site = Self { network, folder, binaries, is_third_former, services, others };
+        site.configure()?;
+        site.simulate(is_agent_strict)?;
+        for gateway in GATEWAYS {
+            site.serve(gateway)?;
+        }
+        for gateway in &GATEWAYS[..2] {
+            site.keepalived(*gateway)?;
+        }
+        site.until("the first gateway has the shared address", |site| site.holds(GATEWAYS[0]))?;
+        site.serve(MANAGER)?;
+        site.until("all gateways have heard each other", Self::is_joined)?;
+        Ok(site)
+    }
+
+    /// Kills the service of a host.
+    pub(super) fn kill(&mut self, host: u8) -> anyhow::Result<()> {
+        let at = self.services.iter().position(|(other, _)| *other == host);
+        let (_, mut child) = self.services.remove(at.context("the service does not run")?);
+        child.kill().context("killing a service")?;
+        child.wait().context("waiting for a killed service").map(drop)
+    }
+
+    /// Starts the service of a host, and waits until it answers.
+    pub(super) fn serve(&mut self, host: u8) -> anyhow::Result<()> {
+        let daemon = self.binaries.path("pcoip-cmsgd");
+        let mut command = self.network.on(host, &daemon.to_string_lossy());
+        let (role, name) = match host {
+            MANAGER => (Role::Cm, "connection-manager"),
+            _ => (Role::Sg, "security-gateway"),
+        };
+        command.args([name, "--config"]).arg(self.at(host).join("service.conf"));
+        let log = || File::options().create(true).append(true).open(self.at(host).join("output"));
+        command.stdout(log()?).stderr(log()?);
+        self.services.push((host, command.spawn().context("starting a service")?));
+        self.until("a service answers", |site| site.status(host, role).is_some())
+    }
+
+    /// Whether a host has the address for clients that it shares.
+    pub(super) fn holds(&self, host: u8) -> bool {
+        let mut command = self.network.on(host, "ip");
+        command.args(["-o", "address", "show", "dev", "wan"]);
+        let shown = command.output().map(|output| output.stdout).unwrap_or_default();
+        String::from_utf8_lossy(&shown).contains(&format!("{}/", Side::Wan.address(SHARED)))
+    }
+
+    pub(super) fn status(&self, host: u8, role: Role) -> Option<Status> {
+        socket::get(&self.at(host).join("run"), role, "/status", ASK).ok()
+    }
+
+    /// A command for clients.
+    pub(super) fn client(&self) -> std::process::Command {
+        let program = self.binaries.path("pcoip-sim");
+        let mut command = self.network.at(Side::Wan, &program.to_string_lossy());
+        command.arg("client");
+        command.args(["--connect", &format!("https://{}", Side::Wan.address(MANAGER))]);
+        command.args(["--user", "u", "--password", "p", "--domain", "example.com"]);
+        command.args(["--passcode", "123456", "--datagrams", "20", "--datagram-bytes", "200"]);
+        command
+    }
+
+    /// What the services logged about a text.
+    pub(super) fn logged(&self, host: u8, text: &str) -> usize {
+        let mut count = 0;
+        let logs = fs::read_dir(self.at(host).join("logs")).into_iter().flatten().flatten();
+        for log in logs {
+            let content = fs::read_to_string(log.path()).unwrap_or_default();
+            count += content.lines().filter(|line| line.contains(text)).count();
+        }
+        count
+    }
+
+    /// What the agent reported: one JSON document a line.
+    pub(super) fn agent_events(&self) -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(self.folder.join("agent.events")).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    fn at(&self, host: u8) -> PathBuf {
+        self.folder.join(format!("h{host}"))
+    }
+
+    fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_so(self) {
+            if Instant::now() > deadline {
+                bail!("in vain: {what}; see `{}`", self.folder.display());
+            }
+            sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    fn is_joined(&self) -> bool {
+        let with_peers = if self.is_third_former { 2 } else { 3 };
+        let has_heard = |gateway: &u8| {
+            let failover = self.status(*gateway, Role::Sg).and_then(|status| status.failover);
+            failover.is_some_and(|failover| failover.peers.iter().all(|peer| peer.heard))
+        };
+        let manager = self.status(MANAGER, Role::Cm).and_then(|status| status.unserved);
+        let is_ready =
+            manager.is_some_and(|unserved| unserved.gateways.iter().all(|it| it.takes_sessions));
+        is_ready && GATEWAYS[..with_peers].iter().all(has_heard)
+    }
+
+    fn configure(&self) -> anyhow::Result<()> {
+        let mut pins = Vec::new();
+        for host in [[MANAGER].as_slice(), &GATEWAYS].concat() {
+            for name in ["", "run", "data", "logs"] {
+                fs::create_dir(self.at(host).join(name)).context("making a folder")?;
+            }
+            let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+            write(&self.at(host).join("data/peer.key"), &key.serialize_pem())?;
+            let digest = Sha256::digest(rcgen::PublicKeyData::subject_public_key_info(&key));
+            let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            pins.push((host, format!("sha256:{digits}")));
+        }
+        write(&self.at(MANAGER).join("service.conf"), &self.manager_conf())?;
+        for gateway in GATEWAYS {
+            let conf = self.gateway_conf(gateway, &pins);
+            write(&self.at(gateway).join("service.conf"), &conf)?;
+        }
+        Ok(())
+    }
+
+    fn common_conf(&self, host: u8) -> String {
+        let (at, site) = (self.at(host), self.folder.display());
+        let at = at.display();
+        format!(
+            "SslCertificate = {site}/tls.crt\nSslKey = {site}/tls.key\nRunDirectory = {at}/run\n\
+             DataDirectory = {at}/data\nLogDirectory = {at}/logs\nLogLevel = info\n"
+        )
+    }
+
+    fn manager_conf(&self) -> String {
+        let shared = Side::Wan.address(SHARED);
+        let [first, second, third] = GATEWAYS.map(|gateway| Side::Wan.address(gateway));
+        format!(
+            "{}PcoipAddress = https://{}\nBrokerCertCheck = off\nAgentCertCheck = off\n\
+             SecurityGatewayEnabled = false\nJwtSigningKey = {}/jwt.key\n\
+             ListenAddress = 0.0.0.0:443\nHttpListenAddress = off\n\
+             ExternalSecurityGateway = {shared}\nExternalSecurityGateway = {third}\n\
+             ExternalSecurityGatewayControl = {shared}={first}:443\n\
+             ExternalSecurityGatewayControl = {shared}={second}:443\n\
+             ExternalSecurityGatewayPin = {shared}={pin}\n\
+             ExternalSecurityGatewayPin = {third}={pin}\n",
+            self.common_conf(MANAGER),
+            Side::Lan.address(OUTSIDE),
+            self.folder.display(),
+            pin = certificate_pin(&self.folder.join("tls.crt")),
+        )
+    }
+
+    fn gateway_conf(&self, gateway: u8, pins: &[(u8, String)]) -> String {
+        let shares = gateway != GATEWAYS[2];
+        let own = if shares { SHARED } else { gateway };
+        let mut conf = format!(
+            "{}ExternalRoutableIP = {}\nListenAddress = 0.0.0.0:4172\n\
+             UdpSourceAddress = {}:55000\nHttpsListenAddress = {}:443\nAgentCertCheck = off\n\
+             JwtVerifyingCertificate = {}/jwt.crt\n",
+            self.common_conf(gateway),
+            Side::Wan.address(own),
+            Side::Lan.address(own),
+            Side::Wan.address(gateway),
+            self.folder.display(),
+        );
+        if self.is_third_former && !shares {
+            return conf;
+        }
+        conf += &format!(
+            "GatewayId = {gateway}\nPeerListenAddress = {}:4173\nSharedAddress = {}\n\
+             SharedAddress = {}\n",
+            Side::Lan.address(gateway),
+            Side::Wan.address(SHARED),
+            Side::Lan.address(SHARED),
+        );
+        let former = self.is_third_former.then_some(GATEWAYS[2]);
+        for (other, pin) in pins {
+            if GATEWAYS.contains(other) && *other != gateway && Some(*other) != former {
+                conf += &format!("Peer = {other}@{}:4173={pin}\n", Side::Lan.address(*other));
+            }
+        }
+        conf
+    }
+
+    fn simulate(&mut self, is_agent_strict: bool) -> anyhow::Result<()> {
+        let own = Side::Lan.address(OUTSIDE);
+        let program = self.binaries.path("pcoip-sim");
+        let program = program.to_string_lossy();
+        let mut broker = self.network.at(Side::Lan, &program);
+        broker.args(["broker", "--stay", "--listen", &format!("{own}:443")]);
+        broker.args(["--agent-host", &own, "--agent-ip", &own]);
+        let mut agent = self.network.at(Side::Lan, &program);
+        agent.args(["agent", "--stay", "--listen", &format!("{own}:60443")]);
+        agent.args(["--pcoip-listen", &format!("{own}:4172")]);
+        agent.args(is_agent_strict.then_some("--strict"));
+        let events = File::create(self.folder.join("agent.events"))?;
+        for mut command in [broker.stdout(Stdio::null()), agent.stdout(events)] {
+            self.others.push((&mut command).spawn().context("starting a simulator")?);
+        }
+        Ok(())
+    }
+
+    /// Starts keepalived with the example of the documentation.
+    fn keepalived(&mut self, gateway: u8) -> anyhow::Result<()> {
+        let at = self.at(gateway);
+        let script = at.join("check-gateway");
+        write(&script, CHECK)?;
+        fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+        let priority = if gateway == GATEWAYS[0] { "150" } else { "100" };
+        let conf = CONF
+            .replace("/etc/keepalived/check-gateway", &script.to_string_lossy())
+            .replace("/opt/teradici/pcoipcm_data/run", &at.join("run").to_string_lossy())
+            .replace("interface eth0", "interface wan")
+            .replace("dev eth0", "dev wan")
+            .replace("dev eth1", "dev lan")
+            .replace("interface eth1", "interface lan")
+            .replace("203.0.113.100/24", &format!("{}/24", Side::Wan.address(SHARED)))
+            .replace("10.0.0.100/24", &format!("{}/24", Side::Lan.address(SHARED)))
+            .replace("priority 100", &format!("priority {priority}"));
+        write(&at.join("keepalived.conf"), &conf)?;
+        let mut command = self.network.on(gateway, "keepalived");
+        command.args(["--dont-fork", "--log-console", "--vrrp", "--use-file"]);
+        command.arg(at.join("keepalived.conf"));
+        for (option, name) in [("--pid", "keepalived.pid"), ("--vrrp_pid", "vrrp.pid")] {
+            command.arg(option).arg(at.join(name));
+        }
+        let log = || File::options().create(true).append(true).open(at.join("keepalived.log"));
+        command.stdout(log()?).stderr(log()?);
+        self.others.push(command.spawn().context("starting keepalived")?);
+        Ok(())
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let services = self.services.iter_mut().map(|(_, child)| child);
+        for child in services.chain(&mut self.others) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The example configuration and its script, as the documentation shows them.
+const CONF: &str = include_str!("../../../../docs/examples/keepalived/keepalived.conf");
+const CHECK: &str = include_str!("../../../../docs/examples/keepalived/check-gateway");
+
+/// The SHA-256 of a certificate.
+fn certificate_pin(file: &Path) -> String {
+    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+    let certificate = CertificateDer::from_pem_file(file).map(|der| Sha256::digest(&der));
+    let digits = certificate.into_iter().flatten().map(|byte| format!("{byte:02x}"));
+    format!("sha256:{}", digits.collect::<String>())
+}
