@@ -9,6 +9,7 @@ pub(crate) mod sources;
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path};
 
+use cmsg_config::values::{ForGateway, GatewayName, GatewayPin};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -137,6 +138,28 @@ impl Answers {
             let settled = Answer { texts, from: answer.from };
             self.0.insert(setting, settled);
         }
+        self.settle_pins();
+    }
+
+    /// A pin for a control address goes with that address.
+    fn settle_pins(&mut self) {
+        let [gateways, controls, pins] =
+            [Setting::ExternalSgIp, Setting::ExternalSgControl, Setting::ExternalSgPin]
+                .map(|setting| self.of(setting).clone());
+        if pins.from >= gateways.from.max(controls.from) {
+            return;
+        }
+        let addresses = gateways.texts.iter().filter_map(|text| text.trim().parse().ok());
+        let of: Vec<_> = controls.texts.iter().filter_map(|text| text.parse().ok()).collect();
+        let known: Vec<_> = addresses.flat_map(|it| ForGateway::controls_of(it, &of)).collect();
+        let stays = |text: &&String| match text.parse() {
+            Ok(GatewayPin { gateway: GatewayName::Control(control), .. }) => {
+                known.contains(&control)
+            }
+            _ => true,
+        };
+        let texts = pins.texts.iter().filter(stays).cloned().collect();
+        self.0.insert(Setting::ExternalSgPin, Answer { texts, from: pins.from });
     }
 
     /// A given certificate and a self-signed one exclude each other. What was said more strongly
@@ -280,6 +303,40 @@ mod tests {
             ["192.0.2.1=a", "2001:db8::1=c", "odd"]
         );
         assert_eq!(given.of(Setting::ExternalSgPin).texts, pins);
+    }
+
+    #[test]
+    fn a_saved_pin_for_a_control_address_goes_with_it() {
+        let pin = |control: &str| format!("{control}=sha256:{}", "0".repeat(64));
+        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        let saved: Layer = [
+            (Setting::ExternalSgIp, texts(&["192.0.2.1", "192.0.2.2"])),
+            (Setting::ExternalSgControl, texts(&["192.0.2.1=sg1:443", "192.0.2.1=sg2:443"])),
+            (Setting::ExternalSgPin, ["sg1:443", "sg2:443", "192.0.2.2:443"].map(pin).into()),
+        ]
+        .into();
+        let table = [
+            (
+                Setting::BrokerUrl,
+                texts(&["https://b"]),
+                vec!["sg1:443", "sg2:443", "192.0.2.2:443"],
+            ),
+            (Setting::ExternalSgIp, texts(&["192.0.2.1"]), vec!["sg1:443", "sg2:443"]),
+            (Setting::ExternalSgIp, texts(&["192.0.2.2"]), vec!["192.0.2.2:443"]),
+            (
+                Setting::ExternalSgControl,
+                texts(&["192.0.2.1=sg2:443"]),
+                vec!["sg2:443", "192.0.2.2:443"],
+            ),
+        ];
+        for (setting, given, kept) in table {
+            let flags: Layer = [(setting, given)].into();
+
+            let answers = Answers::resolve(&[(Origin::Flag, &flags), (Origin::Saved, &saved)]);
+
+            let kept: Vec<_> = kept.into_iter().map(pin).collect();
+            assert_eq!(answers.of(Setting::ExternalSgPin).texts, kept, "{setting}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::{net::IpAddr, path::PathBuf};
 use cmsg_config::{
     Paths,
     socket::Role,
-    values::{self as given, BrokerUrl, ForGateway, Host, HostPort, Pin, Port},
+    values::{self as given, BrokerUrl, ForGateway, GatewayPin, Host, HostPort, Pin, Port},
 };
 use ipnet::Ipv4Net;
 
@@ -95,7 +95,7 @@ pub(crate) struct ConnectionManager {
     /// Where some of them take announcements.
     pub(crate) controls: Vec<ForGateway<HostPort>>,
     /// What some of them are trusted by.
-    pub(crate) pins: Vec<ForGateway<Pin>>,
+    pub(crate) pins: Vec<GatewayPin>,
 }
 
 /// What the Security Gateway needs.
@@ -244,21 +244,9 @@ fn connection_manager(reader: &mut Reader<'_>, place: &Location) -> Option<Conne
         "settings.external-sg",
         place.root.is_some(),
     );
-    let controls: Vec<ForGateway<HostPort>> = reader.many(Setting::ExternalSgControl);
-    let pins: Vec<ForGateway<Pin>> = reader.many(Setting::ExternalSgPin);
-    let named = controls.iter().map(|control| (Setting::ExternalSgControl, control.gateway));
-    let named = named.chain(pins.iter().map(|pin| (Setting::ExternalSgPin, pin.gateway)));
-    for (setting, gateway) in named {
-        if !external_gateways.contains(&gateway) {
-            let what =
-                format!("`--{setting}` names `{gateway}`, which is not in `--external-sg-ip`");
-            reader.refuse(
-                "settings.external-sg",
-                what,
-                format!("add `--external-sg-ip {gateway}`, or omit it"),
-            );
-        }
-    }
+    let controls = reader.many(Setting::ExternalSgControl);
+    let pins = reader.many(Setting::ExternalSgPin);
+    external::check_gateways(reader, &external_gateways, &controls, &pins);
     Some(ConnectionManager {
         license_servers: reader.many(Setting::LicenseServerUrl),
         trusted_proxies: reader.many(Setting::TrustedProxies),

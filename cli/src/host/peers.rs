@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use cmsg_config::{cause, values::HostPort};
+use cmsg_config::{
+    cause,
+    values::{ForGateway, HostPort},
+};
 
 use super::{broker, networks};
 use crate::{
@@ -92,9 +95,7 @@ impl Asked {
             }
         }
         for gateway in &manager.external_gateways {
-            let control = manager.controls.iter().find(|control| control.gateway == *gateway);
-            let usual = || SocketAddr::new(*gateway, 443).to_string().parse().ok();
-            if let Some(at) = control.map(|control| control.value.clone()).or_else(usual) {
+            for at in ForGateway::controls_of(*gateway, &manager.controls) {
                 asked.add(Kind::Gateway, at.to_string(), &at, Speaks::Https);
             }
         }

@@ -1,6 +1,8 @@
 //! Public addresses of gateways: each is one that clients can connect to.
 
-use std::net::IpAddr;
+use std::{fmt::Display, net::IpAddr};
+
+use cmsg_config::values::{ForGateway, GatewayName, GatewayPin, HostPort};
 
 use super::{reader::Reader, values::Ip};
 use crate::args::settings::Setting;
@@ -32,6 +34,39 @@ pub(super) fn addresses(
         }
     }
     addresses
+}
+
+/// Refuses control addresses and pins of gateways that are not among these addresses.
+pub(super) fn check_gateways(
+    reader: &mut Reader<'_>,
+    gateways: &[IpAddr],
+    controls: &[ForGateway<HostPort>],
+    pins: &[GatewayPin],
+) {
+    const ID: &str = "settings.external-sg";
+    let mut refuse = |setting: Setting, name: &dyn Display, lacking: Setting, value: String| {
+        let what = format!("`--{setting}` names `{name}`, which is not in `--{lacking}`");
+        reader.refuse(ID, what, format!("add `--{lacking} {value}`, or omit it"));
+    };
+    let of_unlisted = |gateway: &IpAddr| !gateways.contains(gateway);
+    for ForGateway { gateway, .. } in controls.iter().filter(|it| of_unlisted(&it.gateway)) {
+        let (setting, lacking) = (Setting::ExternalSgControl, Setting::ExternalSgIp);
+        refuse(setting, gateway, lacking, gateway.to_string());
+    }
+    let known: Vec<_> =
+        gateways.iter().flat_map(|it| ForGateway::controls_of(*it, controls)).collect();
+    for GatewayPin { gateway, .. } in pins {
+        let (lacking, value) = match gateway {
+            GatewayName::Address(address) if of_unlisted(address) => {
+                (Setting::ExternalSgIp, address.to_string())
+            }
+            GatewayName::Control(control) if !known.contains(control) => {
+                (Setting::ExternalSgControl, format!("IP={control}"))
+            }
+            _ => continue,
+        };
+        refuse(Setting::ExternalSgPin, gateway, lacking, value);
+    }
 }
 
 fn unusable(address: IpAddr, takes_loopback: bool) -> Option<&'static str> {

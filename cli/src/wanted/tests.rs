@@ -64,6 +64,10 @@ fn what_does_not_go_together_is_refused() {
             "`--external-sg-pin` names `192.0.2.9`, which is not in `--external-sg-ip`",
         ),
         (
+            "external-sg-ip: 192.0.2.9\nexternal-sg-pin: 'sg:443=sha256:0000000000000000000000000000000000000000000000000000000000000000'\n",
+            "`--external-sg-pin` names `sg:443`, which is not in `--external-sg-control`",
+        ),
+        (
             "external-sg-control: 192.0.2.9=sg:443\n",
             "`--external-sg-control` names `192.0.2.9`, which is not in `--external-sg-ip`",
         ),

@@ -17,8 +17,8 @@ use crate::{
     keys,
     reader::{Invalid, Loaded, Reader},
     values::{
-        AbsolutePath, BrokerUrl, ConnectionLimit, ForGateway, Host, HostPort, LogLevel, Network,
-        Pin, Port, Seconds, Switch,
+        AbsolutePath, BrokerUrl, ConnectionLimit, ForGateway, GatewayName, GatewayPin, Host,
+        HostPort, LogLevel, Network, Pin, Port, Seconds, Switch,
     },
 };
 
@@ -99,7 +99,7 @@ pub enum UpstreamCheck {
     Off,
 }
 
-/// A gateway on another host.
+/// A gateway on another host. Several may have the same public address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalGateway {
     /// The public address, as sent to clients.
@@ -208,7 +208,7 @@ fn read_all(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
 fn external_gateways(reader: &mut Reader<'_>) -> Vec<ExternalGateway> {
     let addresses: Vec<IpAddr> = reader.many("ExternalSecurityGateway");
     let controls: Vec<ForGateway<HostPort>> = reader.many("ExternalSecurityGatewayControl");
-    let pins: Vec<ForGateway<Pin>> = reader.many("ExternalSecurityGatewayPin");
+    let pins: Vec<GatewayPin> = reader.many("ExternalSecurityGatewayPin");
 
     for gateway in controls.iter().map(|c| c.gateway) {
         if !addresses.contains(&gateway) {
@@ -216,24 +216,26 @@ fn external_gateways(reader: &mut Reader<'_>) -> Vec<ExternalGateway> {
             reader.problem(None, "ExternalSecurityGatewayControl", what);
         }
     }
-    for gateway in pins.iter().map(|p| p.gateway) {
-        if !addresses.contains(&gateway) {
-            let what = format!("`{gateway}` is not listed as `ExternalSecurityGateway`");
-            reader.problem(None, "ExternalSecurityGatewayPin", what);
+    let mut gateways = Vec::new();
+    for address in addresses.iter().copied() {
+        for control in ForGateway::controls_of(address, &controls) {
+            let pin = GatewayPin::of(address, &control, &pins);
+            gateways.push(ExternalGateway { address, control, pin });
         }
     }
-    let gateway = |address: IpAddr| ExternalGateway {
-        address,
-        control: controls.iter().find(|c| c.gateway == address).map_or_else(
-            || HostPort {
-                host: address.to_string().parse::<Host>().expect("an address is a host"),
-                port: 443,
-            },
-            |control| control.value.clone(),
-        ),
-        pin: pins.iter().find(|p| p.gateway == address).map(|pin| pin.value),
-    };
-    addresses.into_iter().map(gateway).collect()
+    for name in pins.iter().map(|pin| &pin.gateway) {
+        let problem = match name {
+            GatewayName::Address(address) if !addresses.contains(address) => {
+                format!("`{address}` is not listed as `ExternalSecurityGateway`")
+            }
+            GatewayName::Control(control) if gateways.iter().all(|it| it.control != *control) => {
+                format!("`{control}` is not the control address of a gateway")
+            }
+            _ => continue,
+        };
+        reader.problem(None, "ExternalSecurityGatewayPin", problem);
+    }
+    gateways
 }
 
 /// The value of `HttpListenAddress`: `IP:PORT`, or `off`.
@@ -326,14 +328,40 @@ mod tests {
     }
 
     #[test]
+    fn several_gateways_may_share_a_public_address() {
+        let [first, second] = ["1", "2"].map(|digit| format!("sha256:{}", digit.repeat(64)));
+        let text = format!(
+            "{LEAST}ExternalSecurityGateway = 198.51.100.1\n\
+             ExternalSecurityGatewayControl = 198.51.100.1=sg1.lan:443\n\
+             ExternalSecurityGatewayControl = 198.51.100.1=sg2.lan:443\n\
+             ExternalSecurityGatewayPin = sg2.lan:443={second}\n\
+             ExternalSecurityGatewayPin = 198.51.100.1={first}\n"
+        );
+
+        let gateways = read(&text).unwrap().value.external_gateways;
+
+        let gateway = |control: &str, pin: &str| ExternalGateway {
+            address: "198.51.100.1".parse().unwrap(),
+            control: control.parse().unwrap(),
+            pin: Some(pin.parse().unwrap()),
+        };
+        assert_eq!(gateways, [gateway("sg1.lan:443", &first), gateway("sg2.lan:443", &second)]);
+    }
+
+    #[test]
     fn a_pin_for_an_unlisted_gateway_is_refused() {
         let pin = format!("sha256:{}", "0".repeat(64));
+        let table = [
+            ("192.0.2.1", "`192.0.2.1` is not listed as `ExternalSecurityGateway`"),
+            ("sg9.lan:443", "`sg9.lan:443` is not the control address of a gateway"),
+        ];
+        for (gateway, why) in table {
+            let error = read(&format!("{LEAST}ExternalSecurityGatewayPin = {gateway}={pin}\n"));
 
-        let error = read(&format!("{LEAST}ExternalSecurityGatewayPin = 192.0.2.1={pin}\n"));
-
-        assert_eq!(
-            error.unwrap_err().to_string(),
-            "`ExternalSecurityGatewayPin`: `192.0.2.1` is not listed as `ExternalSecurityGateway`"
-        );
+            assert_eq!(
+                error.unwrap_err().to_string(),
+                format!("`ExternalSecurityGatewayPin`: {why}")
+            );
+        }
     }
 }

@@ -148,12 +148,13 @@ pub const CONNECTION_MANAGER: &[Key] = &[
         "ExternalSecurityGatewayControl",
         "IP=HOST:PORT",
         "address to which announcements to that gateway are sent; default: port 443 of its public \
-         address",
+         address; several lines for one IP are several gateways that share it",
     ),
     Key::list(
         "ExternalSecurityGatewayPin",
         "IP=sha256:HEX",
-        "SHA-256 fingerprint of a certificate or public key to trust for that gateway without a CA",
+        "SHA-256 fingerprint of a certificate or public key to trust for that gateway without a \
+         CA; `HOST:PORT=sha256:HEX` for the gateway with that control address",
     ),
     Key::path(
         "JwtSigningKey",

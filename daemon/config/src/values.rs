@@ -3,12 +3,14 @@
 
 use std::{fmt, num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration};
 
+mod gateways;
 mod networks;
 mod peers;
 mod texts;
 
+pub use gateways::{ForGateway, GatewayName, GatewayPin};
 pub use networks::Network;
-pub use peers::{BrokerUrl, ForGateway, Host, HostPort, Pin};
+pub use peers::{BrokerUrl, Host, HostPort, Pin};
 pub use texts::{Domain, HttpsUrl, Name};
 
 /// The error of all values in this module.

@@ -6,8 +6,8 @@ use cmsg_config::{
     ConfFile, ConnectionManager, SecurityGateway, keys,
     socket::{Connections, read_answer},
     values::{
-        AbsolutePath, BrokerUrl, ConnectionLimit, ForGateway, HostPort, LogLevel, Pin, Port,
-        Seconds, Switch,
+        AbsolutePath, BrokerUrl, ConnectionLimit, ForGateway, GatewayName, GatewayPin, HostPort,
+        LogLevel, Pin, Port, Seconds, Switch,
     },
 };
 use proptest::prelude::*;
@@ -107,10 +107,13 @@ proptest! {
     ) {
         let value: HostPort = format!("{host}:{port}").parse().unwrap();
         let control = ForGateway { gateway, value };
-        let pinned = ForGateway { gateway, value: Pin(pin) };
+        let [pinned, pinned_there] =
+            [GatewayName::Address(gateway), GatewayName::Control(control.value.clone())]
+                .map(|gateway| GatewayPin { gateway, pin: Pin(pin) });
 
         prop_assert_eq!(control.to_string().parse(), Ok(control));
         prop_assert_eq!(pinned.to_string().parse(), Ok(pinned));
+        prop_assert_eq!(pinned_there.to_string().parse(), Ok(pinned_there));
     }
 
     #[test]

@@ -91,14 +91,14 @@ settings! {
         "external-sg-control",
         "IP=HOST:PORT",
         "Address to send announcements to that gateway, if not port 443 of its external address; \
-         repeatable",
+         repeatable, also for several gateways that share an IP",
     )
     .under(SESSIONS),
     ExternalSgPin = Row::list(
         "external-sg-pin",
         "IP=sha256:HEX",
         "SHA-256 fingerprint of a certificate or public key to trust for that gateway without a \
-         CA; repeatable",
+         CA, or HOST:PORT=sha256:HEX with its control address; repeatable",
     )
     .under(SESSIONS),
     LicenseServerUrl = Row::list(

@@ -36,7 +36,7 @@ pub struct Unserved {
 /// The state of a gateway, as its Connection Manager reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayStanding {
-    /// Public addresses of the gateway.
+    /// Public addresses of the gateway, and its control address if it shares a public address.
     pub gateway: String,
     /// Whether it is the gateway of this host. A daemon of an earlier version does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -184,32 +184,6 @@ impl fmt::Debug for Pin {
     }
 }
 
-/// A value for one gateway, identified by its public address: `IP=VALUE`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ForGateway<T> {
-    /// Public address of the gateway.
-    pub gateway: IpAddr,
-    /// The value after the equals sign.
-    pub value: T,
-}
-
-impl<T: FromStr> FromStr for ForGateway<T> {
-    type Err = BadValue;
-
-    fn from_str(text: &str) -> Result<Self, BadValue> {
-        let parsed = text.split_once('=').and_then(|(gateway, value)| {
-            Some(Self { gateway: gateway.trim().parse().ok()?, value: value.trim().parse().ok()? })
-        });
-        parsed.map_or_else(|| bad(text, "`IP=VALUE` with a gateway's public address"), Ok)
-    }
-}
-
-impl<T: fmt::Display> fmt::Display for ForGateway<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.gateway, self.value)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -72,6 +72,8 @@ type Pending = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send>>;
 pub(in crate::connection_manager) struct Gateway {
     /// Public addresses for clients, at most one for IPv4 and one for IPv6.
     addresses: Vec<IpAddr>,
+    /// Its public addresses, and its control address if another gateway has the same.
+    name: String,
     pub(super) port: u16,
     client: Client,
     certificate: LastRefused,
@@ -113,9 +115,16 @@ impl Gateway {
         gateway: &ExternalGateway,
         files: &Files,
     ) -> anyhow::Result<Self> {
+        let ExternalGateway { address, control, .. } = gateway;
+        let same = |other: &&ExternalGateway| other.address == *address;
+        let is_shared = config.external_gateways.iter().filter(same).count() > 1;
         let trust = upstream::trust(config, true, gateway.pin.into_iter().collect());
         let client = upstream::watched_client(&trust, files, WAIT, |builder| builder)?;
-        Ok(Self::new(vec![gateway.address], client, format!("https://{}", gateway.control)))
+        let gateway = Self::new(vec![*address], client, format!("https://{control}"));
+        Ok(match is_shared {
+            true => Self { name: format!("{address} ({control})"), ..gateway },
+            false => gateway,
+        })
     }
 
     fn new(
@@ -123,8 +132,10 @@ impl Gateway {
         (client, certificate): (Client, LastRefused),
         url: String,
     ) -> Self {
+        let names: Vec<_> = addresses.iter().map(ToString::to_string).collect();
         Self {
             addresses,
+            name: names.join(", "),
             port: PORT,
             client,
             certificate,
@@ -342,10 +353,9 @@ impl Gateway {
         self.addresses.iter().any(|address| address.is_ipv4() == client.is_ipv4())
     }
 
-    /// Its public addresses, for the log.
+    /// Its name for the log and the status.
     pub(in crate::connection_manager) fn name(&self) -> String {
-        let names: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
-        names.join(", ")
+        self.name.clone()
     }
 
     /// Its state, for `GET /status`.

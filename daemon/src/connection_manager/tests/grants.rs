@@ -90,16 +90,23 @@ impl Peer {
 /// A Connection Manager that has checked these gateways. Number `n` has the public addresses
 /// 198.51.100.n and 2001:db8::n, from 1.
 async fn world(peers: &[&Arc<Peer>]) -> World {
+    let addresses = |number| vec![format!("198.51.100.{number}"), format!("2001:db8::{number}")];
+    world_at(peers, addresses).await
+}
+
+/// The same, where number `n` has these public addresses.
+async fn world_at(peers: &[&Arc<Peer>], addresses: impl Fn(usize) -> Vec<String>) -> World {
     let mut conf = "SecurityGatewayEnabled = false\n".to_owned();
     let mut listeners = Vec::new();
     for number in 1..=peers.len() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        for ip in [format!("198.51.100.{number}"), format!("2001:db8::{number}")] {
-            conf += &format!(
-                "ExternalSecurityGateway = {ip}\n\
-                 ExternalSecurityGatewayControl = {ip}=localhost:{port}\n"
-            );
+        for ip in addresses(number) {
+            let listed = format!("ExternalSecurityGateway = {ip}\n");
+            if !conf.contains(&listed) {
+                conf += &listed;
+            }
+            conf += &format!("ExternalSecurityGatewayControl = {ip}=localhost:{port}\n");
         }
         listeners.push(listener);
     }
@@ -174,6 +181,33 @@ async fn every_other_gateway_that_accepts_grants_gets_one() {
         assert_eq!(grant.hostname, announced.hostname);
     }
     assert_eq!((plain.grants(), idle.grants()), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn gateways_that_share_a_public_address_get_grants_of_each_others_sessions() {
+    let peers = [IDLE, IDLE].map(Peer::accepting);
+    let [first, second] = &peers;
+    let mut world = world_at(&[first, second], |_| vec!["198.51.100.9".to_owned()]).await;
+
+    for _ in 0..2 {
+        assert_eq!(session(&world).await, "198.51.100.9");
+    }
+    let status = document_of::<Status>(&world, "/status").await;
+    world.stop().await;
+
+    for (peer, other) in [(first, second), (second, first)] {
+        let announced = peer.announcements.lock().unwrap();
+        assert_eq!((announced.len(), other.grants().len()), (1, 1), "each serves one session");
+        let announced = AddConnection::parse(announced[0].as_bytes()).unwrap();
+        let verifier = Verifier::load(&world.run().join("crt")).unwrap();
+        let shared = ["198.51.100.9".parse().unwrap()];
+        let grant = verifier.verify_grant(&other.grants()[0], &shared, clock::wall()).unwrap();
+        assert_eq!(Some(grant.key), announced.session_key);
+    }
+    let names: Vec<_> =
+        status.unserved.unwrap().gateways.into_iter().map(|it| it.gateway).collect();
+    assert!(names.iter().all(|name| name.starts_with("198.51.100.9 (localhost:")), "{names:?}");
+    assert_ne!(names[0], names[1]);
 }
 
 #[tokio::test]

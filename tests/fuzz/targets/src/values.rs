@@ -5,8 +5,8 @@ use std::{fmt::Display, str::FromStr};
 use cmsg_config::{
     connection_manager::MaybeAddress,
     values::{
-        AbsolutePath, BrokerUrl, ConnectionLimit, ForGateway, Host, HostPort, LogLevel, Pin, Port,
-        Seconds, Switch,
+        AbsolutePath, BrokerUrl, ConnectionLimit, ForGateway, GatewayPin, Host, HostPort, LogLevel,
+        Pin, Port, Seconds, Switch,
     },
 };
 
@@ -16,7 +16,7 @@ pub fn run(data: &[u8]) {
     survives::<AbsolutePath>(text);
     survives::<ConnectionLimit>(text);
     survives::<ForGateway<HostPort>>(text);
-    survives::<ForGateway<Pin>>(text);
+    survives::<GatewayPin>(text);
     survives::<Host>(text);
     survives::<LogLevel>(text);
     survives::<MaybeAddress>(text);
