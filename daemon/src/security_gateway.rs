@@ -281,9 +281,7 @@ impl Observe for LocalRole {
             turned_away: Some(self.gateway.counters.turned_away()),
             unserved: None,
             broker: None,
-            failover: self.peering.as_ref().and_then(|Peering { config, pin, connected }| {
-                self.gateway.failover_status(config, pin.to_string(), |peer| connected.has(peer))
-            }),
+            failover: self.peering.as_ref().and_then(|it| self.gateway.failover_status(it)),
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -60,25 +60,36 @@ pub(super) struct Peering {
     pub(super) connected: Arc<Connected>,
 }
 
-/// Which peers this gateway has connections to.
+/// Which peers this gateway has connections to, and how many bytes it has sent to each.
 #[derive(Debug, Default)]
-pub(super) struct Connected(BTreeMap<GatewayId, AtomicBool>);
+pub(super) struct Connected(BTreeMap<GatewayId, (AtomicBool, AtomicU64)>);
 
 impl Connected {
     fn new(config: &Failover) -> Self {
         let peers = config.peers.iter();
-        Self(peers.map(|peer| (GatewayId(peer.id), AtomicBool::default())).collect())
+        Self(peers.map(|peer| (GatewayId(peer.id), Default::default())).collect())
     }
 
     fn set(&self, peer: GatewayId, is_connected: bool) {
-        if let Some(entry) = self.0.get(&peer) {
+        if let Some((entry, _)) = self.0.get(&peer) {
             entry.store(is_connected, Relaxed);
+        }
+    }
+
+    fn count(&self, peer: GatewayId, bytes: usize) {
+        if let Some((_, sent)) = self.0.get(&peer) {
+            sent.fetch_add(bytes as u64, Relaxed);
         }
     }
 
     /// Whether frames are sent to the peer.
     pub(super) fn has(&self, peer: GatewayId) -> bool {
-        self.0.get(&peer).is_some_and(|entry| entry.load(Relaxed))
+        self.0.get(&peer).is_some_and(|(entry, _)| entry.load(Relaxed))
+    }
+
+    /// Number of bytes sent to the peer.
+    pub(super) fn sent(&self, peer: GatewayId) -> u64 {
+        self.0.get(&peer).map_or(0, |(_, sent)| sent.load(Relaxed))
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use cmsg_config::socket::{Connection, EndReason, Traffic, TurnedAway, Usage};
 use cmsg_proto::{
-    SessionKey, TagDigest,
+    SessionKey, TagDigest, Time,
     allowed::Forbidden,
     control::{AddConnection, Claims, ClaimsError, ReplayError, Replays},
     failover::{Grant, Saved, Standby},
@@ -76,6 +76,8 @@ struct Core {
     /// Where frames to peers go.
     frames: Option<failover::Sender>,
     expected: Expected,
+    /// When the sessions from before the restart end unless their clients were heard.
+    unheard: Option<Time>,
     /// The keys of sessions that may be taken over, to report their ends.
     keys: HashMap<Slot, SessionKey>,
     replays: Replays,
@@ -124,6 +126,7 @@ impl GatewayState {
             standby: None,
             frames: None,
             expected: Expected::default(),
+            unheard: None,
             keys: HashMap::new(),
             replays: Replays::new(REPLAYS),
             stopping: false,
@@ -302,6 +305,7 @@ impl GatewayState {
     pub(super) fn tick(&self) {
         let mut core = self.core();
         core.admission.tick(clock::now(), |flow| self.counters.datagrams(flow));
+        self.end_unheard(&mut core, clock::now());
         self.settle(&mut core);
         let turned_away = self.counters.turned_away();
         if turned_away != core.turned_away {

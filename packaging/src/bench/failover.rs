@@ -2,6 +2,7 @@
 //! agents in network namespaces, with keepalived. Each fault is measured with sites of its own.
 
 use std::{
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
     thread::sleep,
@@ -21,10 +22,12 @@ use crate::{
     binaries::{Binaries, is_installed},
     screen,
 };
+use between::Between;
 use clients::{Clients, Noticed};
 use network::{SHARED, Side};
 use site::{GATEWAYS, MANAGER, Site};
 
+mod between;
 mod clients;
 mod network;
 mod site;
@@ -40,6 +43,9 @@ pub(crate) struct Options {
     /// Let agents end a session without a control connection
     #[arg(long)]
     strict_agents: bool,
+    /// Use the binaries in this directory instead of building them
+    #[arg(long, value_name = "FOLDER")]
+    binaries: Option<PathBuf>,
     /// Format of the report
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
@@ -66,10 +72,14 @@ enum Fault {
     Split,
     /// The process is killed; the third gateway has no peers, as one of an earlier version
     Former,
+    /// Nothing fails. One session a second comes and goes, for half a minute
+    Churn,
+    /// A gateway starts again without its journal, while its peers know 5,000 more sessions
+    Resync,
 }
 
 impl Fault {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::None,
         Self::Kill,
         Self::Restart,
@@ -79,6 +89,8 @@ impl Fault {
         Self::Manager,
         Self::Split,
         Self::Former,
+        Self::Churn,
+        Self::Resync,
     ];
 
     /// From the fault to the end of the clients.
@@ -86,6 +98,7 @@ impl Fault {
         Duration::from_secs(match self {
             Self::Return => 75,
             Self::Split => 25,
+            Self::Churn => 45,
             _ => 15,
         })
     }
@@ -106,14 +119,17 @@ struct Result {
     serving: Vec<Option<usize>>,
     /// How long all clients took to log on.
     seconds_to_log_on: f64,
+    /// What gateways sent to each other because of the fault.
+    between: Option<Between>,
 }
 
 pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    if cfg!(debug_assertions) {
-        return run_optimised();
-    }
     check_host()?;
-    let binaries = Binaries::release(&["pcoip-cmsgd", "pcoip-sim"])?;
+    let binaries = match &options.binaries {
+        Some(folder) => Binaries::at(&folder.canonicalize().context("finding the binaries")?),
+        None if cfg!(debug_assertions) => return run_optimised(),
+        None => Binaries::release(&["pcoip-cmsgd", "pcoip-sim"])?,
+    };
     let faults = if options.fault.is_empty() { Fault::ALL.to_vec() } else { options.fault.clone() };
     let (count, is_strict) = (options.sessions / 4, options.strict_agents);
     let mut results = Vec::new();
@@ -168,7 +184,7 @@ fn measure(
     let seconds_to_log_on = started.elapsed().as_secs_f64();
     // Flows are reported within 200 ms.
     sleep(Duration::from_millis(500));
-    cause(&mut site, fault)?;
+    let between = cause(&mut site, fault)?;
     let sessions = clients.total();
     let noticed = clients.finish(&[Side::Wan.address(SHARED)])?;
     let events = site.agent_events();
@@ -188,15 +204,18 @@ fn measure(
         holder: GATEWAYS.into_iter().find(|gateway| site.holds(*gateway)),
         serving: serving.to_vec(),
         seconds_to_log_on,
+        between,
     })
 }
 
 /// How long fifty clients take to log on at most.
 const LOG_ON: Duration = Duration::from_secs(8);
 
-fn cause(site: &mut Site, fault: Fault) -> anyhow::Result<()> {
-    let [first, second, _] = GATEWAYS;
+fn cause(site: &mut Site, fault: Fault) -> anyhow::Result<Option<Between>> {
+    let [first, second, third] = GATEWAYS;
     match fault {
+        Fault::Churn => return between::churn(site).map(Some),
+        Fault::Resync => return between::resync(site, [second, third]).map(Some),
         Fault::None => {}
         Fault::Kill | Fault::Former => site.kill(first)?,
         Fault::Restart => {
@@ -224,7 +243,7 @@ fn cause(site: &mut Site, fault: Fault) -> anyhow::Result<()> {
             site.network.isolate(&[first, second], false)?;
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 impl Result {
@@ -242,6 +261,10 @@ impl Result {
             serving.collect::<Vec<_>>().join(", "),
             self.violations,
         )];
+        if let Some(Between { seconds, bytes }) = self.between {
+            let kbit = bytes as f64 * 8.0 / 1000.0 / seconds;
+            lines.push(format!("  {bytes} bytes to one peer in {seconds:.1} s ({kbit:.0} kbit/s)"));
+        }
         for it in &self.noticed {
             let [median, most, longest] = it.gap_ms.map(|gap| format!("{gap:.0}"));
             let gateway = if it.affected { "the shared address" } else { "another gateway" };

@@ -13,7 +13,7 @@ pub(super) fn values(failover: &FailoverStatus) -> Vec<String> {
     [own, format!("key: {pin}")].into_iter().chain(peers).collect()
 }
 
-fn peer(PeerStatus { id, address, connected, heard }: &PeerStatus) -> String {
+fn peer(PeerStatus { id, address, connected, heard, .. }: &PeerStatus) -> String {
     let state = match (heard, connected) {
         (true, true) => "connected",
         (true, false) => "connected, but this gateway cannot connect to it",
@@ -34,6 +34,7 @@ mod tests {
             address: format!("10.0.0.{id}:4173"),
             connected,
             heard,
+            sent: 0,
         };
         let failover = FailoverStatus {
             id: 1,

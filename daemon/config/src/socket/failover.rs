@@ -30,6 +30,9 @@ pub struct PeerStatus {
     pub connected: bool,
     /// Whether it was heard within the last second.
     pub heard: bool,
+    /// Bytes sent to it since this gateway started, without TLS.
+    #[serde(default)]
+    pub sent: u64,
 }
 
 /// Which gateway serves a session.

@@ -18,7 +18,7 @@ use super::{
     session::{Served, Session},
     terms::{Fact, Grant, Output, Recipient, Refusal, Rules, View, Why},
 };
-use crate::{SessionKey, TagDigest, Time};
+use crate::{SessionId, SessionKey, TagDigest, Time};
 
 mod claims;
 mod datagrams;
@@ -119,6 +119,28 @@ impl Standby {
         if self.served.contains_key(&key) {
             self.bury(key);
         }
+    }
+
+    /// Ends the sessions that this gateway served before it restarted and whose clients have not
+    /// been heard since, and returns their ids. Call it when they would have ended by themselves.
+    /// Does nothing unless all peers are reachable: one of them may serve the sessions.
+    pub fn end_unheard(&mut self, now: Time) -> Vec<SessionId> {
+        if self.peers.values().any(|peer| peer.is_lost(now)) {
+            return Vec::new();
+        }
+        let is_unheard = |(key, session): &(&SessionKey, &Session)| {
+            let is_own = session.claim.is_some_and(|claim| claim.gateway == self.rules.id);
+            is_own && session.claim == session.highest && !self.served.contains_key(key)
+        };
+        let unheard: Vec<_> =
+            self.sessions.iter().filter(is_unheard).map(|(key, _)| *key).collect();
+        let end = |key: SessionKey| {
+            let id = self.sessions.get(&key)?.grant.id.clone();
+            self.served.insert(key, Served::default());
+            self.bury(key);
+            Some(id)
+        };
+        unheard.into_iter().filter_map(end).collect()
     }
 
     /// Applies deadlines, and sends what has changed and heartbeats. Call it every 100 ms.

@@ -169,7 +169,7 @@ impl Connector {
                     write.flush().await
                 };
                 match timeout(STALLED, written).await {
-                    Ok(Ok(())) => {}
+                    Ok(Ok(())) => self.connected.count(self.id, frame.len()),
                     Ok(Err(error)) => return error,
                     Err(_) => return io::ErrorKind::TimedOut.into(),
                 }

@@ -3,10 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use cmsg_config::{
-    Failover,
-    socket::{Connection, FailoverStatus, PeerStatus, Served},
-};
+use cmsg_config::socket::{Connection, EndReason, FailoverStatus, PeerStatus, Served};
 use cmsg_proto::{
     SessionKey, TagDigest, Time,
     control::Offer,
@@ -21,7 +18,7 @@ use cmsg_proto::{
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::{Core, GatewayState, settle::By};
+use super::{super::peers::Peering, Core, GatewayState, settle::By};
 use crate::{clock, drain};
 
 /// A frame that is to be sent.
@@ -73,6 +70,7 @@ impl GatewayState {
         let mut core = self.core();
         core.standby = Some(Standby::restored(rules, boot, saved));
         core.frames = Some(frames);
+        core.unheard = Some(clock::now() + self.timeouts().resume);
         self.settle(&mut core);
     }
 
@@ -89,12 +87,10 @@ impl GatewayState {
         (saved, self.granted.restart())
     }
 
-    /// The state of failover. `connected` is whether this gateway is connected to a peer.
+    /// The state of failover.
     pub(in super::super) fn failover_status(
         &self,
-        config: &Failover,
-        pin: String,
-        connected: impl Fn(GatewayId) -> bool,
+        Peering { config, pin, connected }: &Peering,
     ) -> Option<FailoverStatus> {
         let core = self.core();
         let standby = core.standby.as_ref()?;
@@ -104,12 +100,13 @@ impl GatewayState {
         let peers = peers.into_iter().map(|peer| PeerStatus {
             id: peer.id,
             address: peer.address.to_string(),
-            connected: connected(GatewayId(peer.id)),
+            connected: connected.has(GatewayId(peer.id)),
             heard: heard.contains(&GatewayId(peer.id)),
+            sent: connected.sent(GatewayId(peer.id)),
         });
         Some(FailoverStatus {
             id: config.id,
-            pin,
+            pin: pin.to_string(),
             serving: standby.served(),
             standing_by: standby.count() - standby.served(),
             ended: standby.tombstones(),
@@ -190,6 +187,19 @@ impl GatewayState {
         standby.set_ready(!self.drain.is_on());
         standby.tick(now);
         self.settle(&mut core);
+    }
+
+    /// Ends the sessions from before the restart whose clients have left.
+    pub(super) fn end_unheard(&self, core: &mut Core, now: Time) {
+        let (Some(standby), Some(until)) = (&mut core.standby, core.unheard) else { return };
+        if now < until {
+            return;
+        }
+        for session in standby.end_unheard(now) {
+            info!(%session, "Session from before the restart closed: its client did not return");
+            self.ends.report(&session, EndReason::ResumeTimeout);
+        }
+        core.unheard = Some(now + self.timeouts().resume);
     }
 
     /// A client sent one of these tags: this gateway serves the session from now on.

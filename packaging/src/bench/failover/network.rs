@@ -110,13 +110,6 @@ impl Network {
         Ok(())
     }
 
-    /// Bytes that a host has sent to the agents' network.
-    pub(super) fn sent(&self, host: u8) -> anyhow::Result<u64> {
-        let mut command = self.on(host, "cat");
-        command.arg("/sys/class/net/lan/statistics/tx_bytes");
-        Ok(String::from_utf8(output(&mut command)?)?.trim().parse()?)
-    }
-
     fn add(&self, janitor: &Janitor, name: &str) -> anyhow::Result<()> {
         let mut add = Command::new("ip");
         add.args(["netns", "add", name]);

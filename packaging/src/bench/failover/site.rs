@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use cmsg_config::socket::{self, Role, Status};
+use jsonwebtoken::EncodingKey;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use sha2::{Digest as _, Sha256};
 
@@ -99,7 +100,7 @@ impl Site {
     }
 
     pub(super) fn status(&self, host: u8, role: Role) -> Option<Status> {
-        socket::get(&self.at(host).join("run"), role, "/status", ASK).ok()
+        socket::get(&self.run(host), role, "/status", ASK).ok()
     }
 
     /// A command for clients.
@@ -113,15 +114,23 @@ impl Site {
         command
     }
 
-    /// What the services logged about a text.
-    pub(super) fn logged(&self, host: u8, text: &str) -> usize {
-        let mut count = 0;
-        let logs = fs::read_dir(self.at(host).join("logs")).into_iter().flatten().flatten();
-        for log in logs {
-            let content = fs::read_to_string(log.path()).unwrap_or_default();
-            count += content.lines().filter(|line| line.contains(text)).count();
+    /// The directory of a host's unix socket.
+    pub(super) fn run(&self, host: u8) -> PathBuf {
+        self.at(host).join("run")
+    }
+
+    /// The key that signs grants.
+    pub(super) fn signing_key(&self) -> anyhow::Result<EncodingKey> {
+        let pem = fs::read(self.folder.join("jwt.key")).context("reading the signing key")?;
+        EncodingKey::from_ec_pem(&pem).context("reading the signing key")
+    }
+
+    /// Removes the journals of a gateway that does not run.
+    pub(super) fn forget(&self, host: u8) -> anyhow::Result<()> {
+        for name in ["security-gateway.journal", "security-gateway.standby"] {
+            fs::remove_file(self.at(host).join("data").join(name)).context("removing a journal")?;
         }
-        count
+        Ok(())
     }
 
     /// What the agent reported: one JSON document a line.

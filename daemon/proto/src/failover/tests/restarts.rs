@@ -193,3 +193,26 @@ fn a_damaged_or_foreign_file_of_records_is_noticed() {
     assert!(Saved::parse(&damaged).unwrap().damaged > 0);
     assert!(Saved::parse(&file[..file.len() - 1]).unwrap().torn > 0);
 }
+
+#[test]
+fn a_restarted_gateway_ends_the_sessions_of_clients_that_left_meanwhile() {
+    let mut site = Site::serving(1);
+    site.announce(2);
+    let saved = site.at(1).saved();
+    *site.at(1) = Standby::restored(rules(1), BootId(11), saved);
+    site.send(1, 1, 5000);
+    site.lost = vec![3];
+    site.wait(1100);
+    let now = site.now;
+    assert_eq!(site.at(1).end_unheard(now), [], "gateway 3 may serve it");
+    site.lost.clear();
+    site.wait(2000);
+
+    let now = site.now;
+    let ended = site.at(1).end_unheard(now);
+    site.wait(100);
+
+    assert_eq!(ended, [grant(2).id]);
+    assert_eq!(site.server(1), [1]);
+    assert!((1..=3).all(|id| site.at(id).view(key(2)).is_none()));
+}
