@@ -20,7 +20,7 @@ use tracing::info;
 
 use super::state::Outgoing;
 use crate::{listen, tls::peers::Identity};
-use accept::Acceptor;
+use accept::{Acceptor, Limits};
 use connect::{Connector, Queue};
 
 mod accept;
@@ -46,8 +46,7 @@ pub(super) struct Peers {
     listener: Option<TcpListener>,
     config: Failover,
     identity: Identity,
-    /// Maximum length of a frame from a peer.
-    max_frame: usize,
+    limits: Limits,
     connected: Arc<Connected>,
 }
 
@@ -99,6 +98,13 @@ const MAX_SESSION: usize = 2048;
 /// The longest frame in bytes: a snapshot of 100,000 sessions.
 const MAX_FRAME: usize = 128 * 1024 * 1024;
 
+/// What a snapshot contains of a session: its grant, who serves it, and its flows.
+const STATEMENTS: usize = 3;
+
+/// The byte that a gateway sends after it has accepted the key of a peer that connects. In TLS 1.3,
+/// the peer completes the handshake before that.
+const ACCEPTED: u8 = 1;
+
 impl Peers {
     /// Loads the key, and binds the port.
     ///
@@ -117,7 +123,7 @@ impl Peers {
             listener,
             config: config.clone(),
             identity,
-            max_frame: MAX_FRAME.min(remembered * MAX_SESSION),
+            limits: Limits::new(remembered),
             connected: Arc::new(Connected::new(config)),
         })
     }
@@ -148,7 +154,7 @@ impl Peers {
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
-        let Self { listener, config, identity, max_frame, connected } = self;
+        let Self { listener, config, identity, limits, connected } = self;
         let mut queues = BTreeMap::new();
         let mut pins = BTreeMap::new();
         for failover::Peer { id, address, pin } in config.peers {
@@ -163,7 +169,7 @@ impl Peers {
         tasks.spawn(stop.clone().run_until_cancelled_owned(send(frames, queues)));
         if let Some(listener) = listener {
             let tls = identity.server(pins.keys().copied().map(Pin).collect())?;
-            let acceptor = Acceptor::new(tls, pins, max_frame, receiver);
+            let acceptor = Acceptor::new(tls, pins, limits, receiver);
             tasks.spawn(acceptor.accept(listener, tasks.clone(), stop.clone()));
         }
         Ok(())

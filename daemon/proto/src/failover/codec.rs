@@ -26,6 +26,9 @@ pub enum Malformed {
     /// A value is not defined, or larger than allowed.
     #[error("the frame contains an invalid value")]
     Invalid,
+    /// There are more statements than allowed.
+    #[error("the frame has more than {0} statements")]
+    TooMany(usize),
 }
 
 const VERSION: u8 = 1;
@@ -79,13 +82,15 @@ impl Frame {
     }
 
     /// Parses the binary form. `grant` verifies the token of a grant; grants that it refuses are
-    /// left out.
+    /// left out. A statement takes several times as much memory as on the wire, so `max_statements`
+    /// limits them, including refused grants.
     ///
     /// # Errors
     ///
     /// [`Malformed`] by variant.
     pub fn decode(
         bytes: &[u8],
+        max_statements: usize,
         grant: impl FnMut(&str) -> Option<Grant>,
     ) -> Result<Self, Malformed> {
         let mut input = Input(bytes);
@@ -97,7 +102,7 @@ impl Frame {
         let (boot, sequence) = (BootId(input.u64()?), input.u64()?);
         let content = match kind {
             HEARTBEAT => Content::Heartbeat(input.flag()?),
-            BATCH => Content::Batch(input.statements(grant)?),
+            BATCH => Content::Batch(input.statements(max_statements, grant)?),
             RESYNC => {
                 let number = input.u64()?;
                 let received = match input.flag()? {
@@ -111,7 +116,8 @@ impl Frame {
             }
             SNAPSHOT => {
                 let (to, number) = (BootId(input.u64()?), input.u64()?);
-                Content::Snapshot { to, number, statements: input.statements(grant)? }
+                let statements = input.statements(max_statements, grant)?;
+                Content::Snapshot { to, number, statements }
             }
             _ => return Err(Malformed::Invalid),
         };
@@ -232,10 +238,16 @@ impl<'a> Input<'a> {
     /// The statements up to the end.
     fn statements(
         &mut self,
+        max: usize,
         mut grant: impl FnMut(&str) -> Option<Grant>,
     ) -> Result<Vec<Statement>, Malformed> {
         let mut statements = Vec::new();
+        let mut count = 0;
         while !self.0.is_empty() {
+            if count == max {
+                return Err(Malformed::TooMany(max));
+            }
+            count += 1;
             statements.extend(self.statement(&mut grant)?);
         }
         Ok(statements)

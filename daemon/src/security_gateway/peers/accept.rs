@@ -16,15 +16,16 @@ use cmsg_proto::{
 use rustls::ServerConfig;
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    sync::{Mutex as AsyncMutex, OwnedMutexGuard},
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
 
-use super::Receive;
+use super::{ACCEPTED, MAX_FRAME, MAX_SESSION, Receive, STATEMENTS};
 use crate::{
     limiter::{Limiter, Permit},
     tls::peers::proved,
@@ -33,38 +34,61 @@ use crate::{
 /// How long the TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(2);
 
-/// How long a peer may send nothing. It sends a heartbeat four times a second.
-const SILENT: Duration = Duration::from_secs(3);
-
-/// How long a frame may take to arrive.
-const SLOW: Duration = Duration::from_secs(30);
-
 /// Connections that have not proved a key yet.
 const STRANGERS: usize = 64;
 
 /// A longer frame is parsed on a thread of its own.
 const LONG: usize = 64 * 1024;
 
+/// What a peer may send.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Maximum length of a frame in bytes.
+    pub(super) frame: usize,
+    /// Maximum number of statements in a frame.
+    pub(super) statements: usize,
+    /// How long a peer may send nothing. It sends a heartbeat four times a second.
+    pub(super) silent: Duration,
+    /// How long a frame may take to arrive.
+    pub(super) slow: Duration,
+}
+
+impl Limits {
+    /// For this number of sessions and ended sessions.
+    pub(super) fn new(remembered: usize) -> Self {
+        Self {
+            frame: MAX_FRAME.min(remembered.saturating_mul(MAX_SESSION)),
+            statements: remembered.saturating_mul(STATEMENTS),
+            silent: Duration::from_secs(3),
+            slow: Duration::from_secs(30),
+        }
+    }
+}
+
 pub(super) struct Acceptor {
     tls: TlsAcceptor,
     pins: BTreeMap<[u8; 32], GatewayId>,
-    max_frame: usize,
+    limits: Limits,
     receiver: Arc<dyn Receive>,
     strangers: Arc<Limiter>,
     /// The connection of each peer. A new one replaces the former.
     current: Mutex<BTreeMap<GatewayId, CancellationToken>>,
+    /// Held while frames of a peer are received and parsed.
+    turns: BTreeMap<GatewayId, Arc<AsyncMutex<()>>>,
 }
 
 impl Acceptor {
     pub(super) fn new(
         tls: ServerConfig,
         pins: BTreeMap<[u8; 32], GatewayId>,
-        max_frame: usize,
+        limits: Limits,
         receiver: Arc<dyn Receive>,
     ) -> Arc<Self> {
         let strangers = Limiter::new(STRANGERS, Order::SourceFirst);
         let tls = TlsAcceptor::from(Arc::new(tls));
-        Arc::new(Self { tls, pins, max_frame, receiver, strangers, current: Mutex::default() })
+        let turns = pins.values().map(|peer| (*peer, Arc::default())).collect();
+        let current = Mutex::default();
+        Arc::new(Self { tls, pins, limits, receiver, strangers, current, turns })
     }
 
     /// Accepts connections until the shutdown.
@@ -128,40 +152,52 @@ impl Acceptor {
         stream: TcpStream,
     ) -> anyhow::Result<(impl AsyncRead + Unpin + use<>, GatewayId)> {
         SockRef::from(&stream).set_keepalive(true)?;
-        let accepting = timeout(HANDSHAKE, self.tls.accept(stream)).await;
-        let stream = accepting.context("the TLS handshake timed out")??;
-        let pin = proved(stream.get_ref().1.peer_certificates());
-        let peer = pin.and_then(|pin| self.pins.get(&pin.0)).context("its key is unknown")?;
-        Ok((stream, *peer))
+        let accepting = async {
+            let mut stream = self.tls.accept(stream).await?;
+            let pin = proved(stream.get_ref().1.peer_certificates());
+            let peer = pin.and_then(|pin| self.pins.get(&pin.0)).context("its key is unknown")?;
+            stream.write_all(&[ACCEPTED]).await?;
+            stream.flush().await?;
+            Ok((stream, *peer))
+        };
+        timeout(HANDSHAKE, accepting).await.ok().context("the TLS handshake timed out")?
     }
 
     /// Receives frames until the peer closes the connection.
-    async fn receive(
+    pub(super) async fn receive(
         &self,
         mut stream: impl AsyncRead + Unpin,
         peer: GatewayId,
     ) -> anyhow::Result<()> {
+        let Limits { frame: max, statements, silent, slow } = self.limits;
+        // A peer that connects again and again does not occupy more than one thread: a frame of its
+        // former connection may still be parsed.
+        let turn = self.turns.get(&peer).context("its key is unknown")?;
+        let turn = Arc::new(Arc::clone(turn).lock_owned().await);
         loop {
             let mut head = [0; 4];
-            let read = timeout(SILENT, stream.read_exact(&mut head)).await;
-            match read.context("the peer is silent")? {
+            let read = timeout(silent, stream.read_exact(&mut head)).await;
+            match read.ok().context("the peer is silent")? {
                 Ok(_) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
             let length = u32::from_be_bytes(head);
-            if usize::try_from(length).is_ok_and(|length| length > self.max_frame) {
-                bail!("a frame of {length} bytes; at most {} are possible", self.max_frame);
+            if usize::try_from(length).is_ok_and(|length| length > max) {
+                bail!("a frame of {length} bytes; at most {max} are possible");
             }
             // The buffer grows as bytes arrive.
             let mut bytes = Vec::new();
             let mut frame = (&mut stream).take(length.into());
-            let read = timeout(SLOW, frame.read_to_end(&mut bytes)).await;
-            if read.context("the peer is too slow")?? < usize::try_from(length)? {
+            let read = timeout(slow, frame.read_to_end(&mut bytes)).await;
+            if read.ok().context("the peer is too slow")?? < usize::try_from(length)? {
                 bail!("the connection ended within a frame");
             }
-            let receiver = Arc::clone(&self.receiver);
-            let parse = move || Frame::decode(&bytes, |token| receiver.verify(token));
+            let (receiver, turn) = (Arc::clone(&self.receiver), Arc::clone(&turn));
+            let parse = move || {
+                let _turn: Arc<OwnedMutexGuard<()>> = turn;
+                Frame::decode(&bytes, statements, |token| receiver.verify(token))
+            };
             let frame = match length as usize > LONG {
                 true => tokio::task::spawn_blocking(parse).await?,
                 false => parse(),

@@ -7,13 +7,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use cmsg_config::values::{HostPort, Pin};
 use cmsg_proto::failover::GatewayId;
 use rustls::{ClientConfig, pki_types::ServerName};
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     sync::Notify,
     time::{sleep, timeout},
@@ -21,7 +21,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tracing::{debug, info, warn};
 
-use super::{Connected, Identity};
+use super::{ACCEPTED, Connected, Identity};
 
 /// How long a connection attempt may take, with its TLS handshake.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -31,6 +31,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// How long the peer may take to acknowledge or accept bytes. It is considered lost before that.
 const STALLED: Duration = Duration::from_secs(3);
+
+/// Bytes that a peer must accept in that time. A long frame may take longer.
+const CHUNK: usize = 16 * 1024;
 
 /// Maximum number of bytes that wait for a slow peer: it requests a snapshot later.
 const MAX_QUEUED: usize = 64 * 1024 * 1024;
@@ -66,7 +69,7 @@ impl Queue {
         }
     }
 
-    async fn next(&self) -> Arc<[u8]> {
+    pub(super) async fn next(&self) -> Arc<[u8]> {
         loop {
             if let Some(frame) = self.take() {
                 return frame;
@@ -82,7 +85,7 @@ impl Queue {
         Some(frame)
     }
 
-    fn set_open(&self, is_open: bool) {
+    pub(super) fn set_open(&self, is_open: bool) {
         *self.waiting() = Waiting { is_open, ..Waiting::default() };
     }
 
@@ -98,6 +101,8 @@ pub(super) struct Connector {
     tls: Arc<ClientConfig>,
     queue: Arc<Queue>,
     connected: Arc<Connected>,
+    /// [`STALLED`], except in tests.
+    pub(super) stalled: Duration,
 }
 
 impl Connector {
@@ -109,7 +114,7 @@ impl Connector {
         connected: Arc<Connected>,
     ) -> anyhow::Result<Self> {
         let tls = Arc::new(identity.client(pin).context("preparing TLS for peers")?);
-        Ok(Self { id, address, tls, queue: Arc::clone(queue), connected })
+        Ok(Self { id, address, tls, queue: Arc::clone(queue), connected, stalled: STALLED })
     }
 
     /// Connects, sends, and connects again.
@@ -141,21 +146,26 @@ impl Connector {
         }
     }
 
-    async fn connect(&self) -> anyhow::Result<TlsStream<TcpStream>> {
+    /// Connects, and waits until the peer has accepted the key of this gateway.
+    pub(super) async fn connect(&self) -> anyhow::Result<TlsStream<TcpStream>> {
         let host = self.address.host.as_str();
         let stream = TcpStream::connect((host, self.address.port)).await.context("connecting")?;
         stream.set_nodelay(true)?;
         SockRef::from(&stream).set_tcp_user_timeout(Some(STALLED))?;
         let name = ServerName::try_from(host.to_owned()).context("using its name")?;
         let connector = TlsConnector::from(Arc::clone(&self.tls));
-        connector.connect(name, stream).await.context("TLS handshake")
+        let mut stream = connector.connect(name, stream).await.context("TLS handshake")?;
+        let answer = stream.read_u8().await;
+        let answer = answer.context("the peer has not accepted the key of this gateway")?;
+        ensure!(answer == ACCEPTED, "the peer sent an unexpected byte");
+        Ok(stream)
     }
 
     /// Sends what is queued until the connection breaks. Returns why it broke.
-    async fn send(&self, stream: TlsStream<TcpStream>) -> io::Error {
+    pub(super) async fn send(&self, stream: impl AsyncRead + AsyncWrite) -> io::Error {
         let (mut read, mut write) = tokio::io::split(stream);
         let closed = async {
-            // The peer never sends anything.
+            // The peer sends nothing else.
             match read.read_u8().await {
                 Ok(_) => io::Error::other("the peer sent unexpected bytes"),
                 Err(error) => error,
@@ -164,14 +174,16 @@ impl Connector {
         let sending = async {
             loop {
                 let frame = self.queue.next().await;
-                let written = async {
-                    write.write_all(&frame).await?;
-                    write.flush().await
-                };
-                match timeout(STALLED, written).await {
-                    Ok(Ok(())) => self.connected.count(self.id, frame.len()),
-                    Ok(Err(error)) => return error,
-                    Err(_) => return io::ErrorKind::TimedOut.into(),
+                for chunk in frame.chunks(CHUNK) {
+                    let written = async {
+                        write.write_all(chunk).await?;
+                        write.flush().await
+                    };
+                    match timeout(self.stalled, written).await {
+                        Ok(Ok(())) => self.connected.count(self.id, chunk.len()),
+                        Ok(Err(error)) => return error,
+                        Err(_) => return io::ErrorKind::TimedOut.into(),
+                    }
                 }
             }
         };

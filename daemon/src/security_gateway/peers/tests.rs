@@ -10,9 +10,11 @@ use tokio::{
     net::TcpStream,
     time::{sleep, timeout},
 };
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::*;
+
+mod hostile;
 
 /// Long enough for any machine; a test that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -103,6 +105,15 @@ impl Gateway {
     }
 }
 
+/// Connects to the gateway with this key, and expects its key to be accepted.
+async fn dial(identity: &Identity, to: &Gateway) -> TlsStream<TcpStream> {
+    let stream = TcpStream::connect(to.address).await.unwrap();
+    let tls = TlsConnector::from(Arc::new(identity.client(to.pin).unwrap()));
+    let mut stream = tls.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    assert_eq!(stream.read_u8().await.unwrap(), ACCEPTED);
+    stream
+}
+
 /// A folder with a key, and the SHA-256 of the public key.
 fn keyed() -> (TempDir, Pin) {
     let folder = tempfile::tempdir().unwrap();
@@ -189,9 +200,7 @@ async fn a_connection_with_anything_but_frames_is_closed() {
         &framed(&[heartbeat(1).encode(), vec![0]].concat()),
     ];
     for bytes in table {
-        let stream = TcpStream::connect(one.address).await.unwrap();
-        let tls = TlsConnector::from(Arc::new(identity.client(one.pin).unwrap()));
-        let mut stream = tls.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+        let mut stream = dial(&identity, &one).await;
         stream.write_all(bytes).await.unwrap();
 
         let closed = timeout(PATIENCE, stream.read_u8()).await.expect("it is closed");

@@ -116,7 +116,7 @@ impl Site {
                 {
                     if to == Recipient::All || to == Recipient::Peer(id(at)) {
                         let verify = |token: &str| gateway.handler.verify(token);
-                        let frame = Frame::decode(&frame, verify).unwrap();
+                        let frame = Frame::decode(&frame, 1000, verify).unwrap();
                         gateway.handler.receive(id(from), frame);
                     }
                 }

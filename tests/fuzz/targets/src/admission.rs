@@ -240,6 +240,7 @@ impl World {
                 Event::Close(control) => {
                     assert!(self.controls.contains(&control) && self.closed.insert(control));
                 }
+                Event::TakenOver(..) | Event::Moved(..) => panic!("there is no other gateway"),
             }
         }
     }

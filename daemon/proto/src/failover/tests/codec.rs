@@ -56,6 +56,9 @@ fn any_content() -> impl Strategy<Value = Content> {
     ]
 }
 
+/// More statements than any of these frames has.
+const MANY: usize = 1000;
+
 /// A verifier for the tokens of the tests, which are numbers.
 fn verified(token: &str) -> Option<Grant> {
     Some(grant(token.strip_prefix("token")?.parse().ok()?))
@@ -69,10 +72,10 @@ proptest! {
         let frame = Frame { boot: BootId(boot), sequence, content };
         let bytes = frame.encode();
 
-        let read = Frame::decode(&bytes, verified);
+        let read = Frame::decode(&bytes, MANY, verified);
         prop_assert_eq!(read.as_ref(), Ok(&frame));
 
-        let truncated = Frame::decode(&bytes[..cut.index(bytes.len())], verified);
+        let truncated = Frame::decode(&bytes[..cut.index(bytes.len())], MANY, verified);
         let is_shorter = match (&truncated, &frame.content) {
             // Statements have no count: the frame has a length on the wire.
             (Ok(read), Content::Batch(_) | Content::Snapshot { .. }) => *read != frame,
@@ -84,8 +87,8 @@ proptest! {
 
     #[test]
     fn any_bytes_are_parsed_or_refused(bytes in vec(any::<u8>(), 0..200), kind in 0..4_u8) {
-        let _ = Frame::decode(&bytes, verified);
-        let _ = Frame::decode(&[&[1, kind], bytes.as_slice()].concat(), verified);
+        let _ = Frame::decode(&bytes, MANY, verified);
+        let _ = Frame::decode(&[&[1, kind], bytes.as_slice()].concat(), MANY, verified);
     }
 }
 
@@ -96,14 +99,14 @@ fn invalid_frames_are_refused_with_their_reason() {
     let changed = |at: usize, to: u8| {
         let mut bytes = bytes.clone();
         bytes[at] = to;
-        Frame::decode(&bytes, verified)
+        Frame::decode(&bytes, MANY, verified)
     };
 
     assert_eq!(changed(0, 2), Err(Malformed::Version(2)));
     assert_eq!(changed(1, 4), Err(Malformed::Invalid));
     assert_eq!(changed(18, 2), Err(Malformed::Invalid));
     let longer = [bytes.as_slice(), &[0]].concat();
-    assert_eq!(Frame::decode(&longer, verified), Err(Malformed::Trailing));
+    assert_eq!(Frame::decode(&longer, MANY, verified), Err(Malformed::Trailing));
 }
 
 #[test]
@@ -112,9 +115,31 @@ fn refused_grants_are_left_out() {
     let content = Content::Batch(vec![Statement::Grant(grant(1)), ended.clone()]);
     let bytes = Frame { boot: BootId(1), sequence: 1, content }.encode();
 
-    let read = Frame::decode(&bytes, |_| None).unwrap();
+    let read = Frame::decode(&bytes, MANY, |_| None).unwrap();
 
     assert_eq!(read.content, Content::Batch(vec![ended]));
+}
+
+#[test]
+fn refused_grants_count_as_statements() {
+    let ended = Statement::Ended { key: key(1), term: Term(1) };
+    let statements = vec![Statement::Grant(grant(1)), Statement::Grant(grant(2)), ended];
+    let bytes = [
+        Content::Batch(statements.clone()),
+        Content::Snapshot { to: BootId(1), number: 1, statements },
+    ]
+    .map(|content| Frame { boot: BootId(1), sequence: 1, content }.encode());
+
+    for bytes in bytes {
+        let mut verified = 0;
+        let refuse = |_: &str| {
+            verified += 1;
+            None
+        };
+        assert_eq!(Frame::decode(&bytes, 1, refuse), Err(Malformed::TooMany(1)));
+        assert_eq!(verified, 1, "nothing beyond the limit is verified");
+        assert!(Frame::decode(&bytes, 3, |_| None).is_ok());
+    }
 }
 
 /// The token of a grant with a signature of RSA-2048 has at most 1.2 KiB.
