@@ -17,8 +17,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Index {
     places: HashMap<Place, BTreeSet<SessionKey>>,
-    /// The number of places at each address of clients.
-    clients: HashMap<IpAddr, usize>,
+    /// The sessions with a flow from each address of clients.
+    clients: HashMap<IpAddr, BTreeSet<SessionKey>>,
     /// The addresses of clients that were added or removed.
     changed: BTreeMap<IpAddr, bool>,
 }
@@ -36,38 +36,39 @@ pub(super) enum Found {
 impl Index {
     pub(super) fn insert(&mut self, key: SessionKey, flows: &Flows) {
         for place in places(flows) {
-            let keys = self.places.entry(place).or_default();
-            if keys.insert(key) && keys.len() == 1 && place.0 == Side::Client {
-                let count = self.clients.entry(place.1).or_default();
-                *count += 1;
-                if *count == 1 {
-                    self.changed.insert(place.1, true);
-                }
+            self.places.entry(place).or_default().insert(key);
+        }
+        for ip in clients(flows) {
+            let keys = self.clients.entry(ip).or_default();
+            if keys.is_empty() {
+                self.changed.insert(ip, true);
             }
+            keys.insert(key);
         }
     }
 
     pub(super) fn remove(&mut self, key: SessionKey, flows: &Flows) {
         for place in places(flows) {
-            let Some(keys) = self.places.get_mut(&place) else { continue };
+            if let Some(keys) = self.places.get_mut(&place) {
+                keys.remove(&key);
+                if keys.is_empty() {
+                    self.places.remove(&place);
+                }
+            }
+        }
+        for ip in clients(flows) {
+            let Some(keys) = self.clients.get_mut(&ip) else { continue };
             keys.remove(&key);
             if keys.is_empty() {
-                self.places.remove(&place);
-                if place.0 == Side::Client {
-                    self.leave(place.1);
-                }
+                self.clients.remove(&ip);
+                self.changed.insert(ip, false);
             }
         }
     }
 
-    /// A place at a client's address has no session any more.
-    fn leave(&mut self, ip: IpAddr) {
-        let Some(count) = self.clients.get_mut(&ip) else { return };
-        *count -= 1;
-        if *count == 0 {
-            self.clients.remove(&ip);
-            self.changed.insert(ip, false);
-        }
+    /// The sessions with a flow from this address of a client.
+    pub(super) fn of_client(&self, ip: IpAddr) -> impl Iterator<Item = SessionKey> {
+        self.clients.get(&ip).into_iter().flatten().copied()
     }
 
     /// The addresses of clients that have changed since the last call, and whether there are flows
@@ -91,4 +92,8 @@ impl Index {
 fn places(flows: &Flows) -> impl Iterator<Item = Place> {
     let client = flows.client.iter().map(|flow| (Side::Client, flow.from.ip(), flow.spi));
     client.chain(flows.agent.iter().map(|flow| (Side::Agent, flow.from.ip(), flow.spi)))
+}
+
+fn clients(flows: &Flows) -> impl Iterator<Item = IpAddr> {
+    flows.client.iter().map(|flow| flow.from.ip())
 }

@@ -21,7 +21,11 @@ pub(super) struct Peer {
     is_behind: bool,
     /// The latest request for a snapshot.
     requested: Option<Time>,
+    /// Its number.
     number: u64,
+    /// The number of the first request since it must send one. The answer to any later request is
+    /// complete too: a long one may arrive after the next request.
+    first: u64,
     /// When this gateway last sent a snapshot to the peer.
     answered: Option<Time>,
 }
@@ -37,8 +41,12 @@ pub(super) enum Arrival {
 /// More sessions than are announced while a grant is on its way.
 const MAX_SKIPPED: usize = 1024;
 
-/// How often a snapshot is requested from a peer.
+/// How long to wait for a snapshot before it is requested again. The time doubles with each request
+/// but the first, since it may take longer to send the snapshot.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How often the time doubles.
+const MAX_DOUBLINGS: u32 = 3;
 
 /// How often a snapshot is sent to a peer at most.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -47,19 +55,24 @@ impl Peer {
     /// A peer whose batches up to this one were applied before a restart.
     pub(super) fn restored(applied: Position) -> Self {
         let (boot, applied) = (Some(applied.boot), Some(applied));
-        Self { boot, applied, is_behind: true, ..Self::default() }
+        Self { boot, applied, is_behind: true, first: 1, ..Self::default() }
     }
 
     /// A frame arrived, which renews the lease. Returns whether the peer has restarted.
     pub(super) fn hear(&mut self, boot: BootId, now: Time) -> bool {
         // It may have missed what this gateway reported, and claim sessions that have moved.
-        self.is_behind |= self.is_lost(now);
+        if self.is_lost(now) {
+            self.miss();
+        }
         self.heard = Some(now);
         let is_new = self.boot.replace(boot).is_some_and(|former| former != boot);
         if is_new {
             self.applied = None;
+            self.first = self.number + 1;
         }
-        self.is_behind |= self.applied.is_none();
+        if self.applied.is_none() {
+            self.miss();
+        }
         is_new
     }
 
@@ -74,7 +87,7 @@ impl Peer {
             Some(applied) if sequence <= applied.sequence => Arrival::Repeated,
             Some(applied) if sequence == applied.sequence.saturating_add(1) => Arrival::Next,
             _ => {
-                self.is_behind = true;
+                self.miss();
                 Arrival::Missing
             }
         }
@@ -82,7 +95,9 @@ impl Peer {
 
     /// A batch was sent that has not arrived.
     pub(super) fn miss(&mut self) {
-        self.is_behind = true;
+        if !std::mem::replace(&mut self.is_behind, true) {
+            self.first = self.number + 1;
+        }
     }
 
     /// The batch was applied.
@@ -108,12 +123,13 @@ impl Peer {
     /// Something of the peer was refused: everything must be sent again.
     pub(super) fn start_over(&mut self) {
         self.applied = None;
-        self.is_behind = true;
+        self.miss();
     }
 
     /// The number of a request for a snapshot, if it is time for one.
     pub(super) fn request(&mut self, now: Time) -> Option<u64> {
-        let may_ask = self.requested.is_none_or(|requested| now.since(requested) >= RETRY);
+        let pause = RETRY * 2_u32.pow(self.tries().min(MAX_DOUBLINGS));
+        let may_ask = self.requested.is_none_or(|requested| now.since(requested) >= pause);
         if !self.is_behind || !may_ask || self.boot.is_none() {
             return None;
         }
@@ -122,10 +138,15 @@ impl Peer {
         Some(self.number)
     }
 
-    /// Whether a snapshot answers the latest request. It does so once.
+    /// Number of requests since it must send a snapshot, except for the first one.
+    fn tries(&self) -> u32 {
+        u32::try_from(self.number.saturating_sub(self.first)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a snapshot answers a request. It does so once.
     pub(super) fn accept_snapshot(&mut self, number: u64, sequence: u64) -> bool {
         let is_old = self.applied.is_some_and(|applied| applied.sequence > sequence);
-        let is_requested = self.requested.is_some() && number == self.number;
+        let is_requested = (self.first..=self.number).contains(&number);
         let accepted = self.is_behind && is_requested && !is_old;
         if accepted {
             self.is_behind = false;

@@ -18,7 +18,7 @@ use super::{
     session::{Served, Session},
     terms::{Fact, Grant, Output, Recipient, Refusal, Rules, View, Why},
 };
-use crate::{SessionId, SessionKey, TagDigest, Time};
+use crate::{SessionId, SessionKey, TagDigest, Time, gateway::Side};
 
 mod claims;
 mod datagrams;
@@ -38,6 +38,7 @@ pub struct Standby {
     served: BTreeMap<SessionKey, Served>,
     /// Grants of the same second may have the same tag.
     by_tag: HashMap<TagDigest, Vec<SessionKey>>,
+    by_agent: HashMap<IpAddr, BTreeSet<SessionKey>>,
     /// The number of sessions by the length of their tags in bytes.
     lengths: BTreeMap<usize, usize>,
     index: Index,
@@ -80,6 +81,7 @@ impl Standby {
             sessions: BTreeMap::new(),
             served: BTreeMap::new(),
             by_tag: HashMap::new(),
+            by_agent: HashMap::new(),
             lengths: BTreeMap::new(),
             index: Index::default(),
             ended: Ended::default(),
@@ -169,6 +171,18 @@ impl Standby {
     /// Lengths in bytes of all granted tags, in ascending order.
     pub fn tag_lengths(&self) -> impl Iterator<Item = usize> {
         self.lengths.keys().copied()
+    }
+
+    /// Whether no session that this gateway does not serve has this address of a client or an agent.
+    /// Otherwise, an unknown datagram may belong to such a session, and must not be guessed to
+    /// belong to one of this gateway.
+    #[must_use]
+    pub fn may_guess(&self, side: Side, ip: IpAddr) -> bool {
+        let is_served = |key: SessionKey| self.served.contains_key(&key);
+        match side {
+            Side::Client => self.index.of_client(ip).all(is_served),
+            Side::Agent => self.by_agent.get(&ip).into_iter().flatten().all(|key| is_served(*key)),
+        }
     }
 
     /// The clients' addresses with a replicated flow that have changed since the last call, and
@@ -279,6 +293,13 @@ impl Standby {
             *count -= 1;
             if *count == 0 {
                 self.lengths.remove(&session.grant.tag.length);
+            }
+        }
+        let agent = session.grant.agent.ip();
+        if let Some(keys) = self.by_agent.get_mut(&agent) {
+            keys.remove(&key);
+            if keys.is_empty() {
+                self.by_agent.remove(&agent);
             }
         }
         if let Some(keys) = self.by_tag.get_mut(&session.grant.tag) {

@@ -238,6 +238,22 @@ impl Admission {
     pub fn datagram(
         &mut self,
         side: Side,
+        origin: Origin,
+        candidates: SpiCandidates,
+        clock: (Time, impl Fn(FlowId) -> Seen),
+    ) -> Result<Destination, Dropped> {
+        self.decide((side, true), origin, candidates, clock)
+    }
+
+    /// [`Admission::datagram`]. Without `may_guess`, the datagram belongs to a session only if the
+    /// session has its SPI.
+    ///
+    /// # Errors
+    ///
+    /// Why the datagram is dropped.
+    pub fn decide(
+        &mut self,
+        (side, may_guess): (Side, bool),
         Origin { from, local }: Origin,
         candidates: SpiCandidates,
         (now, seen): (Time, impl Fn(FlowId) -> Seen),
@@ -245,7 +261,7 @@ impl Admission {
         let place = self.by_address.get(&(side, from.ip())).ok_or(Dropped::Unknown)?;
         let slots = place.candidates(candidates).into_iter();
         let sessions: Vec<_> = slots.filter_map(|slot| self.at(slot)).collect();
-        let (slot, placed) = judge::judge(&sessions, side, from, candidates)?;
+        let (slot, placed) = judge::judge(&sessions, (side, may_guess), from, candidates)?;
         let session = self.sessions[slot.index()].as_mut().ok_or(Dropped::Unknown)?;
         session.look(side, now, seen);
         let (destination, changes) = session.place_at(side, placed, local, now);

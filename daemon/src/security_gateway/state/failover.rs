@@ -229,21 +229,22 @@ impl GatewayState {
         let at = local
             .map_or(canonical(self.listen), |local| SocketAddr::new(local.at, self.listen.port()));
         let verdict = standby.datagram(side, (from, at), candidates, now);
+        let may_guess = standby.may_guess(side, from.ip());
         self.settle(core);
+        let inherit = |core: &mut Core, key, spi| {
+            let numbered = (spi, candidates.sequence(spi));
+            core.admission.inherit((key, side), origin, numbered, now)
+        };
+        let decide = |core: &mut Core, may_guess| {
+            core.admission.decide((side, may_guess), origin, candidates, (now, seen))
+        };
         match verdict {
-            Verdict::Relay(key, spi, _) => {
-                let numbered = (spi, candidates.sequence(spi));
-                core.admission.inherit((key, side), origin, numbered, now)
-            }
+            Verdict::Relay(key, spi, _) => inherit(core, key, spi),
             Verdict::Admitted(key, Some(spi)) => {
-                let decided = core.admission.datagram(side, origin, candidates, (now, seen));
-                decided.or_else(|_| {
-                    let numbered = (spi, candidates.sequence(spi));
-                    core.admission.inherit((key, side), origin, numbered, now)
-                })
+                decide(core, false).or_else(|_| inherit(core, key, spi))
             }
             Verdict::Admitted(_, None) | Verdict::Drop(failover::Dropped::Unknown) => {
-                core.admission.datagram(side, origin, candidates, (now, seen))
+                decide(core, may_guess)
             }
             Verdict::Drop(failover::Dropped::Ambiguous) => Err(Dropped::Ambiguous),
             Verdict::Drop(_) => Err(Dropped::Unknown),

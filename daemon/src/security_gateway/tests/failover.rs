@@ -241,3 +241,28 @@ async fn an_ended_session_is_ended_everywhere() {
     assert_eq!(site.state(2).announced(&digests(1)), None);
     assert!(site.state(2).announced(&digests(2)).is_some());
 }
+
+#[tokio::test]
+async fn nothing_is_guessed_for_a_neighbour_that_another_gateway_serves() {
+    let mut site = Site::new();
+    site.flowing(1);
+    site.announce(2);
+    site.pass();
+    let client = CLIENT.parse::<SocketAddr>().unwrap().ip();
+    // The second session has the same agent and client address, and no flow yet.
+    site.state(2).admit(&digests(2), client).unwrap();
+    let unknown = SpiCandidates::of(b"????").unwrap();
+    let decide = |site: &Site, side, from: &str| {
+        let at = Some(EXTERNAL.parse().unwrap());
+        site.state(2).decide(side, (from.parse().unwrap(), at), unknown)
+    };
+
+    assert_eq!(decide(&site, Side::Client, CLIENT), None);
+    assert_eq!(decide(&site, Side::Agent, AGENT), None);
+
+    site.state(1).supersede(SessionKey::from_random([1; 16]));
+    site.pass();
+
+    let guessed = decide(&site, Side::Client, CLIENT);
+    assert_eq!(guessed.map(|(destination, _)| destination.to), Some(AGENT.parse().unwrap()));
+}

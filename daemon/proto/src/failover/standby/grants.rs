@@ -142,6 +142,7 @@ impl Standby {
 
     pub(super) fn insert(&mut self, grant: Grant) {
         self.by_tag.entry(grant.tag).or_default().push(grant.key);
+        self.by_agent.entry(grant.agent.ip()).or_default().insert(grant.key);
         *self.lengths.entry(grant.tag.length).or_default() += 1;
         self.unrecorded.insert(grant.key);
         self.sessions.insert(grant.key, Session::new(grant));

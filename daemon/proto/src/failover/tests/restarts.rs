@@ -216,3 +216,29 @@ fn a_restarted_gateway_ends_the_sessions_of_clients_that_left_meanwhile() {
     assert_eq!(site.server(1), [1]);
     assert!((1..=3).all(|id| site.at(id).view(key(2)).is_none()));
 }
+
+#[test]
+fn a_snapshot_that_takes_longer_than_the_next_request_is_accepted() {
+    let mut site = Site::serving(1);
+    let now = site.now;
+    *site.at(2) = Standby::new(rules(2), BootId(12));
+    site.at(2).receive(GatewayId(1), frame(1, 9, Content::Heartbeat(true)), now);
+    let mut requests = Vec::new();
+    for tick in 0..5 {
+        let now = now + Duration::from_millis(500 * tick);
+        site.at(2).receive(GatewayId(1), frame(1, 9, Content::Heartbeat(true)), now);
+        site.at(2).tick(now);
+        for output in site.at(2).take_outputs() {
+            if let Output::Send(_, Frame { content: Content::Resync { number, .. }, .. }) = output {
+                requests.push((tick, number));
+            }
+        }
+    }
+    assert_eq!(requests, [(0, 1), (2, 2)], "the time doubles");
+    let statements = vec![Statement::Grant(grant(1))];
+    let content = Content::Snapshot { to: BootId(12), number: 1, statements };
+
+    site.at(2).receive(GatewayId(1), frame(1, 9, content), now + Duration::from_millis(2400));
+
+    assert!(site.at(2).view(key(1)).is_some());
+}

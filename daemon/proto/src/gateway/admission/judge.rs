@@ -12,10 +12,11 @@ use super::{
 /// The session that a datagram belongs to, and its SPI.
 ///
 /// The rules are tried in order, each with both positions of the SPI. The first rule that matches
-/// exactly one session decides. A rule that matches several drops the datagram.
+/// exactly one session decides. A rule that matches several drops the datagram. Without `may_guess`,
+/// a session must have the SPI.
 pub(super) fn judge(
     sessions: &[(Slot, &Session)],
-    side: Side,
+    (side, may_guess): (Side, bool),
     from: SocketAddr,
     candidates: SpiCandidates,
 ) -> Result<(Slot, Placed), Dropped> {
@@ -36,6 +37,9 @@ pub(super) fn judge(
         if several {
             return Err(Dropped::Ambiguous);
         }
+    }
+    if !may_guess {
+        return Err(Dropped::Unknown);
     }
     match only(sessions, |session| session.lacks_flow(side)) {
         Ok(Some(slot)) => Ok((slot, guess(from, candidates.first, second))),

@@ -194,7 +194,7 @@ impl World {
         let all: Vec<_> =
             sessions.filter_map(|session| admission.at(session.slot)).filter(is_there).collect();
         let [found, all] = [found, all].map(|sessions| {
-            let judged = judge::judge(&sessions, side, from, candidates);
+            let judged = judge::judge(&sessions, (side, true), from, candidates);
             judged.map(|(slot, placed)| (slot, format!("{placed:?}")))
         });
         assert_eq!(found, all);
