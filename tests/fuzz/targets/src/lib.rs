@@ -13,6 +13,7 @@ pub mod control;
 pub mod cookie;
 pub mod gateway_journal;
 mod input;
+pub mod peers;
 pub mod redaction;
 pub mod routes;
 pub mod sessions_journal;
@@ -26,7 +27,7 @@ pub mod xml;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its binary and of its folder of inputs.
-pub const ALL: [(&str, Target); 18] = [
+pub const ALL: [(&str, Target); 19] = [
     ("admission", admission::run),
     ("agent", agent::run),
     ("broker_request", broker_request::run),
@@ -38,6 +39,7 @@ pub const ALL: [(&str, Target); 18] = [
     ("control", control::run),
     ("cookie", cookie::run),
     ("gateway_journal", gateway_journal::run),
+    ("peers", peers::run),
     ("redaction", redaction::run),
     ("routes", routes::run),
     ("sessions_journal", sessions_journal::run),
