@@ -1,6 +1,11 @@
 //! `cargo xtask bench failover`: a Connection Manager, three gateways and simulated clients and
 //! agents in network namespaces, with keepalived. Each fault is measured with sites of its own.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "faults last for a certain time, and no program notifies the rig of its state"
+)]
+
 use std::{
     path::PathBuf,
     process::ExitCode,
@@ -10,6 +15,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use clap::ValueEnum as _;
 use cmsg_config::socket::Role;
 use nix::unistd::Uid;
 use serde::Serialize;
@@ -23,12 +29,13 @@ use crate::{
     screen,
 };
 use between::Between;
-use clients::{Clients, Noticed};
-use network::{SHARED, Side};
-use site::{GATEWAYS, MANAGER, Site};
+use clients::{Clients, KINDS, Noticed};
+use fault::Fault;
+use site::{GATEWAYS, MANAGER, Setup, Site};
 
 mod between;
 mod clients;
+mod fault;
 mod network;
 mod site;
 
@@ -38,11 +45,14 @@ pub(crate) struct Options {
     #[arg(long, value_enum, value_name = "FAULT")]
     fault: Vec<Fault>,
     /// Number of sessions
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(4..=2000))]
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(5..=2000))]
     sessions: u16,
-    /// Let agents end a session without a control connection
+    /// What agents require to answer the datagrams of a session
+    #[arg(long, value_enum, default_value = "nothing")]
+    agents: Agents,
+    /// Measure the remaining faults if the measurement of one fails
     #[arg(long)]
-    strict_agents: bool,
+    keep_going: bool,
     /// Use the binaries in this directory instead of building them
     #[arg(long, value_name = "FOLDER")]
     binaries: Option<PathBuf>,
@@ -51,68 +61,32 @@ pub(crate) struct Options {
     output: Output,
 }
 
+/// What the simulated agents require, by the name of the simulator's option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Fault {
-    /// Nothing happens
-    None,
-    /// The gateway's process is killed
-    Kill,
-    /// The gateway's process is killed, and starts again after half a second
-    Restart,
-    /// All packets of the gateway's host are dropped
-    Drop,
-    /// All packets of the gateway's host are dropped for a minute
-    Return,
-    /// Both gateways with the shared address are killed, and start again after two seconds
-    Both,
-    /// The Connection Manager is killed
-    Manager,
-    /// The two gateways cannot reach each other for ten seconds, and both have the shared address
-    Split,
-    /// The process is killed; the third gateway has no peers, as one of an earlier version
-    Former,
-    /// Nothing fails. One session a second comes and goes, for half a minute
-    Churn,
-    /// A gateway starts again without its journal, while its peers know 5,000 more sessions
-    Resync,
-}
-
-impl Fault {
-    const ALL: [Self; 11] = [
-        Self::None,
-        Self::Kill,
-        Self::Restart,
-        Self::Drop,
-        Self::Return,
-        Self::Both,
-        Self::Manager,
-        Self::Split,
-        Self::Former,
-        Self::Churn,
-        Self::Resync,
-    ];
-
-    /// From the fault to the end of the clients.
-    fn lasts(self) -> Duration {
-        Duration::from_secs(match self {
-            Self::Return => 75,
-            Self::Split => 25,
-            Self::Churn => 45,
-            _ => 15,
-        })
-    }
+enum Agents {
+    /// Only a known SPI
+    Nothing,
+    /// A control connection
+    Control,
+    /// The source address of the flow's first datagram
+    Source,
+    /// That no control connection of the session has ended yet
+    Unbroken,
 }
 
 /// What a fault caused.
 #[derive(Debug, Serialize)]
 struct Result {
     fault: Fault,
+    agents: Agents,
     sessions: usize,
     noticed: Vec<Noticed>,
-    /// Violations of the protocol that the agent noticed, besides datagrams that it does not accept
-    /// because it is strict.
+    /// Violations of the protocol that the agents noticed, such as datagrams of another agent's
+    /// session.
     violations: usize,
+    /// Refused grants that the Connection Manager logged.
+    refused_grants: usize,
     /// Which gateway has the shared address in the end.
     holder: Option<u8>,
     /// Sessions that each gateway serves in the end.
@@ -131,14 +105,15 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         None => Binaries::release(&["pcoip-cmsgd", "pcoip-sim"])?,
     };
     let faults = if options.fault.is_empty() { Fault::ALL.to_vec() } else { options.fault.clone() };
-    let (count, is_strict) = (options.sessions / 4, options.strict_agents);
-    let mut results = Vec::new();
+    let kinds = u16::try_from(KINDS.len()).unwrap_or(u16::MAX);
+    let (count, agents) = (options.sessions / kinds, options.agents);
+    let (mut results, mut is_complete) = (Vec::new(), true);
     for fault in faults {
         screen::note(&format!("{fault:?}"));
         let janitor = Arc::new(Janitor::start()?);
         let measuring = {
             let (janitor, binaries) = (Arc::clone(&janitor), binaries.clone());
-            move || measure(&janitor, binaries, fault, (count, is_strict))
+            move || measure(&janitor, binaries, fault, (count, agents))
         };
         let result = interruptible(measuring)?;
         janitor.finish();
@@ -146,7 +121,14 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
             screen::note("interrupted");
             return Ok(ExitCode::from(130));
         };
-        let result = result.with_context(|| format!("measuring the fault {fault:?}"))?;
+        let result = match result.with_context(|| format!("measuring the fault {fault:?}")) {
+            Err(error) if options.keep_going => {
+                screen::error(&error);
+                is_complete = false;
+                continue;
+            }
+            result => result?,
+        };
         if options.output == Output::Text {
             result.lines().iter().for_each(|line| screen::data(line));
         }
@@ -155,7 +137,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     if options.output == Output::Json {
         screen::data(&serde_json::to_string(&results).context("writing JSON")?);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn check_host() -> anyhow::Result<()> {
@@ -174,9 +156,15 @@ fn measure(
     janitor: &Janitor,
     binaries: Binaries,
     fault: Fault,
-    (count, is_strict): (u16, bool),
+    (count, agents): (u16, Agents),
 ) -> anyhow::Result<Result> {
-    let mut site = Site::start(janitor, binaries, fault == Fault::Former, is_strict)?;
+    let setup = Setup {
+        agents: agents.to_possible_value().map(|it| it.get_name().to_owned()).unwrap_or_default(),
+        is_second_behind: fault == Fault::Behind,
+        is_third_former: fault == Fault::Former,
+    };
+    let mut site = Site::start(janitor, binaries, setup)?;
+    fault.prepare(&site)?;
     let started = Instant::now();
     // Clients that have logged on wait for the others.
     let hold = fault.lasts() + LOG_ON * u32::from(count) / 50;
@@ -184,23 +172,22 @@ fn measure(
     let seconds_to_log_on = started.elapsed().as_secs_f64();
     // Flows are reported within 200 ms.
     sleep(Duration::from_millis(500));
-    let between = cause(&mut site, fault)?;
+    let between = fault.cause(&mut site)?;
     let sessions = clients.total();
-    let noticed = clients.finish(&[Side::Wan.address(SHARED)])?;
+    let noticed = clients.finish(&fault.affected())?;
     let events = site.agent_events();
-    let is_violation = |event: &&serde_json::Value| {
-        let what = event["what"].as_str().unwrap_or_default();
-        event["event"] == "violation" && !what.contains("has no control connection")
-    };
+    let is_violation = |event: &&serde_json::Value| event["event"] == "violation";
     let serving = GATEWAYS.map(|gateway| {
         let status = site.status(gateway, Role::Sg)?;
         Some(status.failover.map_or(status.sessions, |failover| failover.serving))
     });
     Ok(Result {
         fault,
+        agents,
         sessions,
         noticed,
         violations: events.iter().filter(is_violation).count(),
+        refused_grants: site.logged(MANAGER, "The gateway refused the grant")?,
         holder: GATEWAYS.into_iter().find(|gateway| site.holds(*gateway)),
         serving: serving.to_vec(),
         seconds_to_log_on,
@@ -211,41 +198,6 @@ fn measure(
 /// How long fifty clients take to log on at most.
 const LOG_ON: Duration = Duration::from_secs(8);
 
-fn cause(site: &mut Site, fault: Fault) -> anyhow::Result<Option<Between>> {
-    let [first, second, third] = GATEWAYS;
-    match fault {
-        Fault::Churn => return between::churn(site).map(Some),
-        Fault::Resync => return between::resync(site, [second, third]).map(Some),
-        Fault::None => {}
-        Fault::Kill | Fault::Former => site.kill(first)?,
-        Fault::Restart => {
-            site.kill(first)?;
-            sleep(Duration::from_millis(500));
-            site.serve(first)?;
-        }
-        Fault::Drop => site.network.plug(first, false)?,
-        Fault::Return => {
-            site.network.plug(first, false)?;
-            sleep(Duration::from_secs(60));
-            site.network.plug(first, true)?;
-        }
-        Fault::Both => {
-            site.kill(first)?;
-            site.kill(second)?;
-            sleep(Duration::from_secs(2));
-            site.serve(first)?;
-            site.serve(second)?;
-        }
-        Fault::Manager => site.kill(MANAGER)?,
-        Fault::Split => {
-            site.network.isolate(&[first, second], true)?;
-            sleep(Duration::from_secs(10));
-            site.network.isolate(&[first, second], false)?;
-        }
-    }
-    Ok(None)
-}
-
 impl Result {
     fn lines(&self) -> Vec<String> {
         let name = format!("{:?}", self.fault).to_lowercase();
@@ -254,23 +206,27 @@ impl Result {
             Some(count) => count.to_string(),
             None => "-".to_owned(),
         });
+        let gap = |[median, most, longest]: [f64; 3]| {
+            format!("gap p50 {median:.0} ms, p95 {most:.0} ms, max {longest:.0} ms; ")
+        };
         let mut lines = vec![format!(
             "{name}: {} sessions; the shared address is at {holder}; served at the end: {}; \
-             violations: {}",
+             violations: {}; refused grants: {}",
             self.sessions,
             serving.collect::<Vec<_>>().join(", "),
             self.violations,
+            self.refused_grants,
         )];
         if let Some(Between { seconds, bytes }) = self.between {
             let kbit = bytes as f64 * 8.0 / 1000.0 / seconds;
             lines.push(format!("  {bytes} bytes to one peer in {seconds:.1} s ({kbit:.0} kbit/s)"));
         }
         for it in &self.noticed {
-            let [median, most, longest] = it.gap_ms.map(|gap| format!("{gap:.0}"));
-            let gateway = if it.affected { "the shared address" } else { "another gateway" };
+            let gap = it.gap_ms.map_or_else(String::new, gap);
+            let gateway = if it.affected { "the failing address" } else { "another address" };
             lines.push(format!(
-                "  {:9} at {gateway}: {} sessions, {} continued ({} reconnected), {} ended, {} lost; gap \
-                 p50 {median} ms, p95 {most} ms, max {longest} ms; wrong deliveries: {}",
+                "  {:9} at {gateway}: {} sessions, {} continued ({} reconnected), {} ended, {} lost; {gap}\
+                 wrong deliveries: {}",
                 it.kind, it.sessions, it.continued, it.reconnected, it.ended, it.lost, it.wrong,
             ));
             lines.extend(it.reasons.iter().map(|(reason, count)| format!("    {count}: {reason}")));

@@ -230,7 +230,7 @@ pub async fn agent(layout: Layout) -> agent::Agent {
         pcoip_listen: any,
         layout,
         transport_header: false,
-        strict: false,
+        requires: agent::Requires::Nothing,
         expect: Some(credentials()),
     };
     agent::start(options).await.expect("the simulated agent starts")
@@ -249,7 +249,7 @@ pub async fn broker(agent_pcoip: u16) -> broker::Broker {
         passcode: PASSCODE.into(),
         resources: std::num::NonZeroU16::MIN,
         target: broker::Target {
-            ip: Ipv4Addr::LOCALHOST.into(),
+            ips: vec![Ipv4Addr::LOCALHOST.into()],
             hostname: "localhost".to_owned(),
             port: agent_pcoip,
         },

@@ -38,10 +38,23 @@ pub struct Options {
     pub layout: Layout,
     /// Whether datagrams have a transport header.
     pub transport_header: bool,
-    /// Whether datagrams are answered only while the session has a control connection.
-    pub strict: bool,
+    pub requires: Requires,
     /// The accepted user; any user if `None`.
     pub expect: Option<Credentials>,
+}
+
+/// What an agent requires to answer the datagrams of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Requires {
+    /// Only a known SPI.
+    #[default]
+    Nothing,
+    /// A control connection.
+    Control,
+    /// The source address of the flow's first datagram.
+    Source,
+    /// That no control connection of the session has ended yet.
+    Unbroken,
 }
 
 /// What an agent has to say.

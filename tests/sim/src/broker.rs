@@ -39,12 +39,13 @@ pub struct Options {
     pub target: Target,
 }
 
-/// The agent to which a broker sends its users.
+/// The agents to which a broker sends its users.
 #[derive(Clone, Debug)]
 pub struct Target {
-    pub ip: IpAddr,
+    /// The address of each agent. They take turns by the broker's sessions.
+    pub ips: Vec<IpAddr>,
     pub hostname: String,
-    /// The agent's PCoIP port.
+    /// The agents' PCoIP port.
     pub port: u16,
 }
 

@@ -69,6 +69,8 @@ pub struct SessionOptions {
     pub hold: Duration,
     /// What becomes of the control connection while the session is held.
     pub control: ControlUse,
+    /// Further addresses at which a lost control connection is opened again.
+    pub alternates: Vec<IpAddr>,
     /// The source address of all connections and datagrams; chosen by the system unless given.
     pub source: Option<IpAddr>,
 }

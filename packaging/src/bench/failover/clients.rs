@@ -15,8 +15,12 @@ use serde_json::Value;
 
 use super::site::Site;
 
-/// How a client uses its control connection on TCP 4172, by the name of the simulator's option.
-pub(super) const KINDS: [&str; 4] = ["close", "continue", "reconnect", "end"];
+/// How a client uses its control connection on TCP 4172. All but one are names of the simulator's
+/// option.
+pub(super) const KINDS: [&str; 5] = ["close", "continue", "reconnect", "next", "end"];
+
+/// The kind of clients that try the other gateways if they cannot reconnect to their own.
+const NEXT: &str = "next";
 
 /// Longer than all clients take to log on.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -42,8 +46,8 @@ pub(super) struct Noticed {
     pub(super) ended: usize,
     pub(super) lost: usize,
     /// Longest times without an answered datagram in milliseconds: median, 95th percentile and
-    /// maximum of the sessions that continued.
-    pub(super) gap_ms: [f64; 3],
+    /// maximum of the sessions that continued, if any did.
+    pub(super) gap_ms: Option<[f64; 3]>,
     /// Datagrams of another session.
     pub(super) wrong: usize,
     /// The reasons of lost sessions.
@@ -56,7 +60,11 @@ impl Clients {
         let mut clients = Self { kinds: Vec::new(), count };
         for kind in KINDS {
             let mut command = site.client();
-            command.args(["--control", kind, "--count", &count.to_string()]);
+            command.args(["--count", &count.to_string(), "--control"]);
+            command.arg(if kind == NEXT { "reconnect" } else { kind });
+            if kind == NEXT {
+                command.args(Site::addresses().flat_map(|it| ["--alternate".to_owned(), it]));
+            }
             command.args(["--hold", &hold.as_secs().to_string()]);
             let mut child = command.stdout(Stdio::piped()).spawn().context("starting clients")?;
             let output = child.stdout.take().context("standard output is a pipe")?;
@@ -89,9 +97,9 @@ impl Clients {
         usize::from(self.count) * KINDS.len()
     }
 
-    /// Waits for the end of all clients. Those whose gateway has one of these addresses are
+    /// Waits for the end of all clients. Those whose gateway has this address are
     /// affected.
-    pub(super) fn finish(mut self, affected: &[String]) -> anyhow::Result<Vec<Noticed>> {
+    pub(super) fn finish(mut self, affected: &str) -> anyhow::Result<Vec<Noticed>> {
         let mut noticed = Vec::new();
         for (kind, child, events) in &mut self.kinds {
             let results: Vec<_> =
@@ -99,7 +107,7 @@ impl Clients {
             child.wait().context("waiting for clients")?;
             let is_affected = |result: &&Value| {
                 let address = result["target"]["ip"].as_str().unwrap_or_default();
-                affected.iter().any(|other| other == address)
+                address == affected
             };
             let (hit, others): (Vec<_>, Vec<_>) = results.iter().partition(is_affected);
             for (affected, results) in [(true, hit), (false, others)] {
@@ -131,7 +139,7 @@ impl Noticed {
             reconnected: 0,
             ended: 0,
             lost: 0,
-            gap_ms: [0.0; 3],
+            gap_ms: None,
             wrong: 0,
             reasons: BTreeMap::new(),
         };
@@ -147,13 +155,30 @@ impl Noticed {
                 noticed.ended += 1;
             } else {
                 noticed.lost += 1;
-                *noticed.reasons.entry(error.to_owned()).or_default() += 1;
+                *noticed.reasons.entry(without_number(error)).or_default() += 1;
             }
         }
         gaps.sort_by(f64::total_cmp);
-        let at = |part: usize| gaps.get((gaps.len() * part / 100).min(gaps.len().max(1) - 1));
-        noticed.gap_ms = [50, 95, 100].map(|part| at(part).copied().unwrap_or_default());
+        let at = |part: usize| {
+            gaps.get((gaps.len() * part / 100).min(gaps.len().saturating_sub(1))).copied()
+        };
+        if let [Some(median), Some(most), Some(longest)] = [50, 95, 100].map(at) {
+            noticed.gap_ms = Some([median, most, longest]);
+        }
         noticed
+    }
+}
+
+/// The error without the number of a datagram, which differs between clients.
+fn without_number(error: &str) -> String {
+    match error.split_once(" datagram ") {
+        Some((before, after)) => {
+            format!(
+                "{before} a datagram {}",
+                after.trim_start_matches(|it: char| it.is_ascii_digit()).trim_start()
+            )
+        }
+        None => error.to_owned(),
     }
 }
 
@@ -170,13 +195,26 @@ mod tests {
             json!({ "ok": true, "silence_ms": 1800.0, "resumed": 1 }),
             json!({ "ok": false, "error": "hold: control connection ended" }),
             json!({ "ok": false, "error": "hold: datagram has the SPI 7" }),
+            json!({ "ok": false, "error": "hold: datagram 15 was sent 20 times" }),
+            json!({ "ok": false, "error": "hold: datagram 16 was sent 20 times" }),
         ];
         let all: Vec<_> = results.iter().collect();
 
         let noticed = Noticed::of("end", true, &all);
 
         assert_eq!((noticed.continued, noticed.reconnected, noticed.ended), (2, 1, 1));
-        assert_eq!((noticed.lost, noticed.wrong), (1, 1));
-        assert_eq!(noticed.gap_ms, [1800.0, 1800.0, 1800.0]);
+        assert_eq!((noticed.lost, noticed.wrong), (3, 1));
+        assert_eq!(noticed.reasons.get("hold: a datagram was sent 20 times"), Some(&2));
+        assert_eq!(noticed.gap_ms, Some([1800.0, 1800.0, 1800.0]));
+    }
+
+    #[test]
+    fn sessions_that_are_lost_have_no_gap() {
+        let lost = json!({ "ok": false, "error": "hold: control connection ended" });
+
+        let noticed = Noticed::of("close", true, &[&lost]);
+
+        assert_eq!((noticed.sessions, noticed.lost, noticed.ended), (1, 1, 0));
+        assert_eq!(noticed.gap_ms, None);
     }
 }

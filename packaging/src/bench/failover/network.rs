@@ -1,11 +1,17 @@
 //! The network of the faults: hosts on a bridge for clients and a bridge for agents.
 //!
 //! ```text
-//! clients 10.72.1.10 ── bridge ── cm .1, g1 .2, g2 .3, g3 .4 ── bridge ── 10.72.2.10 broker, agent
+//! clients 10.72.1.10 ── bridge ── cm .1, g1 .2, g2 .3, g3 .4 ── bridge ── 10.72.2.10 broker, agents
 //!              g1 and g2 share 10.72.1.100 and 10.72.2.100
 //! ```
 
-use std::process::{Command, Stdio};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::Context as _;
 
 use crate::{
     bench::sg::janitor::{Change, Janitor},
@@ -42,6 +48,12 @@ impl Side {
 /// Last number of the addresses of clients, broker and agent.
 pub(super) const OUTSIDE: u8 = 10;
 
+/// The second agent's address.
+pub(super) const SECOND_AGENT: u8 = 11;
+
+/// The port of gateways for their peers.
+pub(super) const PEERS: u16 = 4173;
+
 /// Last number of the addresses that two gateways share.
 pub(super) const SHARED: u8 = 100;
 
@@ -60,7 +72,9 @@ impl Network {
             network.add(janitor, &name)?;
             ip(&name, "link add name br0 type bridge mcast_snooping 0")?;
             ip(&name, "link set dev br0 up")?;
-            ip(&name, &format!("address add {}/24 dev br0", side.address(OUTSIDE)))?;
+            for own in [OUTSIDE, SECOND_AGENT] {
+                ip(&name, &format!("address add {}/24 dev br0", side.address(own)))?;
+            }
         }
         for host in hosts {
             let name = network.host(*host);
@@ -82,6 +96,13 @@ impl Network {
     /// A command on a host.
     pub(super) fn on(&self, host: u8, program: &str) -> Command {
         inside(&self.host(host), program)
+    }
+
+    /// A command on a host whose clock is a minute behind.
+    pub(super) fn late(&self, host: u8, program: &Path) -> anyhow::Result<Command> {
+        let mut command = self.on(host, "sh");
+        command.arg("-c").arg(LATE).arg(faketime()?).arg(program);
+        Ok(command)
     }
 
     /// A command where clients, or broker and agent, are.
@@ -110,6 +131,14 @@ impl Network {
         Ok(())
     }
 
+    /// Drops what a host sends between peers, or stops doing so.
+    pub(super) fn mute(&self, host: u8, is_muted: bool) -> anyhow::Result<()> {
+        let change = if is_muted { "add" } else { "del" };
+        ["dport", "sport"].iter().try_for_each(|port| {
+            ip(&self.host(host), &format!("rule {change} ipproto tcp {port} {PEERS} blackhole"))
+        })
+    }
+
     fn add(&self, janitor: &Janitor, name: &str) -> anyhow::Result<()> {
         let mut add = Command::new("ip");
         add.args(["netns", "add", name]);
@@ -124,6 +153,19 @@ impl Network {
     fn host(&self, host: u8) -> String {
         format!("failover{}-h{host}", self.number)
     }
+}
+
+/// Runs a program with a clock that is a minute behind; the library is `$0`. It leaves files in
+/// `/dev/shm`: the shell has its own mounts.
+const LATE: &str = "mount -t tmpfs none /dev/shm && \
+    export FAKETIME=-60s FAKETIME_DONT_FAKE_MONOTONIC=1 LD_PRELOAD=\"$0\" && exec \"$@\"";
+
+/// The library that changes the clock of a process, from the package `faketime`.
+fn faketime() -> anyhow::Result<PathBuf> {
+    let folders = fs::read_dir("/usr/lib").context("listing `/usr/lib`")?;
+    let library = |folder: PathBuf| folder.join("faketime/libfaketime.so.1");
+    let mut libraries = folders.flatten().map(|entry| library(entry.path()));
+    libraries.find(|file| file.exists()).context("the package `faketime` is not installed")
 }
 
 fn ip(namespace: &str, words: &str) -> anyhow::Result<()> {

@@ -11,10 +11,14 @@ use std::{
 use anyhow::{Context as _, bail};
 use cmsg_config::socket::{self, Role, Status};
 use jsonwebtoken::EncodingKey;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use sha2::{Digest as _, Sha256};
 
-use super::network::{Network, OUTSIDE, SHARED, Side};
+use super::network::{Network, OUTSIDE, PEERS, SECOND_AGENT, SHARED, Side};
 use crate::{
     bench::sg::{janitor::Janitor, site::write},
     binaries::Binaries,
@@ -25,37 +29,48 @@ pub(super) const MANAGER: u8 = 1;
 /// The gateways. The first two share addresses.
 pub(super) const GATEWAYS: [u8; 3] = [2, 3, 4];
 
+/// Last numbers of the agents' addresses.
+const AGENTS: [u8; 2] = [OUTSIDE, SECOND_AGENT];
+
 /// How long to wait for a unix socket.
 const ASK: Duration = Duration::from_secs(2);
 
 /// Longer than any service takes to start.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What differs between the sites of different faults.
+pub(super) struct Setup {
+    /// What agents require, by the name of the simulator's option.
+    pub(super) agents: String,
+    /// Whether the clock of the second gateway is a minute behind.
+    pub(super) is_second_behind: bool,
+    /// Whether the third gateway has no peers, as one of an earlier version.
+    pub(super) is_third_former: bool,
+}
+
 pub(super) struct Site {
     pub(super) network: Network,
     folder: PathBuf,
     binaries: Binaries,
-    /// Whether the third gateway has no peers, as one of an earlier version.
-    is_third_former: bool,
+    setup: Setup,
     services: Vec<(u8, Child)>,
     others: Vec<Child>,
 }
 
 impl Site {
-    /// Starts broker, agent, the Connection Manager, three gateways and keepalived.
+    /// Starts broker, agents, the Connection Manager, three gateways and keepalived.
     pub(super) fn start(
         janitor: &Janitor,
         binaries: Binaries,
-        is_third_former: bool,
-        is_agent_strict: bool,
+        setup: Setup,
     ) -> anyhow::Result<Self> {
         let folder = crate::bench::sg::site::make(janitor)?;
         let hosts = [[MANAGER].as_slice(), &GATEWAYS].concat();
         let network = Network::make(janitor, &hosts)?;
         let (services, others) = (Vec::new(), Vec::new());
-        let mut site = Self { network, folder, binaries, is_third_former, services, others };
+        let mut site = Self { network, folder, binaries, setup, services, others };
         site.configure()?;
-        site.simulate(is_agent_strict)?;
+        site.simulate()?;
         for gateway in GATEWAYS {
             site.serve(gateway)?;
         }
@@ -76,13 +91,24 @@ impl Site {
         child.wait().context("waiting for a killed service").map(drop)
     }
 
+    /// Sends a signal to the service of a host.
+    pub(super) fn signal(&self, host: u8, signal: Signal) -> anyhow::Result<()> {
+        let child = self.services.iter().find(|(other, _)| *other == host);
+        let (_, child) = child.context("the service does not run")?;
+        kill(Pid::from_raw(child.id().try_into()?), signal).context("sending a signal")
+    }
+
     /// Starts the service of a host, and waits until it answers.
     pub(super) fn serve(&mut self, host: u8) -> anyhow::Result<()> {
         let daemon = self.binaries.path("pcoip-cmsgd");
-        let mut command = self.network.on(host, &daemon.to_string_lossy());
         let (role, name) = match host {
             MANAGER => (Role::Cm, "connection-manager"),
             _ => (Role::Sg, "security-gateway"),
+        };
+        let mut command = if host == GATEWAYS[1] && self.setup.is_second_behind {
+            self.network.late(host, &daemon)?
+        } else {
+            self.network.on(host, &daemon.to_string_lossy())
         };
         command.args([name, "--config"]).arg(self.at(host).join("service.conf"));
         let log = || File::options().create(true).append(true).open(self.at(host).join("output"));
@@ -133,10 +159,27 @@ impl Site {
         Ok(())
     }
 
-    /// What the agent reported: one JSON document a line.
+    /// What the agents reported: one JSON document a line.
     pub(super) fn agent_events(&self) -> Vec<serde_json::Value> {
-        let text = fs::read_to_string(self.folder.join("agent.events")).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        let read = |agent| fs::read_to_string(self.folder.join(format!("agent{agent}.events")));
+        let texts = AGENTS.map(|agent| read(agent).unwrap_or_default());
+        let lines = texts.iter().flat_map(|text| text.lines());
+        lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Number of lines with this text in the logs of a host's service.
+    pub(super) fn logged(&self, host: u8, text: &str) -> anyhow::Result<usize> {
+        let mut count = 0;
+        for entry in fs::read_dir(self.at(host).join("logs")).context("listing logs")? {
+            let log = fs::read_to_string(entry?.path()).context("reading a log")?;
+            count += log.lines().filter(|line| line.contains(text)).count();
+        }
+        Ok(count)
+    }
+
+    /// Addresses of the gateways for clients.
+    pub(super) fn addresses() -> impl Iterator<Item = String> {
+        [SHARED, GATEWAYS[2]].into_iter().map(|host| Side::Wan.address(host))
     }
 
     fn at(&self, host: u8) -> PathBuf {
@@ -155,7 +198,7 @@ impl Site {
     }
 
     fn is_joined(&self) -> bool {
-        let with_peers = if self.is_third_former { 2 } else { 3 };
+        let with_peers = if self.setup.is_third_former { 2 } else { 3 };
         let has_heard = |gateway: &u8| {
             let failover = self.status(*gateway, Role::Sg).and_then(|status| status.failover);
             failover.is_some_and(|failover| failover.peers.iter().all(|peer| peer.heard))
@@ -227,39 +270,42 @@ impl Site {
             Side::Wan.address(gateway),
             self.folder.display(),
         );
-        if self.is_third_former && !shares {
+        if self.setup.is_third_former && !shares {
             return conf;
         }
         conf += &format!(
-            "GatewayId = {gateway}\nPeerListenAddress = {}:4173\nSharedAddress = {}\n\
+            "GatewayId = {gateway}\nPeerListenAddress = {}:{PEERS}\nSharedAddress = {}\n\
              SharedAddress = {}\n",
             Side::Lan.address(gateway),
             Side::Wan.address(SHARED),
             Side::Lan.address(SHARED),
         );
-        let former = self.is_third_former.then_some(GATEWAYS[2]);
+        let former = self.setup.is_third_former.then_some(GATEWAYS[2]);
         for (other, pin) in pins {
             if GATEWAYS.contains(other) && *other != gateway && Some(*other) != former {
-                conf += &format!("Peer = {other}@{}:4173={pin}\n", Side::Lan.address(*other));
+                conf += &format!("Peer = {other}@{}:{PEERS}={pin}\n", Side::Lan.address(*other));
             }
         }
         conf
     }
 
-    fn simulate(&mut self, is_agent_strict: bool) -> anyhow::Result<()> {
-        let own = Side::Lan.address(OUTSIDE);
+    fn simulate(&mut self) -> anyhow::Result<()> {
         let program = self.binaries.path("pcoip-sim");
         let program = program.to_string_lossy();
         let mut broker = self.network.at(Side::Lan, &program);
-        broker.args(["broker", "--stay", "--listen", &format!("{own}:443")]);
-        broker.args(["--agent-host", &own, "--agent-ip", &own]);
-        let mut agent = self.network.at(Side::Lan, &program);
-        agent.args(["agent", "--stay", "--listen", &format!("{own}:60443")]);
-        agent.args(["--pcoip-listen", &format!("{own}:4172")]);
-        agent.args(is_agent_strict.then_some("--strict"));
-        let events = File::create(self.folder.join("agent.events"))?;
-        for mut command in [broker.stdout(Stdio::null()), agent.stdout(events)] {
-            self.others.push((&mut command).spawn().context("starting a simulator")?);
+        let own = Side::Lan.address(OUTSIDE);
+        broker.args(["broker", "--stay", "--listen", &format!("{own}:443"), "--agent-host", &own]);
+        broker.args(AGENTS.iter().flat_map(|it| ["--agent-ip".to_owned(), Side::Lan.address(*it)]));
+        broker.stdout(Stdio::null());
+        self.others.push(broker.spawn().context("starting the simulated broker")?);
+        for agent in AGENTS {
+            let own = Side::Lan.address(agent);
+            let mut command = self.network.at(Side::Lan, &program);
+            command.args(["agent", "--stay", "--requires", &self.setup.agents]);
+            command.args(["--listen", &format!("{own}:60443")]);
+            command.args(["--pcoip-listen", &format!("{own}:4172")]);
+            command.stdout(File::create(self.folder.join(format!("agent{agent}.events")))?);
+            self.others.push(command.spawn().context("starting a simulated agent")?);
         }
         Ok(())
     }

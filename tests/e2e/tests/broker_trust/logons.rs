@@ -150,7 +150,7 @@ async fn agent() -> Agent {
         pcoip_listen: any,
         layout: Layout::default(),
         transport_header: false,
-        strict: false,
+        requires: agent::Requires::Nothing,
         expect: Some(credentials()),
     };
     agent::start(options).await.expect("the simulated agent starts")
@@ -165,7 +165,7 @@ async fn broker(listen: SocketAddr, agent: &Agent) -> Broker {
         passcode: PASSCODE.into(),
         resources: std::num::NonZeroU16::MIN,
         target: broker::Target {
-            ip: agent.pcoip.ip(),
+            ips: vec![agent.pcoip.ip()],
             hostname: "localhost".to_owned(),
             port: agent.pcoip.port(),
         },

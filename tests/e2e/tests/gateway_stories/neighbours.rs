@@ -65,7 +65,7 @@ async fn start(layout: Layout) -> agent::Agent {
         pcoip_listen: any,
         layout,
         transport_header: false,
-        strict: false,
+        requires: agent::Requires::Nothing,
         expect: None,
     };
     agent::start(options).await.expect("the simulated agent starts")

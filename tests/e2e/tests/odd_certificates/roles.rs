@@ -149,7 +149,7 @@ async fn broker(site: &Site, certificate: CertificateKind) -> Broker {
         passcode: site.client().passcode.expect("the site asks for one"),
         resources: NonZeroU16::MIN,
         target: broker::Target {
-            ip: site.agent.pcoip.ip(),
+            ips: vec![site.agent.pcoip.ip()],
             hostname: "localhost".to_owned(),
             port: site.agent.pcoip.port(),
         },

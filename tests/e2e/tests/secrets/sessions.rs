@@ -58,7 +58,7 @@ impl Site {
             pcoip_listen: any(),
             layout: Layout::Little,
             transport_header: false,
-            strict: false,
+            requires: agent::Requires::Nothing,
             expect: Some(credentials()),
         };
         let agent = agent::start(options).await.expect("the simulated agent starts");
@@ -69,7 +69,7 @@ impl Site {
             passcode: PASSCODE.into(),
             resources: NonZeroU16::MIN,
             target: broker::Target {
-                ip: Ipv4Addr::LOCALHOST.into(),
+                ips: vec![Ipv4Addr::LOCALHOST.into()],
                 hostname: "localhost".to_owned(),
                 port: agent.pcoip.port(),
             },

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::sessions::SessionId;
-use super::{Event, Shared};
+use super::{Event, Requires, Shared};
 use crate::control::{Control, ControlError};
 use crate::events::with_causes;
 use crate::layout::{Message, Terms};
@@ -31,7 +31,11 @@ pub(super) async fn hold(shared: Arc<Shared>, stream: TlsStream<TcpStream>, peer
     };
     conversation.control.close().await;
     if let Some(session) = conversation.session {
-        shared.sessions().disconnect(session);
+        let mut sessions = shared.sessions();
+        sessions.disconnect(session);
+        if shared.options.requires == Requires::Unbroken {
+            sessions.end(session);
+        }
     }
     let session_id = conversation.session.map(SessionId::decimal);
     shared.events.emit(Event::Closed { peer, session_id, reason });
@@ -53,6 +57,10 @@ impl Conversation<'_> {
                         self.control.send(&Message::NotAcceptable).await?;
                         return Ok(self.violation("a session tag that was never handed out"));
                     };
+                    if self.shared.sessions().has_ended(session) {
+                        self.control.send(&Message::NotAcceptable).await?;
+                        return Ok("the session has ended");
+                    }
                     self.accept(session, &terms).await?;
                 }
                 (Message::Ping, Some(_)) => self.control.send(&Message::Pong).await?,

@@ -18,7 +18,8 @@ pub(super) async fn serve(shared: Arc<Shared>, socket: UdpSocket) {
         let bytes = buffer.get(..length).unwrap_or_default();
         shared.traffic.count_datagram(Direction::ToAgent, length);
         match answer(&shared, bytes, from) {
-            Ok(answer) => {
+            Ok(None) => {}
+            Ok(Some(answer)) => {
                 if socket.send_to(&answer, from).await.is_ok() {
                     shared.traffic.count_datagram(Direction::ToClient, answer.len());
                 }
@@ -32,15 +33,11 @@ pub(super) async fn serve(shared: Arc<Shared>, socket: UdpSocket) {
     }
 }
 
-fn answer(shared: &Shared, bytes: &[u8], from: SocketAddr) -> Result<Vec<u8>, String> {
+fn answer(shared: &Shared, bytes: &[u8], from: SocketAddr) -> Result<Option<Vec<u8>>, String> {
     let datagram = shared.format().parse(bytes).map_err(|error| error.to_string())?;
     let size = DatagramSize::new(bytes.len()).map_err(|error| error.to_string())?;
-    let Some(channel) = shared.sessions().answer(datagram.spi) else {
-        return Err(format!("SPI `{:08x}` was never agreed on", datagram.spi));
-    };
-    if shared.options.strict && !shared.sessions().is_connected(channel.session) {
-        return Err("its session has no control connection".to_owned());
-    }
+    let answered = shared.sessions().answer(shared.options.requires, datagram.spi, from);
+    let Some(channel) = answered.map_err(|error| error.to_string())? else { return Ok(None) };
     shared.source_ports().insert(from.port());
     if channel.answered == 1 {
         let [spi, answer_spi] = [datagram.spi, channel.to_client].map(|spi| format!("{spi:08x}"));
@@ -49,7 +46,7 @@ fn answer(shared: &Shared, bytes: &[u8], from: SocketAddr) -> Result<Vec<u8>, St
     }
     let answer =
         Datagram { spi: channel.to_client, sequence: channel.answered, index: datagram.index };
-    Ok(shared.format().compose(answer, size))
+    Ok(Some(shared.format().compose(answer, size)))
 }
 
 const BUFFER: usize = 65_536;

@@ -1,5 +1,7 @@
 //! The responses of a broker. Each has parts that no Connection Manager knows.
 
+use std::net::IpAddr;
+
 use super::Target;
 use crate::unknown::{ATTRIBUTE, ELEMENT, SIMULATED_BROKER};
 use crate::xml::escape;
@@ -57,8 +59,8 @@ pub(super) fn resources(count: u16) -> Answer {
     with_result("get-resource-list-resp", "", "LIST_SUCCESSFUL", &resources)
 }
 
-pub(super) fn allocated(target: &Target) -> Answer {
-    let Target { ip, hostname, port } = target;
+pub(super) fn allocated(ip: IpAddr, target: &Target) -> Answer {
+    let Target { hostname, port, .. } = target;
     let hostname = escape(hostname);
     let target = format!(
         "<target><ip-address>{ip}</ip-address><hostname>{hostname}</hostname>\

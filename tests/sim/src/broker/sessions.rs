@@ -129,7 +129,7 @@ impl Session {
             (Stage::Authenticated, "get-resource-list", _) => {
                 answers::resources(options.resources.get())
             }
-            (Stage::Authenticated, "allocate-resource", _) => allocate(message, options),
+            (Stage::Authenticated, "allocate-resource", _) => self.allocate(message, options),
             _ => answers::error("ERR_GENERIC"),
         }
     }
@@ -155,6 +155,17 @@ impl Session {
         self.stage = Stage::Authenticated;
         answers::authenticated("dialog", "AUTH_SUCCESSFUL_AND_COMPLETE")
     }
+
+    fn allocate(&self, message: &Element<'_>, options: &Options) -> Answer {
+        let id = message.text_at(&["resource-id"]).and_then(|id| id.parse::<u16>().ok());
+        let is_known = id.is_some_and(|id| (1..=options.resources.get()).contains(&id));
+        let agents = &options.target.ips;
+        let next = usize::try_from(self.number).unwrap_or_default().checked_rem(agents.len());
+        match next.and_then(|next| agents.get(next)).filter(|_| is_known) {
+            Some(ip) => answers::allocated(*ip, &options.target),
+            None => answers::not_allocated(),
+        }
+    }
 }
 
 impl Facts {
@@ -168,16 +179,6 @@ impl Facts {
             cookie: cookies.first().map(|cookie| ends_of(cookie)),
             ..Self::default()
         }
-    }
-}
-
-fn allocate(message: &Element<'_>, options: &Options) -> Answer {
-    let id = message.text_at(&["resource-id"]).and_then(|id| id.parse::<u16>().ok());
-    match id {
-        Some(id) if (1..=options.resources.get()).contains(&id) => {
-            answers::allocated(&options.target)
-        }
-        _ => answers::not_allocated(),
     }
 }
 

@@ -57,6 +57,11 @@ impl Channel {
         })
     }
 
+    /// Sends to another gateway from now on.
+    pub(super) async fn move_to(&self, target: SocketAddr) -> Result<(), Error> {
+        self.socket.connect(target).await.map_err(Error::Socket)
+    }
+
     /// Continues with another flow.
     pub(super) fn switch(&mut self, flow: Flow) {
         self.to_agent = flow.to_agent;

@@ -1,5 +1,6 @@
 //! Keeps a session open: pings and datagrams continue, and a lost control connection is replaced.
 
+use std::iter;
 use std::time::{Duration, Instant};
 
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, sleep_until, timeout};
@@ -69,17 +70,25 @@ impl Session<'_> {
                 Happening::Control(Ok(None) | Err(_)) => true,
             };
             if lost {
-                match self.way.options.control {
-                    ControlUse::Reconnect => self.resume(events).await?,
-                    ControlUse::Continue | ControlUse::Close => self.has_control = false,
-                    ControlUse::End => return Err(Error::ControlEnded),
-                }
+                self.lose_control(events).await?;
                 heard.pong = Instant::now();
             }
         }
         let flowing = self.exchange(LAST_DATAGRAMS).await;
         self.end_silence(&mut heard);
         flowing
+    }
+
+    /// The control connection was lost.
+    async fn lose_control(&mut self, events: &Events<Event>) -> Result<(), Error> {
+        match self.way.options.control {
+            ControlUse::Reconnect => self.resume(events).await,
+            ControlUse::Continue | ControlUse::Close => {
+                self.has_control = false;
+                Ok(())
+            }
+            ControlUse::End => Err(Error::ControlEnded),
+        }
     }
 
     /// Sends a ping, and returns whether the peer seems alive.
@@ -94,12 +103,17 @@ impl Session<'_> {
         heard.datagram = Instant::now();
     }
 
-    /// Sends the tag on new control connections until one is accepted.
+    /// Sends the tag on new control connections until one is accepted, to the former gateway and
+    /// all others in turn.
     async fn resume(&mut self, events: &Events<Event>) -> Result<(), Error> {
         let lost = Instant::now();
-        let (control, flow) = loop {
-            let error = match timeout(PATIENCE, self.way.open()).await {
-                Ok(Ok(opened)) => break opened,
+        let former = self.way.target.ip;
+        let others = self.way.options.alternates.iter().copied().filter(|other| *other != former);
+        let mut turns = iter::once(former).chain(others).cycle();
+        let (gateway, (control, flow)) = loop {
+            let gateway = turns.next().unwrap_or(former);
+            let error = match timeout(PATIENCE, self.way.open(gateway)).await {
+                Ok(Ok(opened)) => break (gateway, opened),
                 Ok(Err(error)) => error,
                 Err(_) => Error::Timeout,
             };
@@ -108,6 +122,10 @@ impl Session<'_> {
             }
             sleep(AGAIN).await;
         };
+        if gateway != former {
+            self.channel.move_to(self.way.at(gateway)).await?;
+            self.way.target.ip = gateway;
+        }
         self.control = control;
         self.channel.switch(flow);
         self.record.resumed += 1;

@@ -1,6 +1,6 @@
 //! The client's PCoIP session: a control connection that shows the tag, and a data channel.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
@@ -35,9 +35,9 @@ pub(super) struct Way<'a> {
 impl<'a> Session<'a> {
     /// Opens a session, and checks that the peer responds.
     pub(super) async fn open(way: Way<'a>, record: &'a mut Record) -> Result<Self, Error> {
-        let (control, flow) = way.open().await?;
+        let (control, flow) = way.open(way.target.ip).await?;
         let traffic = Arc::clone(way.traffic);
-        let channel = Channel::open(way.address(), way.options, flow, traffic).await?;
+        let channel = Channel::open(way.at(way.target.ip), way.options, flow, traffic).await?;
         let mut session = Self { way, control, has_control: true, channel, record };
         for _ in 0..PINGS {
             session.control.send(&Message::Ping).await?;
@@ -75,9 +75,12 @@ impl<'a> Session<'a> {
 }
 
 impl Way<'_> {
-    /// Opens a control connection, sends the tag, and negotiates a flow.
-    pub(super) async fn open(&self) -> Result<(Control<TlsStream<TcpStream>>, Flow), Error> {
-        let stream = self.connect().await?;
+    /// Opens a control connection to a gateway, sends the tag, and negotiates a flow.
+    pub(super) async fn open(
+        &self,
+        gateway: IpAddr,
+    ) -> Result<(Control<TlsStream<TcpStream>>, Flow), Error> {
+        let stream = self.connect(self.at(gateway)).await?;
         let layout = self.options.layout;
         let traffic = Arc::clone(self.traffic);
         let mut control = Control::new(stream, layout, Direction::ToAgent, traffic);
@@ -93,8 +96,7 @@ impl Way<'_> {
         }
     }
 
-    async fn connect(&self) -> Result<TlsStream<TcpStream>, Error> {
-        let address = self.address();
+    async fn connect(&self, address: SocketAddr) -> Result<TlsStream<TcpStream>, Error> {
         let failed = |source| Error::Connect { address: address.to_string(), source };
         let stream = source::connect(self.options.source, address).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
@@ -103,8 +105,9 @@ impl Way<'_> {
         self.connectors.target.connect(name, stream).await.map_err(failed)
     }
 
-    fn address(&self) -> SocketAddr {
-        SocketAddr::new(self.target.ip, self.target.port)
+    /// The address of a gateway for TCP and UDP.
+    pub(super) fn at(&self, gateway: IpAddr) -> SocketAddr {
+        SocketAddr::new(gateway, self.target.port)
     }
 }
 

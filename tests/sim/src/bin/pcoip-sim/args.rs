@@ -44,9 +44,9 @@ pub(crate) struct BrokerArguments {
     /// The agent's name
     #[arg(long, value_name = "NAME", default_value = "localhost")]
     agent_host: String,
-    /// The agent's address
+    /// The agent's address; several agents take turns
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
-    agent_ip: IpAddr,
+    agent_ip: Vec<IpAddr>,
     /// The agent's PCoIP port
     #[arg(long, value_name = "PORT", default_value_t = 4172)]
     agent_pcoip_port: u16,
@@ -84,9 +84,9 @@ pub(crate) struct AgentArguments {
     /// Put a transport header before the SPI
     #[arg(long)]
     transport_header: bool,
-    /// Answer datagrams only while the session has a control connection
-    #[arg(long)]
-    strict: bool,
+    /// What to require to answer the datagrams of a session
+    #[arg(long, value_enum, default_value = "nothing")]
+    requires: agent::Requires,
     /// The only user who may log on; anybody may if this is not given
     #[arg(long, value_name = "USER", requires_all = ["expect_password", "expect_domain"])]
     expect_user: Option<String>,
@@ -142,6 +142,9 @@ pub(crate) struct ClientArguments {
     /// What becomes of the control connection while the session is held
     #[arg(long, value_enum, default_value = "reconnect")]
     control: client::ControlUse,
+    /// Another address at which to open a lost control connection; may be repeated
+    #[arg(long, value_name = "IP")]
+    alternate: Vec<IpAddr>,
     /// The source address of all connections and datagrams
     #[arg(long, value_name = "IP")]
     source: Option<IpAddr>,
@@ -160,7 +163,7 @@ impl From<BrokerArguments> for broker::Options {
             passcode: arguments.passcode,
             resources: arguments.resources,
             target: broker::Target {
-                ip: arguments.agent_ip,
+                ips: arguments.agent_ip,
                 hostname: arguments.agent_host,
                 port: arguments.agent_pcoip_port,
             },
@@ -177,7 +180,7 @@ impl From<AgentArguments> for agent::Options {
             pcoip_listen: arguments.pcoip_listen,
             layout: arguments.layout,
             transport_header: arguments.transport_header,
-            strict: arguments.strict,
+            requires: arguments.requires,
             expect: expect.map(|((user, password), domain)| Credentials { user, password, domain }),
         }
     }
@@ -205,6 +208,7 @@ impl TryFrom<ClientArguments> for client::Options {
                 datagram_size: arguments.datagram_bytes,
                 hold: arguments.hold,
                 control: arguments.control,
+                alternates: arguments.alternate,
                 source: arguments.source,
             },
         })

@@ -25,7 +25,11 @@ fn sessions() -> Sessions {
         credentials: Credentials { user: "u".into(), password: "p&".into(), domain: "d".into() },
         passcode: "123456".into(),
         resources: NonZeroU16::new(2).unwrap(),
-        target: Target { ip: "192.0.2.9".parse().unwrap(), hostname: "ws".to_owned(), port: 4172 },
+        target: Target {
+            ips: vec!["192.0.2.9".parse().unwrap()],
+            hostname: "ws".to_owned(),
+            port: 4172,
+        },
     })
 }
 
@@ -131,4 +135,22 @@ fn a_session_begins_with_a_cookie_whose_middle_is_not_shown() {
     assert_eq!(facts.cookie.as_deref(), Some("0123****CDEF"));
     assert_eq!(facts.x_forwarded_for.as_deref(), Some("192.0.2.7"));
     assert_eq!(facts.session, Some(1));
+}
+
+#[test]
+fn agents_take_turns() {
+    let mut sessions = sessions();
+    sessions.options.target.ips.push("192.0.2.10".parse().unwrap());
+
+    let mut agents = Vec::new();
+    for cookie in [MINE, "0123456789ABCDEF0123456789ABCDEE"] {
+        sessions.answer(&request(HELLO, None), cookie);
+        for message in [PASSWORD, DIALOG] {
+            sessions.answer(&request(message, Some(cookie)), cookie);
+        }
+        let (response, _) = sessions.answer(&request(ALLOCATE, Some(cookie)), cookie);
+        agents.push(if response.body.contains("192.0.2.10") { 1 } else { 0 });
+    }
+
+    assert_eq!(agents, [1, 0]);
 }

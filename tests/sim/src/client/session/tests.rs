@@ -15,7 +15,7 @@ use crate::tls::Trust;
 use crate::traffic::Datagrams;
 use crate::xml;
 
-const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 async fn start_agent(layout: Layout, transport_header: bool) -> Agent {
     let options = agent::Options {
@@ -23,7 +23,7 @@ async fn start_agent(layout: Layout, transport_header: bool) -> Agent {
         pcoip_listen: ANY_PORT,
         layout,
         transport_header,
-        strict: false,
+        requires: agent::Requires::Nothing,
         expect: None,
     };
     agent::start(options).await.unwrap()
