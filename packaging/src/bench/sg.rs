@@ -65,7 +65,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1.5, value_parser = seconds)]
     seconds: f64,
     /// Largest number of sessions
-    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=9000))]
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=7200))]
     sessions: u32,
     /// Unknown datagrams per second in the cell `flood` [default: 300000, 500000 and 600000]
     #[arg(long, value_name = "RATE")]

@@ -60,9 +60,9 @@ pub(super) struct Bench<'a> {
 }
 
 /// Numbers of sessions, all but the first only if a cell needs them.
-const LEVELS: [u32; 6] = [100, 300, 1000, 3000, 5000, 9000];
+const LEVELS: [u32; 6] = [100, 300, 1000, 3000, 5000, 7200];
 /// Levels at which memory and set-up are measured.
-const STOPS: [u32; 4] = [100, 1000, 5000, 9000];
+const STOPS: [u32; 4] = [100, 1000, 5000, 7200];
 /// Sessions over which the cost of a set-up is measured.
 const NEWEST: u32 = 100;
 const BLOCKS: [u32; 4] = [1, 4, 16, 64];
