@@ -9,9 +9,40 @@ use std::{
 
 use crate::{
     connection_manager::MaybeAddress,
+    keys::Key,
     reader::Reader,
     values::{BadValue, ConnectionLimit, HostPort, Pin, bad},
 };
+
+pub(crate) const GATEWAY_ID: Key = Key::new(
+    "GatewayId",
+    "",
+    "1 to 65535",
+    "number of this gateway among its peers; required with `Peer`; default: none",
+);
+pub(crate) const PEER_LISTEN_ADDRESS: Key = Key::new(
+    "PeerListenAddress",
+    "off",
+    "IP:PORT or off",
+    "listening address for the other gateways that may take over sessions",
+);
+pub(crate) const PEER: Key = Key::list(
+    "Peer",
+    "ID@HOST:PORT=sha256:HEX",
+    "another gateway that may take over sessions: its `GatewayId`, its `PeerListenAddress`, and the \
+     SHA-256 of its public key, which it logs when it starts",
+);
+pub(crate) const SHARED_ADDRESS: Key = Key::list(
+    "SharedAddress",
+    "IP",
+    "address that moves between the gateways, for example by VRRP",
+);
+pub(crate) const MAX_STANDBY: Key = Key::new(
+    "MaxStandby",
+    "20000",
+    "1 to 100000",
+    "maximum number of sessions of other gateways that this one may take over",
+);
 
 /// Maximum number of peers.
 pub const MAX_PEERS: usize = 16;

@@ -1,7 +1,7 @@
 //! Every key of the two .conf files: name, default, format and meaning. The readers take defaults
 //! from these tables, and the tables of `docs/configuration.md` are generated from them.
 
-use crate::ConfFile;
+use crate::{ConfFile, failover};
 
 /// A key of a .conf file, with what the reference page says about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Key {
         keys.iter().find(|key| key.name == name).expect("every key that is read is in its table")
     }
 
-    const fn new(
+    pub(crate) const fn new(
         name: &'static str,
         default: &'static str,
         shape: &'static str,
@@ -61,7 +61,11 @@ impl Key {
         Self::new(name, default, "true or false", meaning)
     }
 
-    const fn list(name: &'static str, shape: &'static str, meaning: &'static str) -> Self {
+    pub(crate) const fn list(
+        name: &'static str,
+        shape: &'static str,
+        meaning: &'static str,
+    ) -> Self {
         Self { name, default: "", repeats: true, reloads: false, shape, meaning }
     }
 
@@ -383,33 +387,9 @@ pub const SECURITY_GATEWAY: &[Key] = &[
         "let clients share a session, on the agents' UDP port 64172 (reserved for collaboration; \
          has no effect yet)",
     ),
-    Key::new(
-        "GatewayId",
-        "",
-        "1 to 65535",
-        "number of this gateway among its peers; required with `Peer`; default: none",
-    ),
-    Key::new(
-        "PeerListenAddress",
-        "off",
-        "IP:PORT or off",
-        "listening address for the other gateways that may take over sessions",
-    ),
-    Key::list(
-        "Peer",
-        "ID@HOST:PORT=sha256:HEX",
-        "another gateway that may take over sessions: its `GatewayId`, its `PeerListenAddress`, and \
-         the SHA-256 of its public key, which it logs when it starts",
-    ),
-    Key::list(
-        "SharedAddress",
-        "IP",
-        "address that moves between the gateways, for example by VRRP",
-    ),
-    Key::new(
-        "MaxStandby",
-        "20000",
-        "1 to 100000",
-        "maximum number of sessions of other gateways that this one may take over",
-    ),
+    failover::GATEWAY_ID,
+    failover::PEER_LISTEN_ADDRESS,
+    failover::PEER,
+    failover::SHARED_ADDRESS,
+    failover::MAX_STANDBY,
 ];

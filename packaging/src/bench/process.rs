@@ -16,6 +16,11 @@ pub(super) fn rss_kib(process: u32) -> u64 {
     number(&format!("/proc/{process}/status"), "VmRSS:")
 }
 
+/// Number of open files of a process.
+pub(super) fn files(process: u32) -> usize {
+    fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().count()
+}
+
 /// Bytes that a process has written to storage.
 pub(super) fn written(process: u32) -> u64 {
     number(&format!("/proc/{process}/io"), "write_bytes:")

@@ -38,6 +38,7 @@ mod report;
 mod rig;
 mod search;
 pub(super) mod site;
+mod soak;
 mod statistics;
 mod wire;
 mod worker;
@@ -64,11 +65,14 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1.5, value_parser = seconds)]
     seconds: f64,
     /// Largest number of sessions
-    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=7200))]
     sessions: u32,
     /// Unknown datagrams per second in the cell `flood` [default: 300000, 500000 and 600000]
     #[arg(long, value_name = "RATE")]
     flood: Vec<u32>,
+    /// Minutes of the cell `soak`
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=50))]
+    minutes: u32,
     /// Draw the cell `sessions` as SVG
     #[arg(
         long,
@@ -93,7 +97,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         daemons => daemons.iter().map(|path| absolute(path)).collect::<anyhow::Result<_>>()?,
     };
     raise_limit()?;
-    let plan = options.plan();
+    let plan = options.plan()?;
     let (products, skipped) = options.products();
     let janitor = Arc::new(Janitor::start()?);
     let measuring = {
@@ -120,6 +124,9 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     if report.wrong() > 0 {
         bail!("the gateway delivered {} datagrams to a wrong place", report.wrong());
     }
+    if !report.failures.is_empty() {
+        bail!("{}", report.failures.join("; "));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -128,12 +135,18 @@ impl Options {
         self.relay.is_empty() || self.relay.contains(&product)
     }
 
-    fn plan(&self) -> Plan {
-        let all = <Cell as clap::ValueEnum>::value_variants();
-        let cells = if self.only.is_empty() { all.to_vec() } else { self.only.clone() };
+    fn plan(&self) -> anyhow::Result<Plan> {
+        let all = <Cell as clap::ValueEnum>::value_variants().iter().copied();
+        let cells: Vec<_> = match self.only.as_slice() {
+            [] => all.filter(|cell| *cell != Cell::Soak).collect(),
+            only => only.to_vec(),
+        };
+        if cells.len() > 1 && cells.contains(&Cell::Soak) {
+            bail!("`soak` cannot be combined with other cells: it ends the sessions");
+        }
         let floods = if self.flood.is_empty() { FLOODS.to_vec() } else { self.flood.clone() };
-        let &Self { rounds, seconds, sessions: max_sessions, .. } = self;
-        Plan { cells, rounds, seconds, max_sessions, floods }
+        let &Self { rounds, seconds, sessions: max_sessions, minutes, .. } = self;
+        Ok(Plan { cells, rounds, seconds, max_sessions, floods, minutes })
     }
 
     /// The relays to measure, and those that cannot be measured.
@@ -163,7 +176,7 @@ fn measure(
     report: Report,
 ) -> anyhow::Result<Report> {
     screen::note("starting the network and the relays");
-    let rig = Rig::start(janitor, products, daemons)?;
+    let rig = Rig::start(janitor, products, daemons, plan.max_sessions)?;
     let mut bench = Bench { rig, janitor, plan, report };
     bench.run()?;
     Ok(bench.report)

@@ -60,9 +60,8 @@ const START_POLL: Duration = Duration::from_millis(50);
 /// and the gateway must keep serving its own host.
 pub(in crate::connection_manager) const PLACES: usize = 16;
 
-pub(super) use grants::Queued;
-
 use grants::GrantQueue;
+pub(super) use grants::Queued;
 
 mod grants;
 

@@ -35,6 +35,10 @@ pub(super) enum Cell {
     SetUp,
     /// CPU cost by number of sessions, 500 Mbit/s
     Sessions,
+    /// Time of an announcement, beside that of a sync of the same disk
+    Announcements,
+    /// Sessions that come and go at 1,000 Mbit/s for a long time; only if asked for
+    Soak,
 }
 
 /// What to measure.
@@ -44,6 +48,8 @@ pub(super) struct Plan {
     pub(super) seconds: f64,
     pub(super) max_sessions: u32,
     pub(super) floods: Vec<u32>,
+    /// Minutes of the cell `soak`.
+    pub(super) minutes: u32,
 }
 
 pub(super) struct Bench<'a> {
@@ -54,9 +60,9 @@ pub(super) struct Bench<'a> {
 }
 
 /// Numbers of sessions, all but the first only if a cell needs them.
-const LEVELS: [u32; 5] = [100, 300, 1000, 3000, 5000];
+const LEVELS: [u32; 6] = [100, 300, 1000, 3000, 5000, 7200];
 /// Levels at which memory and set-up are measured.
-const STOPS: [u32; 3] = [100, 1000, 5000];
+const STOPS: [u32; 4] = [100, 1000, 5000, 7200];
 /// Sessions over which the cost of a set-up is measured.
 const NEWEST: u32 = 100;
 const BLOCKS: [u32; 4] = [1, 4, 16, 64];
@@ -78,6 +84,9 @@ impl Bench<'_> {
                 let cell = format!("sessions {level}");
                 self.costs(&cell, Load { sessions: level, mbit: 500.0, ..self.load(1) })?;
             }
+        }
+        if self.has(Cell::Soak) {
+            self.soak()?;
         }
         Ok(())
     }
@@ -127,11 +136,15 @@ impl Bench<'_> {
         if self.has(Cell::Tcp) {
             self.tcp()?;
         }
+        if self.has(Cell::Announcements) {
+            self.announcements()?;
+        }
         Ok(())
     }
 
-    fn load(&self, burst: u32) -> Load {
+    pub(super) fn load(&self, burst: u32) -> Load {
         Load {
+            first: 1,
             sessions: LEVELS[0],
             burst,
             mbit: 1000.0,
@@ -143,7 +156,7 @@ impl Bench<'_> {
     }
 
     /// The relays of a cell.
-    fn relays(&self, fits: impl Fn(Product) -> bool) -> Vec<usize> {
+    pub(super) fn relays(&self, fits: impl Fn(Product) -> bool) -> Vec<usize> {
         let relays = self.rig.relays.iter().enumerate();
         relays.filter(|(_, relay)| fits(relay.product)).map(|(index, _)| index).collect()
     }
@@ -352,7 +365,7 @@ impl Bench<'_> {
 type Percentile = fn(&Measured) -> Option<u32>;
 
 /// The series of a relay without its values.
-fn datagrams(relay: &str, runs: &[Measured]) -> Series {
+pub(super) fn datagrams(relay: &str, runs: &[Measured]) -> Series {
     Series {
         relay: relay.to_owned(),
         loss_percent: runs.iter().map(|run| run.loss() * 100.0).reduce(f64::max),

@@ -12,6 +12,14 @@ pub(super) enum Order {
     Know(Relay),
     /// Set up the sessions `first` to `last`; only for clients.
     SetUp { relay: u8, first: u32, last: u32 },
+    /// Announce sessions one after the other, without connecting; only for clients.
+    Announce { relay: u8, first: u32, last: u32 },
+    /// Begin and end sessions while datagrams are sent; only for clients.
+    Turnover(Turnover),
+    /// Wait until [`Order::Turnover`] is done.
+    AwaitTurnover,
+    /// End these sessions by closing their control connections; only for clients.
+    Hangup { relay: u8, first: u32, last: u32 },
     /// Connect by TLS for [`Order::Stream`], without a session; only for clients.
     Connect { relay: u8 },
     /// Send and receive datagrams.
@@ -28,7 +36,8 @@ pub(super) struct Run {
     pub(super) relay: u8,
     /// Number of the measurement.
     pub(super) number: u16,
-    /// The sessions 1 to this one are used in turn.
+    /// So many sessions are used in turn, from this one.
+    pub(super) first: u32,
     pub(super) sessions: u32,
     /// Datagrams a session sends at once.
     pub(super) burst: u32,
@@ -38,6 +47,18 @@ pub(super) struct Run {
     /// Sends bursts by segmentation and receives them merged, to unload the generator's CPU. They
     /// are single packets between.
     pub(super) trains: bool,
+}
+
+/// Sessions that begin and end at a constant rate over a time.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Turnover {
+    pub(super) relay: u8,
+    /// The first session to end, and the first one to begin.
+    pub(super) ending: u32,
+    pub(super) beginning: u32,
+    /// How many end, and how many begin.
+    pub(super) sessions: u32,
+    pub(super) time: Span,
 }
 
 /// A time on the monotonic clock, in nanoseconds.
@@ -67,6 +88,11 @@ pub(super) enum Reply {
         bytes: u64,
         nanos: u64,
     },
+    /// Microseconds that each announcement took, and that each sync of the same disk took.
+    Announced {
+        announced: Vec<u32>,
+        synced: Vec<u32>,
+    },
     Failed(String),
 }
 
@@ -81,4 +107,6 @@ pub(super) struct Counted {
     /// Nanoseconds on the way.
     pub(super) p50: Option<u32>,
     pub(super) p99: Option<u32>,
+    /// Hellos and welcomes of this relay, since the start.
+    pub(super) greetings: u64,
 }

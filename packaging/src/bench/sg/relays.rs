@@ -19,7 +19,7 @@ use super::{
 use crate::{bench::process, binaries::is_installed};
 
 mod coturn;
-mod gateway;
+pub(super) mod gateway;
 mod nginx;
 
 /// What is measured.
@@ -55,6 +55,8 @@ pub(super) struct Running {
 pub(super) struct Host<'a> {
     pub(super) network: &'a Network,
     pub(super) folder: &'a Path,
+    /// Number of sessions that a relay must take.
+    pub(super) sessions: u32,
 }
 
 struct Process {
@@ -128,6 +130,11 @@ impl Running {
     /// Resident memory in KiB; `None` without a process.
     pub(super) fn rss_kib(&self) -> Option<u64> {
         self.process.as_ref().map(|running| process::rss_kib(running.child.id()))
+    }
+
+    /// Number of open files of the process; `None` without a process.
+    pub(super) fn files(&self) -> Option<usize> {
+        self.process.as_ref().map(|running| process::files(running.child.id()))
     }
 
     fn wait_until_ready(&mut self) -> anyhow::Result<()> {

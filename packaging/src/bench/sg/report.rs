@@ -13,6 +13,8 @@ pub(super) struct Report {
     pub(super) realtime: bool,
     /// Relays that could not be measured, and why.
     pub(super) skipped: Vec<Skipped>,
+    /// What was found to be wrong, beside wrong deliveries.
+    pub(super) failures: Vec<String>,
     pub(super) rows: Vec<Row>,
 }
 
@@ -76,7 +78,15 @@ const HEAD: [&str; 11] = [
 
 impl Report {
     pub(super) fn new(rounds: u32, seconds: f64) -> Self {
-        Self { schema: 1, rounds, seconds, realtime: false, skipped: Vec::new(), rows: Vec::new() }
+        Self {
+            schema: 1,
+            rounds,
+            seconds,
+            realtime: false,
+            skipped: Vec::new(),
+            failures: Vec::new(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds the rows of a cell: one for each relay with values.

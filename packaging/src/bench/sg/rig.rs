@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use super::{
     janitor::Janitor,
     network::{Network, Place},
-    orders::{Counted, Flood, Order, Reply, Run, Span},
+    orders::{Counted, Flood, Order, Reply, Run, Span, Turnover},
     relays::{Host, Product, RaisedBuffers, Running},
     site,
     wire::{Kind, SIZE},
@@ -32,6 +32,8 @@ pub(super) struct Rig {
 /// Traffic for a measurement.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Load {
+    /// The first session with traffic.
+    pub(super) first: u32,
     pub(super) sessions: u32,
     pub(super) burst: u32,
     /// Payload in both directions.
@@ -70,6 +72,7 @@ impl Rig {
         janitor: &Janitor,
         products: &[Product],
         daemons: &[PathBuf],
+        sessions: u32,
     ) -> anyhow::Result<Self> {
         let folder = site::make(janitor)?;
         let network = Network::make(janitor)?;
@@ -92,7 +95,7 @@ impl Rig {
                 };
                 let daemon = daemon.as_ref().map(named);
                 let daemon = daemon.as_ref().map(|(path, name)| (path.as_path(), name.clone()));
-                let host = Host { network: &rig.network, folder: &folder };
+                let host = Host { network: &rig.network, folder: &folder, sessions };
                 let _raised = raised_for(*product, janitor)?;
                 let id = u8::try_from(rig.relays.len()).context("too many relays")?;
                 let relay = Running::start(&host, id, *product, daemon)?;
@@ -136,9 +139,9 @@ impl Rig {
         let from = now() + LEAD;
         let time = Span { from, until: from + nanoseconds(load.seconds) };
         let run = |per_second| {
-            let Load { sessions, burst, trains, .. } = *load;
+            let Load { first, sessions, burst, trains, .. } = *load;
             let (relay, number) = (relay.relay.id, self.runs);
-            Order::Run(Run { relay, number, sessions, burst, per_second, time, trains })
+            Order::Run(Run { relay, number, first, sessions, burst, per_second, time, trains })
         };
         self.clients.order(&run(rates[0]))?;
         self.agents.order(&run(rates[1]))?;
@@ -166,6 +169,47 @@ impl Rig {
         };
         self.relays[index].is_damaged = measured.received() < measured.sent();
         Ok(measured)
+    }
+
+    /// Begins to set up and to end sessions of a gateway, which takes this time. `ending` is the first
+    /// session that ends, and `beginning` the first one that begins.
+    pub(super) fn turn_over(
+        &mut self,
+        index: usize,
+        [ending, beginning, sessions]: [u32; 3],
+        time: f64,
+    ) -> anyhow::Result<()> {
+        let relay = self.relays.get_mut(index).context("there is no such relay")?;
+        let from = now() + LEAD;
+        let time = Span { from, until: from + nanoseconds(time) };
+        let turnover = Turnover { relay: relay.relay.id, ending, beginning, sessions, time };
+        self.clients.obey(&Order::Turnover(turnover))?;
+        relay.sessions = beginning + sessions - 1;
+        Ok(())
+    }
+
+    /// Waits until these sessions have begun and ended. Returns the microseconds that each
+    /// announcement took.
+    pub(super) fn await_turnover(&mut self) -> anyhow::Result<Vec<u32>> {
+        self.clients.obey(&Order::AwaitTurnover).and_then(announced).map(|(announced, _)| announced)
+    }
+
+    /// Announces further sessions one after the other. Returns the microseconds that each took, and
+    /// those of a sync of the same disk after each.
+    pub(super) fn announce(
+        &mut self,
+        index: usize,
+        first: u32,
+        last: u32,
+    ) -> anyhow::Result<(Vec<u32>, Vec<u32>)> {
+        let relay = self.relays.get(index).context("there is no such relay")?.relay.id;
+        self.clients.obey(&Order::Announce { relay, first, last }).and_then(announced)
+    }
+
+    /// Closes the control connections of sessions.
+    pub(super) fn hang_up(&mut self, index: usize, first: u32, last: u32) -> anyhow::Result<()> {
+        let relay = self.relays.get(index).context("there is no such relay")?.relay.id;
+        self.clients.obey(&Order::Hangup { relay, first, last }).map(drop)
     }
 
     fn flooded(&self, load: &Load) -> anyhow::Result<u64> {
@@ -262,6 +306,13 @@ fn nanoseconds(seconds: f64) -> u64 {
 
 fn raised_for(product: Product, janitor: &Janitor) -> anyhow::Result<Option<RaisedBuffers>> {
     (product == Product::NginxRaised).then(|| RaisedBuffers::raise(janitor)).transpose()
+}
+
+fn announced(reply: Reply) -> anyhow::Result<(Vec<u32>, Vec<u32>)> {
+    match reply {
+        Reply::Announced { announced, synced } => Ok((announced, synced)),
+        other => bail!("a worker answered {other:?}"),
+    }
 }
 
 fn counted(reply: Reply) -> anyhow::Result<Counted> {

@@ -3,7 +3,7 @@
 
 use std::{io::BufRead as _, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use nix::time::{ClockId, clock_gettime};
 
 use super::{
@@ -14,6 +14,7 @@ use crate::screen;
 use agents::Agents;
 use controls::Controls;
 use line::Line;
+use turnover::Changing;
 
 mod agents;
 mod announce;
@@ -25,6 +26,7 @@ mod hello;
 mod line;
 mod sink;
 mod turn;
+mod turnover;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -46,7 +48,9 @@ enum Part {
 struct Worker {
     line: Option<Arc<Line>>,
     controls: Option<Controls>,
+    changing: Option<Changing>,
     interface: Option<String>,
+    folder: PathBuf,
     _agents: Option<Agents>,
 }
 
@@ -65,7 +69,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
 impl Worker {
     fn start(options: &Options) -> anyhow::Result<Self> {
         let (folder, interface) = (&options.folder, options.interface.clone());
-        let mut worker = Self { line: None, controls: None, interface, _agents: None };
+        let mut worker = Self {
+            line: None,
+            controls: None,
+            changing: None,
+            interface,
+            folder: folder.clone(),
+            _agents: None,
+        };
         match options.part {
             Part::Clients => {
                 worker.line = Some(Line::start(Side::Clients)?);
@@ -93,6 +104,24 @@ impl Worker {
                 hello::set_up(&line, &relay, first..=last)?;
                 Ok(Reply::Done)
             }
+            Order::Announce { relay, first, last } => {
+                let relay = self.line()?.relay(relay)?;
+                let journal = self.folder.join("synced");
+                let (announced, synced) =
+                    self.controls()?.announce(&relay, first..=last, &journal)?;
+                Ok(Reply::Announced { announced, synced })
+            }
+            Order::Turnover(order) => {
+                let line = Arc::clone(self.line()?);
+                let controls = self.controls.take().context("this worker has no clients")?;
+                self.changing = Some(turnover::start(line, controls, order));
+                Ok(Reply::Done)
+            }
+            Order::AwaitTurnover => self.await_turnover(),
+            Order::Hangup { relay, first, last } => {
+                self.controls()?.hang_up(relay, first..=last);
+                Ok(Reply::Done)
+            }
             Order::Connect { relay } => {
                 let relay = self.line()?.relay(relay)?;
                 self.controls()?.connect(&relay)?;
@@ -111,6 +140,13 @@ impl Worker {
         }
     }
 
+    fn await_turnover(&mut self) -> anyhow::Result<Reply> {
+        let changing = self.changing.take().context("no sessions begin or end")?;
+        let (controls, done) = changing.join().map_err(|_| anyhow!("a thread panicked"))?;
+        self.controls = Some(controls);
+        done.map(|announced| Reply::Announced { announced, synced: Vec::new() })
+    }
+
     fn line(&self) -> anyhow::Result<&Arc<Line>> {
         self.line.as_ref().context("this worker has no datagrams")
     }
@@ -125,7 +161,7 @@ impl Worker {
         line.begin(run)?;
         let sent = if run.per_second > 0.0 { generator::send(line, &routes, run)? } else { 0 };
         wait_until(run.time.until + DRAIN);
-        Ok(Counted { sent, ..line.end() })
+        Ok(Counted { sent, ..line.end(run) })
     }
 }
 

@@ -309,9 +309,8 @@ impl Session {
         .1
     }
 
-    /// Applies deadlines to flows and retained bytes. The route of a flow exists while the control
-    /// connection does, even if the flow is silent. Returns whether anything but the activity of
-    /// flows has changed, and how the routes have.
+    /// Applies deadlines to flows and retained bytes. A silent flow keeps its route while there is a
+    /// control connection. Returns whether more than flows' activity has changed, and the routes.
     pub(super) fn tick(
         &mut self,
         now: Time,

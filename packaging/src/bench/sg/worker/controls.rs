@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     fs,
+    io::Write as _,
     net::{Ipv4Addr, SocketAddrV4},
     ops::RangeInclusive,
     path::Path,
@@ -35,12 +36,22 @@ use super::{
 
 /// Sessions that are set up at the same time.
 const AT_ONCE: usize = 16;
+/// Bytes that are written before a sync, about as many as the gateway writes for a session.
+const RECORD: usize = 200;
 
 pub(super) struct Controls {
     runtime: Runtime,
     tools: Arc<Tools>,
     /// By relay and session.
     open: HashMap<(u8, u32), TlsStream<TcpStream>>,
+}
+
+/// A session that was set up.
+struct Opened {
+    session: u32,
+    /// Microseconds that the announcement took.
+    announced: u32,
+    stream: TlsStream<TcpStream>,
 }
 
 /// What every connection needs.
@@ -63,31 +74,70 @@ impl Controls {
         Ok(Self { runtime, tools, open: HashMap::new() })
     }
 
-    /// Announces and connects sessions, if the relay is a gateway.
+    /// Announces and connects sessions, if the relay is a gateway. Returns the microseconds that
+    /// each announcement took.
     pub(super) fn set_up(
         &mut self,
         relay: &Relay,
         sessions: RangeInclusive<u32>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Vec<u32>> {
         if !matches!(relay.kind, Kind::Gateway { .. }) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let next = Arc::new(AtomicU32::new(*sessions.start()));
         let mut tasks = JoinSet::new();
         let opened = self.runtime.block_on(async {
-            for _ in 0..AT_ONCE {
+            for _ in sessions.clone().take(AT_ONCE) {
                 let (tools, relay) = (Arc::clone(&self.tools), relay.clone());
                 let (next, last) = (Arc::clone(&next), *sessions.end());
                 tasks.spawn(async move { tools.set_up(&relay, &next, last).await });
             }
             tasks.join_all().await
         });
+        let mut announced = Vec::new();
         for opened in opened {
-            for (session, stream) in opened? {
+            for Opened { session, announced: micros, stream } in opened? {
                 self.open.insert((relay.id, session), stream);
+                announced.push(micros);
             }
         }
-        Ok(())
+        Ok(announced)
+    }
+
+    /// Announces sessions one after the other, and syncs a file of the same disk after each. Returns
+    /// the microseconds that each took.
+    pub(super) fn announce(
+        &mut self,
+        relay: &Relay,
+        sessions: RangeInclusive<u32>,
+        file: &Path,
+    ) -> anyhow::Result<(Vec<u32>, Vec<u32>)> {
+        let Kind::Gateway { socket } = &relay.kind else { bail!("the relay is no gateway") };
+        let mut file = fs::File::options().append(true).create(true).open(file)?;
+        self.runtime.block_on(async {
+            let mut announcer = Announcer::connect(socket, relay.id).await?;
+            let (mut announced, mut synced) = (Vec::new(), Vec::new());
+            for session in sessions {
+                let began = now();
+                announcer.announce(&self.tools.key, session).await?;
+                announced.push(micros_since(began));
+                let began = now();
+                file.write_all(&[0; RECORD])?;
+                file.sync_data().context("syncing a file")?;
+                synced.push(micros_since(began));
+            }
+            Ok((announced, synced))
+        })
+    }
+
+    /// Closes the connections of sessions.
+    pub(super) fn hang_up(&mut self, relay: u8, sessions: RangeInclusive<u32>) {
+        for session in sessions {
+            if let Some(mut stream) = self.open.remove(&(relay, session)) {
+                // The gateway may have closed it already.
+                let _ = self.runtime.block_on(stream.shutdown());
+            }
+        }
     }
 
     /// Opens the connection of session 1 to a proxy.
@@ -132,7 +182,7 @@ impl Tools {
         relay: &Relay,
         next: &AtomicU32,
         last: u32,
-    ) -> anyhow::Result<Vec<(u32, TlsStream<TcpStream>)>> {
+    ) -> anyhow::Result<Vec<Opened>> {
         let Kind::Gateway { socket } = &relay.kind else { bail!("the relay is no gateway") };
         let mut announcer = Announcer::connect(socket, relay.id).await?;
         let mut opened = Vec::new();
@@ -141,10 +191,12 @@ impl Tools {
             if session > last {
                 return Ok(opened);
             }
+            let began = now();
             announcer.announce(&self.key, session).await?;
+            let announced = micros_since(began);
             let stream = self.connect(relay, session).await;
-            opened
-                .push((session, stream.with_context(|| format!("connecting session {session}"))?));
+            let stream = stream.with_context(|| format!("connecting session {session}"))?;
+            opened.push(Opened { session, announced, stream });
         }
     }
 
@@ -161,6 +213,10 @@ impl Tools {
         answer.context("the relay closed the connection")?;
         Ok(stream)
     }
+}
+
+fn micros_since(began: u64) -> u32 {
+    u32::try_from((now() - began) / 1000).unwrap_or(u32::MAX)
 }
 
 async fn tcp(from: Ipv4Addr, to: SocketAddrV4) -> anyhow::Result<TcpStream> {

@@ -90,7 +90,7 @@ impl<'a> Train<'a> {
             run,
             bytes: vec![0; (prefix + SIZE) * burst],
             headers: MultiHeaders::preallocate(burst, Some(cmsg_space!(in_pktinfo))),
-            sequences: vec![0; run.sessions as usize + 1],
+            sequences: vec![0; (run.first + run.sessions) as usize],
         }
     }
 
@@ -160,7 +160,8 @@ mod tests {
 
     fn due(per_second: f64, burst: u32) -> Due {
         let time = Span { from: 1_000_000_000, until: 2_000_000_000 };
-        Due::new(&Run { relay: 0, number: 0, sessions: 1, burst, per_second, time, trains: false })
+        let (relay, number, first, sessions, trains) = (0, 0, 1, 1, false);
+        Due::new(&Run { relay, number, first, sessions, burst, per_second, time, trains })
     }
 
     #[test]

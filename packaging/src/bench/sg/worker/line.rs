@@ -33,6 +33,8 @@ struct Known {
     relay: Relay,
     /// Where datagrams of session 1, 2, … come from and go to.
     peers: Vec<Option<SocketAddrV4>>,
+    /// Hellos and welcomes that arrived.
+    greetings: u64,
 }
 
 /// What a worker has received.
@@ -88,7 +90,7 @@ impl Line {
     }
 
     pub(super) fn know(&self, relay: Relay) {
-        self.state().relays.insert(relay.id, Known { relay, peers: Vec::new() });
+        self.state().relays.insert(relay.id, Known::new(relay));
     }
 
     pub(super) fn relay(&self, id: u8) -> anyhow::Result<Relay> {
@@ -122,7 +124,7 @@ impl Line {
         let state = self.state();
         let known = state.relays.get(&run.relay).context("the relay is unknown")?;
         let route = |session| known.route(self.side, session).context("a session is not set up");
-        (1..=run.sessions).map(route).collect()
+        (run.first..run.first + run.sessions).map(route).collect()
     }
 
     /// Starts to count.
@@ -136,8 +138,9 @@ impl Line {
     }
 
     /// What has been received since the beginning.
-    pub(super) fn end(&self) -> Counted {
+    pub(super) fn end(&self, run: &Run) -> Counted {
         let mut state = self.state();
+        let greetings = state.relays.get(&run.relay).map_or(0, |known| known.greetings);
         let wrong = std::mem::take(&mut state.wrong);
         state.delays.sort_unstable();
         Counted {
@@ -146,11 +149,16 @@ impl Line {
             wrong,
             p50: percentile(&state.delays, 50),
             p99: percentile(&state.delays, 99),
+            greetings,
         }
     }
 }
 
 impl Known {
+    fn new(relay: Relay) -> Self {
+        Self { relay, peers: Vec::new(), greetings: 0 }
+    }
+
     fn peer(&self, session: u32) -> Option<SocketAddrV4> {
         *self.peers.get(session.checked_sub(1)? as usize)?
     }
@@ -233,11 +241,13 @@ impl State {
         match (mark.purpose, self.side) {
             (Purpose::Hello, Side::Agents) if right => {
                 known.learn(mark.session, from);
+                known.greetings += 1;
                 return Some(Some((mark, known.route(self.side, mark.session)?)));
             }
             (Purpose::Welcome, Side::Clients) if right => {
                 (from == known.relay.peer_of_client(mark.session)).then_some(())?;
                 known.learn(mark.session, from);
+                known.greetings += 1;
             }
             (Purpose::Data, side) if right && known.accepts(side, mark.session, from) => {
                 // A datagram of an earlier run is late, and already counted as lost.

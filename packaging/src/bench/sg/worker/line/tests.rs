@@ -12,7 +12,7 @@ fn relay(id: u8, kind: Kind) -> Relay {
 
 fn state(side: Side, relay: Relay) -> State {
     let mut state = State::new(side);
-    state.relays.insert(relay.id, Known { relay, peers: Vec::new() });
+    state.relays.insert(relay.id, Known::new(relay));
     state
 }
 
