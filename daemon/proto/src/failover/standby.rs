@@ -95,6 +95,12 @@ impl Standby {
         }
     }
 
+    /// The id of this gateway.
+    #[must_use]
+    pub fn id(&self) -> GatewayId {
+        self.rules.id
+    }
+
     /// The client was heard: a control connection was admitted or sent bytes, or datagrams were
     /// relayed. `from` is their source.
     pub fn heard(&mut self, key: SessionKey, from: Option<SocketAddr>, now: Time) {

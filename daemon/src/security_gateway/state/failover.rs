@@ -16,7 +16,7 @@ use cmsg_proto::{
     },
 };
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{super::peers::Peering, Core, GatewayState, settle::By};
 use crate::{clock, drain};
@@ -300,7 +300,9 @@ impl GatewayState {
             }
             Output::HandOver(key) => core.admission.hand_over(key, now),
             Output::End(key) => core.admission.supersede(key, now),
-            Output::Report(fact) => report(&fact),
+            Output::Report(fact) => {
+                report(&fact, core.standby.as_ref().map(Standby::id));
+            }
         }
     }
 
@@ -351,19 +353,17 @@ fn announcement(grant: Grant) -> Announcement {
     Announcement { id, key: Some(key), agent, hostname, tag, issued }
 }
 
-fn report(fact: &Fact) {
+fn report(fact: &Fact, own: Option<GatewayId>) {
     match fact {
-        Fact::Moved(.., Why::Announced) => {}
+        Fact::Moved(session, claim, Why::Tag) if Some(claim.gateway) == own => {
+            info!(%session, term = claim.term.0, "Session taken over: its client connected");
+        }
+        Fact::Moved(session, claim, Why::Datagram) if Some(claim.gateway) == own => {
+            info!(%session, term = claim.term.0, "Session taken over: its client's datagrams arrive");
+        }
         Fact::Moved(session, claim, why) => {
-            let (gateway, term) = (claim.gateway.0, claim.term.0);
-            let why = match why {
-                Why::Announced => "announced",
-                Why::Tag => "its client connected there",
-                Why::Datagram => "its client's datagrams arrive there",
-                Why::Claimed => "the gateway reported it",
-                Why::Kept => "its client is still connected there",
-            };
-            info!(%session, gateway, term, why, "Session is served by another gateway than before");
+            let (gateway, term, why) = (claim.gateway.0, claim.term.0, name(*why));
+            debug!(%session, gateway, term, why, "Session is served by this gateway");
         }
         Fact::TermTooHigh(session, claim) => {
             let (gateway, term) = (claim.gateway.0, claim.term.0);
