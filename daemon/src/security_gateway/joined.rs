@@ -13,8 +13,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     announce::AnnouncementHandler,
     journal::{self, Keeper},
-    peers::{Peering, Peers, Receive},
-    state::{GatewayState, Outgoing},
+    peers::{Outgoing, Peering, Peers, Receive},
+    state::GatewayState,
 };
 use crate::journal::{AppendedFile, JournalFile};
 

@@ -18,7 +18,6 @@ use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::info;
 
-use super::state::Outgoing;
 use crate::{listen, tls::peers::Identity};
 use accept::{Acceptor, Limits};
 use connect::{Connector, Queue};
@@ -30,6 +29,9 @@ mod tests;
 
 /// The file with the key of this gateway.
 const KEY: &str = "peer.key";
+
+/// A frame that is to be sent.
+pub(super) type Outgoing = (Recipient, Frame);
 
 /// Handles frames from peers.
 pub(super) trait Receive: Send + Sync + 'static {

@@ -41,7 +41,7 @@ mod failover;
 mod settings;
 mod settle;
 
-pub(super) use failover::{NotGranted, Outgoing, TICK};
+pub(super) use failover::{NotGranted, TICK};
 use failover::{served, standing_by};
 
 /// Admission, routes and counters of a gateway.

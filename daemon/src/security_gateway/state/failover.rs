@@ -8,8 +8,8 @@ use cmsg_proto::{
     SessionKey, TagDigest, Time,
     control::Offer,
     failover::{
-        self, BootId, Fact, Frame, GatewayId, Grant, Output, Recipient, Refusal, Saved,
-        SavedSession, Standby, Verdict, Why,
+        self, BootId, Fact, Frame, GatewayId, Grant, Output, Refusal, Saved, SavedSession, Standby,
+        Verdict, Why,
     },
     gateway::{
         Announcement, Destination, Dropped, Origin, Seen, Side, Slot, SpiCandidates, canonical,
@@ -18,11 +18,12 @@ use cmsg_proto::{
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
-use super::{super::peers::Peering, Core, GatewayState, settle::By};
+use super::{
+    super::peers::{Outgoing, Peering},
+    Core, GatewayState,
+    settle::By,
+};
 use crate::{clock, drain};
-
-/// A frame that is to be sent.
-pub(in super::super) type Outgoing = (Recipient, Frame);
 
 /// Where frames to peers go.
 pub(super) type Sender = mpsc::UnboundedSender<Outgoing>;

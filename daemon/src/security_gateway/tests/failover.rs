@@ -13,7 +13,7 @@ use cmsg_proto::{
 use tokio::sync::mpsc;
 
 use super::{
-    super::{peers::Receive as _, state::Outgoing},
+    super::peers::{Outgoing, Receive as _},
     *,
 };
 
