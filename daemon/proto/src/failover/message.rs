@@ -21,6 +21,19 @@ pub struct Frame {
     pub content: Content,
 }
 
+impl Frame {
+    /// Whether the frame contains a grant.
+    #[must_use]
+    pub fn has_grants(&self) -> bool {
+        match &self.content {
+            Content::Batch(statements) | Content::Snapshot { statements, .. } => {
+                statements.iter().any(|statement| matches!(statement, Statement::Grant(_)))
+            }
+            Content::Heartbeat(_) | Content::Resync { .. } => false,
+        }
+    }
+}
+
 /// The content of a [`Frame`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {

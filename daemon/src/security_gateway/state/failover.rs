@@ -171,9 +171,13 @@ impl GatewayState {
     /// A frame arrived from a peer.
     pub(in super::super) fn receive(&self, from: GatewayId, frame: Frame) {
         let mut core = self.core();
-        if let Some(standby) = &mut core.standby {
-            standby.receive(from, frame, clock::now());
-            self.settle(&mut core);
+        let Some(standby) = &mut core.standby else { return };
+        let has_grants = frame.has_grants();
+        standby.receive(from, frame, clock::now());
+        self.settle(&mut core);
+        if has_grants {
+            // A client may have sent the tag already.
+            self.announced.send_modify(|sessions| *sessions += 1);
         }
     }
 

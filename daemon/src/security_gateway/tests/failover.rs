@@ -266,3 +266,21 @@ async fn nothing_is_guessed_for_a_neighbour_that_another_gateway_serves() {
     let guessed = decide(&site, Side::Client, CLIENT);
     assert_eq!(guessed.map(|(destination, _)| destination.to), Some(AGENT.parse().unwrap()));
 }
+
+#[tokio::test]
+async fn a_client_that_waits_is_noticed_when_a_peer_sends_the_grant() {
+    let mut site = Site::new();
+    site.announce(1);
+    site.pass();
+    lost().await;
+    site.gateways[1] = Gateway::new(&site.folder, 2, Saved::default());
+    let mut waiting = site.state(2).announcements();
+    waiting.mark_unchanged();
+    assert_eq!(site.state(2).announced(&digests(1)), None);
+
+    site.pass();
+    site.pass();
+
+    assert_eq!(site.state(2).announced(&digests(1)), Some(digests(1)[0]));
+    assert!(waiting.has_changed().unwrap());
+}
