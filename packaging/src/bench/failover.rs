@@ -162,6 +162,8 @@ fn measure(
         agents: agents.to_possible_value().map(|it| it.get_name().to_owned()).unwrap_or_default(),
         is_second_behind: fault == Fault::Behind,
         is_third_former: fault == Fault::Former,
+        is_unicast: fault == Fault::Unicast,
+        is_churning: fault == Fault::Churn,
     };
     let mut site = Site::start(janitor, binaries, setup)?;
     fault.prepare(&site)?;

@@ -23,7 +23,7 @@ use super::{
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Between {
     pub(super) seconds: f64,
-    /// To the peer that got the most.
+    /// From one gateway to one peer: the most of all such pairs.
     pub(super) bytes: u64,
 }
 
@@ -33,20 +33,27 @@ const SESSIONS: usize = 5000;
 /// Seconds of coming and going.
 const CHURN: u32 = 30;
 
+/// How long clients may connect again to a session that their bye has ended, and how many seconds
+/// pass until as many sessions go as come.
+pub(super) const RESUME: u32 = 10;
+
 /// One session a second logs on and ends.
 pub(super) fn churn(site: &Site) -> anyhow::Result<Between> {
-    let before = sent(site, GATEWAYS[0])?;
     let started = Instant::now();
-    let mut clients = Vec::new();
-    for second in 1..=CHURN {
+    let (mut clients, mut before) = (Vec::new(), None);
+    for second in 1..=2 * RESUME + CHURN {
+        if second == 2 * RESUME {
+            before = Some((Instant::now(), sent_by_all(site)?));
+        }
         let mut client = site.client();
         client.args(["--hold", "1"]).stdout(Stdio::null());
         clients.push(client.spawn().context("starting a client")?);
         let next = started + Duration::from_secs(second.into());
         sleep(next.saturating_duration_since(Instant::now()));
     }
-    let seconds = started.elapsed().as_secs_f64();
-    let after = sent(site, GATEWAYS[0])?;
+    let (began, before) = before.context("no sessions")?;
+    let seconds = began.elapsed().as_secs_f64();
+    let after = sent_by_all(site)?;
     for mut client in clients {
         if !client.wait().context("waiting for a client")?.success() {
             bail!("a client failed");
@@ -54,6 +61,15 @@ pub(super) fn churn(site: &Site) -> anyhow::Result<Between> {
     }
     let bytes = before.iter().zip(&after).map(|(before, after)| after - before).max();
     Ok(Between { seconds, bytes: bytes.unwrap_or_default() })
+}
+
+/// Bytes that every gateway has sent to each peer so far.
+fn sent_by_all(site: &Site) -> anyhow::Result<Vec<u64>> {
+    let mut all = Vec::new();
+    for gateway in GATEWAYS {
+        all.extend(sent(site, gateway)?);
+    }
+    Ok(all)
 }
 
 /// The last gateway starts again without a journal.

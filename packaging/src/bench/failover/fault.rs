@@ -41,14 +41,18 @@ pub(super) enum Fault {
     Behind,
     /// The process is killed; the third gateway has no peers, as one of an earlier version
     Former,
-    /// Nothing fails. One session a second comes and goes, for half a minute
+    /// The gateway stops accepting new sessions
+    Drain,
+    /// The gateway's process is killed, and keepalived sends no multicast packets
+    Unicast,
+    /// Nothing fails. One session a second comes and goes
     Churn,
     /// A gateway starts again without its journal, while its peers know 5,000 more sessions
     Resync,
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::None,
         Self::Kill,
         Self::Restart,
@@ -62,6 +66,8 @@ impl Fault {
         Self::Apart,
         Self::Behind,
         Self::Former,
+        Self::Drain,
+        Self::Unicast,
         Self::Churn,
         Self::Resync,
     ];
@@ -70,7 +76,8 @@ impl Fault {
     pub(super) fn lasts(self) -> Duration {
         Duration::from_secs(match self {
             Self::Return => 75,
-            Self::Stall | Self::Churn => 45,
+            Self::Stall => 45,
+            Self::Churn => 60,
             Self::Alone | Self::Split => 25,
             _ => 15,
         })
@@ -95,8 +102,9 @@ impl Fault {
             Self::Churn => return between::churn(site).map(Some),
             Self::Resync => return between::resync(site, [second, third]).map(Some),
             Self::None => {}
-            Self::Kill | Self::Former | Self::Behind => site.kill(first)?,
+            Self::Kill | Self::Former | Self::Behind | Self::Unicast => site.kill(first)?,
             Self::Alone => site.kill(third)?,
+            Self::Drain => site.drain(first)?,
             Self::Manager => site.kill(MANAGER)?,
             Self::Restart => {
                 site.kill(first)?;

@@ -28,7 +28,8 @@ pub(super) enum Side {
 impl Side {
     pub(super) const BOTH: [Self; 2] = [Self::Wan, Self::Lan];
 
-    fn name(self) -> &'static str {
+    /// The name of the hosts' interface.
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Wan => "wan",
             Self::Lan => "lan",

@@ -18,6 +18,7 @@ use nix::{
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use sha2::{Digest as _, Sha256};
 
+use super::between::RESUME;
 use super::network::{Network, OUTSIDE, PEERS, SECOND_AGENT, SHARED, Side};
 use crate::{
     bench::sg::{janitor::Janitor, site::write},
@@ -46,6 +47,10 @@ pub(super) struct Setup {
     pub(super) is_second_behind: bool,
     /// Whether the third gateway has no peers, as one of an earlier version.
     pub(super) is_third_former: bool,
+    /// Whether keepalived sends no multicast packets.
+    pub(super) is_unicast: bool,
+    /// Whether sessions end soon after their clients.
+    pub(super) is_churning: bool,
 }
 
 pub(super) struct Site {
@@ -89,6 +94,11 @@ impl Site {
         let (_, mut child) = self.services.remove(at.context("the service does not run")?);
         child.kill().context("killing a service")?;
         child.wait().context("waiting for a killed service").map(drop)
+    }
+
+    /// Lets a gateway refuse new sessions.
+    pub(super) fn drain(&self, gateway: u8) -> anyhow::Result<()> {
+        socket::tell(&self.run(gateway), Role::Sg, "/drain", ASK).context("draining a gateway")
     }
 
     /// Sends a signal to the service of a host.
@@ -270,6 +280,9 @@ impl Site {
             Side::Wan.address(gateway),
             self.folder.display(),
         );
+        if self.setup.is_churning {
+            conf += &format!("ResumeSeconds = {RESUME}\nUdpIdleSeconds = {RESUME}\n");
+        }
         if self.setup.is_third_former && !shares {
             return conf;
         }
@@ -317,16 +330,20 @@ impl Site {
         write(&script, CHECK)?;
         fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
         let priority = if gateway == GATEWAYS[0] { "150" } else { "100" };
-        let conf = CONF
+        let mut conf = CONF
             .replace("/etc/keepalived/check-gateway", &script.to_string_lossy())
             .replace("/opt/teradici/pcoipcm_data/run", &at.join("run").to_string_lossy())
-            .replace("interface eth0", "interface wan")
-            .replace("dev eth0", "dev wan")
-            .replace("dev eth1", "dev lan")
-            .replace("interface eth1", "interface lan")
-            .replace("203.0.113.100/24", &format!("{}/24", Side::Wan.address(SHARED)))
-            .replace("10.0.0.100/24", &format!("{}/24", Side::Lan.address(SHARED)))
             .replace("priority 100", &format!("priority {priority}"));
+        if self.setup.is_unicast {
+            conf = conf.replace("# unicast", "unicast").replace("#     ", "").replace("# }", "}");
+        }
+        let other = if gateway == GATEWAYS[0] { GATEWAYS[1] } else { GATEWAYS[0] };
+        for (side, name, net) in [(Side::Wan, "eth0", "203.0.113"), (Side::Lan, "eth1", "10.0.0")] {
+            conf = conf.replace(name, side.name());
+            for (example, host) in [("100", SHARED), ("11", gateway), ("12", other)] {
+                conf = conf.replace(&format!("{net}.{example}"), &side.address(host));
+            }
+        }
         write(&at.join("keepalived.conf"), &conf)?;
         let mut command = self.network.on(gateway, "keepalived");
         command.args(["--dont-fork", "--log-console", "--vrrp", "--use-file"]);
