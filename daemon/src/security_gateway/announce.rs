@@ -170,6 +170,10 @@ impl Receive for AnnouncementHandler {
         verified.inspect_err(refused).ok()
     }
 
+    fn arriving(&self, from: GatewayId) {
+        self.gateway.arriving(from);
+    }
+
     fn receive(&self, from: GatewayId, frame: Frame) {
         self.gateway.receive(from, frame);
     }

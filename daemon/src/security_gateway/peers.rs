@@ -38,6 +38,9 @@ pub(super) trait Receive: Send + Sync + 'static {
     /// The grant with this token, if its signature is valid and its agent is allowed.
     fn verify(&self, token: &str) -> Option<Grant>;
 
+    /// A part of a long frame arrived or is being parsed: the peer runs.
+    fn arriving(&self, from: GatewayId);
+
     /// A frame arrived.
     fn receive(&self, from: GatewayId, frame: Frame);
 }

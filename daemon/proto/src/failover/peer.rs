@@ -76,6 +76,13 @@ impl Peer {
         is_new
     }
 
+    /// A part of a long frame arrived or is being checked, which renews a valid lease.
+    pub(super) fn renew(&mut self, now: Time) {
+        if !self.is_lost(now) {
+            self.heard = Some(now);
+        }
+    }
+
     /// Whether the lease has expired.
     pub(super) fn is_lost(&self, now: Time) -> bool {
         self.heard.is_none_or(|heard| now.since(heard) >= LEASE)

@@ -234,6 +234,13 @@ impl Standby {
         self.peers.iter().filter(move |(_, peer)| !peer.is_lost(now)).map(|(id, _)| *id)
     }
 
+    /// A part of a long frame from this peer arrived or is being checked. Heartbeats wait behind it.
+    pub fn arriving(&mut self, from: GatewayId, now: Time) {
+        if let Some(peer) = self.peers.get_mut(&from) {
+            peer.renew(now);
+        }
+    }
+
     /// Reports to the peers whether this gateway accepts new sessions or drains.
     pub fn set_ready(&mut self, is_ready: bool) {
         self.is_ready = is_ready;

@@ -19,7 +19,8 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::{Mutex as AsyncMutex, OwnedMutexGuard},
-    time::{sleep, timeout},
+    task::{JoinError, JoinHandle},
+    time::{Instant, sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -39,6 +40,9 @@ const STRANGERS: usize = 64;
 
 /// A longer frame is parsed on a thread of its own.
 const LONG: usize = 64 * 1024;
+
+/// How often to report that a long frame arrives or is being parsed.
+const ARRIVING: Duration = Duration::from_millis(250);
 
 /// What a peer may send.
 #[derive(Debug, Clone, Copy)]
@@ -186,23 +190,51 @@ impl Acceptor {
             if usize::try_from(length).is_ok_and(|length| length > max) {
                 bail!("a frame of {length} bytes; at most {max} are possible");
             }
-            // The buffer grows as bytes arrive.
-            let mut bytes = Vec::new();
-            let mut frame = (&mut stream).take(length.into());
-            let read = timeout(slow, frame.read_to_end(&mut bytes)).await;
-            if read.ok().context("the peer is too slow")?? < usize::try_from(length)? {
-                bail!("the connection ended within a frame");
-            }
+            let read = timeout(slow, self.read(&mut stream, peer, length)).await;
+            let bytes = read.ok().context("the peer is too slow")??;
             let (receiver, turn) = (Arc::clone(&self.receiver), Arc::clone(&turn));
             let parse = move || {
                 let _turn: Arc<OwnedMutexGuard<()>> = turn;
                 Frame::decode(&bytes, statements, |token| receiver.verify(token))
             };
             let frame = match length as usize > LONG {
-                true => tokio::task::spawn_blocking(parse).await?,
+                true => self.wait(peer, tokio::task::spawn_blocking(parse)).await?,
                 false => parse(),
             };
             self.receiver.receive(peer, frame?);
+        }
+    }
+
+    /// Reads a frame. The peer's heartbeats wait behind it.
+    async fn read(
+        &self,
+        stream: &mut (impl AsyncRead + Unpin),
+        peer: GatewayId,
+        length: u32,
+    ) -> anyhow::Result<Vec<u8>> {
+        // The buffer grows as bytes arrive.
+        let mut bytes = Vec::new();
+        let mut frame = stream.take(length.into());
+        let mut reported = Instant::now();
+        while frame.read_buf(&mut bytes).await? > 0 {
+            if reported.elapsed() >= ARRIVING {
+                reported = Instant::now();
+                self.receiver.arriving(peer);
+            }
+        }
+        if bytes.len() < usize::try_from(length)? {
+            bail!("the connection ended within a frame");
+        }
+        Ok(bytes)
+    }
+
+    /// Waits until a frame has been parsed. What the peer sends during that time is not read.
+    async fn wait<T>(&self, peer: GatewayId, mut parsing: JoinHandle<T>) -> Result<T, JoinError> {
+        loop {
+            match timeout(ARRIVING, &mut parsing).await {
+                Ok(parsed) => return parsed,
+                Err(_) => self.receiver.arriving(peer),
+            }
         }
     }
 

@@ -28,6 +28,8 @@ impl Receive for Received {
         None
     }
 
+    fn arriving(&self, _: GatewayId) {}
+
     fn receive(&self, from: GatewayId, frame: Frame) {
         self.0.lock().unwrap().push((from, frame));
     }

@@ -181,6 +181,13 @@ impl GatewayState {
         }
     }
 
+    /// A part of a long frame from a peer arrived or is being checked.
+    pub(in super::super) fn arriving(&self, from: GatewayId) {
+        if let Some(standby) = &mut self.core().standby {
+            standby.arriving(from, clock::now());
+        }
+    }
+
     /// Applies the rules between gateways to the time. Call it every [`TICK`].
     pub(in super::super) fn tick_peers(&self) {
         let mut core = self.core();

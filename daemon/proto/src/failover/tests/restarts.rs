@@ -242,3 +242,26 @@ fn a_snapshot_that_takes_longer_than_the_next_request_is_accepted() {
 
     assert!(site.at(2).view(key(1)).is_some());
 }
+
+#[test]
+fn a_long_frame_renews_a_valid_lease_only() {
+    let mut site = Site::serving(1);
+    site.lost = vec![1];
+    site.wait(900);
+    let now = site.now;
+    site.at(2).arriving(GatewayId(1), now);
+
+    site.wait(900);
+    let is_reachable = |site: &mut Site| {
+        let now = site.now;
+        site.at(2).reachable(now).any(|id| id == GatewayId(1))
+    };
+    assert!(is_reachable(&mut site));
+    site.wait(200);
+    assert!(!is_reachable(&mut site));
+    let now = site.now;
+    site.at(2).arriving(GatewayId(1), now);
+
+    // The lease has expired: what it reported may be obsolete until it has sent a snapshot.
+    assert!(!is_reachable(&mut site));
+}

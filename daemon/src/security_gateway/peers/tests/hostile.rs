@@ -87,6 +87,7 @@ struct Blocked {
     verifying: AtomicUsize,
     may_finish: Mutex<bool>,
     changed: Condvar,
+    arriving: AtomicUsize,
     received: AtomicUsize,
 }
 
@@ -101,6 +102,10 @@ impl Receive for Blocked {
             assert!(!waiting.unwrap().1.timed_out());
         }
         None
+    }
+
+    fn arriving(&self, _: GatewayId) {
+        self.arriving.fetch_add(1, Relaxed);
     }
 
     fn receive(&self, _: GatewayId, _: Frame) {
@@ -153,6 +158,32 @@ async fn a_peer_that_connects_again_waits_for_its_former_frame() {
     peer.write_all(&long[half..]).await.unwrap();
     until(&blocked.received, 1).await;
     assert_eq!(blocked.verifying.load(Relaxed), 2, "each frame was parsed");
+    drop(peer);
+    assert!(receiving.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn a_peer_whose_long_frame_arrives_or_is_parsed_is_not_silent() {
+    let blocked = Arc::new(Blocked::default());
+    let receiver: Arc<dyn Receive> = Arc::<Blocked>::clone(&blocked);
+    let acceptor = acceptor(receiver, Limits::new(10_000));
+    let long = grants();
+    let (first, rest) = long.split_at(long.len() / 2);
+    let (mut peer, stream) = duplex(long.len());
+    let receiving = tokio::spawn(async move { acceptor.receive(stream, PEER).await });
+
+    peer.write_all(first).await.unwrap();
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(blocked.arriving.load(Relaxed), 0, "nothing arrived");
+    peer.write_all(&rest[..1]).await.unwrap();
+    until(&blocked.arriving, 1).await;
+    peer.write_all(&rest[1..]).await.unwrap();
+    until(&blocked.verifying, 1).await;
+    until(&blocked.arriving, 3).await;
+
+    *blocked.may_finish.lock().unwrap() = true;
+    blocked.changed.notify_all();
+    until(&blocked.received, 1).await;
     drop(peer);
     assert!(receiving.await.unwrap().is_ok());
 }
