@@ -13,7 +13,10 @@ use cmsg_config::{pem, values::Pin};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     client::WebPkiServerVerifier,
-    crypto::{CryptoProvider, aws_lc_rs},
+    crypto::{
+        CryptoProvider,
+        aws_lc_rs::{self, Ticketer},
+    },
     pki_types::{CertificateDer, PrivateKeyDer},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
@@ -28,8 +31,13 @@ use verifier::{Reloaded, Upstream};
 
 pub(crate) mod peers;
 mod refused;
+mod resumption;
 pub(crate) mod socket;
 mod verifier;
+
+/// Number of TLS 1.3 tickets for each connection. A client connects again one connection at a time,
+/// and gets another ticket then.
+const TICKETS: usize = 1;
 
 /// How the certificate of an upstream peer is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,11 +65,14 @@ pub fn server_config(
 ) -> anyhow::Result<Arc<ServerConfig>> {
     let (certificate, key) = (certificate.to_owned(), key.to_owned());
     let shown = files.keep(move || certified(&certificate, &key))?;
-    let config = ServerConfig::builder_with_provider(provider())
+    let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .context("offering TLS 1.2 and 1.3")?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Shown(shown)));
+    // Without tickets, the server keeps the sessions, and only a few hundred.
+    config.ticketer = Ticketer::new().context("generating the keys of TLS tickets")?;
+    config.send_tls13_tickets = TICKETS;
     Ok(Arc::new(config))
 }
 
@@ -94,13 +105,16 @@ pub(crate) fn only(certificate: Pin) -> anyhow::Result<ClientConfig> {
 fn calling(upstream: Arc<ArcSwap<Upstream>>, refused: LastRefused) -> anyhow::Result<ClientConfig> {
     let provider = provider();
     let algorithms = provider.signature_verification_algorithms;
+    let resumption = resumption::resumption(&upstream);
     let verifier = Arc::new(Reloaded { algorithms, upstream, refused });
-    Ok(ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .context("offering TLS 1.2 and 1.3")?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth())
+        .with_no_client_auth();
+    config.resumption = resumption;
+    Ok(config)
 }
 
 fn upstream(trust: &Trust) -> anyhow::Result<Upstream> {
