@@ -1,21 +1,28 @@
 //! The Connection Manager: forwards clients' requests to the connection broker, has the agent
 //! launch the session, and announces it to a gateway.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use cmsg_config::{
     keys,
     socket::{Listen, Role},
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
 use crate::{
     https::{Server, listener::Listener},
-    journal::JournalFile,
+    journal::{AppendedFile, JournalFile, Keeper},
     listen, local, logs, memory,
     reload::Files,
     settings::Configuration,
@@ -35,6 +42,7 @@ mod forward;
 mod forwarded;
 mod health;
 mod held;
+mod journal;
 mod random;
 mod readiness;
 mod records;
@@ -113,15 +121,13 @@ impl ConnectionManagerRole {
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let Self { shared, clients, acceptor, http, local } = self;
         let secure = clients.local_addr().context("reading the bound address")?;
-        let finished = CancellationToken::new();
-        let render = {
-            let shared = Arc::clone(&shared);
-            move |is_last| shared.journal(is_last).render()
+        let is_last = Arc::new(AtomicBool::default());
+        let state = {
+            let (shared, is_last) = (Arc::clone(&shared), Arc::clone(&is_last));
+            move || shared.journal(is_last.load(Relaxed))
         };
-        let file = JournalFile::new(&shared.config.data_directory, JOURNAL);
-        let changes = shared.changed.subscribe();
-        let settled = watch::Sender::new(0);
-        let journal = tokio::spawn(file.keep(changes, settled, render, finished.clone()));
+        let file = AppendedFile::new(JournalFile::new(&shared.config.data_directory, JOURNAL));
+        let journal = Keeper::start(Arc::clone(&shared.journal), file, state)?;
         let tracker = TaskTracker::new();
         health::watch(&shared, &tracker, &shutdown);
         tracker.spawn(sweep(Arc::clone(&shared), shutdown.clone()));
@@ -154,8 +160,9 @@ impl ConnectionManagerRole {
         local::serve(local, local::router(shared).merge(ended::router()), shutdown).await?;
         tracker.close();
         finish(&granting, &tracker).await;
-        finished.cancel();
-        journal.await.context("persisting the sessions")
+        is_last.store(true, Relaxed);
+        granting.journal.write_whole();
+        journal.finish().await
     }
 }
 

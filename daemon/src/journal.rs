@@ -1,20 +1,25 @@
-//! The file that lets sessions survive a restart or a crash of the role. The Connection Manager
-//! replaces it as a whole, in the background of requests; the Security Gateway appends to it.
+//! The file that lets sessions survive a restart or a crash of a role. Records of changes are
+//! appended to it in the background, and it is replaced when it has become too large.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use nix::fcntl::OFlag;
-use tokio::{sync::watch, task::spawn_blocking, time::sleep};
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+
+pub(crate) use queue::{JournalQueue, State};
+pub(crate) use writer::Keeper;
+
+mod queue;
+#[cfg(test)]
+mod tests;
+mod writer;
 
 /// Path of a journal. While it is written, `.new` is appended; an unreadable journal is renamed to
 /// `.damaged`.
@@ -44,10 +49,10 @@ pub(crate) struct AppendedFile {
 }
 
 /// Changes within this time are written together.
-pub(crate) const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long to wait after a failed write.
-pub(crate) const AGAIN: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_secs(5);
 
 impl JournalFile {
     pub(crate) fn new(folder: impl Into<PathBuf>, name: &'static str) -> Self {
@@ -56,7 +61,7 @@ impl JournalFile {
 
     /// Reads the state from before the restart, at most `limit` bytes. An unreadable file is
     /// renamed, since a role without its old sessions is better than none.
-    pub(crate) fn load<T, E>(&self, limit: usize, parse: fn(&[u8]) -> Result<T, E>) -> T
+    fn load<T, E>(&self, limit: usize, parse: fn(&[u8]) -> Result<T, E>) -> T
     where
         T: Default,
         E: std::error::Error + Send + Sync + 'static,
@@ -78,7 +83,7 @@ impl JournalFile {
     }
 
     /// Keeps the damaged file until the next one replaces `.damaged`.
-    pub(crate) fn keep_damaged(&self) {
+    fn keep_damaged(&self) {
         let _ = fs::remove_file(self.path(".damaged"));
         // A link leaves the file in place until it is replaced.
         if fs::hard_link(self.path(""), self.path(".damaged")).is_err() {
@@ -93,40 +98,6 @@ impl JournalFile {
         }
     }
 
-    /// Writes immediately, so that an unwritable directory is noticed early, then after every
-    /// change, and once more at the end.
-    ///
-    /// `settled` is notified of each revision that was written or failed. The argument of `render`
-    /// is whether it is the last write.
-    pub(crate) async fn keep<T: Copy>(
-        self,
-        mut changes: watch::Receiver<T>,
-        settled: watch::Sender<T>,
-        render: impl Fn(bool) -> Vec<u8> + Send + Sync + 'static,
-        end: CancellationToken,
-    ) {
-        let render = Arc::new(render);
-        changes.mark_changed();
-        let mut failing = false;
-        while end.run_until_cancelled(changes.changed()).await.is_some_and(|known| known.is_ok()) {
-            let started = Instant::now();
-            let change = *changes.borrow_and_update();
-            let written = self.write(&render, false).await;
-            log_change(&written, &mut failing);
-            settled.send_replace(change);
-            let pause = match written {
-                // A slow disk is left alone for as long as the write took.
-                Ok(()) => PAUSE.max(started.elapsed()),
-                Err(_) => {
-                    changes.mark_changed();
-                    AGAIN
-                }
-            };
-            end.run_until_cancelled(sleep(pause)).await;
-        }
-        log_change(&self.write(&render, true).await, &mut failing);
-    }
-
     /// The content of the file, if it exists.
     pub(crate) fn read(&self, limit: usize) -> io::Result<Option<Vec<u8>>> {
         // Neither a symbolic link is followed nor does a FIFO block the start.
@@ -139,17 +110,6 @@ impl JournalFile {
         let mut bytes = Vec::new();
         file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
         Ok(Some(bytes))
-    }
-
-    async fn write<F>(&self, render: &Arc<F>, is_last: bool) -> anyhow::Result<()>
-    where
-        F: Fn(bool) -> Vec<u8> + Send + Sync + 'static,
-    {
-        let (file, render) = (self.clone(), Arc::clone(render));
-        let writing = spawn_blocking(move || {
-            file.replace(&render(is_last)).map(drop).with_context(|| file.writing())
-        });
-        writing.await.context("the write was interrupted")?
     }
 
     /// Returns the file, open for writing at its end. After a crash at any point, the file has
@@ -200,7 +160,7 @@ impl Append for AppendedFile {
 }
 
 /// Logs the first failure, and the first success after failures.
-pub(crate) fn log_change(written: &anyhow::Result<()>, failing: &mut bool) {
+fn log_change(written: &anyhow::Result<()>, failing: &mut bool) {
     match written {
         Err(error) if !*failing => {
             let error = format!("{error:#}");

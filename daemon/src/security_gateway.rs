@@ -25,7 +25,7 @@ use crate::{
     clock,
     drain::Drain,
     former::{self, Kept},
-    journal::{AppendedFile, JournalFile},
+    journal::{AppendedFile, JournalFile, Keeper},
     local::{self, Observe},
     logs, memory,
     reload::Files,
@@ -37,7 +37,6 @@ use announce::AnnouncementHandler;
 use datagrams::Worker;
 use https::Https;
 use joined::Joined;
-use journal::Keeper;
 use peers::Peering;
 use sockets::{Pair, Sockets};
 use state::GatewayState;
@@ -123,7 +122,7 @@ async fn bind_with(
     }
     // The process with the ports owns the journal.
     let journal = JournalFile::new(config.data_directory, JOURNAL);
-    gateway.restore(journal::load(&journal));
+    gateway.restore(journal.restore());
     let role = SecurityGatewayRole {
         gateway,
         acceptor,

@@ -5,7 +5,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The longest body, in bytes. No record is that long.
-const MAX_BODY: usize = 4096;
+const MAX_BODY: usize = 12 * 1024;
 
 /// Appends the frame of a body without line ends.
 fn write(body: &[u8], file: &mut Vec<u8>) {

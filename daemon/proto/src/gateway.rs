@@ -6,8 +6,8 @@
 //! [`Search`] and the retained bytes need none.
 
 pub use admission::{
-    Admission, Admitted, Announcement, Control, Dropped, End, Event, Journal, Loaded, Local,
-    Origin, Record, Refusal, Replay, Rules, Seen, Timeouts, Unreadable, Usage, View,
+    Admission, Admitted, Announcement, Control, Dropped, End, Event, Journal, Local, Origin,
+    Record, Refusal, Replay, Rules, Seen, Timeouts, Usage, View,
 };
 pub use routes::{Destination, FlowId, Key, RouteChange, Routes, RoutesReader, Slot};
 pub use search::{Search, Shown};

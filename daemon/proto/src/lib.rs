@@ -9,6 +9,7 @@ pub mod control;
 pub mod failover;
 mod frames;
 pub mod gateway;
+pub mod journal;
 pub mod session;
 pub mod shares;
 pub mod tag;

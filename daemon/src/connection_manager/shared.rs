@@ -17,7 +17,6 @@ use cmsg_proto::{
     shares::{Order, Worth},
 };
 use http::HeaderMap;
-use tokio::sync::watch;
 use tracing::warn;
 
 use super::{
@@ -36,7 +35,7 @@ use crate::{
     drain::{self, Drain},
     former::{self, Kept},
     https::{Timeouts, bodies::Bodies},
-    journal::JournalFile,
+    journal::{JournalFile, JournalQueue},
     limiter::Limiter,
     local::Observe,
     reload::Files,
@@ -73,8 +72,8 @@ pub(super) struct Shared {
     pub(super) strangers: Arc<Limiter>,
     pub(super) bodies: Arc<Bodies>,
     pub(super) held: Held,
-    /// Notified with the revision of the sessions when they must be persisted.
-    pub(super) changed: watch::Sender<u64>,
+    /// The changes of the sessions that are to be persisted.
+    pub(super) journal: Arc<JournalQueue<Journal>>,
     hostname: String,
     proxies: TrustedProxies,
     ignored: Mutex<Ignored>,
@@ -99,7 +98,7 @@ impl Shared {
         let mut sessions = Sessions::new(limit, config.session_idle, CookieSeal);
         former::copy(KEPT, &config.data_directory);
         let file = JournalFile::new(&config.data_directory, JOURNAL);
-        sessions.restore(file.load(Journal::MAX_BYTES, Journal::parse), clock::now());
+        sessions.restore(file.restore(), clock::now());
         Ok(Self {
             broker: Broker::new(&config, &files)?,
             agents: Agents::new(&config, &files)?,
@@ -109,7 +108,7 @@ impl Shared {
             strangers: Limiter::new(strangers, Order::SourceFirst),
             bodies: Bodies::new(),
             held: Held::default(),
-            changed: watch::Sender::new(0),
+            journal: Arc::new(JournalQueue::new()),
             hostname: match &config.host_address.name {
                 Some(name) => name.as_str().to_owned(),
                 None => hostname.trim().to_owned(),
@@ -179,7 +178,7 @@ impl Shared {
         let gone = sessions.insert(session.clone())?;
         self.record(session);
         gone.into_iter().for_each(|number| self.records().end(number));
-        self.note_revision(&sessions);
+        self.persist(&mut sessions);
         Ok(())
     }
 
@@ -213,14 +212,14 @@ impl Shared {
         let Some(session) = sessions.change(cookie, clock::now(), change) else { return };
         let stage = session.stage().as_str().to_owned();
         self.records().change(session.number, |record| record.state = stage);
-        self.note_revision(&sessions);
+        self.persist(&mut sessions);
     }
 
     pub(super) fn end(&self, session: &Session) {
         let mut sessions = self.sessions();
         sessions.remove(&session.cookie);
         self.records().end(session.number);
-        self.note_revision(&sessions);
+        self.persist(&mut sessions);
     }
 
     pub(super) fn expire(&self) {
@@ -228,20 +227,23 @@ impl Shared {
         let expired = sessions.expire(clock::now());
         let mut records = self.records();
         expired.into_iter().for_each(|number| records.end(number));
-        self.note_revision(&sessions);
+        self.persist(&mut sessions);
         self.held.sweep();
     }
 
-    /// The sessions to be persisted: all of them at the end and while draining.
-    pub(super) fn journal(&self, is_last: bool) -> Journal {
+    /// The sessions to be persisted, and the number of the last record that led to them: all
+    /// sessions at the end and while draining.
+    pub(super) fn journal(&self, is_last: bool) -> (Journal, u64) {
         let is_all = is_last || self.drain.is_on();
-        self.sessions().journal(if is_all { Extent::All } else { Extent::LoggingOn })
+        let mut sessions = self.sessions();
+        let journal = sessions.journal(if is_all { Extent::All } else { Extent::LoggingOn });
+        (journal, self.journal.restart())
     }
 
-    /// Notifies the journal task if the content of the file has changed.
-    fn note_revision(&self, sessions: &Sessions<CookieSeal>) {
-        let revision = sessions.revision();
-        self.changed.send_if_modified(|current| std::mem::replace(current, revision) != revision);
+    /// Queues the changes of the sessions. No request waits until they are on disk.
+    fn persist(&self, sessions: &mut Sessions<CookieSeal>) {
+        let records = sessions.take_records();
+        self.journal.push(records, sessions.len());
     }
 
     /// Adds a session to the records when it starts, or with its first request after a restart.
@@ -314,6 +316,6 @@ impl Observe for Shared {
     }
 
     fn drain_changed(&self) {
-        self.changed.send_modify(|_| ());
+        self.journal.write_whole();
     }
 }

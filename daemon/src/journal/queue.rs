@@ -8,22 +8,14 @@ use std::{
     time::Duration,
 };
 
-use cmsg_proto::{
-    failover::{self, Saved},
-    gateway::{Journal, Loaded, Record, Unreadable},
-};
+use cmsg_proto::journal::{Loaded, Unreadable};
 use tokio::{sync::watch, time::timeout};
 use tracing::{info, warn};
 
-use crate::journal::{AGAIN, JournalFile, PAUSE};
-pub(super) use writer::Keeper;
-
-#[cfg(test)]
-mod tests;
-mod writer;
+use super::{AGAIN, JournalFile, PAUSE};
 
 /// A state that is persisted as a file to which records are appended.
-pub(super) trait State: Sized + Send + Default + 'static {
+pub(crate) trait State: Sized + Send + Default + 'static {
     type Record: Send + std::fmt::Debug + 'static;
 
     /// Upper bound of the file.
@@ -31,6 +23,9 @@ pub(super) trait State: Sized + Send + Default + 'static {
 
     /// Number of sessions and ended sessions.
     fn entries(&self) -> usize;
+
+    /// Removes records that later ones replace.
+    fn combine(_records: &mut Vec<Self::Record>) {}
 
     /// The content of a file with this state.
     fn render(self) -> Vec<u8>;
@@ -42,72 +37,26 @@ pub(super) trait State: Sized + Send + Default + 'static {
     fn write(record: &Self::Record, file: &mut Vec<u8>);
 }
 
-/// The sessions that this gateway serves.
-impl State for Journal {
-    type Record = Record;
-
-    const MAX_BYTES: usize = Self::MAX_BYTES;
-
-    fn entries(&self) -> usize {
-        self.entries()
-    }
-
-    fn render(self) -> Vec<u8> {
-        self.render()
-    }
-
-    fn parse(bytes: &[u8]) -> Result<Loaded<Self>, Unreadable> {
-        Self::parse(bytes)
-    }
-
-    fn write(record: &Record, file: &mut Vec<u8>) {
-        record.write(file);
-    }
-}
-
-/// All granted sessions.
-impl State for Saved {
-    type Record = failover::Record;
-
-    const MAX_BYTES: usize = Self::MAX_BYTES;
-
-    fn entries(&self) -> usize {
-        self.entries()
-    }
-
-    fn render(self) -> Vec<u8> {
-        self.render()
-    }
-
-    fn parse(bytes: &[u8]) -> Result<Loaded<Self>, Unreadable> {
-        Self::parse(bytes)
-    }
-
-    fn write(record: &failover::Record, file: &mut Vec<u8>) {
-        record.write(file);
-    }
-}
-
 /// The records that are to be written.
 #[derive(Debug)]
-pub(super) struct JournalQueue<S: State = Journal> {
+pub(crate) struct JournalQueue<S: State> {
     queued: Mutex<Queued<S>>,
     /// Wakes the writer.
-    came: Condvar,
+    pub(super) came: Condvar,
     /// The number of the last record that was written, or failed to be.
-    settled: watch::Sender<u64>,
+    pub(super) settled: watch::Sender<u64>,
     limits: Limits,
 }
 
 #[derive(Debug)]
-struct Queued<S: State> {
-    records: Vec<S::Record>,
+pub(super) struct Queued<S: State> {
+    pub(super) records: Vec<S::Record>,
     /// The number of the last record so far.
     number: u64,
     /// The number of the last record that the writer took.
     taken: u64,
     /// The number of the last record for which somebody waits.
-    wanted: u64,
+    pub(super) wanted: u64,
     /// Number of sessions and ended sessions of the state.
     entries: usize,
     /// Whether the whole state is written next, so that records need not be kept until then.
@@ -117,7 +66,7 @@ struct Queued<S: State> {
 
 /// How the thread ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     /// After it has written what is queued.
     Finish,
     /// Without a further write.
@@ -125,34 +74,34 @@ enum End {
 }
 
 /// What the writer has to write.
-struct Batch<R> {
-    records: Vec<R>,
-    number: u64,
-    entries: usize,
-    is_whole: bool,
-    is_last: bool,
+pub(super) struct Batch<R> {
+    pub(super) records: Vec<R>,
+    pub(super) number: u64,
+    pub(super) entries: usize,
+    pub(super) is_whole: bool,
+    pub(super) is_last: bool,
 }
 
 /// How long records wait, and how many.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+pub(super) struct Limits {
     /// How long a record waits for others, unless somebody waits for the disk.
-    together: Duration,
+    pub(super) together: Duration,
     /// How long to wait after a failed write.
-    again: Duration,
+    pub(super) again: Duration,
     /// If the disk hangs, so many records are kept. Afterwards the whole state is written.
-    queued: usize,
+    pub(super) queued: usize,
 }
 
 /// How long to wait for the disk: accepting a session is more important than persisting it.
 const DISK_WAIT: Duration = Duration::from_secs(1);
 
 impl<S: State> JournalQueue<S> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Limits { together: PAUSE, again: AGAIN, queued: 65_536 })
     }
 
-    fn with(limits: Limits) -> Self {
+    pub(super) fn with(limits: Limits) -> Self {
         let queued = Queued {
             records: Vec::new(),
             number: 0,
@@ -168,7 +117,7 @@ impl<S: State> JournalQueue<S> {
 
     /// Queues records in the order in which they were made. `entries` is the number of sessions and
     /// ended sessions of the state.
-    pub(super) fn push(&self, records: Vec<S::Record>, entries: usize) {
+    pub(crate) fn push(&self, records: Vec<S::Record>, entries: usize) {
         let mut queued = self.queued();
         queued.entries = entries;
         if records.is_empty() {
@@ -189,7 +138,7 @@ impl<S: State> JournalQueue<S> {
 
     /// Waits until the records so far are on disk, so that an accepted session survives a crash. If
     /// the disk does not work, waits for [`DISK_WAIT`].
-    pub(super) async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
         let number = {
             let mut queued = self.queued();
             queued.wanted = queued.number;
@@ -201,27 +150,29 @@ impl<S: State> JournalQueue<S> {
     }
 
     /// Removes all records, since the whole state is read now. Returns the number of the last one.
-    pub(super) fn restart(&self) -> u64 {
+    pub(crate) fn restart(&self) -> u64 {
         let mut queued = self.queued();
         queued.records = Vec::new();
         queued.is_whole = false;
         queued.number
     }
 
-    fn write_whole(&self) {
+    /// Replaces the file by the whole state.
+    pub(crate) fn write_whole(&self) {
         let mut queued = self.queued();
         queued.is_whole = true;
         queued.records = Vec::new();
+        self.came.notify_one();
     }
 
-    fn end(&self, end: End) {
+    pub(super) fn end(&self, end: End) {
         self.queued().end.get_or_insert(end);
         self.came.notify_one();
     }
 
     /// Waits for records, and for others that are written together with them, unless somebody waits
     /// for the disk. Returns `None` if the thread was abandoned.
-    fn next(&self, failed: bool) -> Option<Batch<S::Record>> {
+    pub(super) fn next(&self, failed: bool) -> Option<Batch<S::Record>> {
         let (queued, Limits { together, again, .. }) = (self.queued(), self.limits);
         let mut queued = if failed {
             let waited = self.came.wait_timeout_while(queued, again, |queued| queued.end.is_none());
@@ -245,7 +196,7 @@ impl<S: State> JournalQueue<S> {
         })
     }
 
-    fn queued(&self) -> MutexGuard<'_, Queued<S>> {
+    pub(super) fn queued(&self) -> MutexGuard<'_, Queued<S>> {
         self.queued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -260,23 +211,25 @@ impl<S: State> Queued<S> {
     }
 }
 
-/// Reads the state from before the restart.
-pub(super) fn load<S: State>(file: &JournalFile) -> S {
-    let loaded = file.load(S::MAX_BYTES, S::parse);
-    let sessions = loaded.journal.entries();
-    let path = file.path("").display().to_string();
-    if loaded.is_damaged() {
-        warn!(
-            file = path,
-            sessions,
-            damaged_bytes = loaded.damaged + loaded.torn,
-            "The file of the sessions is damaged; the readable sessions are restored, and the \
-             damaged file is kept"
-        );
-        file.keep_damaged();
-    } else if loaded.torn > 0 {
-        let bytes = loaded.torn;
-        info!(file = path, sessions, bytes, "The last write before the restart was incomplete");
+impl JournalFile {
+    /// Reads the state from before the restart.
+    pub(crate) fn restore<S: State>(&self) -> S {
+        let loaded = self.load(S::MAX_BYTES, S::parse);
+        let sessions = loaded.journal.entries();
+        let path = self.path("").display().to_string();
+        if loaded.is_damaged() {
+            warn!(
+                file = path,
+                sessions,
+                damaged_bytes = loaded.damaged + loaded.torn,
+                "The file of the sessions is damaged; the readable sessions are restored, and the \
+                 damaged file is kept"
+            );
+            self.keep_damaged();
+        } else if loaded.torn > 0 {
+            let bytes = loaded.torn;
+            info!(file = path, sessions, bytes, "The last write before the restart was incomplete");
+        }
+        loaded.journal
     }
-    loaded.journal
 }

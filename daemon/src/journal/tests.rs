@@ -5,20 +5,24 @@ use std::{
     sync::{Arc, mpsc},
 };
 
+use std::sync::Mutex;
+
 use cmsg_proto::{
     TagDigest, Time,
-    gateway::{Admission, Announcement, Rules, Timeouts},
+    gateway::{Admission, Announcement, Journal, Rules, Timeouts},
 };
 
-use super::*;
-use crate::journal::{Append, AppendedFile};
+use super::{
+    queue::{JournalQueue, Limits},
+    *,
+};
 
 const NOW: Time = Time::from_millis(1_800_000_000_000);
 
 /// A gateway without sockets: the admission and the queue of its records.
 struct State {
     admission: Mutex<Admission>,
-    queue: Arc<JournalQueue>,
+    queue: Arc<JournalQueue<Journal>>,
 }
 
 impl State {
@@ -52,7 +56,7 @@ impl State {
         self.queue.push(admission.take_records(), admission.recorded());
     }
 
-    fn keep(self: &Arc<Self>, file: impl Append) -> Keeper {
+    fn keep(self: &Arc<Self>, file: impl Append) -> Keeper<Journal> {
         let state = Arc::clone(self);
         let whole = move || {
             let admission = state.admission.lock().unwrap();
@@ -226,5 +230,5 @@ async fn the_file_stays_small_and_nothing_is_lost() {
     assert!(shrank > 0, "the file was never replaced");
     assert!(size() < 2 * 1024 * 1024, "{}", size());
     let admission = state.admission.lock().unwrap();
-    assert_eq!(load::<Journal>(&file), admission.journal());
+    assert_eq!(file.restore::<Journal>(), admission.journal());
 }

@@ -3,16 +3,17 @@
 use std::{sync::Arc, thread};
 
 use anyhow::Context as _;
-use cmsg_proto::gateway::Journal;
 use tokio::sync::oneshot;
 use tracing::dispatcher;
 
-use super::{Batch, End, JournalQueue, State};
-use crate::journal::{Append, log_change};
+use super::{
+    Append, log_change,
+    queue::{Batch, End, JournalQueue, State},
+};
 
 /// The running thread. It ends when this is dropped.
 #[derive(Debug)]
-pub(in super::super) struct Keeper<J: State = Journal> {
+pub(crate) struct Keeper<J: State> {
     queue: Arc<JournalQueue<J>>,
     ended: oneshot::Receiver<()>,
 }
@@ -47,7 +48,7 @@ impl<J: State> Keeper<J> {
     /// # Errors
     ///
     /// If the system has no more threads.
-    pub(in super::super) fn start(
+    pub(crate) fn start(
         queue: Arc<JournalQueue<J>>,
         file: impl Append,
         state: impl Fn() -> (J, u64) + Send + 'static,
@@ -69,7 +70,7 @@ impl<J: State> Keeper<J> {
     /// # Errors
     ///
     /// If the thread has panicked.
-    pub(in super::super) async fn finish(mut self) -> anyhow::Result<()> {
+    pub(crate) async fn finish(mut self) -> anyhow::Result<()> {
         self.queue.end(End::Finish);
         (&mut self.ended).await.context("persisting the sessions")
     }
@@ -105,10 +106,11 @@ impl<J: State, F: Append, S: Fn() -> (J, u64)> Writer<J, F, S> {
     }
 
     fn write(&mut self, batch: Batch<J::Record>) -> (anyhow::Result<()>, u64) {
-        let Batch { records, number, entries, is_whole, .. } = batch;
+        let Batch { mut records, number, entries, is_whole, .. } = batch;
         if is_whole {
             return self.replace();
         }
+        J::combine(&mut records);
         let mut bytes = Vec::new();
         records.iter().for_each(|record| J::write(record, &mut bytes));
         if bytes.is_empty() {

@@ -12,11 +12,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     announce::AnnouncementHandler,
-    journal::{self, Keeper},
     peers::{Outgoing, Peering, Peers, Receive},
     state::GatewayState,
 };
-use crate::journal::{AppendedFile, JournalFile};
+use crate::journal::{AppendedFile, JournalFile, Keeper};
 
 /// The file in the data directory with the sessions that gateways know in common.
 const JOURNAL: &str = "security-gateway.standby";
@@ -54,7 +53,7 @@ impl Joined {
         aws_lc_rs::rand::fill(&mut boot).context("generating random bytes")?;
         let journal = JournalFile::new(&config.data_directory, JOURNAL);
         let (send, frames) = mpsc::unbounded_channel();
-        let saved: Saved = journal::load(&journal);
+        let saved: Saved = journal.restore();
         gateway.join(rules, BootId(u64::from_be_bytes(boot)), saved, send);
         Ok(Self { peers, frames, journal })
     }

@@ -27,12 +27,12 @@ use super::{
     counters::{Counters, count, since},
     ends::Ends,
     floods::Floods,
-    journal::JournalQueue,
     sockets::Pair,
 };
 use crate::{
     clock,
     drain::{self, Drain},
+    journal::JournalQueue,
     own_addresses::{self, OwnAddresses},
 };
 
@@ -56,7 +56,7 @@ pub(super) struct GatewayState {
     core: Mutex<Core>,
     /// Where datagrams go, as the workers read it. Only changed by the owner of the lock.
     pub(super) routes: Routes,
-    pub(super) journal: Arc<JournalQueue>,
+    pub(super) journal: Arc<JournalQueue<Journal>>,
     /// The journal of granted sessions.
     pub(super) granted: Arc<JournalQueue<Saved>>,
     /// Number of announced sessions so far.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{SessionId, SessionKey, Time};
 
-pub use journal::{Journal, Seal, Unreadable};
+pub use journal::{Journal, Record, Seal};
 pub use table::{Extent, Full, Sessions};
 
 mod journal;

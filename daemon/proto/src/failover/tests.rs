@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use super::*;
 use crate::{
     SessionKey, TagDigest, Time,
-    gateway::{Loaded, Side, Spi, SpiCandidates, Unreadable},
+    gateway::{Side, Spi, SpiCandidates},
+    journal::{Loaded, Unreadable},
 };
 
 mod claims;

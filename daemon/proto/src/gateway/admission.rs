@@ -13,7 +13,7 @@ use std::{
     net::IpAddr,
 };
 
-pub use journal::{Journal, Loaded, Record, Replay, Unreadable};
+pub use journal::{Journal, Record, Replay};
 pub use terms::{
     Admitted, Announcement, Control, Dropped, End, Event, Local, Origin, Refusal, Rules, Seen,
     Timeouts, View,

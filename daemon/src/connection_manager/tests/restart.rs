@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File},
     io::Write as _,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -32,7 +32,7 @@ const NEW: &str = "connection-manager.sessions.new";
 const DAMAGED: &str = "connection-manager.sessions.damaged";
 
 fn load(folder: &Path) -> Journal {
-    JournalFile::new(folder, FILE).load(Journal::MAX_BYTES, Journal::parse)
+    JournalFile::new(folder, FILE).restore()
 }
 
 const CONF: &str = "SecurityGatewayEnabled = false";
@@ -52,7 +52,7 @@ fn file(world: &World) -> PathBuf {
 
 /// The persisted stage of the session with this cookie.
 fn written(world: &World, cookie: &str) -> Option<Stage> {
-    let journal = Journal::parse(&fs::read(file(world)).ok()?).unwrap();
+    let journal = Journal::parse(&fs::read(file(world)).ok()?).ok()?.journal;
     let mut sessions = Sessions::new(10, Duration::from_secs(900), CookieSeal);
     sessions.restore(journal, Time::default());
     sessions.find(&cookie.parse().unwrap(), Time::default()).map(Session::stage)
@@ -163,10 +163,10 @@ async fn the_file_is_useless_without_a_cookie() {
 #[tokio::test]
 async fn an_unreadable_file_is_renamed_with_a_warning() {
     let whole = Journal::default().render();
-    let foreign = [b"pcoip-cm-sessions 2\n".as_slice(), &whole[20..]].concat();
+    let foreign = [b"pcoip-cm-sessions 3\n".as_slice(), &whole[20..]].concat();
     let table = [
-        (&whole[..whole.len() - 1], "the sessions are damaged"),
-        (&foreign, "the sessions were written by an incompatible version"),
+        (&whole[1..], "the sessions are damaged: the first line is missing"),
+        (&foreign, "the sessions have format version 3, not 2"),
         (b"", "the sessions are damaged"),
     ];
     for (bytes, expected) in table {
@@ -190,7 +190,7 @@ async fn a_connection_manager_starts_with_any_kind_of_file_in_place_of_its_sessi
     let cookie = hello(&world).await;
     world.stop().await;
     let mut damaged = fs::read(file(&world)).unwrap();
-    damaged.pop();
+    damaged[0] ^= 1;
     put(world.run(), &damaged);
     world.start_on(&Handle::current()).await;
 
@@ -203,9 +203,21 @@ async fn a_connection_manager_starts_with_any_kind_of_file_in_place_of_its_sessi
     until_written(&world, &cookie, Some(Stage::Authenticated)).await;
 }
 
-/// Inode number of the file, which changes whenever it is written.
-fn written_as(world: &World) -> u64 {
-    fs::metadata(file(world)).unwrap().ino()
+#[tokio::test]
+async fn a_damaged_record_does_not_affect_other_sessions() {
+    let mut world = World::with(CONF, broker, agent).await;
+    let cookie = hello(&world).await;
+    world.post(Some(&cookie), &request(LOGON)).await;
+    world.stop().await;
+    let mut damaged = fs::read(file(&world)).unwrap();
+    let start = damaged.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    damaged.splice(start..start, *b"damage\n");
+    put(world.run(), &damaged);
+    world.start_on(&Handle::current()).await;
+
+    goes_on(&world, &cookie).await;
+
+    assert_eq!(fs::read(world.run().join(DAMAGED)).unwrap(), damaged);
 }
 
 #[tokio::test]
@@ -214,7 +226,7 @@ async fn hellos_are_only_persisted_when_stopping_or_draining() {
     let user = hello(&world).await;
     world.post(Some(&user), &request(LOGON)).await;
     until_written(&world, &user, Some(Stage::Authenticated)).await;
-    let before = written_as(&world);
+    let before = fs::read(file(&world)).unwrap();
 
     let mut cookies = Vec::new();
     for _ in 0..5 {
@@ -225,7 +237,9 @@ async fn hellos_are_only_persisted_when_stopping_or_draining() {
     // Earlier changes would have been written before this one.
     world.post(Some(&user), &request(BYE)).await;
     until_written(&world, &user, None).await;
-    assert_ne!(written_as(&world), before);
+    let after = fs::read(file(&world)).unwrap();
+    let appended = after.strip_prefix(before.as_slice()).expect("the file was not replaced");
+    assert_eq!(appended.iter().filter(|byte| **byte == b'\n').count(), 1, "the end of the user's");
     assert_eq!(written(&world, &cookies[1]), None);
 
     let run = world.run().to_owned();

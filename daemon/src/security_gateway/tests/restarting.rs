@@ -19,7 +19,7 @@ const NEW: &str = "security-gateway.journal.new";
 const DAMAGED: &str = "security-gateway.journal.damaged";
 
 fn load(folder: &std::path::Path) -> Journal {
-    journal::load(&JournalFile::new(folder, FILE))
+    JournalFile::new(folder, FILE).restore()
 }
 
 impl World {

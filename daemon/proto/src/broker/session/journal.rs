@@ -2,15 +2,24 @@
 //! each is sealed so that only its cookie opens it. Cookies are not stored.
 //! `docs/protocol/sessions-file.md` describes the file.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{ClientCookie, Session, Stage};
-use crate::{Time, shares::Worth, tag};
+use crate::{
+    Time,
+    frames::{self, Lost},
+    journal::{Loaded, Unreadable},
+    shares::Worth,
+    tag,
+};
 
 /// Encrypts data with a key that only the cookie provides.
 pub trait Seal {
@@ -22,142 +31,144 @@ pub trait Seal {
 }
 
 /// The sessions at one instant, to be persisted.
-///
-/// The file format, with big-endian numbers: the line `pcoip-cm-sessions 1`; the number of the last
-/// session (8 bytes); for each session the SHA-256 of its cookie (32), its number (8), the time of
-/// its last use in milliseconds since the Unix epoch (8), its stage (1), the length of the sealed
-/// data (2) and the sealed data; the SHA-256 of everything before (32).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Journal {
     /// Number of the last session.
     pub(super) last: u64,
+    /// Those worth most first.
     pub(super) sessions: Vec<Written>,
 }
 
-/// Why a journal cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
-    /// Another version of the daemon wrote it.
-    #[error("the sessions were written by an incompatible version")]
-    Foreign,
-    /// It is truncated, modified, or not a journal.
-    #[error("the sessions are damaged")]
-    Damaged,
-    /// It is larger than [`Journal::MAX_BYTES`].
-    #[error("the sessions have more than {} bytes", Journal::MAX_BYTES)]
-    TooLarge,
+/// A change of the [`Journal`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Record {
+    /// The session was added, or this is its new state.
+    Session(Written),
+    /// The session has ended, or is not persisted any more.
+    Removed(CookieDigest),
+    /// Number of the last session.
+    Last(u64),
 }
 
 /// The persisted form of a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Written {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
     pub(super) cookie: CookieDigest,
     pub(super) number: u64,
     pub(super) used: Time,
     pub(super) stage: LogOnStage,
+    #[serde(with = "base64")]
     pub(super) sealed: Arc<[u8]>,
 }
 
 /// How much a session is worth when the table is full; higher values are kept longer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum LogOnStage {
     /// It only checked whether the service responds.
     Probe,
     /// The user is not logged on.
     Stranger,
-    /// The user gave a correct password, and the broker asks for more. Stored as a stranger's.
+    /// The user gave a correct password, and the broker asks for more.
     FirstFactor,
     /// The user is logged on.
     User,
 }
 
 /// SHA-256 of a client's cookie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct CookieDigest([u8; 32]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CookieDigest(#[serde(with = "base64")] [u8; 32]);
+
+impl Record {
+    /// Appends the record to the content of a file.
+    pub fn write(&self, file: &mut Vec<u8>) {
+        frames::write_record(self, file);
+    }
+
+    /// The cookie of the session that the record is about.
+    fn cookie(&self) -> Option<CookieDigest> {
+        match self {
+            Self::Session(written) => Some(written.cookie),
+            Self::Removed(cookie) => Some(*cookie),
+            Self::Last(_) => None,
+        }
+    }
+
+    /// Keeps the last record of each session: a log-on often takes no longer than a write.
+    pub fn combine(records: &mut Vec<Self>) {
+        let mut seen = HashSet::new();
+        records.reverse();
+        records.retain(|record| record.cookie().is_none_or(|cookie| seen.insert(cookie)));
+        records.reverse();
+    }
+}
 
 impl Journal {
-    /// Maximum size in bytes. Sessions that do not fit are those worth least.
-    pub const MAX_BYTES: usize = 64 * 1024 * 1024;
+    /// Upper bound in bytes of a file.
+    pub const MAX_BYTES: usize = 256 * 1024 * 1024;
 
-    /// The content of the file.
+    /// Upper bound in bytes of a file without appended records, which may make it twice as large.
+    /// Sessions that do not fit are those worth least.
+    const ROOM: usize = Self::MAX_BYTES / 5 * 2;
+
+    /// Number of sessions.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// The content of a file with this state. Records are appended to it.
     #[must_use]
     pub fn render(self) -> Vec<u8> {
-        self.render_within(Self::MAX_BYTES)
+        self.render_within(Self::ROOM)
     }
 
     fn render_within(mut self, room: usize) -> Vec<u8> {
-        self.sessions.sort_unstable_by_key(|session| Reverse((session.stage, session.used)));
-        let mut bytes = HEAD.to_vec();
-        bytes.extend_from_slice(&self.last.to_be_bytes());
-        for session in &self.sessions {
-            if bytes.len() + RECORD + session.sealed.len() + CHECKSUM > room {
+        self.sort();
+        let mut file = format!("{TITLE}{VERSION}\n").into_bytes();
+        Record::Last(self.last).write(&mut file);
+        for session in self.sessions {
+            let length = file.len();
+            Record::Session(session).write(&mut file);
+            if file.len() > room {
+                file.truncate(length);
                 break;
             }
-            session.render(&mut bytes);
         }
-        let checksum = Sha256::digest(&bytes);
-        bytes.extend_from_slice(&checksum);
-        bytes
+        file
     }
 
-    /// Parses the content of a file.
+    fn sort(&mut self) {
+        self.sessions.sort_by_key(|session| Reverse((session.stage, session.used)));
+    }
+
+    /// Parses the content of a file. Unreadable records are skipped.
     ///
     /// # Errors
     ///
     /// [`Unreadable`] by variant.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Unreadable> {
+    pub fn parse(bytes: &[u8]) -> Result<Loaded<Self>, Unreadable> {
         if bytes.len() > Self::MAX_BYTES {
-            return Err(Unreadable::TooLarge);
+            return Err(Unreadable::TooLarge(Self::MAX_BYTES));
         }
-        if bytes.starts_with(KIND) && !bytes.starts_with(HEAD) {
-            return Err(Unreadable::Foreign);
+        let (version, records) = frames::head_line(bytes, TITLE).ok_or(Unreadable::Headless)?;
+        if version != VERSION {
+            return Err(Unreadable::Foreign(version, VERSION));
         }
-        let (content, checksum) =
-            bytes.split_last_chunk::<CHECKSUM>().ok_or(Unreadable::Damaged)?;
-        if Sha256::digest(content)[..] != checksum[..] {
-            return Err(Unreadable::Damaged);
-        }
-        Self::content(content).ok_or(Unreadable::Damaged)
-    }
-
-    fn content(bytes: &[u8]) -> Option<Self> {
-        let (last, mut rest) = bytes.strip_prefix(HEAD)?.split_first_chunk()?;
-        let mut sessions = Vec::new();
-        while !rest.is_empty() {
-            let (session, after) = Written::parse(rest)?;
-            sessions.push(session);
-            rest = after;
-        }
-        Some(Self { last: u64::from_be_bytes(*last), sessions })
-    }
-}
-
-impl Written {
-    fn render(&self, bytes: &mut Vec<u8>) {
-        let Ok(length) = u16::try_from(self.sealed.len()) else { return };
-        bytes.extend_from_slice(&self.cookie.0);
-        bytes.extend_from_slice(&self.number.to_be_bytes());
-        bytes.extend_from_slice(&self.used.as_millis().to_be_bytes());
-        bytes.push(self.stage.as_byte());
-        bytes.extend_from_slice(&length.to_be_bytes());
-        bytes.extend_from_slice(&self.sealed);
-    }
-
-    fn parse(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        let (cookie, rest) = bytes.split_first_chunk()?;
-        let (number, rest) = rest.split_first_chunk()?;
-        let (used, rest) = rest.split_first_chunk()?;
-        let (stage, rest) = rest.split_first()?;
-        let (length, rest) = rest.split_first_chunk()?;
-        let (sealed, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
-        let session = Self {
-            cookie: CookieDigest(*cookie),
-            number: u64::from_be_bytes(*number),
-            used: Time::from_millis(u64::from_be_bytes(*used)),
-            stage: LogOnStage::of_byte(*stage)?,
-            sealed: sealed.into(),
-        };
-        Some((session, rest))
+        let mut sessions = BTreeMap::new();
+        let mut last = 0;
+        let Lost { damaged, torn } = frames::replay(records, |record| match record {
+            Record::Session(written) => {
+                last = last.max(written.number);
+                sessions.insert(written.cookie, written);
+            }
+            Record::Removed(cookie) => drop(sessions.remove(&cookie)),
+            Record::Last(number) => last = last.max(number),
+        });
+        let mut journal = Self { last, sessions: sessions.into_values().collect() };
+        journal.sort();
+        Ok(Loaded { journal, damaged, torn })
     }
 }
 
@@ -190,18 +201,6 @@ impl LogOnStage {
     /// Whether the user gave at least one correct password.
     pub(super) fn is_logging_on(self) -> bool {
         self >= Self::FirstFactor
-    }
-
-    fn as_byte(self) -> u8 {
-        match self {
-            Self::Probe => 0,
-            Self::Stranger | Self::FirstFactor => 1,
-            Self::User => 2,
-        }
-    }
-
-    fn of_byte(byte: u8) -> Option<Self> {
-        [Self::Probe, Self::Stranger, Self::User].into_iter().find(|s| s.as_byte() == byte)
     }
 }
 
@@ -243,17 +242,32 @@ impl Session {
     }
 }
 
-/// The first bytes of the file in every version.
-const KIND: &[u8] = b"pcoip-cm-sessions ";
+/// Bytes as a text in Base64 (RFC 4648) without padding.
+mod base64 {
+    use data_encoding::BASE64_NOPAD;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-/// The first bytes of the file in this version. Increment the number when the format of a session
-/// changes.
-const HEAD: &[u8] = b"pcoip-cm-sessions 1\n";
+    pub(super) fn serialize<S: Serializer>(
+        bytes: impl AsRef<[u8]>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64_NOPAD.encode(bytes.as_ref()))
+    }
 
-/// Bytes of a session besides its sealed data.
-const RECORD: usize = 32 + 8 + 8 + 1 + 2;
+    pub(super) fn deserialize<'de, D: Deserializer<'de>, T: TryFrom<Vec<u8>>>(
+        deserializer: D,
+    ) -> Result<T, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = BASE64_NOPAD.decode(text.as_bytes()).map_err(D::Error::custom)?;
+        bytes.try_into().map_err(|_| D::Error::custom("the length is wrong"))
+    }
+}
 
-const CHECKSUM: usize = 32;
+/// Increment it with every incompatible change of the format or of a session.
+const VERSION: u64 = 2;
+
+/// The beginning of the first line, before the version.
+const TITLE: &str = "pcoip-cm-sessions ";
 
 /// Many times the usual size in bytes. Bounded, since clients choose names and the broker its
 /// cookies.

@@ -6,7 +6,7 @@ use std::{collections::HashMap, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use super::{
     ClientCookie, Session, Stage,
-    journal::{CookieDigest, Journal, LogOnStage, Seal, Written},
+    journal::{CookieDigest, Journal, LogOnStage, Record, Seal, Written},
 };
 use crate::{
     Time,
@@ -32,7 +32,8 @@ pub struct Sessions<S> {
     seal: S,
     /// Number of the last session.
     last: u64,
-    revision: u64,
+    /// The changes since the last call of [`Sessions::take_records`].
+    records: Vec<Record>,
 }
 
 #[derive(Debug)]
@@ -43,6 +44,8 @@ struct Entry {
     /// Time at which a request was last sent to the broker or answered by it.
     served: Time,
     stage: LogOnStage,
+    /// Whether the file contains it.
+    is_recorded: bool,
     /// `None` if it cannot be persisted, or is only persisted with [`Extent::All`].
     sealed: Option<Arc<[u8]>>,
     /// `None` after a restart, until the client sends its cookie.
@@ -77,7 +80,7 @@ impl<S: Seal> Sessions<S> {
             idle,
             seal,
             last: 0,
-            revision: 0,
+            records: Vec::new(),
         }
     }
 
@@ -98,19 +101,23 @@ impl<S: Seal> Sessions<S> {
         }
     }
 
-    /// The sessions to be persisted.
-    #[must_use]
-    pub fn journal(&self, extent: Extent) -> Journal {
-        let all = self.by_cookie.iter();
-        let meant = all.filter(|(_, e)| extent == Extent::All || e.stage.is_logging_on());
-        let sessions = meant.filter_map(|(cookie, entry)| entry.written(*cookie, &self.seal));
-        Journal { last: self.last, sessions: sessions.collect() }
+    /// The sessions to be persisted. Their changes from now on are recorded.
+    pub fn journal(&mut self, extent: Extent) -> Journal {
+        self.records = Vec::new();
+        let mut sessions = Vec::new();
+        for (cookie, entry) in &mut self.by_cookie {
+            let is_meant = extent == Extent::All || entry.stage.is_logging_on();
+            let written = is_meant.then(|| entry.written(*cookie, &self.seal)).flatten();
+            entry.is_recorded = written.is_some();
+            sessions.extend(written);
+        }
+        Journal { last: self.last, sessions }
     }
 
-    /// A number that changes whenever a session of [`Extent::LoggingOn`] does.
-    #[must_use]
-    pub fn revision(&self) -> u64 {
-        self.revision
+    /// The changes of the journal with [`Extent::LoggingOn`] since the last call of this function or
+    /// of [`Sessions::journal`].
+    pub fn take_records(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.records)
     }
 
     /// The number of the next session.
@@ -179,12 +186,12 @@ impl<S: Seal> Sessions<S> {
         let entry = self.by_cookie.get_mut(&CookieDigest::of(cookie))?;
         let session = entry.session.as_mut()?;
         change(session);
-        let before = std::mem::replace(&mut entry.stage, LogOnStage::of(session));
+        entry.stage = LogOnStage::of(session);
         let is_logging_on = entry.stage.is_logging_on();
         entry.sealed = if is_logging_on { session.sealed(&self.seal) } else { None };
-        self.revision += u64::from(is_logging_on || before.is_logging_on());
         self.shares.set_worth(entry.place, entry.stage.place());
-        Some(session)
+        self.records.extend(entry.record(CookieDigest::of(cookie)));
+        entry.session.as_ref()
     }
 
     /// Removes a session and returns its number.
@@ -242,7 +249,7 @@ impl<S: Seal> Sessions<S> {
         let entry = self.by_cookie.remove(&cookie)?;
         self.shares.leave(entry.place);
         self.cookies.remove(&entry.place);
-        self.revision += u64::from(entry.stage.is_logging_on());
+        self.records.extend(entry.is_recorded.then_some(Record::Removed(cookie)));
         Some(entry.number)
     }
 }
@@ -255,6 +262,7 @@ impl Entry {
             used: session.opened,
             served: session.opened,
             stage: LogOnStage::of(&session),
+            is_recorded: false,
             sealed: None,
             session: Some(session),
         }
@@ -268,6 +276,7 @@ impl Entry {
             used: written.used.min(now),
             served: written.used.min(now),
             stage: written.stage,
+            is_recorded: true,
             sealed: Some(written.sealed),
             session: None,
         }
@@ -278,6 +287,16 @@ impl Entry {
         let sealed = self.sealed.clone().or_else(sealed)?;
         let (number, used, stage) = (self.number, self.used, self.stage);
         Some(Written { cookie, number, used, stage, sealed })
+    }
+
+    /// The record of a change, unless the session is only persisted with [`Extent::All`].
+    fn record(&mut self, cookie: CookieDigest) -> Option<Record> {
+        let (number, used, stage) = (self.number, self.used, self.stage);
+        let written =
+            self.sealed.clone().map(|sealed| Written { cookie, number, used, stage, sealed });
+        let was_recorded = std::mem::replace(&mut self.is_recorded, written.is_some());
+        let removed = was_recorded.then_some(Record::Removed(cookie));
+        written.map(Record::Session).or(removed)
     }
 
     fn is_over(&self, idle: Duration, now: Time) -> bool {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     SessionKey,
     frames::{self, Lost},
-    gateway::{Loaded, Unreadable},
+    journal::{Loaded, Unreadable},
 };
 
 /// The persistent state at one instant.
@@ -106,7 +106,7 @@ impl Saved {
     /// [`Unreadable`] by variant.
     pub fn parse(bytes: &[u8]) -> Result<Loaded<Self>, Unreadable> {
         if bytes.len() > Self::MAX_BYTES {
-            return Err(Unreadable::TooLarge);
+            return Err(Unreadable::TooLarge(Self::MAX_BYTES));
         }
         let (version, records) = frames::head_line(bytes, TITLE).ok_or(Unreadable::Headless)?;
         if version != VERSION {

@@ -12,7 +12,10 @@ use super::{
     ended::Written as EndedEntry,
     session::{Session, State},
 };
-use crate::{Hostname, SessionId, SessionKey, TagDigest, Time, frames};
+use crate::{
+    Hostname, SessionId, SessionKey, TagDigest, Time, frames,
+    journal::{Loaded, Unreadable},
+};
 pub use record::{Record, Replay};
 
 mod former;
@@ -23,34 +26,6 @@ mod record;
 pub struct Journal {
     sessions: Vec<Entry>,
     ended: Vec<(SessionId, EndedEntry)>,
-}
-
-/// What could be read of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Loaded<T = Journal> {
-    /// The state after the last readable record.
-    pub journal: T,
-    /// Number of unreadable bytes with a readable record behind them.
-    pub damaged: usize,
-    /// Number of unreadable bytes at the end of the file.
-    pub torn: usize,
-}
-
-/// Why a journal cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
-    /// Another version of the daemon wrote it; the version of its format.
-    #[error("the sessions have format version {0}, not {1}")]
-    Foreign(u64, u64),
-    /// It does not begin as a journal does.
-    #[error("the sessions are damaged: the first line is missing")]
-    Headless,
-    /// A file of version 1 is truncated, modified, or not a journal.
-    #[error("the sessions are damaged")]
-    Damaged(#[source] serde_json::Error),
-    /// It is larger than [`Journal::MAX_BYTES`].
-    #[error("the sessions have more than {} bytes", Journal::MAX_BYTES)]
-    TooLarge,
 }
 
 /// The persistent state of a session.
@@ -89,17 +64,6 @@ const VERSION: u64 = 2;
 
 /// The beginning of the first line, before the version.
 const TITLE: &str = "pcoip-sg-sessions ";
-
-/// More unreadable bytes than this at the end of a file are not the rest of an interrupted write.
-const MAX_TORN: usize = 64 * 1024;
-
-impl<T> Loaded<T> {
-    /// Whether more is unreadable than the last write before a crash.
-    #[must_use]
-    pub fn is_damaged(&self) -> bool {
-        self.damaged > 0 || self.torn > MAX_TORN
-    }
-}
 
 impl Journal {
     /// Upper bound in bytes: twice the size of 100,000 sessions and 200,000 ended ones.
@@ -142,9 +106,9 @@ impl Journal {
     /// # Errors
     ///
     /// [`Unreadable`] by variant.
-    pub fn parse(bytes: &[u8]) -> Result<Loaded, Unreadable> {
+    pub fn parse(bytes: &[u8]) -> Result<Loaded<Self>, Unreadable> {
         if bytes.len() > Self::MAX_BYTES {
-            return Err(Unreadable::TooLarge);
+            return Err(Unreadable::TooLarge(Self::MAX_BYTES));
         }
         if bytes.first() == Some(&b'{') {
             let journal = former::parse(bytes)?;

@@ -44,9 +44,10 @@ fn log_on(sessions: &mut Sessions<Tape>, number: u8, now: Time) {
 }
 
 /// The table after a restart from its journal.
-fn restarted(sessions: &Sessions<Tape>, limit: usize, now: Time) -> Sessions<Tape> {
+fn restarted(sessions: &mut Sessions<Tape>, limit: usize, now: Time) -> Sessions<Tape> {
     let mut restarted = self::sessions(limit);
-    restarted.restore(Journal::parse(&sessions.journal(Extent::All).render()).unwrap(), now);
+    let journal = Journal::parse(&sessions.journal(Extent::All).render()).unwrap().journal;
+    restarted.restore(journal, now);
     restarted
 }
 
@@ -113,7 +114,7 @@ fn only_a_request_to_the_broker_keeps_a_session_in_use() {
     assert_eq!(sessions.in_use(at(319)), 1);
     assert_eq!(sessions.in_use(at(320)), 0);
 
-    let after = restarted(&sessions, 10, at(250));
+    let after = restarted(&mut sessions, 10, at(250));
     assert_eq!((after.in_use(at(319)), after.in_use(at(320))), (1, 0));
 }
 
@@ -180,7 +181,6 @@ fn a_session_with_a_correct_password_is_kept_longer_than_a_hello() {
 #[test]
 fn hellos_are_only_persisted_at_the_end() {
     let mut sessions = sessions(2);
-    let before = sessions.revision();
     for number in 1..=20 {
         sessions.insert(session(number)).unwrap();
         step(&mut sessions, number, Authentication::Failed);
@@ -188,13 +188,13 @@ fn hellos_are_only_persisted_at_the_end() {
     sessions.find(&cookie(20), at(2)).unwrap();
     sessions.remove(&cookie(20)).unwrap();
     sessions.expire(at(5000));
-    assert_eq!(sessions.revision(), before, "the file stays");
+    assert_eq!(sessions.take_records(), [], "the file stays");
 
     sessions.insert(session(21)).unwrap();
     sessions.insert(session(22)).unwrap();
     step(&mut sessions, 21, Authentication::Incomplete);
-    assert_ne!(sessions.revision(), before);
-    let numbers = |which| {
+    assert_eq!(recorded(&mut sessions), ["21"]);
+    let mut numbers = |which| {
         let journal: Journal = sessions.journal(which);
         journal.sessions.iter().map(|written| written.number).collect::<Vec<_>>()
     };
@@ -202,30 +202,52 @@ fn hellos_are_only_persisted_at_the_end() {
     assert_eq!(numbers(Extent::All).len(), 2);
 }
 
+/// The recorded changes: the numbers of sessions, and `-` for a removed one.
+fn recorded(sessions: &mut Sessions<Tape>) -> Vec<String> {
+    let name = |record| match record {
+        Record::Session(written) => written.number.to_string(),
+        Record::Removed(_) => "-".to_owned(),
+        Record::Last(_) => "last".to_owned(),
+    };
+    sessions.take_records().into_iter().map(name).collect()
+}
+
 #[test]
-fn the_revision_changes_with_every_persisted_session() {
+fn every_change_of_a_persisted_session_is_recorded() {
     let mut sessions = sessions(2);
     for number in 1..=2 {
         sessions.insert(session(number)).unwrap();
         step(&mut sessions, number, Authentication::Incomplete);
     }
-    let mut last = sessions.revision();
-    let mut has_changed = |sessions: &Sessions<Tape>| {
-        std::mem::replace(&mut last, sessions.revision()) != sessions.revision()
-    };
+    assert_eq!(recorded(&mut sessions), ["1", "2"]);
 
     log_on(&mut sessions, 1, at(2));
-    assert!(has_changed(&sessions));
+    assert_eq!(recorded(&mut sessions), ["1"]);
     sessions.change(&cookie(2), at(2), Session::fail).unwrap();
-    assert!(has_changed(&sessions), "it is worth nothing any more");
+    assert_eq!(recorded(&mut sessions), ["-"], "it is worth nothing any more");
     assert_eq!(sessions.insert(session(3)), Ok(Some(2)));
-    assert!(!has_changed(&sessions));
+    assert_eq!(recorded(&mut sessions), [""; 0]);
     sessions.remove(&cookie(1)).unwrap();
-    assert!(has_changed(&sessions));
+    assert_eq!(recorded(&mut sessions), ["-"]);
     step(&mut sessions, 3, Authentication::Incomplete);
-    assert!(has_changed(&sessions));
+    assert_eq!(recorded(&mut sessions), ["3"]);
     sessions.expire(at(5000));
-    assert!(has_changed(&sessions));
+    assert_eq!(recorded(&mut sessions), ["-"]);
+}
+
+#[test]
+fn after_all_sessions_were_written_the_end_of_each_is_recorded() {
+    let mut sessions = sessions(2);
+    sessions.insert(session(1)).unwrap();
+    sessions.insert(session(2)).unwrap();
+    let journal = sessions.journal(Extent::All);
+    assert_eq!(journal.sessions.len(), 2);
+
+    sessions.remove(&cookie(1)).unwrap();
+    assert_eq!(recorded(&mut sessions), ["-"]);
+    sessions.journal(Extent::LoggingOn);
+    sessions.remove(&cookie(2)).unwrap();
+    assert_eq!(recorded(&mut sessions), [""; 0], "the file does not contain it any more");
 }
 
 #[test]
@@ -245,7 +267,7 @@ fn a_session_is_restored_completely_after_a_restart() {
     before.insert(session(1)).unwrap();
     log_on(&mut before, 1, at(5));
 
-    let mut after = restarted(&before, 10, at(6));
+    let mut after = restarted(&mut before, 10, at(6));
 
     assert_eq!((after.len(), after.next_number()), (1, 2));
     assert!(after.find(&cookie(2), at(6)).is_none());
@@ -270,7 +292,7 @@ fn a_restart_does_not_change_the_lifetime_of_a_session() {
         (50, 949, true),
         (50, 950, false),
     ] {
-        let mut after = restarted(&before, 10, at(restart));
+        let mut after = restarted(&mut before, 10, at(restart));
 
         assert_eq!(after.find(&cookie(1), at(shown)).is_some(), there, "{restart} {shown}");
         assert_eq!(after.len(), usize::from(restart < 1000));
@@ -280,11 +302,13 @@ fn a_restart_does_not_change_the_lifetime_of_a_session() {
 #[test]
 fn a_restored_session_without_a_request_expires_like_others() {
     let mut before = sessions(10);
-    before.insert(session(1)).unwrap();
-    before.insert(session(2)).unwrap();
+    for number in 1..=2 {
+        assert_eq!(before.next_number(), u64::from(number));
+        before.insert(session(number)).unwrap();
+    }
     log_on(&mut before, 2, at(1));
 
-    let mut after = restarted(&restarted(&before, 10, at(2)), 2, at(2));
+    let mut after = restarted(&mut restarted(&mut before, 10, at(2)), 2, at(2));
 
     assert_eq!(after.journal(Extent::All).render(), before.journal(Extent::All).render());
     assert_eq!(after.insert(session(3)), Ok(Some(1)), "a stranger has to go");
@@ -301,7 +325,7 @@ fn with_a_lower_limit_users_and_then_recent_sessions_are_restored() {
     }
     log_on(&mut before, 1, at(1));
 
-    let mut after = restarted(&before, 2, at(5));
+    let mut after = restarted(&mut before, 2, at(5));
 
     let there = |number| after.find(&cookie(number), at(5)).is_some();
     assert_eq!([1, 2, 3, 4].map(there), [true, false, false, true]);
@@ -334,5 +358,5 @@ fn an_ended_or_oversized_session_is_not_persisted() {
     sessions.change(&cookie(2), at(1), |s| drop(s.answered(&request, &complete, &set))).unwrap();
 
     assert!(sessions.find(&cookie(2), at(2)).is_some());
-    assert!(restarted(&sessions, 10, at(2)).is_empty());
+    assert!(restarted(&mut sessions, 10, at(2)).is_empty());
 }

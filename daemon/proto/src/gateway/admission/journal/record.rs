@@ -7,11 +7,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Journal, Loaded};
+use super::{Entry, Journal};
 use crate::{
     SessionId, TagDigest, Time,
     frames::{self, Lost},
     gateway::admission::{ended::Written, terms::Identity},
+    journal::Loaded,
 };
 
 /// A change of the [`Journal`].
@@ -83,7 +84,7 @@ impl Replay {
 }
 
 /// Reads the records of a file, without its first line.
-pub(super) fn read(bytes: &[u8]) -> Loaded {
+pub(super) fn read(bytes: &[u8]) -> Loaded<Journal> {
     let mut replay = Replay::default();
     let Lost { damaged, torn } = frames::replay(bytes, |record| replay.apply(record));
     Loaded { journal: replay.journal(), damaged, torn }

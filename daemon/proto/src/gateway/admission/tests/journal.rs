@@ -1,6 +1,7 @@
 //! What survives a restart, and for how long.
 
 use super::*;
+use crate::journal::Unreadable;
 
 /// Restarts the gateway: only the journal survives.
 pub(super) fn restart(world: &mut World) {

@@ -7,6 +7,7 @@ use super::{
     journal::{read, restart},
     *,
 };
+use crate::journal::Unreadable;
 
 /// The content of a file with these records.
 fn file(records: &[Record]) -> Vec<u8> {
@@ -180,7 +181,7 @@ fn what_is_no_journal_is_refused() {
     let foreign = Journal::parse(b"pcoip-sg-sessions 3\n");
     assert!(matches!(foreign, Err(Unreadable::Foreign(3, _))));
     let huge = vec![b' '; Journal::MAX_BYTES + 1];
-    assert!(matches!(Journal::parse(&huge), Err(Unreadable::TooLarge)));
+    assert!(matches!(Journal::parse(&huge), Err(Unreadable::TooLarge(_))));
 }
 
 #[test]
