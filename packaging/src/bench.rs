@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use crate::binaries::cargo;
 
 mod abuse;
+mod cm;
 mod failover;
 mod process;
 mod sg;
@@ -21,6 +22,8 @@ pub(crate) struct Options {
 enum Command {
     /// Attack both services on the loopback while users log on, and report the effect on users
     Abuse(abuse::Options),
+    /// Compare the Connection Manager with other proxies on the loopback
+    Cm(cm::Options),
     /// Make gateways fail in network namespaces, and report what their sessions notice
     Failover(failover::Options),
     /// Compare the Security Gateway with other relays in network namespaces
@@ -40,6 +43,7 @@ enum Output {
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     match &options.command {
         Command::Abuse(options) => abuse::run(options),
+        Command::Cm(options) => cm::run(options),
         Command::Failover(options) => failover::run(options),
         Command::Sg(options) => sg::run(options),
         Command::SgWorker(options) => sg::run_worker(options),

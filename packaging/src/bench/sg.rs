@@ -39,7 +39,7 @@ mod rig;
 mod search;
 pub(super) mod site;
 mod soak;
-mod statistics;
+pub(super) mod statistics;
 mod wire;
 mod worker;
 mod workers;

@@ -1,7 +1,7 @@
 //! Medians and percentiles of measured values.
 
 /// The median; `None` without values. The mean of the two middle values if their number is even.
-pub(super) fn median(values: &[f64]) -> Option<f64> {
+pub(in crate::bench) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let upper = *sorted.get(sorted.len() / 2)?;
@@ -11,7 +11,7 @@ pub(super) fn median(values: &[f64]) -> Option<f64> {
 
 /// The median of the ratios of values that were measured in the same round. Pairs without a ratio
 /// are left out.
-pub(super) fn paired_ratio(ours: &[f64], reference: &[f64]) -> Option<f64> {
+pub(in crate::bench) fn paired_ratio(ours: &[f64], reference: &[f64]) -> Option<f64> {
     let pairs = ours.iter().zip(reference);
     let ratios: Vec<_> =
         pairs.map(|(ours, other)| ours / other).filter(|ratio| ratio.is_finite()).collect();
@@ -19,7 +19,7 @@ pub(super) fn paired_ratio(ours: &[f64], reference: &[f64]) -> Option<f64> {
 }
 
 /// The nearest-rank percentile of sorted values.
-pub(super) fn percentile(sorted: &[u32], percent: usize) -> Option<u32> {
+pub(in crate::bench) fn percentile(sorted: &[u32], percent: usize) -> Option<u32> {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied()
 }

@@ -1,0 +1,283 @@
+//! The servers that are compared. All use the same certificate and broker, and one CPU.
+
+use std::{
+    fs::{self, File},
+    net::{Ipv4Addr, SocketAddr},
+    ops::Sub,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use cmsg_config::socket::{self, Role, Status};
+use serde::Serialize;
+use tokio::{net::TcpListener, time::sleep};
+
+use super::{SERVERS, fakes::Fakes};
+use crate::{
+    bench::{process, sg::site::write},
+    binaries::{Binaries, is_installed},
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Kind {
+    /// The Connection Manager, with a gateway. It also calls agents
+    Manager,
+    /// nginx, which only relays to the broker
+    Nginx,
+    /// `HAProxy`, which only relays to the broker
+    Haproxy,
+}
+
+impl Kind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Manager => "manager",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+        }
+    }
+
+    /// The program that is needed, if it is not installed.
+    pub(super) fn missing(self) -> Option<&'static str> {
+        let program = match self {
+            Self::Manager => "taskset",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+        };
+        (!is_installed(program)).then_some(program)
+    }
+}
+
+/// A running server; dropping it stops its processes.
+pub(super) struct Server {
+    pub(super) kind: Kind,
+    pub(super) address: SocketAddr,
+    children: Vec<Child>,
+}
+
+/// What the processes of a server have used so far, or between two times.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Used {
+    pub(super) cpu_ns: u64,
+    pub(super) written: u64,
+}
+
+impl Sub for Used {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            cpu_ns: self.cpu_ns.saturating_sub(before.cpu_ns),
+            written: self.written.saturating_sub(before.written),
+        }
+    }
+}
+
+impl Server {
+    pub(super) async fn start(
+        kind: Kind,
+        binaries: &Binaries,
+        folder: &Path,
+        (fakes, log_level): (&Fakes, &str),
+    ) -> anyhow::Result<Self> {
+        let at = folder.join(kind.name());
+        fs::create_dir(&at).context("creating a directory")?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut server = Self { kind, address, children: Vec::new() };
+        match kind {
+            Kind::Manager => server.manager(binaries, &at, (fakes, log_level)).await?,
+            Kind::Nginx => {
+                server.relay(&at, &["nginx", "-c"], |at, port| nginx(at, port, fakes)).await?;
+            }
+            Kind::Haproxy => {
+                server.relay(&at, &["haproxy", "-f"], |at, port| haproxy(at, port, fakes)).await?;
+            }
+        }
+        Ok(server)
+    }
+
+    /// What its processes, and theirs, have used.
+    pub(super) fn used(&self) -> Used {
+        let processes = || self.children.iter().flat_map(|child| family(child.id()));
+        Used {
+            cpu_ns: processes().map(process::cpu).sum(),
+            written: processes().map(process::written).sum(),
+        }
+    }
+
+    async fn manager(
+        &mut self,
+        binaries: &Binaries,
+        at: &Path,
+        (fakes, log_level): (&Fakes, &str),
+    ) -> anyhow::Result<()> {
+        for name in ["run", "cm-data", "sg-data", "cm-logs", "sg-logs"] {
+            fs::create_dir(at.join(name)).with_context(|| format!("creating `{name}`"))?;
+        }
+        let common = common_conf(at, log_level);
+        let gateway = format!(
+            "{}ListenAddress = 127.0.0.1:0\nUdpSourceAddress = 127.0.0.1:0\nAnnouncedSeconds = 2\n\
+             JwtVerifyingCertificate = {}/jwt.crt\n",
+            common.replace("ROLE", "sg"),
+            above(at)
+        );
+        self.role(binaries, at, Role::Sg, &gateway).await?;
+        let Fakes { broker, agents, certificate } = fakes;
+        let manager = format!(
+            "{}ListenAddress = 127.0.0.1:0\nHttpListenAddress = off\nAgentPort = {agents}\n\
+             PcoipAddress = https://localhost:{broker}\nBrokerCertPin = sha256:{certificate}\n\
+             JwtSigningKey = {}/jwt.key\n",
+            common.replace("ROLE", "cm"),
+            above(at)
+        );
+        self.address = self.role(binaries, at, Role::Cm, &manager).await?;
+        Ok(())
+    }
+
+    /// Starts a role, and returns the address on which it listens for clients.
+    async fn role(
+        &mut self,
+        binaries: &Binaries,
+        at: &Path,
+        role: Role,
+        conf: &str,
+    ) -> anyhow::Result<SocketAddr> {
+        let path = at.join(format!("{}.conf", role.command()));
+        write(&path, conf)?;
+        let daemon = binaries.path("pcoip-cmsgd");
+        let mut command = pinned(&daemon.to_string_lossy());
+        command.arg(role.command()).arg("--config").arg(path);
+        command.args(["--supervised-by", &std::process::id().to_string()]);
+        self.spawn(command, at)?;
+        let run = at.join("run");
+        for _ in 0..POLLS {
+            let asked = socket::get::<Status>(&run, role, "/status", Duration::from_secs(5));
+            if let Ok(status) = asked.map_err(drop).and_then(|it| it.ready.then_some(it).ok_or(()))
+            {
+                let mut listens = status.listens.into_iter();
+                let listen = listens.find(|it| ["broker", "pcoip"].contains(&it.key.as_str()));
+                return Ok(listen.context("the service does not listen")?.address);
+            }
+            sleep(POLL).await;
+        }
+        let output = fs::read_to_string(at.join(format!("output-{}", self.children.len() - 1)));
+        bail!("`{}` is not ready: {}", role.command(), output.unwrap_or_default().trim())
+    }
+
+    async fn relay(
+        &mut self,
+        at: &Path,
+        command: &[&str; 2],
+        conf: impl FnOnce(&Path, u16) -> String,
+    ) -> anyhow::Result<()> {
+        // The port is free again when the listener is dropped.
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?.port();
+        let path = at.join("conf");
+        write(&path, &conf(at, port))?;
+        let mut relay = pinned(command[0]);
+        relay.arg(command[1]).arg(path);
+        self.spawn(relay, at)?;
+        self.address.set_port(port);
+        for _ in 0..POLLS {
+            if tokio::net::TcpStream::connect(self.address).await.is_ok() {
+                return Ok(());
+            }
+            sleep(POLL).await;
+        }
+        let output = fs::read_to_string(at.join("output-0")).unwrap_or_default();
+        bail!("`{}` does not listen: {}", command[0], output.trim())
+    }
+
+    fn spawn(&mut self, mut command: Command, at: &Path) -> anyhow::Result<()> {
+        let path: PathBuf = at.join(format!("output-{}", self.children.len()));
+        let output = File::create(path).context("creating a file for output")?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        self.children.push(command.spawn().context("starting a server")?);
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            for process in family(child.id()) {
+                let _ = nix::sys::signal::kill(
+                    nix::unistd::Pid::from_raw(process.cast_signed()),
+                    nix::sys::signal::Signal::SIGKILL,
+                );
+            }
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A process and its children.
+fn family(process: u32) -> Vec<u32> {
+    let path = format!("/proc/{process}/task/{process}/children");
+    let children = fs::read_to_string(path).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|number| number.parse().ok());
+    [process].into_iter().chain(children).collect()
+}
+
+fn pinned(program: &str) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", &SERVERS.to_string(), program]);
+    command
+}
+
+/// The directory with the certificates.
+fn above(at: &Path) -> String {
+    at.parent().unwrap_or(at).display().to_string()
+}
+
+fn common_conf(at: &Path, log_level: &str) -> String {
+    let (site, at) = (above(at), at.display());
+    format!(
+        "SslCertificate = {site}/tls.crt\nSslKey = {site}/tls.key\nRunDirectory = {at}/run\n\
+         DataDirectory = {at}/ROLE-data\nLogDirectory = {at}/ROLE-logs\nLogLevel = {log_level}\n\
+         ExternalRoutableIP = 127.0.0.1\nAllowedAgents = 127.0.0.0/8\nMaxConnections = 5000\n"
+    )
+}
+
+fn nginx(at: &Path, port: u16, fakes: &Fakes) -> String {
+    let (site, at) = (above(at), at.display());
+    format!(
+        "daemon off;\nworker_processes 1;\npid {at}/pid;\nerror_log {at}/error.log;\n\
+         events {{ worker_connections 15000; }}\nhttp {{\n\
+         access_log {at}/access.log;\nclient_body_temp_path {at}/body;\n\
+         proxy_temp_path {at}/proxy;\nfastcgi_temp_path {at}/fastcgi;\nuwsgi_temp_path {at}/uwsgi;\n\
+         scgi_temp_path {at}/scgi;\n\
+         upstream broker {{ server 127.0.0.1:{broker}; keepalive 64; keepalive_requests 1000000; }}\n\
+         server {{ listen 127.0.0.1:{port} ssl;\nssl_certificate {site}/tls.crt;\n\
+         ssl_certificate_key {site}/tls.key;\nssl_protocols TLSv1.2 TLSv1.3;\n\
+         ssl_session_cache shared:tls:10m;\nkeepalive_requests 1000000;\nkeepalive_disable none;\nlocation / {{\n\
+         proxy_pass https://broker;\nproxy_http_version 1.1;\nproxy_set_header Connection \"\";\n\
+         proxy_set_header X-Forwarded-For $remote_addr;\n}} }} }}\n",
+        broker = fakes.broker,
+    )
+}
+
+fn haproxy(at: &Path, port: u16, fakes: &Fakes) -> String {
+    let site = above(at);
+    let pem = at.join("tls.pem");
+    let read = |name: &str| fs::read_to_string(format!("{site}/{name}")).unwrap_or_default();
+    // HAProxy reads the certificate and the key from one file.
+    let _ = write(&pem, &format!("{}{}", read("tls.crt"), read("tls.key")));
+    format!(
+        "global\n  nbthread 1\n  maxconn 4000\n  tune.ssl.default-dh-param 2048\n\
+         defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
+         \x20 option forwardfor\n  http-reuse always\n\
+         frontend clients\n  bind 127.0.0.1:{port} ssl crt {} alpn http/1.1\n\
+         \x20 default_backend broker\n\
+         backend broker\n  server broker 127.0.0.1:{} ssl verify none pool-max-conn 64\n",
+        pem.display(),
+        fakes.broker,
+    )
+}
+
+/// Polls within twenty seconds.
+const POLLS: u32 = 200;
+const POLL: Duration = Duration::from_millis(100);
