@@ -10,17 +10,20 @@ use cmsg_proto::{
     agent::{Failure, LaunchSession, Launched, SessionInfo},
     allowed::Reached,
     broker::{BrokerTarget, redact},
+    xml,
 };
-use reqwest::{Client, Url};
+use http::Method;
 
 use super::{
     request_log::{AGENT, RequestLog, as_error, document, record},
-    upstream,
+    upstream::{self, Address, Client},
 };
 use crate::{https::bodies::Account, reload::Files};
-use addresses::{Addresses, Resolver};
+use addresses::Addresses;
 
 mod addresses;
+
+const PATH: &str = "/pcoip-agent/xml";
 
 /// Agents are contacted once for each session.
 pub(super) struct Agents {
@@ -43,9 +46,8 @@ impl Agents {
     ) -> anyhow::Result<Self> {
         let addresses = Arc::new(Addresses::new(config));
         let trust = upstream::trust(config, config.agent_check, Vec::new());
-        let client = upstream::client(&trust, files, config.agent_wait, |builder| {
-            builder.pool_max_idle_per_host(0).dns_resolver(Resolver(Arc::clone(&addresses)))
-        })?;
+        let admit = Some(addresses.filter());
+        let client = Client::new(&trust, files, config.agent_wait, admit)?;
         Ok(Self { client, port: config.agent_port, addresses })
     }
 
@@ -57,18 +59,21 @@ impl Agents {
         launch: &LaunchSession<'_>,
         account: &Account,
     ) -> Result<AgentSession, Failure> {
-        let Some(url) = self.url(target) else {
+        let Some(at) = self.address(target) else {
             return Err(Failure::generic("the target is not a host name"));
         };
-        record!(info, log, AGENT, "Communicating with {url}");
-        if let Err(error) = self.addresses.check(&url) {
+        record!(info, log, AGENT, "Communicating with https://{at}{PATH}");
+        if let Err(error) = self.addresses.check(&at.host) {
             record!(warn, log, AGENT, error = as_error(&error), "Refused to connect to the agent");
             return Err(Failure::generic(UNREACHABLE));
         }
         let document = launch.render();
         let sent = || redact::bytes(document.as_bytes());
         document!(log, AGENT, sent, "Sending request to PCoIP Agent");
-        let reply = match upstream::send(self.client.post(url), document, account.buffer()).await {
+        let to = Arc::new(Address::Tcp(at));
+        let request = self.client.request(Method::POST, &to, PATH).closing();
+        let sending = request.send_document(document, account.buffer(), xml::MAX_BYTES);
+        let reply = match sending.await {
             Ok(reply) => reply,
             Err(error) => {
                 record!(warn, log, AGENT, error = as_error(&error), "The agent does not answer");
@@ -96,10 +101,9 @@ impl Agents {
         }
     }
 
-    fn url(&self, target: &BrokerTarget) -> Option<Url> {
+    fn address(&self, target: &BrokerTarget) -> Option<HostPort> {
         let host = target.host()?.parse::<Host>().ok()?;
-        let at = HostPort { host, port: self.port };
-        Url::parse(&format!("https://{at}/pcoip-agent/xml")).ok()
+        Some(HostPort { host, port: self.port })
     }
 
     /// The address of the session, which need not be the one that the agent names.

@@ -1,20 +1,20 @@
 //! The client for the connection broker, over HTTPS.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use cmsg_config::{cause, connection_manager::UpstreamCheck, values::BrokerUrl};
 use cmsg_proto::{SessionId, broker::BrokerCookies};
-use http::{HeaderMap, StatusCode, header};
-use reqwest::Client;
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use zeroize::Zeroizing;
 
 use super::{
     forwarded,
-    upstream::{self, Failure, Reply},
+    upstream::{self, Address, Client, Failure, Reply},
 };
 use crate::{
     clock,
-    https::bodies::Account,
+    https::bodies::{Account, Buffer},
     reload::Files,
     tls::{LastRefused, Refusal, Trust},
 };
@@ -23,12 +23,15 @@ pub(super) use state::{BrokerState, Look, Trouble};
 
 mod state;
 
+const LOG_ID: HeaderName = HeaderName::from_static("client-log-id");
+
 /// Timeout of a check. Load balancers wait five seconds for `/health`.
 const PROBE: Duration = Duration::from_secs(3);
 
 pub(super) struct Broker {
     client: Client,
     refused: LastRefused,
+    address: Arc<Address>,
     url: String,
     is_verified: bool,
     is_pinned: bool,
@@ -56,11 +59,11 @@ impl Broker {
             UpstreamCheck::Verify(pins) => upstream::trust(config, true, pins.clone()),
             UpstreamCheck::Off => upstream::trust(config, false, Vec::new()),
         };
-        let (client, refused) =
-            upstream::watched_client(&trust, files, config.broker_wait, |builder| builder)?;
+        let (client, refused) = Client::watched(&trust, files, config.broker_wait)?;
         Ok(Self {
             client,
             refused,
+            address: Arc::new(Address::Tcp(config.broker.0.clone())),
             url: format!("{}{}", config.broker, BrokerUrl::PATH),
             is_pinned: matches!(&trust, Trust::Verify { pins, .. } if !pins.is_empty()),
             is_verified: trust != Trust::Off,
@@ -89,15 +92,14 @@ impl Broker {
         envelope: &Envelope<'_>,
     ) -> Result<Reply, Failure> {
         let mut request = self
-            .client
-            .post(&self.url)
+            .request(Method::POST)
             .header(forwarded::HEADER, envelope.client.to_string())
-            .header("client-log-id", envelope.session.as_str());
+            .header(LOG_ID, envelope.session.as_str());
         if let Some(cookies) = envelope.cookies.and_then(BrokerCookies::header) {
             request = request.header(header::COOKIE, cookies);
         }
         let Envelope { account, limit, .. } = *envelope;
-        let reply = upstream::send_within(request, document, account.buffer(), limit).await;
+        let reply = request.send_document(document, account.buffer(), limit).await;
         reply.map_err(|failure| failure.explained(&self.refused))
     }
 
@@ -106,16 +108,18 @@ impl Broker {
     pub(super) async fn look(&self) -> Look {
         let away =
             [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
-        let asked = self.client.get(&self.url).timeout(PROBE).send().await;
-        let answer = match asked.map_err(Failure::from) {
+        let asked = self.request(Method::GET).timeout(PROBE);
+        let answer = match asked.send(Bytes::new(), Buffer::unaccounted()).await {
             Ok(answer) => answer,
+            // An error page of any size is an answer.
+            Err(Failure::TooLarge { .. }) => return Look { found: Ok(()), skew: None },
             Err(failure) => {
                 let found = Err(self.trouble(failure));
                 return Look { found, skew: None };
             }
         };
-        let skew = skew(answer.headers());
-        let found = match answer.status() {
+        let skew = skew(&answer.headers);
+        let found = match answer.status {
             status if away.contains(&status) => {
                 Err(Trouble::Away(format!("`{}` answers {status}", self.url)))
             }
@@ -136,8 +140,14 @@ impl Broker {
     /// that peer is asked: a certificate that is not valid at the moment may be correct, and the
     /// clock wrong.
     pub(super) async fn skew(&self, refusal: &Refusal) -> Option<i64> {
-        let client = upstream::client_of_only(refusal.certificate(), PROBE).ok()?;
-        skew(client.head(&self.url).send().await.ok()?.headers())
+        let client = Client::of_only(refusal.certificate(), PROBE).ok()?;
+        let request = client.request(Method::HEAD, &self.address, BrokerUrl::PATH).closing();
+        let answer = request.send(Bytes::new(), Buffer::unaccounted()).await;
+        skew(&answer.ok()?.headers)
+    }
+
+    fn request(&self, method: Method) -> upstream::Request {
+        self.client.request(method, &self.address, BrokerUrl::PATH)
     }
 }
 

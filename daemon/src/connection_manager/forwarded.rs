@@ -4,11 +4,11 @@
 use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use cmsg_proto::{Time, shares::Source};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 /// Each proxy appends the address of its client to this header.
-pub(super) const HEADER: &str = "x-forwarded-for";
+pub(super) const HEADER: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The networks of `TrustedProxies`.
 #[derive(Debug, Clone, Default)]
@@ -120,7 +120,7 @@ mod tests {
 
     fn headers(lines: &[&[u8]]) -> HeaderMap {
         let lines = lines.iter().map(|line| HeaderValue::from_bytes(line).unwrap());
-        lines.map(|line| (HEADER.parse().unwrap(), line)).collect()
+        lines.map(|line| (HEADER, line)).collect()
     }
 
     fn proxies() -> TrustedProxies {

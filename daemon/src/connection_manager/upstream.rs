@@ -1,20 +1,22 @@
 //! The HTTP client for broker, agents and gateways: no proxy, no redirects, a deadline for the
 //! whole exchange, and a response of bounded size.
 
-use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
-use anyhow::Context as _;
 use bytes::Bytes;
 use cmsg_config::values::Pin;
 use cmsg_proto::xml;
-use http::{HeaderMap, StatusCode, header};
-use reqwest::{
-    Client, ClientBuilder, RequestBuilder,
-    dns::{Addrs, Name, Resolve, Resolving},
-    redirect::Policy,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use rustls::ClientConfig;
-use tokio::net::lookup_host;
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -23,15 +25,17 @@ use crate::{
     tls::{self, LastRefused, Refusal, Trust},
 };
 
-/// Timeout of the TCP connection and its TLS handshake.
-const CONNECT: Duration = Duration::from_secs(10);
+mod connect;
+
+pub(super) use connect::{Address, Admit};
+use connect::{Content, Dialer, Opened, Sender};
 
 /// Shorter than the idle timeout of any known server, so that a connection is not reused while the
 /// server closes it.
 const IDLE: Duration = Duration::from_secs(4);
 
 /// The documented type, in the spelling that all known parsers accept.
-const CONTENT_TYPE: &str = "application/xml; charset=UTF-8";
+pub(super) const CONTENT_TYPE: &str = "application/xml; charset=UTF-8";
 
 /// The response of an upstream peer.
 #[derive(Debug)]
@@ -56,9 +60,15 @@ pub(super) enum Failure {
     OverBudget(#[from] OverBudget),
 }
 
-impl From<reqwest::Error> for Failure {
-    fn from(error: reqwest::Error) -> Self {
-        if error.is_timeout() { Self::TimedOut } else { Self::Failed(error.without_url().into()) }
+impl From<hyper::Error> for Failure {
+    fn from(error: hyper::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<http::Error> for Failure {
+    fn from(error: http::Error) -> Self {
+        Self::Failed(error.into())
     }
 }
 
@@ -93,73 +103,241 @@ fn is_about_certificate(error: &(dyn Error + 'static)) -> bool {
     carried.or_else(|| error.source()).is_some_and(is_about_certificate)
 }
 
-/// A client with this timeout.
-pub(super) fn client(
-    trust: &Trust,
-    files: &Files,
+/// Sends requests to one peer over connections that are kept, or to many peers over a new connection
+/// each.
+#[derive(Clone)]
+pub(super) struct Client(Arc<Inner>);
+
+struct Inner {
+    dialer: Dialer,
     wait: Duration,
-    adapt: impl FnOnce(ClientBuilder) -> ClientBuilder,
-) -> anyhow::Result<Client> {
-    let (client, _) = watched_client(trust, files, wait, adapt)?;
-    Ok(client)
+    /// Connections without a request, the most recently used one last.
+    idle: Mutex<Vec<Idle>>,
 }
 
-/// The same, which records the certificate that it refused last.
-pub(super) fn watched_client(
-    trust: &Trust,
-    files: &Files,
-    wait: Duration,
-    adapt: impl FnOnce(ClientBuilder) -> ClientBuilder,
-) -> anyhow::Result<(Client, LastRefused)> {
-    let refused = LastRefused::default();
-    let tls = tls::watched_client_config(trust, files, refused.clone())?;
-    Ok((build(Arc::unwrap_or_clone(tls), wait, adapt)?, refused))
+struct Idle {
+    sender: Sender,
+    from: Option<SocketAddr>,
+    since: Instant,
 }
 
-/// A client that only accepts this certificate.
-pub(super) fn client_of_only(certificate: Pin, wait: Duration) -> anyhow::Result<Client> {
-    build(tls::only(certificate)?, wait, |builder| builder)
+/// A request that is being prepared.
+pub(super) struct Request {
+    client: Client,
+    to: Arc<Address>,
+    builder: request::Builder,
+    wait: Duration,
+    is_last: bool,
+}
+
+impl Client {
+    /// A client with this timeout. It only connects to addresses that `admit` returns.
+    pub(super) fn new(
+        trust: &Trust,
+        files: &Files,
+        wait: Duration,
+        admit: Option<Arc<Admit>>,
+    ) -> anyhow::Result<Self> {
+        let tls = tls::client_config(trust, files)?;
+        Ok(Self::with(tls, wait, admit))
+    }
+
+    /// A client that records the certificate that it refused last.
+    pub(super) fn watched(
+        trust: &Trust,
+        files: &Files,
+        wait: Duration,
+    ) -> anyhow::Result<(Self, LastRefused)> {
+        let refused = LastRefused::default();
+        let tls = tls::watched_client_config(trust, files, refused.clone())?;
+        Ok((Self::with(tls, wait, None), refused))
+    }
+
+    /// A client that only accepts this certificate.
+    pub(super) fn of_only(certificate: Pin, wait: Duration) -> anyhow::Result<Self> {
+        Ok(Self::with(Arc::new(tls::only(certificate)?), wait, None))
+    }
+
+    fn with(tls: Arc<ClientConfig>, wait: Duration, admit: Option<Arc<Admit>>) -> Self {
+        Self(Arc::new(Inner { dialer: Dialer::new(tls, admit), wait, idle: Mutex::default() }))
+    }
+
+    /// A request to this peer.
+    pub(super) fn request(&self, method: Method, to: &Arc<Address>, path: &str) -> Request {
+        let builder = http::Request::builder().method(method).uri(path);
+        let builder = builder.header(header::ACCEPT, HeaderValue::from_static("*/*"));
+        let (client, to, wait) = (self.clone(), Arc::clone(to), self.0.wait);
+        Request { client, to, builder, wait, is_last: false }
+    }
+
+    /// Takes the connection that was used last. The server may be about to close one that was not
+    /// used for longer.
+    fn take(&self) -> Option<Idle> {
+        let mut idle = self.idle();
+        idle.retain(|idle| idle.since.elapsed() < IDLE && !idle.sender.is_closed());
+        idle.pop()
+    }
+
+    fn keep(&self, idle: Idle) {
+        self.idle().push(idle);
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Request {
+    pub(super) fn header<V>(self, name: HeaderName, value: V) -> Self
+    where
+        V: TryInto<HeaderValue, Error: Into<http::Error>>,
+    {
+        Self { builder: self.builder.header(name, value), ..self }
+    }
+
+    pub(super) fn timeout(self, wait: Duration) -> Self {
+        Self { wait, ..self }
+    }
+
+    /// The connection is new, and is closed after the response.
+    pub(super) fn closing(self) -> Self {
+        Self { is_last: true, ..self }
+    }
+
+    /// Sends the request, and reads the response into this buffer.
+    pub(super) async fn send(self, content: Bytes, body: Buffer) -> Result<Reply, Failure> {
+        self.send_within(content, body, xml::MAX_BYTES).await
+    }
+
+    /// Sends a document, which is wiped from memory afterwards.
+    pub(super) async fn send_document(
+        self,
+        document: Zeroizing<String>,
+        body: Buffer,
+        limit: usize,
+    ) -> Result<Reply, Failure> {
+        let content = Bytes::from_owner(Wiped(document));
+        self.of_type(CONTENT_TYPE).send_within(content, body, limit).await
+    }
+
+    pub(super) fn of_type(self, kind: &'static str) -> Self {
+        self.header(header::CONTENT_TYPE, HeaderValue::from_static(kind))
+    }
+
+    /// The response may have `limit` bytes.
+    async fn send_within(
+        self,
+        content: Bytes,
+        body: Buffer,
+        limit: usize,
+    ) -> Result<Reply, Failure> {
+        let wait = self.wait;
+        let exchange = async {
+            match self.is_last {
+                true => self.exchange_once(content, body, limit).await,
+                false => self.exchange(content, body, limit).await,
+            }
+        };
+        timeout(wait, exchange).await.map_err(|_| Failure::TimedOut)?
+    }
+
+    /// Exchanges messages over a connection that is kept.
+    async fn exchange(self, content: Bytes, body: Buffer, limit: usize) -> Result<Reply, Failure> {
+        let Self { client, to, builder, .. } = self;
+        let mut request = build(builder, &to, content)?;
+        while let Some(Idle { mut sender, from, .. }) = client.take() {
+            if sender.ready().await.is_err() {
+                continue;
+            }
+            match sender.try_send_request(request).await {
+                Ok(response) => return client.finish(response, (sender, from), body, limit).await,
+                // The server closed the connection before it read the request.
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(error.into_error().into()),
+                },
+            }
+        }
+        let Opened { mut sender, driver, from } = client.0.dialer.open(&to).await?;
+        // Its errors are those of the requests.
+        tokio::spawn(async move { driver.await.ok() });
+        let response = sender.send_request(request).await?;
+        client.finish(response, (sender, from), body, limit).await
+    }
+
+    /// Exchanges messages over a connection of its own, without another task.
+    async fn exchange_once(
+        self,
+        content: Bytes,
+        body: Buffer,
+        limit: usize,
+    ) -> Result<Reply, Failure> {
+        let request = build(self.builder, &self.to, content)?;
+        let Opened { mut sender, mut driver, from } = self.client.0.dialer.open(&self.to).await?;
+        let exchange = async move {
+            let response = sender.send_request(request).await?;
+            read(response, from, body, limit).await
+        };
+        let mut exchange = std::pin::pin!(exchange);
+        let reply = tokio::select! {
+            biased;
+            reply = &mut exchange => reply,
+            // The response may have been received completely.
+            _ = &mut driver => return exchange.await,
+        };
+        // Closes the connection as TLS requires.
+        let _ = timeout(CLOSE, driver).await;
+        reply
+    }
+}
+
+impl Client {
+    async fn finish(
+        &self,
+        response: Response<Incoming>,
+        (sender, from): (Sender, Option<SocketAddr>),
+        body: Buffer,
+        limit: usize,
+    ) -> Result<Reply, Failure> {
+        let reply = read(response, from, body, limit).await?;
+        self.keep(Idle { sender, from, since: Instant::now() });
+        Ok(reply)
+    }
 }
 
 fn build(
-    tls: ClientConfig,
-    wait: Duration,
-    adapt: impl FnOnce(ClientBuilder) -> ClientBuilder,
-) -> anyhow::Result<Client> {
-    let builder = Client::builder()
-        .tls_backend_preconfigured(tls)
-        .no_proxy()
-        .redirect(Policy::none())
-        .http1_only()
-        .http1_title_case_headers()
-        .dns_resolver(Names)
-        .connect_timeout(CONNECT)
-        .timeout(wait)
-        .pool_idle_timeout(IDLE);
-    adapt(builder).build().context("preparing the HTTP client")
+    builder: request::Builder,
+    to: &Address,
+    content: Bytes,
+) -> Result<http::Request<Content>, Failure> {
+    let host = to.header().map_err(http::Error::from)?;
+    Ok(builder.header(header::HOST, host).body(Content::new(content))?)
 }
 
-/// Resolves host names with [`lookup`].
-struct Names;
-
-impl Resolve for Names {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found: Addrs = Box::new(lookup(name.as_str()).await?.into_iter());
-            Ok(found)
-        })
+async fn read(
+    response: Response<Incoming>,
+    from: Option<SocketAddr>,
+    mut body: Buffer,
+    limit: usize,
+) -> Result<Reply, Failure> {
+    let (parts, mut content) = response.into_parts();
+    loop {
+        let frame = tokio::select! {
+            frame = content.frame() => frame.transpose()?,
+            () = body.evicted() => return Err(OverBudget.into()),
+        };
+        let Some(frame) = frame else { break };
+        let Ok(chunk) = frame.into_data() else { continue };
+        if body.len() + chunk.len() > limit {
+            return Err(Failure::TooLarge { limit });
+        }
+        body.extend(&chunk)?;
     }
+    Ok(Reply { status: parts.status, from, headers: parts.headers, body })
 }
 
-/// The addresses of a host name. The system does not find names with a final dot in `/etc/hosts`,
-/// so a name that is not found is looked up again without it.
-pub(super) async fn lookup(name: &str) -> io::Result<Vec<SocketAddr>> {
-    match (lookup_host((name, 0)).await, name.strip_suffix('.')) {
-        (Ok(found), _) => Ok(found.collect()),
-        (Err(_), Some(relative)) => Ok(lookup_host((relative, 0)).await?.collect()),
-        (Err(error), None) => Err(error),
-    }
-}
+/// How long to wait until a connection is closed.
+const CLOSE: Duration = Duration::from_secs(1);
 
 /// Verification with the listed certificates and these pins, or none.
 pub(super) fn trust(
@@ -172,65 +350,6 @@ pub(super) fn trust(
     } else {
         Trust::Off
     }
-}
-
-/// Sends a document, which is wiped from memory afterwards, and returns the response.
-pub(super) async fn send(
-    request: RequestBuilder,
-    document: Zeroizing<String>,
-    answer: Buffer,
-) -> Result<Reply, Failure> {
-    send_within(request, document, answer, xml::MAX_BYTES).await
-}
-
-/// The same, with a response of at most `limit` bytes.
-pub(super) async fn send_within(
-    request: RequestBuilder,
-    document: Zeroizing<String>,
-    answer: Buffer,
-    limit: usize,
-) -> Result<Reply, Failure> {
-    let document = Bytes::from_owner(Wiped(document));
-    exchange_within(with_document(request, document), answer, limit).await
-}
-
-/// Sends a document unchanged, and returns the response.
-pub(super) async fn send_bytes(
-    request: RequestBuilder,
-    document: Bytes,
-    answer: Buffer,
-) -> Result<Reply, Failure> {
-    exchange(with_document(request, document), answer).await
-}
-
-fn with_document(request: RequestBuilder, document: Bytes) -> RequestBuilder {
-    request.header(header::CONTENT_TYPE, CONTENT_TYPE).body(document)
-}
-
-/// Sends a request and reads the response into this buffer.
-pub(super) async fn exchange(request: RequestBuilder, body: Buffer) -> Result<Reply, Failure> {
-    exchange_within(request, body, xml::MAX_BYTES).await
-}
-
-async fn exchange_within(
-    request: RequestBuilder,
-    mut body: Buffer,
-    limit: usize,
-) -> Result<Reply, Failure> {
-    let mut response = request.send().await?;
-    loop {
-        let chunk = tokio::select! {
-            chunk = response.chunk() => chunk?,
-            () = body.evicted() => return Err(OverBudget.into()),
-        };
-        let Some(chunk) = chunk else { break };
-        if body.len() + chunk.len() > limit {
-            return Err(Failure::TooLarge { limit });
-        }
-        body.extend(&chunk)?;
-    }
-    let headers = std::mem::take(response.headers_mut());
-    Ok(Reply { status: response.status(), from: response.remote_addr(), headers, body })
 }
 
 struct Wiped(Zeroizing<String>);

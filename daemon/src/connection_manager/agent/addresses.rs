@@ -2,18 +2,16 @@
 //! before it is contacted.
 
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
 use crate::{connection_manager::upstream, own_addresses::OwnAddresses};
+use cmsg_config::values::Host;
 use cmsg_proto::{
     AllowedAgents,
     allowed::{Forbidden, Reached},
-};
-use reqwest::{
-    Url,
-    dns::{Addrs, Name, Resolve, Resolving},
 };
 
 /// `AllowedAgents`, and the addresses of the gateways and of this host.
@@ -33,11 +31,9 @@ impl Addresses {
         }
     }
 
-    /// Checks an IP address in a URL. Host names are checked by the addresses to which they
-    /// resolve.
-    pub(super) fn check(&self, url: &Url) -> Result<(), Forbidden> {
-        let host = url.host_str().unwrap_or_default();
-        match host.trim_matches(['[', ']']).parse() {
+    /// Checks an IP address. Host names are checked by the addresses to which they resolve.
+    pub(super) fn check(&self, host: &Host) -> Result<(), Forbidden> {
+        match host.as_str().parse() {
             Ok(ip) => self.check_ip(ip),
             Err(_) => Ok(()),
         }
@@ -46,6 +42,12 @@ impl Addresses {
     /// The address to which the gateway connects.
     pub(super) fn choose(&self, said: SocketAddr, reached: Reached) -> SocketAddr {
         self.allowed.choose(said, reached, |ip| self.own.contain(ip))
+    }
+
+    /// Keeps the allowed addresses of an agent's host name.
+    pub(super) fn filter(self: &Arc<Self>) -> Arc<upstream::Admit> {
+        let addresses = Arc::clone(self);
+        Arc::new(move |found| addresses.admit(found.into_iter()).map_err(io::Error::other))
     }
 
     fn check_ip(&self, ip: IpAddr) -> Result<(), Forbidden> {
@@ -69,26 +71,22 @@ impl Addresses {
     }
 }
 
-/// Resolves host names of agents to allowed addresses only.
-#[derive(Debug)]
-pub(super) struct Resolver(pub(super) Arc<Addresses>);
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let addresses = Arc::clone(&self.0);
-        Box::pin(async move {
-            let found = upstream::lookup(name.as_str()).await?;
-            let admitted: Addrs = Box::new(addresses.admit(found.into_iter())?.into_iter());
-            Ok(admitted)
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use cmsg_config::{cause, values::HostPort};
     use cmsg_proto::allowed::Kind;
+    use http::Method;
 
     use super::*;
+    use crate::{
+        connection_manager::upstream::{Address, Client},
+        https::bodies::Buffer,
+        reload::Files,
+        tls::Trust,
+    };
 
     fn addresses(networks: &[&str]) -> Addresses {
         let networks = networks.iter().map(|network| network.parse().unwrap()).collect();
@@ -99,25 +97,19 @@ mod tests {
     }
 
     #[test]
-    fn an_address_in_a_url_is_checked_in_any_spelling() {
+    fn an_address_is_checked_in_any_spelling() {
         let table = [
             ("10.0.0.5", None),
             ("desk.example", None),
             ("127.0.0.1", Some(Kind::Loopback)),
-            ("127.1", Some(Kind::Loopback)),
-            ("2130706433", Some(Kind::Loopback)),
-            ("0x7f000001", Some(Kind::Loopback)),
-            ("0177.0.0.1", Some(Kind::Loopback)),
-            ("[::1]", Some(Kind::Loopback)),
-            ("[::ffff:127.0.0.1]", Some(Kind::Loopback)),
-            ("[64:ff9b::127.0.0.1]", Some(Kind::Loopback)),
-            ("0", Some(Kind::Unspecified)),
+            ("::1", Some(Kind::Loopback)),
+            ("::ffff:127.0.0.1", Some(Kind::Loopback)),
+            ("64:ff9b::127.0.0.1", Some(Kind::Loopback)),
+            ("0.0.0.0", Some(Kind::Unspecified)),
             ("203.0.113.7", Some(Kind::Own)),
         ];
         for (host, kind) in table {
-            let url = Url::parse(&format!("https://{host}:60443/pcoip-agent/xml")).unwrap();
-
-            let judged = addresses(&[]).check(&url);
+            let judged = addresses(&[]).check(&host.parse().unwrap());
 
             assert_eq!(judged.err().map(|forbidden| forbidden.kind), kind, "{host}");
         }
@@ -136,17 +128,29 @@ mod tests {
         assert_eq!(none.kind, Kind::Loopback);
     }
 
+    /// Why a connection to this host fails, where nothing listens.
+    async fn failure(networks: &[&str], host: &str) -> String {
+        let admit = Some(Arc::new(addresses(networks)).filter());
+        let wait = Duration::from_secs(20);
+        let client = Client::new(&Trust::Off, &Files::default(), wait, admit).unwrap();
+        let to = HostPort { host: host.parse().unwrap(), port: 1 };
+        let request = client.request(Method::GET, &Arc::new(Address::Tcp(to)), "/").closing();
+        let sent = request.send(Bytes::new(), Buffer::unaccounted()).await;
+        cause::chain(&sent.expect_err("nothing listens on port 1"))
+    }
+
     #[tokio::test]
     async fn a_name_that_only_resolves_to_this_host_is_refused() {
-        let resolver = |networks| Resolver(Arc::new(addresses(networks)));
-        let name = || "localhost".parse().unwrap();
+        let loopback = ["127.0.0.0/8", "::1/128", "0.0.0.0/32"];
+        for numeric in ["127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0"] {
+            assert!(numeric.parse::<Host>().is_err(), "the system would read it as an address");
+        }
+        for host in ["localhost", "localhost."] {
+            let refused = failure(&[], host).await;
+            let allowed = failure(&loopback, host).await;
 
-        let refused = resolver(&[]).resolve(name()).await.err().unwrap();
-        let absolute = resolver(&["127.0.0.0/8", "::1/128"]).resolve("localhost.".parse().unwrap());
-        assert!(absolute.await.is_ok_and(|found| found.count() > 0));
-        let found = resolver(&["127.0.0.0/8", "::1/128"]).resolve(name()).await.unwrap();
-
-        assert!(refused.to_string().contains("`AllowedAgents`"), "{refused}");
-        assert!(found.count() > 0);
+            assert!(refused.contains("`AllowedAgents`"), "{host}: {refused}");
+            assert!(allowed.contains("refused"), "{host}: {allowed}");
+        }
     }
 }

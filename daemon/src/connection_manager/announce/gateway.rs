@@ -6,7 +6,7 @@ use std::{
     os::fd::AsRawFd as _,
     pin::Pin,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -20,9 +20,11 @@ use cmsg_config::{
     distrust,
     socket::{self, GatewayStanding, LastRefusal, Role},
 };
-use cmsg_proto::control::{GRANT_HEADER, HEALTH, Offer, PATH, PORT};
-use http::{HeaderValue, StatusCode, header};
-use reqwest::{Client, RequestBuilder};
+use cmsg_proto::{
+    control::{GRANT_HEADER, HEALTH, Offer, PATH, PORT},
+    xml,
+};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
@@ -33,11 +35,13 @@ use zeroize::Zeroizing;
 use super::reachability::{Answer, Reachability, ReachabilityChange};
 use crate::{
     clock,
-    connection_manager::upstream::{self, Failure, Reply},
+    connection_manager::upstream::{self, Address, Client, Failure, Reply, Request},
     https::bodies::Buffer,
     reload::Files,
     tls::{LastRefused, Trust},
 };
+
+const GRANT: HeaderName = HeaderName::from_static(GRANT_HEADER);
 
 /// Timeout of an announcement. A gateway only stores the session.
 const WAIT: Duration = Duration::from_secs(5);
@@ -76,8 +80,8 @@ pub(in crate::connection_manager) struct Gateway {
     pub(super) port: u16,
     client: Client,
     certificate: LastRefused,
-    /// Base URL without a path.
-    url: String,
+    /// Where it accepts announcements.
+    control: Arc<Address>,
     /// The directory of the unix socket, which the HTTP client opens through this descriptor.
     folder: Option<File>,
     /// The check of the gateway of this host that has not been answered yet.
@@ -103,9 +107,9 @@ impl Gateway {
         let run = &config.run_directory;
         let folder = File::open(run).with_context(|| format!("opening `{}`", run.display()))?;
         let socket = format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), Role::Sg.socket());
-        let client =
-            upstream::watched_client(&Trust::Off, files, WAIT, |it| it.unix_socket(socket))?;
-        let gateway = Self::new(config.own_gateway.clone(), client, "http://localhost".to_owned());
+        let client = Client::watched(&Trust::Off, files, WAIT)?;
+        let control = Address::Unix(socket.into());
+        let gateway = Self::new(config.own_gateway.clone(), client, control);
         Ok(Self { port: config.external_port, folder: Some(folder), ..gateway })
     }
 
@@ -118,8 +122,8 @@ impl Gateway {
         let same = |other: &&ExternalGateway| other.address == *address;
         let is_shared = config.external_gateways.iter().filter(same).count() > 1;
         let trust = upstream::trust(config, true, gateway.pin.into_iter().collect());
-        let client = upstream::watched_client(&trust, files, WAIT, |builder| builder)?;
-        let gateway = Self::new(vec![*address], client, format!("https://{control}"));
+        let client = Client::watched(&trust, files, WAIT)?;
+        let gateway = Self::new(vec![*address], client, Address::Tcp(control.clone()));
         Ok(match is_shared {
             true => Self { name: format!("{address} ({control})"), ..gateway },
             false => gateway,
@@ -129,7 +133,7 @@ impl Gateway {
     fn new(
         addresses: Vec<IpAddr>,
         (client, certificate): (Client, LastRefused),
-        url: String,
+        control: Address,
     ) -> Self {
         let names: Vec<_> = addresses.iter().map(ToString::to_string).collect();
         Self {
@@ -138,7 +142,7 @@ impl Gateway {
             port: PORT,
             client,
             certificate,
-            url,
+            control: Arc::new(control),
             folder: None,
             pending: tokio::sync::Mutex::default(),
             places: Semaphore::new(PLACES),
@@ -182,11 +186,11 @@ impl Gateway {
     }
 
     async fn ask_within(&self, wait: Duration) -> Answer {
-        let asked = self.client.get(format!("{}{HEALTH}", self.url));
+        let asked = self.request(Method::GET, HEALTH).closing();
         let asked = asked.header(header::CONNECTION, "close");
         let answered = match self.is_own() {
             true => self.ask_once(asked, wait).await,
-            false => upstream::exchange(asked.timeout(wait), Buffer::unaccounted()).await,
+            false => asked.timeout(wait).send(Bytes::new(), Buffer::unaccounted()).await,
         };
         match answered {
             Ok(reply) => {
@@ -205,10 +209,10 @@ impl Gateway {
 
     /// Waits for the answer to the pending check, or sends this one. A gateway that hangs has at most one
     /// connection of a check in the queue of its socket, so that others can still connect.
-    async fn ask_once(&self, request: RequestBuilder, wait: Duration) -> Result<Reply, Failure> {
+    async fn ask_once(&self, request: Request, wait: Duration) -> Result<Reply, Failure> {
         let mut pending = self.pending.lock().await;
         let check = pending.get_or_insert_with(|| {
-            Box::pin(upstream::exchange(request.timeout(UNANSWERED), Buffer::unaccounted()))
+            Box::pin(request.timeout(UNANSWERED).send(Bytes::new(), Buffer::unaccounted()))
         });
         let answered = timeout(wait, check).await.map_err(|_| Failure::TimedOut)?;
         *pending = None;
@@ -233,11 +237,14 @@ impl Gateway {
         document: Zeroizing<String>,
         granted: Option<&Bytes>,
     ) -> anyhow::Result<Reply> {
-        let mut request = self.client.post(format!("{}{PATH}", self.url)).bearer_auth(token);
+        let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))?;
+        bearer.set_sensitive(true);
+        let mut request = self.request(Method::POST, PATH).header(header::AUTHORIZATION, bearer);
         if let Some(granted) = granted.filter(|_| self.accepts_grants()) {
-            request = request.header(GRANT_HEADER, granted.as_ref());
+            request = request.header(GRANT, granted.as_ref());
         }
-        let sent = upstream::send(request, document, Buffer::unaccounted())
+        let sent = request
+            .send_document(document, Buffer::unaccounted(), xml::MAX_BYTES)
             .await
             .map_err(|failure| anyhow::Error::new(failure.explained(&self.certificate)));
         let answered = sent.and_then(|reply| match is_away(reply.status) {
@@ -300,7 +307,7 @@ impl Gateway {
 
     /// Whether both are the same gateway, which may have several public addresses.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.url == other.url
+        self.control == other.control
     }
 
     /// Forwards an announcement of another host.
@@ -310,14 +317,18 @@ impl Gateway {
         grant: Option<HeaderValue>,
         announcement: Bytes,
     ) -> Result<Reply, Failure> {
-        let mut request = self.client.post(format!("{}{PATH}", self.url));
+        let mut request = self.request(Method::POST, PATH).of_type(upstream::CONTENT_TYPE);
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, token);
         }
         if let Some(grant) = grant {
-            request = request.header(GRANT_HEADER, grant);
+            request = request.header(GRANT, grant);
         }
-        self.in_place(upstream::send_bytes(request, announcement, Buffer::unaccounted())).await
+        self.in_place(request.send(announcement, Buffer::unaccounted())).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> Request {
+        self.client.request(method, &self.control, path)
     }
 
     /// Forwards a grant of another host.

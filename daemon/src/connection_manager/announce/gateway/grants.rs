@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use cmsg_config::cause;
 use cmsg_proto::control::{GRANT_CONTENT_TYPE, GRANT_PATH};
-use http::{StatusCode, header};
+use http::{Method, StatusCode};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
@@ -21,7 +21,7 @@ use tracing::{info, warn};
 
 use super::Gateway;
 use crate::{
-    connection_manager::upstream::{self, Failure, Reply},
+    connection_manager::upstream::{Failure, Reply},
     https::bodies::Buffer,
 };
 
@@ -144,13 +144,8 @@ impl Gateway {
     }
 
     pub(super) async fn post_grant(&self, token: Bytes) -> Result<Reply, Failure> {
-        let request = self
-            .client
-            .post(format!("{}{GRANT_PATH}", self.url))
-            .timeout(WAIT)
-            .header(header::CONTENT_TYPE, GRANT_CONTENT_TYPE)
-            .body(token);
-        upstream::exchange(request, Buffer::unaccounted()).await
+        let request = self.request(Method::POST, GRANT_PATH).of_type(GRANT_CONTENT_TYPE);
+        request.timeout(WAIT).send(token, Buffer::unaccounted()).await
     }
 }
 

@@ -9,9 +9,8 @@ impl Gateway {
     /// A gateway with these addresses that is never contacted.
     pub(in super::super) fn at(addresses: &[&str]) -> Self {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        let client =
-            upstream::watched_client(&Trust::Off, &Files::default(), WAIT, |builder| builder);
-        Self::new(addresses, client.unwrap(), String::new())
+        let client = Client::watched(&Trust::Off, &Files::default(), WAIT);
+        Self::new(addresses, client.unwrap(), Address::Unix("/".into()))
     }
 
     /// The state after a check that reported this load, and this number of accepted sessions.
@@ -36,10 +35,9 @@ impl Gateway {
 
 /// The gateway of this host, whose socket is in this directory.
 fn own(run: &Path) -> Gateway {
-    let client = upstream::watched_client(&Trust::Off, &Files::default(), WAIT, |it| {
-        it.unix_socket(run.join(Role::Sg.socket()))
-    });
-    let gateway = Gateway::new(Vec::new(), client.unwrap(), "http://localhost".to_owned());
+    let client = Client::watched(&Trust::Off, &Files::default(), WAIT);
+    let socket = Address::Unix(run.join(Role::Sg.socket()));
+    let gateway = Gateway::new(Vec::new(), client.unwrap(), socket);
     Gateway { folder: Some(File::open(run).unwrap()), ..gateway }
 }
 
