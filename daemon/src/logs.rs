@@ -4,7 +4,7 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use anyhow::Context as _;
@@ -26,6 +26,10 @@ use retention::RETENTION;
 mod files;
 mod line;
 mod retention;
+mod writer;
+
+pub use writer::Flush;
+use writer::Writer;
 
 /// Class of lines about gateways, which parsers know.
 pub(crate) const GATEWAY: &str = "PCoIPSecurityGatewayConnection";
@@ -71,18 +75,19 @@ impl From<LogLevel> for Level {
 }
 
 /// Writes all events of `level` and above to log files in a directory, and warnings without a
-/// session to standard error too. Returns the path of the first file.
+/// session to standard error too. Returns what waits for lines to be written.
 ///
 /// # Errors
 ///
 /// If the file cannot be created, or logging is already set up.
-pub fn to_folder(folder: &Path, name: &str, level: Level) -> anyhow::Result<PathBuf> {
-    let (path, subscriber) = of_folder(folder, name, level)?;
+pub fn to_folder(folder: &Path, name: &str, level: Level) -> anyhow::Result<Flush> {
+    let (_, flush, subscriber) = flushed(folder, name, level)?;
     tracing::subscriber::set_global_default(subscriber).context("setting up the log")?;
-    Ok(path)
+    Ok(flush)
 }
 
-/// The subscriber of [`to_folder`] and the path of its file, for processes with several roles.
+/// The subscriber of [`to_folder`] and the path of its first file, for processes with several roles.
+/// All lines are written when it is dropped.
 ///
 /// # Errors
 ///
@@ -92,19 +97,29 @@ pub fn of_folder<L: Into<Level>>(
     name: &str,
     level: L,
 ) -> anyhow::Result<(PathBuf, impl Subscriber + Send + Sync + use<L>)> {
-    let level = level.into();
+    let (path, _, subscriber) = flushed(folder, name, level.into())?;
+    Ok((path, subscriber))
+}
+
+fn flushed(
+    folder: &Path,
+    name: &str,
+    level: Level,
+) -> anyhow::Result<(PathBuf, Flush, impl Subscriber + Send + Sync + use<>)> {
     let files = LogFiles::begin(folder, name, RETENTION)?;
     let path = files.path();
+    let writer = Writer::start(files)?;
+    let flush = writer.flush();
     let to_file = tracing_subscriber::fmt::layer()
         .event_format(Line { level: level.clone() })
-        .with_writer(Mutex::new(files))
+        .with_writer(writer)
         .with_filter(only(level, is_ours));
     let warnings = Level::from(LogLevel::Warn);
     let to_error = tracing_subscriber::fmt::layer()
         .event_format(Line { level: warnings.clone() })
         .with_writer(io::stderr)
         .with_filter(only(warnings, |event| is_ours(event) && !is_of_session(event)));
-    Ok((path, tracing_subscriber::registry().with(to_file).with(to_error)))
+    Ok((path, flush, tracing_subscriber::registry().with(to_file).with(to_error)))
 }
 
 /// A single filter for level and origin. A level filter inside another filter would only discard an
@@ -162,6 +177,8 @@ fn stamp(now: Time, format: &[BorrowedFormatItem<'_>]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     #[test]

@@ -126,7 +126,7 @@ async fn connection_manager(conf: &Path) -> anyhow::Result<()> {
     let file = ConfFile::load(conf)?;
     let read = ConnectionManager::read(&file)?;
     let level = logs::Level::from(read.value.log_level);
-    logs::to_folder(&read.value.log_directory, "pcoip-connmgr", level.clone())?;
+    let _log = Flushed(logs::to_folder(&read.value.log_directory, "pcoip-connmgr", level.clone())?);
     settings::warn_of(conf, &read.warnings);
     let run = read.value.run_directory.clone();
     reload_on_hangup(run.clone(), &[Role::Cm])?;
@@ -142,7 +142,7 @@ async fn security_gateway(conf: &Path) -> anyhow::Result<()> {
     let file = ConfFile::load(conf)?;
     let read = SecurityGateway::read(&file)?;
     let level = logs::Level::from(read.value.log_level);
-    logs::to_folder(&read.value.log_directory, "pcoip-sg", level.clone())?;
+    let _log = Flushed(logs::to_folder(&read.value.log_directory, "pcoip-sg", level.clone())?);
     settings::warn_of(conf, &read.warnings);
     let run = read.value.run_directory.clone();
     reload_on_hangup(run.clone(), &[Role::Sg])?;
@@ -153,6 +153,18 @@ async fn security_gateway(conf: &Path) -> anyhow::Result<()> {
     tell_ready(&role.listens());
     role.serve(shutdown).await
 }
+
+/// Waits until all log lines are written, also if the role panics.
+struct Flushed(logs::Flush);
+
+impl Drop for Flushed {
+    fn drop(&mut self) {
+        self.0.wait(FLUSH);
+    }
+}
+
+/// How long a role waits for a slow disk when it stops.
+const FLUSH: Duration = Duration::from_secs(2);
 
 fn healthcheck(run: &Path, role: RoleName) -> anyhow::Result<()> {
     let role = match role {

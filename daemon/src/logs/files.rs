@@ -12,7 +12,10 @@ use std::{
 use anyhow::Context as _;
 use cmsg_proto::Time;
 
-use super::retention::{Entry, Retention, following, name, next_number};
+use super::{
+    retention::{Entry, Retention, following, name, next_number},
+    writer::Lines,
+};
 use crate::{clock, reload::BadFile};
 
 /// How long to wait before trying again to create a file.
@@ -90,17 +93,41 @@ impl LogFiles {
     }
 }
 
-impl Write for LogFiles {
-    /// Writes one line. A line that cannot be written is dropped.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.make_room(line.len(), clock::now()) && self.file.write_all(line).is_ok() {
-            self.bytes += line.len() as u64;
+impl Lines for LogFiles {
+    /// Writes consecutive lines of a file at once.
+    fn write(&mut self, lines: &[u8]) -> u64 {
+        let (mut lost, mut run) = (0, 0..0);
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            let end = run.end + line.len();
+            if self.retention.is_full(self.bytes + run.len() as u64, line.len()) {
+                lost += self.append(&lines[run.clone()]);
+                run = run.end..run.end;
+                if !self.make_room(line.len(), clock::now()) {
+                    lost += 1;
+                    run = end..end;
+                    continue;
+                }
+            }
+            run.end = end;
         }
-        Ok(line.len())
+        lost + self.append(&lines[run])
     }
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+impl LogFiles {
+    /// Appends to the current file. Returns the number of lines that were not written completely.
+    fn append(&mut self, lines: &[u8]) -> u64 {
+        let mut left = lines;
+        while !left.is_empty() {
+            match self.file.write(left) {
+                Ok(0) => break,
+                Ok(written) => left = &left[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        self.bytes += (lines.len() - left.len()) as u64;
+        left.split_inclusive(|byte| *byte == b'\n').count() as u64
     }
 }
 
@@ -140,7 +167,7 @@ mod tests {
         let first = files.path();
 
         for number in 0..20 {
-            files.write_all(format!("{number:>39}\n").as_bytes()).unwrap();
+            assert_eq!(files.write(format!("{number:>39}\n").as_bytes()), 0);
         }
 
         // Each file has two lines of 40 bytes; the last file and three full ones fit.
@@ -149,6 +176,28 @@ mod tests {
         assert_eq!(lines, (12..20).collect::<Vec<_>>());
         assert!(contents(folder.path()).iter().all(|content| content.len() == 80));
         assert_ne!(files.path(), first);
+    }
+
+    #[test]
+    fn lines_of_one_batch_go_into_several_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = LogFiles::begin(folder.path(), "pcoip-sg", SMALL).unwrap();
+        let batch: String = (0..7).map(|number| format!("{number:>39}\n")).collect();
+
+        assert_eq!(files.write(batch.as_bytes()), 0);
+
+        let contents = contents(folder.path());
+        assert_eq!(contents.concat(), batch);
+        assert_eq!(contents.iter().map(String::len).collect::<Vec<_>>(), [80, 80, 80, 40]);
+    }
+
+    #[test]
+    fn lines_that_a_full_disk_refuses_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = LogFiles::begin(folder.path(), "pcoip-sg", SMALL).unwrap();
+        files.file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+
+        assert_eq!((files.write(b"1\n2\n3\n"), files.bytes), (3, 0));
     }
 
     #[test]
@@ -176,15 +225,15 @@ mod tests {
         let folder = parent.path().join("logs");
         fs::create_dir(&folder).unwrap();
         let mut files = LogFiles::begin(&folder, "pcoip-sg", SMALL).unwrap();
-        files.write_all(&[b'a'; 90]).unwrap();
+        files.write(&[b'a'; 90]);
         fs::remove_dir_all(&folder).unwrap();
 
-        files.write_all(&[b'b'; 90]).unwrap();
+        assert_eq!(files.write(&[b'b'; 90]), 1);
         fs::create_dir(&folder).unwrap();
-        files.write_all(&[b'c'; 90]).unwrap();
+        assert_eq!(files.write(&[b'c'; 90]), 1);
         let dropped = contents(&folder);
         assert!(files.make_room(90, clock::now() + PAUSE));
-        files.write_all(&[b'd'; 90]).unwrap();
+        assert_eq!(files.write(&[b'd'; 90]), 0);
 
         assert!(dropped.is_empty());
         assert_eq!(contents(&folder), ["d".repeat(90)]);

@@ -137,6 +137,14 @@ impl Columns {
     }
 }
 
+/// A line of the log about itself, with its line break.
+pub(super) fn of_log(now: Time, level: Level, message: &str) -> String {
+    let mut columns = Columns { message: message.to_owned(), ..Columns::default() };
+    // Writing to a text does not fail.
+    let _ = columns.assemble(now, level, "logs");
+    columns.line + "\n"
+}
+
 /// Bytes of memory that a column keeps for the next line.
 const KEPT: usize = 1024;
 
