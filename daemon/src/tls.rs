@@ -11,11 +11,12 @@ use anyhow::{Context as _, anyhow};
 use arc_swap::ArcSwap;
 use cmsg_config::{pem, values::Pin};
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
+    ClientConfig, RootCertStore, ServerConfig, SupportedCipherSuite,
     client::WebPkiServerVerifier,
     crypto::{
         CryptoProvider,
         aws_lc_rs::{self, Ticketer},
+        hash::HashAlgorithm,
     },
     pki_types::{CertificateDer, PrivateKeyDer},
     server::{ClientHello, ResolvesServerCert},
@@ -103,7 +104,7 @@ pub(crate) fn only(certificate: Pin) -> anyhow::Result<ClientConfig> {
 }
 
 fn calling(upstream: Arc<ArcSwap<Upstream>>, refused: LastRefused) -> anyhow::Result<ClientConfig> {
-    let provider = provider();
+    let provider = calling_provider();
     let algorithms = provider.signature_verification_algorithms;
     let resumption = resumption::resumption(&upstream);
     let verifier = Arc::new(Reloaded { algorithms, upstream, refused });
@@ -153,6 +154,21 @@ impl ResolvesServerCert for Shown {
 /// The crypto provider of both roles. Its default suites are forward-secret AEAD ones.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
+}
+
+/// The same suites, those with SHA-256 first: the handshake hashes much, and most CPUs have
+/// instructions for SHA-256 only. Every agent gets a new connection.
+fn calling_provider() -> Arc<CryptoProvider> {
+    let mut provider = aws_lc_rs::default_provider();
+    let is_slow = |suite: &SupportedCipherSuite| {
+        let common = match suite {
+            SupportedCipherSuite::Tls12(suite) => &suite.common,
+            SupportedCipherSuite::Tls13(suite) => &suite.common,
+        };
+        common.hash_provider.algorithm() != HashAlgorithm::SHA256
+    };
+    provider.cipher_suites.sort_by_key(is_slow);
+    Arc::new(provider)
 }
 
 /// The only private key of a PEM file.

@@ -209,7 +209,8 @@ impl Exchange<'_> {
                 RequestKind::AllocateResource(allocation),
                 ResponseKind::AllocateResource(Some(target)),
             ) => {
-                let allocated = self.allocate(session, allocation, target).await;
+                // Other requests need no room for it.
+                let allocated = Box::pin(self.allocate(session, allocation, target)).await;
                 let document = self.with_target(session, &response, allocated)?;
                 Ok(Answer::new(response.kind().name(), document))
             }

@@ -234,7 +234,7 @@ impl Request {
         let wait = self.wait;
         let exchange = async {
             match self.is_last {
-                true => self.exchange_once(content, body, limit).await,
+                true => Box::pin(self.exchange_once(content, body, limit)).await,
                 false => self.exchange(content, body, limit).await,
             }
         };

@@ -180,7 +180,8 @@ pub(crate) async fn speak<I, A>(
 {
     let service = service_fn(|request| {
         let answering = answer(request);
-        async { Ok::<_, Infallible>(answering.await) }
+        // The connection contains the future of its request also while there is none.
+        Box::pin(async { Ok::<_, Infallible>(answering.await) })
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -104,3 +104,15 @@ fn a_session_is_not_resumed_with_a_peer_that_is_no_longer_trusted() {
     assert!(matches!(refused, rustls::Error::InvalidCertificate(_)), "{refused}");
     assert_eq!(connect(&client, &other.tls), Ok(HandshakeKind::Full));
 }
+
+#[test]
+fn a_suite_with_sha_256_is_preferred_upstream() {
+    let peer = Peer::new();
+    let client = client_config(&Trust::Off, &peer.files).unwrap();
+    let mut near = ClientConnection::new(client, "localhost".try_into().unwrap()).unwrap().into();
+    let mut far = ServerConnection::new(Arc::clone(&peer.tls)).unwrap().into();
+    while pass(&mut near, &mut far).unwrap() | pass(&mut far, &mut near).unwrap() {}
+
+    let suite = near.negotiated_cipher_suite().unwrap().suite();
+    assert_eq!(suite, rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
+}
