@@ -246,9 +246,13 @@ const STATE: [&str; 8] = [
     "security-gateway.journal.damaged",
 ];
 
-/// Whether a role gives a log such a name, with or without a number, or `logrotate` compressed it.
+/// Whether a role gives a log such a name, with or without a number, compressed or not.
 fn is_log(role: &str, name: &str) -> bool {
-    let stem = name.strip_suffix(".gz").unwrap_or(name).strip_suffix(".log");
+    let stem = name
+        .strip_suffix(".gz.new")
+        .or_else(|| name.strip_suffix(".gz"))
+        .unwrap_or(name)
+        .strip_suffix(".log");
     let Some(stamp) = stem.and_then(|stem| stem.strip_prefix(role)) else { return false };
     let shapes = ["0000_00_00T00_00_00_000Z", "0000_00_00T00_00_00_000Z0000000"];
     let digits_as_zero = |c: char| if c.is_ascii_digit() { '0' } else { c };

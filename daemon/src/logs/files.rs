@@ -1,19 +1,24 @@
 //! The log files of a role. Lines are written to the newest file; a full one is followed by
-//! another. Errors are not reported to the caller, since a full disk must not stop a role.
+//! another, and each day begins with another. Older ones are compressed. Errors are not reported to the caller, since a full disk must not stop a role.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
 use anyhow::Context as _;
 use cmsg_proto::Time;
+use flate2::{Compression, write::GzEncoder};
 
 use super::{
-    retention::{Entry, Retention, following, name, next_number},
+    retention::{
+        Entry, GZIP, INCOMPLETE, Retention, day, following, is_incomplete, name, next_number,
+        uncompressed,
+    },
     writer::Lines,
 };
 use crate::{clock, reload::BadFile};
@@ -29,7 +34,11 @@ pub(super) struct LogFiles {
     file: File,
     bytes: u64,
     begun: Time,
+    /// The day on which it was created. It may differ from that of `begun`.
+    day: u64,
     number: u32,
+    /// Compresses files that are not written any more.
+    compressing: Option<JoinHandle<()>>,
     /// When creating a file last failed. Until it succeeds, lines are dropped, since the limit must
     /// also hold in case of errors.
     failed: Option<Time>,
@@ -39,15 +48,21 @@ impl LogFiles {
     /// Creates the first file of this process, and removes old files to make room.
     pub(super) fn begin(folder: &Path, role: &str, retention: Retention) -> anyhow::Result<Self> {
         let begun = clock::now();
-        let number = next_number(role, &files_in(folder));
+        let existing = files_in(folder);
+        let number = next_number(role, &existing);
         let path = folder.join(name(role, begun, number));
         let file = open(&path)
             .map_err(|error| BadFile::unless_passing(folder, error))
             .with_context(|| format!("creating log file `{}`", path.display()))?;
         let bytes = file.metadata().map_or(0, |data| data.len());
         let (folder, role) = (folder.to_owned(), role.to_owned());
-        let files = Self { folder, role, retention, file, bytes, begun, number, failed: None };
-        files.remove_surplus();
+        for Entry { name, .. } in existing.iter().filter(|it| is_incomplete(&role, &it.name)) {
+            let _ = fs::remove_file(folder.join(name));
+        }
+        let (day, compressing, failed) = (day(begun), None, None);
+        let mut files =
+            Self { folder, role, retention, file, bytes, begun, day, number, compressing, failed };
+        files.clean_up();
         Ok(files)
     }
 
@@ -56,9 +71,16 @@ impl LogFiles {
         self.folder.join(name(&self.role, self.begun, self.number))
     }
 
-    /// Starts another file if the line does not fit. Returns whether the line can be written.
+    /// Whether the line belongs into another file. `waiting` bytes are about to be written to this
+    /// one.
+    fn is_over(&self, waiting: usize, line: usize, now: Time) -> bool {
+        let bytes = self.bytes + waiting as u64;
+        self.retention.is_full(bytes, line) || bytes > 0 && day(now) != self.day
+    }
+
+    /// Starts another file if the line belongs there. Returns whether the line can be written.
     fn make_room(&mut self, line: usize, now: Time) -> bool {
-        if !self.retention.is_full(self.bytes, line) {
+        if !self.is_over(0, line, now) {
             return true;
         }
         if self.failed.is_some_and(|failed| now < failed + PAUSE) {
@@ -70,8 +92,8 @@ impl LogFiles {
         match open(&self.folder.join(name(&self.role, begun, number))) {
             Ok(file) => {
                 (self.file, self.bytes, self.begun, self.number) = (file, 0, begun, number);
-                self.failed = None;
-                self.remove_surplus();
+                (self.day, self.failed) = (day(now), None);
+                self.clean_up();
                 true
             }
             Err(error) => {
@@ -84,12 +106,24 @@ impl LogFiles {
         }
     }
 
-    fn remove_surplus(&self) {
+    /// Removes files to make room, and compresses the others in the background.
+    fn clean_up(&mut self) {
         let files = files_in(&self.folder);
         let current = name(&self.role, self.begun, self.number);
         for name in self.retention.surplus(&self.role, &current, &files) {
             let _ = fs::remove_file(self.folder.join(name));
         }
+        if self.compressing.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return;
+        }
+        let (folder, role) = (self.folder.clone(), self.role.clone());
+        let compressing = thread::Builder::new().name("log-gzip".to_owned()).spawn(move || {
+            for name in uncompressed(&role, &current, &files_in(&folder)) {
+                // The next file tries again.
+                let _ = compress(&folder.join(name));
+            }
+        });
+        self.compressing = compressing.ok();
     }
 }
 
@@ -97,12 +131,16 @@ impl Lines for LogFiles {
     /// Writes consecutive lines of a file at once.
     fn write(&mut self, lines: &[u8]) -> u64 {
         let (mut lost, mut run) = (0, 0..0);
+        let now = clock::now();
+        if self.bytes == 0 {
+            self.day = day(now);
+        }
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             let end = run.end + line.len();
-            if self.retention.is_full(self.bytes + run.len() as u64, line.len()) {
+            if self.is_over(run.len(), line.len(), now) {
                 lost += self.append(&lines[run.clone()]);
                 run = run.end..run.end;
-                if !self.make_room(line.len(), clock::now()) {
+                if !self.make_room(line.len(), now) {
                     lost += 1;
                     run = end..end;
                     continue;
@@ -131,6 +169,28 @@ impl LogFiles {
     }
 }
 
+/// Replaces a file by its compressed content. After a crash at any point, either is complete.
+fn compress(path: &Path) -> io::Result<()> {
+    let with = |suffix: &str| {
+        let mut path = path.as_os_str().to_owned();
+        path.push(suffix);
+        PathBuf::from(path)
+    };
+    let new = with(INCOMPLETE);
+    let compressed = (|| {
+        let options = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
+        let mut encoder = GzEncoder::new(options()?, Compression::default());
+        io::copy(&mut File::open(path)?, &mut encoder)?;
+        encoder.finish()?.sync_all()?;
+        fs::rename(&new, with(GZIP))?;
+        fs::remove_file(path)
+    })();
+    if compressed.is_err() {
+        let _ = fs::remove_file(new);
+    }
+    compressed
+}
+
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
@@ -148,16 +208,35 @@ fn file_of(entry: &fs::DirEntry) -> Option<Entry> {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeMap, io::Read as _};
+
+    use flate2::read::GzDecoder;
+
     use super::*;
 
-    const SMALL: Retention = Retention { file: 100, all: 400 };
+    const SMALL: Retention = Retention { file: 100, all: 400, count: 100 };
 
-    /// The contents of all files, ordered by name.
+    /// The contents of all files, ordered by name. Files may be compressed at this moment.
     fn contents(folder: &Path) -> Vec<String> {
-        let mut paths: Vec<_> =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        paths.iter().filter_map(|path| fs::read_to_string(path).ok()).collect()
+        let mut contents = BTreeMap::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let Ok(bytes) = fs::read(&path) else { continue };
+            let mut text = String::new();
+            let read = match path.extension().and_then(|it| it.to_str()) {
+                Some("gz") => GzDecoder::new(bytes.as_slice()).read_to_string(&mut text),
+                Some("log") => bytes.as_slice().read_to_string(&mut text),
+                _ => continue,
+            };
+            read.unwrap();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            contents.insert(name.trim_end_matches(GZIP).to_owned(), text);
+        }
+        contents.into_values().collect()
+    }
+
+    fn compressed(files: &mut LogFiles) {
+        files.compressing.take().into_iter().for_each(|thread| thread.join().unwrap());
     }
 
     #[test]
@@ -170,12 +249,70 @@ mod tests {
             assert_eq!(files.write(format!("{number:>39}\n").as_bytes()), 0);
         }
 
-        // Each file has two lines of 40 bytes; the last file and three full ones fit.
+        compressed(&mut files);
+        // Each file has two lines of 40 bytes. Compressed ones are shorter.
         let left: String = contents(folder.path()).concat();
         let lines: Vec<_> = left.lines().map(|line| line.trim().parse::<u32>().unwrap()).collect();
-        assert_eq!(lines, (12..20).collect::<Vec<_>>());
+        assert!(lines.len() >= 8 && lines.len() < 20, "{lines:?}");
+        assert_eq!(lines, (20 - u32::try_from(lines.len()).unwrap()..20).collect::<Vec<_>>());
         assert!(contents(folder.path()).iter().all(|content| content.len() == 80));
+        let on_disk: u64 = files_in(folder.path()).iter().map(|file| file.bytes).sum();
+        assert!(on_disk <= SMALL.all, "{on_disk}");
         assert_ne!(files.path(), first);
+    }
+
+    #[test]
+    fn files_that_are_not_written_any_more_are_compressed() {
+        let folder = tempfile::tempdir().unwrap();
+        let roomy = Retention { all: 10_000, ..SMALL };
+        let mut files = LogFiles::begin(folder.path(), "pcoip-sg", roomy).unwrap();
+        let first = files.path();
+        let mut partial = first.as_os_str().to_owned();
+        partial.push(INCOMPLETE);
+        let line = [b"a".repeat(89), b"\n".to_vec()].concat();
+
+        files.write(&line);
+        files.write(&line);
+        compressed(&mut files);
+
+        let mut expected = first.clone().into_os_string();
+        expected.push(GZIP);
+        let data = fs::metadata(&expected).unwrap();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&data.permissions()) & 0o777, 0o600);
+        assert!(!first.exists() && files.path().exists());
+        assert_eq!(contents(folder.path()).concat().into_bytes(), line.repeat(2));
+
+        // A process that was killed while it compressed a file leaves both.
+        File::create(&partial).unwrap();
+        fs::rename(&expected, folder.path().join("kept")).unwrap();
+        File::create(&first).unwrap().write_all(&line).unwrap();
+        let mut files = LogFiles::begin(folder.path(), "pcoip-sg", roomy).unwrap();
+        compressed(&mut files);
+        assert!(!Path::new(&partial).exists() && !first.exists());
+        assert_eq!(contents(folder.path()).concat().into_bytes(), line.repeat(2));
+    }
+
+    #[test]
+    fn a_day_begins_with_another_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = LogFiles::begin(folder.path(), "pcoip-sg", SMALL).unwrap();
+        let path = files.path();
+        files.day -= 1;
+        files.write(b"1\n");
+        files.write(b"2\n");
+        assert_eq!(files.path(), path, "it was empty");
+
+        files.day -= 1;
+        files.write(b"3\n");
+        assert_ne!(files.path(), path);
+        files.write(b"4\n");
+        // The clock was set to a later day and back.
+        files.day += 1;
+        files.write(b"5\n");
+        files.write(b"6\n");
+
+        compressed(&mut files);
+        assert_eq!(contents(folder.path()), ["1\n2\n", "3\n4\n", "5\n6\n"]);
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(super) struct Retention {
     pub(super) file: u64,
     /// Maximum size of all files in bytes.
     pub(super) all: u64,
+    /// Maximum number of files.
+    pub(super) count: usize,
 }
 
 /// A file in the log directory.
@@ -23,8 +25,9 @@ pub(super) struct Entry {
     pub(super) bytes: u64,
 }
 
-/// 1 GiB for each role. Requests are logged even without a logon, so anyone can cause lines.
-pub(super) const RETENTION: Retention = Retention { file: 256 << 20, all: 1 << 30 };
+/// The size and number of the Connection Manager's files are the documented ones. Requests are logged
+/// even without a logon, so anyone can cause lines, and 100 files of both roles fit into 2 GiB.
+pub(super) const RETENTION: Retention = Retention { file: 25 << 20, all: 1 << 30, count: 100 };
 
 const STAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]_[month]_[day]T[hour]_[minute]_[second]_[subsecond digits:3]Z");
@@ -43,7 +46,8 @@ impl Retention {
         let mut old: Vec<&Entry> = files.iter().filter(is_old).collect();
         old.sort_by_key(|file| (file.name.as_str() > current, Reverse(&file.name)));
         let mut room = self.all.saturating_sub(self.file);
-        let stays = old.iter().take_while(|file| {
+        let others = old.iter().take(self.count.saturating_sub(1));
+        let stays = others.take_while(|file| {
             let left = room.checked_sub(file.bytes);
             room = left.unwrap_or_default();
             left.is_some()
@@ -51,6 +55,31 @@ impl Retention {
         let stays = stays.count();
         old[stays..].iter().rev().map(|file| file.name.clone()).collect()
     }
+}
+
+/// The role's files that are to be compressed, oldest first.
+pub(super) fn uncompressed(role: &str, current: &str, files: &[Entry]) -> Vec<String> {
+    let is_meant = |name: &&str| is_of(role, name) && !name.ends_with(GZIP) && *name != current;
+    let names = files.iter().map(|file| file.name.as_str()).filter(is_meant);
+    let mut names: Vec<_> = names.map(str::to_owned).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Whether this is an incomplete compressed file of the role.
+pub(super) fn is_incomplete(role: &str, name: &str) -> bool {
+    name.strip_suffix(INCOMPLETE).is_some_and(|name| is_of(role, name))
+}
+
+/// Suffix of compressed files.
+pub(super) const GZIP: &str = ".gz";
+
+/// Suffix of a compressed file until it is complete.
+pub(super) const INCOMPLETE: &str = ".gz.new";
+
+/// The day of this time in UTC. Each has files of its own.
+pub(super) fn day(time: Time) -> u64 {
+    time.as_millis() / (24 * 60 * 60 * 1000)
 }
 
 /// The name of a file that is created at this time, in the vendor's format. Names sort by time.
@@ -74,7 +103,8 @@ pub(super) fn next_number(role: &str, files: &[Entry]) -> u32 {
 }
 
 fn number(name: &str) -> Option<u32> {
-    name.strip_suffix(".log")?.rsplit('Z').next()?.parse().ok()
+    let stem = name.strip_suffix(GZIP).unwrap_or(name).strip_suffix(".log")?;
+    stem.rsplit('Z').next()?.parse().ok()
 }
 
 /// The number that follows this one.
@@ -85,8 +115,10 @@ pub(super) fn following(number: u32) -> u32 {
 /// Numbers have seven digits.
 const MAX_NUMBER: u32 = 9_999_999;
 
-/// Whether [`name`] creates such names for this role. Early builds wrote names without a number.
+/// Whether [`name`] creates such names for this role, compressed or not. Early builds wrote names
+/// without a number.
 fn is_of(role: &str, name: &str) -> bool {
+    let name = name.strip_suffix(GZIP).unwrap_or(name);
     let stamp = name.strip_prefix(role).and_then(|rest| rest.strip_prefix('_'));
     let Some(stamp) = stamp.and_then(|rest| rest.strip_suffix(".log")) else { return false };
     ["0000_00_00T00_00_00_000Z", "0000_00_00T00_00_00_000Z0000000"].iter().any(|shape| {
@@ -102,7 +134,7 @@ fn is_of(role: &str, name: &str) -> bool {
 mod tests {
     use super::*;
 
-    const SMALL: Retention = Retention { file: 100, all: 400 };
+    const SMALL: Retention = Retention { file: 100, all: 400, count: 100 };
 
     fn entry(name: &str, bytes: u64) -> Entry {
         Entry { name: name.to_owned(), bytes }
@@ -147,7 +179,9 @@ mod tests {
         let mut files = vec![entry(&own, 5000), entry(&current, 5000)];
         for other in [
             "pcoip-connmgr_2023_11_14T22_13_20_000Z.log",
-            "pcoip-sg_2023_11_14T22_13_20_000Z.log.gz",
+            "pcoip-sg_2023_11_14T22_13_20_000Z.log.1.gz",
+            "pcoip-sg_2023_11_14T22_13_20_000Z.gz",
+            "pcoip-sg_2023_11_14T22_13_20_000Z.log.gz.new",
             "pcoip-sg_2023_11_14T22_13_20_000Z",
             "pcoip-sg_2023_11_14T22_13_20_000Z_.log",
             "pcoip-sg_2023_11_14T22_13_20_000Z000001.log",
@@ -162,6 +196,34 @@ mod tests {
         }
 
         assert_eq!(SMALL.surplus("pcoip-sg", &current, &files), [own]);
+    }
+
+    #[test]
+    fn the_oldest_files_beyond_the_number_are_removed() {
+        let few = Retention { count: 3, ..SMALL };
+        let mut files: Vec<_> = (1..=4).map(|second| entry(&at(second), 1)).collect();
+        files[0].name += ".gz";
+
+        assert_eq!(few.surplus("pcoip-sg", &at(5), &files), [at(1) + ".gz", at(2)]);
+    }
+
+    #[test]
+    fn old_files_are_compressed_once() {
+        let files = [at(3), at(1), at(2) + ".gz", at(4), at(5) + ".gz.new"];
+        let files = files.map(|name| entry(&name, 1));
+
+        assert_eq!(uncompressed("pcoip-sg", &at(4), &files), [at(1), at(3)]);
+        assert!(is_incomplete("pcoip-sg", &files[4].name));
+        for name in [at(1), at(1) + ".gz", at(1) + ".new", "x.log.gz.new".to_owned()] {
+            assert!(!is_incomplete("pcoip-sg", &name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_in_utc() {
+        let days = [1_700_006_399_999, 1_700_006_400_000].map(|ms| day(Time::from_millis(ms)));
+
+        assert_eq!(days[1], days[0] + 1);
     }
 
     #[test]
@@ -191,7 +253,7 @@ mod tests {
         let table: [(&[&str], u32); 7] = [
             (&[], 1),
             (&["pcoip-sg_2023_11_14T22_13_20_000Z.log"], 1),
-            (&["pcoip-sg_2023_11_14T22_13_20_000Z0000007.log"], 8),
+            (&["pcoip-sg_2023_11_14T22_13_20_000Z0000007.log.gz"], 8),
             (
                 &[
                     "pcoip-sg_2023_11_14T22_13_20_000Z0000009.log",
