@@ -4,7 +4,10 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use anyhow::Context as _;
@@ -26,6 +29,7 @@ use retention::RETENTION;
 mod files;
 mod line;
 mod retention;
+mod space;
 mod writer;
 
 pub use writer::Flush;
@@ -53,24 +57,42 @@ pub(crate) fn as_error<E: std::error::Error + 'static>(
 
 /// The lowest level of the messages in log files. It can change while they are written.
 #[derive(Debug, Clone)]
-pub struct Level(Arc<ArcSwap<LogLevel>>);
+pub struct Level(Arc<Chosen>);
+
+#[derive(Debug)]
+struct Chosen {
+    level: ArcSwap<LogLevel>,
+    /// Whether only warnings and errors are logged, since the disk is nearly full.
+    is_restricted: AtomicBool,
+}
 
 impl Level {
     /// Changes the level.
     pub fn set(&self, level: LogLevel) {
-        self.0.store(Arc::new(level));
+        self.0.level.store(Arc::new(level));
         // Each place that logs remembers whether its messages are wanted.
         tracing::callsite::rebuild_interest_cache();
     }
 
+    /// Only logs warnings and errors until this is revoked.
+    fn restrict(&self, is_restricted: bool) {
+        self.0.is_restricted.store(is_restricted, Relaxed);
+        tracing::callsite::rebuild_interest_cache();
+    }
+
     pub(crate) fn get(&self) -> LogLevel {
-        **self.0.load()
+        match **self.0.level.load() {
+            LogLevel::Error => LogLevel::Error,
+            _ if self.0.is_restricted.load(Relaxed) => LogLevel::Warn,
+            level => level,
+        }
     }
 }
 
 impl From<LogLevel> for Level {
     fn from(level: LogLevel) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(level)))
+        let (level, is_restricted) = (ArcSwap::from_pointee(level), AtomicBool::default());
+        Self(Arc::new(Chosen { level, is_restricted }))
     }
 }
 
@@ -108,7 +130,7 @@ fn flushed(
 ) -> anyhow::Result<(PathBuf, Flush, impl Subscriber + Send + Sync + use<>)> {
     let files = LogFiles::begin(folder, name, RETENTION)?;
     let path = files.path();
-    let writer = Writer::start(files)?;
+    let writer = Writer::start(files, level.clone())?;
     let flush = writer.flush();
     let to_file = tracing_subscriber::fmt::layer()
         .event_format(Line { level: level.clone() })

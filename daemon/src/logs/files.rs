@@ -13,6 +13,7 @@ use std::{
 use anyhow::Context as _;
 use cmsg_proto::Time;
 use flate2::{Compression, write::GzEncoder};
+use nix::sys::statvfs::statvfs;
 
 use super::{
     retention::{
@@ -149,6 +150,11 @@ impl Lines for LogFiles {
             run.end = end;
         }
         lost + self.append(&lines[run])
+    }
+
+    fn free(&self) -> Option<u64> {
+        let found = statvfs(&self.folder).ok()?;
+        Some(found.blocks_available() * found.fragment_size())
     }
 }
 

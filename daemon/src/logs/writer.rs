@@ -12,13 +12,16 @@ use anyhow::Context as _;
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::line;
+use super::{line, space::Space};
 use crate::clock;
 
 /// Where the thread writes lines.
 pub(super) trait Lines: Send + 'static {
     /// Writes lines with their line breaks, and returns how many of them were lost.
     fn write(&mut self, lines: &[u8]) -> u64;
+
+    /// Number of bytes that are free; `None` if it is unknown.
+    fn free(&self) -> Option<u64>;
 }
 
 /// The beginning of the queue, to which the log's subscriber writes. When it is dropped, the thread
@@ -70,6 +73,9 @@ struct Limits {
 /// the following 10 ms.
 const LIMITS: Limits = Limits { bytes: 8 * 1024 * 1024, together: Duration::from_millis(10) };
 
+/// How often the free space is checked.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// Bytes that are written at once without waiting for more.
 const BATCH: usize = 64 * 1024;
 
@@ -79,16 +85,24 @@ impl Writer {
     /// # Errors
     ///
     /// If the system has no more threads.
-    pub(super) fn start(lines: impl Lines) -> anyhow::Result<Self> {
-        Self::with(LIMITS, lines)
+    pub(super) fn start(lines: impl Lines, level: super::Level) -> anyhow::Result<Self> {
+        Self::with(LIMITS, lines, Space::new(level))
     }
 
-    fn with(limits: Limits, mut lines: impl Lines) -> anyhow::Result<Self> {
+    fn with(limits: Limits, mut lines: impl Lines, mut space: Space) -> anyhow::Result<Self> {
         let (waiting, came, written) = (Mutex::default(), Condvar::new(), Condvar::new());
         let queue = Arc::new(Queue { waiting, came, written, limits });
         let taking = Arc::clone(&queue);
         let thread = thread::Builder::new().name("log".to_owned()).spawn(move || {
+            let mut looked: Option<Instant> = None;
             while let Some((bytes, dropped)) = taking.next() {
+                if looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+                    looked = Some(Instant::now());
+                    let message = lines.free().and_then(|free| space.look(free));
+                    if let Some((level, text)) = message {
+                        lines.write(line::of_log(clock::now(), level, &text).as_bytes());
+                    }
+                }
                 let mut lost = lines.write(&bytes);
                 if dropped > 0 && lost == 0 {
                     lost += lines.write(report(dropped).as_bytes());
@@ -147,18 +161,20 @@ impl Queue {
         }
     }
 
-    /// The next lines, and the number of lines that were dropped before or among them; `None` at
-    /// the end.
+    /// The next lines, or none after a while, and the number of lines that were dropped before or
+    /// among them; `None` at the end.
     fn next(&self) -> Option<(Vec<u8>, u64)> {
         let mut waiting = self.waiting();
         waiting.is_idle = true;
-        let mut waiting = self
+        let (mut waiting, waited) = self
             .came
-            .wait_while(waiting, |waiting| waiting.bytes.is_empty() && !waiting.is_ended)
+            .wait_timeout_while(waiting, LOOK, |waiting| {
+                waiting.bytes.is_empty() && !waiting.is_ended
+            })
             .unwrap_or_else(PoisonError::into_inner);
         waiting.is_idle = false;
         if waiting.bytes.is_empty() {
-            return None;
+            return waited.timed_out().then(Default::default);
         }
         let mut waiting = self
             .came
@@ -224,6 +240,8 @@ impl io::Write for Line<'_> {
 mod tests {
     use std::{io::Write as _, sync::mpsc};
 
+    use cmsg_config::values::LogLevel;
+
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -232,6 +250,7 @@ mod tests {
     struct Scripted {
         written: mpsc::Sender<String>,
         lost: mpsc::Receiver<u64>,
+        free: Option<u64>,
     }
 
     impl Lines for Scripted {
@@ -239,11 +258,17 @@ mod tests {
             self.written.send(String::from_utf8(lines.to_vec()).unwrap()).unwrap();
             self.lost.recv().unwrap_or(0)
         }
+
+        fn free(&self) -> Option<u64> {
+            self.free
+        }
     }
 
     fn started(limits: Limits) -> (Writer, mpsc::Receiver<String>, mpsc::Sender<u64>) {
         let ((written, writes), (losing, lost)) = (mpsc::channel(), mpsc::channel());
-        (Writer::with(limits, Scripted { written, lost }).unwrap(), writes, losing)
+        let space = Space::new(LogLevel::Info.into());
+        let lines = Scripted { written, lost, free: None };
+        (Writer::with(limits, lines, space).unwrap(), writes, losing)
     }
 
     fn log(writer: &Writer, line: &str) {
@@ -314,5 +339,22 @@ mod tests {
         let report = writes.recv_timeout(PATIENCE).unwrap();
         assert!(report.contains(": 2 log lines were dropped"), "{report}");
         losing.send(0).unwrap();
+    }
+
+    #[test]
+    fn a_nearly_full_disk_is_reported_in_the_log() {
+        let ((written, writes), (losing, lost)) = (mpsc::channel(), mpsc::channel());
+        let level = super::super::Level::from(LogLevel::Info);
+        let lines = Scripted { written, lost, free: Some(5 << 20) };
+        let writer = Writer::with(LIMITS, lines, Space::new(level.clone())).unwrap();
+        (0..2).for_each(|_| losing.send(0).unwrap());
+
+        log(&writer, "1\n");
+        drop(writer);
+
+        let written: String = writes.try_iter().collect();
+        assert!(written.contains(" WARN ") && written.contains("Only 5 MiB are free"), "{written}");
+        assert!(written.ends_with("\n1\n"));
+        assert_eq!(level.get(), LogLevel::Warn);
     }
 }
