@@ -30,7 +30,7 @@ pub use supervised::{Supervised, SupervisedRole, supervised};
 
 pub use ended::{EndReason, SESSIONS_ENDED, SessionEnded, SessionsEnded, report_ended};
 
-pub use failover::{FailoverStatus, PeerStatus, Served};
+pub use failover::{FailoverStatus, PeerStatus, Served, TakenOver};
 
 mod broker;
 mod connecting;

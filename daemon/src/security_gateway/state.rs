@@ -42,7 +42,7 @@ mod settings;
 mod settle;
 
 pub(super) use failover::{NotGranted, TICK};
-use failover::{served, standing_by};
+use failover::{TakeOvers, served, standing_by};
 
 /// Admission, routes and counters of a gateway.
 #[derive(Debug)]
@@ -76,6 +76,8 @@ struct Core {
     /// Where frames to peers go.
     frames: Option<failover::Sender>,
     expected: Expected,
+    /// The sessions of other gateways that this one serves now.
+    taken_over: TakeOvers,
     /// When the sessions from before the restart end unless their clients were heard.
     unheard: Option<Time>,
     /// The keys of sessions that may be taken over, to report their ends.
@@ -126,6 +128,7 @@ impl GatewayState {
             standby: None,
             frames: None,
             expected: Expected::default(),
+            taken_over: TakeOvers::default(),
             unheard: None,
             keys: HashMap::new(),
             replays: Replays::new(REPLAYS),

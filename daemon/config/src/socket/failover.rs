@@ -15,8 +15,25 @@ pub struct FailoverStatus {
     pub standing_by: usize,
     /// Number of ended sessions whose grants have not expired.
     pub ended: usize,
+    /// Number of sessions that it has taken over since it started.
+    #[serde(default)]
+    pub taken_over: u64,
+    /// The last of them, the latest one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub latest: Vec<TakenOver>,
     /// The peers, in the order of their ids.
     pub peers: Vec<PeerStatus>,
+}
+
+/// A session that was taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenOver {
+    /// Its session log id.
+    pub session: String,
+    /// When, in milliseconds since 1970.
+    pub at: u64,
+    /// Why: `tag` if its client connected, `datagram` if its client's datagrams arrived.
+    pub why: String,
 }
 
 /// The state of a peer.

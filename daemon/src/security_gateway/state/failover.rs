@@ -1,9 +1,12 @@
 //! Sessions that other gateways may take over, and theirs that this one may
 //! (`docs/decisions/0017-gateways-tell-each-other.md`).
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, SocketAddr},
+};
 
-use cmsg_config::socket::{Connection, EndReason, FailoverStatus, PeerStatus, Served};
+use cmsg_config::socket::{Connection, EndReason, FailoverStatus, PeerStatus, Served, TakenOver};
 use cmsg_proto::{
     SessionKey, TagDigest, Time,
     control::Offer,
@@ -111,6 +114,8 @@ impl GatewayState {
             serving: standby.served(),
             standing_by: standby.count() - standby.served(),
             ended: standby.tombstones(),
+            taken_over: core.taken_over.count,
+            latest: core.taken_over.latest.iter().rev().cloned().collect(),
             peers: peers.collect(),
         })
     }
@@ -313,7 +318,9 @@ impl GatewayState {
             Output::HandOver(key) => core.admission.hand_over(key, now),
             Output::End(key) => core.admission.supersede(key, now),
             Output::Report(fact) => {
-                report(&fact, core.standby.as_ref().map(Standby::id));
+                let own = core.standby.as_ref().map(Standby::id);
+                core.taken_over.note(&fact, own, now);
+                report(&fact, own);
             }
         }
     }
@@ -324,6 +331,32 @@ impl GatewayState {
             let entries = standby.count() + standby.tombstones();
             self.granted.push(standby.take_records(), entries);
         }
+    }
+}
+
+/// The sessions that this gateway has taken over since it started.
+#[derive(Debug, Default)]
+pub(super) struct TakeOvers {
+    count: u64,
+    /// The last of them, the latest one last.
+    latest: VecDeque<TakenOver>,
+}
+
+/// Maximum number of taken over sessions in the status.
+const LATEST: usize = 5;
+
+impl TakeOvers {
+    fn note(&mut self, fact: &Fact, own: Option<GatewayId>, now: Time) {
+        let Fact::Moved(session, claim, why @ (Why::Tag | Why::Datagram)) = fact else { return };
+        if Some(claim.gateway) != own {
+            return;
+        }
+        self.count += 1;
+        if self.latest.len() == LATEST {
+            self.latest.pop_front();
+        }
+        let (at, why) = (now.as_millis(), name(*why).to_owned());
+        self.latest.push_back(TakenOver { session: session.to_string(), at, why });
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use cmsg_config::{Failover, values::Pin};
 use cmsg_proto::{
     SessionKey, TagDigest,
     control::GrantClaims,
@@ -13,7 +14,7 @@ use cmsg_proto::{
 use tokio::sync::mpsc;
 
 use super::{
-    super::peers::{Outgoing, Receive as _},
+    super::peers::{Outgoing, Peering, Receive as _},
     *,
 };
 
@@ -34,6 +35,16 @@ struct Gateway {
 }
 
 impl Site {
+    /// How many sessions the gateway has taken over, and why, as in its status.
+    fn taken_over(&self, id: usize) -> (u64, Vec<String>) {
+        let (listen, peers, shared) = (None, Vec::new(), Vec::new());
+        let config = Failover { id: 1, listen, peers, shared, max_standby: 10 };
+        let (pin, connected) = (Pin([0; 32]), Arc::default());
+        let status = self.state(id).failover_status(&Peering { config, pin, connected }).unwrap();
+        let why = status.latest.into_iter().map(|taken| taken.why);
+        (status.taken_over, why.collect())
+    }
+
     /// Two gateways that have heard each other.
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -195,6 +206,7 @@ async fn a_client_that_connects_to_another_gateway_is_served_there() {
     assert!(ended.is_cancelled(), "the former connection is closed");
     assert_eq!((site.sessions(1), site.sessions(2)), (0, 1));
     assert_eq!(site.send(2, Side::Client), Some(AGENT.parse().unwrap()), "its flow continues");
+    assert_eq!([1, 2].map(|id| site.taken_over(id)), [(0, vec![]), (1, vec!["tag".to_owned()])]);
 }
 
 #[tokio::test]
