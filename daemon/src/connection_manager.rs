@@ -46,6 +46,7 @@ mod health;
 mod held;
 mod journal;
 mod logons;
+mod outage;
 mod random;
 mod readiness;
 mod records;

@@ -18,11 +18,11 @@ use zeroize::Zeroizing;
 
 use super::{
     broker::Envelope,
-    cookies,
+    cookies, outage,
     random::random,
     request_log::{BROKER, CLIENT, RequestLog, as_error, document, record},
     shared::Shared,
-    upstream::{Failure, Reply},
+    upstream::Reply,
 };
 use crate::{
     clock,
@@ -272,6 +272,7 @@ impl Exchange<'_> {
         session: &SessionId,
         cookies: Option<&BrokerCookies>,
     ) -> Result<Reply, Refusal> {
+        let passage = self.shared.outage.enter()?;
         let pcm = self.shared.pcm_info(self.client.local);
         let document = Zeroizing::new(self.request.to_broker(&pcm));
         let name = self.request.kind().name();
@@ -280,15 +281,12 @@ impl Exchange<'_> {
         let (client, account) = (self.client.peer, self.account);
         let limit = Response::limit(self.request.kind());
         let envelope = Envelope { session, cookies, client, account, limit };
-        self.shared.broker.ask(document, &envelope).await.map_err(|failure| {
+        let asked = self.shared.broker.ask(document, &envelope).await;
+        passage.end(&asked);
+        asked.map_err(|failure| {
             let error = as_error(&failure);
             record!(warn, self.log, BROKER, error, "The broker does not answer");
-            match failure {
-                Failure::TimedOut => Refusal::BrokerTimedOut,
-                Failure::Failed(_) | Failure::TooLarge { .. } | Failure::OverBudget(_) => {
-                    Refusal::BrokerFailed
-                }
-            }
+            outage::refusal(&failure)
         })
     }
 

@@ -26,6 +26,7 @@ use super::{
     forwarded::{self, ForwardedClient, Ignored, TrustedProxies},
     held::Held,
     logons::Logons,
+    outage::Outage,
     readiness::{Health, Readiness},
     records::Records,
     seal::CookieSeal,
@@ -68,6 +69,7 @@ pub(super) struct Shared {
     pub(super) agents: Agents,
     pub(super) gateways: Gateways,
     pub(super) health: Readiness,
+    pub(super) outage: Outage,
     pub(super) unserved: Counters,
     /// Limits requests at the broker of clients without a correct password.
     pub(super) strangers: Arc<Limiter>,
@@ -106,6 +108,7 @@ impl Shared {
             agents: Agents::new(&config, &files)?,
             gateways: Gateways::new(&config, &files)?,
             health: Readiness::default(),
+            outage: Outage::default(),
             unserved: Counters::default(),
             strangers: Limiter::new(strangers, Order::SourceFirst),
             bodies: Bodies::new(),

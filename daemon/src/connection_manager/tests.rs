@@ -23,6 +23,7 @@ mod forward;
 mod gateways;
 mod grants;
 mod logons;
+mod outages;
 mod pivots;
 mod proxies;
 mod reloading;
