@@ -34,6 +34,8 @@ use shared::{JOURNAL, Shared};
 mod agent;
 mod allocate;
 mod announce;
+mod authenticate;
+mod bans;
 mod broker;
 mod cookies;
 mod ended;
@@ -43,6 +45,8 @@ mod forwarded;
 mod health;
 mod held;
 mod journal;
+mod logons;
+mod outage;
 mod random;
 mod readiness;
 mod records;
@@ -157,7 +161,9 @@ impl ConnectionManagerRole {
             async move { routes::answer(&shared, client, request).await }
         }));
         let granting = Arc::clone(&shared);
-        local::serve(local, local::router(shared).merge(ended::router()), shutdown).await?;
+        let router = local::router(Arc::clone(&shared) as Arc<dyn local::Observe>);
+        let router = router.merge(ended::router()).merge(bans::router(shared));
+        local::serve(local, router, shutdown).await?;
         tracker.close();
         finish(&granting, &tracker).await;
         is_last.store(true, Relaxed);

@@ -277,6 +277,7 @@ impl Observe for LocalRole {
             files_read: Some(self.files.read_at()),
             started: Some(clock::started().as_millis()),
             deployment: socket::deployment(),
+            logons: None,
             turned_away: Some(self.gateway.counters.turned_away()),
             unserved: None,
             broker: None,

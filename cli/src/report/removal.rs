@@ -143,6 +143,7 @@ mod tests {
             files_read: None,
             started: None,
             deployment: None,
+            logons: None,
             turned_away: None,
             failover: None,
             unserved: None,

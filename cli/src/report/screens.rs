@@ -93,6 +93,7 @@ fn gateway(in_use: usize) -> Status {
         usage: Some(Usage { in_use, resumable: 0 }),
         files_read: None,
         deployment: None,
+        logons: None,
         turned_away: None,
         failover: None,
         unserved: None,

@@ -268,6 +268,7 @@ impl System for Recorder {
             files_read: None,
             started: None,
             deployment: None,
+            logons: None,
             turned_away: None,
             failover: None,
             unserved: None,

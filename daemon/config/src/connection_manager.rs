@@ -15,6 +15,7 @@ use crate::{
     file::ConfFile,
     kept::Kept,
     keys,
+    logons::FailureLimit,
     reader::{Invalid, Loaded, Reader},
     values::{
         AbsolutePath, BrokerUrl, ConnectionLimit, ForGateway, GatewayName, GatewayPin, Host,
@@ -78,6 +79,10 @@ pub struct ConnectionManager {
     pub http_head: Duration,
     /// `SessionIdleSeconds`: a session ends after this time without a request.
     pub session_idle: Duration,
+    /// `LogonFailures`: failed log-ons after which a user is banned from an address; 0 for none.
+    pub logon_failures: usize,
+    /// `LogonBanSeconds`: how long such a ban lasts.
+    pub logon_ban: Duration,
     /// `DataDirectory`: sessions that survive a restart, and the mark of draining.
     pub data_directory: PathBuf,
     /// `RunDirectory`: unix sockets, and the reason why a configuration was rejected.
@@ -154,6 +159,8 @@ fn read_all(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
     let tls_handshake = reader.one::<Seconds>("TlsHandshakeSeconds");
     let http_head = reader.one::<Seconds>("HttpHeadSeconds");
     let session_idle = reader.one::<Seconds>("SessionIdleSeconds");
+    let logon_failures = reader.one::<FailureLimit>("LogonFailures");
+    let logon_ban = reader.one::<Seconds>("LogonBanSeconds");
     let data_directory = reader.one::<AbsolutePath>("DataDirectory");
     let run_directory = reader.one::<AbsolutePath>("RunDirectory");
     let log_directory = reader.one::<AbsolutePath>("LogDirectory");
@@ -196,6 +203,8 @@ fn read_all(reader: &mut Reader<'_>) -> Option<ConnectionManager> {
         tls_handshake: tls_handshake?.into(),
         http_head: http_head?.into(),
         session_idle: session_idle?.into(),
+        logon_failures: logon_failures?.as_usize(),
+        logon_ban: logon_ban?.into(),
         data_directory: data_directory?.0,
         run_directory: run_directory?.0,
         log_directory: log_directory?.0,

@@ -1,7 +1,7 @@
 //! Every key of the two .conf files: name, default, format and meaning. The readers take defaults
 //! from these tables, and the tables of `docs/configuration.md` are generated from them.
 
-use crate::{ConfFile, failover};
+use crate::{ConfFile, failover, logons};
 
 /// A key of a .conf file, with what the reference page says about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Key {
     }
 
     /// The key, if a reload applies a changed value.
-    const fn reloading(self) -> Self {
+    pub(crate) const fn reloading(self) -> Self {
         Self { reloads: true, ..self }
     }
 }
@@ -204,6 +204,8 @@ pub const CONNECTION_MANAGER: &[Key] = &[
         "900",
         "a session ends after this time if it receives no request",
     ),
+    logons::LOGON_FAILURES,
+    logons::LOGON_BAN_SECONDS,
     DATA_DIRECTORY,
     RUN_DIRECTORY,
     Key::path("LogDirectory", "/var/log/Teradici/ConnectionManager", "directory of the log files"),

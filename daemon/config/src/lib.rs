@@ -10,6 +10,7 @@ pub mod file;
 mod host_address;
 pub mod kept;
 pub mod keys;
+pub mod logons;
 pub mod memory;
 pub mod names;
 pub mod paths;

@@ -21,6 +21,7 @@ pub use connecting::{connect, connect_at};
 
 use connecting::{connect_named, is_crowded, through};
 
+pub use bans::{BANS, Ban, Bans, LIFT_BANS, Lift, Lifted, LogonCounts, bans, lift};
 pub use broker::{BrokerStatus, RefusedCertificate};
 pub use counted::{
     DroppedDatagrams, GatewayStanding, LastRefusal, RefusedClients, TurnedAway, Unserved,
@@ -32,6 +33,7 @@ pub use ended::{EndReason, SESSIONS_ENDED, SessionEnded, SessionsEnded, report_e
 
 pub use failover::{FailoverStatus, PeerStatus, Served, TakenOver};
 
+mod bans;
 mod broker;
 mod connecting;
 mod counted;
@@ -128,6 +130,9 @@ pub struct Status {
     /// State of the connection broker; Connection Manager only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broker: Option<BrokerStatus>,
+    /// Failed log-ons; Connection Manager only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logons: Option<LogonCounts>,
     /// Sessions that gateways take over from each other; gateway with `Peer` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failover: Option<FailoverStatus>,
@@ -215,7 +220,7 @@ pub struct Amount {
 }
 
 /// Upper bound of a response in bytes; real ones are much smaller. A gateway with very many sessions
-/// lists all of them in `GET /connections`.
+/// lists all of them in `GET /connections`, and a Connection Manager its bans in `GET /bans`.
 const LONGEST: usize = 1024 * 1024;
 const LONGEST_LIST: usize = 64 * LONGEST;
 
@@ -330,7 +335,8 @@ fn exchange(
     stream.write_all(&[head.as_bytes(), body].concat())?;
     let mut answer = Vec::new();
     let mut buffer = [0; 16 * 1024];
-    let longest = if request == "GET /connections" { LONGEST_LIST } else { LONGEST };
+    let is_list = ["GET /connections", "GET /bans"].contains(&request);
+    let longest = if is_list { LONGEST_LIST } else { LONGEST };
     loop {
         stream.set_read_timeout(Some(left().ok_or(io::ErrorKind::TimedOut)?))?;
         match stream.read(&mut buffer) {

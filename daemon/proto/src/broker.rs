@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::xml::{self, Document, Element, leaf};
 
 pub use self::cookie::{BadCookie, BrokerCookies, ClientCookie, NotKept, SetCookies};
-pub use refusal::{AGENT_FAILURE, Refusal, agent_failure};
+pub use refusal::{AGENT_FAILURE, Refusal, agent_failure, banned};
 pub use request::{Allocation, Authenticate, Hello, Logon, Request, RequestKind};
 pub use response::{Authentication, BrokerTarget, ClientTarget, Response, ResponseKind};
 
 mod cookie;
+pub mod logons;
 pub mod redact;
 mod refusal;
 mod request;

@@ -5,7 +5,9 @@
 use std::{
     cmp::{Ordering, Reverse},
     collections::{BTreeSet, HashMap},
-    net::{IpAddr, Ipv6Addr},
+    fmt,
+    net::{AddrParseError, IpAddr, Ipv6Addr},
+    str::FromStr,
 };
 
 /// An IPv4 address, or an IPv6 /64 network, since one host can use all addresses of its network.
@@ -94,6 +96,28 @@ impl Source {
             }
             v4 @ IpAddr::V4(_) => v4,
         })
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(v4) => v4.fmt(f),
+            IpAddr::V6(v6) => write!(f, "{v6}/64"),
+        }
+    }
+}
+
+impl FromStr for Source {
+    type Err = AddrParseError;
+
+    /// The source of an address, or a network as it is displayed.
+    fn from_str(text: &str) -> Result<Self, AddrParseError> {
+        text.strip_suffix("/64")
+            .filter(|network| network.contains(':'))
+            .unwrap_or(text)
+            .parse()
+            .map(Self::of)
     }
 }
 

@@ -1,12 +1,15 @@
 //! Handles one request of a client: checks its session, asks the broker, and builds the response.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::AtomicBool,
+    time::{Duration, Instant},
+};
 
 use cmsg_proto::{
     SessionId, SessionKey,
     broker::{
-        Authenticate, BrokerCookies, ClientCookie, Hello, Invalid, Refusal, Request, RequestKind,
-        Response, ResponseKind, redact,
+        Authenticate, Authentication, BrokerCookies, ClientCookie, Hello, Invalid, Refusal,
+        Request, RequestKind, Response, ResponseKind, redact,
         session::{Opening, Session},
     },
 };
@@ -15,11 +18,11 @@ use zeroize::Zeroizing;
 
 use super::{
     broker::Envelope,
-    cookies,
+    cookies, outage,
     random::random,
     request_log::{BROKER, CLIENT, RequestLog, as_error, document, record},
     shared::Shared,
-    upstream::{Failure, Reply},
+    upstream::Reply,
 };
 use crate::{
     clock,
@@ -38,6 +41,8 @@ pub(super) struct Asked {
     pub(super) cookie: Option<ClientCookie>,
     /// The session log id in the request.
     pub(super) log_id: Option<SessionId>,
+    /// Set before the request is aborted because this host cannot handle it at the moment.
+    pub(super) shed: AtomicBool,
 }
 
 /// The response to a client.
@@ -49,11 +54,22 @@ pub(super) struct Answer {
     pub(super) cookie: Option<ClientCookie>,
     /// The memory of the document, until it is sent.
     pub(super) kept: Option<Kept>,
+    /// The result of a logon step, if the broker has decided.
+    pub(super) authentication: Option<Authentication>,
+    /// How long to wait before the response is sent.
+    pub(super) delay: Duration,
 }
 
 impl Answer {
-    fn new(name: &str, document: String) -> Self {
-        Self { name: name.to_owned(), document, cookie: None, kept: None }
+    pub(super) fn new(name: &str, document: String) -> Self {
+        Self {
+            name: name.to_owned(),
+            document,
+            cookie: None,
+            kept: None,
+            authentication: None,
+            delay: Duration::ZERO,
+        }
     }
 }
 
@@ -63,6 +79,7 @@ pub(super) struct Exchange<'a> {
     pub(super) request: Request<'a>,
     pub(super) log: RequestLog,
     pub(super) account: &'a Account,
+    pub(super) shed: &'a AtomicBool,
 }
 
 /// Answers a request.
@@ -84,7 +101,8 @@ pub(super) async fn answer(
         connection: client.connection,
         client: client.peer,
     };
-    let mut exchange = Exchange { shared, client, request, log, account: &asked.account };
+    let (account, shed) = (&asked.account, &asked.shed);
+    let mut exchange = Exchange { shared, client, request, log, account, shed };
     let answered = match (exchange.request.kind(), &shown) {
         (RequestKind::Hello(hello), previous) => {
             let hello = hello.clone();
@@ -180,7 +198,10 @@ impl Exchange<'_> {
         self.log_request();
         session.permits(self.request.kind())?;
         self.shared.note_passed_on(session);
-        let answered = self.pass_on(session).await;
+        let answered = match self.request.kind() {
+            RequestKind::Authenticate(step) => self.authenticate(session, step).await,
+            _ => self.pass_on(session).await,
+        };
         match (self.request.kind(), &answered) {
             (RequestKind::Bye, _) => self.shared.end(session),
             (_, Err(Refusal::BrokerTimedOut | Refusal::BrokerFailed)) => {
@@ -191,7 +212,7 @@ impl Exchange<'_> {
         answered
     }
 
-    async fn pass_on(&self, session: &Session) -> Result<Answer, Refusal> {
+    pub(super) async fn pass_on(&self, session: &Session) -> Result<Answer, Refusal> {
         let started = Instant::now();
         let reply = self.ask(&session.id, Some(session.broker_cookies())).await;
         self.note(exchange_name(self.request.kind()), started.elapsed());
@@ -216,8 +237,12 @@ impl Exchange<'_> {
             }
             _ => {
                 let document = response.to_client(&self.shared.pcm_info(self.client.local));
+                let authentication = match response.kind() {
+                    ResponseKind::Authenticate(result) => Some(*result),
+                    _ => None,
+                };
                 let answer = Answer::new(response.kind().name(), document);
-                Ok(Answer { kept: Some(reply.body.into_kept()), ..answer })
+                Ok(Answer { kept: Some(reply.body.into_kept()), authentication, ..answer })
             }
         }
     }
@@ -248,6 +273,7 @@ impl Exchange<'_> {
         session: &SessionId,
         cookies: Option<&BrokerCookies>,
     ) -> Result<Reply, Refusal> {
+        let passage = self.shared.outage.enter()?;
         let pcm = self.shared.pcm_info(self.client.local);
         let document = Zeroizing::new(self.request.to_broker(&pcm));
         let name = self.request.kind().name();
@@ -256,15 +282,12 @@ impl Exchange<'_> {
         let (client, account) = (self.client.peer, self.account);
         let limit = Response::limit(self.request.kind());
         let envelope = Envelope { session, cookies, client, account, limit };
-        self.shared.broker.ask(document, &envelope).await.map_err(|failure| {
+        let asked = self.shared.broker.ask(document, &envelope).await;
+        passage.end(&asked);
+        asked.map_err(|failure| {
             let error = as_error(&failure);
             record!(warn, self.log, BROKER, error, "The broker does not answer");
-            match failure {
-                Failure::TimedOut => Refusal::BrokerTimedOut,
-                Failure::Failed(_) | Failure::TooLarge { .. } | Failure::OverBudget(_) => {
-                    Refusal::BrokerFailed
-                }
-            }
+            outage::refusal(&failure)
         })
     }
 

@@ -29,6 +29,7 @@ pub(super) fn watch(shared: &Arc<Shared>, tracker: &TaskTracker, shutdown: &Canc
         loop {
             let mut look = broker.broker.look().await;
             let is_there = look.found.is_ok();
+            broker.outage.checked(is_there);
             let is_news = broker.health.is_news(&look);
             if is_news && let Some(refusal) = look.about_time() {
                 look.skew = broker.broker.skew(refusal).await;

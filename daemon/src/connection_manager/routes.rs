@@ -1,7 +1,7 @@
 //! The HTTPS paths for clients, load balancers and other hosts, and the conversion of HTTP requests
 //! to exchanges.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use cmsg_config::values::BrokerUrl;
 use cmsg_proto::{
@@ -93,25 +93,25 @@ async fn broker(
         account,
         cookie,
         log_id: texts(&head.headers, "client-log-id").find_map(|id| id.trim().parse().ok()),
+        shed: AtomicBool::new(false),
     };
     let _answering = match number {
         Some(number) => Some(shared.held.begin(number).ok_or(StatusCode::TOO_MANY_REQUESTS)?),
         None => None,
     };
     client.place.answer_begun();
-    match exchanged(shared, &client, worth, &asked).await? {
+    let exchanged = exchanged(shared, &client, worth, &asked).await?;
+    // The memory of the request is free while the answer is delayed.
+    let cookie = asked.cookie.clone();
+    drop(asked);
+    match exchanged {
         Ok(answer) => {
-            let cookie = answer.cookie.as_ref().or(asked.cookie.as_ref());
+            shared.logons.delay(client.peer, answer.delay).await;
+            let cookie = answer.cookie.as_ref().or(cookie.as_ref());
             let worth = shared.worth(cookie);
             client.place.session_is_worth(worth);
             keep(shared, &client, worth, shared.number(cookie));
-            let document = document(&client, answer.kept, answer.document);
-            let mut response = content(StatusCode::OK, "application/xml; charset=UTF-8", document);
-            let cookie = answer.cookie.map(|cookie| HeaderValue::from_str(&cookie.set_cookie()));
-            if let Some(Ok(cookie)) = cookie {
-                response.headers_mut().insert(header::SET_COOKIE, cookie);
-            }
-            Ok(response)
+            Ok(response(&client, answer))
         }
         Err(error) => {
             let (c, client, error) = (client.connection, client.peer, as_error(&error));
@@ -119,6 +119,16 @@ async fn broker(
             Err(StatusCode::BAD_REQUEST)
         }
     }
+}
+
+fn response(client: &Client, answer: Answer) -> Response<Content> {
+    let document = document(client, answer.kept, answer.document);
+    let mut response = content(StatusCode::OK, "application/xml; charset=UTF-8", document);
+    let cookie = answer.cookie.map(|cookie| HeaderValue::from_str(&cookie.set_cookie()));
+    if let Some(Ok(cookie)) = cookie {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    response
 }
 
 /// The response body. A long one keeps its memory until it is sent.
@@ -154,14 +164,19 @@ async fn exchanged(
             Ok(None) => std::future::pending().await,
             Err(()) => {}
         }
+        asked.shed.store(true, Relaxed);
+    };
+    let out_of_memory = async {
+        asked.body.evicted().await;
+        asked.shed.store(true, Relaxed);
     };
     tokio::select! {
         biased;
         () = evicted => {
-            shared.unserved.strangers.fetch_add(1, Ordering::Relaxed);
+            shared.unserved.strangers.fetch_add(1, Relaxed);
             Err(StatusCode::SERVICE_UNAVAILABLE)
         }
-        () = asked.body.evicted() => Err(StatusCode::SERVICE_UNAVAILABLE),
+        () = out_of_memory => Err(StatusCode::SERVICE_UNAVAILABLE),
         answered = exchange::answer(shared, client.clone(), asked) => Ok(answered),
     }
 }

@@ -25,6 +25,8 @@ use super::{
     broker::Broker,
     forwarded::{self, ForwardedClient, Ignored, TrustedProxies},
     held::Held,
+    logons::Logons,
+    outage::Outage,
     readiness::{Health, Readiness},
     records::Records,
     seal::CookieSeal,
@@ -67,11 +69,13 @@ pub(super) struct Shared {
     pub(super) agents: Agents,
     pub(super) gateways: Gateways,
     pub(super) health: Readiness,
+    pub(super) outage: Outage,
     pub(super) unserved: Counters,
     /// Limits requests at the broker of clients without a correct password.
     pub(super) strangers: Arc<Limiter>,
     pub(super) bodies: Arc<Bodies>,
     pub(super) held: Held,
+    pub(super) logons: Logons,
     /// The changes of the sessions that are to be persisted.
     pub(super) journal: Arc<JournalQueue<Journal>>,
     hostname: String,
@@ -104,10 +108,12 @@ impl Shared {
             agents: Agents::new(&config, &files)?,
             gateways: Gateways::new(&config, &files)?,
             health: Readiness::default(),
+            outage: Outage::default(),
             unserved: Counters::default(),
             strangers: Limiter::new(strangers, Order::SourceFirst),
             bodies: Bodies::new(),
             held: Held::default(),
+            logons: Logons::new(&config),
             journal: Arc::new(JournalQueue::new()),
             hostname: match &config.host_address.name {
                 Some(name) => name.as_str().to_owned(),
@@ -129,6 +135,7 @@ impl Shared {
     /// Applies the settings that can change while the role runs.
     pub(super) fn apply(&self, config: &cmsg_config::ConnectionManager) {
         self.timeouts.store(Arc::new(timeouts(config)));
+        self.logons.apply(config);
     }
 
     /// The timeouts of the next connection.
@@ -229,6 +236,7 @@ impl Shared {
         expired.into_iter().for_each(|number| records.end(number));
         self.persist(&mut sessions);
         self.held.sweep();
+        self.logons.expire();
     }
 
     /// The sessions to be persisted, and the number of the last record that led to them: all
@@ -300,6 +308,7 @@ impl Observe for Shared {
             turned_away: None,
             unserved: Some(self.unserved.counted(&self.bodies, self.gateways.standings())),
             broker: Some(self.health.broker_status(&self.broker)),
+            logons: Some(self.logons.counts()),
         }
     }
 

@@ -16,11 +16,14 @@ use world::{ID, World, certificate, config, gateway_says};
 
 use crate::token::Verifier;
 
+mod brokers;
 mod clock;
 mod crowds;
 mod forward;
 mod gateways;
 mod grants;
+mod logons;
+mod outages;
 mod pivots;
 mod proxies;
 mod reloading;

@@ -68,6 +68,7 @@ fn status(role: Role) -> Status {
         files_read: None,
         started: u64::try_from(NOW - 273_661).ok().map(|seconds| seconds * 1000),
         deployment: None,
+        logons: None,
         turned_away: None,
         failover: None,
         unserved: is_manager.then_some(unserved),

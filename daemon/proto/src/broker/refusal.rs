@@ -1,8 +1,11 @@
 //! The responses that the Connection Manager sends itself when a request fails, in the vendor's
 //! wording, which clients and administrators know. They have no XML declaration.
 
-use super::{CLIENT_ROOT, Version};
-use crate::{agent::Failure, xml::leaf};
+use super::{CLIENT_ROOT, Version, logons::Banned};
+use crate::{
+    agent::Failure,
+    xml::{escape, leaf},
+};
 
 /// Why a request is refused without a usable response of the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +110,26 @@ pub fn agent_failure(version: &Version, failure: &Failure) -> String {
     )
 }
 
+/// The `authenticate-resp` for a user who is banned from the client's address. Clients show its
+/// `result-str` and let the user try again, as after a wrong password.
+#[must_use]
+pub fn banned(version: &Version, method: &str, banned: Banned) -> String {
+    let when = match banned.left.as_secs().div_ceil(60) {
+        0 => "later".to_owned(),
+        1 => "in 1 minute".to_owned(),
+        minutes => format!("in {minutes} minutes"),
+    };
+    let text = format!("Too many failed log-ons. Please try again {when}.");
+    let result = leaf("result-id", "AUTH_FAILED_ACCESS_DENIED") + &leaf("result-str", &text);
+    let method = escape(method);
+    rooted(
+        version,
+        &format!(
+            "<authenticate-resp method=\"{method}\"><result>{result}</result></authenticate-resp>"
+        ),
+    )
+}
+
 fn rooted(version: &Version, message: &str) -> String {
     format!("<{CLIENT_ROOT} version=\"{version}\">{message}</{CLIENT_ROOT}>")
 }
@@ -190,6 +213,24 @@ mod tests {
                 refusal.document(&Version::usual()),
                 format!(
                     "<pcoip-client version=\"2.1\"><error-resp><result>{inside}</error-resp></pcoip-client>"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn a_banned_user_learns_when_to_try_again() {
+        let table = [(0, "later"), (59, "in 1 minute"), (60, "in 1 minute"), (61, "in 2 minutes")];
+        for (seconds, when) in table {
+            let left = std::time::Duration::from_secs(seconds);
+
+            assert_eq!(
+                banned(&Version::usual(), "a\"b", Banned { left }),
+                format!(
+                    "<pcoip-client version=\"2.1\"><authenticate-resp method=\"a&quot;b\"><result>\
+                     <result-id>AUTH_FAILED_ACCESS_DENIED</result-id><result-str>Too many failed \
+                     log-ons. Please try again {when}.</result-str></result></authenticate-resp>\
+                     </pcoip-client>"
                 )
             );
         }

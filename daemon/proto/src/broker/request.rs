@@ -3,7 +3,9 @@
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::{BROKER_ROOT, CLIENT_ROOT, Invalid, PcmInfo, Version, message, owned, redact};
+use super::{
+    BROKER_ROOT, CLIENT_ROOT, Invalid, PcmInfo, Version, logons::User, message, owned, redact,
+};
 use crate::xml::{Document, Edits, Element, MAX_BYTES};
 
 /// Tells the broker that it may respond with other credentials for the agent.
@@ -57,6 +59,8 @@ pub struct Authenticate {
     pub method: String,
     /// The credentials of a `password` step.
     pub logon: Option<Logon>,
+    /// The user that the step names, by any method.
+    pub user: Option<User>,
 }
 
 /// Credentials of a user, for the broker and then for the agent.
@@ -141,13 +145,15 @@ impl RequestKind {
 impl Authenticate {
     fn of(message: &Element<'_>) -> Self {
         let method = message.attribute("method").unwrap_or_default().to_owned();
-        let logon = message.child_text("username").filter(|_| method == "password");
+        let username = message.child_text("username");
+        let user = username.map(|name| User::new(name, message.child_text("domain")));
+        let logon = username.filter(|_| method == "password");
         let logon = logon.map(|username| Logon {
             username: username.to_owned(),
             password: message.child("password").map(|p| SecretString::from(p.whole_text())),
             domain: owned(Some(message), "domain"),
         });
-        Self { method, logon }
+        Self { method, logon, user }
     }
 }
 
@@ -300,7 +306,8 @@ mod tests {
         let given = "<pcoip-client version='2.1'><authenticate method='password'><username>u</username>\
                      <password> p&lt; </password><domain>d</domain></authenticate></pcoip-client>";
         let request = Request::parse(given.as_bytes()).unwrap();
-        let RequestKind::Authenticate(Authenticate { method, logon: Some(logon) }) = request.kind()
+        let RequestKind::Authenticate(Authenticate { method, logon: Some(logon), .. }) =
+            request.kind()
         else {
             panic!("{request:?}")
         };

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Authentication, BrokerCookies, ClientCookie, Hello, Logon, NotKept, Refusal, RequestKind,
-    ResponseKind, SetCookies, Version,
+    Authenticate, Authentication, BrokerCookies, ClientCookie, Hello, Logon, NotKept, Refusal,
+    RequestKind, ResponseKind, SetCookies, Version, logons::User,
 };
 use crate::{SessionId, SessionKey, Time};
 
@@ -40,6 +40,9 @@ pub struct Session {
     version: Version,
     /// The credentials for the agent.
     logon: Option<Logon>,
+    /// The user of the last step that named one, if `logon` does not have it.
+    #[serde(skip)]
+    user: Option<User>,
     broker_cookies: BrokerCookies,
     stage: Stage,
 }
@@ -108,6 +111,7 @@ impl Session {
             key: Some(opening.key),
             version,
             logon: None,
+            user: None,
             broker_cookies,
             stage: Stage::Greeted,
         }
@@ -129,6 +133,14 @@ impl Session {
     #[must_use]
     pub fn logon(&self) -> Option<&Logon> {
         self.logon.as_ref()
+    }
+
+    /// The user whom further steps of the logon are about.
+    #[must_use]
+    pub fn user(&self) -> Option<User> {
+        let logon = self.logon.as_ref();
+        let user = logon.map(|logon| User::new(&logon.username, logon.domain.as_deref()));
+        user.or_else(|| self.user.clone())
     }
 
     /// The cookies to send to the broker.
@@ -169,7 +181,7 @@ impl Session {
         match (request, answer) {
             (_, ResponseKind::Error) => self.fail(),
             (RequestKind::Authenticate(step), ResponseKind::Authenticate(result)) => {
-                self.authenticated(&step.method, step.logon.as_ref(), *result);
+                self.authenticated(step, *result);
             }
             (RequestKind::AllocateResource(_), ResponseKind::AllocateResource(Some(_)))
                 if self.stage != Stage::Invalid =>
@@ -188,9 +200,20 @@ impl Session {
         self.logon = None;
     }
 
+    /// Notes that nobody waits for the broker's answer to a step of the logon. The broker may have
+    /// accepted it, but the session does not count as logged on.
+    pub fn abandon(&mut self, step: &Authenticate) {
+        if self.stage != Stage::Invalid {
+            self.stage = Stage::Authenticating;
+            if step.user.is_some() {
+                (self.logon, self.user) = (None, step.user.clone());
+            }
+        }
+    }
+
     /// A wrong password is discarded, and the user may try again. If a later step fails, the
     /// correct password is kept.
-    fn authenticated(&mut self, method: &str, logon: Option<&Logon>, result: Authentication) {
+    fn authenticated(&mut self, step: &Authenticate, result: Authentication) {
         if self.stage == Stage::Invalid {
             return;
         }
@@ -198,9 +221,10 @@ impl Session {
             Authentication::Complete => Stage::Authenticated,
             Authentication::Incomplete | Authentication::Failed => Stage::Authenticating,
         };
-        if method == "password" {
-            let kept = logon.filter(|logon| result != Authentication::Failed && logon.fits());
-            self.logon = kept.cloned();
+        if step.method == "password" {
+            let is_kept = |logon: &&Logon| result != Authentication::Failed && logon.fits();
+            self.logon = step.logon.as_ref().filter(is_kept).cloned();
+            self.user = step.user.clone().filter(|_| self.logon.is_none());
         }
     }
 }

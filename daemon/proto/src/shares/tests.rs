@@ -271,3 +271,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_source_is_read_as_it_is_displayed_or_as_an_address() {
+    let table = [
+        ("192.0.2.1", Some("192.0.2.1")),
+        ("::ffff:192.0.2.1", Some("192.0.2.1")),
+        ("2001:db8:1:2:3::4", Some("2001:db8:1:2::/64")),
+        ("2001:db8:1:2::/64", Some("2001:db8:1:2::/64")),
+        ("192.0.2.1/64", None),
+        ("2001:db8::/48", None),
+        ("office", None),
+    ];
+    for (text, shown) in table {
+        let source = text.parse::<Source>().ok().map(|source| source.to_string());
+        assert_eq!(source.as_deref(), shown, "{text}");
+    }
+}

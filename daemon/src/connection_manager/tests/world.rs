@@ -80,9 +80,10 @@ impl World {
         let (broker, broker_port) = somebody(tls.clone(), broker).await;
         let (agent, agent_port) = somebody(tls, agent).await;
         let gateway = gateway(path);
-        let conf = format!(
-            "PcoipAddress = https://127.0.0.1:{broker_port}\nAgentPort = {agent_port}\n{conf}"
-        );
+        let mut conf = format!("AgentPort = {agent_port}\n{conf}");
+        if !conf.contains("PcoipAddress") {
+            conf = format!("PcoipAddress = https://127.0.0.1:{broker_port}\n{conf}");
+        }
         let conf = conf.replace("{AGENT}", &agent_port.to_string());
         let role = Running::start(&Handle::current(), config(path, &conf)).await;
         Self { folder, broker, agent, gateway, conf, role }

@@ -300,6 +300,7 @@ impl System for Mortal<'_> {
             files_read: None,
             started: None,
             deployment: self.host.engine.deployment(role),
+            logons: None,
             turned_away: None,
             failover: None,
             unserved: None,

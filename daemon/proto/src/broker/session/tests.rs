@@ -27,7 +27,8 @@ pub(super) fn authenticate(method: &str, username: Option<&str>) -> RequestKind 
         password: Some("p".into()),
         domain: None,
     });
-    RequestKind::Authenticate(Authenticate { method: method.to_owned(), logon })
+    let user = username.map(|name| User::new(name, None));
+    RequestKind::Authenticate(Authenticate { method: method.to_owned(), logon, user })
 }
 
 pub(super) fn user(session: &Session) -> Option<&str> {
@@ -179,7 +180,8 @@ fn an_oversized_logon_is_not_kept() {
     for (logon, kept) in table {
         let mut session = session(1);
         let method = "password".to_owned();
-        let request = RequestKind::Authenticate(Authenticate { method, logon: Some(logon) });
+        let request =
+            RequestKind::Authenticate(Authenticate { method, logon: Some(logon), user: None });
 
         let answer = ResponseKind::Authenticate(Authentication::Complete);
         session.answered(&request, &answer, &SetCookies::default());
@@ -187,4 +189,42 @@ fn an_oversized_logon_is_not_kept() {
         assert_eq!(session.logon().is_some(), kept, "{request:?}");
         assert_eq!(session.stage(), Stage::Authenticated);
     }
+}
+
+#[test]
+fn further_steps_of_a_logon_are_about_the_user_of_the_password_step() {
+    let long = "x".repeat(2000);
+    let table = [
+        (Some("u"), Authentication::Incomplete, "u"),
+        (Some("u"), Authentication::Failed, "u"),
+        (Some(&*long), Authentication::Incomplete, &long[..User::MAX_BYTES]),
+    ];
+    for (name, result, expected) in table {
+        let mut session = session(1);
+        assert_eq!(session.user(), None);
+        let answer = ResponseKind::Authenticate(result);
+        session.answered(&authenticate("password", name), &answer, &SetCookies::default());
+        let failed = ResponseKind::Authenticate(Authentication::Failed);
+        session.answered(&authenticate("dialog", None), &failed, &SetCookies::default());
+
+        assert_eq!(session.user().unwrap().as_str(), expected);
+    }
+}
+
+#[test]
+fn a_step_whose_answer_nobody_awaits_does_not_log_on() {
+    let step = |name| match authenticate("password", name) {
+        RequestKind::Authenticate(step) => step,
+        other => panic!("{other:?}"),
+    };
+    let mut session = session(1);
+
+    session.abandon(&step(Some("u")));
+
+    assert_eq!(session.permits(&RequestKind::GetResourceList), Err(Refusal::InvalidSession));
+    assert_eq!(session.user().unwrap().as_str(), "u");
+    let complete = ResponseKind::Authenticate(Authentication::Complete);
+    session.answered(&authenticate("password", Some("v")), &complete, &SetCookies::default());
+    session.abandon(&step(None));
+    assert_eq!((session.stage(), user(&session)), (Stage::Authenticating, Some("v")));
 }
