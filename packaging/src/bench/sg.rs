@@ -222,7 +222,7 @@ fn check_host() -> anyhow::Result<()> {
 }
 
 /// Every session takes two file descriptors of a gateway.
-fn raise_limit() -> anyhow::Result<()> {
+pub(super) fn raise_limit() -> anyhow::Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("asking for the limit of files")?;
     setrlimit(Resource::RLIMIT_NOFILE, hard.min(DESCRIPTORS), hard)
         .context("raising the limit of files")
@@ -234,7 +234,7 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     path.canonicalize().with_context(|| format!("locating `{}`", path.display()))
 }
 
-fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(super) fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
     let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
     written.with_context(|| format!("writing `{}`", path.display()))

@@ -2,10 +2,15 @@
 
 use std::{
     net::SocketAddr,
+    os::fd::AsRawFd as _,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
+use nix::{
+    errno::Errno,
+    sys::socket::{MsgFlags, recv},
+};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -38,14 +43,30 @@ impl Client {
 
     pub(super) async fn log_on(&mut self) -> anyhow::Result<Took> {
         self.number += 1;
-        let logged_on = self.steps().await;
+        let logged_on = self.steps(Step::Bye).await;
         if logged_on.is_err() || !self.mode.keeps_connection() {
             self.connection = None;
         }
         logged_on
     }
 
-    async fn steps(&mut self) -> anyhow::Result<Took> {
+    /// Logs on, and keeps the session and the connection after this step.
+    pub(super) async fn log_on_until(&mut self, last: Step) -> anyhow::Result<()> {
+        self.steps(last).await.map(drop)
+    }
+
+    pub(super) fn disconnect(&mut self) {
+        self.connection = None;
+    }
+
+    /// Whether the server has neither closed the connection nor sent anything unexpected.
+    pub(super) fn is_connected(&self) -> bool {
+        let Some((stream, _)) = &self.connection else { return false };
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        recv(stream.get_ref().0.as_raw_fd(), &mut [0], flags) == Err(Errno::EAGAIN)
+    }
+
+    async fn steps(&mut self, last: Step) -> anyhow::Result<Took> {
         let started = Instant::now();
         let (mut cookie, mut allocate) = (None, Duration::ZERO);
         for step in Step::ALL {
@@ -62,6 +83,9 @@ impl Client {
                 allocate = asked.elapsed();
             }
             cookie = cookie.or(set);
+            if step == last {
+                break;
+            }
         }
         Ok(Took { whole: started.elapsed(), allocate })
     }

@@ -4,64 +4,89 @@ use serde::Serialize;
 
 use super::{
     load::{Mode, Ran},
+    memory::{Held, Storm},
     server::{Kind, Used},
 };
-use crate::bench::sg::statistics::{median, paired_ratio, percentile};
+use crate::bench::sg::statistics::{median, percentile};
+
+/// How many log-ons there were in a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Stage {
+    /// As many as the server could answer.
+    Saturation,
+    /// Half of what the slowest server reached.
+    HalfLoad,
+}
+
+/// What a round belongs to.
+pub(super) type Key = (Stage, Mode, Kind);
 
 /// One server in one round.
 #[derive(Debug, Serialize)]
 pub(super) struct Round {
-    mode: Mode,
-    server: Kind,
-    log_ons: usize,
-    errors: usize,
-    error: Option<String>,
-    per_second: f64,
-    cpu_ms: f64,
-    written: f64,
+    pub(super) stage: Stage,
+    pub(super) mode: Mode,
+    pub(super) server: Kind,
+    pub(super) log_ons: usize,
+    pub(super) errors: usize,
+    pub(super) error: Option<String>,
+    pub(super) per_second: f64,
+    pub(super) cpu_ms: f64,
+    /// The part of `cpu_ms` that the gateway used.
+    pub(super) gateway_ms: f64,
+    /// The share of a CPU that the server used.
+    pub(super) busy: f64,
+    pub(super) written: f64,
     /// Median and 99th percentile of a whole log-on in microseconds.
-    log_on_us: [u32; 2],
+    pub(super) log_on_us: [u32; 2],
     /// The same of `allocate-resource`.
-    allocate_us: [u32; 2],
+    pub(super) allocate_us: [u32; 2],
 }
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     pub(super) rounds: Vec<Round>,
+    /// Median and 99th percentile of `fdatasync` in microseconds, of two writers at the same time.
+    pub(super) disk: Vec<[u32; 2]>,
+    pub(super) memory: Vec<Held>,
+    pub(super) storms: Vec<Storm>,
 }
 
 impl Round {
-    pub(super) fn new(mode: Mode, server: Kind, ran: &Ran, used: Used) -> Self {
+    pub(super) fn new((stage, mode, server): Key, ran: &Ran, used: Used) -> Self {
         let log_ons = ran.took.len();
         #[expect(clippy::cast_precision_loss, reason = "a measured number")]
         let each = |total: u64| total as f64 / (log_ons.max(1) as f64);
-        let percentiles = |micros: Vec<u128>| {
-            let mut sorted: Vec<_> =
-                micros.into_iter().map(|it| u32::try_from(it).unwrap_or(u32::MAX)).collect();
-            sorted.sort_unstable();
-            [50, 99].map(|percent| percentile(&sorted, percent).unwrap_or_default())
-        };
         #[expect(clippy::cast_precision_loss, reason = "a measured number")]
-        let per_second = log_ons as f64 / ran.seconds;
+        let busy = used.cpu_ns as f64 / 1e9 / ran.seconds;
         Self {
+            stage,
             mode,
             server,
             log_ons,
             errors: ran.errors.len(),
             error: ran.errors.first().cloned(),
-            per_second,
+            per_second: ran.per_second(),
             cpu_ms: each(used.cpu_ns) / 1e6,
+            gateway_ms: each(used.gateway_ns) / 1e6,
+            busy,
             written: each(used.written),
             log_on_us: percentiles(ran.took.iter().map(|it| it.whole.as_micros()).collect()),
             allocate_us: percentiles(ran.took.iter().map(|it| it.allocate.as_micros()).collect()),
         }
     }
 
+    pub(super) fn key(&self) -> Key {
+        (self.stage, self.mode, self.server)
+    }
+
     pub(super) fn line(&self) -> String {
         let error = self.error.as_ref().map(|error| format!("; {} errors: {error}", self.errors));
+        let [p50, p99] = self.log_on_us.map(|micros| f64::from(micros) / 1000.0);
         format!(
-            "{} {}: {:.3} ms of CPU a log-on, {:.0} log-ons/s{}",
-            name(self.mode),
+            "{} {}: {:.3} ms of CPU a log-on, {:.0} log-ons/s, {p50:.1} and {p99:.1} ms{}",
+            self.mode.name(),
             self.server.name(),
             self.cpu_ms,
             self.per_second,
@@ -71,59 +96,50 @@ impl Round {
 }
 
 impl Report {
-    pub(super) fn has_errors(&self) -> bool {
-        self.rounds.iter().any(|round| round.errors > 0)
+    /// Number of errors.
+    pub(super) fn failed(&self) -> usize {
+        let rounds = self.rounds.iter().map(|round| round.errors);
+        let memory = self.memory.iter().map(|row| row.errors.len());
+        let storms = self.storms.iter().map(|row| row.errors.len());
+        rounds.chain(memory).chain(storms).sum()
     }
 
-    /// A table in Markdown. Ratios are those of the CPU time in the same round.
-    pub(super) fn table(&self) -> Vec<String> {
-        let head = "| mode | server | CPU ms a log-on | to nginx | log-ons/s | log-on ms, p50 and p99 | \
-                    `allocate-resource` ms | written, bytes a log-on | errors |";
-        let mut lines = vec![head.to_owned(), "|---|---|---|---|---|---|---|---|---|".to_owned()];
-        let mut seen: Vec<(Mode, Kind)> = Vec::new();
-        for round in &self.rounds {
-            let key = (round.mode, round.server);
-            if !seen.contains(&key) {
-                seen.push(key);
-                lines.push(self.row(key));
+    /// The modes and servers of a stage, in the order of their first rounds.
+    pub(super) fn keys(&self, stage: Stage) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for round in self.rounds.iter().filter(|round| round.stage == stage) {
+            if !keys.contains(&round.key()) {
+                keys.push(round.key());
             }
         }
-        lines
+        keys
     }
 
-    fn row(&self, (mode, server): (Mode, Kind)) -> String {
-        let middle = |of: &dyn Fn(&Round) -> f64| {
-            median(&self.values((mode, server), of)).unwrap_or_default()
-        };
-        let ms = |of: &dyn Fn(&Round) -> u32| middle(&|round| f64::from(of(round)) / 1000.0);
-        let cpu = |server| self.values((mode, server), &|round| round.cpu_ms);
-        let ratio = paired_ratio(&cpu(server), &cpu(Kind::Nginx));
-        let errors: usize = self.of((mode, server)).map(|round| round.errors).sum();
-        format!(
-            "| {} | {} | {:.3} | {} | {:.0} | {:.1}, {:.1} | {:.1}, {:.1} | {:.0} | {errors} |",
-            name(mode),
-            server.name(),
-            middle(&|round| round.cpu_ms),
-            ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")),
-            middle(&|round| round.per_second),
-            ms(&|round| round.log_on_us[0]),
-            ms(&|round| round.log_on_us[1]),
-            ms(&|round| round.allocate_us[0]),
-            ms(&|round| round.allocate_us[1]),
-            middle(&|round| round.written),
-        )
+    /// A figure of each round, in their order.
+    pub(super) fn values(&self, key: Key, of: &dyn Fn(&Round) -> f64) -> Vec<f64> {
+        self.rounds.iter().filter(|round| round.key() == key).map(of).collect()
     }
 
-    fn values(&self, key: (Mode, Kind), of: &dyn Fn(&Round) -> f64) -> Vec<f64> {
-        self.of(key).map(of).collect()
+    pub(super) fn median(&self, key: Key, of: &dyn Fn(&Round) -> f64) -> f64 {
+        median(&self.values(key, of)).unwrap_or_default()
     }
 
-    fn of(&self, key: (Mode, Kind)) -> impl Iterator<Item = &Round> {
-        self.rounds.iter().filter(move |round| (round.mode, round.server) == key)
+    pub(super) fn errors(&self, key: Key) -> usize {
+        self.rounds.iter().filter(|round| round.key() == key).map(|round| round.errors).sum()
+    }
+
+    /// CPU time of a log-on in milliseconds, by the names of modes and servers.
+    pub(super) fn cpu_ms(&self) -> Vec<(String, &'static str, f64)> {
+        let keys = self.keys(Stage::Saturation).into_iter();
+        let value = |key: Key| self.median(key, &|round| round.cpu_ms);
+        keys.map(|key| (key.1.name(), key.2.name(), value(key))).collect()
     }
 }
 
-fn name(mode: Mode) -> String {
-    clap::ValueEnum::to_possible_value(&mode)
-        .map_or_else(String::new, |it| it.get_name().to_owned())
+/// The median and the 99th percentile.
+pub(super) fn percentiles(micros: Vec<u128>) -> [u32; 2] {
+    let mut sorted: Vec<_> =
+        micros.into_iter().map(|it| u32::try_from(it).unwrap_or(u32::MAX)).collect();
+    sorted.sort_unstable();
+    [50, 99].map(|percent| percentile(&sorted, percent).unwrap_or_default())
 }

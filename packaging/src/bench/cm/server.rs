@@ -12,9 +12,10 @@ use std::{
 use anyhow::{Context as _, bail};
 use cmsg_config::socket::{self, Role, Status};
 use serde::Serialize;
+use tempfile::TempDir;
 use tokio::{net::TcpListener, time::sleep};
 
-use super::{SERVERS, fakes::Fakes};
+use super::{SERVERS, fakes::Fakes, identity::Certificates};
 use crate::{
     bench::{process, sg::site::write},
     binaries::{Binaries, is_installed},
@@ -29,6 +30,9 @@ pub(super) enum Kind {
     Nginx,
     /// `HAProxy`, which only relays to the broker
     Haproxy,
+    /// The broker itself, without a server in front of it
+    #[value(skip)]
+    Direct,
 }
 
 impl Kind {
@@ -37,6 +41,7 @@ impl Kind {
             Self::Manager => "manager",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Direct => "direct",
         }
     }
 
@@ -46,6 +51,7 @@ impl Kind {
             Self::Manager => "taskset",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Direct => return None,
         };
         (!is_installed(program)).then_some(program)
     }
@@ -55,13 +61,28 @@ impl Kind {
 pub(super) struct Server {
     pub(super) kind: Kind,
     pub(super) address: SocketAddr,
+    /// Those of the Connection Manager are the gateway and the Connection Manager.
     children: Vec<Child>,
+    /// Its files, for as long as it runs.
+    folder: TempDir,
+}
+
+/// What all servers need.
+pub(super) struct Site<'a> {
+    pub(super) binaries: &'a Binaries,
+    /// The directory with the certificates.
+    pub(super) folder: &'a Path,
+    pub(super) certificates: &'a Certificates,
+    pub(super) fakes: &'a Fakes,
+    pub(super) log_level: &'a str,
 }
 
 /// What the processes of a server have used so far, or between two times.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Used {
     pub(super) cpu_ns: u64,
+    /// The part of it that the gateway used.
+    pub(super) gateway_ns: u64,
     pub(super) written: u64,
 }
 
@@ -71,63 +92,86 @@ impl Sub for Used {
     fn sub(self, before: Self) -> Self {
         Self {
             cpu_ns: self.cpu_ns.saturating_sub(before.cpu_ns),
+            gateway_ns: self.gateway_ns.saturating_sub(before.gateway_ns),
             written: self.written.saturating_sub(before.written),
         }
     }
 }
 
 impl Server {
-    pub(super) async fn start(
-        kind: Kind,
-        binaries: &Binaries,
-        folder: &Path,
-        (fakes, log_level): (&Fakes, &str),
-    ) -> anyhow::Result<Self> {
-        let at = folder.join(kind.name());
-        fs::create_dir(&at).context("creating a directory")?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut server = Self { kind, address, children: Vec::new() };
+    pub(super) async fn start(kind: Kind, site: &Site<'_>) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix(kind.name()).tempdir_in(site.folder);
+        let folder = folder.context("creating a directory")?;
+        let at = folder.path().to_owned();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, site.fakes.broker));
+        let mut server = Self { kind, address, children: Vec::new(), folder };
         match kind {
-            Kind::Manager => server.manager(binaries, &at, (fakes, log_level)).await?,
+            Kind::Manager => server.manager(&at, site).await?,
             Kind::Nginx => {
-                server.relay(&at, &["nginx", "-c"], |at, port| nginx(at, port, fakes)).await?;
+                let conf = |at: &Path, port| nginx(at, port, site.fakes);
+                server.relay(&at, &["nginx", "-c"], conf).await?;
             }
             Kind::Haproxy => {
-                server.relay(&at, &["haproxy", "-f"], |at, port| haproxy(at, port, fakes)).await?;
+                let conf = |at: &Path, port| haproxy(at, port, site.fakes);
+                server.relay(&at, &["haproxy", "-f"], conf).await?;
             }
+            Kind::Direct => {}
         }
         Ok(server)
     }
 
     /// What its processes, and theirs, have used.
     pub(super) fn used(&self) -> Used {
-        let processes = || self.children.iter().flat_map(|child| family(child.id()));
+        let cpu = |processes: &[u32]| -> u64 {
+            processes.iter().map(|process| process::cpu_of_all_threads(*process)).sum()
+        };
+        let processes = self.processes();
+        let gateway = if self.kind == Kind::Manager { processes.get(..1) } else { None };
         Used {
-            cpu_ns: processes().map(process::cpu).sum(),
-            written: processes().map(process::written).sum(),
+            cpu_ns: cpu(&processes),
+            gateway_ns: cpu(gateway.unwrap_or_default()),
+            written: processes.iter().map(|process| process::written(*process)).sum(),
         }
     }
 
-    async fn manager(
-        &mut self,
-        binaries: &Binaries,
-        at: &Path,
-        (fakes, log_level): (&Fakes, &str),
-    ) -> anyhow::Result<()> {
+    /// Resident memory of its processes.
+    pub(super) fn rss_kib(&self) -> u64 {
+        self.processes().iter().map(|process| process::rss_kib(*process)).sum()
+    }
+
+    /// Number of sessions of the Connection Manager; other servers have none.
+    pub(super) fn sessions(&self) -> anyhow::Result<usize> {
+        if self.kind != Kind::Manager {
+            return Ok(0);
+        }
+        let run = self.folder.path().join("run");
+        let status = socket::get::<Status>(&run, Role::Cm, "/status", Duration::from_secs(5));
+        Ok(status.context("reading the status")?.sessions)
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        self.children.iter().flat_map(|child| family(child.id())).collect()
+    }
+
+    async fn manager(&mut self, at: &Path, site: &Site<'_>) -> anyhow::Result<()> {
         for name in ["run", "cm-data", "sg-data", "cm-logs", "sg-logs"] {
             fs::create_dir(at.join(name)).with_context(|| format!("creating `{name}`"))?;
         }
+        let &Site { binaries, log_level, .. } = site;
         let common = common_conf(at, log_level);
         let gateway = format!(
-            "{}ListenAddress = 127.0.0.1:0\nUdpSourceAddress = 127.0.0.1:0\nAnnouncedSeconds = 2\n\
+            "{}MaxConnections = 5000\nListenAddress = 127.0.0.1:0\n\
+             UdpSourceAddress = 127.0.0.1:0\nAnnouncedSeconds = 2\n\
              JwtVerifyingCertificate = {}/jwt.crt\n",
             common.replace("ROLE", "sg"),
             above(at)
         );
         self.role(binaries, at, Role::Sg, &gateway).await?;
-        let Fakes { broker, agents, certificate } = fakes;
+        let Fakes { broker, agents, certificate } = site.fakes;
+        // Clients of the part `memory` keep a connection without a request for a minute.
         let manager = format!(
-            "{}ListenAddress = 127.0.0.1:0\nHttpListenAddress = off\nAgentPort = {agents}\n\
+            "{}MaxConnections = 12000\nListenAddress = 127.0.0.1:0\nHttpListenAddress = off\n\
+             HttpHeadSeconds = 600\nAgentPort = {agents}\n\
              PcoipAddress = https://localhost:{broker}\nBrokerCertPin = sha256:{certificate}\n\
              JwtSigningKey = {}/jwt.key\n",
             common.replace("ROLE", "cm"),
@@ -238,7 +282,7 @@ fn common_conf(at: &Path, log_level: &str) -> String {
     format!(
         "SslCertificate = {site}/tls.crt\nSslKey = {site}/tls.key\nRunDirectory = {at}/run\n\
          DataDirectory = {at}/ROLE-data\nLogDirectory = {at}/ROLE-logs\nLogLevel = {log_level}\n\
-         ExternalRoutableIP = 127.0.0.1\nAllowedAgents = 127.0.0.0/8\nMaxConnections = 5000\n"
+         ExternalRoutableIP = 127.0.0.1\nAllowedAgents = 127.0.0.0/8\n"
     )
 }
 
@@ -253,7 +297,7 @@ fn nginx(at: &Path, port: u16, fakes: &Fakes) -> String {
          upstream broker {{ server 127.0.0.1:{broker}; keepalive 64; keepalive_requests 1000000; }}\n\
          server {{ listen 127.0.0.1:{port} ssl;\nssl_certificate {site}/tls.crt;\n\
          ssl_certificate_key {site}/tls.key;\nssl_protocols TLSv1.2 TLSv1.3;\n\
-         ssl_session_cache shared:tls:10m;\nkeepalive_requests 1000000;\nkeepalive_disable none;\nlocation / {{\n\
+         ssl_session_cache shared:tls:10m;\nkeepalive_requests 1000000;\nkeepalive_timeout 600;\nkeepalive_disable none;\nlocation / {{\n\
          proxy_pass https://broker;\nproxy_http_version 1.1;\nproxy_set_header Connection \"\";\n\
          proxy_set_header X-Forwarded-For $remote_addr;\n}} }} }}\n",
         broker = fakes.broker,
@@ -267,8 +311,8 @@ fn haproxy(at: &Path, port: u16, fakes: &Fakes) -> String {
     // HAProxy reads the certificate and the key from one file.
     let _ = write(&pem, &format!("{}{}", read("tls.crt"), read("tls.key")));
     format!(
-        "global\n  nbthread 1\n  maxconn 4000\n  tune.ssl.default-dh-param 2048\n\
-         defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
+        "global\n  nbthread 1\n  maxconn 9000\n  tune.ssl.default-dh-param 2048\n\
+         defaults\n  mode http\n  timeout connect 5s\n  timeout client 600s\n  timeout server 60s\n\
          \x20 option forwardfor\n  http-reuse always\n\
          frontend clients\n  bind 127.0.0.1:{port} ssl crt {} alpn http/1.1\n\
          \x20 default_backend broker\n\
