@@ -2,6 +2,7 @@
 //! installation come from the table in `settings`, which the environment and the answers file
 //! share.
 
+mod bans;
 mod debug;
 mod flags;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub(crate) use bans::{Bans, BansCommand, LiftBans};
 pub(crate) use flags::{InstallFlags, PlaceFlags, REGISTRY, RegistryFlags};
 use typos::typos;
 
@@ -112,6 +114,8 @@ pub(crate) enum Command {
     Drain(Drain),
     /// Accept new sessions again after `drain`
     Resume(Resume),
+    /// List the users who are banned after failed log-ons, or lift bans
+    Bans(Bans),
     /// Print a shell completion script
     Completions {
         /// The shell

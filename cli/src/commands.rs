@@ -1,5 +1,6 @@
 //! The commands: each wires reading, checking, planning and performing, and decides nothing.
 
+mod bans;
 mod bundle;
 mod checks;
 mod completions;
@@ -51,6 +52,7 @@ pub(crate) fn run(cli: &Cli) -> Exit {
         Command::Uninstall(uninstall) => uninstall::run(uninstall, &cli.global, &screen),
         Command::Drain(drain) => drain::drain(drain, &cli.global, &screen),
         Command::Resume(resume) => drain::resume(&resume.flags, &cli.global, &screen),
+        Command::Bans(bans) => bans::run(bans, &cli.global, &screen),
         Command::Completions { shell } => completions::run(*shell, &screen),
         Command::Man { to } => man::run(to, &screen),
         Command::Detach { as_account, started_by, command } => {

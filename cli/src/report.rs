@@ -1,5 +1,6 @@
 //! The outcome of a command, as a document for programs and as lines for people.
 
+pub(crate) mod bans;
 mod clients;
 pub(crate) mod ending;
 mod page;

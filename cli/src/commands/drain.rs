@@ -138,7 +138,7 @@ fn find(flags: &PlaceFlags, global: &Global) -> Result<(Paths, Vec<Role>), Ended
 }
 
 /// The flag that names the installation, where it is under another root.
-fn place(paths: &Paths) -> String {
+pub(super) fn place(paths: &Paths) -> String {
     match layout::is_machine(paths) {
         true => String::new(),
         false => format!(" --root {}", paths.root().display()),
@@ -198,7 +198,8 @@ fn count(paths: &Paths, roles: &[Role]) -> Result<Counts, Ended> {
     roles.iter().map(count).collect()
 }
 
-fn down(role: Role, error: &io::Error, paths: &Paths) -> Ended {
+/// Why a command failed at a role.
+pub(super) fn down(role: Role, error: &io::Error, paths: &Paths) -> Ended {
     let cure = format!("run `pcoip-cmsg-setup status{}` to see why", place(paths));
     Ended::Failed(anyhow!("{}", why(role, error)), Some(cure))
 }

@@ -6,7 +6,7 @@ use cmsg_config::{
     Paths, cause,
     socket::{
         self, BrokerStatus, DRAINING, FailoverStatus, GatewayStanding, LastRefusal, Listen,
-        NO_BROKER, Role, Status, Usage,
+        LogonCounts, NO_BROKER, Role, Status, Usage,
     },
 };
 use serde::Serialize;
@@ -89,6 +89,9 @@ pub(crate) struct RoleView {
     /// The connection broker, as the Connection Manager sees it.
     #[serde(skip_serializing_if = "Option::is_none")]
     broker: Option<BrokerStatus>,
+    /// Failed log-ons at the Connection Manager.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logons: Option<LogonCounts>,
     /// The sessions that gateways take over from each other, as the gateway reports them.
     #[serde(skip_serializing_if = "Option::is_none")]
     failover: Option<FailoverStatus>,
@@ -160,6 +163,7 @@ impl RoleView {
                 restarts: None,
                 gateways: Vec::new(),
                 broker: None,
+                logons: None,
                 failover: None,
                 rejection: None,
             },
@@ -190,6 +194,7 @@ impl RoleView {
             restarts: None,
             gateways: status.unserved.map(|unserved| unserved.gateways).unwrap_or_default(),
             broker: status.broker,
+            logons: status.logons,
             failover: status.failover,
             rejection: None,
         }
@@ -231,6 +236,11 @@ impl RoleView {
     /// The connection broker, as the Connection Manager sees it.
     pub(crate) fn broker(&self) -> Option<&BrokerStatus> {
         self.broker.as_ref()
+    }
+
+    /// Failed log-ons at the Connection Manager.
+    pub(crate) fn logons(&self) -> Option<&LogonCounts> {
+        self.logons.as_ref()
     }
 
     /// The sessions that gateways take over from each other.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
+    bans,
     page::{entry, table, wrap},
     roles::{self, RoleState, RoleView},
 };
@@ -68,6 +69,8 @@ impl StatusPage {
         lines.extend(entry("Gateways", &self.gateway_values(), width));
         let failover = self.roles.iter().filter_map(RoleView::failover).flat_map(failover::values);
         lines.extend(entry("Failover", &failover.collect::<Vec<_>>(), width));
+        let logons = self.roles.iter().filter_map(RoleView::logons).filter_map(bans::summary);
+        lines.extend(entry("Log-ons", &logons.collect::<Vec<_>>(), width));
         let files = self.certificates.iter().flat_map(|file| file.values(self.now));
         lines.extend(entry("Certificates", &files.collect::<Vec<_>>(), width));
         let listens = self.roles.iter().filter_map(|role| joined(role.listens()));

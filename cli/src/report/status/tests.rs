@@ -1,7 +1,7 @@
 use std::{fmt::Write as _, io};
 
 use cmsg_config::socket::{
-    DRAINING, GatewayStanding, Listen, NO_BROKER, Role, Status, Unserved, Usage,
+    DRAINING, GatewayStanding, Listen, LogonCounts, NO_BROKER, Role, Status, Unserved, Usage,
 };
 
 use super::*;
@@ -131,7 +131,9 @@ fn broker_failing() -> StatusPage {
 fn draining() -> StatusPage {
     let drained = |role| {
         let reason = Some(DRAINING.to_owned());
-        Ok(Status { ready: false, reason, ..status(role) })
+        let counts = LogonCounts { bans: 2, recent_failures: 7, refused: 40 };
+        let logons = (role == Role::Cm).then_some(counts);
+        Ok(Status { ready: false, reason, logons, ..status(role) })
     };
     page(drained(Role::Cm), drained(Role::Sg))
 }
