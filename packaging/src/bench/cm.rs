@@ -100,7 +100,7 @@ const SERVERS: usize = 0;
 const OTHERS: usize = 1;
 
 pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    if cfg!(debug_assertions) {
+    if cfg!(debug_assertions) && options.binaries.is_none() {
         return run_optimised();
     }
     let binaries = match &options.binaries {

@@ -1,4 +1,4 @@
-//! Runs `cargo xtask bench abuse` at a small scale, without checking the results.
+//! Runs `cargo xtask bench abuse` and `bench cm` at a small scale, without checking the results.
 
 use std::{
     path::Path,
@@ -55,4 +55,33 @@ fn its_document_has_figures_of_users_and_services() {
     }
     assert_eq!(rows[0]["second_factor"]["users"], 50);
     assert!(rows[0]["attackers"]["answered"].as_u64() > Some(0));
+}
+
+#[test]
+fn log_ons_through_the_connection_manager_are_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = binaries::command("xtask");
+    command.args(["bench", "cm", "--rounds", "1", "--seconds", "1", "--clients", "2"]);
+    command.args(["--server", "manager", "--mode", "keep-alive", "--output", "json"]);
+    command.args(["--only", "saturation", "--only", "half-load", "--binaries"]);
+    command.arg(binaries::folder()).env("TMPDIR", folder.path()).stdin(Stdio::null());
+
+    let output = command.output().expect("it can be run");
+
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rounds = document["rounds"].as_array().unwrap();
+
+    let expected = [("saturation", "manager"), ("half-load", "manager"), ("half-load", "direct")];
+    assert_eq!(rounds.len(), expected.len(), "{document:#}");
+    for ((stage, server), round) in expected.into_iter().zip(rounds) {
+        assert_eq!((&round["stage"], &round["server"]), (&stage.into(), &server.into()));
+        assert_eq!(round["errors"], 0, "{round:#}");
+        assert!(round["log_ons"].as_u64() > Some(0), "{round:#}");
+        assert!(round["allocate_us"][1].as_u64() >= round["allocate_us"][0].as_u64());
+        assert_eq!(round["cpu_ms"].as_f64() > Some(0.0), server == "manager", "{round:#}");
+    }
+    assert!(document["disk"][0][0].as_u64() > Some(0), "{document:#}");
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none());
 }

@@ -312,7 +312,7 @@ fn haproxy(at: &Path, port: u16, fakes: &Fakes) -> String {
     let _ = write(&pem, &format!("{}{}", read("tls.crt"), read("tls.key")));
     format!(
         "global\n  nbthread 1\n  maxconn 9000\n  tune.ssl.default-dh-param 2048\n\
-         defaults\n  mode http\n  timeout connect 5s\n  timeout client 600s\n  timeout server 60s\n\
+         defaults\n  mode http\n  timeout connect 30s\n  timeout client 600s\n  timeout server 60s\n\
          \x20 option forwardfor\n  http-reuse always\n\
          frontend clients\n  bind 127.0.0.1:{port} ssl crt {} alpn http/1.1\n\
          \x20 default_backend broker\n\

@@ -164,3 +164,83 @@ fn mib(kib: [u64; 3]) -> String {
     let [one, two, three] = kib.map(|kib| kib as f64 / 1024.0);
     format!("{one:.1} | {two:.1} | {three:.1}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::load::Mode, *};
+
+    fn round(stage: Stage, server: Kind, cpu_ms: f64, log_on_us: [u32; 2]) -> Round {
+        Round {
+            stage,
+            mode: Mode::New,
+            server,
+            log_ons: 100,
+            errors: 0,
+            error: None,
+            per_second: 200.0,
+            cpu_ms,
+            gateway_ms: 0.0,
+            busy: 0.5,
+            written: 0.0,
+            log_on_us,
+            allocate_us: [0, 0],
+        }
+    }
+
+    #[test]
+    fn servers_are_compared_within_a_round() {
+        let mut report = Report::default();
+        // The host was slower in the second round.
+        for slow in [1, 2] {
+            let ms = |ms: f64| ms * f64::from(slow);
+            let us = |us: [u32; 2]| us.map(|us| us * slow);
+            report.rounds.extend([
+                round(Stage::Saturation, Kind::Manager, ms(1.5), us([9000, 9000])),
+                round(Stage::Saturation, Kind::Nginx, ms(1.0), us([9000, 9000])),
+                round(Stage::HalfLoad, Kind::Manager, ms(1.5), us([3000, 6000])),
+                round(Stage::HalfLoad, Kind::Direct, 0.0, us([1000, 2000])),
+            ]);
+        }
+
+        let lines = lines(&report);
+
+        assert!(lines.contains(
+            &"| new | manager | 2.250 | 0.000 | 1.50 | 200 | 50 | 13.5, 13.5 | 0.0, 0.0 | 0 | 0 |"
+                .to_owned()
+        ));
+        assert!(lines.contains(
+            &"| new | manager | 200 | 2.250 | 4.5, 9.0 | 3.0, 6.0 | 0.0, 0.0 | 0 |".to_owned()
+        ));
+        assert!(
+            lines.contains(&"| new | direct | 200 | 0.000 | 1.5, 3.0 |  | 0.0, 0.0 | 0 |".into())
+        );
+    }
+
+    #[test]
+    fn memory_is_given_for_each_session() {
+        let held = Held {
+            server: Kind::Manager,
+            sessions: 512,
+            errors: vec!["closed".to_owned()],
+            rss_kib: [10 * 1024, 30 * 1024, 12 * 1024],
+        };
+        let storm = Storm {
+            server: Kind::Manager,
+            log_ons: 512,
+            errors: Vec::new(),
+            rss_kib: [10 * 1024, 30 * 1024, 12 * 1024],
+            kept: 512,
+        };
+        let report = Report { memory: vec![held], storms: vec![storm], ..Report::default() };
+
+        let lines = lines(&report);
+
+        assert!(
+            lines.contains(&"| manager | 512 | 10.0 | 30.0 | 12.0 | 40.0 | 4.0 | 1 |".to_owned())
+        );
+        assert!(
+            lines.contains(&"| manager | 512 | 10.0 | 30.0 | 12.0 | 512 | 1.00 | 0 |".to_owned())
+        );
+        assert_eq!(lines.last().map(String::as_str), Some("first error of manager: closed"));
+    }
+}
