@@ -103,31 +103,23 @@ impl From<LogLevel> for Level {
 ///
 /// If the file cannot be created, or logging is already set up.
 pub fn to_folder(folder: &Path, name: &str, level: Level) -> anyhow::Result<Flush> {
-    let (_, flush, subscriber) = flushed(folder, name, level)?;
+    let (_, flush, subscriber) = of_folder(folder, name, level)?;
     tracing::subscriber::set_global_default(subscriber).context("setting up the log")?;
     Ok(flush)
 }
 
-/// The subscriber of [`to_folder`] and the path of its first file, for processes with several roles.
-/// All lines are written when it is dropped.
+/// The subscriber of [`to_folder`], the path of its first file, and what waits for lines to be
+/// written, for processes with several roles. All lines are written when the subscriber is dropped.
 ///
 /// # Errors
 ///
-/// If the file cannot be created.
+/// If the file cannot be created, or the system has no more threads.
 pub fn of_folder<L: Into<Level>>(
     folder: &Path,
     name: &str,
     level: L,
-) -> anyhow::Result<(PathBuf, impl Subscriber + Send + Sync + use<L>)> {
-    let (path, _, subscriber) = flushed(folder, name, level.into())?;
-    Ok((path, subscriber))
-}
-
-fn flushed(
-    folder: &Path,
-    name: &str,
-    level: Level,
-) -> anyhow::Result<(PathBuf, Flush, impl Subscriber + Send + Sync + use<>)> {
+) -> anyhow::Result<(PathBuf, Flush, impl Subscriber + Send + Sync + use<L>)> {
+    let level = level.into();
     let files = LogFiles::begin(folder, name, RETENTION)?;
     let path = files.path();
     let writer = Writer::start(files, level.clone())?;
@@ -232,7 +224,7 @@ mod tests {
         };
         let value = || formatted.update(|(documents, values)| (documents, values + 1));
         for level in [LogLevel::Error, LogLevel::Info, LogLevel::Debug, LogLevel::Trace] {
-            let (_, subscriber) = of_folder(folder.path(), "pcoip-connmgr", level).unwrap();
+            let (_, _, subscriber) = of_folder(folder.path(), "pcoip-connmgr", level).unwrap();
             tracing::subscriber::with_default(subscriber, || {
                 tracing::info!(session = "0b1c", document = %Document(document), "Received");
                 tracing::trace!(session = "0b1c", "Received {:?}", value());
@@ -246,7 +238,7 @@ mod tests {
     fn a_changed_level_applies_to_the_next_message() {
         let folder = tempfile::tempdir().unwrap();
         let level = Level::from(LogLevel::Warn);
-        let (path, subscriber) = of_folder(folder.path(), "pcoip-sg", level.clone()).unwrap();
+        let (path, _, subscriber) = of_folder(folder.path(), "pcoip-sg", level.clone()).unwrap();
         let log = |number: u32| {
             tracing::info!(number, "Info");
             tracing::debug!(number, "Debug");

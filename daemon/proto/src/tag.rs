@@ -99,7 +99,7 @@ fn clear_stack() {
 }
 
 /// Several times the stack that hashing uses, in bytes. It uses more without optimization.
-const FRAMES: usize = if cfg!(debug_assertions) { 16 * 1024 } else { 4 * 1024 };
+const FRAMES: usize = if cfg!(debug_assertions) { 64 * 1024 } else { 8 * 1024 };
 
 impl TagDigest {
     /// The digest of a tag.

@@ -5,7 +5,10 @@ use std::{
     error::Error,
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,7 +19,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use rustls::ClientConfig;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -113,6 +116,8 @@ struct Inner {
     wait: Duration,
     /// Connections without a request, the most recently used one last.
     idle: Mutex<Vec<Idle>>,
+    /// Whether a task closes them when they are too old.
+    is_swept: AtomicBool,
 }
 
 struct Idle {
@@ -159,7 +164,9 @@ impl Client {
     }
 
     fn with(tls: Arc<ClientConfig>, wait: Duration, admit: Option<Arc<Admit>>) -> Self {
-        Self(Arc::new(Inner { dialer: Dialer::new(tls, admit), wait, idle: Mutex::default() }))
+        let (dialer, idle, is_swept) =
+            (Dialer::new(tls, admit), Mutex::default(), AtomicBool::default());
+        Self(Arc::new(Inner { dialer, wait, idle, is_swept }))
     }
 
     /// A request to this peer.
@@ -170,20 +177,46 @@ impl Client {
         Request { client, to, builder, wait, is_last: false }
     }
 
-    /// Takes the connection that was used last. The server may be about to close one that was not
-    /// used for longer.
+    /// Takes the connection that was used last.
     fn take(&self) -> Option<Idle> {
-        let mut idle = self.idle();
-        idle.retain(|idle| idle.since.elapsed() < IDLE && !idle.sender.is_closed());
+        let mut idle = self.0.idle();
+        idle.retain(Idle::is_usable);
         idle.pop()
     }
 
     fn keep(&self, idle: Idle) {
-        self.idle().push(idle);
+        self.0.idle().push(idle);
+        if !self.0.is_swept.swap(true, Relaxed) {
+            tokio::spawn(sweep(Arc::downgrade(&self.0)));
+        }
     }
+}
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
-        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+impl Inner {
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Idle {
+    /// The server may be about to close a connection that was not used for longer.
+    fn is_usable(&self) -> bool {
+        self.since.elapsed() < IDLE && !self.sender.is_closed()
+    }
+}
+
+/// Closes connections that are too old, until there are none. Their buffers may contain secrets of
+/// the last request.
+async fn sweep(client: Weak<Inner>) {
+    loop {
+        sleep(IDLE).await;
+        let Some(client) = client.upgrade() else { return };
+        let mut idle = client.idle();
+        idle.retain(Idle::is_usable);
+        if idle.is_empty() {
+            client.is_swept.store(false, Relaxed);
+            return;
+        }
     }
 }
 

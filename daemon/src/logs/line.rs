@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn values_of_the_former_line_do_not_appear_in_the_next() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, subscriber) =
+        let (path, _, subscriber) =
             super::super::of_folder(folder.path(), "pcoip-sg", LogLevel::Trace).unwrap();
         struct Logs;
         impl fmt::Display for Logs {

@@ -57,11 +57,15 @@ impl Retention {
     }
 }
 
+/// Smaller files stay as they are: compressed, they would save little.
+const COMPRESSED: u64 = 1 << 20;
+
 /// The role's files that are to be compressed, oldest first.
 pub(super) fn uncompressed(role: &str, current: &str, files: &[Entry]) -> Vec<String> {
-    let is_meant = |name: &&str| is_of(role, name) && !name.ends_with(GZIP) && *name != current;
-    let names = files.iter().map(|file| file.name.as_str()).filter(is_meant);
-    let mut names: Vec<_> = names.map(str::to_owned).collect();
+    let is_meant = |Entry { name, bytes }: &&Entry| {
+        is_of(role, name) && !name.ends_with(GZIP) && name != current && *bytes >= COMPRESSED
+    };
+    let mut names: Vec<_> = files.iter().filter(is_meant).map(|file| file.name.clone()).collect();
     names.sort_unstable();
     names
 }
@@ -210,7 +214,8 @@ mod tests {
     #[test]
     fn old_files_are_compressed_once() {
         let files = [at(3), at(1), at(2) + ".gz", at(4), at(5) + ".gz.new"];
-        let files = files.map(|name| entry(&name, 1));
+        let mut files = files.map(|name| entry(&name, COMPRESSED)).to_vec();
+        files.push(entry(&at(6), COMPRESSED - 1));
 
         assert_eq!(uncompressed("pcoip-sg", &at(4), &files), [at(1), at(3)]);
         assert!(is_incomplete("pcoip-sg", &files[4].name));

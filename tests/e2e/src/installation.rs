@@ -15,6 +15,12 @@ use tempfile::TempDir;
 
 use crate::installer::{INSTALL_ON_HOST, PURGE, document, plain, with};
 
+/// Waits until the lines that a role has logged so far are in its file: it writes them in the
+/// background, together with those of the following 10 ms.
+pub fn until_logged() {
+    std::thread::sleep(Duration::from_millis(250));
+}
+
 /// An installation that runs until the test ends.
 #[derive(Debug)]
 pub struct Installation {

@@ -148,7 +148,7 @@ impl Site {
     /// The Connection Manager's log so far.
     #[must_use]
     pub fn log(&self) -> Vec<Line> {
-        log::read(&self.manager.log)
+        log::read(self.manager.log())
     }
 
     /// The files of the logs of Connection Manager and gateway.
@@ -159,7 +159,7 @@ impl Site {
     #[must_use]
     pub fn log_files(&self) -> [PathBuf; 2] {
         let gateway = self.gateway_role.as_ref().expect("the gateway runs");
-        [&self.manager, gateway].map(|role| role.log.clone())
+        [&self.manager, gateway].map(|role| role.log().to_owned())
     }
 
     /// Stops only the gateway.

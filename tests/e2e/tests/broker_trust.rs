@@ -13,7 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use e2e::{installation::Installation, installer::document};
+use e2e::{
+    installation::{Installation, until_logged},
+    installer::document,
+};
 use serde_json::Value;
 
 /// A timeout for the slowest machine.
@@ -33,6 +36,7 @@ fn until(site: &Installation, what: &str, is_so: impl Fn(&Value) -> bool) -> Val
 
 /// The Connection Manager's log.
 fn log(site: &Installation) -> String {
+    until_logged();
     let folder = site.paths().connection_manager_logs();
     let entries = fs::read_dir(folder).expect("there is a folder of logs");
     let texts = entries.map(|entry| fs::read_to_string(entry.expect("it can be listed").path()));

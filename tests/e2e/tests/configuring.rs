@@ -14,7 +14,7 @@ use cmsg_config::{
 };
 use e2e::{
     binaries,
-    installation::Installation,
+    installation::{Installation, until_logged},
     installer::{INSTALL_ON_HOST, document, plain},
     needs::{Need, met},
 };
@@ -150,6 +150,7 @@ fn roles_fit_their_connections_to_the_open_files_that_they_find() {
 
 /// The log of a role that was started once.
 fn log(folder: &Path) -> String {
+    until_logged();
     let files = fs::read_dir(folder).expect("the role has a folder");
     let logs = files.map(|file| fs::read_to_string(file.expect("it is there").path()));
     logs.map(|log| log.expect("it can be read")).collect()

@@ -17,7 +17,7 @@ use cmsg_config::{
 use nix::sys::signal::{Signal, kill};
 
 use super::{namespace::Namespace, url};
-use crate::binaries;
+use crate::{binaries, installation::until_logged};
 
 const ASK: Duration = Duration::from_secs(5);
 
@@ -138,6 +138,7 @@ impl Host {
             Role::Cm => self.paths.connection_manager_logs(),
             Role::Sg => self.paths.security_gateway_logs(),
         };
+        until_logged();
         let mut text = String::new();
         for path in files(&folder) {
             let read = File::open(path).and_then(|mut file| file.read_to_string(&mut text));

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use cmsg_config::{socket::Listen, values::LogLevel};
@@ -40,10 +41,14 @@ impl Serve for SecurityGatewayRole {
     }
 }
 
+/// Longer than a disk takes to write some lines.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A role at work.
 pub(super) struct Role {
     pub(super) listens: Vec<Listen>,
-    pub(super) log: PathBuf,
+    log: PathBuf,
+    flush: logs::Flush,
     /// Stops the role even if the test fails.
     shutdown: DropGuard,
     thread: JoinHandle<()>,
@@ -65,19 +70,25 @@ impl Role {
         let (stop, folder) = (shutdown.clone(), folder.to_owned());
         let (tell, told) = oneshot::channel();
         let thread = std::thread::spawn(move || {
-            let (log, subscriber) =
+            let (log, flush, subscriber) =
                 logs::of_folder(&folder, name, level).expect("a log can be made");
             let _logging = tracing::subscriber::set_default(subscriber);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime can be made").block_on(async {
                 let role = bind().await;
-                let _ = tell.send((role.listens(), log));
+                let _ = tell.send((role.listens(), log, flush));
                 role.serve(stop).await;
                 leaks::no_task_is_left().await;
             });
         });
-        let (listens, log) = told.await.expect("the role binds");
-        Self { listens, log, shutdown: shutdown.drop_guard(), thread }
+        let (listens, log, flush) = told.await.expect("the role binds");
+        Self { listens, log, flush, shutdown: shutdown.drop_guard(), thread }
+    }
+
+    /// The file of the log, with all lines so far.
+    pub(super) fn log(&self) -> &Path {
+        self.flush.wait(PATIENCE);
+        &self.log
     }
 
     /// Where it listens for that.

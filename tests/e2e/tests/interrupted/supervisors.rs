@@ -9,7 +9,7 @@ use std::{
 };
 
 use cmsg_config::socket::{Role, get};
-use e2e::binaries;
+use e2e::{binaries, installation::until_logged};
 use nix::{
     sys::signal::{Signal, kill},
     sys::stat::Mode,
@@ -93,6 +93,7 @@ const FAILED: &str =
 
 /// Number of lines with this text in the logs of both roles and the supervisor.
 fn logged(site: &Site, what: &str) -> [usize; 3] {
+    until_logged();
     let paths = site.paths();
     let of_role = |folder: PathBuf| {
         let files = fs::read_dir(folder).expect("it is there").flatten();
