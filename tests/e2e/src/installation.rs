@@ -17,6 +17,7 @@ use crate::installer::{INSTALL_ON_HOST, PURGE, document, plain, with};
 
 /// Waits until the lines that a role has logged so far are in its file: it writes them in the
 /// background, together with those of the following 10 ms.
+#[expect(clippy::disallowed_methods, reason = "a role notifies nobody of a written line")]
 pub fn until_logged() {
     std::thread::sleep(Duration::from_millis(250));
 }
