@@ -20,7 +20,7 @@ use cmsg_proto::{
     failover::{self, Frame, GatewayId, Grant},
     gateway::Refusal,
 };
-use tracing::{debug, warn};
+use tracing::{debug, field::Empty, warn};
 
 use super::{
     peers::Receive,
@@ -94,7 +94,8 @@ impl AnnouncementHandler {
                 (StatusCode::OK, reply)
             }
             Err((status, error)) => {
-                warn!(error = format!("{error:#}"), "Announcement refused");
+                // Anybody can cause this line. The field keeps it off standard error.
+                warn!(session = Empty, error = format!("{error:#}"), "Announcement refused");
                 (status, Reply::Refused { reason: error.to_string() })
             }
         }
@@ -122,7 +123,7 @@ impl AnnouncementHandler {
         match self.take_grant(token) {
             Ok(()) => https::plain(StatusCode::OK),
             Err((status, error)) => {
-                warn!(error = format!("{error:#}"), "Grant refused");
+                warn!(session = Empty, error = format!("{error:#}"), "Grant refused");
                 https::text(status, error.to_string())
             }
         }
