@@ -40,9 +40,11 @@ mod agents;
 mod failover;
 mod settings;
 mod settle;
+mod taken_over;
 
 pub(super) use failover::{NotGranted, TICK};
-use failover::{TakeOvers, served, standing_by};
+use failover::{served, standing_by};
+use taken_over::TakeOvers;
 
 /// Admission, routes and counters of a gateway.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ use cmsg_proto::{
     control::{GRANT_HEADER, HEALTH, Offer, PATH, PORT},
     xml,
 };
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, header};
 use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
@@ -64,9 +64,11 @@ const START_POLL: Duration = Duration::from_millis(50);
 /// and the gateway must keep serving its own host.
 pub(in crate::connection_manager) const PLACES: usize = 16;
 
+use answers::{found, is_away};
 use grants::GrantQueue;
 pub(super) use grants::Queued;
 
+mod answers;
 mod grants;
 
 /// A check that may be answered after its timeout.
@@ -384,26 +386,6 @@ impl Gateway {
             silent: self.silent.load(Relaxed),
             last_refusal: self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
-    }
-}
-
-/// Whether a proxy, or the Connection Manager on its host, reports that it cannot be reached.
-fn is_away(status: StatusCode) -> bool {
-    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
-}
-
-/// Evaluates the response to a check. A gateway that does not support checks may accept sessions
-/// all the same.
-fn found(reply: &Reply) -> Answer {
-    let reason = || {
-        let document: Option<serde_json::Value> = serde_json::from_slice(&reply.body).ok();
-        let reason = document.as_ref().and_then(|document| document.get("reason")?.as_str());
-        reason.map_or_else(|| format!("it returned {}", reply.status), str::to_owned)
-    };
-    match reply.status {
-        status if is_away(status) => Answer::Silent(reason()),
-        StatusCode::SERVICE_UNAVAILABLE => Answer::Refuses(reason()),
-        _ => Answer::Takes,
     }
 }
 

@@ -1,12 +1,9 @@
 //! Sessions that other gateways may take over, and theirs that this one may
 //! (`docs/decisions/0017-gateways-tell-each-other.md`).
 
-use std::{
-    collections::VecDeque,
-    net::{IpAddr, SocketAddr},
-};
+use std::net::{IpAddr, SocketAddr};
 
-use cmsg_config::socket::{Connection, EndReason, FailoverStatus, PeerStatus, Served, TakenOver};
+use cmsg_config::socket::{Connection, EndReason, FailoverStatus, PeerStatus, Served};
 use cmsg_proto::{
     SessionKey, TagDigest, Time,
     control::Offer,
@@ -25,6 +22,7 @@ use super::{
     super::peers::{Outgoing, Peering},
     Core, GatewayState,
     settle::By,
+    taken_over::name,
 };
 use crate::{clock, drain};
 
@@ -114,8 +112,8 @@ impl GatewayState {
             serving: standby.served(),
             standing_by: standby.count() - standby.served(),
             ended: standby.tombstones(),
-            taken_over: core.taken_over.count,
-            latest: core.taken_over.latest.iter().rev().cloned().collect(),
+            taken_over: core.taken_over.count(),
+            latest: core.taken_over.latest(),
             peers: peers.collect(),
         })
     }
@@ -334,32 +332,6 @@ impl GatewayState {
     }
 }
 
-/// The sessions that this gateway has taken over since it started.
-#[derive(Debug, Default)]
-pub(super) struct TakeOvers {
-    count: u64,
-    /// The last of them, the latest one last.
-    latest: VecDeque<TakenOver>,
-}
-
-/// Maximum number of taken over sessions in the status.
-const LATEST: usize = 5;
-
-impl TakeOvers {
-    fn note(&mut self, fact: &Fact, own: Option<GatewayId>, now: Time) {
-        let Fact::Moved(session, claim, why @ (Why::Tag | Why::Datagram)) = fact else { return };
-        if Some(claim.gateway) != own {
-            return;
-        }
-        self.count += 1;
-        if self.latest.len() == LATEST {
-            self.latest.pop_front();
-        }
-        let (at, why) = (now.as_millis(), name(*why).to_owned());
-        self.latest.push_back(TakenOver { session: session.to_string(), at, why });
-    }
-}
-
 /// Which gateway serves a session.
 pub(super) fn served(core: &Core, key: Option<SessionKey>) -> Option<Served> {
     let view = core.standby.as_ref()?.view(key?)?;
@@ -381,16 +353,6 @@ pub(super) fn standing_by(core: &Core) -> impl Iterator<Item = Connection> {
         served: served(core, Some(view.grant.key)),
         ..Connection::default()
     })
-}
-
-fn name(why: Why) -> &'static str {
-    match why {
-        Why::Announced => "announced",
-        Why::Tag => "tag",
-        Why::Datagram => "datagram",
-        Why::Claimed => "claimed",
-        Why::Kept => "kept",
-    }
 }
 
 fn announcement(grant: Grant) -> Announcement {
